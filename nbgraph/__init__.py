@@ -1,0 +1,54 @@
+"""nbgraph: build image-generation graphs in a notebook, run them in the kernel, look at pictures and figures.
+
+The public names are loaded when first used, so that importing nbgraph loads neither torch nor pandas.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BaseInvocation": "nbgraph.invocations.base",
+    "BaseInvocationOutput": "nbgraph.invocations.base",
+    "Graph": "nbgraph.services.shared.graph.graph",
+    "GraphError": "nbgraph.errors",
+    "Image": "nbgraph.invocations.function",
+    "Invoker": "nbgraph.services.invoker",
+    "InvocationContext": "nbgraph.invocations.base",
+    "InvocationServices": "nbgraph.services.invocation_services",
+    "NbgraphError": "nbgraph.errors",
+    "NodeError": "nbgraph.errors",
+    "Ref": "nbgraph.invocations.base",
+    "Run": "nbgraph.run",
+    "Settings": "nbgraph.config",
+    "Studio": "nbgraph.studio",
+    "invocation": "nbgraph.invocations.base",
+    "node": "nbgraph.invocations.function",
+    "registry": "nbgraph.invocations.node_registry",
+}
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from nbgraph.config import Settings
+    from nbgraph.errors import GraphError, NbgraphError, NodeError
+    from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, Ref, invocation
+    from nbgraph.invocations.function import Image, node
+    from nbgraph.invocations.node_registry import registry
+    from nbgraph.run import Run
+    from nbgraph.services.invocation_services import InvocationServices
+    from nbgraph.services.invoker import Invoker
+    from nbgraph.services.shared.graph.graph import Graph
+    from nbgraph.studio import Studio
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nbgraph' has no attribute {name!r} (there is: {', '.join(__all__)})")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

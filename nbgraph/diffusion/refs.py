@@ -1,0 +1,81 @@
+"""Names of models and of the patches laid over them: plain data that travels in graphs, keys and JSON."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nbgraph.diffusion.fingerprints import fingerprint_path
+
+DtypeName = Literal["float32", "float16", "bfloat16"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LoraPatch(_Frozen):
+    """A LoRA file laid over a model. `weight` scales its effect: 0 is none, 1 is as trained."""
+
+    kind: Literal["lora"] = "lora"
+    path: str
+    fingerprint: str
+    weight: float = 0.75
+
+    @classmethod
+    def from_file(cls, path: str, weight: float = 0.75) -> "LoraPatch":
+        """The patch at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is no such file."""
+        return cls(path=str(path), fingerprint=fingerprint_path(path), weight=weight)
+
+
+class FreeuPatch(_Frozen):
+    """FreeU (arXiv 2309.11497): `b1`, `b2` scale the backbone, `s1`, `s2` the skip connections of a UNet."""
+
+    kind: Literal["freeu"] = "freeu"
+    b1: float = 1.2
+    b2: float = 1.4
+    s1: float = 0.9
+    s2: float = 0.2
+
+
+class SeamlessPatch(_Frozen):
+    """Circular padding of the convolutions, so that the picture tiles along the named axes."""
+
+    kind: Literal["seamless"] = "seamless"
+    axes: tuple[Literal["x", "y"], ...] = ("x", "y")
+
+
+class ClipSkipPatch(_Frozen):
+    """Take the text encoder's hidden state `layers` before its last one."""
+
+    kind: Literal["clip_skip"] = "clip_skip"
+    layers: int = Field(ge=0)
+
+
+Patch = Annotated[LoraPatch | FreeuPatch | SeamlessPatch | ClipSkipPatch, Field(discriminator="kind")]
+
+
+class ModelRef(_Frozen):
+    """What names a model: a folder (or the id of a repository in the local hub cache), its content, and its patches.
+
+    Hashable and JSON-able; holds no module. Two refs with equal fingerprints share their loaded components.
+    `dtype` None means the default of the device the model runs on, `variant` None whatever files the folder has.
+    """
+
+    path: str
+    fingerprint: str
+    dtype: DtypeName | None = None
+    variant: str | None = None
+    patches: tuple[Patch, ...] = ()
+
+    @classmethod
+    def from_path(cls, path: str, dtype: DtypeName | None = None, variant: str | None = None) -> "ModelRef":
+        """The model at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is none."""
+        return cls(path=str(path), fingerprint=fingerprint_path(path), dtype=dtype, variant=variant)
+
+    def with_patch(self, patch: Patch) -> "ModelRef":
+        """This model with one more patch, laid over those it has."""
+        return self.model_copy(update={"patches": (*self.patches, patch)})
+
+    def without_patches(self) -> "ModelRef":
+        """The plain model under the patches."""
+        return self.model_copy(update={"patches": ()})

@@ -1,0 +1,127 @@
+"""Every error nbgraph raises on purpose: each says what was given, where, what is possible and what to do."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+
+class NbgraphError(Exception):
+    """The base of all errors of nbgraph; IPython shows it as its message alone, without a page of frames."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class NbgraphWarning(UserWarning):
+    """Something a person should know about a result that is still good."""
+
+
+def suggest(given: str, possible: Iterable[str], limit: int = 20) -> str:
+    """`"; did you mean 'width'? (possible: height, width)"`, for the end of an error message."""
+    names = sorted(possible)
+    near = get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    shown = ", ".join(names[:limit]) + (f", and {len(names) - limit} more" if len(names) > limit else "")
+    return f"{hint} (possible: {shown or 'none'})"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a graph: where it is, what is wrong, and what to do about it."""
+
+    kind: str
+    message: str
+    node: str | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        where = self.node or "graph"
+        if self.field:
+            where += f".{self.field}"
+        return f"{where}: {self.message}"
+
+
+class GraphError(NbgraphError, ValueError):
+    """A graph cannot run as it is; `problems` lists everything that is wrong with it, not only the first thing."""
+
+    SHOWN = 20
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = [str(problem) for problem in self.problems[: self.SHOWN]]
+        if len(self.problems) > self.SHOWN:
+            lines.append(f"... and {len(self.problems) - self.SHOWN} more in .problems")
+        heading = "" if len(lines) == 1 else f"{len(self.problems)} problems\n  "
+        super().__init__(heading + "\n  ".join(lines))
+
+
+class IterationLimitError(GraphError):
+    """A graph would make more prepared nodes than the limit allows; refused before anything is allocated."""
+
+    def __init__(self, node: str, count: int, limit: int) -> None:
+        self.count, self.limit = count, limit
+        text = f"would run {count:,} times, over the limit of {limit:,}; shorten a list, or raise Settings.max_iterations"
+        super().__init__([Problem("iteration_limit", text, node)])
+
+
+class UnknownNodeTypeError(NbgraphError, KeyError):
+    """No node of that type is registered."""
+
+    def __init__(self, type_name: str, possible: Iterable[str]) -> None:
+        self.type_name = type_name
+        self.message = f"no node of type {type_name!r}{suggest(type_name, possible)}"
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NodeError(NbgraphError):
+    """A node raised while it ran. It keeps texts, never the exception itself, which would keep tensors alive."""
+
+    def __init__(self, node: str, type: str, message: str, inputs: dict[str, str], traceback: str = "") -> None:
+        self.node, self.type, self.message, self.inputs, self.traceback = node, type, message, inputs, traceback
+        given = ", ".join(f"{name}={value}" for name, value in inputs.items())
+        super().__init__(f"node {node!r} ({type}) failed: {message}\n  inputs: {given or 'none'}")
+
+
+class CancelledError(NbgraphError):
+    """A run was cancelled; what had finished is kept."""
+
+
+class NotFoundError(NbgraphError, KeyError):
+    """A service holds nothing of that name."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidNameError(NbgraphError, ValueError):
+    """A name that no service ever made: names of resources are 32 hexadecimal digits."""
+
+
+class ModelError(NbgraphError):
+    """A model cannot be used: what was given, why not, and what to do."""
+
+
+class ModelNotFoundError(ModelError):
+    """No model of that name is known."""
+
+
+@dataclass
+class Problems:
+    """Collects problems while a graph is looked at, to raise them together."""
+
+    found: list[Problem] = field(default_factory=list)
+
+    def add(self, kind: str, message: str, node: str | None = None, field: str | None = None) -> None:
+        self.found.append(Problem(kind, message, node, field))
+
+    def raise_any(self) -> None:
+        """Raise `GraphError` with all that was found, if anything was."""
+        if self.found:
+            raise GraphError(self.found)

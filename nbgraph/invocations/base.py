@@ -1,0 +1,280 @@
+"""Invocations: the nodes of a graph. A node is a pydantic model with typed inputs and `invoke(context) -> output`.
+
+    @invocation("add", title="Add", category="math", version="1.0.0")
+    class Add(BaseInvocation):
+        a: int = 0
+        b: int = 0
+
+        def invoke(self, context: InvocationContext) -> IntegerOutput:
+            return IntegerOutput(value=self.a + self.b)
+
+An input takes a value or another node: `Add(a=Add(a=1, b=2), b=3)`. The node is kept in the field as a `Ref`, an edge to
+one of its outputs: the one of equal name if its type fits, else the only one that fits.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, get_type_hints
+
+from PIL.Image import Image
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
+from nbgraph.invocations.inputs import REQUIRED, InputSpec, input_specs
+from nbgraph.invocations.node_registry import register
+from nbgraph.invocations.types import assignable, type_name
+
+_class = type
+BASE_FIELDS = frozenset({"id", "is_intermediate", "use_cache"})
+
+
+class InvocationContext(Protocol):
+    """What a running node may use: the services, as far as a node needs them. The processor builds the object.
+
+    `images` and `tensors` keep resources, `models` lends models, `prepared_id` names the node that runs.
+    """
+
+    images: Any
+    tensors: Any
+    models: Any
+    prepared_id: str
+    session_id: str
+
+    def progress(self, step: int, total: int, preview: Image | None = None, message: str = "") -> None:
+        """Report that `step` of `total` steps are done; raises `CancelledError` if the run was cancelled."""
+        ...
+
+    def is_cancelled(self) -> bool:
+        """Whether the run was cancelled; a long node asks from time to time, or calls `progress`."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Tell the person something about a result that is still good."""
+        ...
+
+
+class BaseInvocationOutput(BaseModel):
+    """What a node returns: a frozen pydantic model, one field per output."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class Ref(NamedTuple):
+    """An edge, held in the field it ends in: the output `field` of `node`."""
+
+    node: "BaseInvocation"
+    field: str
+
+    def __repr__(self) -> str:
+        return f"Ref({self.node.id or self.node.type}.{self.field})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ref) and other.node is self.node and other.field == self.field
+
+    def __hash__(self) -> int:
+        return hash((id(self.node), self.field))
+
+
+class BaseInvocation(BaseModel):
+    """A node. Inputs are pydantic fields; a required input may be left open and come over an edge instead.
+
+    `id` names the node in its graph (made from the type if left out); `is_intermediate` keeps its pictures out of the
+    gallery; `use_cache=False` makes it run every time (None: what the node's class says).
+    """
+
+    model_config = ConfigDict(defer_build=True, extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+
+    type: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    category: ClassVar[str] = ""
+    tags: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[str] = "1.0.0"
+    cached_by_default: ClassVar[bool] = True
+    static: ClassVar[bool] = False
+    output_class: ClassVar[type[BaseInvocationOutput]] = BaseInvocationOutput
+    _specs: ClassVar[dict[str, InputSpec] | None] = None
+
+    id: str | None = None
+    is_intermediate: bool = False
+    use_cache: bool | None = None
+
+    def invoke(self, context: InvocationContext) -> BaseInvocationOutput:
+        """Do the node's work: all inputs are there and valid. Must not change its inputs."""
+        raise NotImplementedError(f"{self.__class__.__name__} has no invoke(context)")
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        """Yield (field, problem) for what can be seen to be wrong before anything runs.
+
+        `known` has the inputs whose values are certain already: typed values, and what `static` nodes give.
+        """
+        yield from ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        for info in cls.model_fields.values():
+            if info.is_required():
+                info.default = REQUIRED
+        cls._specs = None
+
+    def __init__(self, /, **data: Any) -> None:
+        links = None
+        for name, value in data.items():
+            if isinstance(value, _LINKABLE) or (type(value) is list and value and isinstance(value[0], _LINKABLE)):
+                links = {} if links is None else links
+                links[name] = value
+        try:
+            if links is None:
+                self.__pydantic_validator__.validate_python(data, self_instance=self)
+            else:
+                typed = {name: value for name, value in data.items() if name not in links}
+                self.__pydantic_validator__.validate_python(typed, self_instance=self)
+        except ValidationError as error:
+            raise GraphError(input_problems(type(self), data.get("id"), error)) from None
+        if links is not None:
+            for name, value in links.items():
+                self.__dict__[name] = self._link(name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set one input, checked as at construction."""
+        if name not in type(self).model_fields:
+            super().__setattr__(name, value)
+            return
+        changed = type(self)(**{**self._given(), name: value})
+        self.__dict__[name] = changed.__dict__[name]
+        self.__pydantic_fields_set__.add(name)
+
+    def _given(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if value is not REQUIRED}
+
+    def _link(self, name: str, value: Any) -> "Ref | list[Ref]":
+        spec = self.inputs().get(name)
+        node = self.id or self.type
+        if spec is None:
+            text = f"{self.type!r} has no input {name!r}{suggest(name, self.inputs())}"
+            raise GraphError([Problem("unknown_field", text, node, name)])
+        if isinstance(value, list):
+            if not spec.many:
+                text = "takes one node, not a list of nodes; put Collect(item=[...]) between them"
+                raise GraphError([Problem("two_edges", text, node, name)])
+            return [as_ref(item, spec, node) for item in value]
+        return as_ref(value, spec, node)
+
+    @classmethod
+    def inputs(cls) -> dict[str, InputSpec]:
+        """The inputs by name, without the fields every node has."""
+        if cls._specs is None or cls.__dict__.get("_specs") is None:
+            cls._specs = input_specs(cls.model_fields, BASE_FIELDS)
+        return cls._specs
+
+    @classmethod
+    def outputs(cls) -> dict[str, Any]:
+        """The outputs: name -> annotation."""
+        return {name: info.annotation for name, info in cls.output_class.model_fields.items()}
+
+    def output(self, field: str) -> Ref:
+        """The output of that name, to be given to an input: `Add(a=size.output("width"))`."""
+        if field not in self.outputs():
+            text = f"has no output {field!r}{suggest(field, self.outputs())}"
+            raise GraphError([Problem("unknown_output", text, self.id or self.type, field)])
+        return Ref(self, field)
+
+    def literals(self) -> dict[str, Any]:
+        """The inputs that hold values, neither edges nor nothing."""
+        return {name: value for name in self.inputs() if not is_link(value := self.__dict__[name]) and value is not REQUIRED}
+
+    def links(self) -> Iterator[tuple[str, Ref]]:
+        """The edges that arrive, in the order of the fields: (input, where it comes from)."""
+        for name, value in self.__dict__.items():
+            if isinstance(value, Ref):
+                yield name, value
+            elif type(value) is list and value and isinstance(value[0], Ref):
+                yield from ((name, ref) for ref in value)
+
+    def __repr_args__(self) -> Any:
+        shown = {"id": self.id, **{name: self.__dict__[name] for name in self.inputs() if name in self.__dict__}}
+        return [(name, value) for name, value in shown.items() if value is not None and value is not REQUIRED]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+_LINKABLE = (Ref, BaseInvocation)
+Node = TypeVar("Node", bound=type[BaseInvocation])
+
+
+def is_link(value: Any) -> bool:
+    """Whether a field's value is an edge, or a list of edges."""
+    return isinstance(value, Ref) or (type(value) is list and bool(value) and isinstance(value[0], Ref))
+
+
+def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
+    """The edge that giving `value` to an input means: a `Ref` as it is, a node by the name or type of its outputs."""
+    if isinstance(value, Ref):
+        return value
+    if not isinstance(value, BaseInvocation):
+        text = f"a list of nodes may hold nothing else, and {value!r} is no node"
+        raise GraphError([Problem("wrong_type", text, owner, spec.name)])
+    outputs = value.outputs()
+    if spec.name in outputs and assignable(outputs[spec.name], spec.annotation):
+        return Ref(value, spec.name)
+    fitting = [name for name, annotation in outputs.items() if assignable(annotation, spec.annotation)]
+    if len(fitting) == 1:
+        return Ref(value, fitting[0])
+    listed = ", ".join(f"{name}: {type_name(annotation)}" for name, annotation in outputs.items())
+    text = (
+        f"takes {type_name(spec.annotation)}, and {'several outputs' if fitting else 'no output'} of {value.id or value.type!r}"
+        f" fit{'' if fitting else 's'} (outputs: {listed}); name one with .output(name)"
+    )
+    raise GraphError([Problem("wrong_type", text, owner, spec.name)])
+
+
+def input_problems(cls: type[BaseInvocation], node: str | None, error: ValidationError) -> list[Problem]:
+    """What pydantic found wrong with a node's inputs, each as a sentence with the place."""
+    problems = []
+    for found in error.errors(include_url=False, include_context=False):
+        place = ".".join(map(str, found["loc"])) or None
+        first = str(found["loc"][0]) if found["loc"] else ""
+        if found["type"] == "extra_forbidden":
+            text = f"{cls.type!r} has no input {first!r}{suggest(first, cls.inputs())}"
+            problems.append(Problem("unknown_field", text, node or cls.type, place))
+        else:
+            text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {_short(found['input'])}"
+            problems.append(Problem("bad_value", text, node or cls.type, place))
+    return problems
+
+
+def _short(value: Any, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def invocation(
+    type: str, *, title: str = "", category: str = "", tags: tuple[str, ...] = (), version: str = "1.0.0",
+    use_cache: bool = True, static: bool = False,
+) -> Any:
+    """Make a class a node of that type. Defining a node again, in a cell, replaces it.
+
+    `version` is part of the cache key, as is the code of `invoke`. `use_cache=False` is for nodes whose result is not
+    given by their inputs. `static` nodes are quick and pure, and may run while a graph is checked.
+    """
+    if not re.fullmatch(r"\S+", type):
+        raise NbgraphError(f"a node type is a word without spaces, not {type!r}")
+    if not re.fullmatch(r"\d+\.\d+\.\d+\S*", version):
+        raise NbgraphError(f"node {type!r}: version {version!r} is not of the form 1.2.3")
+
+    def decorate(cls: Node) -> Node:
+        returned = get_type_hints(cls.invoke).get("return")
+        if not (isinstance(returned, _class) and issubclass(returned, BaseInvocationOutput)):
+            raise NbgraphError(f"node {type!r}: invoke must be annotated to return a BaseInvocationOutput, not {returned!r}")
+        cls.type, cls.title, cls.category, cls.tags = type, title or cls.__name__, category, tags
+        cls.version, cls.cached_by_default, cls.output_class = version, use_cache, returned
+        cls.static = static
+        register(cls)
+        return cls
+
+    return decorate
+
+

@@ -1,0 +1,69 @@
+"""What is known of a node's input: its annotation, whether it must be given, and the marks on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from nbgraph.invocations.types import is_optional
+
+
+class _Required:
+    """The value of an input that must be given and has not been."""
+
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+    def __copy__(self) -> "_Required":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "_Required":
+        return self
+
+    def __reduce__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = _Required()
+
+
+@dataclass(frozen=True)
+class Many:
+    """Marks an input that takes any number of edges: `item: Annotated[Any, Many()]`."""
+
+
+@dataclass(frozen=True)
+class RandomSeed:
+    """Marks a seed: where it is None, one is drawn for each prepared node and recorded in its stats row."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a node type."""
+
+    name: str
+    annotation: Any
+    required: bool
+    default: Any
+    many: bool
+    seed: bool
+    info: FieldInfo
+
+    @property
+    def optional(self) -> bool:
+        """Whether None may be given."""
+        return is_optional(self.annotation)
+
+
+def input_specs(fields: Mapping[str, FieldInfo], leave_out: frozenset[str]) -> dict[str, InputSpec]:
+    """The inputs that those pydantic fields make, by name, in their order."""
+    return {name: _spec(name, info) for name, info in fields.items() if name not in leave_out}
+
+
+def _spec(name: str, info: FieldInfo) -> InputSpec:
+    required = info.default is REQUIRED or info.is_required()
+    default = None if required else info.get_default(call_default_factory=True, validated_data={})
+    many = any(isinstance(mark, Many) for mark in info.metadata)
+    seed = any(isinstance(mark, RandomSeed) for mark in info.metadata)
+    return InputSpec(name, info.annotation, required, default, many, seed, info)

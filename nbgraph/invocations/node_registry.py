@@ -1,0 +1,97 @@
+"""The registry: node type -> class. It is asked late, so that a node defined or redefined in a cell is found."""
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from nbgraph.errors import NbgraphError, UnknownNodeTypeError
+
+BUILT_IN = "nbgraph.invocations"
+ENTRY_POINTS = "nbgraph.nodes"
+
+
+class NodeClass(Protocol):
+    """What the registry needs to know of a class that is a node."""
+
+    type: str
+    title: str
+    category: str
+    __module__: str
+    __qualname__: str
+
+    @classmethod
+    def inputs(cls) -> Mapping[str, Any]: ...
+
+    @classmethod
+    def outputs(cls) -> Mapping[str, Any]: ...
+
+    def __call__(self, **inputs: Any) -> Any: ...
+
+
+class Registry(Mapping[str, NodeClass]):
+    """Node type -> class: a mapping that shows itself as a table."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, NodeClass] = {}
+        self._packages_loaded = False
+
+    def register(self, cls: NodeClass) -> None:
+        """Add a class, or replace the one of the same type and name; another class's type is not taken over."""
+        known = self._classes.get(cls.type)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            where = f"{known.__module__}.{known.__qualname__}"
+            if known.__module__ != "__main__":
+                raise NbgraphError(f"node type {cls.type!r} is taken by {where}; choose another type")
+        self._classes[cls.type] = cls
+
+    def load_packages(self) -> None:
+        """Import the built-in nodes and those of installed packages (entry points `nbgraph.nodes`), once."""
+        if self._packages_loaded:
+            return
+        self._packages_loaded = True
+        import_module(BUILT_IN)
+        for entry in entry_points(group=ENTRY_POINTS):
+            entry.load()
+
+    def __getitem__(self, type_name: str) -> NodeClass:
+        if type_name not in self._classes:
+            self.load_packages()
+        try:
+            return self._classes[type_name]
+        except (KeyError, TypeError):
+            raise UnknownNodeTypeError(str(type_name), self._classes) from None
+
+    def __iter__(self) -> Iterator[str]:
+        self.load_packages()
+        return iter(sorted(self._classes))
+
+    def __len__(self) -> int:
+        self.load_packages()
+        return len(self._classes)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<24} {cls.title:<28} {cls.category}" for name, cls in self.items())
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        rows = "".join(
+            f"<tr><td><code>{escape(name)}</code></td><td>{escape(cls.title)}</td><td>{escape(cls.category)}</td>"
+            f"<td>{escape(', '.join(cls.inputs()))}</td><td>{escape(', '.join(cls.outputs()))}</td></tr>"
+            for name, cls in self.items()
+        )
+        head = "<tr><th>type</th><th>title</th><th>category</th><th>inputs</th><th>outputs</th></tr>"
+        return {"text/plain": repr(self), "text/html": f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"}
+
+
+_registry = Registry()
+
+
+def registry() -> Registry:
+    """All node types there are, the built-in ones and those of installed packages and cells."""
+    return _registry
+
+
+def register(cls: NodeClass) -> None:
+    """Add a node class to the registry."""
+    _registry.register(cls)

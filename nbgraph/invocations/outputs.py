@@ -1,0 +1,91 @@
+"""The outputs that several nodes share."""
+
+from typing import Any
+
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.fields import ConditioningField, ImageField, LatentsField
+
+
+class IntegerOutput(BaseInvocationOutput):
+    """A whole number."""
+
+    value: int
+
+
+class FloatOutput(BaseInvocationOutput):
+    """A number."""
+
+    value: float
+
+
+class StringOutput(BaseInvocationOutput):
+    """A text."""
+
+    value: str
+
+
+class BooleanOutput(BaseInvocationOutput):
+    """True or false."""
+
+    value: bool
+
+
+class CollectionOutput(BaseInvocationOutput):
+    """A list of anything."""
+
+    collection: list[Any]
+
+
+class IntegerCollectionOutput(BaseInvocationOutput):
+    """A list of whole numbers."""
+
+    collection: list[int]
+
+
+class FloatCollectionOutput(BaseInvocationOutput):
+    """A list of numbers."""
+
+    collection: list[float]
+
+
+class StringCollectionOutput(BaseInvocationOutput):
+    """A list of texts."""
+
+    collection: list[str]
+
+
+class BooleanCollectionOutput(BaseInvocationOutput):
+    """A list of truth values."""
+
+    collection: list[bool]
+
+
+class ImageOutput(BaseInvocationOutput):
+    """A picture and its size in pixels."""
+
+    image: ImageField
+    width: int
+    height: int
+
+
+class LatentsOutput(BaseInvocationOutput):
+    """Latents, and the size in pixels of the picture they decode to."""
+
+    latents: LatentsField
+    width: int
+    height: int
+
+
+class NoiseOutput(BaseInvocationOutput):
+    """Noise to start from, the size in pixels of the picture it becomes, and the seed it was drawn with."""
+
+    noise: LatentsField
+    width: int
+    height: int
+    seed: int
+
+
+class ConditioningOutput(BaseInvocationOutput):
+    """An encoded prompt."""
+
+    conditioning: ConditioningField
