@@ -60,7 +60,9 @@ class IterationLimitError(GraphError):
 
     def __init__(self, node: str, count: int, limit: int) -> None:
         self.count, self.limit = count, limit
-        text = f"would run {count:,} times, over the limit of {limit:,}; shorten a list, or raise Settings.max_iterations"
+        text = (
+            f"would run {count:,} times, over the limit of {limit:,}; shorten a list, or raise Settings.max_iterations"
+        )
         super().__init__([Problem("iteration_limit", text, node)])
 
 

@@ -82,9 +82,8 @@ class BaseInvocation(BaseModel):
     gallery; `use_cache=False` makes it run every time (None: what the node's class says).
     """
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+    model_config = ConfigDict(defer_build=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
-    type: ClassVar[str] = ""
     title: ClassVar[str] = ""
     category: ClassVar[str] = ""
     tags: ClassVar[tuple[str, ...]] = ()
@@ -93,6 +92,8 @@ class BaseInvocation(BaseModel):
     static: ClassVar[bool] = False
     output_class: ClassVar[type[BaseInvocationOutput]] = BaseInvocationOutput
     _specs: ClassVar[dict[str, InputSpec] | None] = None
+    output_types_vary: ClassVar[bool] = False
+    type: ClassVar[str] = ""
 
     id: str | None = None
     is_intermediate: bool = False
@@ -171,6 +172,25 @@ class BaseInvocation(BaseModel):
         """The outputs: name -> annotation."""
         return {name: info.annotation for name, info in cls.output_class.model_fields.items()}
 
+    @classmethod
+    def output_types(cls, arriving: Mapping[str, list[Any]]) -> tuple[dict[str, Any], str]:
+        """For nodes whose outputs take the type of what arrives: (output -> annotation, what is wrong or "")."""
+        return {}, ""
+
+    @classmethod
+    def arrival_problems(cls, linked: set[str]) -> Iterator[str]:
+        """Yield what is wrong about which inputs have edges, apart from required ones being open."""
+        yield from ()
+
+    def dump_extra(self) -> dict[str, Any]:
+        """What a saved node holds beside its inputs, as JSON-able values."""
+        return {}
+
+    @classmethod
+    def class_from_json(cls, values: dict[str, Any]) -> "type[BaseInvocation]":
+        """The class of a saved node of this type; takes what `dump_extra` gave out of the values."""
+        return cls
+
     def output(self, field: str) -> Ref:
         """The output of that name, to be given to an input: `Add(a=size.output("width"))`."""
         if field not in self.outputs():
@@ -180,7 +200,9 @@ class BaseInvocation(BaseModel):
 
     def literals(self) -> dict[str, Any]:
         """The inputs that hold values, neither edges nor nothing."""
-        return {name: value for name in self.inputs() if not is_link(value := self.__dict__[name]) and value is not REQUIRED}
+        return {
+            name: value for name in self.inputs() if not is_link(value := self.__dict__[name]) and value is not REQUIRED
+        }
 
     def links(self) -> Iterator[tuple[str, Ref]]:
         """The edges that arrive, in the order of the fields: (input, where it comes from)."""
@@ -252,8 +274,14 @@ def _short(value: Any, limit: int = 80) -> str:
 
 
 def invocation(
-    type: str, *, title: str = "", category: str = "", tags: tuple[str, ...] = (), version: str = "1.0.0",
-    use_cache: bool = True, static: bool = False,
+    type: str,
+    *,
+    title: str = "",
+    category: str = "",
+    tags: tuple[str, ...] = (),
+    version: str = "1.0.0",
+    use_cache: bool = True,
+    static: bool = False,
 ) -> Any:
     """Make a class a node of that type. Defining a node again, in a cell, replaces it.
 
@@ -268,7 +296,9 @@ def invocation(
     def decorate(cls: Node) -> Node:
         returned = get_type_hints(cls.invoke).get("return")
         if not (isinstance(returned, _class) and issubclass(returned, BaseInvocationOutput)):
-            raise NbgraphError(f"node {type!r}: invoke must be annotated to return a BaseInvocationOutput, not {returned!r}")
+            raise NbgraphError(
+                f"node {type!r}: invoke must be annotated to return a BaseInvocationOutput, not {returned!r}"
+            )
         cls.type, cls.title, cls.category, cls.tags = type, title or cls.__name__, category, tags
         cls.version, cls.cached_by_default, cls.output_class = version, use_cache, returned
         cls.static = static
@@ -276,5 +306,3 @@ def invocation(
         return cls
 
     return decorate
-
-

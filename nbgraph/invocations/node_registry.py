@@ -27,6 +27,9 @@ class NodeClass(Protocol):
     @classmethod
     def outputs(cls) -> Mapping[str, Any]: ...
 
+    @classmethod
+    def class_from_json(cls, values: dict[str, Any]) -> Any: ...
+
     def __call__(self, **inputs: Any) -> Any: ...
 
 

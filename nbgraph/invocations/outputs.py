@@ -89,3 +89,28 @@ class ConditioningOutput(BaseInvocationOutput):
     """An encoded prompt."""
 
     conditioning: ConditioningField
+
+
+class SeededIntegerCollectionOutput(BaseInvocationOutput):
+    """A list of random whole numbers, and the seed they were drawn with."""
+
+    collection: list[int]
+    seed: int
+
+
+class ImageCollectionOutput(BaseInvocationOutput):
+    """A list of pictures."""
+
+    collection: list[ImageField]
+
+
+class LatentsCollectionOutput(BaseInvocationOutput):
+    """A list of latents."""
+
+    collection: list[LatentsField]
+
+
+class ConditioningCollectionOutput(BaseInvocationOutput):
+    """A list of encoded prompts."""
+
+    collection: list[ConditioningField]

@@ -1,13 +1,13 @@
 """Which output may be wired to which input: a written table of coercions, by origin and arguments.
 
-    the same type, or Any on either side      yes
-    subclass -> base                          yes (bool counts as its own type, not as an int)
-    int -> float;  int or float -> str        yes
-    T -> T | None;  T -> a union with T       yes
-    a union -> T                              only if every member may go to T
-    Literal["a"] -> str;  Literal -> wider Literal
-    list[int] -> list[float]                  yes, item by item; list -> list[Any] and back
-    list[T] <-> T                             never: iterate and collect do that
+the same type, or Any on either side      yes
+subclass -> base                          yes (bool counts as its own type, not as an int)
+int -> float;  int or float -> str        yes
+T -> T | None;  T -> a union with T       yes
+a union -> T                              only if every member may go to T
+Literal["a"] -> str;  Literal -> wider Literal
+list[int] -> list[float]                  yes, item by item; list -> list[Any] and back
+list[T] <-> T                             never: iterate and collect do that
 """
 
 import types
@@ -81,7 +81,9 @@ def item_type(annotation: Any) -> Any | None:
 def is_optional(annotation: Any) -> bool:
     """Whether None is one of the values the annotation allows."""
     annotation = plain(annotation)
-    return annotation is None or annotation is type(None) or (_is_union(annotation) and type(None) in get_args(annotation))
+    return (
+        annotation is None or annotation is type(None) or (_is_union(annotation) and type(None) in get_args(annotation))
+    )
 
 
 def type_name(annotation: Any) -> str:

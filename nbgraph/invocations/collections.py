@@ -1,0 +1,154 @@
+"""Lists of values: ranges, and typed lists as nodes."""
+
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import Field
+
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.fields import SEED_MAX, ConditioningField, ImageField, LatentsField, Seed
+from nbgraph.invocations.outputs import (
+    BooleanCollectionOutput,
+    ConditioningCollectionOutput,
+    FloatCollectionOutput,
+    ImageCollectionOutput,
+    IntegerCollectionOutput,
+    LatentsCollectionOutput,
+    SeededIntegerCollectionOutput,
+    StringCollectionOutput,
+)
+
+
+@invocation("range", title="Range", category="collections", version="1.0.0", static=True)
+class Range(BaseInvocation):
+    """Whole numbers from start up to, not including, stop; empty if there are none, downwards if step is negative."""
+
+    start: int = 0
+    stop: int = 10
+    step: int = 1
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if known.get("step") == 0:
+            yield "step", "is 0, so the range would never end; give it another step"
+
+    def invoke(self, context: InvocationContext) -> IntegerCollectionOutput:
+        return IntegerCollectionOutput(collection=list(range(self.start, self.stop, self.step)))
+
+
+@invocation("range_of_size", title="Range of size", category="collections", version="1.0.0", static=True)
+class RangeOfSize(BaseInvocation):
+    """So many whole numbers, from start, step apart."""
+
+    start: int = 0
+    size: int = Field(1, ge=0)
+    step: int = 1
+
+    def invoke(self, context: InvocationContext) -> IntegerCollectionOutput:
+        return IntegerCollectionOutput(collection=[self.start + place * self.step for place in range(self.size)])
+
+
+@invocation("random_range", title="Random range", category="collections", version="1.0.0")
+class RandomRange(BaseInvocation):
+    """So many random whole numbers from low up to, not including, high; the same for the same seed."""
+
+    low: int = 0
+    high: int = SEED_MAX
+    size: int = Field(1, ge=0)
+    seed: Seed = None
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if {"low", "high"} <= known.keys() and known["high"] <= known["low"]:
+            yield "high", f"is {known['high']}, and must be more than low, which is {known['low']}"
+
+    def invoke(self, context: InvocationContext) -> SeededIntegerCollectionOutput:
+        generator = random.Random(self.seed)
+        numbers = [generator.randrange(self.low, self.high) for _ in range(self.size)]
+        return SeededIntegerCollectionOutput(collection=numbers, seed=self.seed or 0)
+
+
+@invocation("float_range", title="Float range", category="collections", version="1.0.0", static=True)
+class FloatRange(BaseInvocation):
+    """So many numbers from start to stop, both included, evenly spaced."""
+
+    start: float = 5.0
+    stop: float = 10.0
+    steps: int = Field(30, ge=1)
+
+    def invoke(self, context: InvocationContext) -> FloatCollectionOutput:
+        if self.steps == 1:
+            return FloatCollectionOutput(collection=[self.start])
+        width = self.stop - self.start
+        return FloatCollectionOutput(
+            collection=[self.start + width * place / (self.steps - 1) for place in range(self.steps)]
+        )
+
+
+@invocation("integer_collection", title="Integers", category="collections", version="1.0.0", static=True)
+class IntegerCollection(BaseInvocation):
+    """A list of whole numbers."""
+
+    collection: list[int] = []
+
+    def invoke(self, context: InvocationContext) -> IntegerCollectionOutput:
+        return IntegerCollectionOutput(collection=self.collection)
+
+
+@invocation("float_collection", title="Floats", category="collections", version="1.0.0", static=True)
+class FloatCollection(BaseInvocation):
+    """A list of numbers."""
+
+    collection: list[float] = []
+
+    def invoke(self, context: InvocationContext) -> FloatCollectionOutput:
+        return FloatCollectionOutput(collection=self.collection)
+
+
+@invocation("string_collection", title="Strings", category="collections", version="1.0.0", static=True)
+class StringCollection(BaseInvocation):
+    """A list of texts."""
+
+    collection: list[str] = []
+
+    def invoke(self, context: InvocationContext) -> StringCollectionOutput:
+        return StringCollectionOutput(collection=self.collection)
+
+
+@invocation("boolean_collection", title="Booleans", category="collections", version="1.0.0", static=True)
+class BooleanCollection(BaseInvocation):
+    """A list of truth values."""
+
+    collection: list[bool] = []
+
+    def invoke(self, context: InvocationContext) -> BooleanCollectionOutput:
+        return BooleanCollectionOutput(collection=self.collection)
+
+
+@invocation("image_collection", title="Images", category="collections", version="1.0.0", static=True)
+class ImageCollection(BaseInvocation):
+    """A list of pictures."""
+
+    collection: list[ImageField] = []
+
+    def invoke(self, context: InvocationContext) -> ImageCollectionOutput:
+        return ImageCollectionOutput(collection=self.collection)
+
+
+@invocation("latents_collection", title="Latents", category="collections", version="1.0.0", static=True)
+class LatentsCollection(BaseInvocation):
+    """A list of latents."""
+
+    collection: list[LatentsField] = []
+
+    def invoke(self, context: InvocationContext) -> LatentsCollectionOutput:
+        return LatentsCollectionOutput(collection=self.collection)
+
+
+@invocation("conditioning_collection", title="Conditionings", category="collections", version="1.0.0", static=True)
+class ConditioningCollection(BaseInvocation):
+    """A list of encoded prompts."""
+
+    collection: list[ConditioningField] = []
+
+    def invoke(self, context: InvocationContext) -> ConditioningCollectionOutput:
+        return ConditioningCollectionOutput(collection=self.collection)

@@ -1,0 +1,289 @@
+"""The source graph a person edits: nodes by id, and edges. The same document for Python, files and the canvas."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from uuid import uuid4
+
+from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.shared.graph.edges import Connection, Edge, Link
+from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
+from nbgraph.services.shared.graph.graph_python import graph_to_python
+from nbgraph.services.shared.graph.order import path_between, topological_order
+from nbgraph.services.shared.graph.validation import check_edge, graph_problems
+
+
+class Graph:
+    """Nodes and edges. `Graph.of(image)` collects everything `image` needs; `graph.edges` shows the edges.
+
+    Every edit leaves the graph valid as far as it goes, or raises `GraphError` with all that is wrong and changes
+    nothing. Inputs that are still open are no error before the graph is run.
+    """
+
+    def __init__(self, nodes: Iterable[BaseInvocation] = (), edges: Iterable[Edge] = (), id: str | None = None) -> None:
+        self.id = id or uuid4().hex
+        self.nodes: dict[str, BaseInvocation] = {}
+        self.layout: dict[str, Any] = {}
+        self._links: dict[str, list[Link]] = {}
+        self._homes: dict[BaseInvocation, str] = {}
+        self._positions: dict[str, int] | None = None
+        for node in nodes:
+            self.add_node(node)
+        self.add_edges(edges)
+
+    @classmethod
+    def of(cls, *targets: BaseInvocation) -> "Graph":
+        """The graph of all that these nodes need, in the order in which it can run."""
+        graph = cls()
+        graph._collect(targets)
+        return graph
+
+    # what is in it
+
+    @property
+    def edges(self) -> list[Edge]:
+        """All edges, in the order of the nodes they arrive at and of the fields there."""
+        return [
+            Edge(Connection(link.source, link.output), Connection(node_id, link.field))
+            for node_id in self.nodes
+            for link in self._links.get(node_id, ())
+        ]
+
+    def links(self, node_id: str) -> list[Link]:
+        """The edges that arrive at a node."""
+        return self._links.get(node_id, [])
+
+    def id_of(self, node: "str | BaseInvocation") -> str:
+        """The id of a node in this graph, given the node itself or its id."""
+        if isinstance(node, BaseInvocation):
+            if node in self._homes:
+                return self._homes[node]
+            node = node.id or ""
+        if node not in self.nodes:
+            raise NotFoundError(f"the graph has no node {node!r}{suggest(node, self.nodes)}")
+        return node
+
+    def __getitem__(self, node_id: str) -> BaseInvocation:
+        return self.nodes[self.id_of(node_id)]
+
+    def __contains__(self, node: object) -> bool:
+        return node in self.nodes if isinstance(node, str) else node in self._homes
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.nodes)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.nodes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Graph) and graph_to_json(self) == graph_to_json(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Graph({len(self.nodes)} nodes, {sum(map(len, self._links.values()))} edges)"
+
+    # editing
+
+    def add_node(self, node: BaseInvocation) -> str:
+        """Add a node, and what it is linked to in Python; returns its id."""
+        if node.id is not None and node.id in self.nodes and self.nodes[node.id] is not node:
+            raise GraphError([Problem("duplicate_id", "there is a node of that id already; choose another", node.id)])
+        self._collect([node])
+        return self._homes[node]
+
+    def update_node(self, node: "str | BaseInvocation", **values: Any) -> None:
+        """Give inputs of a node new values; an edge that arrives at such an input goes."""
+        node_id = self.id_of(node)
+        old = self.nodes[node_id]
+        changed = type(old)(**{**typed_values(old), "id": node_id, **values})
+        self._put(node_id, changed)
+        self._links[node_id] = [link for link in self.links(node_id) if link.field not in values]
+        self._links[node_id] += [Link(name, self.id_of(ref.node), ref.field) for name, ref in changed.links()]
+
+    def delete_node(self, node: "str | BaseInvocation") -> None:
+        """Remove a node and the edges at it."""
+        node_id = self.id_of(node)
+        self._homes.pop(self.nodes.pop(node_id), None)
+        self._links.pop(node_id, None)
+        for links in self._links.values():
+            links[:] = [link for link in links if link.source != node_id]
+
+    def add_edge(self, edge: Edge) -> None:
+        """Add one edge, if the two ends exist, fit, and no circle results."""
+        self.add_edges([edge])
+
+    def add_edges(self, edges: Iterable[Edge]) -> None:
+        """Add edges, all of them or none."""
+        added: list[tuple[str, Link]] = []
+        problems = Problems()
+        for edge in edges:
+            found = check_edge(self, edge) or self._circle(edge)
+            if found:
+                problems.found.extend(found)
+                continue
+            (source, output), (target, field) = edge
+            link = Link(field, source, output)
+            self._links.setdefault(target, []).append(link)
+            added.append((target, link))
+        if problems.found:
+            for target, link in added:
+                self._links[target].remove(link)
+        problems.raise_any()
+
+    def delete_edge(self, edge: Edge) -> None:
+        """Remove an edge; one that is not there is no error."""
+        (source, output), (target, field) = edge
+        link = Link(field, source, output)
+        if link in self.links(target):
+            self._links[target].remove(link)
+
+    def with_values(self, values: Mapping[str, Any]) -> "Graph":
+        """A copy in which `{"noise.seed": 8}` inputs have other values; the graph itself stays as it is."""
+        copy = self.copy()
+        by_node: dict[str, dict[str, Any]] = {}
+        problems = Problems()
+        for address, value in values.items():
+            node_id, _, field = address.rpartition(".")
+            if node_id not in self.nodes:
+                given = node_id or address
+                text = f'no node {given!r} for the address {address!r}{suggest(given, self.nodes)}; write "node.field"'
+                problems.add("unknown_node", text)
+            else:
+                by_node.setdefault(node_id, {})[field] = value
+        problems.raise_any()
+        for node_id, changes in by_node.items():
+            copy.update_node(node_id, **changes)
+        return copy
+
+    def copy(self) -> "Graph":
+        """The same nodes and edges in another graph of the same id."""
+        other = Graph(id=self.id)
+        other.nodes = dict(self.nodes)
+        other.layout = dict(self.layout)
+        other._links = {node_id: list(links) for node_id, links in self._links.items()}
+        other._homes = dict(self._homes)
+        return other
+
+    # checking and saving
+
+    def problems(self) -> list[Problem]:
+        """Everything that keeps the graph from running, or an empty list."""
+        return graph_problems(self)
+
+    def validate(self) -> "Graph":
+        """The graph itself; raises `GraphError` with every problem if it cannot run."""
+        if problems := self.problems():
+            raise GraphError(problems)
+        return self
+
+    def load(self, nodes: Mapping[str, BaseInvocation], links: Mapping[str, list[Link]]) -> None:
+        """Take over nodes and edges that were read from a file, checked as a whole; open inputs are no error yet."""
+        self.nodes, self._links, self._positions = dict(nodes), dict(links), None
+        self._homes = {node: node_id for node_id, node in nodes.items()}
+        unknown = [node_id for node_id in links if node_id not in nodes]
+        problems = [problem for problem in graph_problems(self, unknown) if problem.kind != "missing_input"]
+        if problems:
+            raise GraphError(problems)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The graph as JSON: nodes by id, and edges."""
+        return graph_to_json(self, indent)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Graph":
+        """The graph a JSON text holds; raises `GraphError` with every problem if it holds none."""
+        return graph_from_json(cls, text)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The graph as JSON-able values."""
+        return graph_to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> "Graph":
+        """The graph in values read from JSON; raises `GraphError` with every problem."""
+        return graph_from_dict(cls, data)
+
+    def to_python(self) -> str:
+        """The Python code that builds this graph."""
+        return graph_to_python(self)
+
+    # inside
+
+    def _collect(self, targets: Iterable[BaseInvocation]) -> None:
+        """Add these nodes and everything they are linked to, each after what it needs, without recursion."""
+        waiting: list[tuple[BaseInvocation, Iterator[BaseInvocation] | None]] = [
+            (node, None) for node in reversed([*targets])
+        ]
+        open_nodes: set[BaseInvocation] = set()
+        while waiting:
+            node, sources = waiting.pop()
+            if node in self._homes:
+                continue
+            if sources is None:
+                open_nodes.add(node)
+                sources = iter([ref.node for _, ref in node.links()])
+            for source in sources:
+                if source not in self._homes and source not in open_nodes:
+                    waiting.append((node, sources))
+                    waiting.append((source, None))
+                    break
+            else:
+                self._adopt(node)
+
+    def _adopt(self, node: BaseInvocation) -> None:
+        node_id = node.id
+        if node_id is None or node_id in self.nodes:
+            node_id = self._free_id(node)
+        if node.id is None:
+            node.__dict__["id"] = node_id
+        self._put(node_id, node)
+        links = [Link(name, self._homes[ref.node], ref.field) for name, ref in node.links()]
+        if links:
+            self._links[node_id] = links
+
+    def _free_id(self, node: BaseInvocation) -> str:
+        """An id for a node without one, or whose id is taken: `noise`, `noise_2`, ..."""
+        if node.id is not None and "id" in node.model_fields_set:
+            raise GraphError([Problem("duplicate_id", "two different nodes have this id; rename one", node.id)])
+        node_id, number = node.type, 1
+        while node_id in self.nodes:
+            number += 1
+            node_id = f"{node.type}_{number}"
+        return node_id
+
+    def _put(self, node_id: str, node: BaseInvocation) -> None:
+        self.nodes[node_id] = node
+        self._homes[node] = node_id
+
+    def _circle(self, edge: Edge) -> list[Problem]:
+        """A problem if the edge closes a circle. An edge that leads forward in a topological order needs no search."""
+        if self._positions is None:
+            order, _ = topological_order({node: [link.source for link in self.links(node)] for node in self.nodes})
+            self._positions = {node_id: position for position, node_id in enumerate(order)}
+        source, target = edge.source.node_id, edge.destination.node_id
+        for node_id in (source, target):
+            self._positions.setdefault(node_id, len(self._positions))
+        if self._positions[source] < self._positions[target]:
+            return []
+        self._positions = None
+        children: dict[str, list[str]] = {}
+        for node_id, links in self._links.items():
+            for link in links:
+                children.setdefault(link.source, []).append(node_id)
+        path = path_between(children, target, source)
+        if not path:
+            return []
+        return [Problem("cycle", f"the edge {edge} closes a circle: {' -> '.join([*path, path[0]])}", target)]
+
+
+def typed_values(node: BaseInvocation) -> dict[str, Any]:
+    """The values a person typed into a node: inputs that differ from nothing said, and the common fields."""
+    values = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
+    for name in ("is_intermediate", "use_cache"):
+        if name in node.model_fields_set:
+            values[name] = getattr(node, name)
+    return values

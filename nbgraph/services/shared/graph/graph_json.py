@@ -1,0 +1,153 @@
+"""A graph as JSON, and back: `{"id", "nodes": {id: {"id", "type", ...}}, "edges": [{"source", "destination"}]}`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from nbgraph.errors import GraphError, Problem, Problems, UnknownNodeTypeError
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.node_registry import registry
+from nbgraph.services.shared.graph.edges import Link
+from nbgraph.services.shared.graph.validation import GraphLike
+
+MAX_BYTES = 64 * 2**20
+COMMON = {"is_intermediate", "use_cache"}
+
+
+class LoadableGraph(GraphLike, Protocol):
+    """What reading a file needs of a graph."""
+
+    id: str
+    layout: dict[str, Any]
+
+    def load(self, nodes: Mapping[str, BaseInvocation], links: Mapping[str, list[Link]]) -> None: ...
+
+
+class SavableGraph(GraphLike, Protocol):
+    """What writing a file needs of a graph."""
+
+    id: str
+    layout: dict[str, Any]
+
+
+AnyGraph = TypeVar("AnyGraph", bound=LoadableGraph)
+
+
+def node_to_dict(node: BaseInvocation, node_id: str, links: Sequence[Link] = ()) -> dict[str, Any]:
+    """A node as JSON-able values: id, type and every input that holds a value and no edge arrives at."""
+    names = set(node.literals()).difference(link.field for link in links)
+    return {
+        "id": node_id,
+        "type": node.type,
+        **node.dump_extra(),
+        **node.model_dump(mode="json", include={*names, *(COMMON & node.model_fields_set)}),
+    }
+
+
+def graph_to_dict(graph: SavableGraph) -> dict[str, Any]:
+    """The whole graph as JSON-able values."""
+    edges = [
+        {
+            "source": {"node_id": link.source, "field": link.output},
+            "destination": {"node_id": node_id, "field": link.field},
+        }
+        for node_id in graph.nodes
+        for link in graph.links(node_id)
+    ]
+    nodes = {node_id: node_to_dict(node, node_id, graph.links(node_id)) for node_id, node in graph.nodes.items()}
+    return {"id": graph.id, "nodes": nodes, "edges": edges, **({"layout": graph.layout} if graph.layout else {})}
+
+
+def graph_to_json(graph: SavableGraph, indent: int | None = None) -> str:
+    """The whole graph as JSON."""
+    return json.dumps(graph_to_dict(graph), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def graph_from_json(make: type[AnyGraph], text: str | bytes) -> AnyGraph:
+    """The graph a JSON text holds, checked as a whole, once."""
+    return graph_from_dict(make, _parse(text))
+
+
+def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
+    """The graph in values read from JSON; `GraphError` with every problem if they hold none."""
+    problems = Problems()
+    nodes = _read_nodes(_expect(problems, data, "nodes", dict), problems)
+    links = _read_edges(_expect(problems, data, "edges", list), problems)
+    problems.raise_any()
+    graph = make()
+    if isinstance(data.get("id"), str):
+        graph.id = data["id"]
+    if isinstance(data.get("layout"), dict):
+        graph.layout = data["layout"]
+    graph.load(nodes, links)
+    return graph
+
+
+def _parse(text: str | bytes) -> Any:
+    if len(text) > MAX_BYTES:
+        raise GraphError([Problem("bad_file", f"the file has {len(text):,} bytes; a graph has at most {MAX_BYTES:,}")])
+    try:
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise GraphError([Problem("bad_file", f"this is no JSON graph: {reason}")]) from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number that JSON knows")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return values
+
+
+def _expect(problems: Problems, data: Any, key: str, kind: type) -> Any:
+    found = data.get(key, kind()) if isinstance(data, dict) else None
+    if isinstance(found, kind):
+        return found
+    name = {"dict": "an object", "list": "an array"}[kind.__name__]
+    problems.add("bad_file", f"a graph is an object with nodes and edges, and {key} must be {name}")
+    return kind()
+
+
+def _read_nodes(data: dict[str, Any], problems: Problems) -> dict[str, BaseInvocation]:
+    classes = registry()
+    nodes: dict[str, BaseInvocation] = {}
+    for node_id, values in data.items():
+        if not isinstance(values, dict) or not isinstance(values.get("type"), str):
+            problems.add("bad_file", 'a node is an object with a "type"', node_id)
+            continue
+        if values.get("id", node_id) != node_id:
+            problems.add("bad_file", f"is listed under this id, but says its id is {values['id']!r}", node_id)
+            continue
+        inputs = {name: value for name, value in values.items() if name != "type"}
+        inputs["id"] = node_id
+        try:
+            nodes[node_id] = classes[values["type"]].class_from_json(inputs)(**inputs)
+        except UnknownNodeTypeError as error:
+            problems.add("unknown_type", error.message, node_id)
+        except GraphError as error:
+            problems.found.extend(error.problems)
+    return nodes
+
+
+def _read_edges(data: list[Any], problems: Problems) -> dict[str, list[Link]]:
+    links: dict[str, list[Link]] = {}
+    for number, edge in enumerate(data):
+        try:
+            source, target = edge["source"], edge["destination"]
+            link = Link(target["field"], source["node_id"], source["field"])
+            ends = (*link, target["node_id"])
+        except (TypeError, KeyError, IndexError):
+            ends = ()
+        if len(ends) != 4 or not all(isinstance(end, str) for end in ends):
+            problems.add(
+                "bad_file", f"edge {number} is not of the form source/destination, each with node_id and field"
+            )
+        else:
+            links.setdefault(ends[3], []).append(link)
+    return links

@@ -1,0 +1,215 @@
+"""The plan: what a graph means to do, compiled once, so that running it is counting indexes.
+
+**Axes.** An iterate node adds an *axis*. Every node has a tuple of axes: those of all its inputs together, each once
+(a diamond does not multiply), in the order of their iterate nodes. A *prepared node* is a source node at a *path*, one
+index per axis: `denoise[1,0]`.
+
+    range ── iterate i ── mul            mul has the axis i, and runs as mul[0], mul[1], mul[2]
+
+    iterate i ─┐
+               add                       independent axes meet: the product, add[0,0], add[0,1], add[1,0], ...
+    iterate j ─┘
+
+    iterate i ── rows ── iterate j       j hangs on i: each i has its own number of j, add[0,0], add[1,0], add[1,1]
+
+**Collect** removes the innermost axes of its inputs, all of them: those on which no other axis of these inputs hangs.
+It gives one list for each path that is left, and in it the items stand by (path, edge).
+
+    i(3) x j(2) ── add ── collect        both axes are innermost: one list of 6
+    i ── j(of i) ── add ── collect       j is innermost: one list for each i
+    i, and j(of i) ── collect            j goes: for each i, [item of i, items of its j ...]
+
+A list of no items runs its body no times and collects to [], for each path around it. An iterate node after a collect
+is a new axis.
+
+**Order.** Depth first: prepared nodes run by (path, rank), the rank being the place in the topological order, so that
+the first result comes first. Nodes of equal axes that wait for the same other nodes form a *segment*: at each path a
+segment runs straight through, and only segments have to wait for each other (see `schedule.py`).
+
+**If.** What only one branch of an `if` needs is *gated*: it runs at a path only if that branch is taken there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.shared.graph.edges import Link
+from nbgraph.services.shared.graph.gates import Alternatives, find_gates
+from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.validation import GraphLike
+
+Axes = tuple[int, ...]
+Path = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class PlannedInput:
+    """One edge: from the output of the node of rank `parent`; `keep` picks its path from ours, None if all of it."""
+
+    field: str
+    parent: int
+    output: str
+    keep: tuple[int, ...] | None
+    many: bool = False
+
+
+@dataclass(slots=True)
+class PlannedChoice:
+    """What an `if` must have decided: its condition comes over an edge, or is a typed value."""
+
+    condition: PlannedInput | bool
+    branch: bool
+
+
+@dataclass(slots=True)
+class PlannedNode:
+    """A source node, as the session needs it."""
+
+    rank: int
+    id: str
+    node: BaseInvocation
+    axes: Axes = ()
+    inputs: tuple[PlannedInput, ...] = ()
+    segment: int = -1
+    axis: int | None = None
+    collects: bool = False
+    seeds: tuple[str, ...] = ()
+    gates: tuple[tuple[PlannedChoice, ...], ...] = ()
+
+
+@dataclass(slots=True)
+class Axis:
+    """What an iterate node adds: where its list comes from, and the axes that list hangs on."""
+
+    rank: int
+    outer: Axes
+    source: PlannedInput | None
+
+
+@dataclass(slots=True)
+class Segment:
+    """Nodes of equal axes that wait for the same other segments, in their order."""
+
+    axes: Axes
+    ranks: list[int] = field(default_factory=list)
+    needs: set[int] = field(default_factory=set)
+
+
+class Plan:
+    """The compiled graph: nodes by rank, axes, segments."""
+
+    def __init__(self, graph: GraphLike, targets: list[str] | None = None) -> None:
+        parents = {node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes}
+        order, _ = topological_order(parents, targets)
+        gates = find_gates(graph, order, targets)
+        if gates:
+            for node_id, alternatives in gates.items():
+                conditions = [_condition(graph, choice.if_node) for choices in alternatives for choice in choices]
+                parents[node_id] = [*parents[node_id], *(link.source for link in conditions if link is not None)]
+            order, _ = topological_order(parents, targets)
+        self.ranks = {node_id: rank for rank, node_id in enumerate(order)}
+        self.nodes: list[PlannedNode] = []
+        self.axes: list[Axis] = []
+        self.segments: list[Segment] = []
+        self._segment_of: dict[tuple[Axes, int], int] = {}
+        self._foreign: list[int] = []
+        for node_id in order:
+            self._add(graph, node_id, gates.get(node_id))
+
+    def _add(self, graph: GraphLike, node_id: str, alternatives: Alternatives | None) -> None:
+        node = graph.nodes[node_id]
+        planned = PlannedNode(len(self.nodes), node_id, node)
+        links = graph.links(node_id)
+        sources = [self.ranks[link.source] for link in links]
+        around = self._union(self.nodes[source].axes for source in sources)
+        if node.type == "collect":
+            planned.collects = True
+            planned.axes = self._without_innermost(around)
+        else:
+            planned.axes = around
+        specs = node.inputs()
+        planned.seeds = tuple([name for name, spec in specs.items() if spec.seed])
+        inputs = [
+            PlannedInput(
+                link.field,
+                source,
+                link.output,
+                self._keep(self.nodes[source].axes, planned.axes),
+                specs[link.field].many,
+            )
+            for link, source in zip(links, sources)
+        ]
+        planned.inputs = tuple(inputs)
+        if node.type == "iterate":
+            planned.axis = len(self.axes)
+            self.axes.append(Axis(planned.rank, planned.axes, inputs[0] if inputs else None))
+            planned.axes = (*planned.axes, planned.axis)
+        if alternatives is not None:
+            planned.gates = self._gates(graph, alternatives, planned.axes)
+        self.nodes.append(planned)
+        self._place(planned, sources)
+
+    def _union(self, found: Iterable[Axes]) -> Axes:
+        distinct = {axes for axes in found if axes}
+        if len(distinct) <= 1:
+            return next(iter(distinct), ())
+        return tuple(sorted(set().union(*distinct)))
+
+    def _without_innermost(self, axes: Axes) -> Axes:
+        hung_on = {outer for axis in axes for outer in self.axes[axis].outer}
+        return tuple(axis for axis in axes if axis in hung_on)
+
+    @staticmethod
+    def _keep(source: Axes, target: Axes) -> tuple[int, ...] | None:
+        """Which indexes of a path on `target` make the path on `source`; of a collect, those axes that stay."""
+        if source == target:
+            return None
+        return tuple(target.index(axis) for axis in source if axis in target)
+
+    def _gates(self, graph: GraphLike, alternatives: Alternatives, axes: Axes) -> tuple[tuple[PlannedChoice, ...], ...]:
+        """The gate with ranks instead of ids; none if some condition is not known at this node's paths."""
+        gates = []
+        for choices in alternatives:
+            gate = []
+            for if_node, branch in sorted(choices):
+                link = _condition(graph, if_node)
+                if link is None:
+                    gate.append(PlannedChoice(bool(graph.nodes[if_node].__dict__["condition"]), branch))
+                    continue
+                source = self.nodes[self.ranks[link.source]]
+                if not set(source.axes) <= set(axes):
+                    return ()
+                condition = PlannedInput("condition", source.rank, link.output, self._keep(source.axes, axes))
+                gate.append(PlannedChoice(condition, branch))
+            gates.append(tuple(gate))
+        return tuple(gates)
+
+    def _place(self, planned: PlannedNode, sources: list[int]) -> None:
+        """Put a node into the segment of its axes that waits for the same other segments."""
+        waits_for = {self.nodes[source].segment for source in sources}
+        conditions = [choice.condition for gate in planned.gates for choice in gate]
+        waits_for |= {self.nodes[found.parent].segment for found in conditions if isinstance(found, PlannedInput)}
+        foreign = 0
+        for segment in waits_for:
+            foreign |= self._foreign[segment]
+            if self.segments[segment].axes != planned.axes:
+                foreign |= 1 << segment
+        key = (planned.axes, foreign)
+        number = self._segment_of.get(key)
+        if number is None:
+            number = self._segment_of[key] = len(self.segments)
+            self.segments.append(Segment(planned.axes))
+            self._foreign.append(foreign)
+        planned.segment = number
+        segment = self.segments[number]
+        segment.ranks.append(planned.rank)
+        segment.needs |= waits_for - {number}
+
+
+def _condition(graph: GraphLike, if_node: str) -> Link | None:
+    return next((link for link in graph.links(if_node) if link.field == "condition"), None)
+
+
+def prepared_id(node_id: str, path: Path) -> str:
+    """`denoise[1,0]`; a node without axes is called as in the source graph."""
+    return f"{node_id}[{','.join(map(str, path))}]" if path else node_id

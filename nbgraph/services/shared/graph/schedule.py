@@ -1,0 +1,147 @@
+"""Which prepared node is next: depth first by (path, rank), without looking at all the others.
+
+The state is small. A *stretch* is one segment at one path; its nodes run straight through. A heap holds the stretches
+that may be next, each segment's next path at most once, so it stays as small as the plan. A stretch that must wait is
+parked under the one thing it waits for, and comes back to the heap when that is finished.
+"""
+
+from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
+
+from nbgraph.services.shared.graph.plan import Axes, Path, Plan
+
+Stretch = tuple[int, Path]
+Length = Callable[[int, Path], int]
+
+
+class Blocked:
+    """Stands in for a path that cannot be told before a stretch is finished."""
+
+    __slots__ = ("stretch",)
+
+    def __init__(self, stretch: Stretch) -> None:
+        self.stretch = stretch
+
+
+class Schedule:
+    """Hands out stretches in order. `length(axis, path)` tells how many items an axis has at a path of its outer axes."""
+
+    def __init__(self, plan: Plan, length: Length) -> None:
+        self._plan = plan
+        self._length = length
+        self._finished: list[set[Path]] = [set() for _ in plan.segments]
+        self._parked: dict[Stretch, list[tuple[int, Path | None]]] = {}
+        self._checks: dict[Stretch, Iterator[Stretch]] = {}
+        self._paths: list[Iterator[Path | Blocked]] = [self.walk(segment.axes, {}) for segment in plan.segments]
+        self._needs = [self._split_needs(segment) for segment in range(len(plan.segments))]
+        self._heap: list[tuple[Path, int, int]] = []
+        for segment in range(len(plan.segments)):
+            self._push_next(segment)
+
+    def next(self) -> Stretch | None:
+        """The next stretch that can run, or None if there is none now."""
+        while self._heap:
+            path, _, segment = heappop(self._heap)
+            if (segment, path) not in self._checks:
+                self._checks[segment, path] = self._waits(segment, path)
+                if path:
+                    self._push_next(segment)
+            blocker = next(self._checks[segment, path], None)
+            if blocker is None:
+                del self._checks[segment, path]
+                return segment, path
+            self._parked.setdefault(blocker, []).append((segment, path))
+        return None
+
+    def finish(self, segment: int, path: Path) -> None:
+        """Every node of a stretch is done: what waited for it may go on."""
+        self._finished[segment].add(path)
+        for waiting, parked_path in self._parked.pop((segment, path), ()):
+            if parked_path is None:
+                self._push_next(waiting)
+            else:
+                heappush(self._heap, (parked_path, self._plan.segments[waiting].ranks[0], waiting))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every stretch has been handed out and nothing waits."""
+        return not self._heap and not self._parked
+
+    def _push_next(self, segment: int) -> None:
+        """Put the segment's next path into the heap, or park the segment under what decides that path."""
+        step = next(self._paths[segment], None)
+        if step is None:
+            return
+        if isinstance(step, Blocked):
+            self._parked.setdefault(step.stretch, []).append((segment, None))
+        else:
+            heappush(self._heap, (step, self._plan.segments[segment].ranks[0], segment))
+
+    def _split_needs(self, segment: int) -> tuple[list[tuple[int, tuple[int, ...]]], list[int]]:
+        """What a segment needs: segments around it, each with the indexes that make its path, and segments inside."""
+        axes = self._plan.segments[segment].axes
+        around, inside = [], []
+        for needed in sorted(self._plan.segments[segment].needs):
+            theirs = self._plan.segments[needed].axes
+            if set(theirs) <= set(axes):
+                around.append((needed, tuple(axes.index(axis) for axis in theirs)))
+            else:
+                inside.append(needed)
+        return around, inside
+
+    def _waits(self, segment: int, path: Path) -> Iterator[Stretch]:
+        """Yield, one after the other, the unfinished stretches this one needs."""
+        around, inside = self._needs[segment]
+        for needed, keep in around:
+            at = tuple([path[place] for place in keep])
+            while at not in self._finished[needed]:
+                yield needed, at
+        axes = self._plan.segments[segment].axes
+        for needed in inside:
+            theirs = self._plan.segments[needed].axes
+            fixed = {axis: path[axes.index(axis)] for axis in theirs if axis in axes}
+            for step in self.walk(theirs, fixed):
+                stretch = step.stretch if isinstance(step, Blocked) else (needed, step)
+                while stretch[1] not in self._finished[stretch[0]]:
+                    yield stretch
+
+    def walk(self, axes: Axes, fixed: dict[int, int]) -> Iterator[Path | Blocked]:
+        """All paths on these axes, in order, `fixed` giving some indexes; Blocked where a length is not known yet."""
+        if not axes:
+            yield ()
+            return
+        path: list[int] = []
+        stops: list[int] = []
+        while True:
+            if len(path) < len(axes):
+                axis = axes[len(path)]
+                if axis in fixed:
+                    start, stop = fixed[axis], fixed[axis] + 1
+                else:
+                    yield from self._deciding(axis, axes, path)
+                    start, stop = 0, self._length(axis, self._outer(axis, axes, path))
+                path.append(start - 1)
+                stops.append(stop)
+            path[-1] += 1
+            while path[-1] >= stops[-1]:
+                path.pop()
+                stops.pop()
+                if not path:
+                    return
+                path[-1] += 1
+            if len(path) == len(axes):
+                yield tuple(path)
+
+    def _outer(self, axis: int, axes: Axes, path: list[int]) -> Path:
+        return tuple(path[axes.index(outer)] for outer in self._plan.axes[axis].outer)
+
+    def _deciding(self, axis: int, axes: Axes, path: list[int]) -> Iterator[Blocked]:
+        """Yield the stretch that makes the list of an axis, for as long as it is not finished."""
+        source = self._plan.axes[axis].source
+        if source is None:
+            return
+        parent = self._plan.nodes[source.parent]
+        outer = self._outer(axis, axes, path)
+        at = outer if source.keep is None else tuple(outer[place] for place in source.keep)
+        while at not in self._finished[parent.segment]:
+            yield Blocked((parent.segment, at))

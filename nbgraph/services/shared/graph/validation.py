@@ -1,0 +1,154 @@
+"""What is wrong with a graph: all of it at once, each with node, field and remedy.
+
+The same rules serve a single edge that is added, a file that is read and the editor.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from nbgraph.errors import Problem, Problems, suggest
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.inputs import REQUIRED
+from nbgraph.invocations.types import assignable, type_name
+from nbgraph.services.shared.graph.edges import Edge, Link
+from nbgraph.services.shared.graph.order import topological_order
+
+SHOWN_IN_CIRCLE = 10
+OutputTypes = dict[str, dict[str, Any]]
+
+
+class GraphLike(Protocol):
+    """What validation needs of a graph."""
+
+    nodes: dict[str, BaseInvocation]
+
+    def links(self, node_id: str) -> list[Link]: ...
+
+
+def check_edge(graph: GraphLike, edge: Edge) -> list[Problem]:
+    """What keeps one edge from being added, apart from a circle."""
+    (source, output), (target, field) = edge
+    problems = Problems()
+    if not _ends_exist(graph, problems, target, Link(field, source, output)):
+        return problems.found
+    if source == target:
+        problems.add("self_loop", f"the edge {edge} leads from a node to itself", target, field)
+    spec = graph.nodes[target].inputs()[field]
+    arriving = [link for link in graph.links(target) if link.field == field]
+    if Link(field, source, output) in arriving:
+        problems.add("duplicate_edge", f"the edge {edge} is there already", target, field)
+    elif arriving and not spec.many:
+        other = f"{arriving[0].source}.{arriving[0].output}"
+        problems.add("two_edges", f"takes one edge, and {other} arrives already; delete that edge first", target, field)
+    types = _types_up_to(graph, source)
+    _check_type(graph, problems, target, Link(field, source, output), types)
+    return problems.found
+
+
+def graph_problems(graph: GraphLike, unknown_targets: Iterable[str] = ()) -> list[Problem]:
+    """Everything that keeps a graph from running; edges may arrive at `unknown_targets` that are no nodes."""
+    problems = Problems()
+    for node_id in unknown_targets:
+        problems.add("unknown_node", f"an edge arrives at {node_id!r}, which is no node{suggest(node_id, graph.nodes)}")
+    sound: dict[str, list[Link]] = {}
+    for node_id in graph.nodes:
+        sound[node_id] = [link for link in graph.links(node_id) if _ends_exist(graph, problems, node_id, link)]
+        _check_arrivals(graph, problems, node_id, sound[node_id])
+    parents = {node_id: [link.source for link in links if link.source != node_id] for node_id, links in sound.items()}
+    order, circle = topological_order(parents)
+    if circle:
+        shown = circle[:SHOWN_IN_CIRCLE] + (["..."] if len(circle) > SHOWN_IN_CIRCLE else []) + [circle[0]]
+        problems.add("cycle", f"the edges go round in a circle: {' <- '.join(shown)}; delete one of them", circle[0])
+    types: OutputTypes = {}
+    for node_id in order if not circle else graph.nodes:
+        for link in sound[node_id]:
+            _check_type(graph, problems, node_id, link, types)
+        _note_output_types(graph, problems, node_id, sound[node_id], types)
+    return problems.found
+
+
+def _ends_exist(graph: GraphLike, problems: Problems, target: str, link: Link) -> bool:
+    before = len(problems.found)
+    if target not in graph.nodes:
+        problems.add("unknown_node", f"an edge arrives at {target!r}, which is no node{suggest(target, graph.nodes)}")
+    elif link.field not in graph.nodes[target].inputs():
+        inputs = graph.nodes[target].inputs()
+        text = f"{graph.nodes[target].type!r} has no input {link.field!r}{suggest(link.field, inputs)}"
+        problems.add("unknown_field", text, target, link.field)
+    if link.source not in graph.nodes:
+        text = f"an edge comes from {link.source!r}, which is no node{suggest(link.source, graph.nodes)}"
+        problems.add("unknown_node", text, target, link.field)
+    elif link.output not in graph.nodes[link.source].outputs():
+        outputs = graph.nodes[link.source].outputs()
+        text = f"{link.source!r} has no output {link.output!r}{suggest(link.output, outputs)}"
+        problems.add("unknown_output", text, target, link.field)
+    return len(problems.found) == before
+
+
+def _check_arrivals(graph: GraphLike, problems: Problems, node_id: str, links: list[Link]) -> None:
+    """Self loops, several edges into one input, and inputs that nothing fills."""
+    node = graph.nodes[node_id]
+    specs = node.inputs()
+    seen: set[str] = set()
+    for link in links:
+        if link.source == node_id:
+            problems.add("self_loop", "an edge leads from the node to itself; delete it", node_id, link.field)
+        if link.field in seen and not specs[link.field].many:
+            problems.add("two_edges", "two edges arrive at this input; delete one of them", node_id, link.field)
+        seen.add(link.field)
+    for name, spec in specs.items():
+        if spec.required and name not in seen and node.__dict__[name] is REQUIRED:
+            text = f"{node.type!r} needs {name}: {type_name(spec.annotation)}; give it a value or an edge"
+            problems.add("missing_input", text, node_id, name)
+    for problem in node.arrival_problems(seen):
+        problems.add("missing_input", problem, node_id)
+
+
+def _check_type(graph: GraphLike, problems: Problems, target: str, link: Link, types: OutputTypes) -> None:
+    given = types.get(link.source, {}).get(link.output)
+    if given is None:
+        given = graph.nodes[link.source].outputs()[link.output]
+    wanted = graph.nodes[target].inputs()[link.field].annotation
+    if not assignable(given, wanted):
+        outputs = graph.nodes[link.source].outputs()
+        fitting = [f"{link.source}.{name}" for name, annotation in outputs.items() if assignable(annotation, wanted)]
+        remedy = f"; {' or '.join(fitting)} would fit" if fitting else ""
+        text = f"takes {type_name(wanted)}, and {link.source}.{link.output} is {type_name(given)}{remedy}"
+        problems.add("wrong_type", text, target, link.field)
+
+
+def _note_output_types(
+    graph: GraphLike, problems: Problems, node_id: str, links: list[Link], types: OutputTypes
+) -> None:
+    """For nodes whose outputs take the type of what arrives: iterate, collect, if."""
+    node = graph.nodes[node_id]
+    if not node.output_types_vary:
+        return
+    arriving: dict[str, list[Any]] = {}
+    for link in links:
+        known: Mapping[str, Any] = types.get(link.source, {})
+        annotation = known.get(link.output) or graph.nodes[link.source].outputs()[link.output]
+        arriving.setdefault(link.field, []).append(annotation)
+    varying, text = node.output_types(arriving)
+    types[node_id] = varying
+    if text:
+        problems.add("wrong_type", text, node_id)
+
+
+def _types_up_to(graph: GraphLike, node_id: str) -> OutputTypes:
+    """The types of the varying outputs among the ancestors of a node."""
+    if not graph.nodes[node_id].output_types_vary:
+        return {}
+    parents: dict[str, list[str]] = {}
+    waiting = [node_id]
+    while waiting:
+        current = waiting.pop()
+        if current in parents:
+            continue
+        varies = graph.nodes[current].output_types_vary
+        parents[current] = [link.source for link in graph.links(current)] if varies else []
+        waiting.extend(parents[current])
+    types: OutputTypes = {}
+    for current in topological_order(parents)[0]:
+        _note_output_types(graph, Problems(), current, list(graph.links(current)), types)
+    return types
