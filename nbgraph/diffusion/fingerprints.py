@@ -22,8 +22,10 @@ def resolve_folder(path: str | Path) -> Path:
         return local.resolve()
     if str(path).count("/") == 1 and not str(path).startswith(("/", ".", "~")):
         return _hub_snapshot(str(path))
-    raise ModelNotFoundError(f"there is no model at {str(path)!r}: no such file or folder. Give the folder of a model "
-                             "in the diffusers layout (the one that holds model_index.json)")  # fmt: skip
+    raise ModelNotFoundError(
+        f"there is no model at {str(path)!r}: no such file or folder. Give the folder of a model "
+        "in the diffusers layout (the one that holds model_index.json)"
+    )
 
 
 def fingerprint_path(path: str | Path) -> str:
