@@ -1,0 +1,35 @@
+"""Which classes a model folder may name: those of diffusers and transformers, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import transformers
+
+from nbgraph.errors import ModelError
+
+
+def component_class(folder: Path, name: str, library: Any, class_name: Any) -> type:
+    """The class that `model_index.json` names for a component, from diffusers (its pipelines too) or transformers.
+
+    `ModelError` for any other library, and for a name that is no loadable class there: a model folder is data, and
+    never says which code to import.
+    """
+    if library == "diffusers":
+        module: Any = diffusers
+    elif library == "transformers":
+        module = transformers
+    elif isinstance(library, str) and library.isidentifier() and hasattr(diffusers.pipelines, library):
+        module = getattr(diffusers.pipelines, library)
+    else:
+        raise ModelError(
+            f"the model {str(folder)!r} wants its component {name!r} from the library {library!r}. Only "
+            "diffusers and transformers are used: a model folder may not choose what is imported"
+        )
+    found = getattr(module, str(class_name), None)
+    if not isinstance(found, type) or not hasattr(found, "from_pretrained"):
+        raise ModelError(
+            f"the model {str(folder)!r} wants {library}.{class_name} for its component {name!r}, and there "
+            f"is no such model class in the installed {library}. A newer {library} may have it"
+        )
+    return found

@@ -1,0 +1,215 @@
+"""What a model folder is, read from its configuration files alone: no weights are touched."""
+
+import inspect
+import json
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+
+from nbgraph.diffusion.classes import component_class
+from nbgraph.diffusion.families import Family, family_of_class
+from nbgraph.diffusion.fingerprints import resolve_folder
+from nbgraph.diffusion.refs import ModelRef
+from nbgraph.errors import ModelError, ModelNotFoundError, suggest
+
+_SILENCED = ("requires_safety_checker", "add_watermarker")
+_ROLES = ("text", "denoiser")
+_DEFAULT_PIXELS = 1024
+_COMPONENT_ROLES = {"Autoencoder": "vae", "AsymmetricAutoencoder": "vae", "ControlNet": "controlnet"}
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """A model folder in the diffusers layout, or a folder that holds one component of one (a VAE, a ControlNet)."""
+
+    folder: Path
+    family: Family | None
+    """None for a folder that holds one component."""
+    classes: dict[str, type]
+    """The class of each component the folder has, by its name in `model_index.json`."""
+    options: dict[str, Any]
+    """What `model_index.json` says beside its components, such as `force_zeros_for_empty_prompt`."""
+    latent_channels: int
+    vae_scale_factor: int
+    """Pixels along one side of a picture for one latent along that side."""
+    multiple_of: int
+    """Width and height in pixels must be multiples of this."""
+    width: int
+    height: int
+    """The size in pixels the model draws best, its own default."""
+    vae: Any = field(repr=False, compare=False)
+    """The VAE with its configuration but no weights, for pipelines that only ask for its numbers; None without one."""
+
+    def need_family(self) -> Family:
+        """The family; `ModelError` for a folder that holds a single component and so cannot draw."""
+        if self.family is None:
+            raise ModelError(
+                f"{str(self.folder)!r} holds only {', '.join(self.classes)}, and no whole model. "
+                "Give a folder with a model_index.json"
+            )
+        return self.family
+
+    def component_folder(self, name: str) -> Path:
+        """The folder of one component's files."""
+        return self.folder / name if self.family else self.folder
+
+    def component_names(self, *names: str) -> tuple[str, ...]:
+        """Components by name or role: `text` is all text encoders and tokenizers, `denoiser` UNet or transformer."""
+        found: list[str] = []
+        for name in names:
+            if name == "text":
+                found += [known for known in self.classes if known.startswith(("text_encoder", "tokenizer"))]
+            elif name == "denoiser":
+                found.append(self.need_family().denoiser)
+            elif name in self.classes:
+                found.append(name)
+            else:
+                raise ModelError(
+                    f"the model {str(self.folder)!r} has no component {name!r}{suggest(name, (*self.classes, *_ROLES))}"
+                )
+        return tuple(dict.fromkeys(found))
+
+    def check_size(self, width: int, height: int) -> None:
+        """`ModelError` unless width and height, in pixels, are positive multiples of `multiple_of`."""
+        for name, value in (("width", width), ("height", height)):
+            if value <= 0 or value % self.multiple_of:
+                near = max(self.multiple_of, round(value / self.multiple_of) * self.multiple_of)
+                raise ModelError(
+                    f"{name} is {value}, but this model draws in multiples of "
+                    f"{self.multiple_of} pixels; the nearest is {near}"
+                )
+
+
+def describe_model(model: ModelRef | str | Path) -> ModelDescription:
+    """The description of a model. `ModelNotFoundError` without one there, `ModelError` when it cannot be used."""
+    if isinstance(model, ModelRef):
+        return _describe(resolve_folder(model.path), model.fingerprint)
+    folder = resolve_folder(model)
+    return _describe(folder, _stamp(folder))
+
+
+def _stamp(folder: Path) -> str:
+    return "|".join(
+        f"{p}:{p.stat().st_mtime_ns}" for p in sorted(folder.glob("*.json")) + sorted(folder.glob("*/*.json"))
+    )
+
+
+@lru_cache(maxsize=256)
+def _describe(folder: Path, content: str) -> ModelDescription:
+    if folder.is_file():
+        raise ModelError(
+            f"{str(folder)!r} is a single file. A model is a folder in the diffusers layout, with a "
+            "model_index.json; convert a single checkpoint once with diffusers' from_single_file"
+        )
+    if (folder / "model_index.json").is_file():
+        return _describe_pipeline(folder, read_json(folder / "model_index.json"))
+    if (folder / "config.json").is_file():
+        return _describe_component(folder, read_json(folder / "config.json"))
+    raise ModelNotFoundError(
+        f"the folder {str(folder)!r} is no model: it has neither a model_index.json (a whole model "
+        "in the diffusers layout) nor a config.json (one component)"
+    )
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file; `ModelError` when it holds none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{str(file)!r} cannot be read as JSON: {error}. Copy the model again") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{str(file)!r} holds no JSON object. Copy the model again")
+    return content
+
+
+def _describe_pipeline(folder: Path, index: dict[str, Any]) -> ModelDescription:
+    family = family_of_class(str(index.get("_class_name")))
+    rows = {name: row for name, row in index.items() if isinstance(row, list) and len(row) == 2 and row[0] is not None}
+    classes = {name: component_class(folder, name, *row) for name, row in rows.items()}
+    missing = [name for name in (family.denoiser, "vae", "scheduler") if name not in classes]
+    if missing:
+        raise ModelError(
+            f"the model_index.json of {str(folder)!r} names no {' and no '.join(missing)}, which a model of "
+            f"the family {family.key!r} needs (it names: {', '.join(classes) or 'nothing'})"
+        )
+    absent = [name for name in classes if not (folder / name).is_dir()]
+    classes = {name: value for name, value in classes.items() if name not in absent}
+    if needed := [name for name in absent if name in (family.denoiser, "vae", "scheduler")]:
+        raise ModelError(
+            f"the model {str(folder)!r} is incomplete: its model_index.json names {', '.join(needed)}, but "
+            "there is no such folder in it. Copy or download it again"
+        )
+    options = {name: value for name, value in index.items() if not isinstance(value, list) and not name.startswith("_")}
+    return _measure(folder, family, classes, options)
+
+
+def _measure(folder: Path, family: Family, classes: dict[str, type], options: dict[str, Any]) -> ModelDescription:
+    """Ask the pipeline itself for its numbers, over components that have their configuration but no weights."""
+    denoiser = weightless(classes[family.denoiser], folder / family.denoiser)
+    vae = weightless(classes["vae"], folder / "vae")
+    pipeline = empty_pipeline(family.pipeline(), {family.denoiser: denoiser, "vae": vae})
+    scale = int(getattr(pipeline, "vae_scale_factor", 8))
+    size = denoiser.config.get("sample_size") or getattr(pipeline, "default_sample_size", None)
+    sides = size if isinstance(size, (list, tuple)) else (size, size)
+    height, width = (int(side) * scale if side else _DEFAULT_PIXELS for side in sides[-2:])
+    patch = 1 if family.denoiser == "unet" else 2
+    return ModelDescription(
+        folder=folder,
+        family=family,
+        classes=classes,
+        options=options,
+        latent_channels=_latent_channels(vae),
+        vae_scale_factor=scale,
+        multiple_of=math.lcm(8, scale * patch),
+        width=width,
+        height=height,
+        vae=vae,
+    )
+
+
+def _describe_component(folder: Path, config: dict[str, Any]) -> ModelDescription:
+    class_name = str(config.get("_class_name"))
+    role = next((role for start, role in _COMPONENT_ROLES.items() if class_name.startswith(start)), None)
+    if role is None:
+        raise ModelError(
+            f"{str(folder)!r} holds a {class_name}, which is neither a whole model (there is no "
+            "model_index.json) nor a VAE nor a ControlNet"
+        )
+    component = component_class(folder, role, "diffusers", class_name)
+    vae = weightless(component, folder) if role == "vae" else None
+    channels = _latent_channels(vae) if vae else 0
+    scale = 2 ** (len(config.get("block_out_channels", config.get("decoder_block_out_channels", [0] * 4))) - 1)
+    return ModelDescription(
+        folder, None, {role: component}, {}, channels, scale, 8, _DEFAULT_PIXELS, _DEFAULT_PIXELS, vae
+    )
+
+
+def _latent_channels(vae: Any) -> int:
+    return int(vae.config.get("latent_channels") or vae.config.get("z_dim"))
+
+
+def weightless(component: Any, folder: Path) -> Any:
+    """A component with its configuration and its shapes, but no weights: its parameters are on the meta device."""
+    try:
+        with torch.device("meta"):
+            return component.from_config(component.load_config(folder, local_files_only=True))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"the configuration in {str(folder)!r} makes no {component.__name__}: {error}") from error
+
+
+def empty_pipeline(pipeline_class: type[DiffusionPipeline], given: dict[str, Any]) -> Any:
+    """A pipeline object over the components and options of `given`; what its constructor also needs is None."""
+    arguments: dict[str, Any] = {}
+    for name, parameter in inspect.signature(pipeline_class.__init__).parameters.items():
+        if name in _SILENCED:
+            arguments[name] = False
+        elif name in given:
+            arguments[name] = given[name]
+        elif name != "self" and parameter.default is parameter.empty:
+            arguments[name] = None
+    return pipeline_class(**arguments)

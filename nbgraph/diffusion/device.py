@@ -1,0 +1,43 @@
+"""Where models run, and in which precision."""
+
+import torch
+
+from nbgraph.errors import ModelError, suggest
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device called `name` (`cpu`, `cuda`, `cuda:1`, `mps`); None chooses cuda, then mps, then cpu.
+
+    `ModelError` when this machine has no such device.
+    """
+    if name is None:
+        return torch.device(_available()[0])
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"{name!r} is no device of torch{suggest(name, _available())}") from error
+    if device.type not in _available() or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise ModelError(f"this machine has no device {name!r}{suggest(name, _available())}")
+    return device
+
+
+def choose_dtype(name: str | None, device: torch.device, denoiser: str = "unet") -> torch.dtype:
+    """The dtype called `name`; None chooses by device.
+
+    The default is float32 on the CPU, whatever the files hold. Elsewhere it is float16, and on cuda bfloat16 for
+    transformer denoisers, whose activations overflow float16.
+    """
+    if name is not None:
+        if name not in _DTYPES:
+            raise ModelError(f"{name!r} is no precision that models can be loaded in{suggest(name, _DTYPES)}")
+        return _DTYPES[name]
+    if device.type == "cpu":
+        return torch.float32
+    return torch.bfloat16 if device.type == "cuda" and denoiser == "transformer" else torch.float16
+
+
+def _available() -> list[str]:
+    names = ["cuda"] if torch.cuda.is_available() else []
+    return [*names, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]

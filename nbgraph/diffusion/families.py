@@ -1,0 +1,125 @@
+"""Families of models: what a pipeline class of diffusers takes and gives, read from diffusers itself.
+
+Nothing here is a list of models. The family of a folder is the row of diffusers' AUTO_*_PIPELINES_MAPPING that its
+pipeline class stands in; the names of its conditioning are those its own `__call__` unpacks from `encode_prompt`.
+"""
+
+import ast
+import inspect
+import textwrap
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Literal
+
+from diffusers import DiffusionPipeline
+from diffusers.pipelines.auto_pipeline import (
+    AUTO_IMAGE2IMAGE_PIPELINES_MAPPING,
+    AUTO_INPAINT_PIPELINES_MAPPING,
+    AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
+)
+
+from nbgraph.errors import ModelError, suggest
+
+Task = Literal["text_to_image", "image_to_image", "inpaint"]
+
+_MAPPINGS: dict[Task, Any] = {
+    "text_to_image": AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
+    "image_to_image": AUTO_IMAGE2IMAGE_PIPELINES_MAPPING,
+    "inpaint": AUTO_INPAINT_PIPELINES_MAPPING,
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one family of text-to-image models is driven."""
+
+    key: str
+    """The family's name in diffusers' own table, such as `stable-diffusion-xl`."""
+    pipelines: tuple[tuple[Task, type[DiffusionPipeline]], ...]
+    """The pipeline class of each task the family can do."""
+    conditioning: tuple[str, ...]
+    """Names of what `encode_prompt` returns, in its order; what belongs to the negative prompt included."""
+    parameters: frozenset[str]
+    """Names of the keyword arguments of the text-to-image pipeline's `__call__`."""
+    cfg: str | None
+    """The keyword of classifier-free guidance: `true_cfg_scale`, `guidance_scale`, or None if there is none."""
+    guidance: str | None
+    """The keyword of the guidance that distilled models take as an input, where it is not the same as `cfg`."""
+    cfg_off: float
+    """The value of `cfg` up to which the negative conditioning is not used."""
+    denoiser: str
+    """The name of the component that denoises: `unet` or `transformer`."""
+    packed: bool
+    """Whether the pipeline holds latents as a sequence of 2x2 patches rather than as (B, C, h, w)."""
+    windows: bool
+    """Whether it can start and stop at any step: its loop reads `interrupt` once a step."""
+    conditioning_listed: bool = False
+    """Whether embeddings are a list of (tokens, width), one for each prompt, instead of one (B, tokens, width)."""
+
+    @property
+    def positive(self) -> tuple[str, ...]:
+        """The names among `conditioning` that one encoded text fills, and that the pipeline takes as arguments."""
+        return tuple(n for n in self.conditioning if not n.startswith("negative_") and n in self.parameters)
+
+    def pipeline(self, task: Task = "text_to_image") -> type[DiffusionPipeline]:
+        """The pipeline class for `task`; `ModelError` when diffusers has none for this family."""
+        classes = dict(self.pipelines)
+        if task not in classes:
+            raise ModelError(f"models of the family {self.key!r} cannot do {task!r}{suggest(task, classes)}")
+        return classes[task]
+
+
+_OVERRIDES: dict[str, dict[str, Any]] = {
+    "z-image": {"cfg_off": 0.0, "conditioning_listed": True},
+}
+"""What diffusers' source does not tell: `cfg_off` where guidance begins elsewhere than above 1; listed embeddings."""
+
+
+def family_of_class(class_name: str) -> Family:
+    """The family of the pipeline class that a `model_index.json` names; `ModelError` when it draws no pictures."""
+    for mapping in _MAPPINGS.values():
+        for key, pipeline_class in mapping.items():
+            if pipeline_class.__name__ == class_name and key in AUTO_TEXT2IMAGE_PIPELINES_MAPPING:
+                return family(key)
+    known = {pipeline_class.__name__ for pipeline_class in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
+    raise ModelError(
+        f"the pipeline class {class_name!r} is no text-to-image pipeline that diffusers "
+        f"knows{suggest(class_name, known)}"
+    )
+
+
+@cache
+def family(key: str) -> Family:
+    """The family of that key, such as `flux`; `ModelError` when there is none."""
+    if key not in AUTO_TEXT2IMAGE_PIPELINES_MAPPING:
+        raise ModelError(f"there is no family of models {key!r}{suggest(key, AUTO_TEXT2IMAGE_PIPELINES_MAPPING)}")
+    pipeline_class = AUTO_TEXT2IMAGE_PIPELINES_MAPPING[key]
+    parameters = frozenset(inspect.signature(pipeline_class.__call__).parameters)
+    true_cfg = "true_cfg_scale" in parameters
+    guidance = "guidance_scale" if "guidance_scale" in parameters else None
+    read = Family(
+        key=key,
+        pipelines=tuple((task, mapping[key]) for task, mapping in _MAPPINGS.items() if key in mapping),
+        conditioning=_names_from_encode_prompt(pipeline_class),
+        parameters=parameters,
+        cfg="true_cfg_scale" if true_cfg else guidance,
+        guidance=guidance if true_cfg else None,
+        cfg_off=1.0,
+        denoiser="unet" if "unet" in inspect.signature(pipeline_class.__init__).parameters else "transformer",
+        packed=hasattr(pipeline_class, "_pack_latents") and hasattr(pipeline_class, "_unpack_latents"),
+        windows=hasattr(pipeline_class, "interrupt"),
+    )
+    return replace(read, **_OVERRIDES.get(key, {}))
+
+
+def _names_from_encode_prompt(pipeline_class: type) -> tuple[str, ...]:
+    """The variables that the first `a, b = self.encode_prompt(...)` of `__call__` is unpacked into; () without one."""
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(pipeline_class.__call__)))
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+            continue
+        if isinstance(node.value.func, ast.Attribute) and node.value.func.attr == "encode_prompt":
+            target = node.targets[0]
+            elements = target.elts if isinstance(target, ast.Tuple) else [target]
+            return tuple(element.id for element in elements if isinstance(element, ast.Name))
+    return ()
