@@ -1,0 +1,37 @@
+"""The components of a model that one operation was given: modules by name, and what model they are of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nbgraph.diffusion.description import ModelDescription
+from nbgraph.errors import ModelError, suggest
+
+
+@dataclass(frozen=True)
+class Components:
+    """Modules, tokenizers and the like by name, all on `device`, the denoiser in `dtype`.
+
+    They are shared: whoever holds them reads them, and changes nothing in them.
+    """
+
+    model: ModelDescription
+    modules: dict[str, Any]
+    device: torch.device
+    dtype: torch.dtype
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.modules:
+            raise ModelError(f"the component {name!r} was not asked for{suggest(name, self.modules)}")
+        return self.modules[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.modules
+
+
+def component_bytes(component: Any) -> int:
+    """Bytes of the parameters and buffers of a module, shared ones counted once; 0 for a tokenizer or a scheduler."""
+    if not isinstance(component, torch.nn.Module):
+        return 0
+    return sum(tensor.nbytes for tensor in (*component.parameters(), *component.buffers()))

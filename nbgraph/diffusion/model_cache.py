@@ -1,0 +1,258 @@
+"""Keeps components of models in memory, shared by every picture that needs them, within budgets of RAM and VRAM.
+
+A component (a text encoder, a UNet, a VAE ...) is one entry, named by the fingerprint of its model, its precision and
+the patches over it, so two sessions, or two names of one folder, share it. It is loaded into RAM, moved to the device
+while it is used, and stays there until the room is needed: then the least recently used component that nobody holds
+goes back to RAM, and from RAM out. What is in use is never evicted: the budgets give way, never the running picture.
+"""
+
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import torch
+
+from nbgraph.diffusion.components import Components, component_bytes
+from nbgraph.diffusion.description import ModelDescription, describe_model
+from nbgraph.diffusion.device import choose_device, choose_dtype
+from nbgraph.diffusion.load import LOAD_LOCK, load_component
+from nbgraph.diffusion.refs import ModelRef
+
+_WORKING_SHARE = 0.25
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class LoadedComponent:
+    """One row of what the cache holds. Bytes are of parameters and buffers; `last_used` is seconds since the epoch."""
+
+    model: str
+    component: str
+    bytes: int
+    device: str
+    dtype: str
+    patches: int
+    in_use: int
+    uses: int
+    last_used: float
+
+
+@dataclass(frozen=True)
+class LoadEvent:
+    """A component is about to be loaded (`seconds` None) or was loaded."""
+
+    model: str
+    component: str
+    bytes: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class CacheCounters:
+    """How often components were asked for: found in the cache, loaded from files, dropped for room."""
+
+    hits: int = 0
+    loads: int = 0
+    evictions: int = 0
+
+
+@dataclass
+class _Entry:
+    ref: ModelRef
+    name: str
+    module: Any
+    size: int
+    device: torch.device
+    dtype: torch.dtype
+    in_use: int = 0
+    uses: int = 0
+    last_used: float = field(default_factory=time.time)
+    doomed: bool = False
+
+
+class ModelCache:
+    """Components of models, loaded once and shared. Safe to use from several threads.
+
+    `device` None chooses cuda, mps or cpu; `dtype` None chooses by device. `ram_bytes` None is half of the machine's
+    memory, `vram_bytes` None three quarters of the device's, the rest being working memory.
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device | None = None,
+        dtype: str | None = None,
+        ram_bytes: int | None = None,
+        vram_bytes: int | None = None,
+    ) -> None:
+        self.device = device if isinstance(device, torch.device) else choose_device(device)
+        self.dtype = dtype
+        self.ram_bytes = psutil.virtual_memory().total // 2 if ram_bytes is None else ram_bytes
+        self.vram_bytes = _device_bytes(self.device) if vram_bytes is None else vram_bytes
+        self._entries: dict[Key, _Entry] = {}
+        self._lock = threading.RLock()
+        self._listeners: list[Callable[[LoadEvent], None]] = []
+        self._counters = CacheCounters()
+
+    @contextmanager
+    def use(self, ref: ModelRef, *names: str) -> Iterator[Components]:
+        """The named components of a model, on the device, held there until the block ends.
+
+        Names are those of `model_index.json`, or the roles `text` (all text encoders and tokenizers) and `denoiser`.
+        `ModelNotFoundError` without such a model, `ModelError` when it cannot be loaded.
+        """
+        description = describe_model(ref)
+        entries: list[_Entry] = []
+        try:
+            for name in description.component_names(*names):
+                entries.append(self._take(ref, description, name))
+            modules = {entry.name: entry.module for entry in entries}
+            yield Components(description, modules, self.device, self._dtype(ref, description))
+        finally:
+            self._give_back(entries)
+
+    def on_load(self, callback: Callable[[LoadEvent], None]) -> Callable[[], None]:
+        """Call `callback` before and after each load, in the loading thread; returns what takes it away again."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def counters(self) -> CacheCounters:
+        """Hits, loads and evictions so far; subtract two readings to count what happened between them."""
+        return self._counters
+
+    def loaded(self) -> list[LoadedComponent]:
+        """What is in memory now, most recently used first."""
+        with self._lock:
+            entries = sorted(self._entries.values(), key=lambda entry: -entry.last_used)
+        return [
+            LoadedComponent(
+                e.ref.path,
+                e.name,
+                e.size,
+                str(e.device),
+                str(e.dtype).removeprefix("torch."),
+                len(e.ref.patches),
+                e.in_use,
+                e.uses,
+                e.last_used,
+            )
+            for e in entries
+        ]
+
+    def unload(self, ref: ModelRef) -> int:
+        """Drop all components of that model, patched ones too; returns the bytes dropped. What is in use goes later."""
+        with self._lock:
+            return self._drop([key for key, entry in self._entries.items() if entry.ref.fingerprint == ref.fingerprint])
+
+    def clear(self) -> int:
+        """Drop everything; returns the bytes dropped. What is in use goes later, when it is free."""
+        with self._lock:
+            return self._drop(list(self._entries))
+
+    def _take(self, ref: ModelRef, description: ModelDescription, name: str) -> _Entry:
+        key = self._key(ref, description, name)
+        with LOAD_LOCK:
+            found = self._hold(key)
+            if found is not None:
+                self._count(hits=1)
+                return found
+            loaded = self._load(ref, description, name)
+            with self._lock:
+                self._make_room(loaded.size, self.ram_bytes, on_device=False)
+                self._entries[key] = loaded
+                self._count(loads=1)
+                return self._hold(key) or loaded
+
+    def _hold(self, key: Key) -> _Entry | None:
+        """The entry of that key, on the device and in use once more; None when there is none."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                entry.in_use += 1
+                entry.uses += 1
+                entry.last_used = time.time()
+                entry.doomed = False
+                self._place(entry)
+            return entry
+
+    def _give_back(self, entries: list[_Entry]) -> None:
+        with self._lock:
+            for entry in entries:
+                entry.in_use -= 1
+                entry.last_used = time.time()
+            self._drop([key for key, entry in self._entries.items() if entry.doomed and not entry.in_use])
+
+    def _load(self, ref: ModelRef, description: ModelDescription, name: str) -> _Entry:
+        dtype = self._dtype(ref, description)
+        self._tell(LoadEvent(ref.path, name, 0, None))
+        started = time.monotonic()
+        module = load_component(description, name, dtype, ref.variant)
+        size = component_bytes(module)
+        self._tell(LoadEvent(ref.path, name, size, time.monotonic() - started))
+        return _Entry(ref, name, module, size, torch.device("cpu"), dtype)
+
+    def _place(self, entry: _Entry) -> None:
+        if entry.device == self.device or not isinstance(entry.module, torch.nn.Module):
+            return
+        self._make_room(entry.size, self.vram_bytes, on_device=True)
+        self._move(entry, self.device)
+
+    def _make_room(self, size: int, budget: int, on_device: bool) -> None:
+        """Take out the least recently used idle components until `size` more bytes fit into `budget`."""
+        places = {key: entry for key, entry in self._entries.items() if not on_device or entry.device == self.device}
+        total = sum(entry.size for entry in places.values()) + size
+        for key, entry in sorted(places.items(), key=lambda item: item[1].last_used):
+            if total <= budget:
+                return
+            if entry.in_use or not entry.size:
+                continue
+            total -= entry.size
+            self._count(evictions=1)
+            if on_device:
+                self._move(entry, torch.device("cpu"))
+            else:
+                self._drop([key])
+
+    def _move(self, entry: _Entry, device: torch.device) -> None:
+        entry.module.to(device)
+        entry.device = device
+
+    def _drop(self, keys: list[Key]) -> int:
+        freed = 0
+        for key in keys:
+            entry = self._entries[key]
+            if entry.in_use:
+                entry.doomed = True
+            else:
+                freed += self._entries.pop(key).size
+        if freed:
+            gc.collect()
+            if self.device.type != "cpu":
+                torch.accelerator.empty_cache()
+        return freed
+
+    def _key(self, ref: ModelRef, description: ModelDescription, name: str) -> Key:
+        return (ref.fingerprint, name, self._dtype(ref, description), ref.variant, ref.patches)
+
+    def _dtype(self, ref: ModelRef, description: ModelDescription) -> torch.dtype:
+        denoiser = description.family.denoiser if description.family else "unet"
+        return choose_dtype(ref.dtype or self.dtype, self.device, denoiser)
+
+    def _count(self, hits: int = 0, loads: int = 0, evictions: int = 0) -> None:
+        now = self._counters
+        self._counters = CacheCounters(now.hits + hits, now.loads + loads, now.evictions + evictions)
+
+    def _tell(self, event: LoadEvent) -> None:
+        for listener in list(self._listeners):
+            listener(event)
+
+
+def _device_bytes(device: torch.device) -> int:
+    if device.type == "cpu" or device.type == "mps":
+        return psutil.virtual_memory().total // 2
+    _, total = torch.accelerator.get_memory_info(device)
+    return int(total * (1 - _WORKING_SHARE))
