@@ -1,0 +1,169 @@
+"""One run of a denoising loop: which steps it does, what it tells after each, and what it must remember to go on.
+
+diffusers' pipelines own their loop. `Loop` steers it from two places that every pipeline passes through at each step:
+the `interrupt` property of the pipeline, which is read once before a step and skips it when true, and the `step` of the
+scheduler. So steps `start` to `end` of `steps` can be done by any pipeline, in pieces that give exactly the whole.
+
+Three rules make the pieces exact: a run that does not begin at step 0 does not scale its latents as if they were noise;
+its scheduler begins at that step whatever the pipeline says; and it gets back what its scheduler had changed in itself.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nbgraph.errors import CancelledError
+
+AfterStep = Callable[[int, int, Callable[[], Tensor]], None]
+"""Called as `(step, steps, predicted)`: steps done, steps in all, and what gives the picture predicted by now."""
+
+_FIXED = frozenset({"timesteps", "sigmas", "_begin_index", "_internal_dict", "loop"})
+
+
+@dataclass
+class Loop:
+    """Steps `start` to `end` of `steps`; `end` None is `steps`. A dry loop does none, only prepares the scheduler."""
+
+    steps: int
+    start: int = 0
+    end: int | None = None
+    resume: bool = False
+    dry: bool = False
+    solver: dict[str, Any] | None = None
+    after_step: AfterStep | None = None
+    change: Callable[[Tensor, Any, int], Tensor] | None = None
+    """Given the latents after a step, the scheduler and the evaluations done; gives the latents to go on with."""
+    cancelled: Callable[[], bool] = lambda: False
+    evaluations: int = 0
+    order: int = 1
+    _read: int = 0
+    _done: int = 0
+    _before: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def last(self) -> int:
+        """The step at which the loop ends."""
+        return self.steps if self.end is None else self.end
+
+    def evaluation(self, step: int) -> int:
+        """The scheduler's evaluations before `step`: a step of a second-order scheduler is two, warm-ups are extra."""
+        if step <= 0:
+            return 0
+        extra = max(0, self.evaluations - self.steps * self.order)
+        return min(self.evaluations, step * self.order + extra)
+
+    def skips_next(self) -> bool:
+        """Whether the loop must pass over the evaluation that comes now; called once for each."""
+        number, self._read = self._read, self._read + 1
+        return self.dry or not self.evaluation(self.start) <= number < self.evaluation(self.last)
+
+    def prepared(self, scheduler: Any) -> None:
+        """The scheduler has its timesteps: put it where this loop begins."""
+        self.evaluations, self.order = len(scheduler.timesteps), scheduler.order
+        self._read = 0
+        self._done = self.evaluation(self.start)
+        if self.start and hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(self._done)
+        self._before = dict(vars(scheduler))
+        for name, value in (self.solver or {}).items():
+            setattr(scheduler, name, _copied(value, scheduler.timesteps.device))
+
+    def stepped(self, scheduler: Any, before: Tensor, after: Tensor, prediction: Callable[[], Tensor]) -> Tensor:
+        """One evaluation is done: raise `CancelledError`, tell, and give the latents to go on with."""
+        self._done += 1
+        if self.change is not None:
+            after = self.change(after, scheduler, self._done)
+        step = next((s for s in range(self.start + 1, self.last + 1) if self.evaluation(s) == self._done), None)
+        if step is not None and self.after_step is not None:
+            self.after_step(step, self.steps, prediction)
+        if self.cancelled():
+            raise CancelledError(f"cancelled after step {step or self._done // self.order} of {self.steps}")
+        return after
+
+    def solver_state(self, scheduler: Any) -> dict[str, Any]:
+        """What the scheduler changed in itself since it was prepared: numbers, tensors, lists of them, on the CPU."""
+        changed = {}
+        for name, value in vars(scheduler).items():
+            same = value is self._before.get(name) and not isinstance(value, list)
+            if name not in _FIXED and not same and _is_plain(value):
+                changed[name] = _copied(value, torch.device("cpu"))
+        return changed
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, (bool, int, float, Tensor))
+
+
+def _copied(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().to(device, copy=True)
+    if isinstance(value, (list, tuple)):
+        return [_copied(item, device) for item in value]
+    return value
+
+
+def looped_scheduler(scheduler: Any, loop: Loop) -> Any:
+    """`scheduler`, made to report to `loop`."""
+    scheduler.__class__ = _looped_scheduler_class(type(scheduler), loop.resume)
+    scheduler.loop = loop
+    return scheduler
+
+
+@functools.lru_cache(maxsize=128)
+def _looped_scheduler_class(scheduler_class: Any, resume: bool) -> Any:
+    @functools.wraps(scheduler_class.set_timesteps)
+    def set_timesteps(self: Any, *args: Any, **kwargs: Any) -> None:
+        scheduler_class.set_timesteps(self, *args, **kwargs)
+        self.loop.prepared(self)
+
+    def set_begin_index(self: Any, begin_index: int = 0) -> None:
+        scheduler_class.set_begin_index(self, self.loop.evaluation(self.loop.start) or begin_index)
+
+    @functools.wraps(scheduler_class.step)
+    def step(self: Any, model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
+        returns = kwargs.pop("return_dict", True)
+        sigma = _flow_sigma(self)
+        output = scheduler_class.step(self, model_output, timestep, sample, *args, **kwargs, return_dict=False)
+
+        def prediction() -> Tensor:
+            return _predicted(self, output, model_output, sample, sigma)
+
+        after = self.loop.stepped(self, sample, output[0], prediction)
+        if returns:
+            raise NotImplementedError("a looped scheduler answers with tuples only")
+        return (after, *output[1:])
+
+    members: dict[str, Any] = {"set_timesteps": set_timesteps, "step": step}
+    if hasattr(scheduler_class, "set_begin_index"):
+        members["set_begin_index"] = set_begin_index
+    if resume:
+        members["init_noise_sigma"] = 1.0
+    return type(scheduler_class.__name__, (scheduler_class,), members)
+
+
+def _flow_sigma(scheduler: Any) -> Tensor | None:
+    if not type(scheduler).__name__.startswith("FlowMatchEuler"):
+        return None
+    index = scheduler.step_index if scheduler.step_index is not None else (scheduler.begin_index or 0)
+    return scheduler.sigmas[index]
+
+
+def _predicted(scheduler: Any, output: Any, model_output: Tensor, sample: Tensor, sigma: Tensor | None) -> Tensor:
+    """The clean latents that the model predicts by now, where the scheduler tells; else the latents as they are."""
+    if sigma is not None:
+        return sample - sigma.to(sample.device) * model_output
+    if len(output) > 1 and isinstance(output[1], Tensor) and output[1].shape == sample.shape:
+        return output[1]
+    history = getattr(scheduler, "model_outputs", None)
+    predicts_clean = getattr(scheduler.config, "predict_x0", False) or "++" in scheduler.config.get(
+        "algorithm_type", ""
+    )
+    if history and isinstance(history[-1], Tensor) and predicts_clean:
+        return history[-1]
+    return output[0]

@@ -1,0 +1,62 @@
+"""Denoising masks: keep a picture where the mask is 0, denoise where it is 1."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.packing import pack, unpack
+from nbgraph.diffusion.values import Latents
+from nbgraph.errors import ModelError
+
+
+def latent_mask(model: ModelDescription, mask: Image.Image, width: int, height: int, soft: bool = False) -> Tensor:
+    """(1, 1, h, w) in [0, 1] for latents of a picture of `width` x `height` pixels: white is denoised, black is kept.
+
+    A hard mask is cut at half grey and taken at the nearest pixel; a soft one is averaged over each latent's cell.
+    """
+    grey = mask.convert("L").resize((width, height), Image.Resampling.NEAREST)
+    values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8).reshape(1, 1, height, width).float() / 255
+    size = (height // model.vae_scale_factor, width // model.vae_scale_factor)
+    if soft:
+        return torch.nn.functional.interpolate(values, size=size, mode="area")
+    return torch.nn.functional.interpolate((values >= 0.5).float(), size=size, mode="nearest")
+
+
+def keep_outside(
+    components: Components, mask: Tensor, latents: Latents | None, noise: Latents | None, begin: Latents
+) -> Callable[[Tensor, Any, int], Tensor]:
+    """What puts the picture back, noised as far as the loop is, wherever the mask is 0, after each evaluation.
+
+    `ModelError` when there are no latents to keep, no noise to put over them, or the mask has another size.
+    """
+    if latents is None or noise is None:
+        raise ModelError("a mask needs latents, which it keeps, and noise, to bring them to each step; one is missing")
+    if mask.shape[-2:] != begin.tensor.shape[-2:]:
+        raise ModelError(
+            f"the mask is {mask.shape[-1]}x{mask.shape[-2]} latents and the picture "
+            f"{begin.tensor.shape[-1]}x{begin.tensor.shape[-2]}; make the mask at the picture's size"
+        )
+    inside = mask.to(components.device, components.dtype).reshape(-1, 1, *mask.shape[-2:])
+    kept, over = (value.tensor.to(components.device, components.dtype) for value in (latents, noise))
+
+    def change(after: Tensor, scheduler: Any, evaluations: int) -> Tensor:
+        spatial = unpack(components, after, begin.width, begin.height)
+        blended = (1 - inside) * mix_noise(scheduler, kept, over, evaluations) + inside * spatial
+        return pack(components, blended).to(after.dtype)
+
+    return change
+
+
+def mix_noise(scheduler: Any, latents: Tensor, noise: Tensor, evaluation: int) -> Tensor:
+    """`latents` and `noise`, mixed as before that evaluation of a prepared scheduler; no noise after the last."""
+    if evaluation >= len(scheduler.timesteps):
+        return latents
+    timesteps = scheduler.timesteps[evaluation : evaluation + 1].repeat(len(noise))
+    if hasattr(scheduler, "scale_noise"):
+        return scheduler.scale_noise(latents, timesteps, noise)
+    return scheduler.add_noise(latents, noise, timesteps)

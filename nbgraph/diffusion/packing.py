@@ -1,0 +1,27 @@
+"""Between spatial latents, which travel, and the packed sequences that some pipelines hold while they denoise."""
+
+from typing import Any
+
+from torch import Tensor
+
+from nbgraph.diffusion.components import Components
+
+
+def pack(components: Components, tensor: Tensor) -> Tensor:
+    """(B, C, h, w) as the family's pipeline takes it, on the device and in the precision of the denoiser."""
+    family = components.model.need_family()
+    moved = tensor.to(components.device, components.dtype)
+    if not family.packed:
+        return moved
+    batch, channels, height, width = moved.shape
+    pipeline: Any = family.pipeline()
+    return pipeline._pack_latents(moved, batch, channels, height, width)
+
+
+def unpack(components: Components, tensor: Tensor, width: int, height: int) -> Tensor:
+    """The inverse of `pack`: always (B, C, h, w). `width` and `height` are pixels."""
+    model = components.model
+    if tensor.ndim == 3:
+        pipeline: Any = model.need_family().pipeline()
+        tensor = pipeline._unpack_latents(tensor, height, width, model.vae_scale_factor)
+    return tensor[:, :, 0] if tensor.ndim == 5 else tensor

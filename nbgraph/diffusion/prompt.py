@@ -1,0 +1,72 @@
+"""Text to conditioning: one text at a time, positive or negative alike."""
+
+import inspect
+import threading
+from typing import Any
+
+import torch
+
+from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.pipelines import make_pipeline
+from nbgraph.diffusion.quiet import quiet
+from nbgraph.diffusion.values import Conditioning
+
+_TOKENIZER_LOCK = threading.Lock()
+"""A tokenizer keeps the padding and truncation of its last call in itself, so two threads must not share one call."""
+
+
+@torch.no_grad()
+def encode_prompt(components: Components, text: str) -> Conditioning:
+    """Encode one text; needs the components `text`.
+
+    The result serves as positive and as negative conditioning: both are encoded the same way, and which it is follows
+    from where it is passed to `denoise`. Look at its `warnings` for what the model will not see.
+    """
+    family = components.model.need_family()
+    pipeline = make_pipeline(components)
+    taken = inspect.signature(pipeline.encode_prompt).parameters
+    wanted = {
+        "device": components.device,
+        "num_images_per_prompt": 1,
+        "do_classifier_free_guidance": False,
+        "prompt_2": None,
+        "prompt_3": None,
+        "clean_caption": False,
+    }
+    with quiet(), _TOKENIZER_LOCK:
+        counted = _count_tokens(components, text)
+        found = pipeline.encode_prompt(prompt=text, **{name: wanted[name] for name in wanted if name in taken})
+    values = found if isinstance(found, tuple) else (found,)
+    named = {name: value for name, value in zip(family.conditioning, values) if name in family.positive}
+    tensors = {name: _stored(value) for name, value in named.items() if value is not None}
+    return Conditioning(tensors=tensors, family=family.key, text=text, **counted)
+
+
+def _stored(value: Any) -> torch.Tensor:
+    """(1, ...) on the CPU; a list of one (tokens, width) becomes (1, tokens, width)."""
+    tensor = torch.stack(list(value)) if isinstance(value, (list, tuple)) else value
+    return tensor.detach().to("cpu", copy=True)
+
+
+def _count_tokens(components: Components, text: str) -> dict[str, Any]:
+    """What the first tokenizer makes of the text: its length against the limit, what is cut, what is unknown."""
+    tokenizer = components.modules.get("tokenizer")
+    if tokenizer is None:
+        return {}
+    ids = tokenizer(text, truncation=False, verbose=False).input_ids
+    special = set(tokenizer.all_special_ids)
+    own = [token for token in ids if token not in special]
+    limit, marks = min(tokenizer.model_max_length, 100_000), len(ids) - len(own)
+    kept = max(0, limit - marks)
+    cut = tokenizer.decode(own[kept:], skip_special_tokens=True).strip() if len(ids) > limit else ""
+    return {"tokens": len(ids), "token_limit": limit, "cut": cut, "unknown": _unknown_words(tokenizer, text)}
+
+
+def _unknown_words(tokenizer: Any, text: str) -> tuple[str, ...]:
+    """The words of `text` with the unknown token among theirs; a tokenizer that spells every word knows them all."""
+    unknown = tokenizer.unk_token_id
+    words = dict.fromkeys(text.replace(",", " ").split())
+    if unknown is None or not words:
+        return ()
+    found = [word for word in words if unknown in tokenizer(word, add_special_tokens=False).input_ids]
+    return tuple(found)

@@ -1,0 +1,109 @@
+"""Schedulers by the names people know, each made anew for each use from the model's own configuration."""
+
+import importlib.util
+from functools import lru_cache
+from typing import Any
+
+import diffusers
+from diffusers import SchedulerMixin
+
+from nbgraph.diffusion.description import ModelDescription, read_json
+from nbgraph.errors import ModelError, suggest
+
+DEFAULT = "default"
+
+_KARRAS = {"use_karras_sigmas": True}
+_SDE = {"algorithm_type": "sde-dpmsolver++"}
+
+_TABLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {}),
+    "ddpm": ("DDPMScheduler", {}),
+    "deis": ("DEISMultistepScheduler", {}),
+    "lms": ("LMSDiscreteScheduler", {"use_karras_sigmas": False}),
+    "lms_k": ("LMSDiscreteScheduler", _KARRAS),
+    "pndm": ("PNDMScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {"use_karras_sigmas": False}),
+    "heun_k": ("HeunDiscreteScheduler", _KARRAS),
+    "euler": ("EulerDiscreteScheduler", {"use_karras_sigmas": False}),
+    "euler_k": ("EulerDiscreteScheduler", _KARRAS),
+    "euler_a": ("EulerAncestralDiscreteScheduler", {}),
+    "kdpm_2": ("KDPM2DiscreteScheduler", {}),
+    "kdpm_2_a": ("KDPM2AncestralDiscreteScheduler", {}),
+    "dpmpp_2s": ("DPMSolverSinglestepScheduler", {"use_karras_sigmas": False}),
+    "dpmpp_2s_k": ("DPMSolverSinglestepScheduler", _KARRAS),
+    "dpmpp_2m": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": False}),
+    "dpmpp_2m_k": ("DPMSolverMultistepScheduler", _KARRAS),
+    "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": False, **_SDE}),
+    "dpmpp_2m_sde_k": ("DPMSolverMultistepScheduler", {**_KARRAS, **_SDE}),
+    "dpmpp_sde": ("DPMSolverSDEScheduler", {"use_karras_sigmas": False, "noise_sampler_seed": 0}),
+    "dpmpp_sde_k": ("DPMSolverSDEScheduler", {**_KARRAS, "noise_sampler_seed": 0}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+    "lcm": ("LCMScheduler", {}),
+    "flow_euler": ("FlowMatchEulerDiscreteScheduler", {}),
+    "flow_heun": ("FlowMatchHeunDiscreteScheduler", {}),
+}
+
+SCHEDULER_NAMES: tuple[str, ...] = (DEFAULT, *_TABLE)
+"""Every name that `make_scheduler` takes."""
+
+_NEEDS = {"LMSDiscreteScheduler": "scipy", "DPMSolverSDEScheduler": "torchsde"}
+_FLOW_SOLVERS = ("DPMSolver", "UniPC", "DEIS")
+
+
+def make_scheduler(model: ModelDescription, name: str = DEFAULT) -> SchedulerMixin:
+    """A fresh scheduler of that name with the model's own noise schedule; `default` is the model's own.
+
+    `ModelError` for an unknown name, for one that needs a package that is not installed, and for one that cannot
+    follow the model's kind of noise (flow matching or not).
+    """
+    own_name, config = _own_scheduler(model)
+    if name == DEFAULT:
+        return getattr(diffusers, own_name).from_config(config)
+    if name not in _TABLE:
+        raise ModelError(f"there is no scheduler {name!r}{suggest(name, SCHEDULER_NAMES, limit=40)}")
+    class_name, options = _TABLE[name]
+    needed = _NEEDS.get(class_name)
+    if needed and importlib.util.find_spec(needed) is None:
+        raise ModelError(
+            f"the scheduler {name!r} needs the package {needed}, which is not installed: pip install {needed}"
+        )
+    own = {key: value for key, value in config.items() if not key.startswith("_")}
+    return _build(
+        getattr(diffusers, class_name), {**own, **options, **_flow_options(model, name, class_name, own_name)}
+    )
+
+
+def _own_scheduler(model: ModelDescription) -> tuple[str, dict[str, Any]]:
+    file = model.component_folder("scheduler") / "scheduler_config.json"
+    config = read_json(file)
+    return model.classes["scheduler"].__name__, config
+
+
+def _build(scheduler_class: Any, config: dict[str, Any]) -> SchedulerMixin:
+    """`from_config` without the options of other schedulers, so that nothing is warned of or carried along."""
+    known = _config_names(scheduler_class)
+    return scheduler_class.from_config({key: value for key, value in config.items() if key in known})
+
+
+@lru_cache(maxsize=64)
+def _config_names(scheduler_class: Any) -> frozenset[str]:
+    return frozenset(scheduler_class._get_init_keys(scheduler_class))
+
+
+def _flow_options(model: ModelDescription, name: str, class_name: str, own_name: str) -> dict[str, Any]:
+    """What makes a solver follow a flow-matching model; `ModelError` when it cannot."""
+    flows = own_name.startswith("FlowMatch")
+    if flows == class_name.startswith("FlowMatch"):
+        return {}
+    if flows and class_name.startswith(_FLOW_SOLVERS):
+        shift = _own_scheduler(model)[1].get("shift", 1.0)
+        return {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": shift}
+    fitting = [known for known, (other, _) in _TABLE.items() if other.startswith(("FlowMatch", *_FLOW_SOLVERS))]
+    kind, able = (
+        ("a flow-matching model", [DEFAULT, *fitting])
+        if flows
+        else ("not a flow-matching model", [known for known in SCHEDULER_NAMES if not known.startswith("flow_")])
+    )
+    raise ModelError(
+        f"the scheduler {name!r} cannot draw with {str(model.folder)!r}, which is {kind}; possible: {', '.join(able)}"
+    )

@@ -1,0 +1,174 @@
+"""Latents and conditioning: what travels between the steps of drawing a picture, and how it is put into files.
+
+Both are frozen and on the CPU. `to_tensors` gives named tensors and JSON-able metadata, which is what a safetensors
+file holds; `from_tensors` is its inverse. Neither ever holds a module.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nbgraph.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Window:
+    """How far a picture has been denoised: the steps `start` to `end` of `steps`, by `scheduler`, were done."""
+
+    start: int
+    end: int
+    steps: int
+    scheduler: str
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Latents or noise of one or several pictures of one size.
+
+    `tensor` is (B, channels, height / factor, width / factor), float32, always spatial; packing is the business of the
+    pipeline. `width` and `height` are pixels. `rng_states` (B, 5056) uint8 are the states of the generators after the
+    draws made so far, so that later random steps go on where the noise left off. `window` and `solver` are None unless
+    denoising stopped part-way; then `solver` is what a multistep scheduler must remember to go on.
+    """
+
+    tensor: Tensor
+    family: str
+    width: int
+    height: int
+    seeds: tuple[int, ...] = ()
+    rng_states: Tensor | None = None
+    window: Window | None = None
+    solver: dict[str, Any] | None = None
+
+    def __len__(self) -> int:
+        return self.tensor.shape[0]
+
+    def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Named tensors and JSON-able metadata."""
+        tensors = {"latents": self.tensor}
+        if self.rng_states is not None:
+            tensors["rng_states"] = self.rng_states
+        solver = None
+        if self.solver is not None:
+            solver = {name: _store(value, f"solver.{name}", tensors) for name, value in self.solver.items()}
+        metadata = {
+            "kind": "latents",
+            "family": self.family,
+            "width": self.width,
+            "height": self.height,
+            "seeds": list(self.seeds),
+            "window": asdict(self.window) if self.window else None,
+            "solver": solver,
+        }
+        return tensors, metadata
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> "Latents":
+        """The inverse of `to_tensors`; `ModelError` when the metadata is of something else."""
+        _expect(metadata, "latents")
+        solver = metadata.get("solver")
+        return cls(
+            tensor=tensors["latents"],
+            family=metadata["family"],
+            width=metadata["width"],
+            height=metadata["height"],
+            seeds=tuple(metadata.get("seeds", ())),
+            rng_states=tensors.get("rng_states"),
+            window=Window(**metadata["window"]) if metadata.get("window") else None,
+            solver={name: _restore(value, tensors) for name, value in solver.items()} if solver is not None else None,
+        )
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """One or several encoded texts, as the keyword arguments that the family's pipeline takes for its positive prompt.
+
+    `tensors` are by name, (B, tokens, width) or (B, width); for the negative prompt they are passed under
+    `negative_` + name. What a person should know of the text stands beside it: `tokens` counts the tokens of the text
+    and `token_limit` what the model takes; `cut` is the text that was dropped for it, and `unknown` the words the
+    tokenizer has no token for.
+    """
+
+    tensors: dict[str, Tensor]
+    family: str
+    text: str = ""
+    tokens: int = 0
+    token_limit: int = 0
+    cut: str = ""
+    unknown: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return next(iter(self.tensors.values())).shape[0]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about what the model will not see of the text; empty when it sees all of it."""
+        found = []
+        if self.cut:
+            found.append(
+                f"the text has {self.tokens} tokens and the model takes {self.token_limit}; not used: {self.cut!r}"
+            )
+        if self.unknown:
+            found.append(f"the model does not know: {', '.join(map(repr, self.unknown))}")
+        return tuple(found)
+
+    def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Named tensors and JSON-able metadata."""
+        metadata = {
+            "kind": "conditioning",
+            "family": self.family,
+            "text": self.text,
+            "tokens": self.tokens,
+            "token_limit": self.token_limit,
+            "cut": self.cut,
+            "unknown": list(self.unknown),
+        }
+        return dict(self.tensors), metadata
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> "Conditioning":
+        """The inverse of `to_tensors`; `ModelError` when the metadata is of something else."""
+        _expect(metadata, "conditioning")
+        known = {name: metadata[name] for name in ("family", "text", "tokens", "token_limit", "cut")}
+        return cls(tensors=dict(tensors), unknown=tuple(metadata["unknown"]), **known)
+
+
+def _expect(metadata: dict[str, Any], kind: str) -> None:
+    if metadata.get("kind") != kind:
+        raise ModelError(f"these tensors are {metadata.get('kind', 'of no kind')!r} and not {kind!r}")
+
+
+def _store(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """JSON for `value`, its tensors put into `tensors` and named in it as {"tensor": name}."""
+    if isinstance(value, Tensor):
+        tensors[name] = value.contiguous()
+        return {"tensor": name}
+    if isinstance(value, (list, tuple)):
+        return [_store(item, f"{name}.{number}", tensors) for number, item in enumerate(value)]
+    return value
+
+
+def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        return tensors[value["tensor"]]
+    if isinstance(value, list):
+        return [_restore(item, tensors) for item in value]
+    return value
+
+
+def generator_states(generators: list[torch.Generator]) -> Tensor:
+    """(B, 5056) uint8: the states of CPU generators."""
+    return torch.stack([generator.get_state() for generator in generators])
+
+
+def generators_of(latents: Latents) -> list[torch.Generator]:
+    """One CPU generator a picture, where `latents` left them; without states seeded by `seeds`, else by 0."""
+    generators = [torch.Generator("cpu") for _ in range(len(latents))]
+    for number, generator in enumerate(generators):
+        if latents.rng_states is not None:
+            generator.set_state(latents.rng_states[number].clone())
+        else:
+            generator.manual_seed(latents.seeds[number] if number < len(latents.seeds) else 0)
+    return generators
