@@ -8,18 +8,20 @@
         def invoke(self, context: InvocationContext) -> IntegerOutput:
             return IntegerOutput(value=self.a + self.b)
 
-An input takes a value or another node: `Add(a=Add(a=1, b=2), b=3)`. The node is kept in the field as a `Ref`, an edge to
-one of its outputs: the one of equal name if its type fits, else the only one that fits.
+An input takes a value or another node: `Add(a=Add(a=1, b=2), b=3)`. The node is kept in the field as a `Ref`, an edge
+to one of its outputs: the one of equal name if its type fits, else the node's `main_output`, else the only one that fits.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, get_type_hints
 
 from PIL.Image import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
+from nbgraph.invocations.fields import ImageField, ModelField
 from nbgraph.invocations.inputs import REQUIRED, InputSpec, input_specs
 from nbgraph.invocations.node_registry import register
 from nbgraph.invocations.types import assignable, type_name
@@ -29,19 +31,27 @@ BASE_FIELDS = frozenset({"id", "is_intermediate", "use_cache"})
 
 
 class InvocationContext(Protocol):
-    """What a running node may use: the services, as far as a node needs them. The processor builds the object.
+    """What a running node may use: the services, as far as a node needs them. The processor builds the object."""
 
-    `images` and `tensors` keep resources, `models` lends models, `prepared_id` names the node that runs.
-    """
+    images: "ImagesForNodes"
+    tensors: "TensorsForNodes"
+    models: "ModelsForNodes"
 
-    images: Any
-    tensors: Any
-    models: Any
-    prepared_id: str
-    session_id: str
+    @property
+    def prepared_id(self) -> str:
+        """The id of the prepared node that runs: `denoise[1,0]`."""
+        ...
 
-    def progress(self, step: int, total: int, preview: Image | None = None, message: str = "") -> None:
-        """Report that `step` of `total` steps are done; raises `CancelledError` if the run was cancelled."""
+    @property
+    def wants_previews(self) -> bool:
+        """Whether anybody would see a preview."""
+        ...
+
+    def progress(self, step: int, total: int, preview: Any = None, message: str = "") -> None:
+        """Report that `step` of `total` steps are done; raises `CancelledError` if the run was cancelled.
+
+        `preview` is a small PIL picture, or a function that draws one if somebody wants to see it.
+        """
         ...
 
     def is_cancelled(self) -> bool:
@@ -50,6 +60,54 @@ class InvocationContext(Protocol):
 
     def warn(self, message: str) -> None:
         """Tell the person something about a result that is still good."""
+        ...
+
+
+class ImagesForNodes(Protocol):
+    """Pictures, for nodes."""
+
+    def get(self, image: ImageField) -> Image:
+        """The picture, a copy of the node's own."""
+        ...
+
+    def record(self, image: ImageField) -> Any:
+        """What is known of the picture without opening it."""
+        ...
+
+    def output(self, image: Image, *, category: str = "general", is_intermediate: bool | None = None) -> Any:
+        """Keep a picture and give the `ImageOutput` that names it."""
+        ...
+
+
+class TensorsForNodes(Protocol):
+    """Latents, encoded prompts and masks, for nodes."""
+
+    def get(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(tensors, metadata)"""
+        ...
+
+    def save(self, value: Any, kind: str = "latents") -> str:
+        """Keep a value that has `to_tensors()`; returns its name."""
+        ...
+
+
+class ModelsForNodes(Protocol):
+    """Models, for nodes."""
+
+    def resolve(self, name: str) -> ModelField:
+        """The model of that name; `ModelNotFoundError` lists what there is."""
+        ...
+
+    def describe(self, model: ModelField) -> Any:
+        """Family, sizes and classes, from the configuration files alone."""
+        ...
+
+    def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
+        """Components by name or role (`text`, `denoiser`, `vae`), held inside the `with`."""
+        ...
+
+    def preview_factors(self, model: ModelField) -> Any:
+        """What turns latents of that model into small pictures."""
         ...
 
 
@@ -93,6 +151,7 @@ class BaseInvocation(BaseModel):
     output_class: ClassVar[type[BaseInvocationOutput]] = BaseInvocationOutput
     _specs: ClassVar[dict[str, InputSpec] | None] = None
     output_types_vary: ClassVar[bool] = False
+    main_output: ClassVar[str] = ""
     type: ClassVar[str] = ""
 
     id: str | None = None
@@ -240,15 +299,17 @@ def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
         text = f"a list of nodes may hold nothing else, and {value!r} is no node"
         raise GraphError([Problem("wrong_type", text, owner, spec.name)])
     outputs = value.outputs()
-    if spec.name in outputs and assignable(outputs[spec.name], spec.annotation):
-        return Ref(value, spec.name)
+    for name in (spec.name, value.main_output):
+        if name in outputs and assignable(outputs[name], spec.annotation):
+            return Ref(value, name)
     fitting = [name for name, annotation in outputs.items() if assignable(annotation, spec.annotation)]
     if len(fitting) == 1:
         return Ref(value, fitting[0])
     listed = ", ".join(f"{name}: {type_name(annotation)}" for name, annotation in outputs.items())
+    found = "several outputs" if fitting else "no output"
     text = (
-        f"takes {type_name(spec.annotation)}, and {'several outputs' if fitting else 'no output'} of {value.id or value.type!r}"
-        f" fit{'' if fitting else 's'} (outputs: {listed}); name one with .output(name)"
+        f"takes {type_name(spec.annotation)}, and {found} of {value.id or value.type!r} fit{'' if fitting else 's'}"
+        f" (outputs: {listed}); name one with .output(name)"
     )
     raise GraphError([Problem("wrong_type", text, owner, spec.name)])
 

@@ -22,6 +22,7 @@ class Iterate(BaseInvocation):
     """Runs what follows once for each item of a list, in order."""
 
     output_types_vary = True
+    main_output = "item"
 
     collection: list[Any]
 

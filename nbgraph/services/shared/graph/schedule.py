@@ -24,7 +24,7 @@ class Blocked:
 
 
 class Schedule:
-    """Hands out stretches in order. `length(axis, path)` tells how many items an axis has at a path of its outer axes."""
+    """Hands out stretches in order. `length(axis, path)` tells how many items an axis has at a path of its outer ones."""
 
     def __init__(self, plan: Plan, length: Length) -> None:
         self._plan = plan
