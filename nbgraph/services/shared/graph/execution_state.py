@@ -203,6 +203,13 @@ class GraphExecutionState:
                 values[name] = self._draw(prepared, name)
         return values
 
+    def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
+        """What the inputs of a prepared node come from; of an iterate node, give the path around it."""
+        if planned.collects:
+            found = [(edge.parent, at) for edge in planned.inputs for at, _ in self._instances(planned, edge, path)]
+            return [(parent, at) if at else parent for parent, at in found]
+        return [self._key(edge, path) for edge in planned.inputs]
+
     def iterate_output(self, prepared: Prepared) -> IterateOutput:
         """The output of an iterate node at a path: its item, the place of the item, how many there are."""
         planned, path, _ = prepared
