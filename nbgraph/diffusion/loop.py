@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -119,6 +120,8 @@ def looped_scheduler(scheduler: Any, loop: Loop) -> Any:
 def _looped_scheduler_class(scheduler_class: Any, resume: bool) -> Any:
     @functools.wraps(scheduler_class.set_timesteps)
     def set_timesteps(self: Any, *args: Any, **kwargs: Any) -> None:
+        if isinstance(kwargs.get("sigmas"), list):
+            kwargs["sigmas"] = np.array(kwargs["sigmas"])  # UniPC and DPM++ calculate with them before they convert
         scheduler_class.set_timesteps(self, *args, **kwargs)
         self.loop.prepared(self)
 

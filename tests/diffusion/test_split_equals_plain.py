@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import nbgraph
-from nbgraph.diffusion.denoise import DenoiseSettings
+from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from tests.diffusion.conftest import TinyModels
-from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, decode, pixels, sample
+from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, decode, noise, pixels, sample
 
 STEPS, CFG = 4, 4.0
 EMOJI = Path(nbgraph.__file__).parent / "models" / "emoji"
@@ -55,8 +55,6 @@ def test_latents_equal_the_plain_pipelines_bit_for_bit(
 
 
 def test_pictures_of_a_batch_are_those_of_their_seeds(tiny: TinyModels, shared_cache: ModelCache) -> None:
-    from tests.diffusion.drawing import noise
-
     settings = DenoiseSettings(steps=STEPS, cfg=CFG, scheduler="euler_a")
     both = sample(shared_cache, tiny["sd15"], settings, noise=noise(tiny["sd15"], (3, 4)))
     single = sample(shared_cache, tiny["sd15"], settings, noise=noise(tiny["sd15"], 4))

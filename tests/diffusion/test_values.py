@@ -1,13 +1,14 @@
 """Latents and conditioning survive being put into a safetensors file; refs survive JSON."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nbgraph.diffusion.denoise import DenoiseSettings
+from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import FreeuPatch, ModelRef
 from nbgraph.diffusion.values import Conditioning, Latents
@@ -58,8 +59,6 @@ def test_a_ref_survives_json_and_is_a_key(tiny: TinyModels) -> None:
 
 
 def test_a_fingerprint_is_of_the_content_and_not_of_the_place(tiny: TinyModels, tmp_path: Path) -> None:
-    import shutil
-
     folder = Path(shutil.copytree(tiny["sd15"].path, tmp_path / "copy"))
     assert ModelRef.from_path(str(folder)).fingerprint == tiny["sd15"].fingerprint
     file = folder / "unet" / "diffusion_pytorch_model.safetensors"
