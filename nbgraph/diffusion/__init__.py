@@ -1,1 +1,51 @@
-"""How diffusers is driven: model folders in, latents, conditioning and pictures out; knows no graph and no service."""
+"""How diffusers is driven: model folders in, latents, conditioning and pictures out; knows no graph and no service.
+
+The names below load torch and diffusers when first used, and only then: nodes write `from nbgraph import diffusion` and
+`diffusion.denoise(...)`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "Conditioning": "values",
+    "DenoiseSettings": "denoising",
+    "DeviceMeter": "meters",
+    "Latents": "values",
+    "ModelCache": "model_cache",
+    "PreviewFactors": "preview",
+    "blend_latents": "noise",
+    "decode_latents": "vae",
+    "denoise": "denoising",
+    "describe_model": "description",
+    "draw_noise": "noise",
+    "encode_image": "vae",
+    "encode_prompt": "prompt",
+    "latent_mask": "masks",
+    "resize_latents": "noise",
+    "scale_latents": "noise",
+}
+
+if TYPE_CHECKING:
+    from nbgraph.diffusion.denoising import DenoiseSettings as DenoiseSettings
+    from nbgraph.diffusion.denoising import denoise as denoise
+    from nbgraph.diffusion.description import describe_model as describe_model
+    from nbgraph.diffusion.masks import latent_mask as latent_mask
+    from nbgraph.diffusion.meters import DeviceMeter as DeviceMeter
+    from nbgraph.diffusion.model_cache import ModelCache as ModelCache
+    from nbgraph.diffusion.noise import blend_latents as blend_latents
+    from nbgraph.diffusion.noise import draw_noise as draw_noise
+    from nbgraph.diffusion.noise import resize_latents as resize_latents
+    from nbgraph.diffusion.noise import scale_latents as scale_latents
+    from nbgraph.diffusion.preview import PreviewFactors as PreviewFactors
+    from nbgraph.diffusion.prompt import encode_prompt as encode_prompt
+    from nbgraph.diffusion.vae import decode_latents as decode_latents
+    from nbgraph.diffusion.vae import encode_image as encode_image
+    from nbgraph.diffusion.values import Conditioning as Conditioning
+    from nbgraph.diffusion.values import Latents as Latents
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nbgraph.diffusion' has no attribute {name!r}")
+    return getattr(import_module(f"nbgraph.diffusion.{_HOMES[name]}"), name)

@@ -2,12 +2,13 @@
 
 import importlib.util
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import diffusers
 from diffusers import SchedulerMixin
 
 from nbgraph.diffusion.description import ModelDescription, read_json
+from nbgraph.diffusion.scheduler_names import SchedulerName
 from nbgraph.errors import ModelError, suggest
 
 DEFAULT = "default"
@@ -43,7 +44,7 @@ _TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "flow_heun": ("FlowMatchHeunDiscreteScheduler", {}),
 }
 
-SCHEDULER_NAMES: tuple[str, ...] = (DEFAULT, *_TABLE)
+SCHEDULER_NAMES: tuple[str, ...] = get_args(SchedulerName)
 """Every name that `make_scheduler` takes."""
 
 _NEEDS = {"LMSDiscreteScheduler": "scipy", "DPMSolverSDEScheduler": "torchsde"}

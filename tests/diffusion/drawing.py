@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nbgraph.diffusion.denoise import DenoiseSettings, denoise
+from nbgraph.diffusion.denoising import DenoiseSettings, denoise
 from nbgraph.diffusion.description import describe_model
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.noise import draw_noise

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbgraph.diffusion.denoise import DenoiseSettings
+from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.errors import CancelledError
 from tests.diffusion.conftest import TinyModels

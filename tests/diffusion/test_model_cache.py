@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nbgraph.diffusion.denoise import DenoiseSettings
+from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import CacheCounters, LoadEvent, ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from tests.diffusion.conftest import TinyModels

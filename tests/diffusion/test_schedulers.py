@@ -4,7 +4,9 @@ import importlib.util
 
 import pytest
 
-from nbgraph.diffusion.denoise import DenoiseSettings
+from nbgraph import diffusion
+from nbgraph.diffusion import schedulers
+from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.description import describe_model
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.schedulers import SCHEDULER_NAMES, make_scheduler
@@ -46,3 +48,14 @@ def test_one_that_cannot_names_those_that_can(tiny: TinyModels) -> None:
 def test_an_unknown_name_names_the_nearest(tiny: TinyModels) -> None:
     with pytest.raises(ModelError, match="did you mean 'euler_a'"):
         make_scheduler(describe_model(tiny["sd15"]), "eulera")
+
+
+def test_the_type_that_editors_read_names_every_row_of_the_table() -> None:
+    assert set(SCHEDULER_NAMES) == {"default", *schedulers._TABLE}
+
+
+def test_the_package_gives_its_names_again_and_again() -> None:
+    assert callable(diffusion.denoise)
+    assert callable(diffusion.denoise)
+    with pytest.raises(AttributeError, match="no attribute 'denoize'"):
+        _ = diffusion.denoize
