@@ -1,0 +1,90 @@
+"""The text encoder and the UNet that learn together, and the noise schedule they learn under."""
+
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+
+from .text import TOKENS
+
+WIDTH = 128  # values a token
+
+
+def build_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
+    """Return an untrained text encoder: (n, TOKENS) ids to (n, TOKENS, WIDTH); 0.6 M parameters."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH,
+        projection_dim=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=TOKENS,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(config)
+
+
+def build_unet() -> UNet2DConditionModel:
+    """Return an untrained UNet on (n, 4, 16, 16) latents, 4.8 M parameters, most of them at 8x8 and 4x4.
+
+    The plain attention processor is, at 64 tokens and on a CPU, twice as fast to train as the fused one.
+    """
+    unet = UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(48, 96, 144),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+    unet.set_attn_processor(AttnProcessor())
+    return unet
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Return the schedule: 1,000 steps, v-prediction, no signal left at the last one, trailing spacing."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        rescale_betas_zero_snr=True,
+    )
+
+
+class Denoiser(torch.nn.Module):
+    """UNet and text encoder as one module whose output is its own training loss."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        super().__init__()
+        self.unet = build_unet()
+        self.text_encoder = build_text_encoder(tokenizer)
+        self.register_buffer("signal", build_scheduler().alphas_cumprod)  # share of signal left at each time, (1000,)
+
+    def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the mean squared error of the predicted velocity, at times spread evenly over the schedule.
+
+        `latents` (n, 4, 16, 16) have unit deviation; `tokens` is (n, TOKENS).
+        """
+        count, device = len(latents), latents.device
+        times = (torch.randperm(count, device=device) + torch.rand(count, device=device)) / count
+        times = (times * len(self.signal)).long()
+        noise = torch.randn_like(latents)
+        kept = self.signal[times].sqrt().view(-1, 1, 1, 1)
+        added = (1 - self.signal[times]).sqrt().view(-1, 1, 1, 1)
+        with torch.autocast(device.type, torch.bfloat16):
+            words = self.text_encoder(tokens)[0]
+            predicted = self.unet(kept * latents + added * noise, times, words, return_dict=False)[0]
+        return torch.nn.functional.mse_loss(predicted.float(), kept * noise - added * latents)

@@ -1,0 +1,46 @@
+"""Write a trained model as a plain diffusers folder: half-precision safetensors under their default names."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
+from safetensors.torch import load_file
+from transformers import PreTrainedTokenizerFast
+
+from .denoiser import Denoiser, build_scheduler
+
+
+def export_trained(work: Path, out: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Write what the work folder holds below `out`, taking the running average of the denoiser's weights."""
+    weights = load_file(work / "denoiser.safetensors")
+    prefix = "average/module."
+    model = Denoiser(tokenizer)
+    model.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)})
+    vae = AutoencoderTiny.from_pretrained(work / "autoencoder", torch_dtype=torch.float16)
+    vae.register_to_config(scaling_factor=1 / load_file(work / "latents.safetensors")["latents"].std().item())
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=model.text_encoder.half(),
+        tokenizer=tokenizer,
+        unet=model.unet.half(),
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(out)
+    with edited_json(out / "model_index.json") as index:
+        index["tokenizer"] = ["transformers", "PreTrainedTokenizerFast"]  # a name every release of transformers knows
+    with edited_json(out / "vae" / "config.json") as config:
+        del config["block_out_channels"]  # the autoencoder sets it itself and warns where a file holds it
+
+
+@contextmanager
+def edited_json(path: Path) -> Iterator[dict]:
+    """Hand out the object of a JSON file, and write it back afterwards."""
+    content = json.loads(path.read_text())
+    yield content
+    path.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,36 @@
+"""How long to train: a number of steps or of minutes, whichever was asked for, as one loop with its progress."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass
+class Schedule:
+    """Yields (step, progress), progress going from 0 to 1, until `steps` are done or `minutes` have passed.
+
+    `spent` is the seconds that earlier runs of the same training used, and `first` the step at which this one starts.
+    `agree` lets several processes follow the clock of one: it takes a process's own progress, returns the common one.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    first: int = 0
+    spent: float = 0.0
+    agree: Callable[[float], float] = float
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        step, started, before = self.first, time.monotonic(), self.spent
+        while True:
+            self.spent = before + time.monotonic() - started
+            progress = step / self.steps if self.steps else self.spent / (60 * self.minutes)
+            progress = self.agree(progress)
+            if progress >= 1:
+                return
+            yield step, progress
+            step += 1
+
+    @staticmethod
+    def warmed(step: int, steps: int) -> float:
+        """Return the factor of a linear warm-up over `steps`: 1 once it is over."""
+        return min(1.0, (step + 1) / steps)
