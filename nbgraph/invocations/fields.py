@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from nbgraph.diffusion.refs import ModelRef
 from nbgraph.invocations.inputs import RandomSeed
 
 SEED_MAX = 2**32 - 1
@@ -60,23 +61,15 @@ class ConditioningField(ResourceField):
         return self.conditioning_name
 
 
-class ModelField(BaseModel):
-    """A model: the name it has in this studio, and the fingerprint of its files, which is what the cache goes by."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+class ModelField(ModelRef):
+    """A model: the name it has in this studio, where its files are, and the fingerprint the cache goes by."""
 
     name: str
-    fingerprint: str
 
-
-class LoRAField(BaseModel):
-    """A LoRA to be laid over a model, with its weight (1 is full effect)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    fingerprint: str
-    weight: float = 1.0
+    def content(self) -> dict[str, Any]:
+        """What makes the model what it is, wherever it lies and whatever it is called."""
+        patches = [patch.model_dump(exclude={"path"}) for patch in self.patches]
+        return {"model": self.fingerprint, "dtype": self.dtype, "variant": self.variant, "patches": patches}
 
 
 class UNetField(BaseModel):
@@ -85,17 +78,14 @@ class UNetField(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelField
-    loras: tuple[LoRAField, ...] = ()
 
 
 class ClipField(BaseModel):
-    """The text encoders and tokenizers of a model."""
+    """The text encoders and tokenizers of a model, with what is laid over them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelField
-    loras: tuple[LoRAField, ...] = ()
-    skipped_layers: int = 0
 
 
 class VaeField(BaseModel):

@@ -26,15 +26,16 @@ is a new axis.
 the first result comes first. Nodes of equal axes that wait for the same other nodes form a *segment*: at each path a
 segment runs straight through, and only segments have to wait for each other (see `schedule.py`).
 
-**If.** What only one branch of an `if` needs is *gated*: it runs at a path only if that branch is taken there.
+**If.** What only one branch of an `if` needs is *gated*: it runs at a path only if that branch is taken there (see
+`gates.py`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.services.shared.graph.edges import Link
-from nbgraph.services.shared.graph.gates import Alternatives, find_gates
+from nbgraph.services.shared.graph.gates import Alternatives, condition_of, find_gates
 from nbgraph.services.shared.graph.order import topological_order
 from nbgraph.services.shared.graph.validation import GraphLike
 
@@ -42,15 +43,13 @@ Axes = tuple[int, ...]
 Path = tuple[int, ...]
 
 
-@dataclass(slots=True)
-class PlannedInput:
+class PlannedInput(NamedTuple):
     """One edge: from the output of the node of rank `parent`; `keep` picks its path from ours, None if all of it."""
 
     field: str
     parent: int
     output: str
     keep: tuple[int, ...] | None
-    many: bool = False
 
 
 @dataclass(slots=True)
@@ -61,9 +60,18 @@ class PlannedChoice:
     branch: bool
 
 
+class Kind(NamedTuple):
+    """What all nodes of a class have in common for the plan."""
+
+    collects: bool
+    is_if: bool
+    seeds: tuple[str, ...]
+    is_plain: bool
+
+
 @dataclass(slots=True)
 class PlannedNode:
-    """A source node, as the session needs it."""
+    """A source node, as the session needs it; a *plain* one takes each input from one edge, and nothing else."""
 
     rank: int
     id: str
@@ -73,7 +81,9 @@ class PlannedNode:
     segment: int = -1
     axis: int | None = None
     collects: bool = False
+    is_if: bool = False
     seeds: tuple[str, ...] = ()
+    is_plain: bool = True
     gates: tuple[tuple[PlannedChoice, ...], ...] = ()
 
 
@@ -101,18 +111,23 @@ class Plan:
     def __init__(self, graph: GraphLike, targets: list[str] | None = None) -> None:
         parents = {node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes}
         order, _ = topological_order(parents, targets)
-        gates = find_gates(graph, order, targets)
+        self._lay_out(graph, order, {})
+        gates = find_gates(graph, order, targets, {planned.id: planned.axes for planned in self.nodes})
         if gates:
             for node_id, alternatives in gates.items():
-                conditions = [_condition(graph, choice.if_node) for choices in alternatives for choice in choices]
-                parents[node_id] = [*parents[node_id], *(link.source for link in conditions if link is not None)]
+                parents[node_id] = [*parents[node_id], *_condition_sources(graph, alternatives)]
             order, _ = topological_order(parents, targets)
+            self._lay_out(graph, order, gates)
+
+    def _lay_out(self, graph: GraphLike, order: list[str], gates: Mapping[str, Alternatives]) -> None:
+        """Plan the nodes one after the other; with gates, once the nodes that open them are known to come first."""
         self.ranks = {node_id: rank for rank, node_id in enumerate(order)}
         self.nodes: list[PlannedNode] = []
         self.axes: list[Axis] = []
         self.segments: list[Segment] = []
         self._segment_of: dict[tuple[Axes, int], int] = {}
         self._foreign: list[int] = []
+        self._kinds: dict[type[BaseInvocation], Kind] = {}
         for node_id in order:
             self._add(graph, node_id, gates.get(node_id))
 
@@ -120,34 +135,35 @@ class Plan:
         node = graph.nodes[node_id]
         planned = PlannedNode(len(self.nodes), node_id, node)
         links = graph.links(node_id)
-        sources = [self.ranks[link.source] for link in links]
-        around = self._union(self.nodes[source].axes for source in sources)
-        if node.type == "collect":
-            planned.collects = True
-            planned.axes = self._without_innermost(around)
-        else:
-            planned.axes = around
-        specs = node.inputs()
-        planned.seeds = tuple([name for name, spec in specs.items() if spec.seed])
-        inputs = [
-            PlannedInput(
-                link.field,
-                source,
-                link.output,
-                self._keep(self.nodes[source].axes, planned.axes),
-                specs[link.field].many,
-            )
-            for link, source in zip(links, sources)
-        ]
-        planned.inputs = tuple(inputs)
+        sources = [self.nodes[self.ranks[link.source]] for link in links]
+        planned.axes = self._union(source.axes for source in sources)
+        kind = self._kinds.get(type(node)) or self._note_kind(type(node))
+        planned.collects, planned.is_if, planned.seeds, planned.is_plain = kind
+        if planned.collects:
+            planned.axes = self._without_innermost(planned.axes)
+        planned.inputs = tuple(
+            [
+                PlannedInput(field, source.rank, output, _keep(source.axes, planned.axes))
+                for (field, _, output), source in zip(links, sources)
+            ]
+        )
         if node.type == "iterate":
             planned.axis = len(self.axes)
-            self.axes.append(Axis(planned.rank, planned.axes, inputs[0] if inputs else None))
+            self.axes.append(Axis(planned.rank, planned.axes, planned.inputs[0] if planned.inputs else None))
             planned.axes = (*planned.axes, planned.axis)
         if alternatives is not None:
             planned.gates = self._gates(graph, alternatives, planned.axes)
         self.nodes.append(planned)
         self._place(planned, sources)
+
+    def _note_kind(self, cls: type[BaseInvocation]) -> Kind:
+        specs = cls.inputs()
+        seeds = tuple(name for name, spec in specs.items() if spec.seed)
+        takes_several = any(spec.many for spec in specs.values())
+        collects, is_if = cls.type == "collect", cls.type == "if"
+        kind = Kind(collects, is_if, seeds, not (collects or is_if or seeds or takes_several))
+        self._kinds[cls] = kind
+        return kind
 
     def _union(self, found: Iterable[Axes]) -> Axes:
         distinct = {axes for axes in found if axes}
@@ -159,34 +175,25 @@ class Plan:
         hung_on = {outer for axis in axes for outer in self.axes[axis].outer}
         return tuple(axis for axis in axes if axis in hung_on)
 
-    @staticmethod
-    def _keep(source: Axes, target: Axes) -> tuple[int, ...] | None:
-        """Which indexes of a path on `target` make the path on `source`; of a collect, those axes that stay."""
-        if source == target:
-            return None
-        return tuple(target.index(axis) for axis in source if axis in target)
-
     def _gates(self, graph: GraphLike, alternatives: Alternatives, axes: Axes) -> tuple[tuple[PlannedChoice, ...], ...]:
-        """The gate with ranks instead of ids; none if some condition is not known at this node's paths."""
+        """The gate with ranks instead of ids."""
         gates = []
-        for choices in alternatives:
+        for choices in sorted(sorted(choices) for choices in alternatives):
             gate = []
-            for if_node, branch in sorted(choices):
-                link = _condition(graph, if_node)
+            for if_node, branch in choices:
+                link = condition_of(graph, if_node)
                 if link is None:
-                    gate.append(PlannedChoice(bool(graph.nodes[if_node].__dict__["condition"]), branch))
+                    gate.append(PlannedChoice(graph.nodes[if_node].__dict__["condition"], branch))
                     continue
                 source = self.nodes[self.ranks[link.source]]
-                if not set(source.axes) <= set(axes):
-                    return ()
-                condition = PlannedInput("condition", source.rank, link.output, self._keep(source.axes, axes))
-                gate.append(PlannedChoice(condition, branch))
+                keep = _keep(source.axes, axes)
+                gate.append(PlannedChoice(PlannedInput("condition", source.rank, link.output, keep), branch))
             gates.append(tuple(gate))
         return tuple(gates)
 
-    def _place(self, planned: PlannedNode, sources: list[int]) -> None:
+    def _place(self, planned: PlannedNode, sources: list[PlannedNode]) -> None:
         """Put a node into the segment of its axes that waits for the same other segments."""
-        waits_for = {self.nodes[source].segment for source in sources}
+        waits_for = {source.segment for source in sources}
         conditions = [choice.condition for gate in planned.gates for choice in gate]
         waits_for |= {self.nodes[found.parent].segment for found in conditions if isinstance(found, PlannedInput)}
         foreign = 0
@@ -206,8 +213,16 @@ class Plan:
         segment.needs |= waits_for - {number}
 
 
-def _condition(graph: GraphLike, if_node: str) -> Link | None:
-    return next((link for link in graph.links(if_node) if link.field == "condition"), None)
+def _keep(source: Axes, target: Axes) -> tuple[int, ...] | None:
+    """Which indexes of a path on `target` make the path on `source`; of a collect, those axes that stay."""
+    if source == target:
+        return None
+    return tuple([target.index(axis) for axis in source if axis in target])
+
+
+def _condition_sources(graph: GraphLike, alternatives: Alternatives) -> list[str]:
+    links = [condition_of(graph, if_node) for if_node in sorted({c.if_node for one in alternatives for c in one})]
+    return [link.source for link in links if link is not None]
 
 
 def prepared_id(node_id: str, path: Path) -> str:

@@ -5,7 +5,7 @@ that may be next, each segment's next path at most once, so it stays as small as
 parked under the one thing it waits for, and comes back to the heap when that is finished.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from heapq import heappop, heappush
 
 from nbgraph.services.shared.graph.plan import Axes, Path, Plan
@@ -24,7 +24,10 @@ class Blocked:
 
 
 class Schedule:
-    """Hands out stretches in order. `length(axis, path)` tells how many items an axis has at a path of its outer ones."""
+    """Hands out stretches in order. `length(axis, path)` tells how many items an axis has at a path of its outer ones.
+
+    It may raise, and is then asked again when the schedule is.
+    """
 
     def __init__(self, plan: Plan, length: Length) -> None:
         self._plan = plan
@@ -42,15 +45,19 @@ class Schedule:
         """The next stretch that can run, or None if there is none now."""
         while self._heap:
             path, _, segment = heappop(self._heap)
-            if (segment, path) not in self._checks:
-                self._checks[segment, path] = self._waits(segment, path)
+            stretch = (segment, path)
+            checks = self._checks.get(stretch)
+            if checks is None:
                 if path:
                     self._push_next(segment)
-            blocker = next(self._checks[segment, path], None)
+                if self._is_free(segment, path):
+                    return stretch
+                checks = self._checks[stretch] = self._waits(segment, path)
+            blocker = next(checks, None)
             if blocker is None:
-                del self._checks[segment, path]
-                return segment, path
-            self._parked.setdefault(blocker, []).append((segment, path))
+                del self._checks[stretch]
+                return stretch
+            self._parked.setdefault(blocker, []).append(stretch)
         return None
 
     def finish(self, segment: int, path: Path) -> None:
@@ -61,11 +68,6 @@ class Schedule:
                 self._push_next(waiting)
             else:
                 heappush(self._heap, (parked_path, self._plan.segments[waiting].ranks[0], waiting))
-
-    @property
-    def is_done(self) -> bool:
-        """Whether every stretch has been handed out and nothing waits."""
-        return not self._heap and not self._parked
 
     def _push_next(self, segment: int) -> None:
         """Put the segment's next path into the heap, or park the segment under what decides that path."""
@@ -89,6 +91,14 @@ class Schedule:
                 inside.append(needed)
         return around, inside
 
+    def _is_free(self, segment: int, path: Path) -> bool:
+        """Whether all that a stretch needs is around it, and finished; the common case, told quickly."""
+        around, inside = self._needs[segment]
+        for needed, keep in around:
+            if tuple([path[place] for place in keep]) not in self._finished[needed]:
+                return False
+        return not inside
+
     def _waits(self, segment: int, path: Path) -> Iterator[Stretch]:
         """Yield, one after the other, the unfinished stretches this one needs."""
         around, inside = self._needs[segment]
@@ -105,7 +115,7 @@ class Schedule:
                 while stretch[1] not in self._finished[stretch[0]]:
                     yield stretch
 
-    def walk(self, axes: Axes, fixed: dict[int, int]) -> Iterator[Path | Blocked]:
+    def walk(self, axes: Axes, fixed: Mapping[int, int]) -> Iterator[Path | Blocked]:
         """All paths on these axes, in order, `fixed` giving some indexes; Blocked where a length is not known yet."""
         if not axes:
             yield ()
@@ -113,27 +123,29 @@ class Schedule:
         path: list[int] = []
         stops: list[int] = []
         while True:
-            if len(path) < len(axes):
-                axis = axes[len(path)]
-                if axis in fixed:
-                    start, stop = fixed[axis], fixed[axis] + 1
-                else:
-                    yield from self._deciding(axis, axes, path)
-                    start, stop = 0, self._length(axis, self._outer(axis, axes, path))
-                path.append(start - 1)
+            axis = axes[len(path)]
+            if axis in fixed:
+                start, stop = fixed[axis], fixed[axis] + 1
+            else:
+                yield from self._deciding(axis, axes, path)
+                start, stop = 0, self._length(axis, self._outer(axis, axes, path))
+            if len(path) + 1 == len(axes):
+                around = tuple(path)
+                for index in range(start, stop):
+                    yield (*around, index)
+            elif start < stop:
+                path.append(start)
                 stops.append(stop)
-            path[-1] += 1
-            while path[-1] >= stops[-1]:
+                continue
+            while path and path[-1] + 1 == stops[-1]:
                 path.pop()
                 stops.pop()
-                if not path:
-                    return
-                path[-1] += 1
-            if len(path) == len(axes):
-                yield tuple(path)
+            if not path:
+                return
+            path[-1] += 1
 
     def _outer(self, axis: int, axes: Axes, path: list[int]) -> Path:
-        return tuple(path[axes.index(outer)] for outer in self._plan.axes[axis].outer)
+        return tuple([path[axes.index(outer)] for outer in self._plan.axes[axis].outer])
 
     def _deciding(self, axis: int, axes: Axes, path: list[int]) -> Iterator[Blocked]:
         """Yield the stretch that makes the list of an axis, for as long as it is not finished."""
@@ -142,6 +154,6 @@ class Schedule:
             return
         parent = self._plan.nodes[source.parent]
         outer = self._outer(axis, axes, path)
-        at = outer if source.keep is None else tuple(outer[place] for place in source.keep)
+        at = outer if source.keep is None else tuple([outer[place] for place in source.keep])
         while at not in self._finished[parent.segment]:
             yield Blocked((parent.segment, at))

@@ -1,0 +1,175 @@
+"""Rows as pandas DataFrames: tidy, one row a thing, fixed dtypes, also when there are none. The only pandas import."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from nbgraph.services.images.images_common import ImageRecord
+from nbgraph.services.invocation_cache.explanation import Reason
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
+from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem
+from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
+from nbgraph.services.model_manager.model_manager_base import ModelRow
+
+MB = 2**20
+TIME = "datetime64[us, UTC]"
+
+STATS = {
+    "session": "str",
+    "node": "str",
+    "source": "str",
+    "type": "category",
+    "path": "str",
+    "status": "category",
+    "cached": "bool",
+    "started": TIME,
+    "seconds": "float64",
+    "ram_before_mb": "float64",
+    "ram_after_mb": "float64",
+    "ram_peak_mb": "float64",
+    "vram_before_mb": "Float64",
+    "vram_peak_mb": "Float64",
+    "vram_reserved_mb": "Float64",
+    "model_loads": "int64",
+    "model_hits": "int64",
+    "seed": "Int64",
+    "error": "str",
+}
+CACHE = {
+    "node": "str",
+    "type": "category",
+    "created": TIME,
+    "age_seconds": "float64",
+    "hits": "int64",
+    "bytes": "int64",
+    "seconds": "float64",
+    "resources": "str",
+    "output": "str",
+    "key": "str",
+}
+REASONS = {"node": "str", "source": "str", "type": "category", "will_run": "bool", "because": "str"}
+IMAGES = {
+    "image_name": "str",
+    "width": "int64",
+    "height": "int64",
+    "category": "category",
+    "is_intermediate": "bool",
+    "starred": "bool",
+    "node": "str",
+    "session": "str",
+    "created": TIME,
+    "bytes": "int64",
+}
+QUEUE = {
+    "number": "int64",
+    "session": "str",
+    "priority": "int64",
+    "status": "category",
+    "submitted": TIME,
+    "started": TIME,
+    "ended": TIME,
+    "error": "str",
+}
+MODELS = {"name": "str", "path": "str", "shipped": "bool"}
+
+
+def frame(rows: Iterable[Sequence[Any]], columns: dict[str, str]) -> pd.DataFrame:
+    """A frame with those columns and dtypes, whatever the rows."""
+    table = pd.DataFrame.from_records(list(rows), columns=list(columns))
+    return table.astype(columns)
+
+
+def stats_frame(rows: Iterable[NodeStats]) -> pd.DataFrame:
+    """One row for each prepared node: times in seconds, memory in MB (2**20 bytes), VRAM <NA> without a GPU."""
+    return frame((_stats_row(row) for row in rows), STATS)
+
+
+def _stats_row(row: NodeStats) -> tuple[Any, ...]:
+    memory = [row.ram_before, row.ram_after, row.ram_peak, row.vram_before, row.vram_peak, row.vram_reserved]
+    return (
+        row.session_id,
+        row.node,
+        row.source,
+        row.type,
+        ",".join(map(str, row.path)),
+        row.status,
+        row.cached,
+        _time(row.started),
+        row.seconds,
+        *(None if value is None else value / MB for value in memory),
+        row.model_loads,
+        row.model_hits,
+        row.seed,
+        row.error,
+    )
+
+
+def cache_frame(entries: Iterable[CacheEntry], now: float) -> pd.DataFrame:
+    """One row for each entry; `seconds` is what making it took, `age_seconds` how long ago that was."""
+    return frame(
+        (
+            (
+                entry.node,
+                entry.type,
+                _time(entry.created),
+                now - entry.created,
+                entry.hits,
+                entry.bytes,
+                entry.seconds,
+                " ".join(entry.resources),
+                entry.text,
+                entry.key.hex(),
+            )
+            for entry in entries
+        ),
+        CACHE,
+    )
+
+
+def reasons_frame(reasons: Iterable[Reason]) -> pd.DataFrame:
+    """One row for each prepared node: whether it will run, and because of what."""
+    return frame(((r.node, r.source, r.type, r.will_run, r.because) for r in reasons), REASONS)
+
+
+def images_frame(records: Iterable[ImageRecord]) -> pd.DataFrame:
+    """One row for each picture."""
+    return frame(
+        (
+            (
+                r.image_name,
+                r.width,
+                r.height,
+                r.category,
+                r.is_intermediate,
+                r.starred,
+                r.node_id,
+                r.session_id,
+                r.created,
+                r.bytes,
+            )
+            for r in records
+        ),
+        IMAGES,
+    )
+
+
+def queue_frame(items: Iterable[QueueItem]) -> pd.DataFrame:
+    """One row for each session in the queue."""
+    return frame(
+        (
+            (i.number, i.session_id, i.priority, i.status, _time(i.submitted), _time(i.started), _time(i.ended), i.error)
+            for i in items
+        ),
+        QUEUE,
+    )
+
+
+def models_frame(rows: Iterable[ModelRow]) -> pd.DataFrame:
+    """One row for each model that can be named."""
+    return frame(((row.name, row.path, row.shipped) for row in rows), MODELS)
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

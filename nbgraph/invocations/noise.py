@@ -1,0 +1,43 @@
+"""Noise to start a picture from."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import Field
+
+from nbgraph import diffusion
+from nbgraph.errors import ModelError
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.fields import LatentsField, Seed, UNetField
+from nbgraph.invocations.outputs import NoiseOutput
+
+
+@invocation("noise", title="Noise", category="latents", version="1.0.0")
+class Noise(BaseInvocation):
+    """Gaussian noise of the shape the model needs, the same for the same seed and size on every device.
+
+    Width and height are in pixels; left out, they are the model's own.
+    """
+
+    unet: UNetField
+    seed: Seed = None
+    width: int | None = Field(None, gt=0)
+    height: int | None = Field(None, gt=0)
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if not {"unet", "width", "height"} <= known.keys():
+            return
+        model = context.models.describe(known["unet"].model)
+        for name in ("width", "height"):
+            try:
+                model.check_size(known["width"] or model.width, known["height"] or model.height)
+            except ModelError as error:
+                if known[name] and known[name] % model.multiple_of:
+                    yield name, str(error)
+
+    def invoke(self, context: InvocationContext) -> NoiseOutput:
+        model = context.models.describe(self.unet.model)
+        drawn = diffusion.draw_noise(model, self.seed or 0, self.width, self.height)
+        name = context.tensors.save(drawn)
+        field = LatentsField(latents_name=name)
+        return NoiseOutput(noise=field, width=drawn.width, height=drawn.height, seed=self.seed or 0)

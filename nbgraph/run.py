@@ -1,0 +1,208 @@
+"""Run: the handle of a submitted session. Results are references into the studio, so a Run in a cell pins no tensor."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from PIL.Image import Image
+
+from nbgraph.errors import NbgraphError, NodeError, NotFoundError, suggest
+from nbgraph.frames import stats_frame
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
+from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
+from nbgraph.plots import RunPlots
+from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
+from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.graph import Graph
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NodeLike = str | BaseInvocation
+
+
+class Run:
+    """What became of a graph: `run[node]`, `run.images`, `run.stats`, `run.graph`; `run.cancel()` while it goes."""
+
+    def __init__(self, ticket: Ticket, services: InvocationServices, tracker: ProgressTracker) -> None:
+        self._ticket, self._services, self._tracker = ticket, services, tracker
+        self.session = ticket.session
+
+    # while it runs
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self.session.id
+
+    @property
+    def status(self) -> str:
+        """pending, running, completed, failed or cancelled."""
+        return self._ticket.status if self.is_done else self.progress.status
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, one way or another."""
+        return self._ticket.wait(0)
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self._tracker.progress
+
+    def wait(self, seconds: float | None = None, show: Callable[[Progress], None] | None = None) -> "Run":
+        """Wait until it has ended, at most so long, showing progress; an interrupt ends the waiting, not the run."""
+        if show is None:
+            self._ticket.wait(seconds)
+            return self
+        while not self._ticket.wait(UPDATE_SECONDS):
+            show(self.progress)
+        show(self.progress)
+        return self
+
+    def cancel(self) -> None:
+        """Ask it to stop: it does before the next node, or at the next step of the one that runs."""
+        self._services.processor.cancel(self.id)
+
+    def raise_error(self) -> "Run":
+        """The run itself; raises the `NodeError` of the first node that failed, if one did."""
+        if self.is_done and self.errors:
+            raise self.errors[0]
+        if self.is_done and self.status == "failed":
+            raise NbgraphError("; ".join(self.session.errors.values()))
+        return self
+
+    @property
+    def errors(self) -> list[NodeError]:
+        """What failed, as texts: node, type, message, inputs."""
+        return self._ticket.failures
+
+    # what it gave
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that was run, with the values it was run with."""
+        return self.session.graph
+
+    def __getitem__(self, node: NodeLike) -> "NodeResult":
+        """The result of a node that ran once; of one that ran several times, see `outputs`."""
+        found = self._outputs_of(node)
+        if len(found) > 1:
+            name = self.graph.id_of(node)
+            raise NbgraphError(f"{name!r} ran {len(found)} times; use run.outputs({name!r}), or with path=(0,) for one of them")
+        return next(iter(found.values()))
+
+    def outputs(self, node: NodeLike, path: tuple[int, ...] | None = None) -> Any:
+        """The results of a node in path order, or the one at a path."""
+        found = self._outputs_of(node)
+        if path is None:
+            return list(found.values())
+        if path not in found:
+            paths = ", ".join(map(str, list(found)[:10]))
+            raise NotFoundError(f"{self.graph.id_of(node)!r} has no result at path {path} (there is: {paths})")
+        return found[path]
+
+    @property
+    def images(self) -> list[Image]:
+        """Every picture the run gave, in order; intermediate ones left out."""
+        names: dict[str, None] = {}
+        for prepared, output in self.session.results():
+            if not prepared.planned.node.is_intermediate and "image" in prepared.planned.node.outputs():
+                names.update({f.image_name: None for f in resources_in(output) if isinstance(f, ImageField)})
+        return [self._services.images.get(name) for name in names if self._services.images.exists(name)]
+
+    @property
+    def stats(self) -> "pd.DataFrame":
+        """One row for each prepared node: seconds, memory, cached."""
+        return stats_frame(self._services.performance_statistics.rows(self.id))
+
+    @property
+    def plot(self) -> RunPlots:
+        """Plots of the stats: `run.plot.timeline()`, `run.plot.vram()`, `run.plot.by_type()`."""
+        return RunPlots(self.stats)
+
+    def _outputs_of(self, node: NodeLike) -> dict[tuple[int, ...], "NodeResult"]:
+        node_id = self.graph.id_of(node) if not isinstance(node, str) or node in self.graph.nodes else node
+        found = self.session.outputs_of(node_id)
+        if not found:
+            self._explain_missing(node_id)
+        return {path: NodeResult(output, self._services) for path, output in found.items()}
+
+    def _explain_missing(self, node_id: str) -> None:
+        ranks = self.session.plan.ranks
+        if node_id not in ranks and node_id not in self.session.flat.outlets:
+            raise NotFoundError(f"the run has no node {node_id!r}{suggest(node_id, ranks)}")
+        self.raise_error()
+        state = self.session.skipped.get(node_id) or f"the run is {self.status}"
+        raise NotFoundError(f"{node_id!r} has no result: {state}")
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.graph.nodes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.graph.nodes)
+
+    def __repr__(self) -> str:
+        return f"Run({self.status}, {len(self.session)} nodes, {self.progress.seconds:.2f} s)"
+
+
+class NodeResult:
+    """The output of one prepared node: its fields as attributes, pictures as PIL images, tensors on request."""
+
+    def __init__(self, output: BaseInvocationOutput, services: InvocationServices) -> None:
+        self._output, self._services = output, services
+
+    def __getattr__(self, name: str) -> Any:
+        values = self._output.__dict__
+        if name in values:
+            return self._open(values[name])
+        for value in values.values():
+            if isinstance(value, ResourceField) and name in type(value).model_fields:
+                return getattr(value, name)
+        raise AttributeError(f"this result has no {name!r}{suggest(name, values)}")
+
+    def _open(self, value: Any) -> Any:
+        if isinstance(value, ImageField):
+            return self._services.images.get(value.image_name)
+        if isinstance(value, ResourceField):
+            return TensorHandle(value.resource_name, self._services)
+        if isinstance(value, list):
+            return [self._open(item) for item in value]
+        return value
+
+    def __dir__(self) -> list[str]:
+        return [*self._output.__dict__]
+
+    def __repr__(self) -> str:
+        return repr(self._output)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any] | tuple[dict, dict]:
+        pictures = [value for value in self._output.__dict__.values() if isinstance(value, ImageField)]
+        bundle: dict[str, Any] = {"text/plain": repr(self)}
+        if len(pictures) == 1:
+            bundle["image/png"] = self._open(pictures[0])._repr_png_()
+        return bundle
+
+
+class TensorHandle:
+    """Tensors of the studio, by name: a small reference; `tensor()` opens them."""
+
+    def __init__(self, name: str, services: InvocationServices) -> None:
+        self.name, self._services = name, services
+
+    def tensor(self) -> Any:
+        """The torch tensor: latents of shape (batch, channels, height, width); of a prompt, its embeddings."""
+        tensors, _ = self._services.latents.get(self.name)
+        return tensors.get("latents", next(iter(tensors.values())))
+
+    def tensors(self) -> dict[str, Any]:
+        """All tensors by name."""
+        return self._services.latents.get(self.name)[0]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is known of them: size, seeds, family."""
+        return self._services.latents.record(self.name).metadata
+
+    def __repr__(self) -> str:
+        return f"TensorHandle({self.name})"

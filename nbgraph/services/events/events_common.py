@@ -1,0 +1,85 @@
+"""What happens while sessions run, told to whoever listens. Small slotted records, made once per happening."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(slots=True)
+class Event:
+    """Something happened in a session."""
+
+    session_id: str
+
+
+@dataclass(slots=True)
+class SessionStarted(Event):
+    """A session begins to run; `total` source nodes are in its plan."""
+
+    total: int
+
+
+@dataclass(slots=True)
+class NodeStarted(Event):
+    """A prepared node begins; `node` is its id, `source` the id of its source node."""
+
+    node: str
+    source: str
+    type: str
+
+
+@dataclass(slots=True)
+class NodeProgress(Event):
+    """A node is at `step` of `total`; `preview` is a small PIL picture, or a function that makes it, or None."""
+
+    node: str
+    step: int
+    total: int
+    preview: Any
+    message: str
+
+
+@dataclass(slots=True)
+class NodeCompleted(Event):
+    """A prepared node has its output; `cached` tells that it came from the cache."""
+
+    node: str
+    source: str
+    type: str
+    output: Any
+    cached: bool
+    seconds: float
+
+
+@dataclass(slots=True)
+class NodeFailed(Event):
+    """A prepared node raised; `error` is the text."""
+
+    node: str
+    source: str
+    type: str
+    error: str
+
+
+@dataclass(slots=True)
+class NodeWarned(Event):
+    """A node has something to say about a result that is still good."""
+
+    node: str
+    message: str
+
+
+@dataclass(slots=True)
+class SessionFinished(Event):
+    """A session ended: completed, failed or cancelled."""
+
+    status: str
+
+
+@dataclass(slots=True)
+class ModelLoaded(Event):
+    """A component of a model was loaded from disk; `session_id` is empty where no session asked for it."""
+
+    model: str
+    component: str
+    bytes: int
+    seconds: float

@@ -1,0 +1,150 @@
+"""The image service: pictures by generated names, with records that can be listed, searched and changed."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+from PIL import Image
+
+from nbgraph.errors import NotFoundError
+from nbgraph.services.images.images_common import ImageCategory, ImageQuery, ImageRecord
+from nbgraph.services.shared.callbacks import Callbacks
+from nbgraph.services.shared.pagination import Page, page_bounds
+from nbgraph.services.shared.service import Service, checked_name, new_name
+
+
+class ImageServiceBase(Service):
+    """Keeps pictures. Names are generated; a picture once saved never changes; who gets one gets a copy."""
+
+    def __init__(self) -> None:
+        self._changed: Callbacks[ImageRecord] = Callbacks()
+        self._deleted: Callbacks[str] = Callbacks()
+
+    def on_changed(self, callback: Callable[[ImageRecord], None]) -> Callable[[], None]:
+        """Call `callback(record)` when a picture was saved or its record changed; returns what ends it."""
+        return self._changed.add(callback)
+
+    def on_deleted(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback(image_name)` after a picture is gone; returns what ends it."""
+        return self._deleted.add(callback)
+
+    def save(
+        self,
+        image: Image.Image,
+        *,
+        category: ImageCategory = "general",
+        is_intermediate: bool = False,
+        session_id: str = "",
+        node_id: str = "",
+        metadata: dict[str, Any] | None = None,
+    ) -> ImageRecord:
+        """Keep a picture; the record has its new name. On return it is kept for good."""
+        image.load()
+        record = ImageRecord(
+            image_name=new_name(),
+            width=image.width,
+            height=image.height,
+            mode=image.mode,
+            category=category,
+            is_intermediate=is_intermediate,
+            starred=False,
+            session_id=session_id,
+            node_id=node_id,
+            created=datetime.now(UTC),
+            content=picture_content(image),
+            bytes=image.width * image.height * len(image.getbands()),
+            metadata=dict(metadata or {}),
+        )
+        record = self._put(record, image)
+        self._changed(record)
+        return record
+
+    def get(self, image_name: str) -> Image.Image:
+        """The picture, a copy of the caller's own; `NotFoundError` if there is none."""
+        record = self.record(image_name)
+        return self._load(record)
+
+    def record(self, image_name: str) -> ImageRecord:
+        """What is known of a picture; `NotFoundError` if there is none."""
+        record = self._get(checked_name(image_name))
+        if record is None:
+            raise NotFoundError(f"there is no image {image_name!r}; it was deleted, or belongs to another studio")
+        return record
+
+    def exists(self, image_name: str) -> bool:
+        """Whether a picture of that name is kept."""
+        return self._get(image_name) is not None
+
+    def content(self, image_name: str) -> str:
+        """The hash of mode, size and pixels: what a cache key goes by, whatever the name."""
+        return self.record(image_name).content
+
+    def update(
+        self,
+        image_name: str,
+        *,
+        starred: bool | None = None,
+        category: ImageCategory | None = None,
+        is_intermediate: bool | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> ImageRecord:
+        """Change what a record says; None leaves as it is."""
+        given = {"starred": starred, "category": category, "is_intermediate": is_intermediate, "metadata": metadata}
+        record = replace(self.record(image_name), **{key: value for key, value in given.items() if value is not None})
+        self._change(record)
+        self._changed(record)
+        return record
+
+    def list(self, query: ImageQuery | None = None, page: int = 0, per_page: int = 50) -> Page[ImageRecord]:
+        """Records, the newest first."""
+        offset, limit = page_bounds(page, per_page)
+        items, total = self._rows(query or ImageQuery(), offset, limit)
+        return Page(items, page, per_page, total)
+
+    def delete(self, *image_names: str) -> int:
+        """Delete pictures; cache entries that name them go too. Returns how many there were; missing ones are no error."""
+        gone = [name for name in image_names if self._drop(checked_name(name))]
+        for name in gone:
+            self._deleted(name)
+        return len(gone)
+
+    def delete_intermediates(self) -> int:
+        """Delete every picture that is marked as intermediate; returns how many."""
+        rows, _ = self._rows(ImageQuery(is_intermediate=True), 0, None)
+        return self.delete(*(record.image_name for record in rows))
+
+    @abstractmethod
+    def _put(self, record: ImageRecord, image: Image.Image) -> ImageRecord:
+        """Store a new picture and its record, the picture first; returns the record as stored."""
+
+    @abstractmethod
+    def _load(self, record: ImageRecord) -> Image.Image:
+        """The pixels of a record that exists, as a new object."""
+
+    @abstractmethod
+    def _get(self, image_name: str) -> ImageRecord | None:
+        """The record, or None."""
+
+    @abstractmethod
+    def _change(self, record: ImageRecord) -> None:
+        """Store a record in place of the one of the same name."""
+
+    @abstractmethod
+    def _drop(self, image_name: str) -> bool:
+        """Delete a picture, its record first; False if there was none."""
+
+    @abstractmethod
+    def _rows(self, query: ImageQuery, offset: int, limit: int | None) -> tuple[Iterable[ImageRecord], int]:
+        """Records that match, newest first, and how many match in all."""
+
+
+def picture_content(image: Image.Image) -> str:
+    """The hash of a picture's mode, size, palette and pixels: 32 hexadecimal digits."""
+    digest = blake2b(f"{image.mode} {image.width} {image.height} ".encode(), digest_size=16)
+    if image.palette is not None:
+        digest.update(bytes(image.palette.palette))
+    digest.update(image.tobytes())
+    return digest.hexdigest()

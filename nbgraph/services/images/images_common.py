@@ -1,0 +1,37 @@
+"""Pictures as records."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+ImageCategory = Literal["general", "mask", "control", "user", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """What is known of a picture without opening it: sizes in pixels and bytes, times in UTC."""
+
+    image_name: str
+    width: int
+    height: int
+    mode: str
+    category: ImageCategory
+    is_intermediate: bool
+    starred: bool
+    session_id: str
+    node_id: str
+    created: datetime
+    content: str
+    bytes: int
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageQuery:
+    """Which pictures are meant; None means either. `text` is looked for in names, nodes and metadata."""
+
+    category: ImageCategory | None = None
+    is_intermediate: bool | None = None
+    starred: bool | None = None
+    session_id: str | None = None
+    text: str = ""

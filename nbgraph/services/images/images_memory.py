@@ -1,0 +1,49 @@
+"""Pictures in memory, for a studio that ends with its kernel."""
+
+from collections.abc import Iterable
+
+from PIL import Image
+
+from nbgraph.services.images.images_base import ImageServiceBase
+from nbgraph.services.images.images_common import ImageQuery, ImageRecord
+
+
+class ImageServiceMemory(ImageServiceBase):
+    """Keeps PIL images in a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: dict[str, ImageRecord] = {}
+        self._images: dict[str, Image.Image] = {}
+
+    def _put(self, record: ImageRecord, image: Image.Image) -> ImageRecord:
+        self._images[record.image_name] = image.copy()
+        self._records[record.image_name] = record
+        return record
+
+    def _load(self, record: ImageRecord) -> Image.Image:
+        return self._images[record.image_name].copy()
+
+    def _get(self, image_name: str) -> ImageRecord | None:
+        return self._records.get(image_name)
+
+    def _change(self, record: ImageRecord) -> None:
+        self._records[record.image_name] = record
+
+    def _drop(self, image_name: str) -> bool:
+        record = self._records.pop(image_name, None)
+        self._images.pop(image_name, None)
+        return record is not None
+
+    def _rows(self, query: ImageQuery, offset: int, limit: int | None) -> tuple[Iterable[ImageRecord], int]:
+        found = [record for record in reversed(self._records.values()) if _matches(record, query)]
+        return found[offset : None if limit is None else offset + limit], len(found)
+
+
+def _matches(record: ImageRecord, query: ImageQuery) -> bool:
+    for name in ("category", "is_intermediate", "starred", "session_id"):
+        wanted = getattr(query, name)
+        if wanted is not None and getattr(record, name) != wanted:
+            return False
+    text = f"{record.image_name} {record.node_id} {record.metadata}".casefold()
+    return query.text.casefold() in text

@@ -1,0 +1,95 @@
+"""Why a node will run, or not: a session is walked as if it ran, with what the cache holds in place of invoking."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.fields import ResourceField
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, KeyTemplate, content_text, describe_change
+from nbgraph.services.invocation_cache.invocation_cache_common import key_of
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Whether a prepared node will run, and because of what."""
+
+    node: str
+    source: str
+    type: str
+    will_run: bool
+    because: str
+
+
+def explain(session: GraphExecutionState, services: Any) -> list[Reason]:
+    """A reason for each prepared node that can be told before anything runs.
+
+    How often nodes run inside an iteration whose list is not known yet cannot be told; they are given once, without path.
+    """
+    session.on_error = "continue"
+    reasons: list[Reason] = []
+    while (prepared := session.next()) is not None:
+        reasons.append(_look(session, prepared, services))
+    told = {reason.source for reason in reasons}
+    for planned in session.plan.nodes:
+        if planned.id not in told:
+            upstream = next((edge.parent for edge in planned.inputs if session.plan.nodes[edge.parent].id in told), None)
+            cause = f"{session.plan.nodes[upstream].id} will run" if upstream is not None else "what it needs will run"
+            reasons.append(Reason(planned.id, planned.id, planned.node.type, True, cause))
+    rank = session.plan.ranks
+    return sorted(reasons, key=lambda reason: rank[reason.source])
+
+
+def _look(session: GraphExecutionState, prepared: Prepared, services: Any) -> Reason:
+    planned = prepared.planned
+    node = planned.node
+
+    def reason(will_run: bool, because: str) -> Reason:
+        return Reason(prepared.id, planned.id, node.type, will_run, because)
+
+    if planned.axis is not None:
+        session.complete(prepared, session.iterate_output(prepared))
+        return reason(True, "hands out items")
+    cached = node.use_cache if node.use_cache is not None else node.cached_by_default
+    if planned.collects or node.type == "if":
+        arriving = session.arriving(prepared)
+        session.complete(prepared, type(node)(**{**node.literals(), **arriving}).invoke(None))  # type: ignore[arg-type]
+        return reason(True, "puts together what is there")
+    if not cached:
+        session.fail(prepared, "")
+        return reason(True, f"{node.type} is never cached" if node.use_cache is None else "use_cache is off")
+    open_seeds = [name for name in planned.seeds if node.__dict__[name] is None]
+    arriving = session.arriving(prepared)
+    if open_seeds and not {edge.field for edge in planned.inputs} & set(open_seeds):
+        session.fail(prepared, "")
+        return reason(True, f"{open_seeds[0]} is drawn anew each time")
+    material = _material(prepared, arriving, services)
+    entry = services.invocation_cache.peek(key_of(material)) if material else None
+    if entry is not None:
+        session.complete(prepared, entry.output)
+        return reason(False, f"cached {entry.hits} times used" if entry.hits else "cached")
+    session.fail(prepared, "")
+    return reason(True, _because(prepared, material, services))
+
+
+def _material(prepared: Prepared, arriving: dict[str, Any], services: Any) -> str:
+    def content_of(field: ResourceField) -> str:
+        return (services.images if field.kind == "image" else services.latents).content(field.resource_name)
+
+    try:
+        template = KeyTemplate(prepared.planned, content_of)
+        return template.material(tuple([content_text(arriving[name], content_of) for name in template.fields]))
+    except NbgraphError:
+        return ""
+
+
+def _because(prepared: Prepared, material: str, services: Any) -> str:
+    if not services.invocation_cache.enabled:
+        return "the cache is off"
+    if not material:
+        return "a resource it needs was deleted"
+    known: list[CacheEntry] = services.invocation_cache.entries(node=prepared.id)
+    if not known:
+        return "it has not run before"
+    changes = describe_change(known[-1].material, material)
+    return ", ".join(f"{prepared.planned.id}.{change}" for change in changes) or "its result was dropped"

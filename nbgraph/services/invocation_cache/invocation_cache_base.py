@@ -1,0 +1,183 @@
+"""The invocation cache: results of nodes by what they were made of. A hit is never stale, damage is a miss."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from time import time
+
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.fields import ResourceField, resources_in
+from nbgraph.invocations.types import may_hold_models
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheStatus, with_descendants
+from nbgraph.services.shared.service import InvokerLike, Service
+
+
+class InvocationCacheBase(Service):
+    """Keeps at most `max_entries` results and `max_bytes` bytes, the least recently used going first; 0 keeps none.
+
+    It listens to the image and latents services: when a resource is deleted, exactly the entries that name it go, in
+    time proportional to those. `disable()` stops reads and writes, never that.
+    """
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self.max_entries, self.max_bytes = max_entries, max_bytes
+        self.hits = self.misses = 0
+        self._enabled = True
+        self._endings: list = []
+
+    def start(self, invoker: InvokerLike) -> None:
+        if self._invoker is None:
+            services = invoker.services
+            self._endings = [services.images.on_deleted(self.forget_resource), services.latents.on_deleted(self.forget_resource)]
+        super().start(invoker)
+
+    def stop(self) -> None:
+        for end in self._endings:
+            end()
+        self._endings = []
+        super().stop()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether results are read and kept."""
+        return self._enabled and self.max_entries > 0
+
+    def enable(self) -> None:
+        """Read and keep results again."""
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Neither read nor keep results; what is deleted elsewhere still drops its entries."""
+        self._enabled = False
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Disabled inside the `with`, as before after it."""
+        before = self._enabled
+        self._enabled = False
+        try:
+            yield
+        finally:
+            self._enabled = before
+
+    def get(self, key: bytes) -> CacheEntry | None:
+        """The entry of that key if its resources still exist; counts a hit or a miss, neither while disabled."""
+        if not self.enabled:
+            return None
+        entry = self._get(key)
+        if entry is not None and entry.resources and not self._resources_exist(entry):
+            self._drop((key,))
+            entry = None
+        if entry is None:
+            self.misses += 1
+            return None
+        self.hits += 1
+        entry.hits += 1
+        return entry
+
+    def peek(self, key: bytes) -> CacheEntry | None:
+        """The entry a `get` would give, without counting or touching anything."""
+        entry = self._peek(key) if self.enabled else None
+        return entry if entry is not None and self._resources_exist(entry) else None
+
+    def save(
+        self,
+        key: bytes,
+        output: BaseInvocationOutput,
+        material: str,
+        node: str,
+        type_name: str,
+        seconds: float = 0.0,
+        sources: tuple[bytes, ...] = (),
+    ) -> None:
+        """Keep a result; one that is kept already stays as it is."""
+        if not self.enabled:
+            return
+        resources = resource_names(output)
+        size = len(material) + (self._resource_bytes(output) if resources else 0)
+        self._put(CacheEntry(key, output, material, node, type_name, resources, sources, size, seconds, time()))
+
+    def clear(self) -> int:
+        """Forget everything and count from 0 again; returns how many entries there were."""
+        self.hits = self.misses = 0
+        return self._drop([entry.key for entry in self._rows()])
+
+    def forget(
+        self, *, node: str | None = None, type: str | None = None, resource: str | None = None, key: bytes | None = None
+    ) -> int:
+        """Forget the entries of a source node, a node type, a resource or a key, and what was computed from them."""
+        rows = list(self._rows())
+        chosen = [
+            entry.key
+            for entry in rows
+            if (node is not None and node in (entry.node, entry.node.partition("[")[0]))
+            or (type is not None and type == entry.type)
+            or (resource is not None and resource in entry.resources)
+            or (key is not None and key == entry.key)
+        ]
+        return self._drop(with_descendants(chosen, rows))
+
+    def forget_resource(self, name: str) -> int:
+        """Forget exactly the entries whose outputs name a resource; returns how many."""
+        return self._drop(self._naming(name))
+
+    def entries(self, node: str | None = None) -> list[CacheEntry]:
+        """All entries, or those of one prepared node, the least recently used first."""
+        return list(self._rows(node))
+
+    def status(self) -> CacheStatus:
+        """Sizes and counts."""
+        entries, size = self._totals()
+        return CacheStatus(entries, size, self.hits, self.misses, self.enabled, self.max_entries, self.max_bytes)
+
+    def _resources_exist(self, entry: CacheEntry) -> bool:
+        return all(self._store(field).exists(field.resource_name) for field in resources_in(entry.output))
+
+    def _resource_bytes(self, output: BaseInvocationOutput) -> int:
+        return sum(self._store(field).record(field.resource_name).bytes for field in resources_in(output))
+
+    def _store(self, field: ResourceField):
+        return self.services.images if field.kind == "image" else self.services.latents
+
+    @abstractmethod
+    def _get(self, key: bytes) -> CacheEntry | None:
+        """The entry, now the most recently used, or None."""
+
+    @abstractmethod
+    def _peek(self, key: bytes) -> CacheEntry | None:
+        """The entry, or None."""
+
+    @abstractmethod
+    def _put(self, entry: CacheEntry) -> None:
+        """Store an entry unless its key is there, and evict down to the limits."""
+
+    @abstractmethod
+    def _drop(self, keys: Iterable[bytes]) -> int:
+        """Remove entries; returns how many there were."""
+
+    @abstractmethod
+    def _naming(self, resource: str) -> list[bytes]:
+        """The keys of the entries that name a resource, by the reverse index."""
+
+    @abstractmethod
+    def _rows(self, node: str | None = None) -> Iterable[CacheEntry]:
+        """Entries, the least recently used first; of one prepared node if given."""
+
+    @abstractmethod
+    def _totals(self) -> tuple[int, int]:
+        """(entries, bytes)"""
+
+
+_plain_outputs: dict[type, bool] = {}
+
+
+def resource_names(output: BaseInvocationOutput) -> tuple[str, ...]:
+    """The names of the resources an output refers to; quick where its annotations rule them out."""
+    cls = output.__class__
+    plain = _plain_outputs.get(cls)
+    if plain is None:
+        plain = not any(may_hold_models(info.annotation) for info in cls.model_fields.values())
+        _plain_outputs[cls] = plain
+    if plain:
+        return ()
+    return tuple(dict.fromkeys(field.resource_name for field in resources_in(output)))

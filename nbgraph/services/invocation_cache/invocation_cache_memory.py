@@ -1,0 +1,67 @@
+"""The cache in memory: an ordered dictionary, and a reverse index from resources to keys."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from threading import RLock
+
+from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
+
+
+class InvocationCacheMemory(InvocationCacheBase):
+    """Lives as long as its studio."""
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        super().__init__(max_entries, max_bytes)
+        self._entries: OrderedDict[bytes, CacheEntry] = OrderedDict()
+        self._keys_by_resource: dict[str, set[bytes]] = {}
+        self._bytes = 0
+        self._lock = RLock()
+
+    def _get(self, key: bytes) -> CacheEntry | None:
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+            return entry
+
+    def _peek(self, key: bytes) -> CacheEntry | None:
+        return self._entries.get(key)
+
+    def _put(self, entry: CacheEntry) -> None:
+        with self._lock:
+            if entry.key in self._entries:
+                return
+            self._entries[entry.key] = entry
+            self._bytes += entry.bytes
+            for name in entry.resources:
+                self._keys_by_resource.setdefault(name, set()).add(entry.key)
+            while len(self._entries) > self.max_entries or self._bytes > self.max_bytes:
+                self._drop((next(iter(self._entries)),))
+
+    def _drop(self, keys: Iterable[bytes]) -> int:
+        dropped = 0
+        with self._lock:
+            for key in list(keys):
+                entry = self._entries.pop(key, None)
+                if entry is None:
+                    continue
+                dropped += 1
+                self._bytes -= entry.bytes
+                for name in entry.resources:
+                    naming = self._keys_by_resource[name]
+                    naming.discard(key)
+                    if not naming:
+                        del self._keys_by_resource[name]
+        return dropped
+
+    def _naming(self, resource: str) -> list[bytes]:
+        with self._lock:
+            return list(self._keys_by_resource.get(resource, ()))
+
+    def _rows(self, node: str | None = None) -> Iterable[CacheEntry]:
+        with self._lock:
+            return [entry for entry in self._entries.values() if node is None or entry.node == node]
+
+    def _totals(self) -> tuple[int, int]:
+        return len(self._entries), self._bytes

@@ -1,0 +1,64 @@
+"""The processor: takes sessions from the queue and runs them, one at a time or more."""
+
+from _thread import allocate_lock
+from abc import abstractmethod
+
+from nbgraph.errors import NodeError
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.service import Service
+
+
+class Ticket:
+    """What a submitted session leaves with who submitted it: to wait, to cancel, to see what failed.
+
+    It waits on a lock, a C primitive: an interrupt while waiting leaves nothing locked.
+    """
+
+    def __init__(self, session: GraphExecutionState) -> None:
+        self.session = session
+        self.cancelled = False
+        self.failures: list[NodeError] = []
+        self.status = "pending"
+        self._running = allocate_lock()
+        self._running.acquire()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the session has ended, at most so long; whether it has."""
+        done = self._running.acquire(timeout=-1 if seconds is None else seconds)
+        if done:
+            self._running.release()
+        return done
+
+    def end(self, status: str, failures: list[NodeError]) -> None:
+        """The session has ended; everybody who waits goes on."""
+        self.failures, self.status = failures, status
+        self._running.release()
+
+
+class InvocationProcessorBase(Service):
+    """Runs what is in the queue. Cancel is a flag, tested between nodes and at each step of a long one."""
+
+    @abstractmethod
+    def submit(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
+        """Queue a session and return at once."""
+
+    @abstractmethod
+    def cancel(self, session_id: str) -> bool:
+        """Cancel a session that waits or runs; False if it has ended or was never submitted."""
+
+    @abstractmethod
+    def cancel_all(self) -> int:
+        """Cancel everything that waits or runs; returns how many sessions."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Finish what runs and start nothing new."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Go on after `pause`."""
+
+    @property
+    @abstractmethod
+    def is_paused(self) -> bool:
+        """Whether nothing new is started."""

@@ -1,0 +1,105 @@
+"""Sessions on one worker thread of this process."""
+
+import logging
+import threading
+
+from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
+from nbgraph.services.invocation_processor.session_runner import SessionRunner
+from nbgraph.services.invocation_queue.invocation_queue_common import QueueStatus
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.service import InvokerLike
+
+logger = logging.getLogger("nbgraph")
+POLL_SECONDS = 1.0
+
+
+class InvocationProcessorDefault(InvocationProcessorBase):
+    """One daemon thread; it starts with the first session and waits on the queue between them."""
+
+    def __init__(self) -> None:
+        self._tickets: dict[str, Ticket] = {}
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._paused = False
+
+    def start(self, invoker: InvokerLike) -> None:
+        super().start(invoker)
+        self._stopping = False
+
+    def stop(self) -> None:
+        self._stopping = True
+        self.cancel_all()
+        if self._thread is not None:
+            self.services.queue.wake()
+            self._thread.join(timeout=30)
+            self._thread = None
+        super().stop()
+
+    def submit(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
+        ticket = Ticket(session)
+        self._tickets = {**self._tickets, session.id: ticket}
+        self.services.graph_execution_manager.set(session)
+        self.services.queue.put(session.id, prepend=prepend)
+        self._keep_working()
+        return ticket
+
+    def cancel(self, session_id: str) -> bool:
+        ticket = self._tickets.get(session_id)
+        if ticket is None:
+            return False
+        ticket.cancelled = True
+        if self.services.queue.cancel(session_id):
+            ticket.session.cancel()
+            self._close(ticket, "cancelled")
+        return True
+
+    def cancel_all(self) -> int:
+        return sum(self.cancel(session_id) for session_id in list(self._tickets))
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        self.services.queue.wake()
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused
+
+    def _keep_working(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, name="nbgraph worker", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        queue = self.services.queue
+        while not self._stopping:
+            item = None if self._paused else queue.take()
+            if item is None:
+                queue.wait(POLL_SECONDS)
+                continue
+            ticket = self._tickets.get(item.session_id)
+            if ticket is not None:
+                self._run(ticket)
+
+    def _run(self, ticket: Ticket) -> None:
+        session = ticket.session
+        status: QueueStatus = "failed"
+        runner = None
+        try:
+            runner = SessionRunner(session, self.services, lambda: ticket.cancelled)
+            ticket.failures = runner.failures
+            status = runner.run()  # type: ignore[assignment]
+        except BaseException as error:
+            logger.exception("session %s could not be run", session.id)
+            session.errors.setdefault("session", f"{type(error).__name__}: {error}")
+        finally:
+            error = next(iter(session.errors.values()), "")
+            self.services.queue.finish(session.id, status, error)
+            self.services.graph_execution_manager.set(session)
+            self._close(ticket, status)
+
+    def _close(self, ticket: Ticket, status: str) -> None:
+        self._tickets = {key: other for key, other in self._tickets.items() if other is not ticket}
+        ticket.end(status, ticket.failures)

@@ -1,0 +1,111 @@
+"""What a running node sees of the services: the processor's `InvocationContext`."""
+
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from PIL.Image import Image
+
+from nbgraph.errors import CancelledError, NbgraphWarning
+from nbgraph.invocations.fields import ImageField, ModelField
+from nbgraph.invocations.outputs import ImageOutput
+from nbgraph.services.events.events_common import NodeProgress, NodeWarned
+from nbgraph.services.images.images_common import ImageCategory, ImageRecord
+from nbgraph.services.shared.graph.execution_state import Prepared
+
+
+class NodeContext:
+    """One for each session; `prepared` is the node that runs now."""
+
+    def __init__(self, services: Any, session_id: str, is_cancelled: Callable[[], bool]) -> None:
+        self.services, self.session_id = services, session_id
+        self.is_cancelled = is_cancelled
+        self.prepared: Prepared | None = None
+        self.images = ContextImages(self)
+        self.tensors = ContextTensors(services)
+        self.models = ContextModels(services)
+
+    @property
+    def prepared_id(self) -> str:
+        """The id of the prepared node that runs."""
+        return self.prepared.id if self.prepared is not None else ""
+
+    @property
+    def wants_previews(self) -> bool:
+        """Whether anybody listens."""
+        return self.services.events.is_heard
+
+    def progress(self, step: int, total: int, preview: Any = None, message: str = "") -> None:
+        """Tell who listens, unless the run was cancelled: then `CancelledError`."""
+        if self.is_cancelled():
+            raise CancelledError(f"cancelled at step {step} of {total}")
+        if self.services.events.is_heard:
+            self.services.events.dispatch(NodeProgress(self.session_id, self.prepared_id, step, total, preview, message))
+
+    def warn(self, message: str) -> None:
+        """Tell the person; Python's warnings show each text once for a place."""
+        self.services.events.dispatch(NodeWarned(self.session_id, self.prepared_id, message))
+        warnings.warn(f"{self.prepared_id}: {message}", NbgraphWarning, stacklevel=3)
+
+
+class ContextImages:
+    """Pictures, saved in the name of the node that runs."""
+
+    def __init__(self, context: NodeContext) -> None:
+        self._context = context
+        self._images = context.services.images
+
+    def get(self, image: ImageField) -> Image:
+        return self._images.get(image.image_name)
+
+    def record(self, image: ImageField) -> ImageRecord:
+        return self._images.record(image.image_name)
+
+    def output(
+        self, image: Image, *, category: ImageCategory = "general", is_intermediate: bool | None = None
+    ) -> ImageOutput:
+        prepared = self._context.prepared
+        if is_intermediate is None:
+            is_intermediate = prepared is not None and prepared.planned.node.is_intermediate
+        record = self._images.save(
+            image,
+            category=category,
+            is_intermediate=is_intermediate,
+            session_id=self._context.session_id,
+            node_id=self._context.prepared_id,
+        )
+        return ImageOutput(image=ImageField(image_name=record.image_name), width=record.width, height=record.height)
+
+
+class ContextTensors:
+    """Latents, encoded prompts and masks."""
+
+    def __init__(self, services: Any) -> None:
+        self._latents = services.latents
+
+    def get(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._latents.get(name)
+
+    def save(self, value: Any, kind: str = "latents") -> str:
+        tensors, metadata = value.to_tensors()
+        return self._latents.save(tensors, kind=kind, metadata=metadata).name
+
+
+class ContextModels:
+    """Models by name, described and lent."""
+
+    def __init__(self, services: Any) -> None:
+        self._models = services.model_manager
+
+    def resolve(self, name: str) -> ModelField:
+        return self._models.resolve(name)
+
+    def describe(self, model: ModelField) -> Any:
+        return self._models.describe(model)
+
+    def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
+        return self._models.use(model, *names)
+
+    def preview_factors(self, model: ModelField) -> Any:
+        return self._models.preview_factors(model)

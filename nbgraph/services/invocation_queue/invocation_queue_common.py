@@ -1,0 +1,21 @@
+"""Queue items: sessions that wait, run, or have ended."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+QueueStatus = Literal["pending", "in_progress", "completed", "failed", "cancelled", "interrupted"]
+ENDED: tuple[QueueStatus, ...] = ("completed", "failed", "cancelled", "interrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """One session in the queue; `number` counts up, higher `priority` goes first. Times in seconds since 1970, UTC."""
+
+    number: int
+    session_id: str
+    priority: int
+    status: QueueStatus
+    submitted: float
+    started: float | None = None
+    ended: float | None = None
+    error: str = ""

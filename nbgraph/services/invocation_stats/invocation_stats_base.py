@@ -1,0 +1,227 @@
+"""The stats service: a row for each prepared node, for several sessions at once, kept whatever became of them."""
+
+import json
+import os
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter, time
+from typing import Any
+
+import psutil
+
+from nbgraph.errors import CancelledError, NbgraphError
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED, NodeStats
+from nbgraph.services.shared.service import Service
+
+QUICK = 0.001
+
+
+class InvocationStatsServiceBase(Service):
+    """Measures nodes and keeps the rows. A session that can no longer be read is dropped, never raised."""
+
+    def __init__(self) -> None:
+        self._ram = RamMeter()
+
+    @contextmanager
+    def collect_stats(self, invocation: BaseInvocation, graph_execution_state_id: str) -> Iterator[None]:
+        """Measure what is done inside the `with` as one run of the node, also if it raises."""
+        probe = self.probe(graph_execution_state_id)
+        probe.start()
+        status, error = COMPLETED, ""
+        try:
+            yield
+        except BaseException as raised:
+            status = CANCELLED if isinstance(raised, CancelledError | KeyboardInterrupt) else FAILED
+            error = f"{type(raised).__name__}: {raised}"
+            raise
+        finally:
+            node = invocation.id or invocation.type
+            probe.finish(node, node, invocation.type, (), status, False, None, error)
+            probe.flush()
+
+    def probe(self, session_id: str) -> "Probe":
+        """What measures the nodes of one session, one after the other."""
+        return Probe(self, session_id)
+
+    def update_mem_stats(self) -> int:
+        """Read the resident set of the process anew, in bytes."""
+        return self._ram.read()
+
+    def record(self, session_id: str, rows: list[NodeStats]) -> None:
+        """Keep rows of a session."""
+        self._append(session_id, rows)
+
+    def rows(self, session_id: str | None = None) -> list[NodeStats]:
+        """The rows of a session in the order they finished, or of all sessions."""
+        return list(self._rows(session_id))
+
+    def session_ids(self) -> list[str]:
+        """The sessions there are rows of."""
+        return list(dict.fromkeys(row.session_id for row in self._rows(None)))
+
+    def reset_stats(self, session_id: str | None = None) -> None:
+        """Forget the rows of a session, or of all."""
+        self._drop(session_id)
+
+    def drop_unreadable(self) -> list[str]:
+        """Forget sessions that the session store can no longer read; returns their ids."""
+        dropped = []
+        for session_id in self.session_ids():
+            try:
+                self.services.graph_execution_manager.get(session_id)
+            except (NbgraphError, ValueError):
+                self.reset_stats(session_id)
+                dropped.append(session_id)
+        return dropped
+
+    def log_stats(self, session_id: str) -> str:
+        """The figures of a session as a text table, a line for each node type."""
+        return stats_table(session_id, self.rows(session_id))
+
+    def dump_stats(self, session_id: str, path: str | Path) -> None:
+        """Write the rows of a session to a file, as JSON."""
+        rows = [row._asdict() for row in self.rows(session_id)]
+        Path(path).write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+    @abstractmethod
+    def _append(self, session_id: str, rows: list[NodeStats]) -> None:
+        """Store rows."""
+
+    @abstractmethod
+    def _rows(self, session_id: str | None) -> Iterable[NodeStats]:
+        """Rows in the order they were stored, of one session if given."""
+
+    @abstractmethod
+    def _drop(self, session_id: str | None) -> None:
+        """Remove the rows of a session, or all."""
+
+
+class Probe:
+    """Measures the nodes of one session. `start()`, then `finish(...)`, for each; rows are stored by `flush()`."""
+
+    BATCH = 512
+
+    def __init__(self, stats: InvocationStatsServiceBase, session_id: str) -> None:
+        self._stats, self._session_id = stats, session_id
+        self._models = stats.services.model_manager
+        self._rows: list[NodeStats] = []
+        self._clock_zero = time() - perf_counter()
+        self._ram = stats.update_mem_stats()
+        self._began = 0.0
+        self._vram = self._models.meters
+        self._vram_before: int | None = None
+        self._models_before = (0, 0)
+
+    def start(self) -> None:
+        """A node begins."""
+        if self._vram is not None:
+            self._vram.synchronize()
+            self._vram.reset_peak()
+            self._vram_before = self._vram.read().allocated
+        self._models_before = self._models.counts
+        self._began = perf_counter()
+
+    def elapsed(self) -> float:
+        """Seconds since the node began."""
+        return perf_counter() - self._began
+
+    def finish(
+        self,
+        node: str,
+        source: str,
+        type_name: str,
+        path: tuple[int, ...],
+        status: str,
+        cached: bool,
+        seed: int | None = None,
+        error: str = "",
+    ) -> float:
+        """The node that began last has ended; returns its seconds."""
+        peak = reserved = None
+        if self._vram is not None:
+            self._vram.synchronize()
+            reading = self._vram.read()
+            peak, reserved = reading.peak_allocated, reading.peak_reserved
+        began = self._began
+        seconds = perf_counter() - began
+        before = self._ram
+        if seconds > QUICK:
+            self._ram = self._stats.update_mem_stats()
+        loads, hits = self._models.counts
+        rows = self._rows
+        rows.append(
+            tuple.__new__(
+                NodeStats,
+                (
+                    self._session_id,
+                    node,
+                    source,
+                    type_name,
+                    path,
+                    status,
+                    cached,
+                    self._clock_zero + began,
+                    seconds,
+                    before,
+                    self._ram,
+                    max(before, self._ram),
+                    self._vram_before,
+                    peak,
+                    reserved,
+                    loads - self._models_before[0],
+                    hits - self._models_before[1],
+                    seed,
+                    error,
+                ),
+            )
+        )
+        if len(rows) >= self.BATCH or seconds > QUICK:
+            self.flush()
+        return seconds
+
+    def flush(self) -> None:
+        """Store what was measured."""
+        rows, self._rows = self._rows, []
+        if rows:
+            self._stats.record(self._session_id, rows)
+
+
+class RamMeter:
+    """The resident set of this process, in bytes: from an open /proc file on Linux, from psutil elsewhere."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._page = 4096
+        try:
+            self._file: Any = open("/proc/self/statm", "rb", buffering=0)  # noqa: SIM115 - read for a lifetime
+            self._page = os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            self._file = None
+
+    def read(self) -> int:
+        """Bytes resident now."""
+        if self._file is None:
+            return self._process.memory_info().rss
+        return int(os.pread(self._file.fileno(), 64, 0).split()[1]) * self._page
+
+
+def stats_table(session_id: str, rows: list[NodeStats]) -> str:
+    """A table for the log: calls, seconds, VRAM and cache hits by node type."""
+    by_type: dict[str, list[NodeStats]] = {}
+    for row in rows:
+        by_type.setdefault(row.type, []).append(row)
+    lines = [f"Graph stats: {session_id}", f"{'Node':<24}{'Calls':>7}{'Cached':>8}{'Seconds':>10}{'VRAM MB':>10}"]
+    for name, found in sorted(by_type.items()):
+        peaks = [row.vram_peak for row in found if row.vram_peak is not None]
+        vram = f"{max(peaks) / 2**20:.1f}" if peaks else "-"
+        seconds = sum(row.seconds for row in found)
+        lines.append(f"{name:<24}{len(found):>7}{sum(row.cached for row in found):>8}{seconds:>10.3f}{vram:>10}")
+    lines.append(f"TOTAL GRAPH EXECUTION TIME: {sum(row.seconds for row in rows):.3f} s")
+    if rows:
+        change = rows[-1].ram_after - rows[0].ram_before
+        lines.append(f"RAM used by process: {rows[-1].ram_after / 2**20:.0f} MB ({change / 2**20:+.0f} MB)")
+        lines.append(f"Models: {sum(row.model_loads for row in rows)} loaded, {sum(row.model_hits for row in rows)} hits")
+    return "\n".join(lines)

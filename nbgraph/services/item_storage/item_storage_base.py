@@ -1,0 +1,86 @@
+"""Item storage: things with an id, kept as JSON: sessions (`graph_execution_manager`) and library graphs."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
+
+from nbgraph.errors import NotFoundError
+from nbgraph.services.shared.callbacks import Callbacks
+from nbgraph.services.shared.pagination import Page, page_bounds
+from nbgraph.services.shared.service import Service
+
+
+class Storable(Protocol):
+    """What can be an item: it has an id, and goes to JSON-able values and back."""
+
+    id: str
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Any: ...
+
+
+Item = TypeVar("Item", bound=Storable)
+
+
+class ItemStorageBase(Service, Generic[Item]):
+    """Keeps items of one class by id. An item that is set replaces the one of the same id."""
+
+    def __init__(self, item_class: type[Item]) -> None:
+        self.item_class = item_class
+        self._changed: Callbacks[Item] = Callbacks()
+        self._deleted: Callbacks[str] = Callbacks()
+
+    def on_changed(self, callback: Callable[[Item], None]) -> Callable[[], None]:
+        """Call `callback(item)` after an item was set; returns what ends it."""
+        return self._changed.add(callback)
+
+    def on_deleted(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback(id)` after an item is gone; returns what ends it."""
+        return self._deleted.add(callback)
+
+    def get(self, item_id: str) -> Item:
+        """The item; `NotFoundError` if there is none, and what reading it raises if it can no longer be read."""
+        item = self._get(item_id)
+        if item is None:
+            raise NotFoundError(f"there is no {self.item_class.__name__} {item_id!r}; it was deleted or never saved")
+        return item
+
+    def set(self, item: Item) -> None:
+        """Keep an item."""
+        self._put(item)
+        self._changed(item)
+
+    def delete(self, item_id: str) -> bool:
+        """Delete an item; False if there was none."""
+        gone = self._drop(item_id)
+        if gone:
+            self._deleted(item_id)
+        return gone
+
+    def list(self, page: int = 0, per_page: int = 10) -> Page[Item]:
+        """Items in the order in which they were first set."""
+        return self.search("", page, per_page)
+
+    def search(self, text: str, page: int = 0, per_page: int = 10) -> Page[Item]:
+        """Items whose JSON holds the text, as it is: `%` and `_` mean themselves."""
+        offset, limit = page_bounds(page, per_page)
+        items, total = self._rows(text, offset, limit)
+        return Page(list(items), page, per_page, total)
+
+    @abstractmethod
+    def _get(self, item_id: str) -> Item | None:
+        """The item, or None."""
+
+    @abstractmethod
+    def _put(self, item: Item) -> None:
+        """Store an item in place of the one of the same id."""
+
+    @abstractmethod
+    def _drop(self, item_id: str) -> bool:
+        """Delete an item; False if there was none."""
+
+    @abstractmethod
+    def _rows(self, text: str, offset: int, limit: int) -> tuple[Iterable[Item], int]:
+        """Items whose JSON holds the text, in the order they were first set, and how many there are in all."""

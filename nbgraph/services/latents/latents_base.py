@@ -1,0 +1,116 @@
+"""The latents service: latents, encoded prompts and masks, as named tensors with metadata, by generated names."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from ctypes import string_at
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+from nbgraph.errors import NotFoundError
+from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
+from nbgraph.services.shared.callbacks import Callbacks
+from nbgraph.services.shared.pagination import Page, page_bounds
+from nbgraph.services.shared.service import Service, checked_name, new_name
+
+Tensors = Mapping[str, Any]
+
+
+class LatentsServiceBase(Service):
+    """Keeps named torch tensors. What is saved never changes; it is kept on the CPU, whatever device it came from.
+
+    This module does not import torch: a graph without pictures never loads it.
+    """
+
+    def __init__(self) -> None:
+        self._changed: Callbacks[TensorRecord] = Callbacks()
+        self._deleted: Callbacks[str] = Callbacks()
+
+    def on_changed(self, callback: Callable[[TensorRecord], None]) -> Callable[[], None]:
+        """Call `callback(record)` when tensors were saved; returns what ends it."""
+        return self._changed.add(callback)
+
+    def on_deleted(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback(name)` after tensors are gone; returns what ends it."""
+        return self._deleted.add(callback)
+
+    def save(
+        self, tensors: Tensors, *, kind: TensorKind = "latents", metadata: Mapping[str, Any] | None = None
+    ) -> TensorRecord:
+        """Keep tensors under a new name, detached copies on the CPU."""
+        kept = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
+        facts = dict(metadata or {})
+        record = TensorRecord(
+            name=new_name(),
+            kind=kind,
+            created=datetime.now(UTC),
+            content=tensor_content(kept, facts),
+            bytes=sum(tensor.numel() * tensor.element_size() for tensor in kept.values()),
+            metadata=facts,
+        )
+        record = self._put(record, kept)
+        self._changed(record)
+        return record
+
+    def get(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(tensors, metadata), copies of the caller's own; `NotFoundError` if there are none."""
+        record = self.record(name)
+        return self._load(record), dict(record.metadata)
+
+    def record(self, name: str) -> TensorRecord:
+        """What is known of the tensors; `NotFoundError` if there are none."""
+        record = self._get(checked_name(name))
+        if record is None:
+            raise NotFoundError(f"there are no tensors {name!r}; they were deleted, or belong to another studio")
+        return record
+
+    def exists(self, name: str) -> bool:
+        """Whether tensors of that name are kept."""
+        return self._get(name) is not None
+
+    def content(self, name: str) -> str:
+        """The hash of all tensors and metadata: what a cache key goes by, whatever the name."""
+        return self.record(name).content
+
+    def list(self, kind: TensorKind | None = None, page: int = 0, per_page: int = 50) -> Page[TensorRecord]:
+        """Records, the newest first."""
+        offset, limit = page_bounds(page, per_page)
+        items, total = self._rows(kind, offset, limit)
+        return Page(items, page, per_page, total)  # type: ignore[arg-type]
+
+    def delete(self, *names: str) -> int:
+        """Delete tensors; cache entries that name them go too. Returns how many there were."""
+        gone = [name for name in names if self._drop(checked_name(name))]
+        for name in gone:
+            self._deleted(name)
+        return len(gone)
+
+    @abstractmethod
+    def _put(self, record: TensorRecord, tensors: dict[str, Any]) -> TensorRecord:
+        """Store new tensors and their record, the tensors first; returns the record as stored."""
+
+    @abstractmethod
+    def _load(self, record: TensorRecord) -> dict[str, Any]:
+        """The tensors of a record that exists, as new objects."""
+
+    @abstractmethod
+    def _get(self, name: str) -> TensorRecord | None:
+        """The record, or None."""
+
+    @abstractmethod
+    def _drop(self, name: str) -> bool:
+        """Delete tensors, the record first; False if there were none."""
+
+    @abstractmethod
+    def _rows(self, kind: TensorKind | None, offset: int, limit: int | None) -> tuple[Iterable[TensorRecord], int]:
+        """Records of that kind, newest first, and how many there are in all."""
+
+
+def tensor_content(tensors: Tensors, metadata: Mapping[str, Any]) -> str:
+    """The hash of names, types, shapes, bytes and metadata: 32 hexadecimal digits."""
+    digest = blake2b(json.dumps(metadata, sort_keys=True).encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(string_at(tensor.data_ptr(), tensor.numel() * tensor.element_size()))
+    return digest.hexdigest()

@@ -1,0 +1,36 @@
+"""Tensors in memory, for a studio that ends with its kernel."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from nbgraph.services.latents.latents_base import LatentsServiceBase
+from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
+
+
+class LatentsServiceMemory(LatentsServiceBase):
+    """Keeps tensors in a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: dict[str, TensorRecord] = {}
+        self._tensors: dict[str, dict[str, Any]] = {}
+
+    def _put(self, record: TensorRecord, tensors: dict[str, Any]) -> TensorRecord:
+        self._tensors[record.name] = tensors
+        self._records[record.name] = record
+        return record
+
+    def _load(self, record: TensorRecord) -> dict[str, Any]:
+        return {name: tensor.clone() for name, tensor in self._tensors[record.name].items()}
+
+    def _get(self, name: str) -> TensorRecord | None:
+        return self._records.get(name)
+
+    def _drop(self, name: str) -> bool:
+        record = self._records.pop(name, None)
+        self._tensors.pop(name, None)
+        return record is not None
+
+    def _rows(self, kind: TensorKind | None, offset: int, limit: int | None) -> tuple[Iterable[TensorRecord], int]:
+        found = [record for record in reversed(self._records.values()) if kind in (None, record.kind)]
+        return found[offset : None if limit is None else offset + limit], len(found)

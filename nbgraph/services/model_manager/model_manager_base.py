@@ -1,0 +1,90 @@
+"""The model manager: models by name, described, lent to nodes, and kept in memory within budgets."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbgraph.diffusion.fingerprints import fingerprint_path
+from nbgraph.errors import ModelNotFoundError, suggest
+from nbgraph.invocations.fields import ModelField
+from nbgraph.services.shared.service import Service
+
+SHIPPED = Path(__file__).parents[2] / "models"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model this studio can name, and where its files are."""
+
+    name: str
+    path: str
+    shipped: bool
+
+
+class ModelManagerBase(Service):
+    """Finds models by name: those that ship with the package, the subfolders of `model_folders`, or a folder's path."""
+
+    def __init__(self, model_folders: list[Path]) -> None:
+        self.model_folders = model_folders
+
+    def rows(self) -> list[ModelRow]:
+        """All models that can be named, the shipped ones first."""
+        return list(self._scan())
+
+    def names(self) -> list[str]:
+        """The names of all models."""
+        return [row.name for row in self.rows()]
+
+    def resolve(self, name: str) -> ModelField:
+        """The model of that name, or in that folder; `ModelNotFoundError` lists what there is."""
+        rows = {row.name: row for row in self.rows()}
+        if name in rows:
+            path = rows[name].path
+        elif (Path(name).expanduser() / "model_index.json").is_file():
+            path = str(Path(name).expanduser().resolve())
+        else:
+            text = f"no model {name!r}{suggest(name, rows)}; a folder in diffusers layout may be given by its path"
+            raise ModelNotFoundError(text)
+        return ModelField(name=name, path=path, fingerprint=fingerprint_path(path))
+
+    def _scan(self) -> Iterator[ModelRow]:
+        seen: set[str] = set()
+        for parent in (SHIPPED, *self.model_folders):
+            for folder in sorted(Path(parent).expanduser().glob("*/model_index.json")):
+                name = folder.parent.name
+                if name not in seen:
+                    seen.add(name)
+                    yield ModelRow(name, str(folder.parent), parent == SHIPPED)
+
+    @property
+    @abstractmethod
+    def counts(self) -> tuple[int, int]:
+        """(components loaded from files, components found in memory) so far."""
+
+    @property
+    @abstractmethod
+    def meters(self) -> Any | None:
+        """What reads the memory of the device; None on the CPU, and before any model was used."""
+
+    @abstractmethod
+    def describe(self, model: ModelField) -> Any:
+        """Family, sizes and classes of a model, from its configuration files alone."""
+
+    @abstractmethod
+    def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
+        """The components of those names or roles (`text`, `denoiser`, `vae`), held on the device inside the `with`."""
+
+    @abstractmethod
+    def preview_factors(self, model: ModelField) -> Any:
+        """What turns latents of that model into small pictures; made once for each autoencoder."""
+
+    @abstractmethod
+    def loaded(self) -> list[Any]:
+        """What is in memory now, a row for each component."""
+
+    @abstractmethod
+    def unload(self, name: str | None = None) -> int:
+        """Drop a model, or all, from memory; returns the bytes freed. What is in use goes when it is free."""

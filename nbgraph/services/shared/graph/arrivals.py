@@ -1,0 +1,114 @@
+"""What arrives at a prepared node: values over edges, gathered lists, items, and seeds that were left open."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.control_flow import IterateOutput
+from nbgraph.invocations.fields import SEED_MAX
+from nbgraph.services.shared.graph.iterations import Iterations
+from nbgraph.services.shared.graph.plan import Axes, Path, Plan, PlannedInput, PlannedNode
+from nbgraph.services.shared.graph.prepared import Key, Prepared, key_at, source_key
+from nbgraph.services.shared.graph.schedule import Blocked
+
+Walk = Callable[[Axes, Mapping[int, int]], Iterator[Path | Blocked]]
+
+
+class Arrivals:
+    """Looks up what arrives where in the outputs a session has."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        outputs: Mapping[Key, BaseInvocationOutput],
+        seeds: dict[Key, dict[str, int]],
+        iterations: Iterations,
+        walk: Walk,
+    ) -> None:
+        self._plan = plan
+        self._outputs = outputs
+        self._seeds = seeds
+        self._iterations = iterations
+        self._walk = walk
+
+    def values(self, prepared: Prepared) -> dict[str, Any]:
+        """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
+        planned, path, _ = prepared
+        outputs = self._outputs
+        if not planned.is_plain:
+            return self._special(prepared)
+        if not path:
+            return {field: outputs[parent].__dict__[output] for field, parent, output, _ in planned.inputs}
+        values = {}
+        for field, parent, output, keep in planned.inputs:
+            at = path if keep is None else tuple([path[place] for place in keep])
+            values[field] = outputs[(parent, at) if at else parent].__dict__[output]
+        return values
+
+    def item(self, prepared: Prepared) -> IterateOutput:
+        """The output of an iterate node at a path: its item, the place of the item, how many there are."""
+        planned, path, _ = prepared
+        assert planned.axis is not None
+        items = self._iterations.items(planned.axis, path[:-1])
+        return IterateOutput(item=items[path[-1]], index=path[-1], total=len(items))
+
+    def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, Key]]:
+        """Every edge that arrives at a node, as the input and what must have run; of a collect, one for each item."""
+        for edge in planned.inputs:
+            if planned.collects:
+                yield from ((edge.field, key_at(edge.parent, at)) for at, _ in self._instances(planned, edge, path))
+            else:
+                yield edge.field, source_key(edge, path)
+
+    def _special(self, prepared: Prepared) -> dict[str, Any]:
+        planned, path, _ = prepared
+        if planned.collects:
+            return self._gathered(planned, path)
+        values: dict[str, Any] = {}
+        specs = planned.node.inputs()
+        for edge in planned.inputs:
+            output = self._outputs.get(source_key(edge, path))
+            if output is None and not planned.is_if:
+                raise KeyError(f"{prepared.id} has nothing on {edge.field} yet")
+            value = None if output is None else output.__dict__[edge.output]
+            if specs[edge.field].many:
+                values.setdefault(edge.field, []).append(value)
+            else:
+                values[edge.field] = value
+        for name in planned.seeds:
+            if values.get(name, planned.node.__dict__[name]) is None:
+                values[name] = self._drawn(prepared, name)
+        return values
+
+    def _drawn(self, prepared: Prepared, name: str) -> int:
+        drawn = self._seeds.setdefault(prepared.key, {})
+        if name not in drawn:
+            drawn[name] = random.SystemRandom().randint(0, SEED_MAX)
+        return drawn[name]
+
+    def _gathered(self, planned: PlannedNode, path: Path) -> dict[str, Any]:
+        """What a collect node gathers at a path: by input, in the order of (path, edge)."""
+        values: dict[str, Any] = {"item": []}
+        for field in dict.fromkeys(edge.field for edge in planned.inputs):
+            edges = [edge for edge in planned.inputs if edge.field == field]
+            found = [
+                (inner, number, self._outputs[key_at(edge.parent, at)].__dict__[edge.output])
+                for number, edge in enumerate(edges)
+                for at, inner in self._instances(planned, edge, path)
+            ]
+            if len(edges) > 1:
+                found.sort(key=lambda entry: entry[:2])
+            values[field] = [value for _, _, value in found]
+        if "collection" in values:
+            values["collection"] = [item for items in values["collection"] for item in items]
+        return values
+
+    def _instances(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> Iterator[tuple[Path, Path]]:
+        """The paths of a source that belong to a collect's path, each with the part of it that the collect removes."""
+        axes = self._plan.nodes[edge.parent].axes
+        fixed = {axis: path[planned.axes.index(axis)] for axis in axes if axis in planned.axes}
+        removed = [place for place, axis in enumerate(axes) if axis not in fixed]
+        for at in self._walk(axes, fixed):
+            if not isinstance(at, Blocked):
+                yield at, tuple([at[place] for place in removed])

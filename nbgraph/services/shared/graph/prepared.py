@@ -1,0 +1,37 @@
+"""Prepared nodes: one execution of a source node at one iteration path, and how one is named and kept."""
+
+from typing import NamedTuple
+
+from nbgraph.services.shared.graph.plan import Path, PlannedInput, PlannedNode, prepared_id
+
+Key = int | tuple[int, Path]
+"""What a session keeps things under: the rank of the source node, with the path if there is one."""
+
+
+class Prepared(NamedTuple):
+    """One execution of a source node at one iteration path."""
+
+    planned: PlannedNode
+    path: Path
+    key: Key
+
+    @property
+    def id(self) -> str:
+        """`denoise[1,0]`"""
+        return prepared_id(self.planned.id, self.path)
+
+
+def key_at(rank: int, path: Path) -> Key:
+    """The key of the node of that rank at a path."""
+    return (rank, path) if path else rank
+
+
+def place_of(key: Key) -> tuple[int, Path]:
+    """The rank and the path a key stands for."""
+    return key if isinstance(key, tuple) else (key, ())
+
+
+def source_key(edge: PlannedInput, path: Path) -> Key:
+    """The key of what an edge comes from, given the path of the node it arrives at."""
+    at = path if edge.keep is None else tuple([path[place] for place in edge.keep])
+    return (edge.parent, at) if at else edge.parent

@@ -1,0 +1,49 @@
+"""What every service is: something with a life, started and stopped with the invoker that owns it."""
+
+import re
+from typing import Any, Protocol
+from uuid import uuid4
+
+from nbgraph.errors import InvalidNameError
+
+_NAME = re.compile(r"[0-9a-f]{32}\Z")
+
+
+class InvokerLike(Protocol):
+    """The invoker, as services see it: the way to their neighbours."""
+
+    @property
+    def services(self) -> Any: ...
+
+
+class Service:
+    """Starts and stops with the invoker, both as often as one likes; reaches its neighbours as `self.services.NAME`."""
+
+    _invoker: InvokerLike | None = None
+
+    def start(self, invoker: InvokerLike) -> None:
+        """Begin work; `invoker.services` are the neighbours."""
+        self._invoker = invoker
+
+    def stop(self) -> None:
+        """End work and let go of what is held open."""
+        self._invoker = None
+
+    @property
+    def services(self) -> Any:
+        """The container this service was started in."""
+        if self._invoker is None:
+            raise RuntimeError(f"{type(self).__name__} is not started; a Studio or an Invoker starts it")
+        return self._invoker.services
+
+
+def new_name() -> str:
+    """A name for a resource: 32 hexadecimal digits, never made from what a person typed."""
+    return uuid4().hex
+
+
+def checked_name(name: object) -> str:
+    """The name, if it has the form of a generated one; `InvalidNameError` otherwise."""
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise InvalidNameError(f"{name!r} is no name of a resource; such names are 32 hexadecimal digits")
+    return name

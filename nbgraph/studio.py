@@ -1,0 +1,227 @@
+"""Studio: what a notebook holds. One object over invoker, services, frames and widgets."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from time import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from nbgraph.config import Settings
+from nbgraph.frames import cache_frame, images_frame, models_frame, queue_frame, reasons_frame, stats_frame
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display
+from nbgraph.run import Run
+from nbgraph.services.images.images_common import ImageQuery
+from nbgraph.services.invocation_cache.explanation import explain
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.invoker import Invoker
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import LibraryGraph
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Target = BaseInvocation | Graph | LibraryGraph | Sequence[BaseInvocation]
+Values = Mapping[str, Any]
+
+
+class Studio:
+    """`studio = Studio()` in memory, `Studio("folder")` in a folder that outlives the kernel.
+
+    `studio.run(image)` runs what `image` needs and gives a `Run`; only what changed since is computed anew.
+    """
+
+    def __init__(self, folder: str | PathLike[str] | None = None, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        services = InvocationServices.memory(self.settings) if folder is None else InvocationServices.sqlite(folder, self.settings)
+        self.folder = folder
+        self.invoker = Invoker(services)
+
+    @property
+    def services(self) -> InvocationServices:
+        """The container."""
+        return self.invoker.services
+
+    def run(
+        self,
+        target: Target,
+        values: Values | None = None,
+        *,
+        progress: ProgressStyle = True,
+        on_error: Literal["stop", "continue"] = "stop",
+    ) -> Run:
+        """Run a node and all it needs, or a graph, and wait; `values` are other inputs: `{"noise.seed": 8}`.
+
+        Raises `GraphError` before anything runs if the graph cannot run, `NodeError` if a node failed. The Stop button
+        cancels the run and raises `KeyboardInterrupt` here.
+        """
+        run = self.submit(target, values, on_error=on_error)
+        try:
+            run.wait(show=progress_display(progress))
+        except KeyboardInterrupt:
+            run.cancel()
+            run.wait(30)
+            raise
+        return run.raise_error() if on_error == "stop" else run
+
+    def submit(
+        self,
+        target: Target,
+        values: Values | None = None,
+        *,
+        on_error: Literal["stop", "continue"] = "stop",
+        prepend: bool = False,
+    ) -> Run:
+        """Queue a node and all it needs, or a graph, and return at once."""
+        session = self._session(target, values)
+        session.on_error = on_error
+        tracker = ProgressTracker(session.id)
+        tracker.listen(self.services.events)
+        try:
+            ticket = self.invoker.invoke(session, prepend=prepend)
+        except BaseException:
+            tracker.close()
+            raise
+        return Run(ticket, self.services, tracker)
+
+    def explain(self, target: Target, values: Values | None = None) -> "pd.DataFrame":
+        """One row for each node: whether it will run or is cached, and because of what."""
+        session = self._session(target, values)
+        session.graph.validate()
+        return reasons_frame(explain(session, self.services))
+
+    @property
+    def stats(self) -> "pd.DataFrame":
+        """One row for each prepared node of every run that can still be read."""
+        self.services.performance_statistics.drop_unreadable()
+        return stats_frame(self.services.performance_statistics.rows())
+
+    @property
+    def cache(self) -> "CacheView":
+        """The invocation cache: `.frame`, `.forget(node)`, `.off()`, `.clear()`."""
+        return CacheView(self.services)
+
+    @property
+    def images(self) -> "ImagesView":
+        """The pictures: `.frame`, `.get(name)`, `.delete(name)`."""
+        return ImagesView(self.services)
+
+    @property
+    def queue(self) -> "pd.DataFrame":
+        """One row for each session that waits, runs or has ended."""
+        return queue_frame(self.services.queue.rows())
+
+    @property
+    def models(self) -> "pd.DataFrame":
+        """One row for each model that can be named."""
+        return models_frame(self.services.model_manager.rows())
+
+    def close(self) -> None:
+        """Cancel what runs and stop the services."""
+        self.invoker.stop()
+
+    def __enter__(self) -> "Studio":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = "in memory" if self.folder is None else str(self.folder)
+        return f"Studio({where}: {self.images.count} images, {self.services.invocation_cache.status().size} cached results)"
+
+    def _session(self, target: Target, values: Values | None) -> GraphExecutionState:
+        graph = target_graph(target)
+        if values:
+            graph = graph.with_values(values)
+        return GraphExecutionState(graph, max_iterations=self.settings.max_iterations)
+
+
+def target_graph(target: Target) -> Graph:
+    """The graph that is meant: a graph as it is, or all that one or several nodes need."""
+    if isinstance(target, Graph):
+        return target
+    if isinstance(target, LibraryGraph):
+        return target.graph
+    nodes = [target] if isinstance(target, BaseInvocation) else list(target)
+    return Graph.of(*nodes)
+
+
+class CacheView:
+    """The invocation cache, as a person sees it."""
+
+    def __init__(self, services: InvocationServices) -> None:
+        self._services = services
+        self._cache = services.invocation_cache
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """One row for each entry, the least recently used first."""
+        return cache_frame(self._cache.entries(), time())
+
+    def forget(
+        self,
+        node: "str | BaseInvocation | None" = None,
+        *,
+        type: str | None = None,
+        resource: str | None = None,
+        key: str | None = None,
+    ) -> int:
+        """Forget results by node, type, resource or key, and what was computed from them; returns how many."""
+        name = node.id if isinstance(node, BaseInvocation) else node
+        return self._cache.forget(node=name, type=type, resource=resource, key=bytes.fromhex(key) if key else None)
+
+    def clear(self) -> int:
+        """Forget everything."""
+        return self._cache.clear()
+
+    def off(self):
+        """Neither read nor keep results inside the `with`."""
+        return self._cache.off()
+
+    def __len__(self) -> int:
+        return self._cache.status().size
+
+    def __repr__(self) -> str:
+        status = self._cache.status()
+        state = "" if status.enabled else ", off"
+        return f"Cache({status.size} results, {status.bytes / 2**20:.1f} MB, {status.hits} hits, {status.misses} misses{state})"
+
+
+class ImagesView:
+    """The pictures of a studio, as a person sees them."""
+
+    def __init__(self, services: InvocationServices) -> None:
+        self._images = services.images
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """One row for each picture, the newest first."""
+        return images_frame(self._images.list(per_page=max(1, self.count)).items)
+
+    @property
+    def count(self) -> int:
+        """How many pictures there are."""
+        return self._images.list(per_page=1).total
+
+    def get(self, image_name: str):
+        """The picture of that name, a PIL image."""
+        return self._images.get(image_name)
+
+    def delete(self, *image_names: str) -> int:
+        """Delete pictures; cached results that name them go too. Returns how many there were."""
+        return self._images.delete(*image_names)
+
+    def delete_intermediates(self) -> int:
+        """Delete every picture that is marked as intermediate."""
+        return self._images.delete_intermediates()
+
+    def search(self, text: str) -> "pd.DataFrame":
+        """Pictures whose name, node or metadata hold a text."""
+        return images_frame(self._images.list(ImageQuery(text=text), per_page=1000).items)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __repr__(self) -> str:
+        return f"Images({self.count})"
