@@ -17,8 +17,7 @@ def programs(draw: st.DrawFn) -> Program:
     steps = [Step("numbers", numbers=tuple(draw(st.lists(st.integers(0, 5), max_size=3))))]
     for _ in range(draw(st.integers(2, MOST_STEPS))):
         steps.append(draw(next_steps(steps)))
-    program = Program(steps)
-    return program
+    return Program(steps)
 
 
 def next_steps(steps: list[Step]) -> st.SearchStrategy[Step]:

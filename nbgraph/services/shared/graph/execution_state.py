@@ -4,24 +4,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 from uuid import uuid4
 
-from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
-from nbgraph.services.shared.graph.arrivals import Arrivals
+from nbgraph.services.shared.graph.dispatch import Dispatch
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.iterations import Iterations
+from nbgraph.services.shared.graph.growth import refuse_changes, renamed_key
 from nbgraph.services.shared.graph.library import FlatGraph, flatten
-from nbgraph.services.shared.graph.plan import Path, Plan
-from nbgraph.services.shared.graph.prepared import Key, Prepared, key_at, place_of
-from nbgraph.services.shared.graph.readiness import Readiness
+from nbgraph.services.shared.graph.plan import Path, Plan, prepared_id
+from nbgraph.services.shared.graph.prepared import Key, Prepared, place_of, prepared_at
 from nbgraph.services.shared.graph.saved_session import (
     SavedSession,
-    refuse_changes,
-    renamed_keys,
-    session_from_dict,
-    session_to_dict,
+    by_key,
+    dump_outputs,
+    load_outputs,
+    read_session,
+    rows,
 )
-from nbgraph.services.shared.graph.schedule import Schedule, Stretch
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 OnError = Literal["stop", "continue"]
@@ -34,7 +32,8 @@ class GraphExecutionState:
     `targets` restricts it to what those nodes need. With `on_error="continue"`, what does not depend on a failed node
     still runs. What has finished is never run again: a saved session goes on where it was, and a session may grow.
 
-    One thread drives a session; any other may read `status`, `outputs_of` and the like meanwhile.
+    One thread drives a session; others may read `status`, `outputs_of` and the like meanwhile. Edits of the graph after
+    the session was made do not reach it.
     """
 
     def __init__(
@@ -52,51 +51,41 @@ class GraphExecutionState:
         self.on_error: OnError = on_error
         self.max_iterations = max_iterations
         self.cancelled = False
-        self.errors: dict[str, str] = {}
-        self.skipped: dict[str, str] = {}
         self.seeds: dict[Key, dict[str, int]] = {}
         self._outputs: dict[Key, BaseInvocationOutput] = {}
-        self._paths: dict[int, list[Path]] = {}
-        self._missing: set[Key] = set()
-        self._plan_anew()
+        self._failures: dict[Key, str] = {}
+        self._compile()
+        self._start()
 
     # running
 
     def next(self) -> Prepared | None:
         """Claim the next prepared node; None if there is none now (all done, stopped, or waiting for claimed ones).
 
-        Raises `IterationLimitError` where a list turned out too long; the session has then failed.
+        Raises `IterationLimitError` if a list turned out too long; the session has failed then.
         """
-        if self.cancelled or (self.errors and self.on_error == "stop"):
+        if self.cancelled or (self._failures and self.on_error == "stop"):
             return None
-        if self._refused is not None:
-            raise self._refused
-        if self._waiting_room:
-            return self._waiting_room.pop()
-        return self._claim()
+        if self._dispatch.refused is not None:
+            raise self._dispatch.refused
+        return self._dispatch.next()
 
     def complete(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
         """A claimed node has its output."""
         planned, path, key = prepared
         self._outputs[key] = output
         if path:
-            self._paths.setdefault(planned.rank, []).append(path)
-        self._claimed.pop(key, None)
-        if self._cursor == self._end or self._careful:
-            self._look_ahead()
+            self._paths_of.setdefault(planned.rank, []).append(path)
+        self._dispatch.done(key)
 
     def fail(self, prepared: Prepared, error: str) -> None:
         """A claimed node failed; `error` is text, never the exception, which would keep its tensors alive."""
-        self.errors[prepared.id] = error
-        self._missing.add(prepared.key)
-        self._claimed.pop(prepared.key, None)
-        self._careful = True
-        self._look_ahead()
+        self._failures[prepared.key] = error
+        self._dispatch.failed(prepared.key)
 
     def release(self, prepared: Prepared) -> None:
         """Give a claimed node back undone; it is the next to be handed out."""
-        if prepared.key in self._claimed:
-            self._waiting_room.append(prepared)
+        self._dispatch.release(prepared)
 
     def cancel(self) -> None:
         """Hand out nothing more; what has finished stays."""
@@ -105,20 +94,146 @@ class GraphExecutionState:
     def resume(self) -> None:
         """Take back a cancel and forget errors: what was claimed, failed or skipped is tried again, nothing else."""
         self.cancelled = False
-        self.errors.clear()
-        self.skipped.clear()
-        self._missing.clear()
-        self._plan_anew()
+        self._failures.clear()
+        self._start()
 
-    def grow(self, graph: Graph) -> None:
-        """Go on with a graph that has more in it; `GraphError` if it changes or lacks what has run already."""
-        refuse_changes(self.graph, graph, {planned.id for planned in self._finished_nodes()})
+    def grow(self, graph: Graph, targets: Sequence[str] | None = None) -> None:
+        """Go on with a graph that has more in it; `GraphError` if it lacks or changes what has run already."""
         before = self.plan
-        self.graph = graph.validate().copy()
-        self._plan_anew()
-        rename = renamed_keys(before, self.plan)
-        self._take_over(
-            {rename(key): output for key, output in self._outputs.items()},
-            {rename(key): drawn for key, drawn in self.seeds.items()},
-            {rename(key) for key in self._missing if self._name(key, before) in self.errors},
+        ran = list(dict.fromkeys(before.nodes[place_of(key)[0]].id for key in (*self._outputs, *self._failures)))
+        refuse_changes(self.flat, flatten(graph.validate()), ran)
+        self.graph = graph.copy()
+        self.targets = None if targets is None else [*(graph.id_of(target) for target in targets), *ran]
+        self._compile()
+        self._outputs = {renamed_key(key, before, self.plan): output for key, output in self._outputs.items()}
+        self._failures = {renamed_key(key, before, self.plan): error for key, error in self._failures.items()}
+        self.seeds = {renamed_key(key, before, self.plan): drawn for key, drawn in self.seeds.items()}
+        self._start()
+
+    # what is known of it
+
+    @property
+    def status(self) -> Status:
+        """How far the session is."""
+        if self.errors and (self.on_error == "stop" or self._dispatch.refused or self.is_complete):
+            return "failed"
+        if self.is_complete:
+            return "completed"
+        if self.cancelled:
+            return "cancelled"
+        return "running" if self._outputs or self._dispatch.running else "pending"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every prepared node has run, was skipped, or failed."""
+        return not self._dispatch.claimed and self._dispatch.refused is None
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """What failed, by prepared node, and why; a list that is too long counts as a failure of what it would run."""
+        found = {self._name(key): error for key, error in list(self._failures.items())}
+        if self._dispatch.refused is not None:
+            found.update({problem.node or "": problem.message for problem in self._dispatch.refused.problems})
+        return found
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """What will not run, by prepared node, and why: its branch was not taken, or something it needs failed."""
+        return self._dispatch.skipped
+
+    def __len__(self) -> int:
+        """How many prepared nodes have finished."""
+        return len(self._outputs)
+
+    def results(self) -> Iterator[tuple[Prepared, BaseInvocationOutput]]:
+        """Every finished prepared node and its output, in the order they finished."""
+        for key, output in list(self._outputs.items()):
+            rank, path = place_of(key)
+            yield prepared_at(self.plan.nodes[rank], path), output
+
+    def outputs_of(self, node_id: str) -> dict[Path, BaseInvocationOutput]:
+        """The outputs of a source node by path, in path order; of a graph node, what it exposes."""
+        if node_id in self.flat.outlets:
+            return self._exposed(node_id)
+        rank = self.plan.ranks.get(node_id)
+        if rank is None:
+            return {}
+        if not self.plan.nodes[rank].axes:
+            return {(): self._outputs[rank]} if rank in self._outputs else {}
+        return {path: self._outputs[rank, path] for path in sorted(self._paths_of.get(rank, ()))}
+
+    def _exposed(self, node_id: str) -> dict[Path, BaseInvocationOutput]:
+        outlet = self.flat.outlets[node_id]
+        found = {alias: self.outputs_of(source) for alias, (source, _) in outlet.ends.items()}
+        paths = sorted(set.intersection(*(set(each) for each in found.values()))) if found else []
+        return {
+            path: outlet.output_class.model_construct(
+                **{alias: getattr(found[alias][path], field) for alias, (_, field) in outlet.ends.items()}
+            )
+            for path in paths
+        }
+
+    # inputs
+
+    def arriving(self, prepared: Prepared) -> dict[str, Any]:
+        """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
+        return self._dispatch.arrivals.values(prepared)
+
+    def iterate_output(self, prepared: Prepared) -> IterateOutput:
+        """The output of an iterate node at a path: its item, the place of the item, how many there are."""
+        return self._dispatch.arrivals.item(prepared)
+
+    # saving
+
+    def to_dict(self) -> dict[str, Any]:
+        """The session as JSON-able values. What is claimed counts as not run."""
+        return SavedSession(
+            id=self.id,
+            graph=self.graph.to_dict(),
+            targets=self.targets,
+            on_error=self.on_error,
+            max_iterations=self.max_iterations,
+            cancelled=self.cancelled,
+            outputs=dump_outputs(self.plan, self._outputs),
+            seeds=rows(self.plan, self.seeds),
+            failures=rows(self.plan, self._failures),
+        ).model_dump(mode="json")
+
+    @classmethod
+    def from_dict(cls, data: Any) -> "GraphExecutionState":
+        """The session in values read from JSON; `GraphError` if they hold none. It goes on where it was."""
+        saved = read_session(data)
+        session = cls(
+            Graph.from_dict(saved.graph),
+            id=saved.id,
+            targets=saved.targets,
+            on_error=saved.on_error,
+            max_iterations=saved.max_iterations,
         )
+        session.cancelled = saved.cancelled
+        session._outputs = load_outputs(session.plan, session.flat, saved.outputs)
+        session.seeds = by_key(session.plan, saved.seeds)
+        session._failures = by_key(session.plan, saved.failures)
+        session._start()
+        return session
+
+    # inside
+
+    def _name(self, key: Key) -> str:
+        rank, path = place_of(key)
+        return prepared_id(self.plan.nodes[rank].id, path)
+
+    def _compile(self) -> None:
+        self.flat: FlatGraph = flatten(self.graph)
+        targets = self.targets
+        if targets is not None:
+            targets = [inner for target in targets for inner in self.flat.inner_ids(target)]
+        self.plan = Plan(self.flat, targets)
+
+    def _start(self) -> None:
+        """Go on from what has finished and what has failed; nothing is claimed."""
+        self._paths_of: dict[int, list[Path]] = {}
+        for key in self._outputs:
+            if isinstance(key, tuple):
+                self._paths_of.setdefault(key[0], []).append(key[1])
+        self._dispatch = Dispatch(self.plan, self._outputs, self.seeds, self._failures, self.max_iterations)

@@ -134,13 +134,21 @@ class GraphInvocation(BaseInvocation):
         return LibraryGraph.from_dict(values.pop("library", None)).node_class()
 
 
+@dataclass
+class Outlet:
+    """The outputs of a graph node: its output class, and by name the inner node and output each one is."""
+
+    output_class: type[BaseInvocationOutput]
+    ends: dict[str, tuple[str, str]]
+
+
 class FlatGraph:
     """A graph without graph nodes; `outlets` tells which inner outputs the outputs of a graph node are."""
 
     def __init__(self, graph: GraphLike) -> None:
         self.nodes: dict[str, BaseInvocation] = graph.nodes
         self._links = {node_id: graph.links(node_id) for node_id in graph.nodes}
-        self.outlets: dict[str, dict[str, tuple[str, str]]] = {}
+        self.outlets: dict[str, Outlet] = {}
 
     def links(self, node_id: str) -> list[Link]:
         """The edges that arrive at a node."""
@@ -150,7 +158,7 @@ class FlatGraph:
         """The nodes that make the outputs of a node: itself, unless it is a graph."""
         if node_id not in self.outlets:
             return [node_id]
-        return list(dict.fromkeys(source for source, _ in self.outlets[node_id].values()))
+        return list(dict.fromkeys(source for source, _ in self.outlets[node_id].ends.values()))
 
     def expand(self) -> bool:
         """Replace the graph nodes of this level by their inner nodes; False if there were none."""
@@ -184,17 +192,19 @@ class FlatGraph:
         for link in arriving:
             inner_id, field = inlets[link.field]
             self._links[f"{outer}.{inner_id}"].append(Link(field, link.source, link.output))
-        self.outlets[outer] = {one.alias: (f"{outer}.{one.node}", one.field) for one in library.outputs}
+        ends = {one.alias: (f"{outer}.{one.node}", one.field) for one in library.outputs}
+        self.outlets[outer] = Outlet(node.output_class, ends)
 
     def _reroute(self) -> None:
         for node_id, links in self._links.items():
             if any(link.source in self.outlets for link in links):
                 self._links[node_id] = [Link(link.field, *self._real(link.source, link.output)) for link in links]
-        self.outlets = {outer: {a: self._real(*end) for a, end in ends.items()} for outer, ends in self.outlets.items()}
+        for outlet in self.outlets.values():
+            outlet.ends = {alias: self._real(*end) for alias, end in outlet.ends.items()}
 
     def _real(self, source: str, output: str) -> tuple[str, str]:
         while source in self.outlets:
-            source, output = self.outlets[source][output]
+            source, output = self.outlets[source].ends[output]
         return source, output
 
 

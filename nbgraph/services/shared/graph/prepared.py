@@ -21,6 +21,11 @@ class Prepared(NamedTuple):
         return prepared_id(self.planned.id, self.path)
 
 
+def prepared_at(planned: PlannedNode, path: Path) -> Prepared:
+    """The prepared node at a path."""
+    return Prepared(planned, path, (planned.rank, path) if path else planned.rank)
+
+
 def key_at(rank: int, path: Path) -> Key:
     """The key of the node of that rank at a path."""
     return (rank, path) if path else rank

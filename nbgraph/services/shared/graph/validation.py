@@ -148,7 +148,12 @@ def _types_up_to(graph: GraphLike, node_id: str) -> OutputTypes:
         varies = graph.nodes[current].output_types_vary
         parents[current] = [link.source for link in graph.links(current)] if varies else []
         waiting.extend(parents[current])
+    return output_types(graph, topological_order(parents)[0])
+
+
+def output_types(graph: GraphLike, order: Iterable[str]) -> OutputTypes:
+    """What the outputs that take the type of what arrives are, by node and output; `order` has sources first."""
     types: OutputTypes = {}
-    for current in topological_order(parents)[0]:
-        _note_output_types(graph, Problems(), current, list(graph.links(current)), types)
+    for node_id in order:
+        _note_output_types(graph, Problems(), node_id, graph.links(node_id), types)
     return types

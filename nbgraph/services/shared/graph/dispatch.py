@@ -1,0 +1,136 @@
+"""Hands out prepared nodes in the order of the schedule, and passes over those that cannot or need not run."""
+
+from collections.abc import Collection, Mapping
+
+from nbgraph.errors import IterationLimitError
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.services.shared.graph.arrivals import Arrivals
+from nbgraph.services.shared.graph.iterations import Iterations
+from nbgraph.services.shared.graph.plan import Plan
+from nbgraph.services.shared.graph.prepared import Key, Prepared, prepared_at
+from nbgraph.services.shared.graph.readiness import Readiness
+from nbgraph.services.shared.graph.schedule import Schedule, Stretch
+
+
+class Dispatch:
+    """What is claimed, what is passed over, and which prepared node is next.
+
+    It takes the stretches of the schedule one after the other, and goes through the nodes of each. A stretch whose next
+    node needs one that still runs is put aside. As long as nothing failed, is gated, or runs beside, nodes need no
+    looking at; otherwise it is *careful*, and asks for a verdict on each.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        outputs: Mapping[Key, BaseInvocationOutput],
+        seeds: dict[Key, dict[str, int]],
+        failed: Collection[Key],
+        limit: int,
+    ) -> None:
+        self.claimed: dict[Key, Stretch] = {}
+        self.skipped: dict[str, str] = {}
+        self.refused: IterationLimitError | None = None
+        self._plan = plan
+        self._missing = set(failed)
+        self._held: list[Prepared] = []
+        self._aside: list[tuple[Stretch, int]] = []
+        self._stretch: Stretch = (-1, ())
+        self._ranks: list[int] = []
+        self._cursor = self._end = 0
+        self._careful = bool(outputs or failed) or any(planned.gates for planned in plan.nodes)
+        iterations = Iterations(plan, outputs, limit)
+        self._schedule = Schedule(plan, iterations.length)
+        self.arrivals = Arrivals(plan, outputs, seeds, iterations, self._schedule.walk)
+        self._readiness = Readiness(plan, outputs, self._missing, self.claimed, iterations, self.arrivals)
+        self._look_ahead()
+
+    @property
+    def running(self) -> int:
+        """How many prepared nodes were handed out and are not done."""
+        return len(self.claimed) - len(self._held)
+
+    def next(self) -> Prepared | None:
+        """Claim the next prepared node; None if there is none now."""
+        return self._held.pop() if self._held else self._claim()
+
+    def done(self, key: Key) -> None:
+        """A claimed node has its output."""
+        self.claimed.pop(key, None)
+        if self._cursor == self._end or self._careful:
+            self._look_ahead()
+
+    def failed(self, key: Key) -> None:
+        """A claimed node will have no output."""
+        self._missing.add(key)
+        self._careful = True
+        self.done(key)
+
+    def release(self, prepared: Prepared) -> None:
+        """Take a claimed node back undone, and hand it out next."""
+        if prepared.key in self.claimed and prepared not in self._held:
+            self._held.append(prepared)
+
+    def _look_ahead(self) -> None:
+        """If nothing runs, claim the next node already: only then is it known whether there is one."""
+        if self.claimed:
+            return
+        try:
+            prepared = self._claim()
+        except IterationLimitError as error:
+            self.refused = error
+        else:
+            if prepared is not None:
+                self._held.append(prepared)
+
+    def _claim(self) -> Prepared | None:
+        while True:
+            if self._cursor == self._end:
+                if not self._take_stretch():
+                    return None
+                continue
+            prepared = prepared_at(self._plan.nodes[self._ranks[self._cursor]], self._stretch[1])
+            if (self._careful or self.claimed) and not self._may_run(prepared):
+                continue
+            self._cursor += 1
+            self.claimed[prepared.key] = self._stretch
+            return prepared
+
+    def _may_run(self, prepared: Prepared) -> bool:
+        """Whether to hand a node out; if not, go past it, or put its stretch aside until claimed nodes are done."""
+        verdict, reason = self._readiness.verdict(prepared)
+        if verdict == "wait":
+            self._aside.append((self._stretch, self._cursor))
+            self._cursor = self._end = 0
+        elif verdict != "run":
+            self._cursor += 1
+            if reason:
+                self.skipped[prepared.id] = reason
+                self._missing.add(prepared.key)
+        return verdict == "run"
+
+    def _take_stretch(self) -> bool:
+        """Finish the stretch that is at its end, unless some of it still runs, and go on with one that can."""
+        if self._end:
+            if self.claimed and self._stretch in self.claimed.values():
+                self._aside.append((self._stretch, self._end))
+            else:
+                self._schedule.finish(*self._stretch)
+            self._cursor = self._end = 0
+        place = next((place for place, aside in enumerate(self._aside) if self._can_go_on(*aside)), None)
+        if place is not None:
+            stretch, cursor = self._aside.pop(place)
+        else:
+            stretch, cursor = self._schedule.next(), 0
+        if stretch is None:
+            return False
+        self._stretch, self._cursor = stretch, cursor
+        self._ranks = self._plan.segments[stretch[0]].ranks
+        self._end = len(self._ranks)
+        return True
+
+    def _can_go_on(self, stretch: Stretch, cursor: int) -> bool:
+        ranks = self._plan.segments[stretch[0]].ranks
+        if cursor == len(ranks):
+            return stretch not in self.claimed.values()
+        return self._readiness.verdict(prepared_at(self._plan.nodes[ranks[cursor]], stretch[1]))[0] != "wait"

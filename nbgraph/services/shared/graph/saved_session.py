@@ -1,0 +1,93 @@
+"""A session as JSON, and back: the graph, what each prepared node gave in the order they finished, and what failed."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from nbgraph.errors import GraphError, Problem, Problems
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.services.shared.graph.plan import Path, Plan, prepared_id
+from nbgraph.services.shared.graph.prepared import Key, key_at, place_of
+from nbgraph.services.shared.graph.validation import GraphLike, output_types
+
+Row = tuple[str, Path, Any]
+"""A source node, a path, and what is kept of the node there."""
+
+
+class SavedSession(BaseModel):
+    """What a file holds of a session."""
+
+    id: str
+    graph: Any
+    targets: list[str] | None = None
+    on_error: Literal["stop", "continue"] = "stop"
+    max_iterations: int
+    cancelled: bool = False
+    outputs: list[Row] = []
+    seeds: list[tuple[str, Path, dict[str, int]]] = []
+    failures: list[tuple[str, Path, str]] = []
+
+
+def read_session(data: Any) -> SavedSession:
+    """The parts of a session, read from JSON."""
+    try:
+        return SavedSession.model_validate(data)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        text = f"this is no saved session: {place}: {error.errors()[0]['msg']}"
+        raise GraphError([Problem("bad_file", text)]) from None
+
+
+def rows(plan: Plan, by_key: Mapping[Key, Any]) -> list[Row]:
+    """What is kept by key, by node and path."""
+    places = [(*place_of(key), value) for key, value in by_key.items()]
+    return [(plan.nodes[rank].id, path, value) for rank, path, value in places]
+
+
+def by_key(plan: Plan, found: list[Row]) -> dict[Key, Any]:
+    """The reverse of `rows`; `GraphError` for nodes and paths there are none of in the plan."""
+    problems = Problems()
+    kept: dict[Key, Any] = {}
+    for node, path, value in found:
+        rank = plan.ranks.get(node)
+        if rank is None or len(path) != len(plan.nodes[rank].axes):
+            problems.add("bad_file", "the saved session has results of it, and its graph has no such node", node)
+        else:
+            kept[key_at(rank, path)] = value
+    problems.raise_any()
+    return kept
+
+
+def dump_outputs(plan: Plan, outputs: Mapping[Key, BaseInvocationOutput]) -> list[Row]:
+    """Outputs as JSON-able rows; `GraphError` names those that cannot be."""
+    problems = Problems()
+    dumped: list[Row] = []
+    for node, path, output in rows(plan, outputs):
+        try:
+            dumped.append((node, path, output.model_dump(mode="json")))
+        except PydanticSerializationError as error:
+            problems.add("not_json", f"gave what cannot be saved as JSON: {error}", prepared_id(node, path))
+    problems.raise_any()
+    return dumped
+
+
+def load_outputs(plan: Plan, graph: GraphLike, found: list[Row]) -> dict[Key, BaseInvocationOutput]:
+    """Outputs from rows, validated by each node's output class, and by the types that arrive where outputs vary."""
+    types = output_types(graph, [planned.id for planned in plan.nodes])
+    problems = Problems()
+    loaded: dict[Key, BaseInvocationOutput] = {}
+    for key, values in by_key(plan, found).items():
+        rank, path = place_of(key)
+        planned = plan.nodes[rank]
+        try:
+            exact = {
+                name: TypeAdapter(annotation).validate_python(values[name])
+                for name, annotation in types.get(planned.id, {}).items()
+            }
+            loaded[key] = planned.node.output_class.model_validate({**values, **exact})
+        except (ValidationError, KeyError, TypeError) as error:
+            problems.add("bad_file", f"the saved output is none of its: {error}", prepared_id(planned.id, path))
+    problems.raise_any()
+    return loaded
