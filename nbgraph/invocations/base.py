@@ -9,7 +9,7 @@
             return IntegerOutput(value=self.a + self.b)
 
 An input takes a value or another node: `Add(a=Add(a=1, b=2), b=3)`. The node is kept in the field as a `Ref`, an edge
-to one of its outputs: the one of equal name if its type fits, else the node's `main_output`, else the only one that fits.
+to one of its outputs: the one of equal name if that fits, else the node's `main_output`, else the only one that fits.
 """
 
 import re
