@@ -10,8 +10,8 @@ from nbgraph.services.shared.graph.dispatch import Dispatch
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.growth import refuse_changes, renamed_key
 from nbgraph.services.shared.graph.library import FlatGraph, flatten
-from nbgraph.services.shared.graph.plan import Path, Plan, prepared_id
-from nbgraph.services.shared.graph.prepared import Key, Prepared, place_of, prepared_at
+from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode, prepared_id
+from nbgraph.services.shared.graph.prepared import Key, Prepared, place_of, prepared_at, source_key
 from nbgraph.services.shared.graph.saved_session import (
     SavedSession,
     by_key,
@@ -182,6 +182,12 @@ class GraphExecutionState:
     def iterate_output(self, prepared: Prepared) -> IterateOutput:
         """The output of an iterate node at a path: its item, the place of the item, how many there are."""
         return self._dispatch.arrivals.item(prepared)
+
+    def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
+        """What the inputs of a prepared node come from; of an iterate node, give the path around it."""
+        if planned.is_plain:
+            return [source_key(edge, path) for edge in planned.inputs]
+        return [key for _, key in self._dispatch.arrivals.sources(planned, path)]
 
     # saving
 
