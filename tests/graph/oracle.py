@@ -11,6 +11,7 @@ from nbgraph.services.shared.graph.graph import Graph
 from tests.graph.nodes import Spread, Total, total
 
 Kind = Literal["numbers", "spread", "add", "total", "iterate", "collect"]
+Prepared = tuple[int, tuple[int, ...]]
 MAKES_LISTS = ("numbers", "spread", "collect")
 
 
@@ -116,23 +117,43 @@ class Program:
         axes = self.axes(number)
         return {tuple(at[axis] for axis in axes): self.value(number, at) for at in self.paths(axes, {})}
 
-    def needs(self, number: int, path: tuple[int, ...]) -> set[tuple[int, tuple[int, ...]]]:
+    # when it may run
+
+    def needs(self, number: int, path: tuple[int, ...]) -> set[Prepared]:
         """The prepared steps that must have run before one can."""
         step, axes = self.steps[number], self.axes(number)
         at = dict(zip(axes, path))
-        found = set()
+        found = self._lists(axes, {}, upto=path)
         for source in (*step.inputs, *step.chained):
             theirs = self.axes(source)
             fixed = {axis: at[axis] for axis in theirs if axis in at}
             for inner in self.paths(theirs, fixed):
                 found.add((source, tuple(inner[axis] for axis in theirs)))
-            for axis in set(theirs) - set(at):
-                found |= self._lists(axis, fixed)
+            if step.kind == "collect":
+                found |= self._lists(theirs, fixed)
+        return found - {(number, path)}
+
+    def _lists(self, axes: tuple[int, ...], fixed: dict[int, int], upto: tuple[int, ...] = ()) -> set[Prepared]:
+        """The prepared steps that make the lists of some axes, empty ones as well; `upto` a path, where there is one."""
+        found = set()
+        for place, axis in enumerate(axes):
+            source = self.steps[axis].inputs[0]
+            for at in self.paths(axes[:place], {outer: fixed[outer] for outer in axes[:place] if outer in fixed}):
+                if not upto or tuple(at[outer] for outer in axes[:place]) <= upto[:place]:
+                    found.add((source, tuple(at[outer] for outer in self.axes(source))))
         return found
 
-    def _lists(self, axis: int, fixed: dict[int, int]) -> set[tuple[int, tuple[int, ...]]]:
-        """The prepared steps that make the lists of an axis, which a collect waits for even where they are empty."""
-        source = self.steps[axis].inputs[0]
-        theirs = self.axes(source)
-        paths = self.paths(theirs, {outer: index for outer, index in fixed.items() if outer in theirs})
-        return {(source, tuple(at[outer] for outer in theirs)) for at in paths}
+    @cached_property
+    def levels(self) -> dict[int, int]:
+        """For each iterate step, how many axes stand before it in the longest product it is part of."""
+        together = [self.axes(number) for number in range(len(self.steps))]
+        levels: dict[int, int] = {}
+        for axis in sorted({axis for axes in together for axis in axes}):
+            before = [axes[axes.index(axis) - 1] for axes in together if axis in axes and axes[0] != axis]
+            levels[axis] = max((levels[outer] + 1 for outer in before), default=0)
+        return levels
+
+    def place(self, number: int, path: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+        """Where a prepared step stands in the order: its path, 0 for the axes before it that it is not under."""
+        at = {self.levels[axis]: index for axis, index in zip(self.axes(number), path)}
+        return tuple(at.get(level, 0) for level in range(max(at, default=-1) + 1)), number

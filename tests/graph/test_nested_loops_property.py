@@ -1,58 +1,58 @@
 """Random graphs of iterators, collectors and diamonds mean what plain nested loops mean, and run depth first."""
 
-import pytest
-from hypothesis import HealthCheck, given, settings
+from typing import Any
+
+from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
-from tests.graph.oracle import MAKES_LISTS, Program, Step
+from tests.graph.oracle import MAKES_LISTS, Prepared, Program, Step
 from tests.graph.running import Ran, run
 
 MOST_STEPS = 12
 MOST_RUNS = 400
 
 
-@st.composite
-def programs(draw: st.DrawFn) -> Program:
-    """Graphs whose steps are wired to any earlier step that fits."""
-    steps = [Step("numbers", numbers=tuple(draw(st.lists(st.integers(0, 5), max_size=3))))]
-    for _ in range(draw(st.integers(2, MOST_STEPS))):
-        steps.append(draw(next_steps(steps)))
+CHOICE = st.tuples(st.integers(0, 9), st.lists(st.integers(0, 50), min_size=3, max_size=3))
+NUMBERS = st.lists(st.integers(0, 5), max_size=3).map(tuple)
+PROGRAMS = st.tuples(NUMBERS, NUMBERS, st.lists(CHOICE, min_size=2, max_size=MOST_STEPS))
+
+
+def program_of(first: tuple[int, ...], second: tuple[int, ...], choices: list[tuple[int, list[int]]]) -> Program:
+    """Two lists, and then the steps those choices make, wired to any earlier step that fits."""
+    steps = [Step("numbers", numbers=first), Step("numbers", numbers=second)]
+    for kind, picks in choices:
+        steps.append(next_step(steps, kind, picks))
     return Program(steps)
 
 
-def next_steps(steps: list[Step]) -> st.SearchStrategy[Step]:
-    """The steps that may come after these."""
-    flat = [n for n, step in enumerate(steps) if step.kind in ("numbers", "spread") or _flat(steps, n)]
-    lists = [n for n, step in enumerate(steps) if step.kind in MAKES_LISTS]
-    numbers = [n for n, step in enumerate(steps) if step.kind in ("add", "total") or _number(steps, n)]
-    one_of = [
-        st.builds(Step, st.just("numbers"), numbers=st.lists(st.integers(0, 5), max_size=3).map(tuple)),
-        st.builds(Step, st.just("total"), st.tuples(st.sampled_from(lists))),
-        st.builds(Step, st.just("iterate"), st.tuples(st.sampled_from(flat))),
-    ]
-    if numbers:
-        number = st.sampled_from(numbers)
-        several = st.lists(number, min_size=1, max_size=3, unique=True).map(tuple)
-        chained = st.lists(st.sampled_from(flat), max_size=1).map(tuple)
-        one_of += [
-            st.builds(Step, st.just("iterate"), st.tuples(st.sampled_from(flat))),
-            st.builds(Step, st.just("add"), st.tuples(number, number)),
-            st.builds(Step, st.just("spread"), st.tuples(number)),
-            st.builds(Step, st.just("collect"), several, chained),
-        ]
+def next_step(steps: list[Step], kind: int, picks: list[int]) -> Step:
+    """The step that a choice makes after these; another kind where nothing fits."""
+    flat = [n for n, step in enumerate(steps) if step.kind in ("numbers", "spread") or gathers_numbers(steps, n)]
+    numbers = [n for n, step in enumerate(steps) if step.kind in ("add", "total", "iterate")]
     collects = [n for n, step in enumerate(steps) if step.kind == "collect"]
-    if collects:
-        one_of.append(st.builds(Step, st.just("collect"), st.tuples(st.sampled_from(collects))))
-    return st.one_of(one_of)
+    if kind == 9 and collects:
+        return Step("collect", (pick(collects, picks[0]),))
+    if kind == 8:
+        return Step("total", (pick([n for n, step in enumerate(steps) if step.kind in MAKES_LISTS], picks[0]),))
+    if kind <= 2 or not numbers:
+        return Step("iterate", (pick(flat, picks[0]),))
+    one, other = pick(numbers, picks[0]), pick(numbers, picks[1])
+    if kind == 3:
+        return Step("add", (one, other))
+    if kind <= 6:
+        return Step("spread", (one,))
+    chained = (pick(flat, picks[2]),) if picks[2] % 3 == 0 else ()
+    return Step("collect", tuple(dict.fromkeys((one, other))), chained)
 
 
-def _flat(steps: list[Step], number: int) -> bool:
+def pick(numbers: list[int], choice: int) -> int:
+    """One of these, more often one of the last three."""
+    return numbers[-1 - choice % min(3, len(numbers))] if choice < 30 else numbers[choice % len(numbers)]
+
+
+def gathers_numbers(steps: list[Step], number: int) -> bool:
     """Whether a collect gathers numbers, not lists."""
     return steps[number].kind == "collect" and all(steps[n].kind != "collect" for n in steps[number].inputs)
-
-
-def _number(steps: list[Step], number: int) -> bool:
-    return steps[number].kind == "iterate"
 
 
 def small(program: Program) -> bool:
@@ -66,7 +66,7 @@ def small(program: Program) -> bool:
     return True
 
 
-def prepared_ids(ran: Ran) -> list[tuple[int, tuple[int, ...]]]:
+def prepared_ids(ran: Ran) -> list[Prepared]:
     """What ran as (step number, path), in order."""
     found = []
     for name in ran.order:
@@ -75,9 +75,12 @@ def prepared_ids(ran: Ran) -> list[tuple[int, tuple[int, ...]]]:
     return found
 
 
-@given(programs().filter(small))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
-def test_a_graph_means_what_nested_loops_mean_and_runs_depth_first(program: Program) -> None:
+@given(PROGRAMS)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_a_graph_means_what_nested_loops_mean_and_runs_depth_first(choices: Any) -> None:
+    program = program_of(*choices)
+    assume(small(program))
+    note(program)
     ran = run(program.graph)
     assert ran.session.status == "completed"
     for number, step in enumerate(program.steps):
@@ -89,30 +92,18 @@ def test_a_graph_means_what_nested_loops_mean_and_runs_depth_first(program: Prog
     check_order(program, prepared_ids(ran))
 
 
-def check_order(program: Program, order: list[tuple[int, tuple[int, ...]]]) -> None:
-    """Each step is the first that can run by (path, place in the graph), or goes on at the path where it is."""
-    everything = {(n, path) for n in range(len(program.steps)) for path in program.results(n)}
+def check_order(program: Program, order: list[Prepared]) -> None:
+    """Each is the first that can run by (path, place in the graph), or goes on at the path where it is."""
+    everything = [(n, path) for n in range(len(program.steps)) for path in program.results(n)]
     assert sorted(order) == sorted(everything), "everything runs exactly once"
     needs = {prepared: program.needs(*prepared) for prepared in everything}
-    done: set[tuple[int, tuple[int, ...]]] = set()
-    before: tuple[int, tuple[int, ...]] | None = None
+    place = {prepared: program.place(*prepared) for prepared in everything}
+    done: set[Prepared] = set()
+    before: Prepared = (-1, (-1,))
     for prepared in order:
         assert needs[prepared] <= done, f"{prepared} ran before what it needs"
-        ready = [one for one in everything if one not in done and needs[one] <= done]
-        first = min((path, number) for number, path in ready)
-        goes_on = before is not None and before[1] == prepared[1]
-        assert goes_on or (prepared[1], prepared[0]) == first, f"{prepared} ran, and {first} could"
+        first = min((one for one in everything if one not in done and needs[one] <= done), key=place.__getitem__)
+        goes_on = before[1] == prepared[1]
+        assert goes_on or prepared == first, f"{prepared} ran, and {first} could"
         done.add(prepared)
         before = prepared
-
-
-@pytest.mark.parametrize("seed", range(1))
-def test_the_programs_reach_what_they_are_for(seed: int) -> None:
-    nested = Program([
-        Step("numbers", numbers=(1, 2)),
-        Step("iterate", (0,)),
-        Step("spread", (1,)),
-        Step("iterate", (2,)),
-        Step("collect", (3, 1)),
-    ])  # fmt: skip
-    assert nested.results(4) == {(0,): [1, 10], (1,): [2, 20, 21]}

@@ -1,5 +1,8 @@
 """Which prepared node is next: depth first by (path, rank), without looking at all the others.
 
+Where independent axes i and j meet in a product, a node that is only under j stands at index 0 of i. So its runs come
+just before the first that use them, and the product comes in the order of nested loops: [0,0], [0,1], ... [1,0], ...
+
 The state is small. A *stretch* is one segment at one path; its nodes run straight through. A heap holds the stretches
 that may be next, each segment's next path at most once, so it stays as small as the plan. A stretch that must wait is
 parked under the one thing it waits for, and comes back to the heap when that is finished.
@@ -37,15 +40,16 @@ class Schedule:
         self._checks: dict[Stretch, Iterator[Stretch]] = {}
         self._paths: list[Iterator[Path | Blocked]] = [self.walk(segment.axes, {}) for segment in plan.segments]
         self._needs = [self._split_needs(segment) for segment in range(len(plan.segments))]
-        self._heap: list[tuple[Path, int, int]] = []
+        self._levels = self._find_levels()
+        self._heap: list[tuple[Path, int, Stretch]] = []
         for segment in range(len(plan.segments)):
             self._push_next(segment)
 
     def next(self) -> Stretch | None:
         """The next stretch that can run, or None if there is none now."""
         while self._heap:
-            path, _, segment = heappop(self._heap)
-            stretch = (segment, path)
+            _, _, stretch = heappop(self._heap)
+            segment, path = stretch
             checks = self._checks.get(stretch)
             if checks is None:
                 if path:
@@ -67,7 +71,7 @@ class Schedule:
             if parked_path is None:
                 self._push_next(waiting)
             else:
-                heappush(self._heap, (parked_path, self._plan.segments[waiting].ranks[0], waiting))
+                self._push((waiting, parked_path))
 
     def _push_next(self, segment: int) -> None:
         """Put the segment's next path into the heap, or park the segment under what decides that path."""
@@ -77,7 +81,31 @@ class Schedule:
         if isinstance(step, Blocked):
             self._parked.setdefault(step.stretch, []).append((segment, None))
         else:
-            heappush(self._heap, (step, self._plan.segments[segment].ranks[0], segment))
+            self._push((segment, step))
+
+    def _push(self, stretch: Stretch) -> None:
+        segment, path = stretch
+        levels = self._levels[segment]
+        if levels is None:
+            place = path
+        else:
+            indexes = [0] * (levels[-1] + 1)
+            for level, index in zip(levels, path):
+                indexes[level] = index
+            place = tuple(indexes)
+        heappush(self._heap, (place, self._plan.segments[segment].ranks[0], stretch))
+
+    def _find_levels(self) -> list[tuple[int, ...] | None]:
+        """Where each segment's axes stand among those they meet in some product; None if nothing stands before them."""
+        before: list[set[int]] = [set() for _ in self._plan.axes]
+        for segment in self._plan.segments:
+            for outer, axis in zip(segment.axes, segment.axes[1:]):
+                before[axis].add(outer)
+        levels: list[int] = []
+        for outers in before:
+            levels.append(max((levels[outer] + 1 for outer in outers), default=0))
+        found = [tuple([levels[axis] for axis in segment.axes]) for segment in self._plan.segments]
+        return [None if each == tuple(range(len(each))) else each for each in found]
 
     def _split_needs(self, segment: int) -> tuple[list[tuple[int, tuple[int, ...]]], list[int]]:
         """What a segment needs: segments around it, each with the indexes that make its path, and segments inside."""
