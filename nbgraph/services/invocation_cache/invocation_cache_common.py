@@ -1,17 +1,18 @@
 """Cache entries, and the key material that tells them apart."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from types import CodeType
+from json.encoder import encode_basestring
+from pathlib import PurePath
+from types import CodeType, FunctionType
 from typing import Any
 
 from pydantic import BaseModel
 
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.fields import ModelField, ResourceField
-from nbgraph.services.shared.graph.plan import PlannedNode
 
 ContentOf = Callable[[ResourceField], str]
 
@@ -62,66 +63,110 @@ def key_of(material: str) -> bytes:
 
 
 class KeyTemplate:
-    """The key material of a source node, with places for what arrives over edges; made once, filled for each path.
+    """The key material of a node type, with a place for the content of each of `fields`; made once for a class.
 
     Not in the key: id, labels, positions, `is_intermediate`, `use_cache`.
     """
 
     __slots__ = ("fields", "_text")
 
-    def __init__(self, planned: PlannedNode, content_of: ContentOf) -> None:
-        node = planned.node
-        arriving = {edge.field for edge in planned.inputs} | {name for name in planned.seeds if node.__dict__[name] is None}
-        self.fields = tuple(sorted(arriving))
-        parts = []
-        for name in sorted(node.inputs()):
-            value = "%s" if name in arriving else content_text(node.__dict__[name], content_of).replace("%", "%%")
-            parts.append(f'"{name}": {value}')
-        head = json.dumps({"type": node.type, "version": node.version, "code": code_fingerprint(type(node))})
-        self._text = f'{head[:-1].replace("%", "%%")}, "inputs": {{{", ".join(parts)}}}}}'
+    def __init__(self, cls: type[BaseInvocation]) -> None:
+        self.fields = tuple(sorted(cls.inputs()))
+        head = json.dumps({"type": cls.type, "version": cls.version, "code": code_fingerprint(cls)})
+        places = ", ".join(f'"{name}": %s' for name in self.fields)
+        self._text = f'{head[:-1].replace("%", "%%")}, "inputs": {{{places}}}}}'
 
     def material(self, contents: tuple[str, ...]) -> str:
         """The material, given the content text of each of `fields`, in their order."""
         return self._text % contents
 
 
-def content_text(value: Any, content_of: ContentOf) -> str:
-    """A value as canonical JSON; resources stand as the hash of their content, not by their names."""
-    kind = value.__class__
-    if kind is int:
-        return int.__repr__(value)
+_SMALL: dict[type, Callable[[Any], str]] = {
+    int: int.__repr__,
+    str: encode_basestring,
+    float: float.__repr__,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda value: "null",
+}
 
-    def plain(item: Any) -> Any:
+
+class Contents:
+    """Values as canonical JSON; resources stand as the hash of their content, not by their names.
+
+    Texts of larger values are kept by identity, so the values must live as long as this does.
+    """
+
+    def __init__(self, content_of: ContentOf) -> None:
+        self._encode = json.JSONEncoder(default=self._plain, sort_keys=True, ensure_ascii=False).encode
+        self._content_of = content_of
+        self._known: dict[int, str] = {}
+
+    def text(self, value: Any) -> str:
+        """The content of a value; `NotFoundError` if it names a resource that is gone."""
+        small = _SMALL.get(value.__class__)
+        if small is not None:
+            return small(value)
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._known[id(value)] = self._encode(value)
+        return known
+
+    def _plain(self, item: Any) -> Any:
         if isinstance(item, ResourceField):
-            return {"content": content_of(item)}
+            return {"content": self._content_of(item)}
         if isinstance(item, ModelField):
             return item.content()
         if isinstance(item, BaseModel):
             return {"model": type(item).__name__, **item.__dict__}
         if isinstance(item, set | frozenset):
             return sorted(item)
-        raise TypeError(f"a {type(item).__name__} cannot be part of a cache key")
-
-    return json.dumps(value, default=plain, sort_keys=True, ensure_ascii=False)
+        if isinstance(item, PurePath):
+            return str(item)
+        raise TypeError(f"a {type(item).__name__} cannot be part of a cache key; set use_cache=False on the node")
 
 
 _fingerprints: dict[type, tuple[CodeType, str]] = {}
 
 
 def code_fingerprint(cls: type[BaseInvocation]) -> str:
-    """A hash of the compiled code of `invoke`, so that editing a node in a cell makes it run again.
+    """A hash of the compiled code of `invoke`, or of the function a node is made of, with what it encloses.
 
-    Comments and layout do not count; functions that `invoke` calls do not either: raise the version for those.
+    So editing a node in a cell makes it run again. Comments and layout do not count; functions that it calls by a
+    global name do not either: raise the version for those.
     """
     function = getattr(cls, "__wrapped_function__", cls.invoke)
-    code = function.__code__
     known = _fingerprints.get(cls)
-    if known is None or known[0] is not code:
+    if known is None or known[0] is not function.__code__:
         digest = blake2b(digest_size=8)
-        _digest_code(code, digest.update)
-        digest.update(repr((function.__defaults__, function.__kwdefaults__)).encode())
-        known = _fingerprints[cls] = (code, digest.hexdigest())
+        _digest_function(function, digest.update)
+        known = _fingerprints[cls] = (function.__code__, digest.hexdigest())
     return known[1]
+
+
+def _digest_function(function: FunctionType, update: Callable[[bytes], None]) -> None:
+    """Code, defaults and enclosed functions and constants; other enclosed objects count by their type alone."""
+    waiting: list[Any] = [function]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, FunctionType):
+            if id(each) not in seen:
+                seen.add(id(each))
+                _digest_code(each.__code__, update)
+                update(repr((each.__defaults__, each.__kwdefaults__)).encode())
+                waiting.extend(_enclosed(each))
+        elif isinstance(each, int | float | complex | str | bytes | tuple | frozenset | None):
+            update(_constant_text(each).encode())
+        else:
+            update(type(each).__qualname__.encode())
+
+
+def _enclosed(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue
 
 
 def _digest_code(code: CodeType, update: Callable[[bytes], None]) -> None:
@@ -134,7 +179,12 @@ def _digest_code(code: CodeType, update: Callable[[bytes], None]) -> None:
             if isinstance(constant, CodeType):
                 waiting.append(constant)
             else:
-                update(repr(constant).encode())
+                update(_constant_text(constant).encode())
+
+
+def _constant_text(constant: Any) -> str:
+    """The constant as text, the same in every process: the order of a set is not."""
+    return repr(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant)
 
 
 def describe_change(old: str, new: str) -> list[str]:

@@ -1,0 +1,322 @@
+"""A typed function becomes a node: its inputs, its outputs, its place in the cache, and what it refuses."""
+
+import inspect
+from typing import Annotated, Any, Literal, NamedTuple
+
+import pytest
+from PIL import Image as PillowImage
+from pydantic import Field
+
+import nbgraph as nb
+from nbgraph.errors import GraphError, NbgraphError, NodeError
+from nbgraph.invocations import Add, Image, Integer
+from nbgraph.invocations.fields import ImageField, Seed
+from nbgraph.invocations.inputs import RandomSeed
+from nbgraph.invocations.outputs import FloatOutput, ImageOutput
+
+GREY = PillowImage.new("RGB", (6, 4), (100, 100, 100))
+
+
+@nb.node
+def brighten(image: nb.Image, by: float = 1.2) -> nb.Image:
+    """A picture made brighter."""
+    return image.point(lambda value: min(255, round(value * by)))
+
+
+def test_a_picture_goes_in_and_a_picture_comes_out(put, result):
+    found = result(brighten(image=put(GREY), by=1.5))
+    assert found.image.getpixel((0, 0)) == (150, 150, 150)
+    assert (found.width, found.height) == (6, 4)
+
+
+def test_inputs_may_be_given_by_their_places(put, result):
+    assert result(brighten(put(GREY), 2)).image.getpixel((0, 0)) == (200, 200, 200)
+
+
+def test_the_function_itself_is_kept():
+    assert brighten.function(GREY, by=2).getpixel((0, 0)) == (200, 200, 200)
+
+
+def test_the_node_has_the_functions_name_docstring_and_signature():
+    assert (brighten.type, brighten.title, brighten.__doc__) == ("brighten", "Brighten", "A picture made brighter.")
+    assert list(inspect.signature(brighten).parameters)[:2] == ["image", "by"]
+    assert nb.registry()["brighten"] is brighten
+
+
+def test_too_many_or_doubled_inputs_are_refused():
+    with pytest.raises(GraphError, match=r"takes 2 inputs \(image, by\), and 3 were given"):
+        brighten(None, 1, 2)
+    with pytest.raises(GraphError, match="given twice"):
+        brighten(None, 1, by=2)
+
+
+def test_a_pil_image_is_refused_with_the_remedy():
+    with pytest.raises(GraphError, match=r"LoadImage\(path=...\).*brighten\.function"):
+        brighten(GREY)
+
+
+def test_limits_choices_and_defaults_are_kept():
+    @nb.node
+    def limited(
+        a: Annotated[int, Field(ge=0, le=3)], b: float = Field(0.5, gt=0), c: Literal["x", "y"] = "x", seed: Seed = None
+    ) -> str:
+        return f"{a} {b} {c}"
+
+    with pytest.raises(GraphError, match=r"limited\.a: .*less than or equal to 3"):
+        limited(a=4)
+    with pytest.raises(GraphError, match=r"limited\.c"):
+        limited(a=1, c="z")
+    specs = limited.inputs()
+    assert (specs["a"].required, specs["b"].default, specs["c"].default) == (True, 0.5, "x")
+    assert specs["seed"].seed
+    assert any(isinstance(mark, RandomSeed) for mark in specs["seed"].info.metadata)
+
+
+def test_a_seed_left_open_is_drawn_and_recorded(studio):
+    @nb.node
+    def lucky(seed: Seed = None) -> int:
+        return seed
+
+    node = lucky()
+    run = studio.run(node, progress=False)
+    assert run[node].value == run.stats.seed.iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "output"),
+    [
+        (int, 3, "value"),
+        (float, 0.5, "value"),
+        (str, "a", "value"),
+        (bool, True, "value"),
+        (dict[str, int], {"a": 1}, "value"),
+        (list[int], [1, 2], "collection"),
+        (list, [1, "a"], "collection"),
+        (list[dict[str, float]], [{"a": 0.5}], "collection"),
+        (int | None, None, "value"),
+        (Literal["a", "b"], "b", "value"),
+    ],
+)
+def test_each_type_comes_out_under_the_name_it_has_elsewhere(result, annotation, value, output):
+    def gives():
+        return value
+
+    gives.__annotations__ = {"return": annotation}
+    assert getattr(result(nb.node(gives, use_cache=False)()), output) == value
+
+
+def test_a_named_tuple_names_the_outputs(put, result):
+    class Halves(NamedTuple):
+        left: nb.Image
+        right: nb.Image
+        middle: int
+
+    @nb.node
+    def halves(image: nb.Image) -> Halves:
+        middle = image.width // 2
+        cut = middle, image.height
+        return Halves(image.crop((0, 0, *cut)), image.crop((middle, 0, image.width, image.height)), middle)
+
+    node = halves(put(GREY))
+    assert halves.outputs() == {"left": ImageField, "right": ImageField, "middle": int}
+    assert result(Add(a=node, b=1)).value == 4
+    assert result(node).left.size == (3, 4)
+
+
+def test_an_output_class_is_returned_as_it_is(result):
+    @nb.node
+    def half(value: int) -> FloatOutput:
+        return FloatOutput(value=value / 2)
+
+    assert half.output_class is FloatOutput
+    assert result(half(3)).value == 1.5
+
+
+def test_pictures_inside_lists_are_opened_and_saved(put, result):
+    @nb.node
+    def turned(images: list[nb.Image], mask: nb.Image | None = None) -> list[nb.Image]:
+        assert mask is None
+        return [image.rotate(90, expand=True) for image in images]
+
+    names = [put(GREY).image, put(GREY).image]
+    assert [picture.size for picture in result(turned(images=names)).collection] == [(4, 6), (4, 6)]
+
+
+def test_the_context_is_handed_in_and_is_no_input(studio, result):
+    @nb.node
+    def steps(context: nb.InvocationContext, count: int = 3) -> str:
+        for step in range(count):
+            context.progress(step + 1, count)
+        return context.prepared_id
+
+    assert list(steps.inputs()) == ["count"]
+    assert result(steps(2)).value == "steps"
+
+
+def test_options_reach_the_class():
+    @nb.node(type="my-own", version="2.0.0", use_cache=False, title="My own", category="mine")
+    def something(value: int = 1) -> int:
+        return value
+
+    assert (something.type, something.version, something.cached_by_default) == ("my-own", "2.0.0", False)
+    assert (something.title, something.category, something.__name__) == ("My own", "mine", "something")
+
+
+def test_a_graph_with_a_function_node_goes_to_json_and_back(put):
+    graph = nb.Graph.of(brighten(put(GREY), 2.0))
+    assert nb.Graph.from_json(graph.to_json()) == graph
+    assert "brighten(id='brighten', image=image.output('image'), by=2.0)" in graph.to_python()
+
+
+def test_the_second_run_comes_from_the_cache_and_new_code_runs_again(studio):
+    calls = []
+
+    def define(factor: int):
+        @nb.node
+        def scaled(value: int) -> int:
+            calls.append(factor)
+            return value * factor
+
+        return scaled
+
+    for factor in (2, 2, 3, 2):
+        node = define(factor)(value=5)
+        assert studio.run(node, progress=False)[node].value == 5 * factor
+    assert calls == [2, 3]
+
+
+def test_enclosed_functions_and_defaults_are_part_of_the_code(studio):
+    def define(inner, step: int):
+        @nb.node
+        def applied(value: int, step: int = step) -> int:
+            return inner(value) + step
+
+        return applied
+
+    def run(node):
+        return studio.run(node, progress=False).stats.cached.iloc[0]
+
+    assert not run(define(lambda value: value + 1, 1)(5))
+    assert run(define(lambda value: value + 1, 1)(5))
+    assert not run(define(lambda value: value + 2, 1)(5))
+    assert not run(define(lambda value: value + 2, 2)(5))
+
+
+def test_another_functions_type_is_not_taken_over():
+    with pytest.raises(NbgraphError, match="'add' is taken by nbgraph.invocations.math.Add"):
+
+        @nb.node
+        def add(a: int) -> int:
+            return a
+
+
+def unannotated(value) -> int:
+    return value
+
+
+def no_return(value: int):
+    return value
+
+
+def nothing(value: int) -> None:
+    return
+
+
+def path_like(value: bytes) -> int:
+    return 1
+
+
+def module_for_picture(image: PillowImage) -> int:
+    return 1
+
+
+def node_for_picture(image: Image) -> int:
+    return 1
+
+
+def bare_tuple() -> tuple[int, int]:
+    return 1, 2
+
+
+def many(*values: int) -> int:
+    return 1
+
+
+def reserved(version: str) -> str:
+    return version
+
+
+def common(id: str) -> str:
+    return id
+
+
+def wrong_default(by: int = None) -> int:
+    return by
+
+
+def not_defined(value: "Nowhere") -> int:  # noqa: F821
+    return 1
+
+
+async def waits(value: int) -> int:
+    return value
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (unannotated, r"parameter 'value' has no type; write 'value: float'"),
+        (no_return, r"no_return does not say what it returns"),
+        (nothing, r"returns? nothing; a node gives something"),
+        (path_like, r"parameter 'value' is annotated bytes, .*; use nb.Image, int"),
+        (module_for_picture, r"module PIL.Image \(for a picture, write nb.Image\)"),
+        (node_for_picture, r"the node Image \(for a picture, write nb.Image\)"),
+        (bare_tuple, r"return a typing.NamedTuple"),
+        (many, r"any number of values"),
+        (reserved, r"nodes have a 'version' of their own; rename it, for example version_"),
+        (common, r"nodes have a 'id' of their own"),
+        (wrong_default, r"has the default None: Input should be a valid integer"),
+        (not_defined, r"annotated with 'Nowhere', which is not known"),
+        (waits, r"async or yields"),
+        (lambda: 1, r"has no name"),
+        (Integer, r"is a class; .*@nb.invocation"),
+        (3, r"made of a function written with def"),
+    ],
+)
+def test_a_function_that_cannot_be_a_node_is_refused_with_the_remedy(function: Any, text: str):
+    with pytest.raises(NbgraphError, match=text):
+        nb.node(function)
+
+
+def test_a_result_of_another_type_is_an_error_that_names_both(result):
+    @nb.node
+    def wrong(value: int) -> nb.Image:
+        return value
+
+    with pytest.raises(NodeError, match=r"wrong returned 3 \(int\), and is annotated to return Image"):
+        result(wrong(3))
+    assert wrong.output_class is ImageOutput
+
+
+def test_a_node_defined_in_a_cell_runs_again_when_it_is_defined_again(studio):
+    interactiveshell = pytest.importorskip("IPython.core.interactiveshell")
+    shell = interactiveshell.InteractiveShell.instance()
+    try:
+        shell.push({"studio": studio})
+
+        def cell(text: str):
+            outcome = shell.run_cell(text, store_history=True)
+            outcome.raise_error()
+            return outcome.result
+
+        define = "import nbgraph as nb\n@nb.node\ndef cell_node(value: int = 1) -> int:\n    return value + {}"
+        run = "run = studio.run(cell_node(), progress=False); (run['cell_node'].value, bool(run.stats.cached.iloc[0]))"
+        cell(define.format(1))
+        assert cell(run) == (2, False)
+        assert cell(run) == (2, True)
+        cell(define.format(10))
+        assert cell(run) == (11, False)
+        cell(define.format(1))
+        assert cell(run) == (2, True)
+    finally:
+        interactiveshell.InteractiveShell.clear_instance()
