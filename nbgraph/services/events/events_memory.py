@@ -3,37 +3,30 @@
 import logging
 from collections.abc import Callable
 
-from psygnal import Signal
-
 from nbgraph.services.events.events_base import EventServiceBase, Listener
 from nbgraph.services.events.events_common import Event
+from nbgraph.services.shared.callbacks import Callbacks
 
 logger = logging.getLogger("nbgraph")
 
 
 class EventServiceMemory(EventServiceBase):
-    """Delivers by a psygnal signal, synchronously."""
+    """Calls the listeners one after the other, in the thread in which the event happens."""
 
-    happened = Signal(object)
+    def __init__(self) -> None:
+        self._listeners: Callbacks[Event] = Callbacks()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        def guarded(event: Event) -> None:
+        return self._listeners.add(listener)
+
+    def dispatch(self, event: Event) -> None:
+        for listener in self._listeners.callbacks:
             try:
                 listener(event)
             except Exception:
                 logger.exception("a listener to events failed and is dropped")
-                end()
-
-        def end() -> None:
-            self.happened.disconnect(guarded, missing_ok=True)
-
-        self.happened.connect(guarded)
-        return end
-
-    def dispatch(self, event: Event) -> None:
-        if len(self.happened):
-            self.happened.emit_fast(event)
+                self._listeners.remove(listener)
 
     @property
     def is_heard(self) -> bool:
-        return len(self.happened) > 0
+        return bool(self._listeners.callbacks)

@@ -5,8 +5,13 @@ from typing import Any
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ResourceField
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, KeyTemplate, content_text, describe_change
-from nbgraph.services.invocation_cache.invocation_cache_common import key_of
+from nbgraph.services.invocation_cache.invocation_cache_common import (
+    CacheEntry,
+    Contents,
+    KeyTemplate,
+    describe_change,
+    key_of,
+)
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
 
@@ -76,9 +81,11 @@ def _material(prepared: Prepared, arriving: dict[str, Any], services: Any) -> st
     def content_of(field: ResourceField) -> str:
         return (services.images if field.kind == "image" else services.latents).content(field.resource_name)
 
+    node, contents = prepared.planned.node, Contents(content_of)
+    template = KeyTemplate(type(node))
+    values = {**node.__dict__, **arriving}
     try:
-        template = KeyTemplate(prepared.planned, content_of)
-        return template.material(tuple([content_text(arriving[name], content_of) for name in template.fields]))
+        return template.material(tuple([contents.text(values[name]) for name in template.fields]))
     except NbgraphError:
         return ""
 

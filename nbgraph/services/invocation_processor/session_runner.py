@@ -15,7 +15,7 @@ from nbgraph.errors import CancelledError, NbgraphError, NodeError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, input_problems
 from nbgraph.invocations.fields import ResourceField
 from nbgraph.services.events.events_common import NodeCompleted, NodeFailed, NodeStarted, SessionFinished, SessionStarted
-from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate, content_text, key_of
+from nbgraph.services.invocation_cache.invocation_cache_common import Contents, KeyTemplate, key_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
@@ -26,30 +26,35 @@ ERROR_TEXT_LIMIT = 64 * 1024
 
 
 class _Recipe:
-    """What is the same for all prepared copies of a source node."""
+    """What is the same for all nodes of a class."""
 
-    __slots__ = ("cls", "defaults", "opaque", "template", "validate")
+    __slots__ = ("cls", "is_foreign", "output_class", "template", "validate")
 
-    def __init__(self, planned: PlannedNode, content_of: Callable[[ResourceField], str]) -> None:
-        node = planned.node
-        self.cls = type(node)
-        self.cls.model_rebuild()
-        self.validate = self.cls.__pydantic_validator__.validate_python
-        self.defaults = dict(node.__dict__)
-        cached = node.use_cache if node.use_cache is not None else node.cached_by_default
-        self.template = KeyTemplate(planned, content_of) if cached else None
-        foreign = not self.cls.__module__.startswith(OWN_PACKAGE)
-        self.opaque = tuple(edge.field for edge in planned.inputs) if foreign else ()
+    def __init__(self, cls: type[BaseInvocation]) -> None:
+        self.cls = cls
+        cls.model_rebuild()
+        self.validate = cls.__pydantic_validator__.validate_python
+        self.output_class = cls.output_class
+        self.template = KeyTemplate(cls)
+        self.is_foreign = not cls.__module__.startswith(OWN_PACKAGE)
 
-    def bind(self, arriving: dict[str, Any]) -> BaseInvocation:
+    def bind(self, values: dict[str, Any]) -> BaseInvocation:
         """The node with all its inputs, assembled, then validated once. Foreign code gets lists of its own."""
-        for name in self.opaque:
-            if isinstance(arriving[name], list | dict | set):
-                arriving[name] = copy.deepcopy(arriving[name])
-        cls = self.cls
-        node = cls.__new__(cls)
-        self.validate({**self.defaults, **arriving}, self_instance=node)
+        if self.is_foreign:
+            for name, value in values.items():
+                if isinstance(value, list | dict | set):
+                    values[name] = copy.deepcopy(value)
+        node = self.cls.__new__(self.cls)
+        self.validate(values, self_instance=node)
         return node
+
+    def invoke(self, values: dict[str, Any], context: NodeContext) -> BaseInvocationOutput:
+        """What the node gives for those inputs."""
+        output = self.bind(values).invoke(context)
+        if output.__class__ is not self.output_class and not isinstance(output, self.output_class):
+            wanted = self.output_class.__name__
+            raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
+        return output
 
 
 class SessionRunner:
@@ -64,51 +69,53 @@ class SessionRunner:
         self._is_cancelled = is_cancelled
         self._probe = services.performance_statistics.probe(session.id)
         self._context = NodeContext(services, session.id, is_cancelled)
-        self._recipes: dict[int, _Recipe] = {}
-        self._contents: dict[int, str] = {}
+        self._contents = Contents(self._content_of)
+        self._recipes: dict[type[BaseInvocation], _Recipe] = {}
         self._origins: dict[Any, tuple[bytes, ...]] = {}
 
     def run(self) -> str:
         """Run what is left of the session; returns its status. Never raises for what a node does."""
         self._events.dispatch(SessionStarted(self.session.id, len(self.session.plan.nodes)))
-        session, is_cancelled = self.session, self._is_cancelled
+        session, is_cancelled, run_node = self.session, self._is_cancelled, self._run_node
         try:
             while (prepared := session.next()) is not None:
                 if is_cancelled():
+                    session.release(prepared)
                     session.cancel()
                     break
-                self._run_node(prepared)
+                run_node(prepared)
         finally:
             self._probe.flush()
-        status = "completed" if session.status == "running" else session.status
-        self._events.dispatch(SessionFinished(session.id, status))
-        return status
+        self._events.dispatch(SessionFinished(session.id, session.status))
+        return session.status
 
     def _run_node(self, prepared: Prepared) -> None:
-        planned = prepared.planned
-        heard = self._events.is_heard
-        node = prepared.id
+        planned = prepared[0]
+        session, events, probe = self.session, self._events, self._probe
+        source, type_name = planned.id, planned.node.type
+        node = source if not prepared[1] else prepared.id
+        heard = events.is_heard
         if heard:
-            self._events.dispatch(NodeStarted(self.session.id, node, planned.id, planned.node.type))
+            events.dispatch(NodeStarted(session.id, node, source, type_name))
         self._context.prepared = prepared
-        self._probe.start()
+        probe.start()
         try:
             output, cached = self._output(prepared, node)
         except CancelledError:
+            session.release(prepared)
+            session.cancel()
             self._finish(prepared, node, CANCELLED, False)
-            self.session.cancel()
             return
         except BaseException as error:
             self._fail(prepared, node, error)
             return
-        self.session.complete(prepared, output)
-        seconds = self._finish(prepared, node, COMPLETED, cached)
+        session.complete(prepared, output)
+        seed = self._seed(prepared) if planned.seeds else None
+        seconds = probe.finish(node, source, type_name, prepared[1], COMPLETED, cached, seed)
         if heard:
-            self._events.dispatch(
-                NodeCompleted(self.session.id, node, planned.id, planned.node.type, output, cached, seconds)
-            )
+            events.dispatch(NodeCompleted(session.id, node, source, type_name, output, cached, seconds))
 
-    def _output(self, prepared: Prepared, node: str) -> tuple[BaseInvocationOutput, bool]:
+    def _output(self, prepared: Prepared, node_id: str) -> tuple[BaseInvocationOutput, bool]:
         """(output, whether it came from the cache)"""
         planned, path, key = prepared
         session = self.session
@@ -116,41 +123,27 @@ class SessionRunner:
             output = session.iterate_output(prepared)
             self._origins[key] = self._sources(planned, path[:-1])
             return output, False
-        recipe = self._recipes.get(planned.rank)
+        node = planned.node
+        cls = node.__class__
+        recipe = self._recipes.get(cls)
         if recipe is None:
-            recipe = self._recipes[planned.rank] = _Recipe(planned, self._content_of)
-        arriving = session.arriving(prepared)
-        template = recipe.template
-        if template is None:
+            recipe = self._recipes[cls] = _Recipe(cls)
+        values = {**node.__dict__, **session.arriving(prepared)}
+        cached = values["use_cache"]
+        if not (cls.cached_by_default if cached is None else cached):
             self._origins[key] = self._sources(planned, path)
-            return self._checked(recipe.bind(arriving).invoke(self._context), planned), False
-        material = template.material(tuple([self._content(arriving[name]) for name in template.fields]))
+            return recipe.invoke(values, self._context), False
+        template, text = recipe.template, self._contents.text
+        material = template.material(tuple([text(values[name]) for name in template.fields]))
         cache_key = key_of(material)
         self._origins[key] = (cache_key,)
         entry = self._cache.get(cache_key)
         if entry is not None:
             return entry.output, True
-        output = self._checked(recipe.bind(arriving).invoke(self._context), planned)
-        sources = self._sources(planned, path)
-        self._cache.save(cache_key, output, material, node, planned.node.type, self._probe.elapsed(), sources)
+        output = recipe.invoke(values, self._context)
+        sources = self._sources(planned, path) if planned.inputs else ()
+        self._cache.save(cache_key, output, material, node_id, cls.type, self._probe.elapsed(), sources)
         return output, False
-
-    def _checked(self, output: Any, planned: PlannedNode) -> BaseInvocationOutput:
-        if output.__class__ is not planned.node.output_class and not isinstance(output, planned.node.output_class):
-            wanted = planned.node.output_class.__name__
-            raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
-        return output
-
-    def _content(self, value: Any) -> str:
-        kind = value.__class__
-        if kind is int:
-            return int.__repr__(value)
-        if kind in _SMALL:
-            return content_text(value, self._content_of)
-        known = self._contents.get(id(value))
-        if known is None:
-            known = self._contents[id(value)] = content_text(value, self._content_of)
-        return known
 
     def _content_of(self, field: ResourceField) -> str:
         store = self._services.images if field.kind == "image" else self._services.latents
@@ -162,14 +155,15 @@ class SessionRunner:
         keys = self.session.source_keys(planned, path)
         if len(keys) == 1:
             return origins.get(keys[0], ())
-        return tuple(dict.fromkeys(source for key in keys for source in origins.get(key, ())))
+        return tuple(dict.fromkeys([source for key in keys for source in origins.get(key, ())]))
 
-    def _finish(self, prepared: Prepared, node: str, status: str, cached: bool, error: str = "") -> float:
+    def _seed(self, prepared: Prepared) -> int | None:
+        return next(iter(self.session.seeds.get(prepared.key, {}).values()), None)
+
+    def _finish(self, prepared: Prepared, node: str, status: str, cached: bool, error: str = "") -> None:
         planned = prepared.planned
-        seed = None
-        if planned.seeds:
-            seed = next(iter(self.session.seeds.get(prepared.key, {}).values()), None)
-        return self._probe.finish(node, planned.id, planned.node.type, prepared.path, status, cached, seed, error)
+        seed = self._seed(prepared)
+        self._probe.finish(node, planned.id, planned.node.type, prepared.path, status, cached, seed, error)
 
     def _fail(self, prepared: Prepared, node: str, error: BaseException) -> None:
         """Note a failure as text, and let go of the exception: its frames would keep tensors alive."""
@@ -190,9 +184,6 @@ class SessionRunner:
             arriving = {}
         values = {**prepared.planned.node.literals(), **arriving}
         return {name: _short(value) for name, value in values.items()}
-
-
-_SMALL = {str, float, bool, type(None)}
 
 
 def _message(error: BaseException, node: BaseInvocation) -> str:

@@ -113,7 +113,7 @@ class Probe:
         self._began = 0.0
         self._vram = self._models.meters
         self._vram_before: int | None = None
-        self._models_before = (0, 0)
+        self._models_before = self._models.counts
 
     def start(self) -> None:
         """A node begins."""
@@ -121,7 +121,6 @@ class Probe:
             self._vram.synchronize()
             self._vram.reset_peak()
             self._vram_before = self._vram.read().allocated
-        self._models_before = self._models.counts
         self._began = perf_counter()
 
     def elapsed(self) -> float:
@@ -150,7 +149,8 @@ class Probe:
         before = self._ram
         if seconds > QUICK:
             self._ram = self._stats.update_mem_stats()
-        loads, hits = self._models.counts
+        loads_before, hits_before = self._models_before
+        loads, hits = self._models_before = self._models.counts
         rows = self._rows
         rows.append(
             tuple.__new__(
@@ -171,8 +171,8 @@ class Probe:
                     self._vram_before,
                     peak,
                     reserved,
-                    loads - self._models_before[0],
-                    hits - self._models_before[1],
+                    loads - loads_before,
+                    hits - hits_before,
                     seed,
                     error,
                 ),

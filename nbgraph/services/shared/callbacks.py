@@ -10,16 +10,17 @@ class Callbacks(Generic[Told]):
     """Callbacks in the order they were added; adding one gives the function that takes it away again."""
 
     def __init__(self) -> None:
-        self._callbacks: tuple[Callable[[Told], None], ...] = ()
+        self.callbacks: tuple[Callable[[Told], None], ...] = ()
 
     def add(self, callback: Callable[[Told], None]) -> Callable[[], None]:
-        self._callbacks = (*self._callbacks, callback)
+        """Add a callback; returns what takes it away."""
+        self.callbacks = (*self.callbacks, callback)
+        return lambda: self.remove(callback)
 
-        def remove() -> None:
-            self._callbacks = tuple(each for each in self._callbacks if each is not callback)
-
-        return remove
+    def remove(self, callback: Callable[[Told], None]) -> None:
+        """Take a callback away; one that is not there is no error."""
+        self.callbacks = tuple(each for each in self.callbacks if each is not callback)
 
     def __call__(self, told: Told) -> None:
-        for callback in self._callbacks:
+        for callback in self.callbacks:
             callback(told)
