@@ -134,7 +134,7 @@ class Program:
         return found - {(number, path)}
 
     def _lists(self, axes: tuple[int, ...], fixed: dict[int, int], upto: tuple[int, ...] = ()) -> set[Prepared]:
-        """The prepared steps that make the lists of some axes, empty ones as well; `upto` a path, where there is one."""
+        """The prepared steps that make the lists of some axes, empty ones too; only `upto` a path, if there is one."""
         found = set()
         for place, axis in enumerate(axes):
             source = self.steps[axis].inputs[0]

@@ -7,10 +7,10 @@ from uuid import uuid4
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.services.shared.graph.dispatch import Dispatch
+from nbgraph.services.shared.graph.flat import FlatGraph, flatten
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.growth import refuse_changes, renamed_key
-from nbgraph.services.shared.graph.library import FlatGraph, flatten
-from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode, prepared_id
+from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode
 from nbgraph.services.shared.graph.prepared import Key, Prepared, place_of, prepared_at, source_key
 from nbgraph.services.shared.graph.saved_session import (
     SavedSession,
@@ -51,9 +51,10 @@ class GraphExecutionState:
         self.on_error: OnError = on_error
         self.max_iterations = max_iterations
         self.cancelled = False
+        self.errors: dict[str, str] = {}
         self.seeds: dict[Key, dict[str, int]] = {}
         self._outputs: dict[Key, BaseInvocationOutput] = {}
-        self._failures: dict[Key, str] = {}
+        self._failed: set[Key] = set()
         self._compile()
         self._start()
 
@@ -64,10 +65,12 @@ class GraphExecutionState:
 
         Raises `IterationLimitError` if a list turned out too long; the session has failed then.
         """
-        if self.cancelled or (self._failures and self.on_error == "stop"):
+        refused = self._dispatch.refused
+        if refused is not None:
+            self.errors.update({problem.node or "": problem.message for problem in refused.problems})
+            raise refused
+        if self.cancelled or (self.errors and self.on_error == "stop"):
             return None
-        if self._dispatch.refused is not None:
-            raise self._dispatch.refused
         return self._dispatch.next()
 
     def complete(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
@@ -80,7 +83,8 @@ class GraphExecutionState:
 
     def fail(self, prepared: Prepared, error: str) -> None:
         """A claimed node failed; `error` is text, never the exception, which would keep its tensors alive."""
-        self._failures[prepared.key] = error
+        self.errors[prepared.id] = error
+        self._failed.add(prepared.key)
         self._dispatch.failed(prepared.key)
 
     def release(self, prepared: Prepared) -> None:
@@ -94,19 +98,20 @@ class GraphExecutionState:
     def resume(self) -> None:
         """Take back a cancel and forget errors: what was claimed, failed or skipped is tried again, nothing else."""
         self.cancelled = False
-        self._failures.clear()
+        self.errors.clear()
+        self._failed.clear()
         self._start()
 
     def grow(self, graph: Graph, targets: Sequence[str] | None = None) -> None:
         """Go on with a graph that has more in it; `GraphError` if it lacks or changes what has run already."""
         before = self.plan
-        ran = list(dict.fromkeys(before.nodes[place_of(key)[0]].id for key in (*self._outputs, *self._failures)))
+        ran = list(dict.fromkeys(before.nodes[place_of(key)[0]].id for key in (*self._outputs, *self._failed)))
         refuse_changes(self.flat, flatten(graph.validate()), ran)
         self.graph = graph.copy()
         self.targets = None if targets is None else [*(graph.id_of(target) for target in targets), *ran]
         self._compile()
         self._outputs = {renamed_key(key, before, self.plan): output for key, output in self._outputs.items()}
-        self._failures = {renamed_key(key, before, self.plan): error for key, error in self._failures.items()}
+        self._failed = {renamed_key(key, before, self.plan) for key in self._failed}
         self.seeds = {renamed_key(key, before, self.plan): drawn for key, drawn in self.seeds.items()}
         self._start()
 
@@ -115,7 +120,7 @@ class GraphExecutionState:
     @property
     def status(self) -> Status:
         """How far the session is."""
-        if self.errors and (self.on_error == "stop" or self._dispatch.refused or self.is_complete):
+        if self._dispatch.refused or (self.errors and (self.on_error == "stop" or self.is_complete)):
             return "failed"
         if self.is_complete:
             return "completed"
@@ -127,14 +132,6 @@ class GraphExecutionState:
     def is_complete(self) -> bool:
         """Whether every prepared node has run, was skipped, or failed."""
         return not self._dispatch.claimed and self._dispatch.refused is None
-
-    @property
-    def errors(self) -> dict[str, str]:
-        """What failed, by prepared node, and why; a list that is too long counts as a failure of what it would run."""
-        found = {self._name(key): error for key, error in list(self._failures.items())}
-        if self._dispatch.refused is not None:
-            found.update({problem.node or "": problem.message for problem in self._dispatch.refused.problems})
-        return found
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -202,7 +199,8 @@ class GraphExecutionState:
             cancelled=self.cancelled,
             outputs=dump_outputs(self.plan, self._outputs),
             seeds=rows(self.plan, self.seeds),
-            failures=rows(self.plan, self._failures),
+            errors=self.errors,
+            failed=rows(self.plan, dict.fromkeys(self._failed)),
         ).model_dump(mode="json")
 
     @classmethod
@@ -219,15 +217,12 @@ class GraphExecutionState:
         session.cancelled = saved.cancelled
         session._outputs = load_outputs(session.plan, session.flat, saved.outputs)
         session.seeds = by_key(session.plan, saved.seeds)
-        session._failures = by_key(session.plan, saved.failures)
+        session.errors = saved.errors
+        session._failed = set(by_key(session.plan, saved.failed))
         session._start()
         return session
 
     # inside
-
-    def _name(self, key: Key) -> str:
-        rank, path = place_of(key)
-        return prepared_id(self.plan.nodes[rank].id, path)
 
     def _compile(self) -> None:
         self.flat: FlatGraph = flatten(self.graph)
@@ -242,4 +237,4 @@ class GraphExecutionState:
         for key in self._outputs:
             if isinstance(key, tuple):
                 self._paths_of.setdefault(key[0], []).append(key[1])
-        self._dispatch = Dispatch(self.plan, self._outputs, self.seeds, self._failures, self.max_iterations)
+        self._dispatch = Dispatch(self.plan, self._outputs, self.seeds, self._failed, self.max_iterations)

@@ -1,16 +1,19 @@
 """The source graph a person edits: nodes by id, and edges. The same document for Python, files and the canvas."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link
+from nbgraph.services.shared.graph.flat import GRAPH, flatten
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
+from nbgraph.services.shared.graph.node_values import typed_values, without_link
 from nbgraph.services.shared.graph.order import path_between, topological_order
-from nbgraph.services.shared.graph.validation import check_edge, graph_problems
+from nbgraph.services.shared.graph.validation import check_edge, circle_text, graph_problems
 
 
 class Graph:
@@ -27,8 +30,8 @@ class Graph:
         self._links: dict[str, list[Link]] = {}
         self._homes: dict[BaseInvocation, str] = {}
         self._positions: dict[str, int] | None = None
-        for node in nodes:
-            self.add_node(node)
+        self._numbers: dict[str, int] = {}
+        self._collect(nodes)
         self.add_edges(edges)
 
     @classmethod
@@ -90,27 +93,34 @@ class Graph:
 
     def add_node(self, node: BaseInvocation) -> str:
         """Add a node, and what it is linked to in Python; returns its id."""
-        if node.id is not None and node.id in self.nodes and self.nodes[node.id] is not node:
-            raise GraphError([Problem("duplicate_id", "there is a node of that id already; choose another", node.id)])
         self._collect([node])
         return self._homes[node]
 
     def update_node(self, node: "str | BaseInvocation", **values: Any) -> None:
-        """Give inputs of a node new values; an edge that arrives at such an input goes."""
+        """Give inputs of a node new values, or other nodes; an edge that arrives at such an input goes."""
         node_id = self.id_of(node)
-        old = self.nodes[node_id]
+        old, links = self.nodes[node_id], self.links(node_id)
         changed = type(old)(**{**typed_values(old), "id": node_id, **values})
+        refs = list(changed.links())
+        added = self._collect(ref.node for _, ref in refs)
         self._put(node_id, changed)
-        self._links[node_id] = [link for link in self.links(node_id) if link.field not in values]
-        self._links[node_id] += [Link(name, self.id_of(ref.node), ref.field) for name, ref in changed.links()]
+        self._links[node_id] = [link for link in links if link.field not in values]
+        try:
+            self.add_edges(
+                Edge(Connection(self._homes[ref.node], ref.field), Connection(node_id, name)) for name, ref in refs
+            )
+        except GraphError:
+            self._put(node_id, old)
+            self._links[node_id] = links
+            self._forget(added)
+            raise
 
     def delete_node(self, node: "str | BaseInvocation") -> None:
         """Remove a node and the edges at it."""
         node_id = self.id_of(node)
-        self._homes.pop(self.nodes.pop(node_id), None)
-        self._links.pop(node_id, None)
-        for links in self._links.values():
-            links[:] = [link for link in links if link.source != node_id]
+        for edge in [edge for edge in self.edges if edge.source.node_id == node_id]:
+            self.delete_edge(edge)
+        self._forget([node_id])
 
     def add_edge(self, edge: Edge) -> None:
         """Add one edge, if the two ends exist, fit, and no circle results."""
@@ -138,26 +148,57 @@ class Graph:
         """Remove an edge; one that is not there is no error."""
         (source, output), (target, field) = edge
         link = Link(field, source, output)
-        if link in self.links(target):
-            self._links[target].remove(link)
+        if link not in self.links(target):
+            return
+        self._links[target].remove(link)
+        node = self.nodes[target]
+        if is_link(node.__dict__[field]):
+            self._put(target, without_link(node, field))
 
     def with_values(self, values: Mapping[str, Any]) -> "Graph":
-        """A copy in which `{"noise.seed": 8}` inputs have other values; the graph itself stays as it is."""
+        """A copy in which `{"noise.seed": 8}` inputs have other values; the graph itself stays as it is.
+
+        What is inside a graph node is reached as `"outer.noise.seed"`.
+        """
         copy = self.copy()
         by_node: dict[str, dict[str, Any]] = {}
         problems = Problems()
         for address, value in values.items():
-            node_id, _, field = address.rpartition(".")
-            if node_id not in self.nodes:
-                given = node_id or address
-                text = f'no node {given!r} for the address {address!r}{suggest(given, self.nodes)}; write "node.field"'
-                problems.add("unknown_node", text)
-            else:
+            node_id, field = self._split_address(address)
+            if node_id in self.nodes:
                 by_node.setdefault(node_id, {})[field] = value
-        problems.raise_any()
+            else:
+                known = node_id or address
+                text = f'no node {known!r} for the address {address!r}{suggest(known, self.nodes)}; write "node.field"'
+                problems.add("unknown_node", text)
         for node_id, changes in by_node.items():
-            copy.update_node(node_id, **changes)
+            try:
+                copy._set_values(node_id, changes)
+            except GraphError as error:
+                problems.found.extend(error.problems)
+        problems.raise_any()
         return copy
+
+    def _split_address(self, address: str) -> tuple[str, str]:
+        """The node and the field of an address; of a node inside a graph node, the graph node and the rest."""
+        node_id, _, field = address.rpartition(".")
+        outer = node_id
+        while outer not in self.nodes and "." in outer:
+            outer = outer.rpartition(".")[0]
+        if outer in self.nodes and (outer == node_id or self.nodes[outer].type == GRAPH):
+            return outer, address[len(outer) + 1 :]
+        return node_id, field
+
+    def _set_values(self, node_id: str, changes: Mapping[str, Any]) -> None:
+        inner = {address: value for address, value in changes.items() if "." in address}
+        if inner:
+            graph_node: Any = self.nodes[node_id]
+            try:
+                self._put(node_id, graph_node.with_inner_values(inner))
+            except GraphError as error:
+                raise GraphError([replace(each, node=f"{node_id}.{each.node}") for each in error.problems]) from None
+        if outer := {name: value for name, value in changes.items() if name not in inner}:
+            self.update_node(node_id, **outer)
 
     def copy(self) -> "Graph":
         """The same nodes and edges in another graph of the same id."""
@@ -166,13 +207,20 @@ class Graph:
         other.layout = dict(self.layout)
         other._links = {node_id: list(links) for node_id, links in self._links.items()}
         other._homes = dict(self._homes)
+        other._numbers = dict(self._numbers)
         return other
 
     # checking and saving
 
     def problems(self) -> list[Problem]:
-        """Everything that keeps the graph from running, or an empty list."""
-        return graph_problems(self)
+        """Everything that keeps the graph from running, also inside graph nodes, or an empty list."""
+        found = graph_problems(self)
+        if found or not any(node.type == GRAPH for node in self.nodes.values()):
+            return found
+        try:
+            return graph_problems(flatten(self))
+        except GraphError as error:
+            return list(error.problems)
 
     def validate(self) -> "Graph":
         """The graph itself; raises `GraphError` with every problem if it cannot run."""
@@ -213,47 +261,69 @@ class Graph:
 
     # inside
 
-    def _collect(self, targets: Iterable[BaseInvocation]) -> None:
-        """Add these nodes and everything they are linked to, each after what it needs, without recursion."""
-        waiting: list[tuple[BaseInvocation, Iterator[BaseInvocation] | None]] = [
-            (node, None) for node in reversed([*targets])
-        ]
-        open_nodes: set[BaseInvocation] = set()
-        while waiting:
-            node, sources = waiting.pop()
-            if node in self._homes:
-                continue
-            if sources is None:
-                open_nodes.add(node)
-                sources = iter([ref.node for _, ref in node.links()])
-            for source in sources:
-                if source not in self._homes and source not in open_nodes:
-                    waiting.append((node, sources))
-                    waiting.append((source, None))
-                    break
-            else:
-                self._adopt(node)
+    def _collect(self, targets: Iterable[BaseInvocation]) -> list[str]:
+        """Add these nodes and everything they are linked to, each after what it needs; all of them or none."""
+        waiting: list[tuple[BaseInvocation, Iterator[BaseInvocation] | None]] = [(node, None) for node in targets]
+        waiting.reverse()
+        homes = self._homes
+        open_nodes: dict[BaseInvocation, None] = {}
+        added: list[str] = []
+        try:
+            while waiting:
+                node, sources = waiting.pop()
+                if node in homes:
+                    continue
+                if sources is None:
+                    sources = iter([ref.node for _, ref in node.links()])
+                    open_nodes[node] = None
+                for source in sources:
+                    if source not in homes:
+                        if source in open_nodes:
+                            raise GraphError([_python_circle(list(open_nodes), source)])
+                        waiting.append((node, sources))
+                        waiting.append((source, None))
+                        break
+                else:
+                    del open_nodes[node]
+                    added.append(self._adopt(node))
+        except GraphError:
+            self._forget(added)
+            raise
+        return added
 
-    def _adopt(self, node: BaseInvocation) -> None:
+    def _adopt(self, node: BaseInvocation) -> str:
         node_id = node.id
         if node_id is None or node_id in self.nodes:
             node_id = self._free_id(node)
         if node.id is None:
-            node.__dict__["id"] = node_id
+            vars(node)["id"] = node_id
         self._put(node_id, node)
         links = [Link(name, self._homes[ref.node], ref.field) for name, ref in node.links()]
         if links:
             self._links[node_id] = links
+        return node_id
+
+    def _forget(self, node_ids: Iterable[str]) -> None:
+        gone = set(node_ids)
+        if not gone:
+            return
+        for node_id in gone:
+            del self.nodes[node_id]
+            self._links.pop(node_id, None)
+        self._homes = {node: home for node, home in self._homes.items() if home not in gone}
 
     def _free_id(self, node: BaseInvocation) -> str:
         """An id for a node without one, or whose id is taken: `noise`, `noise_2`, ..."""
         if node.id is not None and "id" in node.model_fields_set:
-            raise GraphError([Problem("duplicate_id", "two different nodes have this id; rename one", node.id)])
-        node_id, number = node.type, 1
-        while node_id in self.nodes:
+            text = "two different nodes have this id; choose another for one of them"
+            raise GraphError([Problem("duplicate_id", text, node.id)])
+        number = self._numbers.get(node.type, 0)
+        while True:
             number += 1
-            node_id = f"{node.type}_{number}"
-        return node_id
+            node_id = node.type if number == 1 else f"{node.type}_{number}"
+            if node_id not in self.nodes:
+                self._numbers[node.type] = number
+                return node_id
 
     def _put(self, node_id: str, node: BaseInvocation) -> None:
         self.nodes[node_id] = node
@@ -280,10 +350,7 @@ class Graph:
         return [Problem("cycle", f"the edge {edge} closes a circle: {' -> '.join([*path, path[0]])}", target)]
 
 
-def typed_values(node: BaseInvocation) -> dict[str, Any]:
-    """The values a person typed into a node: inputs that differ from nothing said, and the common fields."""
-    values = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
-    for name in ("is_intermediate", "use_cache"):
-        if name in node.model_fields_set:
-            values[name] = getattr(node, name)
-    return values
+def _python_circle(chain: list[BaseInvocation], start: BaseInvocation) -> Problem:
+    """The problem that nodes were linked in a circle in Python; `chain` is the way down to where it closes."""
+    names = [node.id or node.type for node in chain[chain.index(start) :]]
+    return Problem("cycle", circle_text(names), names[0])

@@ -23,8 +23,9 @@ A list of no items runs its body no times and collects to [], for each path arou
 is a new axis.
 
 **Order.** Depth first: prepared nodes run by (path, rank), the rank being the place in the topological order, so that
-the first result comes first, and results come in the order of nested loops. Nodes of equal axes that wait for the same other nodes form a *segment*: at each path a
-segment runs straight through, and only segments have to wait for each other (see `schedule.py`).
+the first result comes first, and results come in the order of nested loops. Nodes of equal axes that wait for the same
+other nodes form a *segment*: at each path a segment runs straight through, and only segments have to wait for each
+other (see `schedule.py`).
 
 **If.** What only one branch of an `if` needs is *gated*: it runs at a path only if that branch is taken there (see
 `gates.py`).

@@ -27,7 +27,8 @@ class SavedSession(BaseModel):
     cancelled: bool = False
     outputs: list[Row] = []
     seeds: list[tuple[str, Path, dict[str, int]]] = []
-    failures: list[tuple[str, Path, str]] = []
+    errors: dict[str, str] = {}
+    failed: list[Row] = []
 
 
 def read_session(data: Any) -> SavedSession:

@@ -3,11 +3,11 @@
 The same rules serve a single edge that is added, a file that is read and the editor.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from nbgraph.errors import Problem, Problems, suggest
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.invocations.types import assignable, type_name
 from nbgraph.services.shared.graph.edges import Edge, Link
@@ -57,14 +57,19 @@ def graph_problems(graph: GraphLike, unknown_targets: Iterable[str] = ()) -> lis
     parents = {node_id: [link.source for link in links if link.source != node_id] for node_id, links in sound.items()}
     order, circle = topological_order(parents)
     if circle:
-        shown = circle[:SHOWN_IN_CIRCLE] + (["..."] if len(circle) > SHOWN_IN_CIRCLE else []) + [circle[0]]
-        problems.add("cycle", f"the edges go round in a circle: {' <- '.join(shown)}; delete one of them", circle[0])
+        problems.add("cycle", circle_text(circle), circle[0])
     types: OutputTypes = {}
     for node_id in order if not circle else graph.nodes:
         for link in sound[node_id]:
             _check_type(graph, problems, node_id, link, types)
         _note_output_types(graph, problems, node_id, sound[node_id], types)
     return problems.found
+
+
+def circle_text(circle: Sequence[str]) -> str:
+    """The problem that these nodes need one another, each the next."""
+    shown = [*circle[:SHOWN_IN_CIRCLE], *(["..."] if len(circle) > SHOWN_IN_CIRCLE else []), circle[0]]
+    return f"the edges go round in a circle: {' <- '.join(shown)}; delete one of them"
 
 
 def _ends_exist(graph: GraphLike, problems: Problems, target: str, link: Link) -> bool:
@@ -97,7 +102,7 @@ def _check_arrivals(graph: GraphLike, problems: Problems, node_id: str, links: l
             problems.add("two_edges", "two edges arrive at this input; delete one of them", node_id, link.field)
         seen.add(link.field)
     for name, spec in specs.items():
-        if spec.required and name not in seen and node.__dict__[name] is REQUIRED:
+        if spec.required and name not in seen and (node.__dict__[name] is REQUIRED or is_link(node.__dict__[name])):
             text = f"{node.type!r} needs {name}: {type_name(spec.annotation)}; give it a value or an edge"
             problems.add("missing_input", text, node_id, name)
     for problem in node.arrival_problems(seen):
