@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.refs import Patch
 from nbgraph.errors import ModelError, suggest
 
 
@@ -20,6 +21,7 @@ class Components:
     modules: dict[str, Any]
     device: torch.device
     dtype: torch.dtype
+    patches: tuple[Patch, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.modules:

@@ -1,9 +1,10 @@
 """Keeps components of models in memory, shared by every picture that needs them, within budgets of RAM and VRAM.
 
 A component (a text encoder, a UNet, a VAE ...) is one entry, named by the fingerprint of its model, its precision and
-the patches over it, so two sessions, or two names of one folder, share it. It is loaded into RAM, moved to the device
-while it is used, and stays there until the room is needed: then the least recently used component that nobody holds
-goes back to RAM, and from RAM out. What is in use is never evicted: the budgets give way, never the running picture.
+the patches over it, so two sessions, or two names of one folder, share it; a patched one shares the plain weights.
+It is loaded into RAM, moved to the device while it is used, and stays there until the room is needed: then the least
+recently used component that nobody holds goes back to RAM, and from RAM out. What is in use is never evicted: the
+budgets give way, never the running picture.
 """
 
 import gc
@@ -21,7 +22,8 @@ from nbgraph.diffusion.components import Components, component_bytes
 from nbgraph.diffusion.description import ModelDescription, describe_model
 from nbgraph.diffusion.device import choose_device, choose_dtype
 from nbgraph.diffusion.load import LOAD_LOCK, load_component
-from nbgraph.diffusion.refs import ModelRef
+from nbgraph.diffusion.patches import apply_patches, patches_for
+from nbgraph.diffusion.refs import ModelRef, Patch
 
 _WORKING_SHARE = 0.25
 Key = tuple[Any, ...]
@@ -69,6 +71,9 @@ class _Entry:
     size: int
     device: torch.device
     dtype: torch.dtype
+    patches: tuple[Patch, ...] = ()
+    base: "_Entry | None" = None
+    """Of a patched component: the plain one whose weights it shares, which is held whenever it is."""
     in_use: int = 0
     uses: int = 0
     last_used: float = field(default_factory=time.time)
@@ -108,10 +113,12 @@ class ModelCache:
         description = describe_model(ref)
         entries: list[_Entry] = []
         try:
+            modules = {}
             for name in description.component_names(*names):
-                entries.append(self._take(ref, description, name))
-            modules = {entry.name: entry.module for entry in entries}
-            yield Components(description, modules, self.device, self._dtype(ref, description))
+                for entry in self._take(ref, description, name):
+                    entries.append(entry)
+                    modules[name] = entry.module
+            yield Components(description, modules, self.device, self._dtype(ref, description), ref.patches)
         finally:
             self._give_back(entries)
 
@@ -135,7 +142,7 @@ class ModelCache:
                 e.size,
                 str(e.device),
                 str(e.dtype).removeprefix("torch."),
-                len(e.ref.patches),
+                len(e.patches),
                 e.in_use,
                 e.uses,
                 e.last_used,
@@ -153,19 +160,27 @@ class ModelCache:
         with self._lock:
             return self._drop(list(self._entries))
 
-    def _take(self, ref: ModelRef, description: ModelDescription, name: str) -> _Entry:
-        key = self._key(ref, description, name)
+    def _take(self, ref: ModelRef, description: ModelDescription, name: str) -> Iterator[_Entry]:
+        """The plain component, held, and after it the patched one over its weights if patches concern it."""
+        dtype = self._dtype(ref, description)
+        key: Key = (ref.fingerprint, name, dtype, ref.variant)
+        plain = self._find_or_make(key, lambda: self._load(ref, description, name, dtype))
+        yield plain
+        if patches := patches_for(description, name, ref.patches):
+            yield self._find_or_make((*key, patches), lambda: self._patch(plain, description, patches))
+
+    def _find_or_make(self, key: Key, make: Callable[[], _Entry]) -> _Entry:
         with LOAD_LOCK:
             found = self._hold(key)
             if found is not None:
                 self._count(hits=1)
                 return found
-            loaded = self._load(ref, description, name)
+            made = make()
             with self._lock:
-                self._make_room(loaded.size, self.ram_bytes, on_device=False)
-                self._entries[key] = loaded
+                self._make_room(made.size, self.ram_bytes, on_device=False)
+                self._entries[key] = made
                 self._count(loads=1)
-                return self._hold(key) or loaded
+                return self._hold(key) or made
 
     def _hold(self, key: Key) -> _Entry | None:
         """The entry of that key, on the device and in use once more; None when there is none."""
@@ -186,14 +201,20 @@ class ModelCache:
                 entry.last_used = time.time()
             self._drop([key for key, entry in self._entries.items() if entry.doomed and not entry.in_use])
 
-    def _load(self, ref: ModelRef, description: ModelDescription, name: str) -> _Entry:
-        dtype = self._dtype(ref, description)
+    def _load(self, ref: ModelRef, description: ModelDescription, name: str, dtype: torch.dtype) -> _Entry:
         self._tell(LoadEvent(ref.path, name, 0, None))
         started = time.monotonic()
         module = load_component(description, name, dtype, ref.variant)
         size = component_bytes(module)
         self._tell(LoadEvent(ref.path, name, size, time.monotonic() - started))
-        return _Entry(ref, name, module, size, torch.device("cpu"), dtype)
+        return _Entry(ref.without_patches(), name, module, size, torch.device("cpu"), dtype)
+
+    def _patch(self, plain: _Entry, description: ModelDescription, patches: tuple[Patch, ...]) -> _Entry:
+        """A patched component: its size is what the patches add, its weights are those of `plain`."""
+        module = apply_patches(description, plain.name, plain.module, patches)
+        size = component_bytes(module) - plain.size
+        cpu = torch.device("cpu")
+        return _Entry(plain.ref, plain.name, module, size, cpu, plain.dtype, patches, plain)
 
     def _place(self, entry: _Entry) -> None:
         if entry.device == self.device or not isinstance(entry.module, torch.nn.Module):
@@ -208,7 +229,7 @@ class ModelCache:
         for key, entry in sorted(places.items(), key=lambda item: item[1].last_used):
             if total <= budget:
                 return
-            if entry.in_use or not entry.size:
+            if entry.in_use or not entry.size or (on_device and entry.base is not None):
                 continue
             total -= entry.size
             self._count(evictions=1)
@@ -218,25 +239,30 @@ class ModelCache:
                 self._drop([key])
 
     def _move(self, entry: _Entry, device: torch.device) -> None:
+        """Move a component, and with its weights those that are patched over them."""
         entry.module.to(device)
         entry.device = device
+        for patched in self._entries.values():
+            if patched.base is entry:
+                patched.module.to(device)
+                patched.device = device
 
     def _drop(self, keys: list[Key]) -> int:
         freed = 0
         for key in keys:
-            entry = self._entries[key]
+            entry = self._entries.get(key)
+            if entry is None:
+                continue
             if entry.in_use:
                 entry.doomed = True
-            else:
-                freed += self._entries.pop(key).size
+                continue
+            freed += self._entries.pop(key).size
+            freed += self._drop([other for other, patched in self._entries.items() if patched.base is entry])
         if freed:
             gc.collect()
             if self.device.type != "cpu":
                 torch.accelerator.empty_cache()
         return freed
-
-    def _key(self, ref: ModelRef, description: ModelDescription, name: str) -> Key:
-        return (ref.fingerprint, name, self._dtype(ref, description), ref.variant, ref.patches)
 
     def _dtype(self, ref: ModelRef, description: ModelDescription) -> torch.dtype:
         denoiser = description.family.denoiser if description.family else "unet"

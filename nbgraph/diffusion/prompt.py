@@ -1,7 +1,9 @@
 """Text to conditioning: one text at a time, positive or negative alike."""
 
+import copy
 import inspect
 import threading
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +11,9 @@ import torch
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
+from nbgraph.diffusion.refs import ClipSkipPatch
 from nbgraph.diffusion.values import Conditioning
+from nbgraph.errors import ModelError
 
 _TOKENIZER_LOCK = threading.Lock()
 """A tokenizer keeps the padding and truncation of its last call in itself, so two threads must not share one call."""
@@ -20,10 +24,12 @@ def encode_prompt(components: Components, text: str) -> Conditioning:
     """Encode one text; needs the components `text`.
 
     The result serves as positive and as negative conditioning: both are encoded the same way, and which it is follows
-    from where it is passed to `denoise`. Look at its `warnings` for what the model will not see.
+    from where it is passed to `denoise`. A `ClipSkipPatch` over the model skips layers of both (diffusers skips them of
+    the positive text alone). Look at its `warnings` for what the model will not see.
     """
     family = components.model.need_family()
-    pipeline = make_pipeline(components)
+    skipped = sum(patch.layers for patch in components.patches if isinstance(patch, ClipSkipPatch))
+    pipeline = make_pipeline(_with_text_model(components) if skipped else components)
     taken = inspect.signature(pipeline.encode_prompt).parameters
     wanted = {
         "device": components.device,
@@ -32,7 +38,10 @@ def encode_prompt(components: Components, text: str) -> Conditioning:
         "prompt_2": None,
         "prompt_3": None,
         "clean_caption": False,
+        "clip_skip": skipped or None,
     }
+    if skipped and "clip_skip" not in taken:
+        raise ModelError(f"the text encoders of the family {family.key!r} cannot skip layers; leave clip skip out")
     with quiet(), _TOKENIZER_LOCK:
         counted = _count_tokens(components, text)
         found = pipeline.encode_prompt(prompt=text, **{name: wanted[name] for name in wanted if name in taken})
@@ -40,6 +49,23 @@ def encode_prompt(components: Components, text: str) -> Conditioning:
     named = {name: value for name, value in zip(family.conditioning, values) if name in family.positive}
     tensors = {name: _stored(value) for name, value in named.items() if value is not None}
     return Conditioning(tensors=tensors, family=family.key, text=text, **counted)
+
+
+def _with_text_model(components: Components) -> Components:
+    """The same, with text encoders that have a `text_model`, where diffusers 0.42 looks for the last norm to apply.
+
+    transformers 5.6 took the name away from CLIP and made it the model itself. It is given to a shallow copy.
+    """
+    modules = dict(components.modules)
+    for name, module in components.modules.items():
+        if (
+            name.startswith("text_encoder")
+            and hasattr(module, "final_layer_norm")
+            and not hasattr(module, "text_model")
+        ):
+            modules[name] = copy.copy(module)
+            object.__setattr__(modules[name], "text_model", module)
+    return replace(components, modules=modules)
 
 
 def _stored(value: Any) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Keeps diffusers and transformers from talking while they are driven: what matters is raised or returned."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,14 @@ _LEVELS: tuple[int, int, bool] = (0, 0, False)
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Both libraries tell only errors, and show no progress bars, until the last block that asked for it ends."""
+    """Both libraries log nothing and show no progress bars until the last block that asked for it ends."""
     global _DEPTH, _LEVELS
     ours, theirs = diffusers.utils.logging, transformers.utils.logging
     with _LOCK:
         if _DEPTH == 0:
             _LEVELS = (ours.get_verbosity(), theirs.get_verbosity(), theirs.is_progress_bar_enabled())
-            ours.set_verbosity_error()
-            theirs.set_verbosity_error()
+            ours.set_verbosity(logging.CRITICAL)
+            theirs.set_verbosity(logging.CRITICAL)
             theirs.disable_progress_bar()
         _DEPTH += 1
     try:
