@@ -11,6 +11,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderKLQwenImage,
+    ControlNetModel,
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
@@ -279,6 +280,22 @@ def build_z_image(folder: Path) -> Path:
         vae=_vae(16, shift_factor=0.1159, scaling_factor=0.3611, use_quant_conv=False, use_post_quant_conv=False),
         text_encoder=Qwen3Model(config).eval(), tokenizer=_qwen_tokenizer(_CHAT), transformer=transformer,
     ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def build_controlnet(folder: Path, model: Path) -> Path:
+    """A ControlNet for the UNet of a tiny SD1.5 or SDXL, whose zero convolutions are not zero."""
+    torch.manual_seed(1)
+    unet = UNet2DConditionModel.from_pretrained(model, subfolder="unet", local_files_only=True)
+    control = ControlNetModel.from_unet(
+        unet, conditioning_embedding_out_channels=(16, 32), load_weights_from_unet=False
+    )
+    for name, parameter in control.named_parameters():
+        if parameter.abs().sum() == 0:
+            torch.nn.init.normal_(parameter, std=0.05)
+        if name.startswith("controlnet_"):
+            torch.nn.init.normal_(parameter, std=0.2)
+    control.save_pretrained(folder)
     return folder
 
 

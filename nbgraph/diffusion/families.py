@@ -55,6 +55,8 @@ class Family:
     """Whether it can start and stop at any step: its loop reads `interrupt` once a step."""
     conditioning_listed: bool = False
     """Whether embeddings are a list of (tokens, width), one for each prompt, instead of one (B, tokens, width)."""
+    float_latents: bool = False
+    """Whether latents stay float32 while the denoiser runs in another precision."""
 
     @property
     def positive(self) -> tuple[str, ...]:
@@ -70,9 +72,9 @@ class Family:
 
 
 _OVERRIDES: dict[str, dict[str, Any]] = {
-    "z-image": {"cfg_off": 0.0, "conditioning_listed": True},
+    "z-image": {"cfg_off": 0.0, "conditioning_listed": True, "float_latents": True},
 }
-"""What diffusers' source does not tell: `cfg_off` where guidance begins elsewhere than above 1; listed embeddings."""
+"""What the names in diffusers' source do not tell: where guidance begins elsewhere than above 1, odd types."""
 
 
 def family_of_class(class_name: str) -> Family:

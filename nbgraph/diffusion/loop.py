@@ -50,6 +50,11 @@ class Loop:
         """The step at which the loop ends."""
         return self.steps if self.end is None else self.end
 
+    @property
+    def began(self) -> bool:
+        """Whether a step was done: what is raised after that is no refusal of the inputs."""
+        return self._done > self.evaluation(self.start)
+
     def evaluation(self, step: int) -> int:
         """The scheduler's evaluations before `step`: a step of a second-order scheduler is two, warm-ups are extra."""
         if step <= 0:

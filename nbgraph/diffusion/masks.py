@@ -28,7 +28,7 @@ def latent_mask(model: ModelDescription, mask: Image.Image, width: int, height: 
 
 
 def keep_outside(
-    components: Components, mask: Tensor, latents: Latents | None, noise: Latents | None, begin: Latents
+    components: Components, mask: Tensor, latents: Latents | None, noise: Latents | None
 ) -> Callable[[Tensor, Any, int], Tensor]:
     """What puts the picture back, noised as far as the loop is, wherever the mask is 0, after each evaluation.
 
@@ -36,16 +36,17 @@ def keep_outside(
     """
     if latents is None or noise is None:
         raise ModelError("a mask needs latents, which it keeps, and noise, to bring them to each step; one is missing")
-    if mask.shape[-2:] != begin.tensor.shape[-2:]:
+    size, latent_size = mask.shape[-2:], latents.tensor.shape[-2:]
+    if size != latent_size:
         raise ModelError(
-            f"the mask is {mask.shape[-1]}x{mask.shape[-2]} latents and the picture "
-            f"{begin.tensor.shape[-1]}x{begin.tensor.shape[-2]}; make the mask at the picture's size"
+            f"the mask is {size[1]}x{size[0]} latents and the picture {latent_size[1]}x{latent_size[0]}; make the mask "
+            "at the picture's size"
         )
-    inside = mask.to(components.device, components.dtype).reshape(-1, 1, *mask.shape[-2:])
+    inside = mask.to(components.device, components.dtype).reshape(-1, 1, *size)
     kept, over = (value.tensor.to(components.device, components.dtype) for value in (latents, noise))
 
     def change(after: Tensor, scheduler: Any, evaluations: int) -> Tensor:
-        spatial = unpack(components, after, begin.width, begin.height)
+        spatial = unpack(components, after, noise.width, noise.height)
         blended = (1 - inside) * mix_noise(scheduler, kept, over, evaluations) + inside * spatial
         return pack(components, blended).to(after.dtype)
 

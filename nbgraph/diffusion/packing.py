@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nbgraph.diffusion.components import Components
@@ -10,7 +11,7 @@ from nbgraph.diffusion.components import Components
 def pack(components: Components, tensor: Tensor) -> Tensor:
     """(B, C, h, w) as the family's pipeline takes it, on the device and in the precision of the denoiser."""
     family = components.model.need_family()
-    moved = tensor.to(components.device, components.dtype)
+    moved = tensor.to(components.device, torch.float32 if family.float_latents else components.dtype)
     if not family.packed:
         return moved
     batch, channels, height, width = moved.shape

@@ -1,30 +1,38 @@
 """Pipelines of diffusers, made anew for each use over components that are shared."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.controls import Control, controlled_family
 from nbgraph.diffusion.description import empty_pipeline
-from nbgraph.diffusion.families import Task
 from nbgraph.diffusion.loop import Loop, looped_scheduler
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.schedulers import DEFAULT, make_scheduler
 
 
 def make_pipeline(
-    components: Components, task: Task = "text_to_image", scheduler: str = DEFAULT, loop: Loop | None = None
+    components: Components,
+    scheduler: str = DEFAULT,
+    loop: Loop | None = None,
+    controls: Sequence[Control] = (),
 ) -> Any:
-    """A new pipeline of the model's family for `task`, with a new scheduler, over the components there are.
+    """A new text-to-image pipeline of the model's family, with a new scheduler, over the components there are.
 
     It costs about a millisecond and shares every weight. A VAE that was not asked for is stood in for by one with the
-    configuration but no weights, so that the pipeline knows its sizes. `loop` steers which steps are done.
+    configuration but no weights, so that the pipeline knows its sizes. `loop` steers which steps are done; with
+    `controls` it is the family's ControlNet pipeline.
     """
-    pipeline_class = _driven(components.model.need_family().pipeline(task))
+    family = controlled_family(components) if controls else components.model.need_family()
+    pipeline_class = _driven(family.pipeline())
     with quiet():
         built = make_scheduler(components.model, scheduler)
         modules: dict[str, Any] = {**components.model.options, "vae": components.model.vae, **components.modules}
+        if controls:
+            modules["controlnet"] = [control.module for control in controls]
         modules["scheduler"] = looped_scheduler(built, loop) if loop else built
         pipeline = empty_pipeline(pipeline_class, modules)
     pipeline.loop, pipeline.chosen_device = loop, components.device

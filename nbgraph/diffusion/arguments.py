@@ -1,0 +1,109 @@
+"""What a call of a pipeline is given: settings, conditioning of both kinds, and the sizes of the latents."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.families import Family
+from nbgraph.diffusion.schedulers import DEFAULT
+from nbgraph.diffusion.values import Conditioning, Latents
+from nbgraph.errors import ModelError
+
+
+@dataclass(frozen=True)
+class DenoiseSettings:
+    """How to denoise.
+
+    `cfg` is the scale of classifier-free guidance, against the negative conditioning. `guidance` is the scale that
+    distilled models (Flux) take as an input; None is the pipeline's own. `start` and `end` are steps out of `steps`;
+    `end` None is the last. `scheduler` is a name of `schedulers.SCHEDULER_NAMES`.
+    """
+
+    steps: int = 20
+    cfg: float = 7.5
+    scheduler: str = DEFAULT
+    start: int = 0
+    end: int | None = None
+    guidance: float | None = None
+
+    def check(self) -> None:
+        """`ModelError` unless 0 <= start <= end <= steps and steps > 0."""
+        end = self.steps if self.end is None else self.end
+        if self.steps < 1 or not 0 <= self.start <= end <= self.steps:
+            raise ModelError(
+                f"cannot denoise from step {self.start} to {end} of {self.steps}: steps must be at least 1, "
+                "and start and end in order within them"
+            )
+
+
+def call_arguments(
+    components: Components,
+    positive: Conditioning,
+    negative: Conditioning | None,
+    begin: Latents,
+    settings: DenoiseSettings,
+) -> dict[str, Any]:
+    """The keyword arguments of the family's pipeline, but for latents and generators.
+
+    `ModelError` when conditioning is of another family or of another number of pictures, or when there is no negative
+    conditioning for the guidance that is asked for.
+    """
+    family = components.model.need_family()
+    _check_inputs(family, positive, negative, begin)
+    guided = settings.cfg > family.cfg_off
+    call: dict[str, Any] = {"height": begin.height, "width": begin.width, "num_inference_steps": settings.steps}
+    call |= _embeddings(components, family, positive, len(begin), "")
+    if negative is not None and guided:
+        call |= _embeddings(components, family, negative, len(begin), "negative_")
+    if family.cfg:
+        call[family.cfg] = settings.cfg if negative is not None or _makes_negative(components) else family.cfg_off
+    if guided and negative is None and family.cfg == "guidance_scale" and not _makes_negative(components):
+        raise ModelError(
+            f"cfg is {settings.cfg}, which guides away from a negative conditioning, and there is none; "
+            f"encode an empty text for it, or set cfg to {family.cfg_off:g}"
+        )
+    if family.guidance and settings.guidance is not None:
+        call[family.guidance] = settings.guidance
+    if "negative_prompt" in family.parameters:
+        call["negative_prompt"] = None
+    if "use_resolution_binning" in family.parameters:
+        call["use_resolution_binning"] = False
+    return call
+
+
+def _check_inputs(family: Family, positive: Conditioning, negative: Conditioning | None, begin: Latents) -> None:
+    for name, value in (("positive", positive), ("negative", negative)):
+        if value is None:
+            continue
+        if value.family != family.key:
+            raise ModelError(
+                f"the {name} conditioning is of a model of the family {value.family!r}, and this one is of "
+                f"{family.key!r}; encode the text with this model"
+            )
+        if len(value) not in (1, len(begin)):
+            raise ModelError(
+                f"there are {len(value)} {name} conditionings for {len(begin)} pictures: one for all of "
+                "them or one for each is needed"
+            )
+
+
+def _makes_negative(components: Components) -> bool:
+    """Whether the pipeline itself makes zeros of a missing negative conditioning: `force_zeros_for_empty_prompt`."""
+    name, pipeline = "force_zeros_for_empty_prompt", components.model.need_family().pipeline()
+    own = inspect.signature(pipeline.__init__).parameters.get(name)
+    return own is not None and bool(components.model.options.get(name, own.default))
+
+
+def _embeddings(
+    components: Components, family: Family, conditioning: Conditioning, pictures: int, prefix: str
+) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    for name, stored in conditioning.tensors.items():
+        dtype = components.dtype if stored.is_floating_point() else stored.dtype
+        tensor = stored.to(components.device, dtype)
+        if len(tensor) == 1 and pictures > 1:
+            tensor = tensor.repeat(pictures, *(1,) * (tensor.ndim - 1))
+        if prefix + name in family.parameters:
+            arguments[prefix + name] = list(tensor) if family.conditioning_listed else tensor
+    return arguments
