@@ -19,6 +19,9 @@ from nbgraph.invocations.outputs import (
     StringCollectionOutput,
 )
 
+MAX_LENGTH = 1_000_000
+"""The longest list a node makes from a mere number; a longer one would fill the memory before anything ran."""
+
 
 @invocation("range", title="Range", category="collections", version="1.0.0", static=True)
 class Range(BaseInvocation):
@@ -29,11 +32,22 @@ class Range(BaseInvocation):
     step: int = 1
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        if known.get("step") == 0:
-            yield "step", "is 0, so the range would never end; give it another step"
+        if {"start", "stop", "step"} <= known.keys() and (found := _range_problem(**known)):
+            yield found
 
     def invoke(self, context: InvocationContext) -> IntegerCollectionOutput:
+        if found := _range_problem(self.start, self.stop, self.step):
+            raise ValueError(" ".join(found))
         return IntegerCollectionOutput(collection=list(range(self.start, self.stop, self.step)))
+
+
+def _range_problem(start: int, stop: int, step: int) -> tuple[str, str] | None:
+    if step == 0:
+        return "step", "is 0, so the range would never end; give it another step"
+    length = (stop - start + step - (1 if step > 0 else -1)) // step
+    if length > MAX_LENGTH:
+        return "stop", f"makes a list of {length:,} numbers, and a range has at most {MAX_LENGTH:,}; shorten it"
+    return None
 
 
 @invocation("range_of_size", title="Range of size", category="collections", version="1.0.0", static=True)
@@ -41,7 +55,7 @@ class RangeOfSize(BaseInvocation):
     """So many whole numbers, from start, step apart."""
 
     start: int = 0
-    size: int = Field(1, ge=0)
+    size: int = Field(1, ge=0, le=MAX_LENGTH)
     step: int = 1
 
     def invoke(self, context: InvocationContext) -> IntegerCollectionOutput:
@@ -54,7 +68,7 @@ class RandomRange(BaseInvocation):
 
     low: int = 0
     high: int = SEED_MAX
-    size: int = Field(1, ge=0)
+    size: int = Field(1, ge=0, le=MAX_LENGTH)
     seed: Seed = None
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
@@ -73,7 +87,7 @@ class FloatRange(BaseInvocation):
 
     start: float = 5.0
     stop: float = 10.0
-    steps: int = Field(30, ge=1)
+    steps: int = Field(30, ge=1, le=MAX_LENGTH)
 
     def invoke(self, context: InvocationContext) -> FloatCollectionOutput:
         if self.steps == 1:
