@@ -1,0 +1,49 @@
+"""The first picture: draws "a red apple" on the shipped model, and writes the picture and its stats table."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
+from nbgraph.studio import Studio
+
+ENLARGED = 512
+
+
+def text_to_image(prompt: str, seed: int, steps: int = 20, cfg_scale: float = 4.0) -> LatentsToImage:
+    """The node that gives the picture, linked to everything it needs."""
+    model = ModelLoader(model="emoji")
+    denoise = DenoiseLatents(
+        id="denoise",
+        unet=model,
+        noise=Noise(id="noise", unet=model, seed=seed),
+        positive=Prompt(id="prompt", text=prompt, clip=model),
+        negative=Prompt(id="negative_prompt", text="", clip=model),
+        steps=steps,
+        cfg_scale=cfg_scale,
+    )
+    return LatentsToImage(id="image", latents=denoise, vae=model)
+
+
+def main() -> None:
+    """Run the demo; `--out` is the folder for what it writes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--prompt", default="a red apple")
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    image = text_to_image(options.prompt, options.seed)
+    with Studio() as studio:
+        run = studio.run(image, progress="text")
+        options.out.mkdir(parents=True, exist_ok=True)
+        picture, table = options.out / "apple.png", options.out / "stats.csv"
+        run[image].image.save(picture)
+        run[image].image.resize((ENLARGED, ENLARGED)).save(options.out / "apple_large.png")
+        run.stats.to_csv(table, index=False)
+        columns = ["node", "type", "seconds", "ram_peak_mb", "model_loads", "cached"]
+        sys.stdout.write(run.stats[columns].to_string(index=False) + "\n")
+    sys.stdout.write(f"picture: {picture} (64x64; {ENLARGED}x{ENLARGED} as apple_large.png)\nstats:   {table}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The rules of who may import whom, held by walking the imports of every module."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import nbgraph
+
+ROOT = Path(nbgraph.__file__).parent
+GRAPH = "services.shared"
+
+ALLOWED = {
+    "errors": set(),
+    "config": {"errors"},
+    "diffusion": {"errors"},
+    "invocations": {"errors", "diffusion"},
+    GRAPH: {"errors", "invocations"},
+    "services": {"errors", "config", "invocations", "diffusion", GRAPH},
+    "frames": {"services", GRAPH, "invocations", "errors"},
+    "plots": {"frames", "errors"},
+    "progress": {"services", GRAPH, "errors"},
+    "run": {"services", GRAPH, "invocations", "frames", "plots", "progress", "errors"},
+    "models": {"errors"},
+}
+"""For each layer, the layers it may import beside its own; `cli`, `widgets` and `studio` stand above all of these."""
+
+ABOVE = {"cli", "widgets", "studio"}
+PANDAS_ALLOWED = {"frames"}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def layer_of(module: str) -> str:
+    if module.startswith(GRAPH):
+        return GRAPH
+    return module.partition(".")[0]
+
+
+def imports_of(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def own(imported: set[str]) -> set[str]:
+    return {name.removeprefix("nbgraph.") for name in imported if name.startswith("nbgraph.")}
+
+
+def is_implementation(module: str) -> bool:
+    parts = module.split(".")
+    return (
+        parts[0] == "services"
+        and len(parts) == 3
+        and parts[1] != "shared"
+        and parts[2].startswith(parts[1])
+        and not parts[2].endswith(("_base", "_common"))
+    )
+
+
+def violations(module: str, source: str) -> list[str]:
+    """What a module of that name and source does against the rules."""
+    imported = imports_of(ast.parse(source))
+    ours = own(imported)
+    layer = layer_of(module)
+    found = []
+    if layer in ALLOWED:
+        reached = {layer_of(name) for name in ours} - {layer, ""}
+        found += [f"{module} imports {name}" for name in sorted(reached - ALLOWED[layer])]
+    if layer == "widgets":
+        found += [f"{module} imports {name}" for name in sorted(ours) if name.partition(".")[0] == "studio"]
+    if module != "services.invocation_services":
+        service = module.split(".")[1] if module.startswith("services.") else None
+        found += [
+            f"{module} imports the implementation {name}"
+            for name in sorted(ours)
+            if is_implementation(name) and name.split(".")[1] != service
+        ]
+    if module == "services.invocation_services":
+        return [each for each in found if "implementation" not in each]
+    if module not in PANDAS_ALLOWED and any(name.partition(".")[0] == "pandas" for name in runtime_imports(source)):
+        found.append(f"{module} imports pandas")
+    return found
+
+
+def runtime_imports(source: str) -> set[str]:
+    """Imports that happen, without those for type checkers."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    return imports_of(tree)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: module_name(path))
+def test_a_module_imports_only_what_its_layer_may(path):
+    if "node_modules" not in path.parts:
+        assert violations(module_name(path), path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("invocations.math", "from nbgraph.services.images.images_memory import ImageServiceMemory"),
+        ("invocations.math", "import nbgraph.services"),
+        ("services.images.images_base", "from nbgraph.services.latents.latents_memory import LatentsServiceMemory"),
+        ("services.shared.graph.plan", "from nbgraph.services.images import images_base"),
+        ("services.images.images_base", "from nbgraph.studio import Studio"),
+        ("widgets.gallery", "from nbgraph.studio import Studio"),
+        ("diffusion.vae", "from nbgraph.invocations.base import BaseInvocation"),
+        ("studio", "import pandas"),
+    ],
+)
+def test_a_planted_violation_is_found(module, source):
+    assert violations(module, source)
