@@ -314,18 +314,19 @@ def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
     raise GraphError([Problem("wrong_type", text, owner, spec.name)])
 
 
-def input_problems(cls: type[BaseInvocation], node: str | None, error: ValidationError) -> list[Problem]:
+def input_problems(cls: type[BaseInvocation], node: Any, error: ValidationError) -> list[Problem]:
     """What pydantic found wrong with a node's inputs, each as a sentence with the place."""
     problems = []
+    where = node if isinstance(node, str) and node else cls.type
     for found in error.errors(include_url=False, include_context=False):
         place = ".".join(map(str, found["loc"])) or None
         first = str(found["loc"][0]) if found["loc"] else ""
         if found["type"] == "extra_forbidden":
             text = f"{cls.type!r} has no input {first!r}{suggest(first, cls.inputs())}"
-            problems.append(Problem("unknown_field", text, node or cls.type, place))
+            problems.append(Problem("unknown_field", text, where, place))
         else:
             text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {_short(found['input'])}"
-            problems.append(Problem("bad_value", text, node or cls.type, place))
+            problems.append(Problem("bad_value", text, where, place))
     return problems
 
 
