@@ -71,7 +71,7 @@ def item_type(annotation: Any) -> Any | None:
     if annotation is Any:
         return Any
     if _is_union(annotation):
-        items = [item_type(member) for member in get_args(annotation) if member is not type(None)]
+        items = [item for member in get_args(annotation) if (item := item_type(member)) is not None]
         return items[0] if len(items) == 1 else None
     if annotation is list or get_origin(annotation) is list:
         return (get_args(annotation) or (Any,))[0]

@@ -115,7 +115,7 @@ def _check_type(graph: GraphLike, problems: Problems, target: str, link: Link, t
         given = graph.nodes[link.source].outputs()[link.output]
     wanted = graph.nodes[target].inputs()[link.field].annotation
     if not assignable(given, wanted):
-        outputs = graph.nodes[link.source].outputs()
+        outputs = {**graph.nodes[link.source].outputs(), **types.get(link.source, {})}
         fitting = [f"{link.source}.{name}" for name, annotation in outputs.items() if assignable(annotation, wanted)]
         remedy = f"; {' or '.join(fitting)} would fit" if fitting else ""
         text = f"takes {type_name(wanted)}, and {link.source}.{link.output} is {type_name(given)}{remedy}"
