@@ -50,6 +50,11 @@ class Dispatch:
         """How many prepared nodes were handed out and are not done."""
         return len(self.claimed) - len(self._held)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to hand out, and nothing is claimed."""
+        return not self.claimed and self._cursor == self._end and self.refused is None
+
     def next(self) -> Prepared | None:
         """Claim the next prepared node; None if there is none now."""
         return self._held.pop() if self._held else self._claim()

@@ -131,7 +131,7 @@ class GraphExecutionState:
     @property
     def is_complete(self) -> bool:
         """Whether every prepared node has run, was skipped, or failed."""
-        return not self._dispatch.claimed and self._dispatch.refused is None
+        return self._dispatch.is_done
 
     @property
     def skipped(self) -> dict[str, str]:
