@@ -6,13 +6,15 @@ from typing import Any
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ResourceField
 from nbgraph.services.invocation_cache.invocation_cache_common import (
-    CacheEntry,
+    CacheRow,
     Contents,
     KeyTemplate,
     describe_change,
     key_of,
 )
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
+
+HANDS_OUT, PUTS_TOGETHER = "hands out items", "puts together what is there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,16 @@ def explain(session: GraphExecutionState, services: Any) -> list[Reason]:
     while (prepared := session.next()) is not None:
         reasons.append(_look(session, prepared, services))
     told = {reason.source for reason in reasons}
+    running = {
+        reason.source for reason in reasons if reason.will_run and reason.because not in (HANDS_OUT, PUTS_TOGETHER)
+    }
     for planned in session.plan.nodes:
         if planned.id not in told:
-            upstream = next((edge.parent for edge in planned.inputs if session.plan.nodes[edge.parent].id in told), None)
-            cause = f"{session.plan.nodes[upstream].id} will run" if upstream is not None else "what it needs will run"
-            reasons.append(Reason(planned.id, planned.id, planned.node.type, True, cause))
+            sources = [session.plan.nodes[edge.parent].id for edge in planned.inputs]
+            causes = [source for source in dict.fromkeys(sources) if source in running]
+            running.add(planned.id)
+            because = f"{', '.join(causes)} will run" if causes else "what it needs will run"
+            reasons.append(Reason(planned.id, planned.id, planned.node.type, True, because))
     rank = session.plan.ranks
     return sorted(reasons, key=lambda reason: rank[reason.source])
 
@@ -54,12 +61,12 @@ def _look(session: GraphExecutionState, prepared: Prepared, services: Any) -> Re
 
     if planned.axis is not None:
         session.complete(prepared, session.iterate_output(prepared))
-        return reason(True, "hands out items")
+        return reason(True, HANDS_OUT)
     cached = node.use_cache if node.use_cache is not None else node.cached_by_default
     if planned.collects or node.type == "if":
         arriving = session.arriving(prepared)
         session.complete(prepared, type(node)(**{**node.literals(), **arriving}).invoke(None))  # type: ignore[arg-type]
-        return reason(True, "puts together what is there")
+        return reason(True, PUTS_TOGETHER)
     if not cached:
         session.fail(prepared, "")
         return reason(True, f"{node.type} is never cached" if node.use_cache is None else "use_cache is off")
@@ -95,7 +102,7 @@ def _because(prepared: Prepared, material: str, services: Any) -> str:
         return "the cache is off"
     if not material:
         return "a resource it needs was deleted"
-    known: list[CacheEntry] = services.invocation_cache.entries(node=prepared.id)
+    known: list[CacheRow] = services.invocation_cache.entries(node=prepared.id)
     if not known:
         return "it has not run before"
     changes = describe_change(known[-1].material, material)
