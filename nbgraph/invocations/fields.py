@@ -3,13 +3,15 @@
 A reference names what a service keeps; it never holds a picture, a tensor or a module.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from PIL import ImageColor
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.invocations.inputs import RandomSeed
 
+Wanted = TypeVar("Wanted", bound=BaseModel)
 SEED_MAX = 2**32 - 1
 Seed = Annotated[int | None, Field(ge=0, le=SEED_MAX), RandomSeed()]
 """A seed; None draws one for each prepared node."""
@@ -96,13 +98,47 @@ class VaeField(BaseModel):
     model: ModelField
 
 
+class ColorField(BaseModel):
+    """A colour: red, green, blue and opacity, 0 to 255; also by name or code: `color="red"`, `color="#ff8800"`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    r: int = Field(default=0, ge=0, le=255)
+    g: int = Field(default=0, ge=0, le=255)
+    b: int = Field(default=0, ge=0, le=255)
+    a: int = Field(default=255, ge=0, le=255)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return dict(zip("rgba", ImageColor.getcolor(value, "RGBA")))  # type: ignore[arg-type]
+        if isinstance(value, list | tuple) and len(value) in (3, 4):
+            return dict(zip("rgba", value))
+        return value
+
+    @property
+    def rgba(self) -> tuple[int, int, int, int]:
+        """(red, green, blue, opacity)"""
+        return self.r, self.g, self.b, self.a
+
+
 def resources_in(value: Any) -> list[ResourceField]:
     """Every reference to a resource inside a value: nested models, lists, tuples and dictionaries are walked."""
-    found: list[ResourceField] = []
+    return _found_in(value, ResourceField)
+
+
+def models_in(value: Any) -> list[ModelField]:
+    """Every reference to a model inside a value."""
+    return _found_in(value, ModelField)
+
+
+def _found_in(value: Any, wanted: type[Wanted]) -> list[Wanted]:
+    found: list[Wanted] = []
     waiting = [value]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, ResourceField):
+        if isinstance(item, wanted):
             found.append(item)
         elif isinstance(item, BaseModel):
             waiting.extend(reversed(list(item.__dict__.values())))

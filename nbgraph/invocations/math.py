@@ -1,7 +1,27 @@
-"""Arithmetic on whole numbers."""
+"""Arithmetic. What cannot be computed is an error before the run if the numbers are known then, else when it runs."""
 
+import random
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from math import ceil, floor, trunc
+from typing import Any, Literal
+
+from pydantic import Field
+
+from nbgraph.invocations.arithmetic import (
+    FloatOperation,
+    IntegerOperation,
+    compute_float,
+    compute_integer,
+    divide,
+    float_problem,
+    integer_problem,
+)
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.outputs import IntegerOutput
+from nbgraph.invocations.fields import SEED_MAX, Seed
+from nbgraph.invocations.outputs import FloatOutput, IntegerOutput
+
+Rounding = Literal["Nearest", "Floor", "Ceiling", "Truncate"]
 
 
 @invocation("add", title="Add", category="math", version="1.0.0", static=True)
@@ -37,15 +57,110 @@ class Multiply(BaseInvocation):
         return IntegerOutput(value=self.a * self.b)
 
 
-@invocation("div", title="Divide", category="math", version="1.0.0")
+@invocation("div", title="Divide", category="math", version="1.0.0", static=True)
 class Divide(BaseInvocation):
     """a / b, cut off towards zero, exact for whole numbers of any size."""
 
     a: int = 0
     b: int = 1
 
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if known.get("b") == 0:
+            yield "b", "is 0, and a number cannot be divided by zero; give it another value"
+
     def invoke(self, context: InvocationContext) -> IntegerOutput:
         if self.b == 0:
             raise ZeroDivisionError("b is 0; a number cannot be divided by zero")
-        quotient = abs(self.a) // abs(self.b)
-        return IntegerOutput(value=quotient if (self.a < 0) == (self.b < 0) else -quotient)
+        return IntegerOutput(value=divide(self.a, self.b))
+
+
+@invocation("rand_int", title="Random integer", category="math", version="1.0.0")
+class RandomInteger(BaseInvocation):
+    """A random whole number from low up to, not including, high; the same for the same seed, a new one without."""
+
+    low: int = 0
+    high: int = SEED_MAX
+    seed: Seed = None
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if {"low", "high"} <= known.keys() and known["high"] <= known["low"]:
+            yield "high", f"is {known['high']}, and must be more than low, which is {known['low']}"
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        return IntegerOutput(value=random.Random(self.seed).randrange(self.low, self.high))
+
+
+@invocation("rand_float", title="Random float", category="math", version="1.0.0")
+class RandomFloat(BaseInvocation):
+    """A random number from low to high, rounded to so many decimals; the same for the same seed, a new one without."""
+
+    low: float = 0.0
+    high: float = 1.0
+    decimals: int = Field(2, ge=0, le=15)
+    seed: Seed = None
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if {"low", "high"} <= known.keys() and known["high"] < known["low"]:
+            yield "high", f"is {known['high']}, and must not be less than low, which is {known['low']}"
+
+    def invoke(self, context: InvocationContext) -> FloatOutput:
+        drawn = round(random.Random(self.seed).uniform(self.low, self.high), self.decimals)
+        return FloatOutput(value=min(max(drawn, self.low), self.high))
+
+
+@invocation("float_to_int", title="Float to integer", category="math", version="1.0.0", static=True)
+class FloatToInteger(BaseInvocation):
+    """A number as a whole number, or as a whole multiple of one; `Nearest` takes a half away from zero."""
+
+    value: float = 0.0
+    multiple: int = Field(1, ge=1)
+    method: Rounding = "Nearest"
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        share = Fraction(self.value) / self.multiple
+        half = Fraction(1, 2) if share >= 0 else Fraction(-1, 2)
+        whole = {"Floor": floor, "Ceiling": ceil, "Truncate": trunc, "Nearest": lambda number: trunc(number + half)}
+        return IntegerOutput(value=whole[self.method](share) * self.multiple)
+
+
+@invocation("round_float", title="Round float", category="math", version="1.0.0", static=True)
+class RoundFloat(BaseInvocation):
+    """A number rounded to so many decimals; negative ones round to tens, hundreds."""
+
+    value: float = 0.0
+    decimals: int = Field(0, ge=-15, le=15)
+
+    def invoke(self, context: InvocationContext) -> FloatOutput:
+        return FloatOutput(value=round(self.value, self.decimals))
+
+
+@invocation("integer_math", title="Integer math", category="math", version="1.0.0", static=True)
+class IntegerMath(BaseInvocation):
+    """One operation on whole numbers, exact; DIV cuts off towards zero, MOD has the sign of b, ABS is of a."""
+
+    operation: IntegerOperation = "ADD"
+    a: int = 1
+    b: int = 1
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if {"operation", "a", "b"} <= known.keys():
+            yield from integer_problem(known["operation"], known["a"], known["b"])
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        return IntegerOutput(value=compute_integer(self.operation, self.a, self.b))
+
+
+@invocation("float_math", title="Float math", category="math", version="1.0.0", static=True)
+class FloatMath(BaseInvocation):
+    """One operation on numbers; SQRT and ABS are of a."""
+
+    operation: FloatOperation = "ADD"
+    a: float = 1.0
+    b: float = 1.0
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if {"operation", "a", "b"} <= known.keys():
+            yield from float_problem(known["operation"], known["a"], known["b"])
+
+    def invoke(self, context: InvocationContext) -> FloatOutput:
+        return FloatOutput(value=compute_float(self.operation, self.a, self.b))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nbgraph.invocations.base import BaseInvocationOutput
-from nbgraph.invocations.fields import ConditioningField, ImageField, LatentsField
+from nbgraph.invocations.fields import ColorField, ConditioningField, ImageField, LatentsField
 
 
 class IntegerOutput(BaseInvocationOutput):
@@ -28,6 +28,26 @@ class BooleanOutput(BaseInvocationOutput):
     """True or false."""
 
     value: bool
+
+
+class ColorOutput(BaseInvocationOutput):
+    """A colour."""
+
+    color: ColorField
+
+
+class TwoStringsOutput(BaseInvocationOutput):
+    """Two texts."""
+
+    string_1: str
+    string_2: str
+
+
+class PromptPairOutput(BaseInvocationOutput):
+    """What a picture should show, and what it should not."""
+
+    positive_string: str
+    negative_string: str
 
 
 class CollectionOutput(BaseInvocationOutput):

@@ -1,7 +1,16 @@
-"""Values as nodes: a number, a text, a truth value that several nodes can share."""
+"""Values as nodes: a number, a text, a colour, a reference that several nodes can share."""
 
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.outputs import BooleanOutput, FloatOutput, IntegerOutput, StringOutput
+from nbgraph.invocations.fields import ColorField, ConditioningField, LatentsField
+from nbgraph.invocations.outputs import (
+    BooleanOutput,
+    ColorOutput,
+    ConditioningOutput,
+    FloatOutput,
+    IntegerOutput,
+    LatentsOutput,
+    StringOutput,
+)
 
 
 @invocation("integer", title="Integer", category="primitives", version="1.0.0", static=True)
@@ -42,3 +51,34 @@ class Boolean(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> BooleanOutput:
         return BooleanOutput(value=self.value)
+
+
+@invocation("color", title="Color", category="primitives", version="1.0.0", static=True)
+class Color(BaseInvocation):
+    """A colour, by its parts, its name or its code."""
+
+    color: ColorField = ColorField()
+
+    def invoke(self, context: InvocationContext) -> ColorOutput:
+        return ColorOutput(color=self.color)
+
+
+@invocation("latents", title="Latents", category="primitives", version="1.0.0")
+class Latents(BaseInvocation):
+    """Latents of the studio."""
+
+    latents: LatentsField
+
+    def invoke(self, context: InvocationContext) -> LatentsOutput:
+        _, metadata = context.tensors.get(self.latents.latents_name)
+        return LatentsOutput(latents=self.latents, width=metadata["width"], height=metadata["height"])
+
+
+@invocation("conditioning", title="Conditioning", category="primitives", version="1.0.0", static=True)
+class Conditioning(BaseInvocation):
+    """An encoded prompt of the studio."""
+
+    conditioning: ConditioningField
+
+    def invoke(self, context: InvocationContext) -> ConditioningOutput:
+        return ConditioningOutput(conditioning=self.conditioning)

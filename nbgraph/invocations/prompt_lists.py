@@ -1,0 +1,84 @@
+"""Many prompts at once: from a template with choices, or from the lines of a file."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.fields import Seed
+from nbgraph.invocations.outputs import StringCollectionOutput
+
+PACKAGE = "dynamicprompts"
+MISSING = "needs the package dynamicprompts: pip install 'nbgraph[prompt]'"
+MAX_FILE_BYTES = 16 * 2**20
+
+
+@invocation("dynamic_prompt", title="Dynamic prompt", category="strings", version="1.0.0")
+class DynamicPrompt(BaseInvocation):
+    """Prompts from a template with choices, `a {red|green} apple`: all combinations in order, or random ones by a seed.
+
+    At most `max_prompts`; fewer if there are no more combinations. The syntax is that of the package dynamicprompts;
+    wildcards in files are not read.
+    """
+
+    prompt: str = Field(max_length=100_000)
+    max_prompts: int = Field(1, ge=1, le=10_000)
+    combinatorial: bool = False
+    seed: Seed = None
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if find_spec(PACKAGE) is None:
+            yield "prompt", MISSING
+
+    def invoke(self, context: InvocationContext) -> StringCollectionOutput:
+        if find_spec(PACKAGE) is None:
+            raise NbgraphError(f"dynamic_prompt {MISSING}")
+        generators = import_module(f"{PACKAGE}.generators")
+        make = generators.CombinatorialPromptGenerator if self.combinatorial else generators.RandomPromptGenerator
+        options = {} if self.combinatorial else {"seed": self.seed}
+        try:
+            prompts = make(**options).generate(self.prompt, self.max_prompts)
+        except Exception as error:
+            raise NbgraphError(f"prompt is no template: {error}; choices are written {{red|green}}") from None
+        return StringCollectionOutput(collection=list(islice(prompts, self.max_prompts)))
+
+
+@invocation("prompt_from_file", title="Prompts from file", category="strings", version="1.0.0", use_cache=False)
+class PromptsFromFile(BaseInvocation):
+    """The lines of a UTF-8 text file as prompts, blank ones left out; `max_prompts=0` takes all from `start_line` on.
+
+    The file is read at every run; what follows goes by its content, and runs again only for lines that are new.
+    """
+
+    file_path: Path
+    pre_prompt: str = ""
+    post_prompt: str = ""
+    start_line: int = Field(1, ge=1)
+    max_prompts: int = Field(0, ge=0)
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if "file_path" in known and not known["file_path"].is_file():
+            yield "file_path", f"there is no file {str(known['file_path'])!r} (looked in {Path.cwd()})"
+
+    def invoke(self, context: InvocationContext) -> StringCollectionOutput:
+        wanted = self._lines()[self.start_line - 1 :]
+        prompts = (f"{self.pre_prompt}{line.strip()}{self.post_prompt}" for line in wanted if line.strip())
+        return StringCollectionOutput(collection=list(islice(prompts, self.max_prompts or None)))
+
+    def _lines(self) -> list[str]:
+        try:
+            with self.file_path.open("rb") as opened:
+                content = opened.read(MAX_FILE_BYTES + 1)
+            if len(content) > MAX_FILE_BYTES:
+                raise NbgraphError(f"{self.file_path} has more than {MAX_FILE_BYTES:,} bytes; split it")
+            return content.decode("utf-8-sig").splitlines()
+        except OSError as error:
+            raise NbgraphError(f"{self.file_path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise NbgraphError(f"{self.file_path} is not UTF-8 text: byte {error.start}; save it as UTF-8") from None

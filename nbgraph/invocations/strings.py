@@ -1,0 +1,123 @@
+"""Texts: joined, split, replaced."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import regex
+from pydantic import Field
+
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.outputs import PromptPairOutput, StringOutput, TwoStringsOutput
+
+REGEX_SECONDS = 2.0
+
+
+@invocation("string_join", title="Join strings", category="strings", version="1.0.0", static=True)
+class JoinStrings(BaseInvocation):
+    """One text after the other, nothing between them."""
+
+    string_left: str = ""
+    string_right: str = ""
+
+    def invoke(self, context: InvocationContext) -> StringOutput:
+        return StringOutput(value=self.string_left + self.string_right)
+
+
+@invocation("string_join_three", title="Join three strings", category="strings", version="1.0.0", static=True)
+class JoinThreeStrings(BaseInvocation):
+    """Three texts, one after the other, nothing between them."""
+
+    string_left: str = ""
+    string_middle: str = ""
+    string_right: str = ""
+
+    def invoke(self, context: InvocationContext) -> StringOutput:
+        return StringOutput(value=self.string_left + self.string_middle + self.string_right)
+
+
+@invocation("string_split", title="Split string", category="strings", version="1.0.0", static=True)
+class SplitString(BaseInvocation):
+    """What stands before the first delimiter, and what stands after it; without one, all comes first."""
+
+    string: str = ""
+    delimiter: str = ""
+
+    def invoke(self, context: InvocationContext) -> TwoStringsOutput:
+        if not self.delimiter:
+            return TwoStringsOutput(string_1=self.string, string_2="")
+        before, _, after = self.string.partition(self.delimiter)
+        return TwoStringsOutput(string_1=before, string_2=after)
+
+
+@invocation("string_split_neg", title="Split prompt", category="strings", version="1.0.0", static=True)
+class SplitPrompt(BaseInvocation):
+    r"""What stands in [square brackets] becomes the negative prompt, the rest the positive; \[ is a plain sign."""
+
+    string: str = ""
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if "string" in known:
+            try:
+                split_prompt(known["string"])
+            except NbgraphError as error:
+                yield "string", str(error)
+
+    def invoke(self, context: InvocationContext) -> PromptPairOutput:
+        positive, negative = split_prompt(self.string)
+        return PromptPairOutput(positive_string=positive, negative_string=negative)
+
+
+@invocation("string_replace", title="Replace in string", category="strings", version="1.0.0", static=True)
+class ReplaceString(BaseInvocation):
+    r"""A text with every occurrence of another replaced; a regular expression may use \1 for what it caught."""
+
+    string: str = ""
+    search_string: str = Field(min_length=1)
+    replace_string: str = ""
+    use_regex: bool = False
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if known.get("use_regex") and "search_string" in known:
+            try:
+                regex.compile(known["search_string"])
+            except regex.error as error:
+                yield "search_string", f"is no regular expression: {error}"
+
+    def invoke(self, context: InvocationContext) -> StringOutput:
+        if not self.use_regex:
+            return StringOutput(value=self.string.replace(self.search_string, self.replace_string))
+        try:
+            replaced = regex.sub(self.search_string, self.replace_string, self.string, timeout=REGEX_SECONDS)
+        except TimeoutError:
+            text = f"took more than {REGEX_SECONDS:g} s on this text; write one that has fewer ways to match"
+            raise NbgraphError(f"search_string {self.search_string!r} {text}") from None
+        except (regex.error, IndexError) as error:
+            raise NbgraphError(f"search_string or replace_string is no regular expression: {error}") from None
+        return StringOutput(value=replaced)
+
+
+def split_prompt(text: str) -> tuple[str, str]:
+    """(positive, negative): what stands outside and inside square brackets; pieces are joined by a space."""
+    pieces: tuple[list[str], list[str]] = ([""], [""])
+    inside, place = 0, 0
+    while place < len(text):
+        sign = text[place]
+        if sign == "\\" and text[place + 1 : place + 2] in ("[", "]", "\\"):
+            taken = text[place + 1] if text[place + 1] != "\\" else "\\\\"
+            pieces[inside][-1] += taken
+            place += 2
+            continue
+        if sign in "[]":
+            if (sign == "[") == bool(inside):
+                problem = "another '[' before the ']'" if inside else "a ']' without '['"
+                raise NbgraphError(f"has {problem} at place {place}; write \\{sign} for the plain sign")
+            pieces[inside].append("")
+            inside = 1 - inside
+        else:
+            pieces[inside][-1] += sign
+        place += 1
+    if inside:
+        raise NbgraphError("has a '[' without ']'; write \\[ for the plain sign")
+    positive, negative = (" ".join(filter(None, map(str.strip, part))) for part in pieces)
+    return positive, negative
