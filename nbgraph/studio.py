@@ -1,6 +1,7 @@
 """Studio: what a notebook holds. One object over invoker, services, frames and widgets."""
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from os import PathLike
 from time import time
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,8 @@ from nbgraph.services.shared.graph.library import LibraryGraph
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from nbgraph.widgets.editor import GraphEditor
 
 Target = BaseInvocation | Graph | LibraryGraph | Sequence[BaseInvocation]
 Values = Mapping[str, Any]
@@ -89,6 +92,11 @@ class Studio:
         session = self._session(target, values)
         session.graph.validate()
         return reasons_frame(explain(session, self.services))
+
+    def edit(self, target: Target = ()) -> "GraphEditor":
+        """The canvas: a graph in a cell, edited and run there; `editor.graph` is the graph. Without one it is empty."""
+        editor = import_module("nbgraph.widgets.editor")
+        return editor.GraphEditor(target_graph(target), self.invoker, max_iterations=self.settings.max_iterations)
 
     @property
     def stats(self) -> "pd.DataFrame":

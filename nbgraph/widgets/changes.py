@@ -1,0 +1,91 @@
+"""Changes: what two authors of one graph tell each other. A document is a flat mapping, a change sets one key of it.
+
+    node    id  ""      {"type": "noise", ...}        a node, with what its class keeps beside the inputs
+    input   id  field   {"value": 7} or {"links": [["model", "unet"]]}      what arrives at an input
+    option  id  name    True                          use_cache, is_intermediate
+    layout  id  name    120.0                         x, y, collapsed, mode
+    note    id  ""      {"kind": "frame", ...}        a frame or a comment
+    unknown id  ""      {"data": ..., "edges": ...}   a node of a type that is not installed
+
+A change without a value takes its key away. Because keys name nodes by id, a change weighs the same in any graph.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+Key = tuple[str, str, str]
+State = dict[Key, Any]
+KINDS = ("node", "input", "option", "layout", "note", "unknown")
+MAX_CHANGES = 50_000
+
+
+class _Gone:
+    """The value of a change that takes its key away."""
+
+    def __repr__(self) -> str:
+        return "GONE"
+
+
+GONE = _Gone()
+
+
+class Change(NamedTuple):
+    """One key of a document gets a value, or goes (`GONE`)."""
+
+    kind: str
+    id: str
+    name: str
+    value: Any = GONE
+
+    @property
+    def key(self) -> Key:
+        """The key that changes."""
+        return self.kind, self.id, self.name
+
+    def to_json(self) -> list[Any]:
+        """`[kind, id, name, value]`, without the value if the key goes."""
+        return [*self.key] if self.value is GONE else [*self]
+
+
+def read_changes(data: Any) -> list[Change]:
+    """The changes in values from JSON; `ValueError` says what is wrong with the first bad one."""
+    if not isinstance(data, list):
+        raise ValueError(f"changes are a list, not {type(data).__name__}")
+    if len(data) > MAX_CHANGES:
+        raise ValueError(f"{len(data):,} changes in one edit; at most {MAX_CHANGES:,} are taken")
+    return [_read_change(number, item) for number, item in enumerate(data)]
+
+
+def _read_change(number: int, item: Any) -> Change:
+    if not isinstance(item, list) or len(item) not in (3, 4) or not all(isinstance(part, str) for part in item[:3]):
+        raise ValueError(f"change {number} is not of the form [kind, id, name, value]")
+    if item[0] not in KINDS:
+        raise ValueError(f"change {number} is of the kind {item[0][:40]!r}; there is: {', '.join(KINDS)}")
+    return Change(*item)
+
+
+def difference(before: Mapping[Key, Any], after: Mapping[Key, Any]) -> list[Change]:
+    """The changes that make `before` into `after`: first what goes, then what is new or other."""
+    gone = [Change(*key) for key in before if key not in after]
+    missing = object()
+    return gone + [Change(*key, value) for key, value in after.items() if not _same(before.get(key, missing), value)]
+
+
+def applied(state: Mapping[Key, Any], changes: Iterable[Change]) -> State:
+    """The state after the changes; the given one stays as it is."""
+    result = dict(state)
+    for change in changes:
+        if change.value is GONE:
+            result.pop(change.key, None)
+        else:
+            result[change.key] = change.value
+    return result
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, and of the same kind: 1, 1.0 and True are three values."""
+    if one.__class__ is not other.__class__ or one != other:
+        return False
+    if isinstance(one, dict):
+        return all(_same(value, other[key]) for key, value in one.items())
+    return not isinstance(one, list) or all(map(_same, one, other))

@@ -1,0 +1,134 @@
+"""The document: one graph with two authors. The canvas sends changes, Python edits the graph, and both see both."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import RLock
+from time import monotonic
+
+from nbgraph.errors import NbgraphError, Problem
+from nbgraph.services.shared.callbacks import Callbacks
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.widgets.auto_layout import missing_positions
+from nbgraph.widgets.changes import Change, State, difference
+from nbgraph.widgets.graph_changes import apply_changes
+from nbgraph.widgets.graph_state import GraphReader
+from nbgraph.widgets.history import History, Step
+
+
+class StaleRevisionError(NbgraphError):
+    """An edit was made upon a document that has changed since; see the changes, then make it again."""
+
+
+class ReadOnlyError(NbgraphError):
+    """The document may be looked at only."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """A revision of a document: what changed since the one before, and who changed it."""
+
+    revision: int
+    changes: list[Change]
+    author: str
+
+
+class GraphDocument:
+    """A graph, its revision and its history. Every edit makes a new revision or changes nothing.
+
+    `refresh` looks whether the graph was edited in Python. It may be called from any thread, as all of it.
+    """
+
+    def __init__(self, graph: Graph, read_only: str = "") -> None:
+        self.graph, self.read_only = graph, read_only
+        self.revision = 0
+        self.lock = RLock()
+        self._reader = GraphReader()
+        self._history = History()
+        self._updated: Callbacks[Update] = Callbacks()
+        self._place_nodes()
+        self.state: State = self._reader.read(graph)
+
+    def on_update(self, callback: Callable[[Update], None]) -> Callable[[], None]:
+        """Call `callback(update)` after each new revision; returns what ends it."""
+        return self._updated.add(callback)
+
+    def edit(self, changes: list[Change], base: int | None = None, author: str = "python", group: str = "") -> int:
+        """Make changes upon the revision `base` (None: whatever it is now); returns the new revision.
+
+        Raises `StaleRevisionError`, `ReadOnlyError`, or `GraphError` with every problem; nothing is changed then.
+        """
+        with self.lock:
+            self.refresh()
+            if base is not None and base != self.revision:
+                raise StaleRevisionError(
+                    f"this edit was made upon revision {base}, and the document is at {self.revision}"
+                )
+            if self.read_only:
+                raise ReadOnlyError(self.read_only)
+            apply_changes(self.graph, changes)
+            return self._note(author, group)
+
+    def refresh(self) -> bool:
+        """Take over what Python did to the graph since; True if that was anything."""
+        with self.lock:
+            before = self.revision
+            return self._note("python", "") != before
+
+    def undo(self) -> bool:
+        """Take the last step back; False if there is none."""
+        return self._go(self._history.undo, lambda step: step.backward)
+
+    def redo(self) -> bool:
+        """Make the last step that was taken back again; False if there is none."""
+        return self._go(self._history.redo, lambda step: step.forward)
+
+    @property
+    def depths(self) -> tuple[int, int]:
+        """(steps that can be undone, steps that can be made again)"""
+        return self._history.depths
+
+    def problems(self) -> list[Problem]:
+        """What keeps the graph from running, by the engine's validator, and nodes of types that are not installed."""
+        with self.lock:
+            unknown = self.graph.layout.get("unknown", {})
+            return self.graph.problems() + [
+                Problem(
+                    "unknown_type", f"no node of type {one['data'].get('type')!r} is installed; it cannot run", node_id
+                )
+                for node_id, one in unknown.items()
+            ]
+
+    def _go(self, move: Callable[[], Step | None], side: Callable[[Step], list[Change]]) -> bool:
+        with self.lock:
+            self.refresh()
+            if self.read_only:
+                raise ReadOnlyError(self.read_only)
+            step = move()
+            if step is None:
+                return False
+            apply_changes(self.graph, side(step))
+            self._publish(difference(self.state, after := self._reader.read(self.graph)), after, "history")
+            return True
+
+    def _note(self, author: str, group: str) -> int:
+        """Compare the graph with the last revision, and make a new one if it is another."""
+        self._place_nodes()
+        after = self._reader.read(self.graph)
+        changes = difference(self.state, after)
+        if changes:
+            step = Step(changes, difference(after, self.state), group, monotonic())
+            self._history.add(step)
+            self._publish(changes, after, author)
+        return self.revision
+
+    def _publish(self, changes: list[Change], after: State, author: str) -> None:
+        self.state = after
+        self.revision += 1
+        self._updated(Update(self.revision, changes, author))
+
+    def _place_nodes(self) -> None:
+        places = missing_positions(self.graph)
+        if places:
+            known = self.graph.layout.get("nodes", {})
+            nodes = {**known, **{node_id: {**known.get(node_id, {}), **place} for node_id, place in places.items()}}
+            self.graph.layout = {**self.graph.layout, "nodes": nodes}

@@ -1,0 +1,316 @@
+"""The canvas: a graph edited in a notebook cell. The graph on it is the Python object, not a copy of it."""
+
+import logging
+from contextlib import suppress
+from typing import Any
+
+import traitlets
+from IPython.core.getipython import get_ipython
+
+from nbgraph.errors import GraphError, NbgraphError, Problem
+from nbgraph.services.invocation_cache.explanation import explain
+from nbgraph.services.invoker import Invoker
+from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.widgets import editor_messages as ask
+from nbgraph.widgets.changes import difference, read_changes
+from nbgraph.widgets.derived import derived, problem_to_json
+from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError, Update
+from nbgraph.widgets.editor_pictures import newest_pictures, save_upload, thumbnails
+from nbgraph.widgets.graph_drawing import GraphDrawing
+from nbgraph.widgets.js_bundle import BundledWidget
+from nbgraph.widgets.link_line import link_line
+from nbgraph.widgets.run_feed import RunFeed
+from nbgraph.widgets.running_graph import running_graph
+from nbgraph.widgets.schema import node_types, type_table
+from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
+
+logger = logging.getLogger(__name__)
+MAX_EXPLAINED = 300
+
+
+class GraphEditor(BundledWidget):
+    """`GraphEditor(graph, invoker)`: a canvas on `graph`. Edits on either side show on the other.
+
+    Without an invoker the graph can be edited and not run. What Python does to the graph is seen when a cell has
+    finished, and before each edit from the canvas; `refresh()` looks at once.
+    """
+
+    _widget = traitlets.Unicode("editor").tag(sync=True)
+    _document = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self, graph: Graph, invoker: Invoker | None = None, *, read_only: str = "", max_iterations: int = MAX_ITERATIONS
+    ) -> None:
+        self._invoker, self._max_iterations = invoker, max_iterations
+        self._views = False
+        self._outer: list[tuple[GraphDocument, str]] = []
+        self._derived: dict[str, dict[str, Any]] = {}
+        self._feed = None
+        self._open(GraphDocument(graph, read_only))
+        super().__init__(_document=self._snapshot())
+        if invoker is not None:
+            self._feed = RunFeed(invoker.services, graph.id, self._tell, self._ran)
+        self.on_msg(self._on_message)
+        _hear_subshells(self)
+        shell: Any = get_ipython()
+        self._events = shell.events if shell is not None else None
+        if self._events is not None:
+            self._events.register("post_run_cell", self._after_cell)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph on the canvas: of a library graph that is open there, the one around it."""
+        return (self._outer[0][0] if self._outer else self._document_now).graph
+
+    @property
+    def document(self) -> GraphDocument:
+        """The document that is shown: revision, state, undo and redo."""
+        return self._document_now
+
+    def refresh(self) -> None:
+        """Look now whether the graph was edited in Python, and show it."""
+        self._document_now.refresh()
+
+    def undo(self) -> bool:
+        """Take the last step back, whoever made it; False if there is none."""
+        return self._document_now.undo()
+
+    def redo(self) -> bool:
+        """Make the last step that was taken back again."""
+        return self._document_now.redo()
+
+    def show(self) -> GraphDrawing:
+        """The graph as a drawing, without a front end."""
+        return GraphDrawing(self.graph)
+
+    def close(self) -> None:
+        """Listen to nothing any more."""
+        if self._feed is not None:
+            self._feed.close()
+        if self._events is not None:
+            with suppress(ValueError):
+                self._events.unregister("post_run_cell", self._after_cell)
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"GraphEditor({self.graph!r})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        return {**data, **self.show()._repr_mimebundle_()}, metadata
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
+        """The widget's state, with the document as it is now, so that a page that comes later sees that."""
+        self._trait_values["_document"] = self._snapshot()
+        return super().get_state(key, drop_defaults)
+
+    # telling the page
+
+    def _open(self, document: GraphDocument) -> None:
+        self._document_now = document
+        document.on_update(self._on_update)
+
+    def _snapshot(self) -> dict[str, Any]:
+        document = self._document_now
+        with document.lock:
+            self._derived = derived(document)
+            types = sorted({node.type for node in document.graph.nodes.values()} - {"graph"})
+            return {
+                "revision": document.revision,
+                "changes": [change.to_json() for change in difference({}, document.state)],
+                "types": node_types(types),
+                "readOnly": document.read_only,
+                "path": [node_id for _, node_id in self._outer],
+                **self._history(),
+                **self._derived,
+            }
+
+    def _history(self) -> dict[str, int]:
+        undo, redo = self._document_now.depths
+        return {"undo": undo, "redo": redo}
+
+    def _tell(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        if self._views and self.comm is not None:
+            self.send(content, buffers)
+
+    def _on_update(self, update: Update) -> None:
+        if not self._views:
+            self.send_state("_document")
+            return
+        changes = [change.to_json() for change in update.changes]
+        self._tell(
+            {"type": "patch", "revision": update.revision, "changes": changes, "author": update.author}
+            | self._derived()
+        )
+
+    def _tell_everything(self, request: int) -> None:
+        manager = self._invoker.services.model_manager if self._invoker else None
+        content = {
+            "type": "document",
+            "request": request,
+            "document": self._snapshot(),
+            "types": node_types(),
+            "assignable": type_table(),
+            "models": manager.names() if manager else [],
+            "canRun": self._invoker is not None,
+        }
+        self._tell(content)
+        if self._feed is not None:
+            self._tell(*self._feed.message())
+
+    # hearing the page
+
+    def _on_message(self, _: Any, content: Any, buffers: list[Any]) -> None:
+        request = content.get("request") if isinstance(content, dict) else None
+        try:
+            message = ask.read_message(content)
+            request = message.request
+            answer = self._answer(message, buffers) or {}
+            if message.type != "ready":
+                self._tell({"type": "done", "request": request, "revision": self._document_now.revision, **answer})
+        except StaleRevisionError as error:
+            self._refuse(request, str(error), stale=True)
+        except GraphError as error:
+            self._refuse(request, str(error), problems=[problem_to_json(problem) for problem in error.problems])
+        except (NbgraphError, ReadOnlyError, ValueError) as error:
+            self._refuse(request, str(error))
+        except Exception as error:
+            logger.exception("the message %r failed", str(content)[:200])
+            self._refuse(request, f"{type(error).__name__}: {error}")
+
+    def _refuse(self, request: Any, text: str, **more: Any) -> None:
+        self._tell({"type": "refused", "request": request, "message": text[:2000], **more})
+
+    def _answer(self, message: ask.AnyMessage, buffers: list[Any]) -> dict[str, Any] | None:
+        document = self._document_now
+        if isinstance(message, ask.Ready):
+            self._views = True
+            document.refresh()
+            self._tell_everything(message.request)
+        elif isinstance(message, ask.EditRequest):
+            changes = read_changes(message.changes)
+            if any(
+                change.kind == "unknown" and len(change) == 4 and isinstance(change.value, dict) for change in changes
+            ):
+                raise ValueError("a node of an unknown type can be deleted, and not made")
+            document.edit(changes, message.base, "canvas", message.group)
+        elif isinstance(message, ask.HistoryRequest):
+            document.undo() if message.type == "undo" else document.redo()
+        elif isinstance(message, ask.RunRequest):
+            return {"session": self._run(message.targets, message.front)}
+        elif isinstance(message, ask.CancelRequest):
+            self._cancel()
+        elif isinstance(message, ask.ExplainRequest):
+            return {"reasons": self._explain()}
+        elif isinstance(message, ask.ExportRequest):
+            return {"text": self._export(message.form)}
+        elif isinstance(message, ask.CollapseRequest):
+            document.refresh()
+            document.edit(collapse_changes(document.graph, message.ids, message.name))
+        elif isinstance(message, ask.NodeRequest):
+            self._library(message)
+        elif isinstance(message, ask.CloseRequest):
+            self._leave()
+        else:
+            self._pictures(message, buffers)
+        return None
+
+    def _pictures(self, message: ask.AnyMessage, buffers: list[Any]) -> None:
+        images = self._need_invoker().services.images
+        if isinstance(message, ask.UploadRequest):
+            name = save_upload(images, buffers)
+            self._tell({"type": "uploaded", "request": message.request, "name": name})
+        elif isinstance(message, ask.PicturesRequest):
+            found = newest_pictures(images) if message.names is None else thumbnails(images, message.names)
+            content = {
+                "type": "pictures",
+                "request": message.request,
+                "names": list(found),
+                "newest": message.names is None,
+            }
+            self._tell(content, list(found.values()))
+
+    # running
+
+    def _need_invoker(self) -> Invoker:
+        if self._invoker is None:
+            raise NbgraphError("this editor has no studio to run in; make it with studio.edit(graph)")
+        return self._invoker
+
+    def _session(self, targets: list[str] | None = None) -> GraphExecutionState:
+        self._need_invoker()
+        with self._document_now.lock:
+            self._document_now.refresh()
+            unknown = [problem for problem in self._document_now.problems() if problem.kind == "unknown_type"]
+            if unknown:
+                raise GraphError(unknown)
+            graph = running_graph(self.graph)
+            gone = [target for target in targets or () if target not in graph.nodes]
+            if gone:
+                raise GraphError([Problem("muted", "is muted, or needs a muted node; it does not run", gone[0])])
+            return GraphExecutionState(graph, targets=targets, max_iterations=self._max_iterations)
+
+    def _run(self, targets: list[str] | None, front: bool) -> str:
+        session = self._session(targets)
+        self._need_invoker().invoke(session, prepend=front)
+        return session.id
+
+    def _cancel(self) -> None:
+        if self._feed is not None and self._feed.session_id:
+            self._need_invoker().cancel(self._feed.session_id)
+
+    def _explain(self) -> dict[str, Any]:
+        if self._invoker is None or len(self.graph) > MAX_EXPLAINED or self._outer:
+            return {}
+        session = self._session()
+        if session.graph.problems():
+            return {}
+        reasons: dict[str, Any] = {}
+        for reason in explain(session, self._invoker.services):
+            known = reasons.setdefault(reason.source, {"run": 0, "cached": 0, "because": reason.because})
+            known["run" if reason.will_run else "cached"] += 1
+        return reasons
+
+    def _ran(self) -> None:
+        self._tell({"type": "ran"})
+
+    def _after_cell(self, _: Any = None) -> None:
+        self._document_now.refresh()
+
+    # the rest
+
+    def _export(self, form: str) -> str:
+        if form == "python":
+            return self.graph.to_python()
+        return self.graph.to_json(2) if form == "json" else link_line(self.graph)
+
+    def _library(self, message: ask.NodeRequest) -> None:
+        document = self._document_now
+        document.refresh()
+        if message.type == "expand":
+            document.edit(expand_changes(document.graph, message.id))
+            return
+        library = getattr(document.graph[message.id], "library", None)
+        if library is None:
+            raise GraphError([Problem("no_library", "is no library graph; it cannot be opened", message.id)])
+        self._outer.append((document, message.id))
+        self._open(GraphDocument(type(library).from_dict(library.to_dict()).graph, document.read_only))
+        self._tell_everything(message.request)
+
+    def _leave(self) -> None:
+        if not self._outer:
+            return
+        inner = self._document_now
+        document, node_id = self._outer[-1]
+        if inner.revision and not document.read_only:
+            document.edit(replaced_library(document.graph, node_id, inner.graph))
+        self._outer.pop()
+        self._document_now = document
+        self._tell_everything(0)
+
+
+def _hear_subshells(widget: GraphEditor) -> None:
+    """Let messages of the page come while a cell runs, on ipykernel 7.4 as on 7.0 to 7.3; older ones hear them later."""
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = lambda data, default: default  # type: ignore[union-attr]

@@ -1,0 +1,30 @@
+"""The pictures a person can choose on the canvas: the newest of the studio, and files from their own machine."""
+
+from nbgraph.services.images.images_base import ImageServiceBase
+from nbgraph.services.images.images_common import ImageQuery
+from nbgraph.widgets.editor_messages import MAX_UPLOAD
+from nbgraph.widgets.pictures import open_upload, thumbnail
+
+SHOWN = 24
+SIZE = 96
+
+
+def newest_pictures(images: ImageServiceBase) -> dict[str, bytes]:
+    """Name -> thumbnail of the newest pictures that are not intermediate."""
+    records = images.list(ImageQuery(is_intermediate=False), per_page=SHOWN).items
+    return {record.image_name: thumbnail(images.get(record.image_name), SIZE) for record in records}
+
+
+def thumbnails(images: ImageServiceBase, names: list[str]) -> dict[str, bytes]:
+    """Name -> thumbnail, of those that exist."""
+    return {name: thumbnail(images.get(name), SIZE) for name in names[:SHOWN] if images.exists(name)}
+
+
+def save_upload(images: ImageServiceBase, buffers: list[bytes | memoryview]) -> str:
+    """Keep the picture file in the first buffer; returns its name."""
+    if len(buffers) != 1:
+        raise ValueError(f"a picture comes in one buffer, and {len(buffers)} came")
+    data = bytes(buffers[0][: MAX_UPLOAD + 1])
+    if len(data) > MAX_UPLOAD:
+        raise ValueError(f"the file is larger than {MAX_UPLOAD:,} bytes")
+    return images.save(open_upload(data), category="user").image_name

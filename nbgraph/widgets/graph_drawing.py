@@ -1,0 +1,120 @@
+"""A graph drawn as SVG in Python, with the places the canvas uses: for files, for readers without a kernel."""
+
+from html import escape
+from typing import Any
+
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.widgets.auto_layout import HEAD_HEIGHT, NODE_WIDTH, ROW_HEIGHT, missing_positions
+
+MARGIN = 24
+MAX_ROWS = 12
+MAX_NODES = 400
+STYLE = (
+    ".n{fill:#fff;stroke:#9aa5b1}.h{fill:#e8edf3}.t{font:600 13px sans-serif;fill:#1f2933}"
+    ".f{font:12px sans-serif;fill:#3e4c59}.v{font:12px sans-serif;fill:#616e7c}"
+    ".e{fill:none;stroke:#7b8794;stroke-width:2}.k{fill:#f5f7fa;stroke:#9aa5b1;stroke-dasharray:6 4}"
+    "@media(prefers-color-scheme:dark){.n{fill:#1f2933;stroke:#52606d}.h{fill:#323f4b}.t{fill:#f5f7fa}.f{fill:#cbd2d9}"
+    ".v{fill:#9aa5b1}.k{fill:#27333f;stroke:#52606d}}"
+)
+
+
+class GraphDrawing:
+    """The drawing of a graph; shows itself in a notebook, and `.svg` is its text."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.svg = draw_graph(graph)
+        self._text = repr(graph)
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": self._text, "image/svg+xml": self.svg}
+
+
+def draw_graph(graph: Graph) -> str:
+    """The graph as SVG text. Of a graph of more than 400 nodes the first 400 are drawn, and that is said."""
+    layout = {**graph.layout.get("nodes", {}), **missing_positions(graph)}
+    shown = list(graph.nodes)[:MAX_NODES]
+    rows = {node_id: _rows(graph, node_id) for node_id in shown}
+    boxes = {
+        node_id: (layout[node_id]["x"], layout[node_id]["y"], HEAD_HEIGHT + ROW_HEIGHT * len(rows[node_id]) + 8)
+        for node_id in shown
+    }
+    notes = list(graph.layout.get("notes", {}).values())
+    parts = [_note(note) for note in notes]
+    parts += [_edges(graph, node_id, boxes, rows) for node_id in shown]
+    parts += [_node(graph, node_id, boxes[node_id], rows[node_id]) for node_id in shown]
+    left = min([box[0] for box in boxes.values()] + [note["x"] for note in notes], default=0) - MARGIN
+    top = min([box[1] for box in boxes.values()] + [note["y"] for note in notes], default=0) - MARGIN
+    right = max([box[0] + NODE_WIDTH for box in boxes.values()] + [n["x"] + n["width"] for n in notes], default=0)
+    bottom = max([box[1] + box[2] for box in boxes.values()] + [n["y"] + n["height"] for n in notes], default=0)
+    if len(shown) < len(graph.nodes):
+        bottom += ROW_HEIGHT
+        parts.append(_text(left + MARGIN, bottom, "t", f"and {len(graph.nodes) - len(shown)} more nodes"))
+    width, height = right - left + MARGIN, bottom - top + MARGIN
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left:g} {top:g} {width:g} {height:g}" '
+        f'width="{min(width, 980):g}" role="img" style="max-width:100%">'
+        f"<title>{escape(repr(graph))}</title><style>{STYLE}</style>"
+    )
+    return head + "".join(parts) + "</svg>"
+
+
+def _rows(graph: Graph, node_id: str) -> list[tuple[str, str]]:
+    node = graph.nodes[node_id]
+    linked = {link.field for link in graph.links(node_id)}
+    typed = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
+    rows = [
+        (name, "" if name in linked else _short(typed[name]))
+        for name in node.inputs()
+        if name in linked or name in typed
+    ]
+    return rows[:MAX_ROWS]
+
+
+def _short(value: Any, limit: int = 22) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _node(graph: Graph, node_id: str, box: tuple[float, float, float], rows: list[tuple[str, str]]) -> str:
+    x, y, height = box
+    title = _short(f"{type(graph.nodes[node_id]).title or graph.nodes[node_id].type} · {node_id}", 32)
+    parts = [
+        f'<rect class="n" x="{x:g}" y="{y:g}" width="{NODE_WIDTH}" height="{height:g}" rx="6"/>',
+        f'<rect class="h" x="{x + 1:g}" y="{y + 1:g}" width="{NODE_WIDTH - 2}" height="{HEAD_HEIGHT - 4}" rx="5"/>',
+        _text(x + 10, y + 21, "t", title),
+    ]
+    for number, (name, value) in enumerate(rows):
+        line = y + HEAD_HEIGHT + ROW_HEIGHT * number + 17
+        parts += [_text(x + 12, line, "f", _short(name, 16)), _text(x + NODE_WIDTH - 12, line, "v", value, "end")]
+    return "<g>" + "".join(parts) + "</g>"
+
+
+def _edges(graph: Graph, node_id: str, boxes: dict[str, Any], rows: dict[str, Any]) -> str:
+    names = [name for name, _ in rows[node_id]]
+    x, y, _ = boxes[node_id]
+    parts = []
+    for link in graph.links(node_id):
+        if link.source not in boxes:
+            continue
+        row = names.index(link.field) if link.field in names else len(names) - 1
+        from_x, from_y = boxes[link.source][0] + NODE_WIDTH, boxes[link.source][1] + HEAD_HEIGHT / 2
+        to_y = y + HEAD_HEIGHT + ROW_HEIGHT * row + 13
+        bend = max(40.0, abs(x - from_x) / 2)
+        parts.append(
+            f'<path class="e" d="M{from_x:g} {from_y:g}C{from_x + bend:g} {from_y:g} {x - bend:g} {to_y:g} {x:g} {to_y:g}"/>'
+        )
+    return "".join(parts)
+
+
+def _note(note: dict[str, Any]) -> str:
+    x, y = note["x"], note["y"]
+    box = f'<rect class="k" x="{x:g}" y="{y:g}" width="{note["width"]:g}" height="{note["height"]:g}" rx="8"/>'
+    return box + _text(x + 10, y + 20, "t", _short(note["text"], 60))
+
+
+def _text(x: float, y: float, kind: str, text: str, anchor: str = "start") -> str:
+    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'

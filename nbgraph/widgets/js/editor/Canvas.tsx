@@ -1,0 +1,186 @@
+// The canvas: React Flow over the document of the store.
+import { applyNodeChanges, Background, ConnectionMode, Controls, MiniMap, ReactFlow, useReactFlow, type Connection, type Edge, type EdgeChange, type FinalConnectionState, type NodeChange } from "@xyflow/react";
+import { useCallback, useEffect, useMemo, useRef, useState, type RefObject } from "react";
+
+import { connect, disconnect, place, type LooseEnd } from "./commands.ts";
+import type { Change } from "./changes.ts";
+import { ConnectionHint, endsFrom } from "./ConnectionHint.tsx";
+import { whyNot } from "./connect.ts";
+import { useStored, useStore } from "./context.ts";
+import { endsOf, flowEdges, flowNodes, type AnyFlowNode } from "./flow.ts";
+import { NodeView } from "./NodeView.tsx";
+import { NoteView } from "./NoteView.tsx";
+
+const NODE_TYPES = { node: NodeView, note: NoteView };
+const MANY = 200;
+const FIT_LIMIT = 300;
+
+export interface CanvasHandle {
+  selected: () => string[];
+  selectedEdges: () => string[];
+  select: (ids: string[]) => void;
+}
+
+interface Props {
+  handle: RefObject<CanvasHandle | null>;
+  active: boolean;
+  minimap: boolean;
+  openPalette: (at: { x: number; y: number }, loose: LooseEnd | null) => void;
+}
+
+export function Canvas({ handle, active, minimap, openPalette }: Props) {
+  const store = useStore();
+  const flow = useReactFlow<AnyFlowNode>();
+  const document = useStored((one) => one.document);
+  const schema = useStored((one) => one.schema);
+  const readOnly = useStored((one) => one.readOnly !== "");
+  const [nodes, setNodes] = useState<AnyFlowNode[]>(() => flowNodes(document, []));
+  const [chosenEdges, setChosenEdges] = useState<Set<string>>(() => new Set());
+  const wanted = useRef<Set<string> | null>(null);
+
+  useEffect(() => {
+    setNodes((before) => {
+      const now = flowNodes(document, before);
+      const select = wanted.current;
+      if (!select || ![...select].every((id) => document.nodes.has(id) || document.notes.has(id))) return now;
+      wanted.current = null;
+      return now.map((node) => (Boolean(node.selected) === select.has(node.id) ? node : { ...node, selected: select.has(node.id) }));
+    });
+  }, [document]);
+
+  const edges = useMemo(() => flowEdges(document, schema, chosenEdges), [document, schema, chosenEdges]);
+  const current = useRef({ nodes, edges });
+  current.current = { nodes, edges };
+
+  useEffect(() => {
+    handle.current = {
+      selected: () => current.current.nodes.filter((node) => node.selected).map((node) => node.id),
+      selectedEdges: () => current.current.edges.filter((edge) => edge.selected).map((edge) => edge.id),
+      select: (ids) => {
+        const chosen = new Set(ids);
+        wanted.current = chosen;
+        setChosenEdges(new Set());
+        setNodes((before) => before.map((node) => (Boolean(node.selected) === chosen.has(node.id) ? node : { ...node, selected: chosen.has(node.id) })));
+      },
+    };
+  }, [handle]);
+
+  const onNodesChange = useCallback((changes: NodeChange<AnyFlowNode>[]) => {
+    const kept = changes.filter((change) => change.type !== "remove");
+    if (kept.some((change) => change.type === "select")) wanted.current = null;
+    setNodes((before) => applyNodeChanges(kept, before));
+  }, []);
+
+  const onEdgesChange = useCallback((changes: EdgeChange[]) => {
+    const chosen = changes.filter((change) => change.type === "select");
+    if (!chosen.length) return;
+    setChosenEdges((before) => {
+      const now = new Set(before);
+      for (const { id, selected } of chosen) if (selected) now.add(id); else now.delete(id);
+      return now;
+    });
+  }, []);
+
+  const inFrame = useRef<Map<string, { x: number; y: number }>>(new Map());
+  const onDragStart = useCallback((_: unknown, node: AnyFlowNode) => {
+    inFrame.current = new Map();
+    if (node.type !== "note" || node.data.note.kind !== "frame") return;
+    for (const other of flow.getIntersectingNodes(node, false)) {
+      if (!other.selected) inFrame.current.set(other.id, { x: other.position.x - node.position.x, y: other.position.y - node.position.y });
+    }
+  }, [flow]);
+  const onDrag = useCallback((_: unknown, node: AnyFlowNode) => {
+    if (!inFrame.current.size) return;
+    setNodes((before) => before.map((other) => {
+      const offset = inFrame.current.get(other.id);
+      return offset ? { ...other, position: { x: node.position.x + offset.x, y: node.position.y + offset.y } } : other;
+    }));
+  }, []);
+  const onDragStop = useCallback((_: unknown, node: AnyFlowNode, dragged: AnyFlowNode[]) => {
+    const inside = [...inFrame.current].flatMap(([id, offset]): Change[] => moved(store.document, id, node.position.x + offset.x, node.position.y + offset.y));
+    inFrame.current = new Map();
+    store.edit([...dragged.flatMap((one) => moved(store.document, one.id, one.position.x, one.position.y)), ...inside]);
+  }, [store]);
+
+  const isValid = useCallback((connection: Connection | Edge) => whyNot(store.document, store.schema, endsFrom(connection)) === "", [store]);
+  const onConnect = useCallback((connection: Connection) => store.edit(connect(store.document, store.schema, endsFrom(connection))), [store]);
+  const onConnectEnd = useCallback((event: MouseEvent | TouchEvent, state: FinalConnectionState) => {
+    if (state.isValid || !state.fromHandle) return;
+    const loose: LooseEnd = { node: state.fromHandle.nodeId, name: state.fromHandle.id ?? "", side: state.fromHandle.type };
+    if (state.toHandle) {
+      const forward = state.fromHandle.type === "source";
+      const [from, to] = forward ? [state.fromHandle, state.toHandle] : [state.toHandle, state.fromHandle];
+      const ends = { source: from.nodeId, output: from.id ?? "", target: to.nodeId, field: to.id ?? "" };
+      store.toast(from.type === to.type ? "an edge leads from an output to an input" : whyNot(store.document, store.schema, ends), "refusal");
+      return;
+    }
+    const point = "changedTouches" in event ? event.changedTouches[0] : event;
+    const element = globalThis.document.elementFromPoint(point.clientX, point.clientY);
+    if (element?.closest(".react-flow__pane")) openPalette({ x: point.clientX, y: point.clientY }, loose);
+  }, [store, openPalette]);
+
+  const reconnected = useRef(false);
+  const onReconnect = useCallback((old: Edge, connection: Connection) => {
+    reconnected.current = true;
+    const gone = endsOf(old.id);
+    const ends = endsFrom(connection);
+    const same = gone.target === ends.target && gone.field === ends.field;
+    store.edit([...(same ? [] : disconnect(store.document, [gone])), ...connect(store.document, store.schema, ends)]);
+  }, [store]);
+  const onReconnectEnd = useCallback((_: unknown, edge: Edge, __: unknown, state: FinalConnectionState) => {
+    if (!reconnected.current && !state.toHandle) store.edit(disconnect(store.document, [endsOf(edge.id)]));
+    reconnected.current = false;
+  }, [store]);
+
+  return (
+    <ReactFlow<AnyFlowNode>
+      nodes={nodes}
+      edges={edges}
+      nodeTypes={NODE_TYPES}
+      onNodesChange={onNodesChange}
+      onEdgesChange={onEdgesChange}
+      onNodeDragStart={onDragStart}
+      onNodeDrag={onDrag}
+      onNodeDragStop={onDragStop}
+      onConnect={onConnect}
+      onConnectEnd={onConnectEnd}
+      onReconnect={onReconnect}
+      onReconnectStart={() => (reconnected.current = false)}
+      onReconnectEnd={onReconnectEnd}
+      isValidConnection={isValid}
+      connectionMode={ConnectionMode.Strict}
+      onDoubleClick={(event) => {
+        if ((event.target as Element).classList.contains("react-flow__pane")) openPalette({ x: event.clientX, y: event.clientY }, null);
+      }}
+      zoomOnDoubleClick={false}
+      nodesDraggable={!readOnly}
+      nodesConnectable={!readOnly}
+      edgesReconnectable={!readOnly}
+      deleteKeyCode={null}
+      selectionKeyCode="Shift"
+      multiSelectionKeyCode={["Control", "Meta"]}
+      disableKeyboardA11y
+      zoomOnScroll={active}
+      panOnScroll={false}
+      preventScrolling={active}
+      onlyRenderVisibleElements={document.nodes.size > MANY}
+      fitView={document.nodes.size <= FIT_LIMIT}
+      fitViewOptions={{ padding: 0.15, maxZoom: 1 }}
+      minZoom={0.05}
+      maxZoom={2}
+      proOptions={{ hideAttribution: true }}
+      aria-label="graph"
+    >
+      <Background gap={24} />
+      <Controls showInteractive={false} position="bottom-left" />
+      {minimap && <MiniMap pannable zoomable position="bottom-right" />}
+      <ConnectionHint />
+    </ReactFlow>
+  );
+}
+
+function moved(document: import("./document.ts").GraphDocument, id: string, x: number, y: number): Change[] {
+  const note = document.notes.get(id);
+  if (note) return [["note", id, "", { ...note, x: Math.round(x), y: Math.round(y) }]];
+  return document.nodes.has(id) ? place(id, x, y) : [];
+}

@@ -1,0 +1,52 @@
+// A picture of the studio: chosen among the newest, or uploaded.
+import { useEffect, useState, type ChangeEvent } from "react";
+
+import { useStore, useStored } from "./context.ts";
+import type { ControlProps } from "./Field.tsx";
+
+export function ImageInput({ label, value, disabled, set }: ControlProps) {
+  const store = useStore();
+  const [open, setOpen] = useState(false);
+  const name: string | undefined = value?.image_name;
+  const url = useStored((one) => (name ? one.thumbnails[name] : undefined));
+  const newest = useStored((one) => one.newest);
+  const thumbnails = useStored((one) => one.thumbnails);
+  useEffect(() => {
+    if (name && !store.thumbnails[name] && store.canRun) void store.ask({ type: "pictures", names: [name] });
+  }, [name, store]);
+  const show = (): void => {
+    setOpen(!open);
+    if (!open) void store.ask({ type: "pictures", names: null });
+  };
+  const choose = (chosen: string): void => {
+    set({ image_name: chosen });
+    setOpen(false);
+  };
+  const upload = async (event: ChangeEvent<HTMLInputElement>): Promise<void> => {
+    const file = event.target.files?.[0];
+    if (!file) return;
+    const told = await store.ask({ type: "upload" }, [await file.arrayBuffer()]);
+    if (told.type === "uploaded") choose(told.name);
+  };
+  return (
+    <span className="nbg-image-input">
+      <button type="button" aria-label={label} aria-expanded={open} disabled={disabled} onClick={show}>
+        {url ? <img src={url} alt={name} /> : name ? name.slice(0, 8) : "choose…"}
+      </button>
+      {open && (
+        <span className="nbg-gallery nowheel" role="dialog" aria-label="pictures">
+          <label className="nbg-upload">
+            upload a file
+            <input type="file" accept="image/png,image/jpeg,image/webp" onChange={(event) => void upload(event)} />
+          </label>
+          {newest.map((one) => (
+            <button key={one} type="button" aria-label={`picture ${one.slice(0, 8)}`} onClick={() => choose(one)}>
+              <img src={thumbnails[one]} alt="" />
+            </button>
+          ))}
+          {!newest.length && <em>there are no pictures yet</em>}
+        </span>
+      )}
+    </span>
+  );
+}

@@ -1,0 +1,59 @@
+// The document as React Flow wants it; what has not changed keeps its object, so that only changed nodes are drawn anew.
+import type { Edge, Node } from "@xyflow/react";
+
+import { linksOf, type GraphDocument } from "./document.ts";
+import type { Ends } from "./connect.ts";
+import type { FlowNode } from "./NodeView.tsx";
+import type { FlowNote } from "./NoteView.tsx";
+import { outputType, type Schema } from "./schema.ts";
+import { edgeColour } from "./TypeMark.tsx";
+
+export type AnyFlowNode = FlowNode | FlowNote;
+
+export function flowNodes(document: GraphDocument, before: AnyFlowNode[]): AnyFlowNode[] {
+  const known = new Map(before.map((node) => [node.id, node]));
+  const found: AnyFlowNode[] = [];
+  for (const [id, note] of document.notes) {
+    const old = known.get(id);
+    if (old?.type === "note" && old.data.note === note) found.push(old);
+    else {
+      const size = { width: note.width, height: note.height };
+      found.push({ ...kept(old), id, type: "note", data: { note }, position: { x: note.x, y: note.y }, ...size, zIndex: note.kind === "frame" ? -1000 : 0 });
+    }
+  }
+  for (const [id, node] of document.nodes) {
+    const old = known.get(id);
+    if (old?.type === "node" && old.data.node === node) found.push(old);
+    else {
+      const { x = 0, y = 0 } = node.layout;
+      const position = old?.dragging ? old.position : { x, y };
+      found.push({ ...kept(old), id, type: "node", data: { node }, position, ariaLabel: `${node.type} ${id}` });
+    }
+  }
+  return found;
+}
+
+const kept = (old: Node | undefined): object => (old ? { selected: old.selected, measured: old.measured, dragging: old.dragging } : {});
+
+export function flowEdges(document: GraphDocument, schema: Schema, selected: Set<string>): Edge[] {
+  const edges: Edge[] = [];
+  for (const node of document.nodes.values()) {
+    for (const [field, input] of Object.entries(node.inputs)) {
+      for (const [source, output] of linksOf(input)) {
+        const from = document.nodes.get(source);
+        if (!from) continue;
+        const id = edgeId({ source, output, target: node.id, field });
+        const stroke = edgeColour(outputType(schema, from, output));
+        edges.push({ id, source, sourceHandle: output, target: node.id, targetHandle: field, selected: selected.has(id), style: { stroke }, ariaLabel: `edge from ${source} ${output} to ${node.id} ${field}` });
+      }
+    }
+  }
+  return edges;
+}
+
+export const edgeId = ({ source, output, target, field }: Ends): string => JSON.stringify([source, output, target, field]);
+
+export function endsOf(id: string): Ends {
+  const [source, output, target, field] = JSON.parse(id);
+  return { source, output, target, field };
+}

@@ -1,0 +1,11 @@
+/** What the widgets use of an anywidget model. */
+export interface Model {
+  get(name: string): unknown;
+  on(event: string, callback: (...values: any[]) => void): void;
+  off(event: string, callback: (...values: any[]) => void): void;
+  send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
+}
+
+export interface Widget {
+  render(context: { model: Model; el: HTMLElement }): () => void;
+}

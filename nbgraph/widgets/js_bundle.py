@@ -1,0 +1,86 @@
+"""The front end of all widgets: one bundle a kernel, which every widget fetches through the few lines of its loader.
+
+A widget of this package derives from `BundledWidget` and names what `js/index.ts` exports for it. So ten editors in a
+notebook hold one copy of React between them, not ten.
+"""
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import anywidget
+import traitlets
+from ipywidgets import Widget
+
+STATIC = Path(__file__).parent / "static"
+MISSING = (
+    "The front end of the nbgraph widgets was not built: {path} is missing. "
+    "Install the package again with access to the npm registry (pip install -e .), or run "
+    "`npm ci && npm run build` in nbgraph/widgets/js. Everything else of nbgraph works without it."
+)
+LOADER = """
+const modules = (globalThis.__nbgraphModules ??= new Map());
+
+async function load(model) {
+  const bundle = await model.widget_manager.get_model(model.get("_bundle"));
+  if (bundle.get("problem")) throw new Error(bundle.get("problem"));
+  const digest = bundle.get("digest");
+  if (!modules.has(digest)) {
+    const style = document.createElement("style");
+    style.textContent = bundle.get("css");
+    document.head.append(style);
+    const url = URL.createObjectURL(new Blob([bundle.get("code")], { type: "text/javascript" }));
+    modules.set(digest, import(url));
+  }
+  return (await modules.get(digest)).widgets[model.get("_widget")];
+}
+
+export default {
+  async render({ model, el }) {
+    try {
+      return (await load(model)).render({ model, el });
+    } catch (error) {
+      el.textContent = String(error?.message ?? error);
+      el.setAttribute("role", "alert");
+    }
+  },
+};
+"""
+
+
+class Bundle(Widget):
+    """The code and style of all widgets, once for each kernel; `problem` says what is missing if there are none."""
+
+    code = traitlets.Unicode().tag(sync=True)
+    css = traitlets.Unicode().tag(sync=True)
+    digest = traitlets.Unicode().tag(sync=True)
+    problem = traitlets.Unicode().tag(sync=True)
+
+
+class BundledWidget(anywidget.AnyWidget):
+    """A widget whose front end is `widgets[name]` of the bundle; subclasses say `_widget = Unicode(name)`."""
+
+    _esm = LOADER
+    _bundle = traitlets.Unicode().tag(sync=True)
+    _widget = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, **traits: object) -> None:
+        super().__init__(_bundle=bundle_id(), **traits)
+
+
+def bundle_id() -> str:
+    """The model id of this kernel's bundle, which is made when first asked for, and anew if it was closed."""
+    bundle = _bundle()
+    if bundle.comm is None:
+        _bundle.cache_clear()
+        bundle = _bundle()
+    return str(bundle.model_id)
+
+
+@cache
+def _bundle() -> Bundle:
+    code, css = STATIC / "widgets.js", STATIC / "widgets.css"
+    if not code.is_file():
+        return Bundle(problem=MISSING.format(path=code), digest="none")
+    text, style = code.read_text(encoding="utf-8"), css.read_text(encoding="utf-8")
+    return Bundle(code=text, css=style, digest=sha256((text + style).encode()).hexdigest()[:16])

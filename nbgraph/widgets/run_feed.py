@@ -1,0 +1,180 @@
+"""What a canvas shows of the runs of its graph: states and pictures by node, sent in at most twenty batches a second."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from threading import RLock, Timer
+from time import monotonic
+from typing import Any
+
+from nbgraph.invocations.fields import ImageField, resources_in
+from nbgraph.services.events.events_common import (
+    Event,
+    NodeCompleted,
+    NodeFailed,
+    NodeProgress,
+    NodeStarted,
+    NodeWarned,
+    SessionFinished,
+    SessionStarted,
+)
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.widgets.pictures import thumbnail
+
+BATCH_SECONDS = 0.05
+PREVIEW_SECONDS = 0.2
+PREVIEW_SIZE = 192
+Send = Callable[[dict[str, Any], list[bytes]], None]
+
+
+@dataclass
+class NodeRun:
+    """What a node of the source graph is doing; `runs` counts its prepared nodes that are done, `seconds` adds up."""
+
+    status: str
+    step: int = 0
+    steps: int = 0
+    runs: int = 0
+    cached: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    warning: str = ""
+
+
+class RunFeed:
+    """Listens to the sessions of one graph, whoever submitted them, and tells the canvas.
+
+    `states` is always the whole truth of the last session, for a page that comes later. `on_end()` is called when a
+    session of this graph has ended.
+    """
+
+    def __init__(self, services: InvocationServices, graph_id: str, send: Send, on_end: Callable[[], None]) -> None:
+        self.graph_id = graph_id
+        self.session_id, self.status = "", ""
+        self.states: dict[str, NodeRun] = {}
+        self.pictures: dict[str, bytes] = {}
+        self._services, self._send, self._on_end = services, send, on_end
+        self._dirty: set[str] = set()
+        self._fresh: set[str] = set()
+        self._prepared: dict[str, str] = {}
+        self._sent = self._previewed = 0.0
+        self._timer: Timer | None = None
+        self._lock = RLock()
+        self.close = services.events.subscribe(self)
+
+    def __call__(self, event: Event) -> None:
+        """Take an event of any session; those of other graphs are passed over."""
+        with self._lock:
+            if isinstance(event, SessionStarted):
+                self._begin(event.session_id)
+            elif event.session_id == self.session_id:
+                self._take(event)
+
+    def message(
+        self, nodes: set[str] | None = None, pictures: set[str] | None = None
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """(message, buffers) for these nodes and pictures, or for all."""
+        with self._lock:
+            shown = self.states if nodes is None else {node: self.states[node] for node in nodes if node in self.states}
+            names = [node for node in (self.pictures if pictures is None else pictures) if node in self.pictures]
+            content = {
+                "type": "run",
+                "session": self.session_id,
+                "status": self.status,
+                "waiting": sum(item.status == "pending" for item in self._services.queue.rows()),
+                "nodes": {node: asdict(state) for node, state in shown.items()},
+                "pictures": names,
+                "whole": nodes is None,
+            }
+            return content, [self.pictures[node] for node in names]
+
+    def _begin(self, session_id: str) -> None:
+        session = self._services.graph_execution_manager.get(session_id)
+        if session.graph.id != self.graph_id:
+            return
+        self.session_id, self.status = session_id, "running"
+        self._prepared = {}
+        self.states = {
+            self._shown(planned.id, session.graph.nodes): NodeRun("waiting") for planned in session.plan.nodes
+        }
+        self._nodes = set(session.graph.nodes)
+        self._send(*self.message(None, set()))
+        self._sent = monotonic()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, SessionFinished):
+            self._finish(event.status)
+            return
+        node = self._node_of(event)
+        state = self.states.setdefault(node, NodeRun("waiting"))
+        if isinstance(event, NodeStarted):
+            state.status, state.step, state.steps = "running", 0, 0
+        elif isinstance(event, NodeProgress):
+            state.step, state.steps = event.step, event.total
+            self._preview(node, event.preview)
+        elif isinstance(event, NodeCompleted):
+            state.runs, state.cached = state.runs + 1, state.cached + event.cached
+            state.seconds += event.seconds
+            state.status = "cached" if state.cached == state.runs else "done"
+            self._result(node, event.output)
+        elif isinstance(event, NodeFailed):
+            state.status, state.error = "failed", event.error
+        elif isinstance(event, NodeWarned):
+            state.warning = event.message
+        self._dirty.add(node)
+        self._flush_soon()
+
+    def _node_of(self, event: Any) -> str:
+        source = getattr(event, "source", None) or self._prepared.get(event.node)
+        if source is None:
+            source = event.node.split("[")[0]
+        self._prepared[event.node] = source
+        return self._shown(source, self._nodes)
+
+    @staticmethod
+    def _shown(source: str, nodes: Any) -> str:
+        """The node on the canvas: for `picture.noise`, inside a library graph, that is `picture`."""
+        while source not in nodes and "." in source:
+            source = source.rpartition(".")[0]
+        return source
+
+    def _finish(self, status: str) -> None:
+        self.status = status
+        for state in self.states.values():
+            if state.status == "running":
+                state.status = "cancelled" if status == "cancelled" else "failed"
+            elif state.status == "waiting":
+                state.status = "skipped"
+        self._dirty = set(self.states)
+        self._flush()
+        self._on_end()
+
+    def _preview(self, node: str, preview: Any) -> None:
+        if preview is None or monotonic() - self._previewed < PREVIEW_SECONDS:
+            return
+        self._previewed = monotonic()
+        image = preview() if callable(preview) else preview
+        self.pictures[node] = thumbnail(image, PREVIEW_SIZE)
+        self._fresh.add(node)
+
+    def _result(self, node: str, output: Any) -> None:
+        names = [field.image_name for field in resources_in(output) if isinstance(field, ImageField)]
+        if names and self._services.images.exists(names[-1]):
+            self.pictures[node] = thumbnail(self._services.images.get(names[-1]))
+            self._fresh.add(node)
+
+    def _flush_soon(self) -> None:
+        wait = BATCH_SECONDS - (monotonic() - self._sent)
+        if wait <= 0:
+            self._flush()
+        elif self._timer is None:
+            self._timer = Timer(wait, self._flush)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _flush(self) -> None:
+        with self._lock:
+            self._timer = None
+            dirty, fresh, self._dirty, self._fresh = self._dirty, self._fresh, set(), set()
+            if dirty or fresh:
+                self._sent = monotonic()
+                self._send(*self.message(dirty, fresh))

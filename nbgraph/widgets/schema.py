@@ -1,0 +1,130 @@
+"""Node types as the canvas draws them, read from the classes: no node needs a line of TypeScript."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic_core import to_jsonable_python
+
+from nbgraph.invocations.fields import ImageField
+from nbgraph.invocations.inputs import InputSpec
+from nbgraph.invocations.node_registry import registry
+from nbgraph.invocations.types import assignable, is_optional, plain, type_name
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.validation import output_types
+from nbgraph.widgets.auto_layout import is_long_text
+
+MODEL_INPUTS = {("model_loader", "model")}
+LIMITS = {"ge": "min", "gt": "above", "le": "max", "lt": "below", "multiple_of": "step"}
+PRIMITIVES: dict[Any, str] = {bool: "bool", int: "int", float: "float"}
+
+
+def node_types(names: Iterable[str] | None = None) -> dict[str, Any]:
+    """`{type: {"title", "category", "description", "inputs", "outputs"}}` of all node types, or of those named."""
+    classes = registry()
+    wanted = list(classes) if names is None else [name for name in dict.fromkeys(names) if name in classes]
+    return {name: node_type(classes[name]) for name in wanted}
+
+
+def node_type(cls: Any) -> dict[str, Any]:
+    """One node type: what is shown, and its inputs and outputs in order."""
+    return {
+        "title": cls.title or cls.type,
+        "category": cls.category,
+        "description": (cls.__doc__ or "").strip(),
+        "inputs": [_input(cls.type, spec) for spec in cls.inputs().values()],
+        "outputs": [{"name": name, "type": type_name(annotation)} for name, annotation in cls.outputs().items()],
+    }
+
+
+def type_table(extra: Iterable[Any] = ()) -> dict[str, list[str]]:
+    """Output type -> the input types it may go to, by the engine's own rules; the canvas asks it while dragging."""
+    sources: dict[str, Any] = {type_name(annotation): annotation for annotation in extra}
+    targets: dict[str, Any] = {}
+    for cls in registry().values():
+        sources.update({type_name(annotation): annotation for annotation in cls.outputs().values()})
+        targets.update({type_name(spec.annotation): spec.annotation for spec in cls.inputs().values()})
+    return {
+        name: [to for to, wanted in targets.items() if assignable(given, wanted)] for name, given in sources.items()
+    }
+
+
+def varying_types(graph: Graph) -> dict[str, dict[str, str]]:
+    """`{node: {output: type}}` for outputs that take the type of what arrives."""
+    if not any(node.output_types_vary for node in graph.nodes.values()):
+        return {}
+    parents = {node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes}
+    found = output_types(graph, topological_order(parents)[0])
+    return {node: {name: type_name(given) for name, given in outputs.items()} for node, outputs in found.items()}
+
+
+def library_types(graph: Graph) -> dict[str, Any]:
+    """`{node id: node type}` for library graphs used as nodes, each of which has inputs and outputs of its own."""
+    return {node_id: node_type(type(node)) for node_id, node in graph.nodes.items() if node.type == "graph"}
+
+
+def _input(node: str, spec: InputSpec) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "name": spec.name,
+        "type": type_name(spec.annotation),
+        "control": _control(node, spec),
+        "required": spec.required,
+        "optional": spec.optional,
+        "many": spec.many,
+    }
+    if not spec.required:
+        shown["default"] = to_jsonable_python(spec.default, fallback=str)
+    if spec.info.description:
+        shown["description"] = spec.info.description
+    choices = _choices(spec.annotation)
+    if choices:
+        shown["choices"] = choices
+    return shown | _limits(spec)
+
+
+def _control(node: str, spec: InputSpec) -> str:
+    extra = spec.info.json_schema_extra
+    if isinstance(extra, Mapping) and isinstance(extra.get("control"), str):
+        return str(extra["control"])
+    if (node, spec.name) in MODEL_INPUTS:
+        return "model"
+    if spec.seed:
+        return "seed"
+    kind = _bare(spec.annotation)
+    if kind in PRIMITIVES:
+        return PRIMITIVES[kind]
+    if get_origin(kind) is Literal:
+        return "choice"
+    if kind is ImageField:
+        return "image"
+    if kind is str and spec.name in ("color", "colour"):
+        return "colour"
+    if is_long_text(spec.name, kind):
+        return "text"
+    if get_origin(kind) is list and get_args(kind)[0] in (int, float, str, bool):
+        return "list"
+    return "line" if kind is str or getattr(kind, "__name__", "") == "Path" else "none"
+
+
+def _bare(annotation: Any) -> Any:
+    """The annotation without `Annotated` and `| None`."""
+    kind = plain(annotation)
+    if is_optional(kind):
+        rest = [member for member in get_args(kind) if member is not type(None)]
+        kind = plain(rest[0]) if len(rest) == 1 else kind
+    return kind
+
+
+def _choices(annotation: Any) -> list[Any]:
+    kind = _bare(annotation)
+    return list(get_args(kind)) if get_origin(kind) is Literal else []
+
+
+def _limits(spec: InputSpec) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for mark in spec.info.metadata:
+        for name, shown in LIMITS.items():
+            value = getattr(mark, name, None)
+            if isinstance(value, int | float):
+                found[shown] = value
+    return found

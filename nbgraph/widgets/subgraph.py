@@ -1,0 +1,172 @@
+"""Part of a graph made into a library graph used as one node, and back: as changes, so that both can be undone."""
+
+import re
+from typing import Any
+
+from nbgraph.errors import GraphError, Problem
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
+from nbgraph.widgets.changes import Change
+from nbgraph.widgets.graph_state import GraphReader
+
+
+def collapse_changes(graph: Graph, ids: list[str], name: str) -> list[Change]:
+    """The changes that put these nodes into a library graph, with what they lack as inputs and what is used as outputs."""
+    inside = [node_id for node_id in graph.nodes if node_id in set(ids)]
+    if len(inside) < 2:
+        raise GraphError([Problem("nothing_chosen", "choose two nodes or more to make a library graph of them")])
+    inner = _part(graph, inside)
+    inputs = [Exposed(alias, node, field) for alias, (node, field) in _aliases(_open_inputs(graph, inside)).items()]
+    ends = _used_outputs(graph, inside)
+    outputs = [Exposed(alias, node, field) for alias, (node, field) in _aliases(ends).items()]
+    library = LibraryGraph(name.strip() or "Group", inner, inputs, outputs)
+    node_id = _free_id(graph, library.name)
+    changes = [Change("node", gone, "") for gone in inside]
+    changes.append(Change("node", node_id, "", {"type": "graph", "library": library.to_dict()}))
+    for one in inputs:
+        links = [[link.source, link.output] for link in graph.links(one.node) if link.field == one.field]
+        if links:
+            changes.append(Change("input", node_id, one.alias, {"links": links}))
+    renamed = {(one.node, one.field): [node_id, one.alias] for one in outputs}
+    changes += _rewired(graph, set(inside), renamed)
+    places = [graph.layout.get("nodes", {}).get(node, {}) for node in inside]
+    return changes + _at(node_id, places)
+
+
+def expand_changes(graph: Graph, node_id: str) -> list[Change]:
+    """The changes that put the nodes of a library graph in its place; they are called `outer_inner`."""
+    node = graph[node_id]
+    library: LibraryGraph | None = getattr(node, "library", None)
+    if library is None:
+        raise GraphError([Problem("no_library", "is no library graph; there is nothing to take out of it", node_id)])
+    names = {inner: _free_id(graph, f"{node_id}_{inner}") for inner in library.graph.nodes}
+    place = graph.layout.get("nodes", {}).get(node_id, {})
+    changes = [Change("node", node_id, "")]
+    for (kind, inner, key), value in GraphReader().read(library.graph).items():
+        if inner not in names:
+            continue
+        if kind == "input" and "links" in value:
+            value = {"links": [[names[source], output] for source, output in value["links"]]}
+        if kind == "layout" and key in ("x", "y"):
+            value = value + place.get(key, 0)
+        changes.append(Change(kind, names[inner], key, value))
+    typed = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
+    dumped = node.model_dump(mode="json", include=set(typed), warnings=False)
+    for one in library.inputs:
+        links = [[link.source, link.output] for link in graph.links(node_id) if link.field == one.alias]
+        if links:
+            changes.append(Change("input", names[one.node], one.field, {"links": links}))
+        elif one.alias in dumped:
+            changes.append(Change("input", names[one.node], one.field, {"value": dumped[one.alias]}))
+    renamed = {(node_id, one.alias): [names[one.node], one.field] for one in library.outputs}
+    return changes + _rewired(graph, {node_id}, renamed)
+
+
+def _part(graph: Graph, inside: list[str]) -> Graph:
+    nodes = {node_id: graph.nodes[node_id] for node_id in inside}
+    part = Graph()
+    links = {node_id: [link for link in graph.links(node_id) if link.source in nodes] for node_id in inside}
+    part.load({node_id: _unlinked(node) for node_id, node in nodes.items()}, links)
+    layout = graph.layout.get("nodes", {})
+    left = min(layout.get(node_id, {}).get("x", 0) for node_id in inside)
+    top = min(layout.get(node_id, {}).get("y", 0) for node_id in inside)
+    part.layout = {
+        "nodes": {
+            node_id: {**own, "x": own.get("x", 0) - left, "y": own.get("y", 0) - top}
+            for node_id in inside
+            if (own := layout.get(node_id, {}))
+        }
+    }
+    return part
+
+
+def _unlinked(node: Any) -> Any:
+    """A node of its own for the library graph, which shares no object with the graph around it."""
+    rest = node.dump_extra()
+    cls = type(node).class_from_json(rest)
+    typed = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
+    return cls(**{**rest, **typed, "id": node.id})
+
+
+def _open_inputs(graph: Graph, inside: list[str]) -> list[tuple[str, str]]:
+    """Inputs of the chosen nodes to which an edge leads from outside, or that nobody has given a value."""
+    members, found = set(inside), []
+    for node_id in inside:
+        links = graph.links(node_id)
+        literals = graph.nodes[node_id].literals()
+        for field, spec in graph.nodes[node_id].inputs().items():
+            sources = [link.source for link in links if link.field == field]
+            open_input = not sources and (spec.required or field in literals)
+            if any(source not in members for source in sources) or open_input:
+                found.append((node_id, field))
+    return found
+
+
+def _used_outputs(graph: Graph, inside: list[str]) -> list[tuple[str, str]]:
+    """Outputs of the chosen nodes that lead outside; if none do, those of the nodes that nothing inside needs."""
+    members = set(inside)
+    used = [
+        (link.source, link.output)
+        for node_id in graph.nodes
+        if node_id not in members
+        for link in graph.links(node_id)
+        if link.source in members
+    ]
+    needed = {link.source for node_id in inside for link in graph.links(node_id)}
+    ends = [(node_id, name) for node_id in inside if node_id not in needed for name in graph.nodes[node_id].outputs()]
+    return list(dict.fromkeys(used + ends))
+
+
+def _aliases(ends: list[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """A name for each inner field: the field's own where it is the only one of that name, else with its node's."""
+    names: dict[str, tuple[str, str]] = {}
+    for node_id, field in ends:
+        alone = sum(other == field for _, other in ends) == 1
+        alias = field if alone else re.sub(r"\W", "_", f"{node_id}_{field}")
+        while alias in names or not alias.isidentifier():
+            alias = f"_{alias}"
+        names[alias] = (node_id, field)
+    return names
+
+
+def _rewired(graph: Graph, gone: set[str], renamed: dict[tuple[str, str], list[str]]) -> list[Change]:
+    changes = []
+    for node_id in graph.nodes:
+        if node_id in gone:
+            continue
+        links = graph.links(node_id)
+        for field in dict.fromkeys(link.field for link in links if link.source in gone):
+            now = [
+                renamed.get((link.source, link.output), [link.source, link.output])
+                for link in links
+                if link.field == field
+            ]
+            changes.append(Change("input", node_id, field, {"links": now}))
+    return changes
+
+
+def _at(node_id: str, places: list[dict[str, Any]]) -> list[Change]:
+    known = [place for place in places if "x" in place and "y" in place]
+    if not known:
+        return []
+    return [Change("layout", node_id, axis, sum(place[axis] for place in known) / len(known)) for axis in ("x", "y")]
+
+
+def _free_id(graph: Graph, name: str) -> str:
+    stem = re.sub(r"\W+", "_", name).strip("_").lower() or "group"
+    node_id, number = stem, 1
+    while node_id in graph.nodes:
+        number += 1
+        node_id = f"{stem}_{number}"
+    return node_id
+
+
+def replaced_library(graph: Graph, node_id: str, inner: Graph) -> list[Change]:
+    """The change that gives a library graph node its graph as edited; names that no longer exist inside go."""
+    library: LibraryGraph = graph[node_id].library  # type: ignore[attr-defined]
+    inputs = [one for one in library.inputs if one.node in inner.nodes and one.field in inner.nodes[one.node].inputs()]
+    outputs = [
+        one for one in library.outputs if one.node in inner.nodes and one.field in inner.nodes[one.node].outputs()
+    ]
+    made = LibraryGraph(library.name, inner, inputs, outputs, library.description, library.id)
+    return [Change("node", node_id, "", {"type": "graph", "library": made.to_dict()})]
