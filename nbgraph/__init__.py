@@ -52,3 +52,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext nbgraph`: the magics `%nbgraph` and `%%nbgraph`, with completion."""
+    import_module("nbgraph.cli.magics").register(shell)

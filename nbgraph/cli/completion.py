@@ -1,0 +1,168 @@
+"""What may come next in a line: stage names, options, choices, ids, outputs, models. For shell and magics alike."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from nbgraph.cli.arguments import choices
+from nbgraph.cli.catalogue import Catalogue
+from nbgraph.cli.command_table import Command, CommandTable
+from nbgraph.cli.grammar import parse_line
+from nbgraph.cli.linking import find_node, plan_line
+from nbgraph.cli.node_options import COMMON
+from nbgraph.cli.words import GrammarError, Word, quote, scan
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.types import type_name
+from nbgraph.services.shared.graph.graph import Graph
+
+SHORT_LINKS = {"-l": "--link", "-ln": "--link_node"}
+LINK_OPTIONS = {"--link": "SRC FIELD DEST", "--link_node": "SRC", "--id": "a name for the node", "--help": ""}
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A word that may stand where the cursor is, and a few words about it."""
+
+    text: str
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What completion asks: names of stages, commands, the graph so far, and models (asked only when needed)."""
+
+    catalogue: Catalogue
+    commands: CommandTable
+    graph: Graph
+    models: Callable[[], Iterable[str]]
+
+
+def complete(text: str, around: Surroundings) -> tuple[str, list[Suggestion]]:
+    """(the word before the cursor, what it may become) for the text before the cursor; nothing inside quotes."""
+    try:
+        found = list(scan(text))
+    except GrammarError:
+        return "", []
+    last = found[-1] if found else 0
+    current = last if isinstance(last, Word) and not text[-1:].isspace() else Word("", len(text) + 1, 0)
+    if current.is_quoted and current.text:
+        return "", []
+    pipe = max((place for place in found if isinstance(place, int)), default=0)
+    words = [word for word in found if isinstance(word, Word) and pipe < word.column < current.column]
+    possible = _after(words, current.text, text[: max(pipe - 1, 0)], around)
+    return current.text, [one for one in possible if one.text.startswith(current.text)]
+
+
+def _after(words: Sequence[Word], current: str, before: str, around: Surroundings) -> list[Suggestion]:
+    if not words:
+        types = [Suggestion(name, _title(around, name)) for name in around.catalogue.types()]
+        return types + [Suggestion(name, "command") for name in around.commands.first_words]
+    if around.catalogue.is_command(words[0]):
+        return _in_command(words, around)
+    cls = around.catalogue.find(words[0].text)
+    return [] if cls is None else _in_node(cls, words[1:], current, _graph_before(before, around), around)
+
+
+def _title(around: Surroundings, name: str) -> str:
+    cls = around.catalogue.find(name)
+    return cls.title if cls else ""
+
+
+def _graph_before(before: str, around: Surroundings) -> Graph:
+    """The graph with the earlier stages of the line, as far as they are right already."""
+    try:
+        return plan_line(parse_line(before), around.graph, around.catalogue).graph
+    except NbgraphError:
+        return around.graph
+
+
+def _in_node(
+    cls: type[BaseInvocation], words: Sequence[Word], current: str, graph: Graph, around: Surroundings
+) -> list[Suggestion]:
+    places = [place for place, word in enumerate(words) if word.text.startswith("--") or word.text in SHORT_LINKS]
+    option = words[places[-1]].text if places else ""
+    option = SHORT_LINKS.get(option, option)
+    values = words[places[-1] + 1 :] if places else []
+    name = option[2:].replace("-", "_")
+    if option == "--link" and len(values) < 3:
+        return _link_words(cls, values, graph)
+    if option == "--link_node" and not values:
+        return _ids(graph)
+    spec = cls.inputs().get(name)
+    if spec is not None and not values and not current.startswith("-"):
+        if name == "model":
+            return [Suggestion(model, "model") for model in map(quote, around.models())]
+        found = [Suggestion(quote(choice), name) for choice in choices(spec.annotation)]
+        if found or type_name(spec.annotation) != "bool":
+            return found
+    given = {word.text for word in words}
+    return [one for one in _options(cls) if one.text not in given or one.text in ("--link", "--link_node")]
+
+
+def _options(cls: type[BaseInvocation]) -> list[Suggestion]:
+    fields = [Suggestion(f"--{name}", type_name(spec.annotation)) for name, spec in cls.inputs().items()]
+    flags = [Suggestion(f"--no-{name}") for name, spec in cls.inputs().items() if spec.annotation is bool]
+    links = [Suggestion(name, about) for name, about in LINK_OPTIONS.items()]
+    return [*fields, *flags, *links, *(Suggestion(f"--{name}") for name in COMMON)]
+
+
+def _link_words(cls: type[BaseInvocation], values: Sequence[Word], graph: Graph) -> list[Suggestion]:
+    if not values:
+        return _ids(graph)
+    if len(values) == 2:
+        return [Suggestion(name, type_name(spec.annotation)) for name, spec in cls.inputs().items()]
+    try:
+        source = graph.nodes[find_node(graph, values[0])]
+    except GrammarError:
+        return []
+    return [Suggestion(name, type_name(annotation)) for name, annotation in source.outputs().items()]
+
+
+def _ids(graph: Graph) -> list[Suggestion]:
+    order = list(graph.nodes)
+    ids = [Suggestion(quote(node_id), graph.nodes[node_id].type) for node_id in order]
+    back = [
+        Suggestion(f"-{steps}", f"{order[-steps]} {graph.nodes[order[-steps]].type}")
+        for steps in range(1, len(order) + 1)
+    ]
+    return ids + back
+
+
+def _in_command(words: Sequence[Word], around: Surroundings) -> list[Suggestion]:
+    first = words[0].text
+    seconds = around.commands.second_words(first)
+    name = (
+        f"{first} {words[1].text}"
+        if len(words) > 1 and words[1].text in seconds
+        else around.commands.short.get(first, first)
+    )
+    command = around.commands.commands.get(name)
+    found = (
+        [Suggestion(second, around.commands.commands[f"{first} {second}"].summary) for second in seconds]
+        if len(words) == 1
+        else []
+    )
+    if command is None:
+        return found
+    options = [
+        Suggestion(f"--{parameter.name}")
+        for parameter in command.parameters
+        if parameter.default is not parameter.empty
+    ]
+    return found + options + _arguments(command, around)
+
+
+def _arguments(command: Command, around: Surroundings) -> list[Suggestion]:
+    """What the words of a command may be, by the names of its parameters."""
+    names = {parameter.name for parameter in command.parameters}
+    found: list[Suggestion] = []
+    if names & {"node", "nodes"}:
+        found += _ids(around.graph)
+    if names & {"type", "name"} and "file" not in names:
+        found += [Suggestion(name) for name in around.catalogue.types()]
+    if command.name == "help":
+        found += [Suggestion(name) for name in around.commands.first_words]
+    if "field" in names:
+        classes = [around.catalogue.find(name) for name in around.catalogue.types()]
+        found += [Suggestion(name) for name in sorted({name for cls in classes if cls for name in cls.inputs()})]
+    return found

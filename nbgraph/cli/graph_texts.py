@@ -1,0 +1,91 @@
+"""Graphs and sessions as texts: labels, what was typed, prepared nodes with their states and results."""
+
+from typing import Any, NamedTuple
+
+from nbgraph.cli.results import SHOWN, state_of
+from nbgraph.cli.text_drawing import draw_rails
+from nbgraph.cli.words import one_line
+from nbgraph.invocations.fields import ResourceField
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.plan import prepared_id
+
+SHORT = 40
+
+
+class PreparedText(NamedTuple):
+    """A prepared node in words: its path, its state, and what it gave or why it gave nothing."""
+
+    path: str
+    state: str
+    result: str
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.path, self.result or self.state) if part)
+
+
+def parents_of(graph: Graph) -> dict[str, list[str]]:
+    """The sources of each node, each once; nodes in an order in which they can run."""
+    parents = {node_id: list(dict.fromkeys(link.source for link in graph.links(node_id))) for node_id in graph.nodes}
+    order, _ = topological_order(parents)
+    return {node_id: parents[node_id] for node_id in order}
+
+
+def node_label(graph: Graph, node_id: str) -> str:
+    """`2 mul`"""
+    return f"{one_line(node_id)} {graph.nodes[node_id].type}"
+
+
+def shown_value(value: Any, limit: int = SHORT) -> str:
+    """A value in a few characters; a resource by the start of its name."""
+    if isinstance(value, ResourceField):
+        return value.resource_name[:8]
+    text = one_line(repr(value))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def prepared_texts(session: GraphExecutionState, node_id: str) -> list[PreparedText]:
+    """The prepared nodes of a source node, the first few of them; one that waits if none has run."""
+    found = session.outputs_of(node_id)
+    if not found:
+        reason = session.errors.get(node_id) or session.skipped.get(node_id) or ""
+        state = state_of(session, node_id)
+        return [PreparedText("", state, one_line(f"{state}: {reason}") if reason else "")]
+    texts = [
+        PreparedText(
+            prepared_id("", path),
+            "completed",
+            ", ".join(f"{name}={shown_value(value, 20)}" for name, value in output.__dict__.items()),
+        )
+        for path, output in list(found.items())[:SHOWN]
+    ]
+    if len(found) > SHOWN:
+        texts.append(PreparedText("", "completed", f"... and {len(found) - SHOWN} more"))
+    return texts
+
+
+def graph_drawing(graph: Graph) -> str:
+    """The source graph drawn with characters."""
+    return draw_rails(parents_of(graph), {node_id: _label(graph, node_id) for node_id in graph.nodes}) or "no nodes yet"
+
+
+def execution_drawing(session: GraphExecutionState) -> str:
+    """The source graph drawn with characters, with how often each node ran and what it gave."""
+    labels = {
+        node_id: f"{node_label(session.graph, node_id)}  {'; '.join(map(str, prepared_texts(session, node_id)))}"
+        for node_id in session.graph.nodes
+    }
+    return draw_rails(parents_of(session.graph), labels) or "no nodes yet"
+
+
+def _label(graph: Graph, node_id: str) -> str:
+    node = graph.nodes[node_id]
+    links = {link.field: f"{link.source}.{link.output}" for link in graph.links(node_id)}
+    typed = [
+        f"{name}={shown_value(value)}"
+        for name, value in node.literals().items()
+        if name in node.model_fields_set and name not in links
+    ]
+    arriving = [f"{name}<-{source}" for name, source in links.items()]
+    return "  ".join([node_label(graph, node_id), *typed, *arriving])

@@ -1,0 +1,54 @@
+"""A graph as lines that build it again: one line a node, with its id, what was typed into it, and its links."""
+
+import re
+
+from nbgraph.cli.arguments import format_value
+from nbgraph.cli.catalogue import Catalogue
+from nbgraph.cli.words import quote
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.order import topological_order
+
+COMMON = ("is_intermediate", "use_cache")
+RELATIVE = re.compile(r"-\d+")
+
+
+def graph_lines(graph: Graph, catalogue: Catalogue) -> list[str]:
+    """Lines that give an equal graph, each node after what it needs."""
+    order, _ = topological_order({node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes})
+    return [node_line(graph, node_id, catalogue) for node_id in order]
+
+
+def node_line(graph: Graph, node_id: str, catalogue: Catalogue) -> str:
+    """One node as a stage: `mul --id 2 --a 3 --link 1 value b`."""
+    node = graph.nodes[node_id]
+    name = catalogue.name_of(node)
+    parts = [quote(name, always=name in catalogue.commands), "--id", _id(node_id)]
+    links = graph.links(node_id)
+    linked = {link.field for link in links}
+    parts += [part for field in typed_fields(node) if field not in linked for part in _option(node, field)]
+    parts += [part for link in links for part in ("--link", _id(link.source), quote(link.output), quote(link.field))]
+    return " ".join(parts)
+
+
+def typed_fields(node: BaseInvocation) -> list[str]:
+    """The inputs that were given values which are not their defaults, and the common fields that were set."""
+    literals, specs = node.literals(), node.inputs()
+    fields = [
+        name
+        for name, value in literals.items()
+        if name in node.model_fields_set and (specs[name].required or value != specs[name].default)
+    ]
+    return fields + [name for name in COMMON if name in node.model_fields_set]
+
+
+def _option(node: BaseInvocation, field: str) -> list[str]:
+    value, annotation = getattr(node, field), type(node).model_fields[field].annotation
+    if value is None:
+        return [f"--no-{field}"]
+    text = format_value(annotation, value)
+    return [f"--{field}={text}"] if text.startswith("-") else [f"--{field}", text]
+
+
+def _id(node_id: str) -> str:
+    return quote(node_id, always=bool(RELATIVE.fullmatch(node_id)))

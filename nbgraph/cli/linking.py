@@ -1,0 +1,199 @@
+"""A line as nodes and edges, in one transaction: a copy of the graph takes them all, or an error names the place.
+
+Edges into a new node, by destination field, later ones replacing earlier ones there:
+1. implicit ones, only from the stage before in the same pipe: by equal name and fitting type; where no name is equal
+   and that stage has one output (or a main one), from it to the first input, in order, that fits
+2. `--link_node SRC`: the same from SRC
+3. `--link SRC FIELD DEST`
+A typed value is never replaced. An input that takes many edges keeps every `--link` to it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbgraph.cli.arguments import parse_value
+from nbgraph.cli.catalogue import Catalogue
+from nbgraph.cli.grammar import Stage
+from nbgraph.cli.node_options import NodeOptions, read_options
+from nbgraph.cli.words import GrammarError, Word
+from nbgraph.errors import GraphError, suggest
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.types import assignable, type_name
+from nbgraph.services.shared.graph.edges import Connection, Edge
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.validation import output_types
+
+RELATIVE = re.compile(r"-\d+")
+Source = tuple[str, str]
+Words = tuple[Word, ...]
+
+
+@dataclass
+class Planned:
+    """The graph with a line's nodes in it, their ids, and the columns that errors about them point at."""
+
+    graph: Graph
+    added: list[str] = field(default_factory=list)
+    columns: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """`GrammarError` if the nodes of the line cannot run as they are: an input is open, a branch is missing."""
+        mine = [problem for problem in self.graph.problems() if problem.node in self.added]
+        if mine:
+            raise self.located(GraphError(mine))
+
+    def located(self, error: GraphError) -> GrammarError:
+        """The first problem that is about a node of the line, at its place there, and how many more there are."""
+        problems = error.problems
+        first = next((problem for problem in problems if problem.node in self.added), problems[0])
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        node, name = first.node or "", first.field or ""
+        column = self.columns.get((node, name)) or self.columns.get((node, ""), 1)
+        return GrammarError(f"{first}{more}", column)
+
+
+def plan_line(
+    stages: Sequence[Stage], graph: Graph, catalogue: Catalogue, defaults: Mapping[str, Words] | None = None
+) -> Planned:
+    """A copy of the graph with the nodes of these stages added; `defaults` fill what nothing else does."""
+    planned = Planned(graph.copy())
+    for stage in stages:
+        cls = catalogue.node_class(stage.name)
+        options = read_options(cls, stage)
+        sources = _edges(planned.graph, cls, options, before=planned.added[-1] if planned.added else None)
+        _add(planned, stage, cls, options, sources, defaults or {})
+    return planned
+
+
+def _add(
+    planned: Planned,
+    stage: Stage,
+    cls: type[BaseInvocation],
+    options: NodeOptions,
+    sources: dict[str, list[Source]],
+    defaults: Mapping[str, Words],
+) -> None:
+    graph, column = planned.graph, stage.name.column
+    node_id = _new_id(graph, options)
+    planned.columns.update({(node_id, name): place for name, place in options.columns.items()})
+    planned.columns[node_id, ""] = column
+    untouched = {name: value for name, value in defaults.items() if name not in options.values and name not in sources}
+    values = {**_fitting_defaults(cls, untouched), **options.values}
+    try:
+        graph.add_node(cls(id=node_id, **values))
+    except GraphError as error:
+        first = error.problems[0]
+        raise GrammarError(first.message, options.columns.get(first.field or "", column)) from None
+    planned.added.append(node_id)
+    for name, found in sources.items():
+        try:
+            graph.add_edges(Edge(Connection(*source), Connection(node_id, name)) for source in found)
+        except GraphError as error:
+            raise GrammarError(f"{name}: {error.problems[0].message}", options.columns.get(name, column)) from None
+
+
+def _new_id(graph: Graph, options: NodeOptions) -> str:
+    if options.id is None:
+        number = len(graph.nodes)
+        while str(number) in graph.nodes:
+            number += 1
+        return str(number)
+    if options.id.text in graph.nodes:
+        raise GrammarError(f"there is a node {options.id.text!r} already; choose another id", options.id.column)
+    return options.id.text
+
+
+def _fitting_defaults(cls: type[BaseInvocation], defaults: Mapping[str, Words]) -> dict[str, Any]:
+    """The session's defaults that this node has an input for, which takes them."""
+    found: dict[str, Any] = {}
+    for name, words in defaults.items():
+        spec = cls.inputs().get(name)
+        if spec is not None:
+            with suppress(GrammarError):
+                found[name] = parse_value(spec.annotation, words, name, 1, spec.info.metadata)
+    return found
+
+
+def _edges(
+    graph: Graph, cls: type[BaseInvocation], options: NodeOptions, before: str | None
+) -> dict[str, list[Source]]:
+    """What arrives at each input of the new node."""
+    sources: dict[str, list[Source]] = {}
+    if before is not None:
+        sources.update(_matching(graph, before, cls, options.values))
+    for word in options.link_nodes:
+        source = find_node(graph, word)
+        matches = _matching(graph, source, cls, options.values)
+        if not matches:
+            outputs = _listed(graph.nodes[source].outputs())
+            raise GrammarError(f"no output of {source!r} ({outputs}) fits an open input of {cls.type!r}", word.column)
+        sources.update(matches)
+    linked: set[str] = set()
+    for start, output, target in options.links:
+        spec = cls.inputs().get(target.text)
+        if spec is None:
+            raise GrammarError(
+                f"{cls.type!r} has no input {target.text!r}{suggest(target.text, cls.inputs())}", target.column
+            )
+        if target.text in options.values:
+            raise GrammarError(f"{target.text} has a typed value and a --link; leave one of them out", target.column)
+        source = find_node(graph, start)
+        outputs = graph.nodes[source].outputs()
+        if output.text not in outputs:
+            raise GrammarError(
+                f"{source!r} ({graph.nodes[source].type}) has no output {output.text!r}{suggest(output.text, outputs)}",
+                output.column,
+            )
+        kept = sources[target.text] if spec.many and target.text in linked else []
+        sources[target.text] = [*kept, (source, output.text)]
+        linked.add(target.text)
+    return sources
+
+
+def find_node(graph: Graph, word: Word) -> str:
+    """The id a word means: an id, or unquoted `-N`, the N-th node before the one that comes next."""
+    if RELATIVE.fullmatch(word.text) and not word.is_quoted:
+        order = list(graph.nodes)
+        steps = -int(word.text) if len(word.text) < 10 else 0
+        if not 1 <= steps <= len(order):
+            raise GrammarError(
+                f"{word.text} counts back from here, and there are {len(order)} nodes before (-1 is the last)",
+                word.column,
+            )
+        return order[-steps]
+    if word.text not in graph.nodes:
+        raise GrammarError(f"there is no node {word.text!r}{suggest(word.text, graph.nodes)}", word.column)
+    return word.text
+
+
+def _matching(graph: Graph, source: str, cls: type[BaseInvocation], typed: Iterable[str]) -> dict[str, list[Source]]:
+    """Which outputs of a node go to which inputs of a class by themselves."""
+    outputs = _output_types(graph, source)
+    inputs = {name: spec.annotation for name, spec in cls.inputs().items() if name not in typed}
+    equal = outputs.keys() & cls.inputs().keys()
+    if equal:
+        return {
+            name: [(source, name)] for name in outputs if name in inputs and assignable(outputs[name], inputs[name])
+        }
+    main = next(iter(outputs)) if len(outputs) == 1 else graph.nodes[source].main_output
+    if main not in outputs:
+        return {}
+    fitting = next((name for name, annotation in inputs.items() if assignable(outputs[main], annotation)), None)
+    return {} if fitting is None else {fitting: [(source, main)]}
+
+
+def _output_types(graph: Graph, node_id: str) -> dict[str, Any]:
+    """The outputs of a node, those that take the type of what arrives with the type they have here."""
+    node = graph.nodes[node_id]
+    if not node.output_types_vary:
+        return node.outputs()
+    order, _ = topological_order({name: [link.source for link in graph.links(name)] for name in graph.nodes})
+    return {**node.outputs(), **output_types(graph, order).get(node_id, {})}
+
+
+def _listed(outputs: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {type_name(annotation)}" for name, annotation in outputs.items())

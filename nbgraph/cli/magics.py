@@ -1,0 +1,126 @@
+"""The magics: `%nbgraph LINE` and `%%nbgraph` cells, in the studio of the notebook, with completion."""
+
+import re
+from typing import Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.display import display
+
+from nbgraph.cli.command_table import Reply
+from nbgraph.cli.commands import ExitShell
+from nbgraph.cli.completion import complete
+from nbgraph.cli.console import new_session
+from nbgraph.cli.grammar import logical_lines
+from nbgraph.cli.shell import surroundings
+from nbgraph.cli.shell_session import ShellSession
+from nbgraph.cli.words import GrammarError
+from nbgraph.studio import Studio
+
+STUDIO = "studio"
+LINE = re.compile(r"(?:^|=)\s*%nbgraph[ \t]")
+
+
+@magics_class
+class NbgraphMagics(Magics):
+    """One session for each notebook, in its `studio`; a studio is made and named so if there is none."""
+
+    _session: ShellSession | None = None
+
+    @property
+    def session(self) -> ShellSession:
+        """The session in the studio that the notebook's `studio` is now; another studio begins another session."""
+        studio = self._namespace.get(STUDIO)
+        if not isinstance(studio, Studio):
+            studio = self._session.studio if self._session is not None else Studio()
+            self._namespace.setdefault(STUDIO, studio)
+        if self._session is None or self._session.studio is not studio:
+            self._session = new_session(studio, rich=True, progress=True)
+        return self._session
+
+    @no_var_expand
+    @line_cell_magic
+    def nbgraph(self, line: str, cell: str | None = None) -> Any:
+        """Perform a line, or the lines of a cell, up to the first that fails. The value is the last result.
+
+        %nbgraph rand_int | add --b 1 | mul --link -2 value a --link -1 value b
+        result = %nbgraph show 0
+        """
+        lines = [(1, line)] if cell is None else logical_lines([line, *cell.splitlines()])
+        shown: Any = None
+        for number, text in lines:
+            if shown is not None:
+                self._show(shown)
+            shown = None
+            for reply in self._perform(text, None if cell is None else number):
+                if shown is not None:
+                    self._show(shown)
+                shown = reply
+        return None if shown is None else self._last(shown)
+
+    def _perform(self, text: str, number: int | None) -> list[Reply]:
+        try:
+            return self.session.perform(text)
+        except GrammarError as error:
+            raise (error if number is None else error.at_line(number)) from None
+        except ExitShell:
+            return [Reply("a notebook has no shell to leave; the kernel goes on")]
+
+    def _show(self, reply: Reply) -> None:
+        """Show a reply that others follow, and keep its value as `_`."""
+        for each in reply.shown:
+            display(each)
+        if reply.value is not None:
+            display(reply.value)
+            self.shell.displayhook.update_user_ns(reply.value)  # type: ignore[union-attr]
+        elif reply.text:
+            print(reply.text)
+
+    def _last(self, reply: Reply) -> Any:
+        """Show all of the last reply but its value, which the notebook shows as it shows the value of any cell."""
+        self._show(Reply("" if reply.value is not None else reply.text, shown=reply.shown))
+        return reply.value
+
+    @property
+    def _namespace(self) -> dict[str, Any]:
+        return self.shell.user_ns  # type: ignore[union-attr]
+
+
+def register(shell: InteractiveShell) -> None:
+    """Give a notebook or IPython the magics and their completion; again is no harm."""
+    magics = NbgraphMagics(shell)
+    shell.register_magics(magics)
+    completer: Any = shell.Completer
+
+    @context_matcher(identifier="nbgraph")
+    def match(context: CompletionContext) -> Any:
+        return completions(magics, context)
+
+    others = [each for each in completer.custom_matchers if getattr(each, "matcher_identifier", "") != "nbgraph"]
+    completer.custom_matchers[:] = [*others, match]
+
+
+def completions(magics: NbgraphMagics, context: CompletionContext) -> Any:
+    """What may come next where the cursor is, if that is in a line of ours; then nothing else is offered."""
+    text = _line_before_cursor(context)
+    if text is None:
+        return {"completions": []}
+    current, found = complete(text, surroundings(magics.session))
+    return {
+        "completions": [SimpleCompletion(text=one.text, type=one.about) for one in found],
+        "matched_fragment": current,
+        "suppress": True,
+        "do_not_suppress": set(),
+        "ordered": True,
+    }
+
+
+def _line_before_cursor(context: CompletionContext) -> str | None:
+    """What stands before the cursor in a line of ours, after the magic's name."""
+    lines = context.full_text.splitlines() or [""]
+    before = context.line_with_cursor[: context.cursor_position]
+    if lines[0].startswith("%%nbgraph") and context.cursor_line > 0:
+        return before
+    found = LINE.search(before)
+    return before[found.end() :] if found else None

@@ -1,0 +1,51 @@
+"""What `nbgraph shell` and the commands about a studio do."""
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+from nbgraph.cli.commands import ExitShell
+from nbgraph.cli.console import new_session
+from nbgraph.cli.lines import DONE, perform_lines, perform_shown
+from nbgraph.cli.shell import interact
+from nbgraph.cli.words import quote
+from nbgraph.errors import NbgraphError
+from nbgraph.studio import Studio
+
+OPTIONS = ("--all", "--type", "--csv")
+
+
+def shell(file: Path | None, lines: list[str], folder: Path | None) -> int:
+    """Perform given lines, those of a file, those piped in, or those a person types; the exit code."""
+    if file is not None and lines:
+        raise NbgraphError("give a FILE or --line, not both")
+    if file is not None and not file.is_file():
+        raise NbgraphError(f"there is no file {str(file)!r}")
+    with open_studio(folder) as studio:
+        session = new_session(studio)
+        if lines:
+            return perform_lines(session, [line.encode(errors="surrogateescape") for line in lines], "line")
+        if file is None and sys.stdin.isatty():
+            interact(session)
+            return DONE
+        source = nullcontext(sys.stdin.buffer) if file is None else file.open("rb")
+        with source as opened:
+            return perform_lines(session, opened, "stdin" if file is None else str(file))
+
+
+def perform(words: list[str], folder: Path | None) -> int:
+    """Perform one line of the shell's own commands in a studio."""
+    line = " ".join([words[0], *(word if word in OPTIONS else quote(word) for word in words[1:])])
+    with open_studio(folder) as studio:
+        try:
+            return perform_shown(new_session(studio), line, "nbgraph: ")
+        except ExitShell:
+            return DONE
+
+
+def open_studio(folder: Path | None) -> Studio:
+    """A studio in that folder, or in memory; `NbgraphError` if the folder cannot be one."""
+    try:
+        return Studio(folder)
+    except OSError as error:
+        raise NbgraphError(f"no studio can be opened in {str(folder)!r}: {error.strerror or error}") from None

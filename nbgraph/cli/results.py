@@ -1,0 +1,117 @@
+"""What nodes gave, as text for a terminal and as values for a notebook."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from nbgraph.cli.command_table import Reply
+from nbgraph.cli.picture_files import picture_path
+from nbgraph.cli.words import one_line
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.fields import ImageField, ResourceField
+from nbgraph.run import NodeResult
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.plan import Path, prepared_id
+
+SHOWN = 10
+LIMIT = 200
+
+
+class Results(Sequence[NodeResult]):
+    """The results of a node that ran several times, in path order; shown one below the other."""
+
+    def __init__(self, items: dict[str, NodeResult]) -> None:
+        self._items = items
+
+    def __getitem__(self, place: Any) -> Any:
+        return list(self._items.values())[place]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {result!r}" for name, result in list(self._items.items())[:SHOWN]]
+        return "\n".join([*lines, *_more(len(self) - SHOWN)]) or "no results"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        rows = "".join(
+            f"<tr><td><code>{escape(name)}</code></td><td style='text-align:left'>{self._cell(result)}</td></tr>"
+            for name, result in list(self._items.items())[:SHOWN]
+        )
+        return {"text/plain": repr(self), "text/html": f"<table>{rows}</table>{''.join(_more(len(self) - SHOWN))}"}
+
+    @staticmethod
+    def _cell(result: NodeResult) -> str:
+        bundle: Any = result._repr_mimebundle_()
+        picture = bundle.get("image/png")
+        if picture is None:
+            return f"<code>{escape(one_line(repr(result))[:LIMIT])}</code>"
+        return f'<img src="data:image/png;base64,{_base64(picture)}">'
+
+
+def _base64(picture: bytes) -> str:
+    return b64encode(picture).decode("ascii")
+
+
+def result_of(execution: GraphExecutionState, node_id: str, services: InvocationServices) -> Any:
+    """The result of a node that ran once, `Results` of one that ran several times, None of one that did not."""
+    found = execution.outputs_of(node_id)
+    if () in found:
+        return NodeResult(found[()], services)
+    named = {prepared_id(node_id, path): NodeResult(output, services) for path, output in found.items()}
+    return Results(named) if named else None
+
+
+def line_reply(
+    graph: Graph, execution: GraphExecutionState, added: Sequence[str], services: InvocationServices
+) -> Reply:
+    """What the nodes of a line gave: each of them in text, the last one as the value."""
+    lines = [line for node_id in added for line in node_lines(graph, execution, node_id, services)]
+    return Reply("\n".join(lines), value=result_of(execution, added[-1], services))
+
+
+def node_lines(graph: Graph, execution: GraphExecutionState, node_id: str, services: InvocationServices) -> list[str]:
+    """`2 mul (a=0.value, b=1.value): value=12`, a line for each path."""
+    links = ", ".join(f"{link.field}={link.source}.{link.output}" for link in graph.links(node_id))
+    head = f"{graph.nodes[node_id].type}{f' ({links})' if links else ''}"
+    found = execution.outputs_of(node_id)
+    if not found:
+        return [f"{one_line(node_id)} {head}: {execution.skipped.get(node_id) or 'ran no times'}"]
+    lines = [
+        f"{one_line(prepared_id(node_id, path))} {head}: {output_text(output, services)}"
+        for path, output in list(found.items())[:SHOWN]
+    ]
+    return [*lines, *_more(len(found) - SHOWN)]
+
+
+def output_text(output: BaseInvocationOutput, services: InvocationServices) -> str:
+    """An output in one line: `value=12`; pictures as the paths of their files."""
+    return ", ".join(f"{name}={_value_text(value, services)}" for name, value in output.__dict__.items())
+
+
+def _value_text(value: Any, services: InvocationServices) -> str:
+    if isinstance(value, ImageField):
+        return str(picture_path(value.image_name, services))
+    if isinstance(value, ResourceField):
+        return value.resource_name
+    if isinstance(value, list) and value and isinstance(value[0], ImageField):
+        return "[" + ", ".join(_value_text(item, services) for item in value) + "]"
+    text = one_line(repr(value))
+    return text if len(text) <= LIMIT else text[: LIMIT - 3] + "..."
+
+
+def _more(count: int) -> list[str]:
+    return [f"... and {count} more"] if count > 0 else []
+
+
+def state_of(execution: GraphExecutionState | None, node_id: str, path: Path = ()) -> str:
+    """completed, failed, skipped or waiting."""
+    if execution is None:
+        return "waiting"
+    if path in execution.outputs_of(node_id):
+        return "completed"
+    name = prepared_id(node_id, path)
+    return "failed" if name in execution.errors else "skipped" if name in execution.skipped else "waiting"

@@ -1,0 +1,130 @@
+"""What `nbgraph run` does: a graph in a file, with other values, its pictures and its results."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from nbgraph.cli.arguments import parse_value
+from nbgraph.cli.graph_programs import open_graph
+from nbgraph.cli.picture_files import write_picture
+from nbgraph.cli.programs import open_studio
+from nbgraph.cli.results import node_lines
+from nbgraph.cli.running import CANCEL_SECONDS
+from nbgraph.cli.words import GrammarError, Word, one_line
+from nbgraph.errors import NbgraphError, suggest
+from nbgraph.progress import progress_display
+from nbgraph.run import Run
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.studio import Studio
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def run(file: str, changes: list[str], folder: Path | None, out: Path | None, as_json: bool) -> int:
+    """Run a graph and say what it gave. 0, or 1 if a node failed or there is no picture for `out`, or 130."""
+    graph = open_graph(file)
+    graph = graph.with_values(dict(read_change(graph, change) for change in changes)).validate()
+    if out is not None:
+        check_destination(out)
+    with open_studio(folder) as studio:
+        handle = studio.submit(graph)
+        interrupted = _wait(handle)
+        paths = write_pictures(handle.images, out) if out is not None else []
+        print_results(handle, studio, paths, as_json)
+        missing = out is not None and not paths and not interrupted
+    for error in handle.errors:
+        print(f"nbgraph: {one_line(str(error))}", file=sys.stderr)
+    if missing:
+        print(f"nbgraph: the graph gave no picture for {str(out)!r}", file=sys.stderr)
+    if interrupted:
+        print("nbgraph: interrupted; what had finished is kept", file=sys.stderr)
+        return INTERRUPTED
+    return DONE if handle.status == "completed" and not missing else FAILED
+
+
+def _wait(handle: Run) -> bool:
+    """Wait, showing progress on stderr; whether it was interrupted."""
+    try:
+        handle.wait(show=progress_display("text"))
+    except KeyboardInterrupt:
+        handle.cancel()
+        handle.wait(CANCEL_SECONDS)
+        return True
+    return False
+
+
+def read_change(graph: Graph, change: str) -> tuple[str, Any]:
+    """`noise.seed=3` as address and typed value; `GrammarError` at the part that is wrong."""
+    address, equals, text = change.partition("=")
+    node_id, dot, field = address.rpartition(".")
+    if not equals or not dot:
+        raise GrammarError(f"--set {change!r} is not of the form NODE.FIELD=VALUE", 1)
+    if node_id not in graph.nodes:
+        raise GrammarError(f"--set {change!r}: there is no node {node_id!r}{suggest(node_id, graph.nodes)}", 1)
+    specs = graph.nodes[node_id].inputs()
+    if field not in specs:
+        named = f"{node_id!r} ({graph.nodes[node_id].type})"
+        raise GrammarError(f"--set {change!r}: {named} has no input {field!r}{suggest(field, specs)}", len(node_id) + 2)
+    word = Word(text, len(address) + 2, len(text))
+    spec = specs[field]
+    return address, parse_value(spec.annotation, (word,), f"set {address}", word.column, spec.info.metadata)
+
+
+def check_destination(out: Path) -> None:
+    """`NbgraphError` if no picture could be written there, before anything runs."""
+    if not out.parent.is_dir():
+        raise NbgraphError(f"there is no folder {str(out.parent)!r} for --out")
+    if out.suffix and not out.is_dir() and out.suffix.lower() not in Image.registered_extensions():
+        raise NbgraphError(f"--out {str(out)!r}: no picture format ends in {out.suffix!r}; use .png, .jpg or .webp")
+
+
+def write_pictures(images: Sequence[Image.Image], out: Path) -> list[Path]:
+    """One picture to `out` itself; several numbered; without an ending `out` is a folder."""
+    if out.is_dir() or not out.suffix:
+        out.mkdir(exist_ok=True)
+        paths = [out / f"{number}.png" for number in range(len(images))]
+    elif len(images) == 1:
+        paths = [out]
+    else:
+        paths = [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(len(images))]
+    for image, path in zip(images, paths):
+        write_picture(image, path)
+    return paths
+
+
+def print_results(handle: Run, studio: Studio, paths: Sequence[Path], as_json: bool) -> None:
+    """What came of it, on stdout: the nodes nothing else needs, the files of pictures; or all of it as JSON."""
+    if as_json:
+        print(json.dumps(as_dict(handle, paths), ensure_ascii=False))
+        return
+    if paths:
+        print("\n".join(map(str, paths)))
+        return
+    needed = {link.source for node_id in handle.graph.nodes for link in handle.graph.links(node_id)}
+    for node_id in handle.graph.nodes:
+        if node_id not in needed and handle.session.outputs_of(node_id):
+            print("\n".join(node_lines(handle.graph, handle.session, node_id, studio.services)))
+
+
+def as_dict(handle: Run, paths: Sequence[Path]) -> dict[str, Any]:
+    """A run as JSON-able values: status, seconds, outputs by node and path, files written, errors."""
+    outputs = {
+        node_id: [
+            {"path": list(path), **output.model_dump(mode="json")}
+            for path, output in handle.session.outputs_of(node_id).items()
+        ]
+        for node_id in handle.graph.nodes
+    }
+    errors = [{"node": error.node, "type": error.type, "message": error.message} for error in handle.errors]
+    return {
+        "session": handle.id,
+        "status": handle.status,
+        "seconds": round(handle.progress.seconds, 3),
+        "outputs": outputs,
+        "files": [str(path) for path in paths],
+        "errors": errors,
+    }

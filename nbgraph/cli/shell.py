@@ -1,0 +1,78 @@
+"""The shell a person types into: completion, a history that outlives it, errors that never end it."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_state_path
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import Completer, Completion, ThreadedCompleter
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+
+from nbgraph.cli.commands import ExitShell
+from nbgraph.cli.completion import Surroundings, complete
+from nbgraph.cli.lines import perform_shown
+from nbgraph.cli.shell_session import ShellSession
+
+PROMPT = "nbgraph> "
+WELCOME = 'nbgraph: type "help" for how a line is written, Tab for what may come next, "exit" or Ctrl-D to leave'
+
+
+class LineCompleter(Completer):
+    """Completes lines by what the session knows now."""
+
+    def __init__(self, session: ShellSession) -> None:
+        self._session = session
+
+    def get_completions(self, document: Document, complete_event: Any) -> Iterator[Completion]:
+        current, found = complete(document.text_before_cursor, surroundings(self._session))
+        for one in found:
+            yield Completion(one.text, start_position=-len(current), display_meta=one.about)
+
+
+def surroundings(session: ShellSession) -> Surroundings:
+    """What completion in a session asks."""
+    models = session.studio.services.model_manager.names
+    return Surroundings(session.catalogue, session.commands, session.graph, models)
+
+
+def interact(session: ShellSession) -> None:
+    """Read lines from the terminal and perform them until the person leaves."""
+    prompt: PromptSession[str] = PromptSession(
+        history=_history(), completer=ThreadedCompleter(LineCompleter(session)), complete_while_typing=False
+    )
+    print(WELCOME)
+    for line in _typed(prompt):
+        try:
+            perform_shown(session, line)
+        except KeyboardInterrupt:
+            print("interrupted; the line was taken back, what had finished is in the cache")
+        except ExitShell:
+            return
+
+
+def _typed(prompt: "PromptSession[str]") -> Iterable[str]:
+    """Lines as they are typed; Ctrl-C drops the one that is being typed, Ctrl-D ends."""
+    while True:
+        try:
+            yield prompt.prompt(PROMPT)
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return
+
+
+def _history() -> History:
+    path = history_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(path)
+
+
+def history_path() -> Path:
+    """The file that keeps what was typed."""
+    return user_state_path("nbgraph") / "shell_history"

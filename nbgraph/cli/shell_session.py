@@ -1,0 +1,141 @@
+"""The session behind the shell and the magics: a graph that grows by lines, each of them a transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nbgraph.cli.catalogue import Catalogue
+from nbgraph.cli.command_table import Call, CommandTable, Reply
+from nbgraph.cli.descriptions import describe_node
+from nbgraph.cli.grammar import Stage, parse_line
+from nbgraph.cli.linking import Planned, Words, plan_line
+from nbgraph.cli.results import line_reply
+from nbgraph.cli.running import grown, run_session, unless_quick
+from nbgraph.cli.words import GrammarError, one_line
+from nbgraph.errors import GraphError
+from nbgraph.progress import ProgressStyle, progress_display
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.studio import Studio
+
+MAX_UNDO = 1000
+
+
+@dataclass(frozen=True)
+class State:
+    """What a line may change: the graph, what of it has run, the defaults, the nodes of the last line."""
+
+    graph: Graph = field(default_factory=Graph)
+    execution: GraphExecutionState | None = None
+    defaults: Mapping[str, Words] = field(default_factory=dict)
+    last: tuple[str, ...] = ()
+
+
+class ShellSession:
+    """Lines in, replies out. `perform` either does all that a line says, or raises and leaves the session as it was.
+
+    `rich` sessions answer with figures and pictures, others with text and paths.
+    """
+
+    def __init__(
+        self, studio: Studio, commands: CommandTable, *, rich: bool = False, progress: ProgressStyle = "text"
+    ) -> None:
+        self.studio, self.commands, self.rich = studio, commands, rich
+        self.progress: ProgressStyle = progress
+        self.state = State()
+        self._before: list[State] = []
+
+    @property
+    def graph(self) -> Graph:
+        """All nodes so far."""
+        return self.state.graph
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What stages may be called, asked anew so that nodes and library graphs made meanwhile are there."""
+        library = self.studio.services.graph_library
+        found = library.list(per_page=1)
+        if found.total > len(found.items):
+            found = library.list(per_page=found.total)
+        return Catalogue(found.items, self.commands.first_words)
+
+    def perform(self, line: str) -> list[Reply]:
+        """Do what a line says. Raises `GrammarError` if it cannot be taken, `NodeError` if one of its nodes failed."""
+        stages, catalogue = parse_line(line), self.catalogue
+        for stage in stages:
+            if any(option.name == "help" for option in stage.options):
+                return [self._help(stage, catalogue)]
+        nodes, calls = self._split(stages, catalogue)
+        planned = plan_line(nodes, self.graph, catalogue, self.state.defaults)
+        planned.check()
+        before, replies = self.state, []
+        try:
+            if nodes:
+                replies.append(self._add(planned))
+            replies += [call(self) for call in calls]
+        except BaseException:
+            self._restore(before)
+            raise
+        return replies
+
+    def change(self, **changes: Any) -> None:
+        """Put something else into the state; `undo` takes it back."""
+        self._before = [*self._before[-MAX_UNDO:], self.state]
+        self.state = replace(self.state, **changes)
+
+    def undo(self) -> State | None:
+        """Go back to before the last change; the state that was left, or None if there was none before it."""
+        if not self._before:
+            return None
+        left = self.state
+        self.state = self._before.pop()
+        return left
+
+    def run_graph(self, graph: Graph) -> GraphExecutionState:
+        """Run what the graph has more than the session, or all of it if the session's nodes are not in it."""
+        goes_on = (
+            self.state.execution
+            if all(graph.nodes.get(key) is node for key, node in self.graph.nodes.items())
+            else None
+        )
+        session = grown(goes_on, graph, self.studio.settings.max_iterations)
+        run_session(self.studio, session, unless_quick(progress_display(self.progress)))
+        return session
+
+    def _split(self, stages: Sequence[Stage], catalogue: Catalogue) -> tuple[list[Stage], list[Call]]:
+        """The nodes of a line and the commands after them."""
+        nodes: list[Stage] = []
+        calls: list[Call] = []
+        for stage in stages:
+            if catalogue.is_command(stage.name):
+                calls.append(self.commands.bind(stage))
+            elif calls:
+                text = (
+                    f"{stage.name.text} stands after a command; nodes come first in a line, or on a line of their own"
+                )
+                raise GrammarError(text, stage.name.column)
+            else:
+                nodes.append(stage)
+        return nodes, calls
+
+    def _add(self, planned: Planned) -> Reply:
+        try:
+            execution = self.run_graph(planned.graph)
+        except GraphError as error:
+            raise planned.located(error) from None
+        self.change(graph=planned.graph, execution=execution, last=tuple(planned.added))
+        return line_reply(planned.graph, execution, planned.added, self.studio.services)
+
+    def _restore(self, before: State) -> None:
+        while self.state is not before and self._before:
+            self.state = self._before.pop()
+        self.state = before
+        if before.execution is not None:
+            self.studio.services.graph_execution_manager.set(before.execution)
+
+    def _help(self, stage: Stage, catalogue: Catalogue) -> Reply:
+        if not catalogue.is_command(stage.name):
+            return Reply(describe_node(catalogue.node_class(stage.name), stage.name.text))
+        name = " ".join([stage.name.text, *(word.text for word in stage.words[:1])])
+        command = self.commands.commands.get(name) or self.commands.commands.get(stage.name.text)
+        return Reply(f"{command.usage}\n    {command.summary}" if command else one_line(name))
