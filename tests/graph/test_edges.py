@@ -45,7 +45,7 @@ def refused(graph: Graph, source: str, destination: str) -> GraphError:
     return raised.value
 
 
-@pytest.fixture()
+@pytest.fixture
 def graph() -> Graph:
     """Three numbers and a sum."""
     return Graph([Integer(id="one", value=1), Integer(id="two", value=2), String(id="text"), Add(id="sum")])

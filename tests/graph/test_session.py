@@ -62,7 +62,7 @@ def test_a_node_that_is_given_back_is_the_next_one() -> None:
 
 def test_giving_one_node_back_leaves_the_others_claimed() -> None:
     session = GraphExecutionState(Graph([Integer(id="x"), Integer(id="y")]))
-    first, second = session.next(), session.next()
+    first, _ = session.next(), session.next()
     assert first is not None
     session.release(first)
     assert session.next() == first

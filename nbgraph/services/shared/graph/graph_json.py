@@ -8,6 +8,7 @@ from nbgraph.errors import GraphError, Problem, Problems, UnknownNodeTypeError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import registry
 from nbgraph.services.shared.graph.edges import Link
+from nbgraph.services.shared.graph.flat import MAX_DEPTH
 from nbgraph.services.shared.graph.validation import GraphLike
 
 MAX_BYTES = 64 * 2**20
@@ -70,6 +71,8 @@ def graph_from_json(make: type[AnyGraph], text: str | bytes) -> AnyGraph:
 
 def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
     """The graph in values read from JSON; `GraphError` with every problem if they hold none."""
+    if _library_depth(data) > MAX_DEPTH:
+        raise GraphError([Problem("too_deep", f"graphs are nested more than {MAX_DEPTH} deep; take some levels out")])
     problems = Problems()
     nodes = _read_nodes(_expect(problems, data, "nodes", dict), problems)
     links = _read_edges(_expect(problems, data, "edges", list), problems)
@@ -103,6 +106,21 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
     return values
+
+
+def _library_depth(data: Any) -> int:
+    """How deep graph nodes are nested in a document, which may be no graph at all."""
+    deepest = 0
+    waiting = [(data, 0)]
+    while waiting:
+        graph, depth = waiting.pop()
+        nodes = graph.get("nodes") if isinstance(graph, dict) else None
+        for node in nodes.values() if isinstance(nodes, dict) else ():
+            library = node.get("library") if isinstance(node, dict) else None
+            if isinstance(library, dict):
+                deepest = max(deepest, depth + 1)
+                waiting.append((library.get("graph"), depth + 1))
+    return deepest
 
 
 def _expect(problems: Problems, data: Any, key: str, kind: type) -> Any:

@@ -70,7 +70,7 @@ class Kind(NamedTuple):
     is_plain: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PlannedNode:
     """A source node, as the session needs it; a *plain* one takes each input from one edge, and nothing else."""
 

@@ -1,0 +1,166 @@
+"""Graphs as nodes: exposed names are fields, inner nodes run in their place, at any depth that is allowed."""
+
+import json
+
+import pytest
+
+from nbgraph.errors import GraphError
+from nbgraph.invocations import Add, Collect, Integer, Iterate, Multiply, Range
+from nbgraph.services.shared.graph.edges import edge
+from nbgraph.services.shared.graph.flat import MAX_DEPTH
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
+from tests.graph.running import run
+
+
+def double_and_add() -> LibraryGraph:
+    """number * 2 + more"""
+    inner = Graph.of(Add(id="sum", a=Multiply(id="double", a=1, b=2), b=0))
+    inputs = [Exposed("number", "double", "a"), Exposed("more", "sum", "b")]
+    return LibraryGraph("double and add", inner, inputs, [Exposed("result", "sum", "value")], "Doubles.")
+
+
+DoubleAndAdd = double_and_add().node_class()
+
+
+def nested(depth: int) -> LibraryGraph:
+    """That many graphs in one another around a sum."""
+    library = LibraryGraph(
+        "level", Graph.of(Add(id="sum", a=1)), [Exposed("a", "sum", "a")], [Exposed("value", "sum", "value")]
+    )
+    for _ in range(depth - 1):
+        inner = Graph([library.node_class()(id="inner")])
+        library = LibraryGraph("level", inner, [Exposed("a", "inner", "a")], [Exposed("value", "inner", "value")])
+    return library
+
+
+def test_exposed_names_are_the_fields_of_the_node() -> None:
+    assert list(DoubleAndAdd.inputs()) == ["number", "more"]
+    assert DoubleAndAdd.outputs() == {"result": int}
+    assert DoubleAndAdd.inputs()["number"].default == 1
+
+
+def test_the_inner_nodes_run_under_the_name_of_the_outer() -> None:
+    ran = run(Add(id="end", a=DoubleAndAdd(id="graph", number=Integer(id="n", value=5), more=1), b=1))
+    assert ran.order == ["n", "graph.double", "graph.sum", "end"]
+    assert ran.value("graph", "result") == 11
+    assert ran.value("end", "value") == 12
+    assert ran.session.status == "completed"
+
+
+def test_defaults_are_those_of_the_inner_nodes() -> None:
+    assert run(DoubleAndAdd(id="graph")).value("graph", "result") == 2
+
+
+def test_a_graph_can_be_used_twice_and_iterated() -> None:
+    item = Iterate(collection=Range(stop=3))
+    twice = DoubleAndAdd(id="second", number=DoubleAndAdd(id="first", number=item), more=1)
+    ran = run(Collect(item=twice))
+    assert ran.value("collect", "collection") == [1, 5, 9]
+    assert ran.values("first", "result") == [0, 2, 4]
+
+
+def test_a_graph_is_a_target_by_its_outputs() -> None:
+    ran = run(Graph([DoubleAndAdd(id="graph"), Integer(id="other")]), targets=["graph"])
+    assert ran.order == ["graph.double", "graph.sum"]
+
+
+def test_graphs_are_nested() -> None:
+    ran = run(nested(3).node_class()(id="top", a=41))
+    assert ran.order == ["top.inner.inner.sum"]
+    assert ran.value("top", "value") == 41
+    assert ran.value("top.inner", "value") == 41
+
+
+def test_a_graph_with_graphs_comes_back_from_json() -> None:
+    graph = Graph.of(Add(id="end", a=nested(3).node_class()(id="top", a=4)))
+    again = Graph.from_json(graph.to_json())
+    assert again == graph
+    assert run(again).value("end", "value") == 4
+
+
+def test_a_library_graph_comes_back_from_json() -> None:
+    again = LibraryGraph.from_dict(json.loads(json.dumps(double_and_add().to_dict())))
+    assert run(again.node_class()(id="graph", number=3)).value("graph", "result") == 6
+
+
+def test_inner_fields_are_reached_by_their_path() -> None:
+    graph = Graph([DoubleAndAdd(id="graph", number=3)])
+    changed = graph.with_values({"graph.double.b": 10, "graph.number": 2, "graph.sum.b": 1})
+    assert run(changed).value("graph", "result") == 21
+    assert run(graph).value("graph", "result") == 6
+
+
+def test_fields_of_nested_graphs_are_reached_by_their_path() -> None:
+    graph = Graph([nested(3).node_class()(id="top")])
+    assert run(graph.with_values({"top.inner.inner.sum.b": 6})).value("top", "value") == 7
+
+
+def test_a_wrong_inner_address_tells_the_whole_path() -> None:
+    graph = Graph([DoubleAndAdd(id="graph")])
+    with pytest.raises(GraphError, match="graph.double.c: 'mul' has no input 'c'"):
+        graph.with_values({"graph.double.c": 10})
+    with pytest.raises(GraphError, match="no node 'duoble'"):
+        graph.with_values({"graph.duoble.b": 10})
+
+
+def test_a_problem_inside_is_told_with_its_path() -> None:
+    inner = Graph([Iterate(id="each")])
+    node = LibraryGraph("open", inner, [], [Exposed("item", "each", "item")]).node_class()(id="outer")
+    assert [str(found) for found in Graph([node]).problems()][0].startswith("outer.each.collection: 'iterate' needs")
+
+
+def test_an_exposed_input_that_must_be_given_is_missing_on_the_outer_node() -> None:
+    library = LibraryGraph("open", Graph([Iterate(id="each")]), [Exposed("items", "each", "collection")])
+    assert [(found.node, found.field) for found in Graph([library.node_class()(id="outer")]).problems()] == [
+        ("outer", "items")
+    ]
+
+
+@pytest.mark.parametrize("alias", ["id", "use_cache", "invoke", "model_dump", "not a name", "_hidden", ""])
+def test_a_name_that_a_node_uses_itself_cannot_be_exposed(alias: str) -> None:
+    with pytest.raises(GraphError, match=r"cannot be the name|is taken"):
+        LibraryGraph("bad", Graph([Add(id="sum")]), [Exposed(alias, "sum", "a")])
+
+
+def test_all_that_is_wrong_with_what_is_exposed_is_told_at_once() -> None:
+    exposed = [Exposed("a", "sum", "a"), Exposed("a", "sum", "b"), Exposed("c", "smu", "a"), Exposed("d", "sum", "x")]
+    with pytest.raises(GraphError) as raised:
+        LibraryGraph("bad", Graph([Add(id="sum")]), exposed)
+    assert [found.kind for found in raised.value.problems] == ["bad_alias", "unknown_node", "unknown_field"]
+
+
+def test_an_inner_input_has_one_name() -> None:
+    with pytest.raises(GraphError, match="sum.a has another name already"):
+        LibraryGraph("bad", Graph([Add(id="sum")]), [Exposed("x", "sum", "a"), Exposed("y", "sum", "a")])
+
+
+def test_an_inner_node_does_not_hide_a_node_of_the_same_name() -> None:
+    graph = Graph([DoubleAndAdd(id="graph"), Integer(id="graph.sum")])
+    assert [found.kind for found in graph.problems()] == ["duplicate_id"]
+
+
+def test_graphs_nested_too_deep_are_refused() -> None:
+    node = nested(MAX_DEPTH + 1).node_class()(id="top")
+    assert [found.kind for found in Graph([node]).problems()] == ["too_deep"]
+
+
+def test_a_file_with_graphs_nested_too_deep_is_refused_before_it_is_read() -> None:
+    data: dict[str, object] = {"nodes": {}, "edges": []}
+    for _ in range(300):
+        data = {"nodes": {"g": {"type": "graph", "library": {"name": "x", "graph": data}}}, "edges": []}
+    with pytest.raises(GraphError, match="nested more than 32 deep"):
+        Graph.from_dict(data)
+
+
+@pytest.mark.parametrize("library", [None, 3, {}, {"name": "x"}, {"name": "x", "graph": 3}, {"name": "x", "graph": {},
+                                     "inputs": [{"alias": "a"}]}])  # fmt: skip
+def test_a_graph_node_without_a_graph_is_refused(library: object) -> None:
+    with pytest.raises(GraphError):
+        Graph.from_dict({"nodes": {"g": {"type": "graph", "library": library}}, "edges": []})
+
+
+def test_edges_reach_exposed_inputs_from_files_too() -> None:
+    graph = Graph([DoubleAndAdd(id="graph"), Integer(id="n", value=4)])
+    graph.add_edge(edge("n.value", "graph.number"))
+    assert run(Graph.from_json(graph.to_json())).value("graph", "result") == 8
