@@ -1,0 +1,203 @@
+"""Several pictures in one call: values are joined, drawn together, and split again, each as if it were alone.
+
+Joined pictures agree with single ones to rounding (one uint8 level of the decoded picture at most), since every picture
+keeps its own generators. When the device runs out of memory the batch is halved, down to single pictures.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nbgraph.diffusion.arguments import DenoiseSettings
+from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.denoising import denoise
+from nbgraph.diffusion.vae import decode_latents, encode_image
+from nbgraph.diffusion.values import Conditioning, Latents
+from nbgraph.errors import ModelError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class DenoiseInput:
+    """What one picture is denoised from: the arguments of `denoise` that may differ within a batch."""
+
+    positive: Conditioning
+    negative: Conditioning | None = None
+    noise: Latents | None = None
+    latents: Latents | None = None
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures come of it: those of the noise, else those of the latents."""
+        return len(self.noise or self.latents or ())
+
+    def batch_key(self) -> Hashable:
+        """Equal for inputs that can be denoised together: sizes, shapes and stages, whatever the content."""
+        return tuple(_shape_key(value) for value in (self.positive, self.negative, self.noise, self.latents))
+
+
+def denoise_many(
+    components: Components, inputs: Sequence[DenoiseInput], settings: DenoiseSettings, size: int = 8, **options: Any
+) -> list[Latents]:
+    """`denoise` for each input, in batches of up to `size` of equal shapes; results in the order of the inputs.
+
+    `options` are the further arguments of `denoise`, the same for all; its previews are of a batch's first picture.
+    """
+
+    def run(batch: list[DenoiseInput]) -> list[Latents]:
+        if len(batch) == 1:
+            one = batch[0]
+            return [denoise(components, one.positive, one.negative, one.noise, one.latents, settings, **options)]
+        counts = [one.pictures for one in batch]
+        negatives = [_repeat(one.negative, one.pictures) for one in batch if one.negative is not None]
+        noises = [one.noise for one in batch if one.noise is not None]
+        latents = [one.latents for one in batch if one.latents is not None]
+        joined = denoise(
+            components,
+            join_conditioning([_repeat(one.positive, one.pictures) for one in batch]),
+            join_conditioning(negatives) if negatives else None,
+            join_latents(noises) if noises else None,
+            join_latents(latents) if latents else None,
+            settings,
+            **options,
+        )
+        return split_latents(joined, counts)
+
+    return run_in_batches(inputs, DenoiseInput.batch_key, run, size)
+
+
+def decode_many(components: Components, latents: Sequence[Latents], size: int = 8) -> list[list[Image.Image]]:
+    """`decode_latents` for each, in batches of up to `size` of equal shapes; pictures in the order of the latents."""
+
+    def run(batch: list[Latents]) -> list[list[Image.Image]]:
+        pictures = iter(decode_latents(components, join_latents(batch)))
+        return [[next(pictures) for _ in range(len(one))] for one in batch]
+
+    return run_in_batches(latents, _shape_key, run, size)
+
+
+def encode_many(components: Components, images: Sequence[Image.Image], size: int = 8) -> list[Latents]:
+    """`encode_image` for each picture, in batches of up to `size` of equal sizes; latents in their order."""
+
+    def run(batch: list[Image.Image]) -> list[Latents]:
+        return split_latents(encode_image(components, batch), [1] * len(batch))
+
+    return run_in_batches(images, lambda image: image.size, run, size)
+
+
+def run_in_batches(
+    items: Sequence[Item], key: Callable[[Item], Hashable], run: Callable[[list[Item]], list[Result]], size: int
+) -> list[Result]:
+    """`run` over items of equal `key`, up to `size` at once; halved when memory runs out, down to one item."""
+    groups: dict[Hashable, list[int]] = {}
+    for number, item in enumerate(items):
+        groups.setdefault(key(item), []).append(number)
+    results: dict[int, Result] = {}
+    for numbers in groups.values():
+        limit = max(1, size)
+        while numbers:
+            batch = numbers[:limit]
+            try:
+                found = run([items[number] for number in batch])
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                limit = len(batch) // 2
+                _free_memory()
+                continue
+            results |= dict(zip(batch, found))
+            numbers = numbers[len(batch) :]
+    return [results[number] for number in range(len(items))]
+
+
+def join_conditioning(conditionings: Sequence[Conditioning]) -> Conditioning:
+    """One conditioning for several pictures; `ModelError` unless all have one family and one number of tokens."""
+    _check_joinable(conditionings, "conditionings")
+    names = conditionings[0].tensors
+    tensors = {name: torch.cat([one.tensors[name] for one in conditionings]) for name in names}
+    return replace(conditionings[0], tensors=tensors, text="", cut="", unknown=())
+
+
+def join_latents(latents: Sequence[Latents]) -> Latents:
+    """One value for the latents of several pictures; `ModelError` unless all have one family, size and stage."""
+    _check_joinable(latents, "latents")
+    states = [one.rng_states for one in latents if one.rng_states is not None]
+    solvers = [one.solver for one in latents if one.solver is not None]
+    return replace(
+        latents[0],
+        tensor=torch.cat([one.tensor for one in latents]),
+        seeds=tuple(seed for one in latents for seed in one.seeds),
+        rng_states=torch.cat(states) if states else None,
+        solver={name: _join([solver[name] for solver in solvers]) for name in solvers[0]} if solvers else None,
+    )
+
+
+def split_latents(latents: Latents, sizes: Sequence[int]) -> list[Latents]:
+    """The inverse of `join_latents`: values of `sizes` pictures each."""
+    found, begin = [], 0
+    for size in sizes:
+        span = slice(begin, begin + size)
+        found.append(
+            replace(
+                latents,
+                tensor=latents.tensor[span].clone(),
+                seeds=latents.seeds[span],
+                rng_states=None if latents.rng_states is None else latents.rng_states[span].clone(),
+                solver=None if latents.solver is None else {n: _slice(v, span) for n, v in latents.solver.items()},
+            )
+        )
+        begin += size
+    return found
+
+
+def _repeat(conditioning: Conditioning, pictures: int) -> Conditioning:
+    """One text for each of several pictures."""
+    if len(conditioning) == pictures:
+        return conditioning
+    return join_conditioning([conditioning] * pictures)
+
+
+def _shape_key(value: Latents | Conditioning | None) -> Hashable:
+    if value is None:
+        return None
+    if isinstance(value, Conditioning):
+        shapes = sorted((name, tuple(tensor.shape[1:])) for name, tensor in value.tensors.items())
+        return (value.family, *shapes)
+    stage = (value.window, value.solver is None, value.rng_states is None)
+    return (value.family, value.width, value.height, tuple(value.tensor.shape[1:]), *stage)
+
+
+def _check_joinable(values: Sequence[Any], what: str) -> None:
+    if len({_shape_key(value) for value in values}) != 1:
+        raise ModelError(
+            f"{len(values)} {what} cannot be joined: they must be of one family, size and shape, at one step"
+        )
+
+
+def _join(values: list[Any]) -> Any:
+    """Tensors of pictures one after the other; numbers and small tensors, which are of the schedule, from the first."""
+    first = values[0]
+    if isinstance(first, Tensor) and first.ndim >= 3:
+        return torch.cat(values)
+    if isinstance(first, list):
+        return [_join(list(items)) for items in zip(*values)]
+    return first
+
+
+def _slice(value: Any, span: slice) -> Any:
+    if isinstance(value, Tensor) and value.ndim >= 3:
+        return value[span].clone()
+    if isinstance(value, list):
+        return [_slice(item, span) for item in value]
+    return value
+
+
+def _free_memory() -> None:
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
