@@ -3,7 +3,7 @@
 from typing import Any
 
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.outputs import IntegerCollectionOutput, IntegerOutput
+from nbgraph.invocations.outputs import BooleanOutput, IntegerCollectionOutput, IntegerOutput
 
 
 @invocation("test_spread", category="test", static=True)
@@ -38,6 +38,16 @@ class Fails(BaseInvocation):
         if self.value == self.at:
             raise ValueError(f"the value is {self.at}")
         return IntegerOutput(value=self.value)
+
+
+@invocation("test_is_odd", category="test")
+class IsOdd(BaseInvocation):
+    """Whether a number is odd."""
+
+    value: int = 0
+
+    def invoke(self, context: InvocationContext) -> BooleanOutput:
+        return BooleanOutput(value=self.value % 2 == 1)
 
 
 def total(items: list[Any]) -> int:

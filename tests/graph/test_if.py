@@ -5,20 +5,8 @@ from typing import Any
 import pytest
 
 from nbgraph.invocations import Add, Boolean, Collect, If, Integer, IntegerCollection, Iterate, Range
-from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.outputs import BooleanOutput
-from tests.graph.nodes import Fails, Spread, Total
+from tests.graph.nodes import Fails, IsOdd, Spread, Total
 from tests.graph.running import run
-
-
-@invocation("test_is_odd", category="test")
-class IsOdd(BaseInvocation):
-    """Whether a number is odd."""
-
-    value: int = 0
-
-    def invoke(self, context: InvocationContext) -> BooleanOutput:
-        return BooleanOutput(value=self.value % 2 == 1)
 
 
 def number(name: str, value: Any = 1) -> Add:

@@ -10,9 +10,8 @@ from nbgraph.invocations import Add, Collect, If, ImageCollection, Integer, Iter
 from nbgraph.invocations.fields import ImageField
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
-from tests.graph.nodes import Fails, Spread, Total
+from tests.graph.nodes import Fails, IsOdd, Spread, Total
 from tests.graph.running import run, run_session
-from tests.graph.test_if import IsOdd
 
 
 def reloaded(session: GraphExecutionState) -> GraphExecutionState:
