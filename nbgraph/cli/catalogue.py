@@ -48,9 +48,10 @@ class Catalogue:
 
     def name_of(self, node: BaseInvocation) -> str:
         """The stage name that makes such a node; `NbgraphError` for a library graph that the studio does not have."""
-        if not isinstance(node, GraphInvocation):
+        library: LibraryGraph | None = getattr(node, "library", None)
+        if library is None:
             return node.type
-        name = stage_name(node.library.name) if node.library is not None else node.type
+        name = stage_name(library.name)
         if name not in self.libraries:
             raise NbgraphError(
                 f"the graph {name!r} is no library graph of this studio, so no line can name it; save it as JSON"

@@ -1,13 +1,14 @@
 """Drawings of graphs, Axes in and Axes out: the source graph, and the prepared nodes of a session in their places."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib.pyplot as plt
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
+from matplotlib.path import Path
 
-from nbgraph.cli.graph_texts import PreparedText, node_label, parents_of, prepared_texts, shown_value
-from nbgraph.cli.layers import layered
+from nbgraph.cli.graph_texts import node_label, parents_of, prepared_texts, typed_texts
+from nbgraph.cli.layers import Passage, Slot, layered
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 
@@ -15,69 +16,82 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = {"completed": "#dff0d8", "failed": "#f2c4c4", "skipped": "#e6e6e6", "waiting": "#ffffff"}
-EDGE_COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#8172b3", "#937860", "#da8bc3", "#64b5cd")
-COLUMN, LINE, PAD, GAP = 3.1, 0.24, 0.14, 0.5
-WIDTH = 2.2
-CHARACTERS = 30
+EDGE_COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#8172b3", "#937860", "#da8bc3", "#3d9fb5", "#c44e52")
+NODE_COLOUR, NODE_EDGE = "#eef3fb", "#5b6b7f"
+COLUMN, WIDTH, LINE, PAD, GAP, PASSAGE = 3.2, 2.3, 0.24, 0.12, 0.45, 0.12
+CHARACTERS = 33
 MAX_INCHES = 60.0
-Box = tuple[float, float, float]
-"""Left, top and height of a box, in inches; y grows downwards."""
+
+
+class Row(NamedTuple):
+    """A line of text in a node, and the colours of the text and behind it."""
+
+    text: str
+    colour: str = "black"
+    behind: str = ""
+
+
+class Box(NamedTuple):
+    """Where a node or a passage stands: left and top edge and height, in inches, y growing downwards."""
+
+    left: float
+    top: float
+    height: float
 
 
 def draw_graph(graph: Graph, *, ax: "Axes | None" = None) -> "Axes":
-    """The source graph: nodes in columns from left to right, with what was typed into them, edges by their fields."""
-    lines = {node_id: [node_label(graph, node_id), *_typed(graph, node_id)] for node_id in graph.nodes}
-    boxes = _place(layered(parents_of(graph)), lines)
-    ax = _axes(ax, boxes)
-    for number, node_id in enumerate(boxes):
-        _edges_into(ax, graph, node_id, boxes, number)
-    for node_id, box in boxes.items():
-        _draw_box(ax, box, lines[node_id], "#eef3fb")
-    return ax
+    """The source graph: nodes in columns from left to right, the inputs that edges arrive at, and what was typed."""
+    return _draw(graph, {node_id: [Row(text) for text in typed_texts(graph, node_id)] for node_id in graph.nodes}, ax)
 
 
 def draw_execution_graph(session: GraphExecutionState, *, ax: "Axes | None" = None) -> "Axes":
     """The source graph with the prepared nodes inside each node: path, state by colour, and result."""
-    graph = session.graph
-    prepared = {node_id: prepared_texts(session, node_id) for node_id in graph.nodes}
-    lines = {node_id: [node_label(graph, node_id), *map(str, prepared[node_id])] for node_id in graph.nodes}
-    boxes = _place(layered(parents_of(graph)), lines)
-    ax = _axes(ax, boxes)
-    for number, node_id in enumerate(boxes):
-        _edges_into(ax, graph, node_id, boxes, number)
-    for node_id, box in boxes.items():
-        _draw_box(ax, box, lines[node_id], "#eef3fb", prepared[node_id])
-    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=colour, edgecolor="#888888") for colour in COLOURS.values()]
+    rows = {
+        node_id: [Row(str(text), behind=COLOURS[text.state]) for text in prepared_texts(session, node_id)]
+        for node_id in session.graph.nodes
+    }
+    ax = _draw(session.graph, rows, ax)
+    handles = [Rectangle((0, 0), 1, 1, facecolor=colour, edgecolor="#888888") for colour in COLOURS.values()]
     ax.legend(handles, list(COLOURS), loc="upper left", bbox_to_anchor=(0, 0), ncols=4, frameon=False, fontsize=8)
     return ax
 
 
-def _typed(graph: Graph, node_id: str) -> list[str]:
-    node = graph.nodes[node_id]
-    linked = {link.field for link in graph.links(node_id)}
-    return [
-        f"{name} = {shown_value(value)}"
-        for name, value in node.literals().items()
-        if name in node.model_fields_set and name not in linked
-    ]
+def _draw(graph: Graph, rows: Mapping[str, Sequence[Row]], ax: "Axes | None") -> "Axes":
+    colours = {node_id: EDGE_COLOURS[number % len(EDGE_COLOURS)] for number, node_id in enumerate(graph.nodes)}
+    texts = {node_id: [*_ports(graph, node_id, colours), *rows[node_id]] for node_id in graph.nodes}
+    boxes = _place(layered(parents_of(graph)), {node: len(found) + 1 for node, found in texts.items()})
+    ax = _axes(ax, boxes)
+    for node_id in graph.nodes:
+        for row, link in enumerate(graph.links(node_id), 1):
+            _draw_edge(ax, _way(boxes, link.source, node_id, row), colours[link.source])
+    for node_id in graph.nodes:
+        _draw_node(ax, boxes[node_id], node_label(graph, node_id), texts[node_id])
+    return ax
 
 
-def _place(layers: Sequence[Sequence[str]], lines: Mapping[str, Sequence[str]]) -> dict[str, Box]:
-    """A box for each node; every column centred on the others."""
-    heights = {node: len(found) * LINE + 2 * PAD for node, found in lines.items()}
-    tall = [sum(heights[node] + GAP for node in layer) - GAP for layer in layers]
-    boxes: dict[str, Box] = {}
+def _ports(graph: Graph, node_id: str, colours: Mapping[str, str]) -> list[Row]:
+    """A row for each edge that arrives, in the colour of where it comes from."""
+    return [Row(f"{link.field} ← {link.source}.{link.output}", colours[link.source]) for link in graph.links(node_id)]
+
+
+def _place(layers: Sequence[Sequence[Slot]], rows: Mapping[str, int]) -> dict[Slot, Box]:
+    """A box for each node and passage; every column centred on the others."""
+    heights = {
+        slot: rows[slot] * LINE + 2 * PAD if isinstance(slot, str) else PASSAGE for layer in layers for slot in layer
+    }
+    tall = [sum(heights[slot] + GAP for slot in layer) - GAP for layer in layers]
+    boxes: dict[Slot, Box] = {}
     for column, layer in enumerate(layers):
         top = (max(tall) - tall[column]) / 2
-        for node in layer:
-            boxes[node] = (column * COLUMN, top, heights[node])
-            top += heights[node] + GAP
+        for slot in layer:
+            boxes[slot] = Box(column * COLUMN, top, heights[slot])
+            top += heights[slot] + GAP
     return boxes
 
 
-def _axes(ax: "Axes | None", boxes: Mapping[str, Box]) -> "Axes":
-    width = max((left for left, _, _ in boxes.values()), default=0) + WIDTH + 0.4
-    height = max((top + tall for _, top, tall in boxes.values()), default=0) + 0.6
+def _axes(ax: "Axes | None", boxes: Mapping[Slot, Box]) -> "Axes":
+    width = max((box.left for box in boxes.values()), default=0) + WIDTH + 0.4
+    height = max((box.top + box.height for box in boxes.values()), default=0) + 0.6
     if ax is None:
         size = (min(MAX_INCHES, width), min(MAX_INCHES, height))
         ax = plt.subplots(figsize=size, layout="constrained")[1]
@@ -89,50 +103,42 @@ def _axes(ax: "Axes | None", boxes: Mapping[str, Box]) -> "Axes":
     return ax
 
 
-def _draw_box(ax: "Axes", box: Box, lines: Sequence[str], colour: str, prepared: Sequence[PreparedText] = ()) -> None:
-    left, top, tall = box
+def _draw_node(ax: "Axes", box: Box, label: str, rows: Sequence[Row]) -> None:
     style = "round,pad=0,rounding_size=0.08"
-    ax.add_patch(
-        FancyBboxPatch((left, top), WIDTH, tall, boxstyle=style, facecolor=colour, edgecolor="#5b6b7f", zorder=2)
+    corner = (box.left, box.top)
+    patch = FancyBboxPatch(
+        corner, WIDTH, box.height, boxstyle=style, facecolor=NODE_COLOUR, edgecolor=NODE_EDGE, zorder=2
     )
-    for number, text in enumerate(prepared, 1):
-        corner = (left + 0.05, top + PAD + number * LINE + 0.02)
-        ax.add_patch(
-            plt.Rectangle(corner, WIDTH - 0.1, LINE - 0.04, facecolor=COLOURS[text.state], edgecolor="none", zorder=3)
-        )
-    for number, text in enumerate(lines):
-        shown = text if len(text) <= CHARACTERS else text[: CHARACTERS - 1] + "…"
-        style_of: Any = {"fontweight": "bold"} if number == 0 else {}
-        y = top + PAD + (number + 0.5) * LINE
-        ax.text(left + 0.1, y, shown, va="center", fontsize=8, zorder=4, clip_on=True, parse_math=False, **style_of)
+    ax.add_patch(patch)
+    for number, row in enumerate([Row(label), *rows]):
+        y = box.top + PAD + number * LINE
+        if row.behind:
+            ax.add_patch(
+                Rectangle((box.left + 0.05, y + 0.02), WIDTH - 0.1, LINE - 0.04, facecolor=row.behind, zorder=3)
+            )
+        shown = row.text if len(row.text) <= CHARACTERS else row.text[: CHARACTERS - 1] + "…"
+        font: Any = {"fontweight": "bold", "fontsize": 8.5} if number == 0 else {"fontsize": 7.5, "color": row.colour}
+        ax.text(box.left + 0.1, y + LINE / 2, shown, va="center", zorder=4, clip_on=True, parse_math=False, **font)
 
 
-def _edges_into(ax: "Axes", graph: Graph, node_id: str, boxes: Mapping[str, Box], number: int) -> None:
-    left, top, tall = boxes[node_id]
-    links = graph.links(node_id)
-    for place, link in enumerate(links, 1):
-        from_left, from_top, from_tall = boxes[link.source]
-        start = (from_left + WIDTH, from_top + from_tall / 2)
-        end = (left, top + tall * place / (len(links) + 1))
-        colour = EDGE_COLOURS[number % len(EDGE_COLOURS)]
-        arrow = {"arrowstyle": "-|>", "color": colour, "connectionstyle": _bend(start, end), "shrinkA": 0, "shrinkB": 0}
-        ax.annotate("", xy=end, xytext=start, arrowprops=arrow, zorder=1)
-        name = link.field if link.field == link.output else f"{link.output} → {link.field}"
-        ax.text(
-            end[0] - 0.12,
-            end[1] - 0.02,
-            name,
-            ha="right",
-            va="bottom",
-            fontsize=6.5,
-            color=colour,
-            zorder=5,
-            parse_math=False,
-        )
+def _way(boxes: Mapping[Slot, Box], source: str, target: str, row: int) -> list[tuple[float, float]]:
+    """The points an edge goes through: out of its source, along its passages, into its row of the target."""
+    start, end = boxes[source], boxes[target]
+    points = [(start.left + WIDTH, start.top + start.height / 2)]
+    for column in range(round(start.left / COLUMN) + 1, round(end.left / COLUMN)):
+        passage: Passage = (source, target, column)
+        box = boxes[passage]
+        y = box.top + box.height / 2
+        points += [(box.left, y), (box.left + WIDTH, y)]
+    return [*points, (end.left, end.top + PAD + (row + 0.5) * LINE)]
 
 
-def _bend(start: tuple[float, float], end: tuple[float, float]) -> str:
-    """Edges over several columns bend away from the boxes between."""
-    if end[0] - start[0] < COLUMN:
-        return "arc3,rad=0"
-    return f"arc3,rad={0.12 if end[1] >= start[1] else -0.12}"
+def _draw_edge(ax: "Axes", points: Sequence[tuple[float, float]], colour: str) -> None:
+    """A curve that leaves and enters every point level, with a dot where it ends."""
+    corners, codes = [points[0]], [Path.MOVETO]
+    for (x0, y0), (x1, y1) in zip(points, points[1:]):
+        middle = (x0 + x1) / 2
+        corners += [(middle, y0), (middle, y1), (x1, y1)]
+        codes += [Path.CURVE4] * 3
+    ax.add_patch(PathPatch(Path(corners, codes), facecolor="none", edgecolor=colour, linewidth=1.2, zorder=1))
+    ax.plot(*points[-1], marker=">", color=colour, markersize=5, zorder=5)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from nbgraph.cli.results import SHOWN, state_of
 from nbgraph.cli.text_drawing import draw_rails
 from nbgraph.cli.words import one_line
-from nbgraph.invocations.fields import ResourceField
+from nbgraph.invocations.fields import ClipField, ResourceField, UNetField, VaeField
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.order import topological_order
@@ -41,6 +41,8 @@ def shown_value(value: Any, limit: int = SHORT) -> str:
     """A value in a few characters; a resource by the start of its name."""
     if isinstance(value, ResourceField):
         return value.resource_name[:8]
+    if isinstance(value, UNetField | ClipField | VaeField):
+        return value.model.name
     text = one_line(repr(value))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -79,13 +81,16 @@ def execution_drawing(session: GraphExecutionState) -> str:
     return draw_rails(parents_of(session.graph), labels) or "no nodes yet"
 
 
-def _label(graph: Graph, node_id: str) -> str:
-    node = graph.nodes[node_id]
-    links = {link.field: f"{link.source}.{link.output}" for link in graph.links(node_id)}
-    typed = [
+def typed_texts(graph: Graph, node_id: str) -> list[str]:
+    """`steps=20`: what was typed into the inputs that no edge arrives at."""
+    node, linked = graph.nodes[node_id], {link.field for link in graph.links(node_id)}
+    return [
         f"{name}={shown_value(value)}"
         for name, value in node.literals().items()
-        if name in node.model_fields_set and name not in links
+        if name in node.model_fields_set and name not in linked
     ]
-    arriving = [f"{name}<-{source}" for name, source in links.items()]
-    return "  ".join([node_label(graph, node_id), *typed, *arriving])
+
+
+def _label(graph: Graph, node_id: str) -> str:
+    arriving = [f"{link.field}<-{link.source}.{link.output}" for link in graph.links(node_id)]
+    return "  ".join([node_label(graph, node_id), *typed_texts(graph, node_id), *arriving])

@@ -9,7 +9,7 @@ from nbgraph.cli.command_table import Reply
 from nbgraph.cli.picture_files import picture_path
 from nbgraph.cli.words import one_line
 from nbgraph.invocations.base import BaseInvocationOutput
-from nbgraph.invocations.fields import ImageField, ResourceField
+from nbgraph.invocations.fields import ClipField, ImageField, ResourceField, UNetField, VaeField
 from nbgraph.run import NodeResult
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
@@ -97,6 +97,8 @@ def _value_text(value: Any, services: InvocationServices) -> str:
         return str(picture_path(value.image_name, services))
     if isinstance(value, ResourceField):
         return value.resource_name
+    if isinstance(value, UNetField | ClipField | VaeField):
+        return value.model.name
     if isinstance(value, list) and value and isinstance(value[0], ImageField):
         return "[" + ", ".join(_value_text(item, services) for item in value) + "]"
     text = one_line(repr(value))
