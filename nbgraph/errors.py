@@ -106,12 +106,68 @@ class InvalidNameError(NbgraphError, ValueError):
     """A name that no service ever made: names of resources are 32 hexadecimal digits."""
 
 
+class ImageModeError(NbgraphError, ValueError):
+    """A picture of a mode that cannot be kept without loss."""
+
+
 class ModelError(NbgraphError):
     """A model cannot be used: what was given, why not, and what to do."""
 
 
 class ModelNotFoundError(ModelError):
     """No model of that name is known."""
+
+
+class StoreError(NbgraphError):
+    """A studio's folder cannot be read or written: what happened, to which file, and what to do."""
+
+
+class StoreBusyError(StoreError):
+    """Another kernel kept the store locked for longer than one waits; trying again is safe."""
+
+
+class StoreCorruptError(StoreError):
+    """The database of a studio's folder is damaged; it was left as it is, and the newest backup is named."""
+
+
+class StoreTooNewError(StoreError):
+    """A newer nbgraph wrote the database; nothing was changed."""
+
+    def __init__(self, path: object, found: int, supported: int) -> None:
+        self.found, self.supported = found, supported
+        text = f"{path} was written by a newer nbgraph (format {found}, this one knows up to {supported})"
+        super().__init__(f"{text}; upgrade nbgraph, or open another folder")
+
+
+class StoreFullError(StoreError):
+    """The disk, or the quota, is full; what was acknowledged before is kept."""
+
+
+class StoreReadOnlyError(StoreError):
+    """The folder, or a file in it, may not be written."""
+
+
+class StoreGoneError(StoreError):
+    """The database file was deleted or replaced while it was open."""
+
+
+class ForkedStoreError(StoreError):
+    """A store was used in a forked process; a connection to a database does not survive a fork."""
+
+
+class ResourceFileError(StoreError):
+    """The file of a picture or of tensors cannot be used; cached results that name it are computed anew."""
+
+
+class ResourceFileMissingError(ResourceFileError, KeyError):
+    """A record is there, and its file is gone."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ResourceFileCorruptError(ResourceFileError):
+    """A file is not what was saved: its size or its SHA-256 differ from its record."""
 
 
 @dataclass

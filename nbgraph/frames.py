@@ -8,7 +8,7 @@ import pandas as pd
 
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_cache.explanation import Reason
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem
 from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
 from nbgraph.services.model_manager.model_manager_base import ModelRow
@@ -106,7 +106,7 @@ def _stats_row(row: NodeStats) -> tuple[Any, ...]:
     )
 
 
-def cache_frame(entries: Iterable[CacheEntry], now: float) -> pd.DataFrame:
+def cache_frame(entries: Iterable[CacheRow], now: float) -> pd.DataFrame:
     """One row for each entry; `seconds` is what making it took, `age_seconds` how long ago that was."""
     return frame(
         (

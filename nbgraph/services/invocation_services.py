@@ -2,22 +2,29 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from os import PathLike
 
 from nbgraph.config import Settings
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_memory import EventServiceMemory
+from nbgraph.services.images import images_sqlite
 from nbgraph.services.images.images_base import ImageServiceBase
 from nbgraph.services.images.images_memory import ImageServiceMemory
+from nbgraph.services.invocation_cache import invocation_cache_sqlite
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_memory import InvocationCacheMemory
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase
 from nbgraph.services.invocation_processor.invocation_processor_default import InvocationProcessorDefault
+from nbgraph.services.invocation_queue import invocation_queue_sqlite
 from nbgraph.services.invocation_queue.invocation_queue_base import InvocationQueueBase
 from nbgraph.services.invocation_queue.invocation_queue_memory import InvocationQueueMemory
+from nbgraph.services.invocation_stats import invocation_stats_sqlite
 from nbgraph.services.invocation_stats.invocation_stats_base import InvocationStatsServiceBase
 from nbgraph.services.invocation_stats.invocation_stats_memory import InvocationStatsServiceMemory
+from nbgraph.services.item_storage import item_storage_sqlite, session_storage_sqlite
 from nbgraph.services.item_storage.item_storage_base import ItemStorageBase
 from nbgraph.services.item_storage.item_storage_memory import ItemStorageMemory
+from nbgraph.services.latents import latents_sqlite
 from nbgraph.services.latents.latents_base import LatentsServiceBase
 from nbgraph.services.latents.latents_memory import LatentsServiceMemory
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
@@ -25,6 +32,32 @@ from nbgraph.services.model_manager.model_manager_default import ModelManagerDef
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.service import Service
+from nbgraph.services.shared.sqlite import resource_files
+from nbgraph.services.shared.sqlite.cleaning import CleanReport
+from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
+
+FORMATS = (
+    "".join(
+        module.TABLES
+        for module in (
+            resource_files,
+            images_sqlite,
+            latents_sqlite,
+            item_storage_sqlite,
+            session_storage_sqlite,
+            invocation_cache_sqlite,
+            invocation_stats_sqlite,
+            invocation_queue_sqlite,
+        )
+    ),
+)
+"""The steps from each format of the database to the next; a released step never changes."""
+RECORDS: dict[FileKind, str] = {
+    "images": images_sqlite.RECORDS,
+    "thumbnails": images_sqlite.THUMBNAIL_RECORDS,
+    "tensors": latents_sqlite.RECORDS,
+}
 
 
 @dataclass
@@ -41,6 +74,7 @@ class InvocationServices:
     performance_statistics: InvocationStatsServiceBase
     queue: InvocationQueueBase
     processor: InvocationProcessorBase
+    database: SqliteDatabase | None = None
 
     @classmethod
     def memory(cls, settings: Settings | None = None) -> "InvocationServices":
@@ -59,8 +93,46 @@ class InvocationServices:
             processor=InvocationProcessorDefault(),
         )
 
+    @classmethod
+    def sqlite(cls, folder: str | PathLike[str], settings: Settings | None = None) -> "InvocationServices":
+        """Everything in a folder that outlives the process: one database, and files for pictures and tensors.
+
+        Makes the folder if there is none. Several kernels may have it open. `StoreError`s say what is wrong with it.
+        """
+        settings = settings or Settings()
+        database = SqliteDatabase(StoreFolder(folder), FORMATS, RECORDS)
+        return cls(
+            events=EventServiceMemory(),
+            images=images_sqlite.ImageServiceSqlite(database),
+            latents=latents_sqlite.LatentsServiceSqlite(database),
+            model_manager=_models(settings),
+            graph_execution_manager=session_storage_sqlite.SessionStorageSqlite(database),
+            graph_library=item_storage_sqlite.ItemStorageSqlite(LibraryGraph, database),
+            invocation_cache=invocation_cache_sqlite.InvocationCacheSqlite(
+                database, settings.cache_entries, settings.cache_bytes
+            ),
+            performance_statistics=invocation_stats_sqlite.InvocationStatsServiceSqlite(database),
+            queue=invocation_queue_sqlite.InvocationQueueSqlite(database),
+            processor=InvocationProcessorDefault(),
+            database=database,
+        )
+
+    def open(self) -> None:
+        """Open what is stored in a folder, before the services start; nothing if it is open, or in memory."""
+        if self.database is not None:
+            self.database.open()
+
+    def close(self) -> None:
+        """Close it, after the services have stopped."""
+        if self.database is not None:
+            self.database.close()
+
+    def clean(self, grace_seconds: float = 24 * 3600) -> CleanReport:
+        """Remove what crashes left in the folder, and report it; see `SqliteDatabase.clean`."""
+        return CleanReport() if self.database is None else self.database.clean(grace_seconds)
+
     def __iter__(self) -> Iterator[Service]:
-        return iter([getattr(self, field.name) for field in fields(self)])
+        return iter([getattr(self, field.name) for field in fields(self) if field.name != "database"])
 
 
 def _models(settings: Settings) -> ModelManagerBase:

@@ -16,6 +16,7 @@ class Invoker:
 
     def start(self) -> None:
         """Start every service; those that are started stay so."""
+        self.services.open()
         for service in self.services:
             service.start(self)
 
@@ -23,6 +24,7 @@ class Invoker:
         """Stop every service, the last one first."""
         for service in reversed(list(self.services)):
             service.stop()
+        self.services.close()
 
     def invoke(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
         """Check a session and queue it; `GraphError` with every problem if it cannot run."""

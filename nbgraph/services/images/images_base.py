@@ -1,19 +1,23 @@
 """The image service: pictures by generated names, with records that can be listed, searched and changed."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
+from io import BytesIO
 from typing import Any
 
 from PIL import Image
 
-from nbgraph.errors import NotFoundError
+from nbgraph.errors import ImageModeError, NotFoundError
 from nbgraph.services.images.images_common import ImageCategory, ImageQuery, ImageRecord
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.pagination import Page, page_bounds
 from nbgraph.services.shared.service import Service, checked_name, new_name
+
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+THUMBNAIL_SIZE = 256
 
 
 class ImageServiceBase(Service):
@@ -41,7 +45,15 @@ class ImageServiceBase(Service):
         node_id: str = "",
         metadata: dict[str, Any] | None = None,
     ) -> ImageRecord:
-        """Keep a picture; the record has its new name. On return it is kept for good."""
+        """Keep a picture; the record has its new name. On return it is kept for good.
+
+        `ImageModeError` for modes that no PNG file holds, such as CMYK.
+        """
+        if image.mode not in MODES:
+            modes = ", ".join(MODES)
+            raise ImageModeError(
+                f"a picture of mode {image.mode!r} cannot be kept; use .convert('RGB') (possible: {modes})"
+            )
         image.load()
         record = ImageRecord(
             image_name=new_name(),
@@ -78,6 +90,14 @@ class ImageServiceBase(Service):
         """Whether a picture of that name is kept."""
         return self._get(image_name) is not None
 
+    def is_intact(self, image_name: str) -> bool:
+        """Whether a picture of that name is kept, and what is kept is what was saved."""
+        return self._get(image_name) is not None
+
+    def thumbnail(self, image_name: str) -> bytes:
+        """The picture as WebP, at most 256 pixels wide and high; `NotFoundError` if there is none."""
+        return self._thumbnail(self.record(image_name))
+
     def content(self, image_name: str) -> str:
         """The hash of mode, size and pixels: what a cache key goes by, whatever the name."""
         return self.record(image_name).content
@@ -102,11 +122,11 @@ class ImageServiceBase(Service):
         """Records, the newest first."""
         offset, limit = page_bounds(page, per_page)
         items, total = self._rows(query or ImageQuery(), offset, limit)
-        return Page(items, page, per_page, total)
+        return Page(list(items), page, per_page, total)
 
     def delete(self, *image_names: str) -> int:
-        """Delete pictures; cache entries that name them go too. Returns how many there were; missing ones are no error."""
-        gone = [name for name in image_names if self._drop(checked_name(name))]
+        """Delete pictures; cache entries that name them go too. Returns how many there were; others are no error."""
+        gone = self._drop([checked_name(name) for name in image_names])
         for name in gone:
             self._deleted(name)
         return len(gone)
@@ -133,12 +153,25 @@ class ImageServiceBase(Service):
         """Store a record in place of the one of the same name."""
 
     @abstractmethod
-    def _drop(self, image_name: str) -> bool:
-        """Delete a picture, its record first; False if there was none."""
+    def _drop(self, image_names: Sequence[str]) -> Sequence[str]:
+        """Delete pictures, the records first; returns the names of those there were."""
 
     @abstractmethod
     def _rows(self, query: ImageQuery, offset: int, limit: int | None) -> tuple[Iterable[ImageRecord], int]:
         """Records that match, newest first, and how many match in all."""
+
+    def _thumbnail(self, record: ImageRecord) -> bytes:
+        """The thumbnail of a record that exists."""
+        return thumbnail_of(self._load(record))
+
+
+def thumbnail_of(image: Image.Image) -> bytes:
+    """A picture as WebP bytes, at most 256 pixels wide and high."""
+    small = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+    file = BytesIO()
+    small.save(file, "WEBP", quality=80)
+    return file.getvalue()
 
 
 def picture_content(image: Image.Image) -> str:

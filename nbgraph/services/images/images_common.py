@@ -1,5 +1,6 @@
 """Pictures as records."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -35,3 +36,8 @@ class ImageQuery:
     starred: bool | None = None
     session_id: str | None = None
     text: str = ""
+
+
+def search_text(record: ImageRecord) -> str:
+    """What a search looks through: name, node and metadata, without regard to case."""
+    return f"{record.image_name} {record.node_id} {json.dumps(record.metadata, ensure_ascii=False)}".casefold()

@@ -1,11 +1,11 @@
 """Pictures in memory, for a studio that ends with its kernel."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
 from nbgraph.services.images.images_base import ImageServiceBase
-from nbgraph.services.images.images_common import ImageQuery, ImageRecord
+from nbgraph.services.images.images_common import ImageQuery, ImageRecord, search_text
 
 
 class ImageServiceMemory(ImageServiceBase):
@@ -30,10 +30,11 @@ class ImageServiceMemory(ImageServiceBase):
     def _change(self, record: ImageRecord) -> None:
         self._records[record.image_name] = record
 
-    def _drop(self, image_name: str) -> bool:
-        record = self._records.pop(image_name, None)
-        self._images.pop(image_name, None)
-        return record is not None
+    def _drop(self, image_names: Sequence[str]) -> Sequence[str]:
+        gone = [name for name in image_names if self._records.pop(name, None) is not None]
+        for name in gone:
+            del self._images[name]
+        return gone
 
     def _rows(self, query: ImageQuery, offset: int, limit: int | None) -> tuple[Iterable[ImageRecord], int]:
         found = [record for record in reversed(self._records.values()) if _matches(record, query)]
@@ -45,5 +46,4 @@ def _matches(record: ImageRecord, query: ImageQuery) -> bool:
         wanted = getattr(query, name)
         if wanted is not None and getattr(record, name) != wanted:
             return False
-    text = f"{record.image_name} {record.node_id} {record.metadata}".casefold()
-    return query.text.casefold() in text
+    return query.text.casefold() in search_text(record)

@@ -5,10 +5,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import time
 
+from nbgraph.errors import NotFoundError
 from nbgraph.invocations.base import BaseInvocationOutput
-from nbgraph.invocations.fields import ResourceField, resources_in
+from nbgraph.invocations.fields import ResourceField, models_in, resources_in
 from nbgraph.invocations.types import may_hold_models
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheStatus, with_descendants
+from nbgraph.services.invocation_cache.invocation_cache_common import (
+    CacheEntry,
+    CacheRow,
+    CacheStatus,
+    with_descendants,
+)
 from nbgraph.services.shared.service import InvokerLike, Service
 
 
@@ -28,7 +34,10 @@ class InvocationCacheBase(Service):
     def start(self, invoker: InvokerLike) -> None:
         if self._invoker is None:
             services = invoker.services
-            self._endings = [services.images.on_deleted(self.forget_resource), services.latents.on_deleted(self.forget_resource)]
+            self._endings = [
+                services.images.on_deleted(self.forget_resource),
+                services.latents.on_deleted(self.forget_resource),
+            ]
         super().start(invoker)
 
     def stop(self) -> None:
@@ -61,11 +70,11 @@ class InvocationCacheBase(Service):
             self._enabled = before
 
     def get(self, key: bytes) -> CacheEntry | None:
-        """The entry of that key if its resources still exist; counts a hit or a miss, neither while disabled."""
+        """The entry of that key if what it names is still what it was; counts a hit or a miss, neither if off."""
         if not self.enabled:
             return None
         entry = self._get(key)
-        if entry is not None and entry.resources and not self._resources_exist(entry):
+        if entry is not None and not self._is_good(entry):
             self._drop((key,))
             entry = None
         if entry is None:
@@ -78,7 +87,7 @@ class InvocationCacheBase(Service):
     def peek(self, key: bytes) -> CacheEntry | None:
         """The entry a `get` would give, without counting or touching anything."""
         entry = self._peek(key) if self.enabled else None
-        return entry if entry is not None and self._resources_exist(entry) else None
+        return entry if entry is not None and self._is_good(entry) else None
 
     def save(
         self,
@@ -90,12 +99,17 @@ class InvocationCacheBase(Service):
         seconds: float = 0.0,
         sources: tuple[bytes, ...] = (),
     ) -> None:
-        """Keep a result; one that is kept already stays as it is."""
+        """Keep a result; one that is kept already stays. One that names what was deleted meanwhile is not kept."""
         if not self.enabled:
             return
         resources = resource_names(output)
-        size = len(material) + (self._resource_bytes(output) if resources else 0)
-        self._put(CacheEntry(key, output, material, node, type_name, resources, sources, size, seconds, time()))
+        size = len(material)
+        if resources:
+            try:
+                size += sum(self._store(field).record(field.resource_name).bytes for field in resources_in(output))
+            except NotFoundError:
+                return
+        self._put(CacheEntry(key, material, node, type_name, resources, sources, size, seconds, time(), output=output))
 
     def clear(self) -> int:
         """Forget everything and count from 0 again; returns how many entries there were."""
@@ -121,7 +135,7 @@ class InvocationCacheBase(Service):
         """Forget exactly the entries whose outputs name a resource; returns how many."""
         return self._drop(self._naming(name))
 
-    def entries(self, node: str | None = None) -> list[CacheEntry]:
+    def entries(self, node: str | None = None) -> list[CacheRow]:
         """All entries, or those of one prepared node, the least recently used first."""
         return list(self._rows(node))
 
@@ -130,11 +144,15 @@ class InvocationCacheBase(Service):
         entries, size = self._totals()
         return CacheStatus(entries, size, self.hits, self.misses, self.enabled, self.max_entries, self.max_bytes)
 
-    def _resources_exist(self, entry: CacheEntry) -> bool:
-        return all(self._store(field).exists(field.resource_name) for field in resources_in(entry.output))
-
-    def _resource_bytes(self, output: BaseInvocationOutput) -> int:
-        return sum(self._store(field).record(field.resource_name).bytes for field in resources_in(output))
+    def _is_good(self, entry: CacheEntry) -> bool:
+        """Whether the resources an output names are whole, and the models it names still what they were."""
+        output = entry.output
+        if is_plain(output.__class__):
+            return True
+        models = self.services.model_manager
+        return all(self._store(field).is_intact(field.resource_name) for field in resources_in(output)) and all(
+            models.is_current(model) for model in models_in(output)
+        )
 
     def _store(self, field: ResourceField):
         return self.services.images if field.kind == "image" else self.services.latents
@@ -160,7 +178,7 @@ class InvocationCacheBase(Service):
         """The keys of the entries that name a resource, by the reverse index."""
 
     @abstractmethod
-    def _rows(self, node: str | None = None) -> Iterable[CacheEntry]:
+    def _rows(self, node: str | None = None) -> Iterable[CacheRow]:
         """Entries, the least recently used first; of one prepared node if given."""
 
     @abstractmethod
@@ -171,13 +189,17 @@ class InvocationCacheBase(Service):
 _plain_outputs: dict[type, bool] = {}
 
 
-def resource_names(output: BaseInvocationOutput) -> tuple[str, ...]:
-    """The names of the resources an output refers to; quick where its annotations rule them out."""
-    cls = output.__class__
+def is_plain(cls: type[BaseInvocationOutput]) -> bool:
+    """Whether the annotations of an output class rule out that it names resources or models."""
     plain = _plain_outputs.get(cls)
     if plain is None:
         plain = not any(may_hold_models(info.annotation) for info in cls.model_fields.values())
         _plain_outputs[cls] = plain
-    if plain:
+    return plain
+
+
+def resource_names(output: BaseInvocationOutput) -> tuple[str, ...]:
+    """The names of the resources an output refers to."""
+    if is_plain(output.__class__):
         return ()
     return tuple(dict.fromkeys(field.resource_name for field in resources_in(output)))

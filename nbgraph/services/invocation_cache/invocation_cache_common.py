@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from json.encoder import encode_basestring
 from pathlib import PurePath
@@ -18,16 +18,15 @@ ContentOf = Callable[[ResourceField], str]
 
 
 @dataclass(slots=True)
-class CacheEntry:
-    """One result: the live output, what its key was made of, and what it names.
+class CacheRow:
+    """What is known of one result without the result itself.
 
     `material` is the JSON the key is a hash of: type, version, code and inputs. `sources` are the keys of the entries
     whose outputs went into it. `bytes` counts the output's JSON and the resources it names; `seconds` is what making it
-    took.
+    took. `node` is the prepared node that was the first to make it.
     """
 
     key: bytes
-    output: BaseInvocationOutput
     material: str
     node: str
     type: str
@@ -41,6 +40,17 @@ class CacheEntry:
     @property
     def text(self) -> str:
         """The stringified output."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class CacheEntry(CacheRow):
+    """One result: the live output, and what is known of it."""
+
+    output: BaseInvocationOutput = field(kw_only=True)
+
+    @property
+    def text(self) -> str:
         return self.output.model_dump_json()
 
 
@@ -207,7 +217,7 @@ def _short(value: Any, limit: int = 40) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def with_descendants(keys: Iterable[bytes], entries: Iterable[CacheEntry]) -> set[bytes]:
+def with_descendants(keys: Iterable[bytes], entries: Iterable[CacheRow]) -> set[bytes]:
     """These keys and the keys of everything that was computed from them."""
     children: dict[bytes, list[bytes]] = {}
     for entry in entries:

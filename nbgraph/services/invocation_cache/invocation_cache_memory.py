@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from threading import RLock
 
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow
+from nbgraph.services.shared.interrupts import HeldStop
 
 
 class InvocationCacheMemory(InvocationCacheBase):
@@ -41,7 +42,7 @@ class InvocationCacheMemory(InvocationCacheBase):
 
     def _drop(self, keys: Iterable[bytes]) -> int:
         dropped = 0
-        with self._lock:
+        with HeldStop(), self._lock:
             for key in list(keys):
                 entry = self._entries.pop(key, None)
                 if entry is None:
@@ -59,7 +60,7 @@ class InvocationCacheMemory(InvocationCacheBase):
         with self._lock:
             return list(self._keys_by_resource.get(resource, ()))
 
-    def _rows(self, node: str | None = None) -> Iterable[CacheEntry]:
+    def _rows(self, node: str | None = None) -> Iterable[CacheRow]:
         with self._lock:
             return [entry for entry in self._entries.values() if node is None or entry.node == node]
 

@@ -14,7 +14,13 @@ from pydantic import ValidationError
 from nbgraph.errors import CancelledError, NbgraphError, NodeError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, input_problems
 from nbgraph.invocations.fields import ResourceField
-from nbgraph.services.events.events_common import NodeCompleted, NodeFailed, NodeStarted, SessionFinished, SessionStarted
+from nbgraph.services.events.events_common import (
+    NodeCompleted,
+    NodeFailed,
+    NodeStarted,
+    SessionFinished,
+    SessionStarted,
+)
 from nbgraph.services.invocation_cache.invocation_cache_common import Contents, KeyTemplate, key_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
@@ -68,6 +74,7 @@ class SessionRunner:
         self._events = services.events
         self._is_cancelled = is_cancelled
         self._probe = services.performance_statistics.probe(session.id)
+        self._journal = services.graph_execution_manager.journal(session)
         self._context = NodeContext(services, session.id, is_cancelled)
         self._contents = Contents(self._content_of)
         self._recipes: dict[type[BaseInvocation], _Recipe] = {}
@@ -86,6 +93,8 @@ class SessionRunner:
                 run_node(prepared)
         finally:
             self._probe.flush()
+            if self._journal is not None:
+                self._journal.flush()
         self._events.dispatch(SessionFinished(session.id, session.status))
         return session.status
 
@@ -110,6 +119,8 @@ class SessionRunner:
             self._fail(prepared, node, error)
             return
         session.complete(prepared, output)
+        if self._journal is not None:
+            self._journal.completed(prepared, output)
         seed = self._seed(prepared) if planned.seeds else None
         seconds = probe.finish(node, source, type_name, prepared[1], COMPLETED, cached, seed)
         if heard:
@@ -174,6 +185,8 @@ class SessionRunner:
         failure = NodeError(node, planned.node.type, message, self._inputs_as_text(prepared), text)
         self.failures.append(failure)
         self.session.fail(prepared, message)
+        if self._journal is not None:
+            self._journal.failed(prepared, message)
         self._finish(prepared, node, FAILED, False, message)
         self._events.dispatch(NodeFailed(self.session.id, node, planned.id, planned.node.type, message))
 

@@ -9,11 +9,14 @@ from time import time
 
 from nbgraph.errors import NotFoundError
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem, QueueStatus
-from nbgraph.services.shared.service import Service
+from nbgraph.services.shared.service import InvokerLike, Service
 
 
 class InvocationQueueBase(Service):
     """Takes sessions in, hands them out by (priority, number), one to each worker that asks.
+
+    Where several kernels share a queue, each runs, cancels and clears its own sessions (`owner`), and sees all. What a
+    kernel that died had waiting or running becomes `interrupted`: it may be resumed.
 
     Waiting is done on a C primitive, so that an interrupt in another thread can never leave it locked.
     """
@@ -21,10 +24,26 @@ class InvocationQueueBase(Service):
     def __init__(self) -> None:
         self._wake: SimpleQueue[None] = SimpleQueue()
 
+    @property
+    def owner(self) -> str:
+        """The name of this kernel; empty where there is but one."""
+        return ""
+
+    def start(self, invoker: InvokerLike) -> None:
+        if self._invoker is None:
+            self.recover()
+        super().start(invoker)
+
+    def recover(self) -> list[str]:
+        """Mark what dead kernels left as interrupted; returns the ids of those sessions."""
+        left = [item for item in self._rows() if item.status not in ENDED and not self._is_alive(item.owner)]
+        for item in left:
+            self._change(replace(item, status="interrupted", ended=time()), item.status)
+        return [item.session_id for item in left]
+
     def put(self, session_id: str, *, prepend: bool = False) -> QueueItem:
         """Add a session at the end, or before all that wait."""
-        waiting = [item.priority for item in self._rows() if item.status == "pending"]
-        priority = max(waiting, default=0) + 1 if prepend else 0
+        priority = max((item.priority for item in self._waiting()), default=0) + 1 if prepend else 0
         item = self._add(session_id, priority, time())
         self._wake.put(None)
         return item
@@ -48,21 +67,19 @@ class InvocationQueueBase(Service):
         self._change(replace(item, status=status, ended=time(), error=error))
 
     def cancel(self, session_id: str) -> bool:
-        """Take a waiting session out of the queue; False if it does not wait (any more)."""
+        """Take a waiting session out of the queue; False if it does not wait (any more), or for another kernel."""
         item = self.item(session_id)
-        if item.status != "pending":
+        if item.status != "pending" or item.owner != self.owner:
             return False
-        self._change(replace(item, status="cancelled", ended=time()))
-        return True
+        return self._change(replace(item, status="cancelled", ended=time()), "pending")
 
     def cancel_all(self) -> list[str]:
         """Take all waiting sessions out; returns their ids."""
-        waiting = [item.session_id for item in self._rows() if item.status == "pending"]
-        return [session_id for session_id in waiting if self.cancel(session_id)]
+        return [item.session_id for item in self._waiting() if self.cancel(item.session_id)]
 
     def clear(self) -> int:
-        """Forget the sessions that have ended; returns how many."""
-        return self._drop([item.session_id for item in self._rows() if item.status in ENDED])
+        """Forget the items that have ended; returns how many. The sessions themselves stay."""
+        return self._drop([item for item in self._rows() if item.status in ENDED])
 
     def item(self, session_id: str) -> QueueItem:
         """The last item of a session; `NotFoundError` if it was never submitted."""
@@ -73,13 +90,23 @@ class InvocationQueueBase(Service):
 
     def rows(self) -> list[QueueItem]:
         """All items: those that wait in the order in which they will run, after those that ran."""
+        self.recover()
         items = list(self._rows())
-        done = sorted((item for item in items if item.status != "pending"), key=lambda item: item.started or item.submitted)
+        done = sorted(
+            (item for item in items if item.status != "pending"), key=lambda item: item.started or item.submitted
+        )
         return done + sorted((item for item in items if item.status == "pending"), key=queue_order)
 
     def is_empty(self) -> bool:
-        """Whether nothing waits or runs."""
-        return all(item.status in ENDED for item in self._rows())
+        """Whether nothing of this kernel waits or runs."""
+        return all(item.status in ENDED for item in self._rows() if item.owner == self.owner)
+
+    def _waiting(self) -> list[QueueItem]:
+        return [item for item in self._rows() if item.status == "pending" and item.owner == self.owner]
+
+    def _is_alive(self, owner: str) -> bool:
+        """Whether the kernel of that name lives; in memory there is but one."""
+        return True
 
     @abstractmethod
     def _add(self, session_id: str, priority: int, submitted: float) -> QueueItem:
@@ -87,18 +114,18 @@ class InvocationQueueBase(Service):
 
     @abstractmethod
     def _claim(self, started: float) -> QueueItem | None:
-        """Mark the first pending item by (priority, number) as in progress and return it, in one step."""
+        """Mark this kernel's first pending item by (priority, number) as in progress and return it, in one step."""
 
     @abstractmethod
     def _get(self, session_id: str) -> QueueItem | None:
-        """The item, or None."""
+        """The last item of a session, or None."""
 
     @abstractmethod
-    def _change(self, item: QueueItem) -> None:
-        """Store an item in place of the one of the same session."""
+    def _change(self, item: QueueItem, before: QueueStatus | None = None) -> bool:
+        """Store an item in place of the one of the same number; not if `before` is given and its status is another."""
 
     @abstractmethod
-    def _drop(self, session_ids: Iterable[str]) -> int:
+    def _drop(self, items: Iterable[QueueItem]) -> int:
         """Remove items; returns how many there were."""
 
     @abstractmethod

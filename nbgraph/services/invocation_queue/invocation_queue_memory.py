@@ -6,7 +6,7 @@ from itertools import count
 from threading import Lock
 
 from nbgraph.services.invocation_queue.invocation_queue_base import InvocationQueueBase, queue_order
-from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem
+from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
 
 
 class InvocationQueueMemory(InvocationQueueBase):
@@ -14,13 +14,14 @@ class InvocationQueueMemory(InvocationQueueBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._items: dict[str, QueueItem] = {}
+        self._items: dict[int, QueueItem] = {}
         self._numbers = count(1)
         self._lock = Lock()
 
     def _add(self, session_id: str, priority: int, submitted: float) -> QueueItem:
-        item = QueueItem(next(self._numbers), session_id, priority, "pending", submitted)
-        self._items = {**self._items, session_id: item}
+        with self._lock:
+            item = QueueItem(next(self._numbers), session_id, priority, "pending", submitted)
+            self._items = {**self._items, item.number: item}
         return item
 
     def _claim(self, started: float) -> QueueItem | None:
@@ -29,18 +30,24 @@ class InvocationQueueMemory(InvocationQueueBase):
             if not waiting:
                 return None
             item = replace(min(waiting, key=queue_order), status="in_progress", started=started)
-            self._items = {**self._items, item.session_id: item}
+            self._items = {**self._items, item.number: item}
             return item
 
     def _get(self, session_id: str) -> QueueItem | None:
-        return self._items.get(session_id)
+        return next((item for item in reversed(self._items.values()) if item.session_id == session_id), None)
 
-    def _change(self, item: QueueItem) -> None:
-        self._items = {**self._items, item.session_id: item}
+    def _change(self, item: QueueItem, before: QueueStatus | None = None) -> bool:
+        with self._lock:
+            known = self._items.get(item.number)
+            if known is None or before not in (None, known.status):
+                return False
+            self._items = {**self._items, item.number: item}
+            return True
 
-    def _drop(self, session_ids: Iterable[str]) -> int:
-        gone = set(session_ids) & self._items.keys()
-        self._items = {key: item for key, item in self._items.items() if key not in gone}
+    def _drop(self, items: Iterable[QueueItem]) -> int:
+        with self._lock:
+            gone = {item.number for item in items} & self._items.keys()
+            self._items = {key: item for key, item in self._items.items() if key not in gone}
         return len(gone)
 
     def _rows(self) -> Iterable[QueueItem]:

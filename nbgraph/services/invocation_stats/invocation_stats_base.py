@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from nbgraph.errors import CancelledError, NbgraphError
+from nbgraph.errors import CancelledError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED, NodeStats
 from nbgraph.services.shared.service import Service
@@ -68,13 +68,10 @@ class InvocationStatsServiceBase(Service):
 
     def drop_unreadable(self) -> list[str]:
         """Forget sessions that the session store can no longer read; returns their ids."""
-        dropped = []
-        for session_id in self.session_ids():
-            try:
-                self.services.graph_execution_manager.get(session_id)
-            except (NbgraphError, ValueError):
-                self.reset_stats(session_id)
-                dropped.append(session_id)
+        sessions = self.services.graph_execution_manager
+        dropped = [session_id for session_id in self.session_ids() if not sessions.is_readable(session_id)]
+        for session_id in dropped:
+            self.reset_stats(session_id)
         return dropped
 
     def log_stats(self, session_id: str) -> str:
@@ -223,5 +220,7 @@ def stats_table(session_id: str, rows: list[NodeStats]) -> str:
     if rows:
         change = rows[-1].ram_after - rows[0].ram_before
         lines.append(f"RAM used by process: {rows[-1].ram_after / 2**20:.0f} MB ({change / 2**20:+.0f} MB)")
-        lines.append(f"Models: {sum(row.model_loads for row in rows)} loaded, {sum(row.model_hits for row in rows)} hits")
+        lines.append(
+            f"Models: {sum(row.model_loads for row in rows)} loaded, {sum(row.model_hits for row in rows)} hits"
+        )
     return "\n".join(lines)

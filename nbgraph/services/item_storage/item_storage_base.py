@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
-from nbgraph.errors import NotFoundError
+from nbgraph.errors import NbgraphError, NotFoundError
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.pagination import Page, page_bounds
 from nbgraph.services.shared.service import Service
@@ -22,6 +22,22 @@ class Storable(Protocol):
 
 
 Item = TypeVar("Item", bound=Storable)
+
+
+class Journal(Protocol):
+    """Notes what becomes of the nodes of a running session, so that another kernel can go on with it."""
+
+    def completed(self, prepared: Any, output: Any) -> None:
+        """A prepared node has its output."""
+        ...
+
+    def failed(self, prepared: Any, error: str) -> None:
+        """A prepared node failed."""
+        ...
+
+    def flush(self) -> None:
+        """Write what is noted."""
+        ...
 
 
 class ItemStorageBase(Service, Generic[Item]):
@@ -68,6 +84,17 @@ class ItemStorageBase(Service, Generic[Item]):
         offset, limit = page_bounds(page, per_page)
         items, total = self._rows(text, offset, limit)
         return Page(list(items), page, per_page, total)
+
+    def is_readable(self, item_id: str) -> bool:
+        """Whether there is such an item, and it can be read."""
+        try:
+            return self._get(item_id) is not None
+        except (NbgraphError, ValueError):
+            return False
+
+    def journal(self, item: Item) -> "Journal | None":
+        """What keeps the parts of an item as they come; None where the live item itself is what is kept."""
+        return None
 
     @abstractmethod
     def _get(self, item_id: str) -> Item | None:

@@ -2,7 +2,7 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ctypes import string_at
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -69,6 +69,10 @@ class LatentsServiceBase(Service):
         """Whether tensors of that name are kept."""
         return self._get(name) is not None
 
+    def is_intact(self, name: str) -> bool:
+        """Whether tensors of that name are kept, and what is kept is what was saved."""
+        return self._get(name) is not None
+
     def content(self, name: str) -> str:
         """The hash of all tensors and metadata: what a cache key goes by, whatever the name."""
         return self.record(name).content
@@ -81,7 +85,7 @@ class LatentsServiceBase(Service):
 
     def delete(self, *names: str) -> int:
         """Delete tensors; cache entries that name them go too. Returns how many there were."""
-        gone = [name for name in names if self._drop(checked_name(name))]
+        gone = self._drop([checked_name(name) for name in names])
         for name in gone:
             self._deleted(name)
         return len(gone)
@@ -99,8 +103,8 @@ class LatentsServiceBase(Service):
         """The record, or None."""
 
     @abstractmethod
-    def _drop(self, name: str) -> bool:
-        """Delete tensors, the record first; False if there were none."""
+    def _drop(self, names: Sequence[str]) -> Sequence[str]:
+        """Delete tensors, the records first; returns the names of those there were."""
 
     @abstractmethod
     def _rows(self, kind: TensorKind | None, offset: int, limit: int | None) -> tuple[Iterable[TensorRecord], int]:

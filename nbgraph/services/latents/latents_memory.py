@@ -1,6 +1,6 @@
 """Tensors in memory, for a studio that ends with its kernel."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nbgraph.services.latents.latents_base import LatentsServiceBase
@@ -26,10 +26,11 @@ class LatentsServiceMemory(LatentsServiceBase):
     def _get(self, name: str) -> TensorRecord | None:
         return self._records.get(name)
 
-    def _drop(self, name: str) -> bool:
-        record = self._records.pop(name, None)
-        self._tensors.pop(name, None)
-        return record is not None
+    def _drop(self, names: Sequence[str]) -> Sequence[str]:
+        gone = [name for name in names if self._records.pop(name, None) is not None]
+        for name in gone:
+            del self._tensors[name]
+        return gone
 
     def _rows(self, kind: TensorKind | None, offset: int, limit: int | None) -> tuple[Iterable[TensorRecord], int]:
         found = [record for record in reversed(self._records.values()) if kind in (None, record.kind)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nbgraph.diffusion.fingerprints import fingerprint_path
-from nbgraph.errors import ModelNotFoundError, suggest
+from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 from nbgraph.invocations.fields import ModelField
 from nbgraph.services.shared.service import Service
 
@@ -49,6 +49,14 @@ class ModelManagerBase(Service):
             text = f"no model {name!r}{suggest(name, rows)}; a folder in diffusers layout may be given by its path"
             raise ModelNotFoundError(text)
         return ModelField(name=name, path=path, fingerprint=fingerprint_path(path))
+
+    def is_current(self, model: ModelField) -> bool:
+        """Whether the model of that name is still the same, in the same place."""
+        try:
+            now = self.resolve(model.name)
+        except ModelError:
+            return False
+        return (now.path, now.fingerprint) == (model.path, model.fingerprint)
 
     def _scan(self) -> Iterator[ModelRow]:
         seen: set[str] = set()

@@ -1,0 +1,83 @@
+"""The queue in a studio's folder: what a kernel that died had waiting or running is found again by the next."""
+
+from collections.abc import Iterable
+from dataclasses import astuple, fields
+
+from nbgraph.services.invocation_queue.invocation_queue_base import InvocationQueueBase
+from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
+from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+
+TABLES = """
+CREATE TABLE queue (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    submitted REAL NOT NULL,
+    started REAL,
+    ended REAL,
+    error TEXT NOT NULL,
+    owner TEXT NOT NULL
+);
+CREATE INDEX queue_by_session ON queue (session_id);
+CREATE INDEX queue_by_status ON queue (status, owner);
+"""
+_COLUMNS = ", ".join(field.name for field in fields(QueueItem))
+_SELECT = f"SELECT {_COLUMNS} FROM queue "  # noqa: S608
+_NEXT = "WHERE status = 'pending' AND owner = ? ORDER BY priority DESC, number LIMIT 1"
+_CHANGE = (
+    "UPDATE queue SET priority=?, status=?, submitted=?, started=?, ended=?, error=?"
+    " WHERE number=? AND (? IS NULL OR status=?)"
+)
+
+
+class InvocationQueueSqlite(InvocationQueueBase):
+    """Shared by the kernels that have the folder open."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        super().__init__()
+        self._database = database
+
+    @property
+    def owner(self) -> str:
+        return self._database.kernel
+
+    def _is_alive(self, owner: str) -> bool:
+        return self._database.is_alive(owner)
+
+    def _add(self, session_id: str, priority: int, submitted: float) -> QueueItem:
+        with self._database.transaction() as connection:
+            number = connection.execute(
+                "INSERT INTO queue (session_id, priority, status, submitted, error, owner)"
+                " VALUES (?, ?, 'pending', ?, '', ?)",
+                (session_id, priority, submitted, self.owner),
+            ).lastrowid
+        return QueueItem(number or 0, session_id, priority, "pending", submitted, owner=self.owner)
+
+    def _claim(self, started: float) -> QueueItem | None:
+        if self._database.row(_SELECT + _NEXT, (self.owner,)) is None:
+            return None
+        with self._database.transaction() as connection:
+            row = connection.execute(_SELECT + _NEXT, (self.owner,)).fetchone()
+            if row is None:
+                return None
+            connection.execute(
+                "UPDATE queue SET status = 'in_progress', started = ? WHERE number = ?", (started, row[0])
+            )
+            return QueueItem(*connection.execute(_SELECT + "WHERE number = ?", (row[0],)).fetchone())
+
+    def _get(self, session_id: str) -> QueueItem | None:
+        row = self._database.row(_SELECT + "WHERE session_id = ? ORDER BY number DESC LIMIT 1", (session_id,))
+        return None if row is None else QueueItem(*row)
+
+    def _change(self, item: QueueItem, before: QueueStatus | None = None) -> bool:
+        number, _, *values, _ = astuple(item)
+        with self._database.transaction() as connection:
+            return connection.execute(_CHANGE, (*values, number, before, before)).rowcount > 0
+
+    def _drop(self, items: Iterable[QueueItem]) -> int:
+        with self._database.transaction() as connection:
+            return connection.executemany("DELETE FROM queue WHERE number = ?", [(i.number,) for i in items]).rowcount
+
+    def _rows(self) -> Iterable[QueueItem]:
+        return [QueueItem(*row) for row in self._database.rows(_SELECT + "ORDER BY number")]

@@ -1,0 +1,65 @@
+"""Items in a studio's folder: their JSON, in the database."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from nbgraph.errors import NbgraphError
+from nbgraph.services.item_storage.item_storage_base import Item, ItemStorageBase
+from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+
+TABLES = """
+CREATE TABLE items (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    class TEXT NOT NULL,
+    id TEXT NOT NULL,
+    data TEXT NOT NULL,
+    UNIQUE (class, id)
+);
+"""
+logger = logging.getLogger("nbgraph")
+
+
+class ItemStorageSqlite(ItemStorageBase[Item]):
+    """Each `get` makes the item anew from its JSON."""
+
+    def __init__(self, item_class: type[Item], database: SqliteDatabase) -> None:
+        super().__init__(item_class)
+        self._database = database
+        self._class = item_class.__name__
+
+    def _get(self, item_id: str) -> Item | None:
+        row = self._database.row("SELECT data FROM items WHERE class = ? AND id = ?", (self._class, item_id))
+        return None if row is None else self._read(item_id, row[0])
+
+    def _put(self, item: Item) -> None:
+        with self._database.transaction(durable=True) as connection:
+            connection.execute(
+                "INSERT INTO items (class, id, data) VALUES (?, ?, ?)"
+                " ON CONFLICT (class, id) DO UPDATE SET data = excluded.data",
+                (self._class, item.id, json.dumps(item.to_dict(), ensure_ascii=False)),
+            )
+
+    def _drop(self, item_id: str) -> bool:
+        with self._database.transaction(durable=True) as connection:
+            found = connection.execute("DELETE FROM items WHERE class = ? AND id = ?", (self._class, item_id))
+            return found.rowcount > 0
+
+    def _rows(self, text: str, offset: int, limit: int) -> tuple[Iterable[Item], int]:
+        wanted = {"class": self._class, "text": text, "limit": limit, "offset": offset}
+        where = "FROM items WHERE class = :class AND (:text = '' OR instr(data, :text)) "
+        ((total,),) = self._database.rows("SELECT count(*) " + where, wanted)
+        rows = self._database.rows("SELECT id, data " + where + "ORDER BY number LIMIT :limit OFFSET :offset", wanted)
+        return list(self._readable(rows)), total
+
+    def _readable(self, rows: Iterable[tuple[str, str]]) -> Iterator[Item]:
+        """Items in a list; one that can no longer be read is left out, with a line in the log, and stays stored."""
+        for item_id, data in rows:
+            try:
+                yield self._read(item_id, data)
+            except (NbgraphError, ValueError) as error:
+                logger.warning("%s %s cannot be read: %s", self._class, item_id, error)
+
+    def _read(self, item_id: str, data: str) -> Any:
+        return self.item_class.from_dict(json.loads(data))

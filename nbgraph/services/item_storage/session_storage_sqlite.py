@@ -1,0 +1,182 @@
+"""Sessions in a studio's folder: the graph once, and what its nodes gave as a journal of batches.
+
+A session with many nodes is never written anew as a whole: while it runs, results are appended about every 256 nodes or
+50 ms. Read again, the batches are put together; a session that its kernel left half way goes on after the last of them.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+from weakref import WeakValueDictionary
+
+from pydantic_core import PydanticSerializationError
+
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.services.item_storage.item_storage_base import ItemStorageBase
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.plan import prepared_id
+from nbgraph.services.shared.graph.prepared import Prepared
+from nbgraph.services.shared.sqlite.batch import Batch
+from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+
+logger = logging.getLogger("nbgraph")
+TABLES = """
+CREATE TABLE sessions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    data TEXT NOT NULL,
+    cancelled INTEGER NOT NULL
+);
+CREATE TABLE session_results (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    session INTEGER NOT NULL REFERENCES sessions (number) ON DELETE CASCADE,
+    data TEXT NOT NULL
+);
+CREATE INDEX results_of_session ON session_results (session);
+"""
+_RESULTS = "SELECT data FROM session_results WHERE session = ? ORDER BY number"
+_APPEND = "INSERT INTO session_results (session, data) SELECT number, ? FROM sessions WHERE id = ?"
+JOURNALED = ("outputs", "seeds", "errors", "failed")
+
+
+class SessionStorageSqlite(ItemStorageBase[GraphExecutionState]):
+    """Gives the live session while there is one in this process, and one made from its rows otherwise."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        super().__init__(GraphExecutionState)
+        self._database = database
+        self._live: WeakValueDictionary[str, GraphExecutionState] = WeakValueDictionary()
+        self._readable: set[str] = set()
+
+    def journal(self, item: GraphExecutionState) -> "SessionJournal":
+        return SessionJournal(self._database, item)
+
+    def is_readable(self, item_id: str) -> bool:
+        """Tried once in each process; after that, whether it is there."""
+        if self._database.row("SELECT 1 FROM sessions WHERE id = ?", (item_id,)) is None:
+            return False
+        if item_id not in self._readable and super().is_readable(item_id):
+            self._readable.add(item_id)
+        return item_id in self._readable
+
+    def _get(self, item_id: str) -> GraphExecutionState | None:
+        row = self._database.row("SELECT number, data, cancelled FROM sessions WHERE id = ?", (item_id,))
+        if row is None:
+            return None
+        return self._live.get(item_id) or self._read(*row)
+
+    def _put(self, item: GraphExecutionState) -> None:
+        """A new session is written whole; of one that is known, what is not in its journal."""
+        known = self._database.row("SELECT number FROM sessions WHERE id = ?", (item.id,))
+        if known is None or item.id not in self._live:
+            self._write(item)
+            self._live[item.id] = item
+        else:
+            with self._database.transaction() as connection:
+                connection.execute("UPDATE sessions SET cancelled = ? WHERE id = ?", (item.cancelled, item.id))
+
+    def _write(self, item: GraphExecutionState) -> None:
+        data = item.to_dict()
+        journaled = [data.pop(name) for name in JOURNALED]
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO sessions (id, data, cancelled) VALUES (?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET data = excluded.data, cancelled = excluded.cancelled",
+                (item.id, json.dumps(data, ensure_ascii=False), item.cancelled),
+            )
+            connection.execute(
+                "DELETE FROM session_results WHERE session = (SELECT number FROM sessions WHERE id = ?)", (item.id,)
+            )
+            if any(journaled):
+                connection.execute(_APPEND, (json.dumps(_as_journal(*journaled), ensure_ascii=False), item.id))
+
+    def _drop(self, item_id: str) -> bool:
+        with self._database.transaction() as connection:
+            found = connection.execute("DELETE FROM sessions WHERE id = ?", (item_id,)).rowcount > 0
+        self._live.pop(item_id, None)
+        return found
+
+    def _rows(self, text: str, offset: int, limit: int) -> tuple[Iterable[GraphExecutionState], int]:
+        wanted = {"text": text, "limit": limit, "offset": offset}
+        where = "FROM sessions WHERE (:text = '' OR instr(data, :text)) "
+        ((total,),) = self._database.rows("SELECT count(*) " + where, wanted)
+        page = "ORDER BY number LIMIT :limit OFFSET :offset"
+        return list(
+            self._several(self._database.rows("SELECT number, id, data, cancelled " + where + page, wanted))
+        ), total
+
+    def _several(self, rows: Iterable[tuple[int, str, str, int]]) -> Iterator[GraphExecutionState]:
+        for number, item_id, data, cancelled in rows:
+            try:
+                yield self._live.get(item_id) or self._read(number, data, cancelled)
+            except (NbgraphError, ValueError) as error:
+                logger.warning("session %s cannot be read: %s", item_id, error)
+
+    def _read(self, number: int, data: str, cancelled: int) -> GraphExecutionState:
+        head = {**json.loads(data), "cancelled": bool(cancelled)}
+        rows = [row for (text,) in self._database.rows(_RESULTS, (number,)) for row in json.loads(text)]
+        session = GraphExecutionState.from_dict({**head, **_from_journal(rows)})
+        self._live[session.id] = session
+        return session
+
+
+class SessionJournal:
+    """Appends what becomes of the nodes of one session. One thread uses it, the one that runs the session."""
+
+    def __init__(self, database: SqliteDatabase, session: GraphExecutionState) -> None:
+        self._database, self._session_id, self._seeds = database, session.id, session.seeds
+        self._batch: Batch[str] = Batch(self._append)
+        self._names: dict[str, str] = {}
+
+    def completed(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
+        """Note an output; one that is not JSON is left out, and its node runs again when the session is resumed."""
+        try:
+            text = output.__pydantic_serializer__.to_json(output).decode()
+        except PydanticSerializationError:
+            return
+        self._note(prepared, text, "null")
+
+    def failed(self, prepared: Prepared, error: str) -> None:
+        """Note a failure."""
+        self._note(prepared, "null", json.dumps(error, ensure_ascii=False))
+
+    def flush(self) -> None:
+        """Write what is noted."""
+        self._batch.flush()
+
+    def _note(self, prepared: Prepared, output: str, error: str) -> None:
+        planned, path, key = prepared
+        name = self._names.get(planned.id)
+        if name is None:
+            name = self._names[planned.id] = json.dumps(planned.id, ensure_ascii=False)
+        drawn = json.dumps(self._seeds.get(key)) if planned.seeds else "null"
+        self._batch.add(f"[{name}, [{', '.join(map(str, path))}], {output}, {drawn}, {error}]")
+
+    def _append(self, rows: list[str]) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(_APPEND, (f"[{', '.join(rows)}]", self._session_id))
+
+
+def _as_journal(outputs: list[Any], seeds: list[Any], errors: dict[str, str], failed: list[Any]) -> list[Any]:
+    """The rows of a journal that says what a saved session says."""
+    drawn = {(node, tuple(path)): values for node, path, values in seeds}
+    rows = [[node, path, output, drawn.get((node, tuple(path))), None] for node, path, output in outputs]
+    for node, path, _ in failed:
+        error = errors.get(prepared_id(node, tuple(path)), "")
+        rows.append([node, path, None, drawn.get((node, tuple(path))), error])
+    return rows
+
+
+def _from_journal(rows: list[Any]) -> dict[str, Any]:
+    """What a saved session says, by the rows of its journal; what came last of a node holds."""
+    last = {(node, tuple(path)): values for node, path, *values in rows}
+    done = {place: values for place, values in last.items() if values[2] is None}
+    failed = {place: values for place, values in last.items() if values[2] is not None}
+    return {
+        "outputs": [(*place, output) for place, (output, _, _) in done.items()],
+        "seeds": [(*place, drawn) for place, (_, drawn, _) in last.items() if drawn is not None],
+        "errors": {prepared_id(*place): error for place, (_, _, error) in failed.items()},
+        "failed": [(*place, None) for place in failed],
+    }

@@ -1,0 +1,40 @@
+"""Keeps the Stop button out of changes that must be whole."""
+
+import signal
+from threading import get_ident, main_thread
+from types import FrameType
+from typing import Any
+
+
+class HeldStop:
+    """Inside the `with`, an interrupt (Stop, Ctrl-C) is noted; it is raised when the block has ended, never within.
+
+    Python raises `KeyboardInterrupt` in the main thread, between any two of its steps, so two changes that belong
+    together could come apart, or a lock stay held. In other threads this does nothing. What waits inside the block asks
+    `requested` from time to time, and gives up if it is set. Blocks may be nested.
+    """
+
+    __slots__ = ("_previous", "requested")
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: Any = None
+
+    def __enter__(self) -> "HeldStop":
+        if get_ident() == main_thread().ident and signal.getsignal(signal.SIGINT) is not None:
+            self._previous = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        previous = self._previous
+        if previous is None:
+            return
+        signal.signal(signal.SIGINT, previous)
+        if self.requested:
+            if callable(previous):
+                previous(signal.SIGINT, None)
+            elif previous == signal.SIG_DFL:
+                raise KeyboardInterrupt
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True

@@ -1,0 +1,62 @@
+"""Rows that are written together, so that what is noted for each node costs little."""
+
+import logging
+from collections.abc import Callable, Iterable
+from threading import RLock
+from time import monotonic
+from typing import Generic, TypeVar
+
+from nbgraph.errors import StoreError
+from nbgraph.services.shared.interrupts import HeldStop
+
+Row = TypeVar("Row")
+logger = logging.getLogger("nbgraph")
+ROWS = 256
+SECONDS = 0.05
+
+
+class Batch(Generic[Row]):
+    """Collects rows and hands them to `write(rows)`: when there are 256, or when the last time is 50 ms ago.
+
+    What a killed process loses of it took at most 50 ms to make. If writing fails the rows stay, and the next row tries
+    again; a `flush` of one's own raises.
+    """
+
+    def __init__(self, write: Callable[[list[Row]], None]) -> None:
+        self._write = write
+        self._rows: list[Row] = []
+        self._written = monotonic()
+        self._complained = False
+        self.lock = RLock()
+
+    def add(self, row: Row) -> None:
+        """Note a row, and write all if it is time."""
+        self.extend((row,))
+
+    def extend(self, rows: Iterable[Row]) -> None:
+        """Note rows, and write all if it is time."""
+        with self.lock:
+            self._rows.extend(rows)
+        if len(self._rows) >= ROWS or monotonic() - self._written > SECONDS:
+            self._flush_or_complain()
+
+    def flush(self) -> None:
+        """Write all rows now; `StoreError` if that cannot be, and they stay."""
+        if not self._rows:
+            return
+        with HeldStop(), self.lock:
+            rows = self._rows
+            if rows:
+                self._write(rows)
+                self._rows = []
+            self._written = monotonic()
+
+    def _flush_or_complain(self) -> None:
+        try:
+            self.flush()
+            self._complained = False
+        except StoreError as error:
+            self._written = monotonic()
+            if not self._complained:
+                self._complained = True
+                logger.warning("what a run notes cannot be written now and is kept in memory: %s", error)

@@ -1,0 +1,85 @@
+"""Files of resources beside their records: written before them, checked against them, and removed after them."""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from sqlite3 import Connection
+
+from nbgraph.errors import ResourceFileCorruptError, ResourceFileMissingError
+from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+from nbgraph.services.shared.sqlite.store_folder import FileKind
+
+TABLES = """
+CREATE TABLE trash (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+CREATE TABLE orphans (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    seen REAL NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+"""
+
+
+class ResourceFiles:
+    """The files of one kind. A record keeps the size and the SHA-256 of its file; each reading checks them.
+
+    The hash is checked once for each state (size and time of change) in which a file is found, the size always.
+    """
+
+    def __init__(self, database: SqliteDatabase, kind: FileKind) -> None:
+        self._database, self._folder = database, database.folder
+        self._kind: FileKind = kind
+        self._checked: dict[str, tuple[int, int]] = {}
+
+    def save(self, name: str, data: bytes, record: Callable[[Connection, int, str], None]) -> None:
+        """Write the file, and after it, in one durable transaction, what `record(connection, size, sha256)` writes.
+
+        If the record cannot be written, the file stays as an orphan, which `clean()` collects.
+        """
+        with HeldStop():
+            self._folder.write(self._kind, name, data, self._database.kernel)
+            with self._database.transaction(durable=True) as connection:
+                record(connection, len(data), sha256(data).hexdigest())
+
+    def read(self, name: str, size: int, digest: str) -> bytes:
+        """The bytes that were saved; `ResourceFileMissingError`, `ResourceFileCorruptError`."""
+        state = self._folder.state(self._kind, name)
+        data = self._folder.read(self._kind, name)
+        path = self._folder.path(self._kind, name)
+        if data is None or state is None:
+            raise ResourceFileMissingError(f"{path} is gone; put it back from a backup, or run again to make it anew")
+        if len(data) != size or (self._checked.get(name) != state and sha256(data).hexdigest() != digest):
+            text = f"{path} is not what was saved ({len(data):,} bytes, {size:,} were; or other bytes)"
+            raise ResourceFileCorruptError(f"{text}; put it back from a backup, or run again to make it anew")
+        self._checked[name] = state
+        return data
+
+    def is_intact(self, name: str, size: int, digest: str) -> bool:
+        """Whether the file is what was saved."""
+        state = self._folder.state(self._kind, name)
+        if state is None or state[0] != size:
+            return False
+        if self._checked.get(name) == state:
+            return True
+        data = self._folder.read(self._kind, name)
+        if data is None or len(data) != size or sha256(data).hexdigest() != digest:
+            return False
+        self._checked[name] = state
+        return True
+
+    def drop(self, names: Sequence[str], forget: Callable[[Connection, str], bool]) -> list[str]:
+        """Delete records by `forget(connection, name)`, and after them the files; returns those there were.
+
+        In between the files are noted as trash, so that `clean()` goes on where a crash stopped it.
+        """
+        with HeldStop():
+            with self._database.transaction(durable=True) as connection:
+                gone = [name for name in names if forget(connection, name)]
+                rows = [(self._kind, name) for name in gone]
+                connection.executemany("INSERT OR IGNORE INTO trash VALUES (?, ?)", rows)
+            for name in gone:
+                self._folder.remove(self._kind, name)
+                self._checked.pop(name, None)
+            with self._database.transaction() as connection:
+                connection.executemany("DELETE FROM trash WHERE kind = ? AND name = ?", rows)
+        return gone

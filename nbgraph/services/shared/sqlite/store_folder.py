@@ -1,0 +1,133 @@
+"""The folder of a studio: the only module that makes paths in it, and that writes files there.
+
+    nbgraph.db   images/ab/<name>.png   thumbnails/ab/<name>.webp   tensors/ab/<name>.safetensors
+    tmp/<name>.<kernel>   locks/<kernel>.lock   locks/write.lock   backups/nbgraph-<format>-<time>.db
+
+Names are generated, 32 hexadecimal digits; every name is checked for that before it becomes part of a path.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from nbgraph.services.shared.service import checked_name
+from nbgraph.services.shared.sqlite.store_errors import told_plainly
+
+FileKind = Literal["images", "thumbnails", "tensors"]
+SUFFIXES: dict[FileKind, str] = {"images": ".png", "thumbnails": ".webp", "tensors": ".safetensors"}
+
+
+class StoreFolder:
+    """Paths, and files that are written whole or not at all."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root).expanduser().absolute()
+
+    @property
+    def database(self) -> Path:
+        return self.root / "nbgraph.db"
+
+    @property
+    def backups(self) -> Path:
+        return self.root / "backups"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def write_lock(self) -> Path:
+        return self.locks / "write.lock"
+
+    def lease(self, kernel: str) -> Path:
+        """The lock file that a kernel holds while it lives."""
+        return self.locks / f"{checked_name(kernel)}.lock"
+
+    def path(self, kind: FileKind, name: str) -> Path:
+        """Where the file of a resource is; `InvalidNameError` for a name that was not generated."""
+        return self.root / kind / checked_name(name)[:2] / f"{name}{SUFFIXES[kind]}"
+
+    def make(self) -> None:
+        """Make the folder and those in it, for its owner alone."""
+        with told_plainly(self.root):
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in ("tmp", "locks", "backups", *SUFFIXES):
+                (self.root / name).mkdir(mode=0o700, exist_ok=True)
+
+    def write(self, kind: FileKind, name: str, data: bytes, kernel: str, durable: bool = True) -> None:
+        """Write a file so that it is there whole or not at all: temporary file, fsync, rename, fsync of the folder.
+
+        `StoreFullError`, `StoreReadOnlyError`, `StoreError`; then nothing is left behind.
+        """
+        path = self.path(kind, name)
+        temporary = self.root / "tmp" / f"{name}{SUFFIXES[kind]}.{kernel}"
+        with told_plainly(path):
+            try:
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                self._fill(temporary, data, durable)
+                temporary.rename(path)
+                if durable:
+                    sync_folder(path.parent)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+
+    def read(self, kind: FileKind, name: str) -> bytes | None:
+        """The bytes of a file, None if there is none. A link is not followed."""
+        path = self.path(kind, name)
+        with told_plainly(path):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+            except FileNotFoundError:
+                return None
+            with os.fdopen(descriptor, "rb") as stream:
+                return stream.read()
+
+    def state(self, kind: FileKind, name: str) -> tuple[int, int] | None:
+        """(bytes, time of the last change in ns) of a file, None if there is none."""
+        try:
+            found = os.stat(self.path(kind, name), follow_symlinks=False)
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+    def remove(self, kind: FileKind, name: str) -> bool:
+        """Remove a file; False if there was none."""
+        path = self.path(kind, name)
+        with told_plainly(path):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return False
+        return True
+
+    def names(self, kind: FileKind) -> Iterator[str]:
+        """The names of all files of a kind; what has no generated name is left out."""
+        for path in (self.root / kind).glob(f"??/*{SUFFIXES[kind]}"):
+            if len(path.stem) == 32 and path.stem.startswith(path.parent.name):
+                yield path.stem
+
+    def temporary_files(self, kernel: str) -> Iterator[Path]:
+        """The temporary files that a kernel left."""
+        return (self.root / "tmp").glob(f"*.{checked_name(kernel)}")
+
+    def _fill(self, path: Path, data: bytes, durable: bool) -> None:
+        with open(path, "xb") as stream:
+            stream.write(data)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Make a rename in a folder last through a power cut; where folders cannot be synced, nothing."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

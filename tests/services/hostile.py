@@ -1,0 +1,26 @@
+"""Names as somebody might give them who wants more than a picture."""
+
+HOSTILE_NAMES = (
+    "",
+    ".",
+    "..",
+    "../" + "a" * 29,
+    "/etc/passwd",
+    "a" * 31,
+    "a" * 33,
+    "A" * 32,
+    "a" * 32 + "\n",
+    "a" * 31 + "\0",
+    "a" * 31 + "/",
+    "a" * 31 + "\\",
+    "g" * 32,
+    "ａ" * 32,
+    "a" * 32 + ".png",
+    "%2e%2e%2f" + "a" * 23,
+    "C:" + "a" * 30,
+    "con".ljust(32, "."),
+    "\u202e" + "a" * 31,
+    "~" + "a" * 31,
+    "'; DROP TABLE images; --".ljust(32),
+    "a" * 300,
+)
