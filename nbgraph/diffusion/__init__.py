@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "Conditioning": "values",
+    "Control": "controls",
+    "DenoiseInput": "batching",
     "DenoiseSettings": "denoising",
     "DeviceMeter": "meters",
     "Latents": "values",
     "ModelCache": "model_cache",
     "PreviewFactors": "preview",
     "blend_latents": "noise",
+    "decode_many": "batching",
     "decode_latents": "vae",
     "denoise": "denoising",
+    "denoise_many": "batching",
     "describe_model": "description",
     "draw_noise": "noise",
     "encode_image": "vae",
+    "encode_many": "batching",
     "encode_prompt": "prompt",
     "latent_mask": "masks",
     "resize_latents": "noise",
@@ -27,6 +32,11 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from nbgraph.diffusion.batching import DenoiseInput as DenoiseInput
+    from nbgraph.diffusion.batching import decode_many as decode_many
+    from nbgraph.diffusion.batching import denoise_many as denoise_many
+    from nbgraph.diffusion.batching import encode_many as encode_many
+    from nbgraph.diffusion.controls import Control as Control
     from nbgraph.diffusion.denoising import DenoiseSettings as DenoiseSettings
     from nbgraph.diffusion.denoising import denoise as denoise
     from nbgraph.diffusion.description import describe_model as describe_model

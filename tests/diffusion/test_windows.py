@@ -22,8 +22,9 @@ CASES += [("sdxl", "euler_a"), ("sdxl", "heun"), ("sd3", "flow_heun"), ("flux", 
 @pytest.mark.parametrize(("model", "scheduler"), CASES)
 def test_two_pieces_are_the_whole(model: str, scheduler: str, tiny: TinyModels, shared_cache: ModelCache) -> None:
     ref, options = tiny[model], {"steps": 8, "cfg": 4.0, "scheduler": scheduler}
-    whole = sample(shared_cache, ref, DenoiseSettings(**options))
-    first = sample(shared_cache, ref, DenoiseSettings(**options, end=3))
+    drawn = noise(ref, side=32)
+    whole = sample(shared_cache, ref, DenoiseSettings(**options), noise=drawn)
+    first = sample(shared_cache, ref, DenoiseSettings(**options, end=3), noise=drawn)
     assert (first.tensor - whole.tensor).abs().max() > 0
     seen: list[int] = []
     second = sample(shared_cache, ref, DenoiseSettings(**options, start=3), latents=first,
@@ -37,8 +38,9 @@ def test_without_its_memory_a_multistep_scheduler_goes_elsewhere(
     scheduler: str, tiny: TinyModels, shared_cache: ModelCache
 ) -> None:
     options = {"steps": 8, "cfg": 4.0, "scheduler": scheduler}
-    whole = sample(shared_cache, tiny["sd15"], DenoiseSettings(**options))
-    first = sample(shared_cache, tiny["sd15"], DenoiseSettings(**options, end=3))
+    drawn = noise(tiny["sd15"], side=32)
+    whole = sample(shared_cache, tiny["sd15"], DenoiseSettings(**options), noise=drawn)
+    first = sample(shared_cache, tiny["sd15"], DenoiseSettings(**options, end=3), noise=drawn)
     second = sample(
         shared_cache, tiny["sd15"], DenoiseSettings(**options, start=3), latents=replace(first, solver=None)
     )
