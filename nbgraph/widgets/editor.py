@@ -13,8 +13,8 @@ from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets import editor_messages as ask
-from nbgraph.widgets.changes import difference, read_changes
-from nbgraph.widgets.derived import derived, problem_to_json
+from nbgraph.widgets.changes import GONE, difference, read_changes
+from nbgraph.widgets.derived import derived, derived_changes, problem_to_json
 from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError, Update
 from nbgraph.widgets.editor_pictures import newest_pictures, save_upload, thumbnails
 from nbgraph.widgets.graph_drawing import GraphDrawing
@@ -138,11 +138,16 @@ class GraphEditor(BundledWidget):
         if not self._views:
             self.send_state("_document")
             return
-        changes = [change.to_json() for change in update.changes]
-        self._tell(
-            {"type": "patch", "revision": update.revision, "changes": changes, "author": update.author}
-            | self._derived()
-        )
+        before, self._derived = self._derived, derived(self._document_now)
+        patch = {
+            "type": "patch",
+            "revision": update.revision,
+            "changes": [change.to_json() for change in update.changes],
+            "author": update.author,
+            **self._history(),
+            **derived_changes(before, self._derived),
+        }
+        self._tell(patch)
 
     def _tell_everything(self, request: int) -> None:
         manager = self._invoker.services.model_manager if self._invoker else None
@@ -190,9 +195,7 @@ class GraphEditor(BundledWidget):
             self._tell_everything(message.request)
         elif isinstance(message, ask.EditRequest):
             changes = read_changes(message.changes)
-            if any(
-                change.kind == "unknown" and len(change) == 4 and isinstance(change.value, dict) for change in changes
-            ):
+            if any(change.kind == "unknown" and change.value is not GONE for change in changes):
                 raise ValueError("a node of an unknown type can be deleted, and not made")
             document.edit(changes, message.base, "canvas", message.group)
         elif isinstance(message, ask.HistoryRequest):
@@ -311,6 +314,6 @@ class GraphEditor(BundledWidget):
 
 
 def _hear_subshells(widget: GraphEditor) -> None:
-    """Let messages of the page come while a cell runs, on ipykernel 7.4 as on 7.0 to 7.3; older ones hear them later."""
+    """Let messages come while a cell runs, on ipykernel 7.4 as on 7.0 to 7.3; older ones hear them after the cell."""
     if hasattr(widget.comm, "_reply_subshell_for"):
         widget.comm._reply_subshell_for = lambda data, default: default  # type: ignore[union-attr]

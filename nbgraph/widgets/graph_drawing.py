@@ -104,9 +104,8 @@ def _edges(graph: Graph, node_id: str, boxes: dict[str, Any], rows: dict[str, An
         from_x, from_y = boxes[link.source][0] + NODE_WIDTH, boxes[link.source][1] + HEAD_HEIGHT / 2
         to_y = y + HEAD_HEIGHT + ROW_HEIGHT * row + 13
         bend = max(40.0, abs(x - from_x) / 2)
-        parts.append(
-            f'<path class="e" d="M{from_x:g} {from_y:g}C{from_x + bend:g} {from_y:g} {x - bend:g} {to_y:g} {x:g} {to_y:g}"/>'
-        )
+        curve = f"M{from_x:g} {from_y:g}C{from_x + bend:g} {from_y:g} {x - bend:g} {to_y:g} {x:g} {to_y:g}"
+        parts.append(f'<path class="e" d="{curve}"/>')
     return "".join(parts)
 
 

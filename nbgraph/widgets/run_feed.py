@@ -1,4 +1,4 @@
-"""What a canvas shows of the runs of its graph: states and pictures by node, sent in at most twenty batches a second."""
+"""What a canvas shows of the runs of its graph: states and pictures by node, in at most twenty batches a second."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

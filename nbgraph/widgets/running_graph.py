@@ -7,7 +7,7 @@ from nbgraph.services.shared.graph.graph import Graph
 
 
 def running_graph(graph: Graph) -> Graph:
-    """The graph to run. A muted node takes what needs it with it; a bypassed one hands on what arrives of equal type."""
+    """The graph to run. A muted node takes what needs it with it; a bypassed one hands on what arrives of its type."""
     modes = {node_id: own.get("mode") for node_id, own in graph.layout.get("nodes", {}).items() if own.get("mode")}
     muted = [node_id for node_id, mode in modes.items() if mode == "mute" and node_id in graph.nodes]
     bypassed = [node_id for node_id, mode in modes.items() if mode == "bypass" and node_id in graph.nodes]

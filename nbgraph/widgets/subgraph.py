@@ -11,7 +11,7 @@ from nbgraph.widgets.graph_state import GraphReader
 
 
 def collapse_changes(graph: Graph, ids: list[str], name: str) -> list[Change]:
-    """The changes that put these nodes into a library graph, with what they lack as inputs and what is used as outputs."""
+    """The changes that put these nodes into a library graph; what they lack is its inputs, what is used its outputs."""
     inside = [node_id for node_id in graph.nodes if node_id in set(ids)]
     if len(inside) < 2:
         raise GraphError([Problem("nothing_chosen", "choose two nodes or more to make a library graph of them")])
