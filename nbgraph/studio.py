@@ -15,9 +15,12 @@ from nbgraph.services.images.images_common import ImageQuery
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
+from nbgraph.services.shared.graph.batch import Batch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
+from nbgraph.services.shared.sqlite.cleaning import CleanReport
+from nbgraph.sweep import Axis, Sweep, batch_data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +90,42 @@ class Studio:
             raise
         return Run(ticket, self.services, tracker)
 
+    def sweep(
+        self, target: BaseInvocation, values: Mapping[Axis, Any], *, runs: int = 1, progress: ProgressStyle = True
+    ) -> Sweep:
+        """Run a node for each combination of values: `{"denoise.cfg_scale": [2, 4, 8], "noise.seed": range(4)}`.
+
+        Values of one address are multiplied with those of the others; `{("a.x", "b.y"): [(1, 5), (2, 6)]}` goes through
+        two together. Too many combinations are an error, with the count, before anything runs. A cell that fails stays
+        empty and the others go on; an interrupt cancels what is left.
+        """
+        graph = target_graph(target)
+        batch = Batch(graph, batch_data(values), runs, self.settings.max_sessions)
+        cells = [(chosen, self.submit(each)) for chosen, each in batch]
+        show = progress_display(progress)
+        try:
+            for _, run in cells:
+                run.wait(show=show)
+        except KeyboardInterrupt:
+            for _, run in cells:
+                run.cancel()
+            raise
+        return Sweep(graph.id_of(target), list(values), cells)
+
+    def resume(self, run: str) -> Run:
+        """Go on with a run that was interrupted, cancelled or failed, by its id; what has finished is not run again.
+
+        `studio.queue` lists the runs; those that a kernel left when it died are `interrupted`.
+        """
+        tracker = ProgressTracker(run)
+        tracker.listen(self.services.events)
+        try:
+            ticket = self.invoker.resume(run)
+        except BaseException:
+            tracker.close()
+            raise
+        return Run(ticket, self.services, tracker)
+
     def explain(self, target: Target, values: Values | None = None) -> "pd.DataFrame":
         """One row for each node: whether it will run or is cached, and because of what."""
         session = self._session(target, values)
@@ -123,6 +162,10 @@ class Studio:
     def models(self) -> "pd.DataFrame":
         """One row for each model that can be named."""
         return models_frame(self.services.model_manager.rows())
+
+    def clean(self) -> CleanReport:
+        """Remove what crashes left in the studio's folder, and report it and what is missing."""
+        return self.services.clean()
 
     def close(self) -> None:
         """Cancel what runs and stop the services."""
