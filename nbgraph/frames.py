@@ -171,5 +171,13 @@ def models_frame(rows: Iterable[ModelRow]) -> pd.DataFrame:
     return frame(((row.name, row.path, row.shipped) for row in rows), MODELS)
 
 
+def sweep_frame(rows: Iterable[tuple[dict[str, Any], str, float, str]]) -> pd.DataFrame:
+    """One row for each cell of a sweep: a column for each value, then image_name, seconds and status."""
+    table = pd.DataFrame.from_records(
+        [{**values, "image_name": image, "seconds": seconds, "status": status} for values, image, seconds, status in rows]
+    )
+    return table.astype({"image_name": "str", "seconds": "float64", "status": "category"}) if len(table) else table
+
+
 def _time(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
