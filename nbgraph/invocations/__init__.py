@@ -13,10 +13,26 @@ from nbgraph.invocations.collections import (
     RangeOfSize,
     StringCollection,
 )
+from nbgraph.invocations.color_correct import CorrectColors
 from nbgraph.invocations.control_flow import Collect, If, ItemOf, Iterate, Zip
 from nbgraph.invocations.easing import StepEasing
-from nbgraph.invocations.image import Image, LoadImage, ResizeImage, SaveImage
+from nbgraph.invocations.image import BlankImage, Image, LoadImage, SaveImage
+from nbgraph.invocations.image_color import (
+    AdjustHue,
+    ConvertImage,
+    ImageChannel,
+    InverseLerpImage,
+    LerpImage,
+    MultiplyChannel,
+    MultiplyImages,
+    OffsetChannel,
+)
+from nbgraph.invocations.image_compare import CompareImages
+from nbgraph.invocations.image_filter import BlurImage, CannyEdges, ColorMap, TileResample
+from nbgraph.invocations.image_size import CropImage, PasteImage, ResizeImage, ScaleImage
+from nbgraph.invocations.infill import InfillColor, InfillSmooth, InfillTiles
 from nbgraph.invocations.latents import DenoiseLatents, ImageToLatents, LatentsToImage, ResizeLatents, ScaleLatents
+from nbgraph.invocations.masks import CombineMasks, MaskEdge, MaskFromAlpha
 from nbgraph.invocations.math import (
     Add,
     Divide,
@@ -36,15 +52,26 @@ from nbgraph.invocations.primitives import Boolean, Color, Conditioning, Float, 
 from nbgraph.invocations.prompt import Prompt
 from nbgraph.invocations.prompt_lists import DynamicPrompt, PromptsFromFile
 from nbgraph.invocations.strings import JoinStrings, JoinThreeStrings, ReplaceString, SplitPrompt, SplitString
+from nbgraph.invocations.text import ImageGrid, TextOnImage
 
 __all__ = [
     "Add",
+    "AdjustHue",
+    "BlankImage",
+    "BlurImage",
     "Boolean",
     "BooleanCollection",
+    "CannyEdges",
     "Collect",
     "Color",
+    "ColorMap",
+    "CombineMasks",
+    "CompareImages",
     "Conditioning",
     "ConditioningCollection",
+    "ConvertImage",
+    "CorrectColors",
+    "CropImage",
     "DenoiseLatents",
     "Divide",
     "DynamicPrompt",
@@ -55,11 +82,17 @@ __all__ = [
     "FloatToInteger",
     "If",
     "Image",
+    "ImageChannel",
     "ImageCollection",
+    "ImageGrid",
     "ImageToLatents",
+    "InfillColor",
+    "InfillSmooth",
+    "InfillTiles",
     "Integer",
     "IntegerCollection",
     "IntegerMath",
+    "InverseLerpImage",
     "ItemOf",
     "Iterate",
     "JoinStrings",
@@ -67,10 +100,17 @@ __all__ = [
     "Latents",
     "LatentsCollection",
     "LatentsToImage",
+    "LerpImage",
     "LoadImage",
+    "MaskEdge",
+    "MaskFromAlpha",
     "ModelLoader",
     "Multiply",
+    "MultiplyChannel",
+    "MultiplyImages",
     "Noise",
+    "OffsetChannel",
+    "PasteImage",
     "Prompt",
     "PromptsFromFile",
     "RandomFloat",
@@ -83,6 +123,7 @@ __all__ = [
     "ResizeLatents",
     "RoundFloat",
     "SaveImage",
+    "ScaleImage",
     "ScaleLatents",
     "SplitPrompt",
     "SplitString",
@@ -90,6 +131,8 @@ __all__ = [
     "String",
     "StringCollection",
     "Subtract",
+    "TextOnImage",
+    "TileResample",
     "Zip",
     "registry",
 ]

@@ -112,9 +112,14 @@ class ModelsForNodes(Protocol):
 
 
 class BaseInvocationOutput(BaseModel):
-    """What a node returns: a frozen pydantic model, one field per output."""
+    """What a node returns: a frozen pydantic model, one field per output.
+
+    `main_field` is the output that is meant where a whole node is given and several outputs would fit.
+    """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
+
+    main_field: ClassVar[str] = ""
 
 
 class Ref(NamedTuple):
@@ -299,7 +304,7 @@ def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
         text = f"a list of nodes may hold nothing else, and {value!r} is no node"
         raise GraphError([Problem("wrong_type", text, owner, spec.name)])
     outputs = value.outputs()
-    for name in (spec.name, value.main_output):
+    for name in (spec.name, value.main_output or value.output_class.main_field):
         if name in outputs and assignable(outputs[name], spec.annotation):
             return Ref(value, name)
     fitting = [name for name, annotation in outputs.items() if assignable(annotation, spec.annotation)]

@@ -1,16 +1,16 @@
-"""Pictures as nodes: loading, saving, sizes."""
+"""Pictures as nodes: of the studio, from a file, of one colour, kept for the gallery."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image as PillowImage
-from pydantic import Field
 
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.fields import ImageField
+from nbgraph.invocations.fields import ColorField, ImageField
+from nbgraph.invocations.image_files import file_problem, read_picture
 from nbgraph.invocations.outputs import ImageOutput
-
-Resampling = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+from nbgraph.invocations.pictures import Side, check_sides, check_size
 
 
 @invocation("image", title="Image", category="image", version="1.0.0", static=True)
@@ -24,15 +24,21 @@ class Image(BaseInvocation):
         return ImageOutput(image=self.image, width=record.width, height=record.height)
 
 
-@invocation("load_image", title="Load image", category="image", version="1.0.0", use_cache=False)
+@invocation("load_image", title="Load image", category="image", version="1.1.0", use_cache=False)
 class LoadImage(BaseInvocation):
-    """A picture from a PNG, JPEG or WebP file."""
+    """A picture from a PNG, JPEG or WebP file, upright as its EXIF data say.
+
+    The file is read at every run; what follows goes by its content, and runs again only if that has changed.
+    """
 
     path: Path
 
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if "path" in known and (problem := file_problem(known["path"])):
+            yield "path", problem
+
     def invoke(self, context: InvocationContext) -> ImageOutput:
-        with PillowImage.open(self.path, formats=("PNG", "JPEG", "WEBP")) as opened:
-            return context.images.output(opened.copy())
+        return context.images.output(read_picture(self.path))
 
 
 @invocation("save_image", title="Save image", category="image", version="1.0.0", use_cache=False)
@@ -45,15 +51,19 @@ class SaveImage(BaseInvocation):
         return context.images.output(context.images.get(self.image), is_intermediate=False)
 
 
-@invocation("img_resize", title="Resize image", category="image", version="1.0.0")
-class ResizeImage(BaseInvocation):
-    """A picture of another size, in pixels."""
+@invocation("blank_image", title="Blank image", category="image", version="1.0.0")
+class BlankImage(BaseInvocation):
+    """A picture of one colour; in RGB the opacity of the colour does not count."""
 
-    image: ImageField
-    width: int = Field(512, gt=0)
-    height: int = Field(512, gt=0)
-    resample_mode: Resampling = "bicubic"
+    width: Side = 512
+    height: Side = 512
+    mode: Literal["RGB", "RGBA"] = "RGB"
+    color: ColorField = ColorField()
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        yield from check_sides(known)
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
-        method = PillowImage.Resampling[self.resample_mode.upper()]
-        return context.images.output(context.images.get(self.image).resize((self.width, self.height), method))
+        check_size(self.width, self.height)
+        color = self.color.rgba[: len(self.mode)]
+        return context.images.output(PillowImage.new(self.mode, (self.width, self.height), color))

@@ -83,6 +83,8 @@ class BooleanCollectionOutput(BaseInvocationOutput):
 class ImageOutput(BaseInvocationOutput):
     """A picture and its size in pixels."""
 
+    main_field = "image"
+
     image: ImageField
     width: int
     height: int
@@ -91,6 +93,8 @@ class ImageOutput(BaseInvocationOutput):
 class LatentsOutput(BaseInvocationOutput):
     """Latents, and the size in pixels of the picture they decode to."""
 
+    main_field = "latents"
+
     latents: LatentsField
     width: int
     height: int
@@ -98,6 +102,8 @@ class LatentsOutput(BaseInvocationOutput):
 
 class NoiseOutput(BaseInvocationOutput):
     """Noise to start from, the size in pixels of the picture it becomes, and the seed it was drawn with."""
+
+    main_field = "noise"
 
     noise: LatentsField
     width: int
@@ -113,6 +119,8 @@ class ConditioningOutput(BaseInvocationOutput):
 
 class SeededIntegerCollectionOutput(BaseInvocationOutput):
     """A list of random whole numbers, and the seed they were drawn with."""
+
+    main_field = "collection"
 
     collection: list[int]
     seed: int

@@ -1,0 +1,41 @@
+"""The colours of one picture given to another."""
+
+from PIL import Image, ImageFilter, ImageStat
+from pydantic import Field
+
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.color_spaces import as_byte, from_space, to_space
+from nbgraph.invocations.fields import ImageField
+from nbgraph.invocations.outputs import ImageOutput
+from nbgraph.invocations.pictures import as_mask, colors_and_alpha, open_picture, with_alpha
+
+
+@invocation("color_correct", title="Correct colors", category="image", version="1.0.0")
+class CorrectColors(BaseInvocation):
+    """A picture given the colours of a reference: mean and spread of each Lab channel, where the mask is white.
+
+    The way of Reinhard and others, Color Transfer between Images, 2001.
+    """
+
+    image: ImageField
+    reference: ImageField
+    mask: ImageField | None = None
+    mask_blur_radius: float = Field(8.0, ge=0, le=512)
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        colors, alpha = colors_and_alpha(open_picture(context, self.image))
+        wanted = colors_and_alpha(open_picture(context, self.reference))[0]
+        mask = None if self.mask is None else as_mask(context, self.mask, colors.size)
+        within = ImageStat.Stat(to_space(wanted.convert("RGB"), "LAB"))
+        lab = to_space(colors.convert("RGB"), "LAB")
+        given = ImageStat.Stat(lab, mask) if mask is not None and mask.getbbox() else ImageStat.Stat(lab)
+        bands = []
+        for place, band in enumerate(lab.split()):
+            spread = within.stddev[place] / given.stddev[place] if given.stddev[place] else 1.0
+            mean, target = given.mean[place], within.mean[place]
+            bands.append(band.point([as_byte((v - mean) * spread + target) for v in range(256)]))
+        corrected = from_space(Image.merge("LAB", bands), "LAB")
+        if mask is not None:
+            soft = mask.filter(ImageFilter.GaussianBlur(self.mask_blur_radius))
+            corrected = Image.composite(corrected, colors.convert("RGB"), soft)
+        return context.images.output(with_alpha(corrected, alpha))

@@ -1,0 +1,105 @@
+"""Pictures of other sizes: cropped, pasted, resized, scaled."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from PIL import Image
+from pydantic import Field
+
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.fields import ImageField
+from nbgraph.invocations.outputs import ImageOutput
+from nbgraph.invocations.pictures import (
+    RESAMPLING,
+    Resampling,
+    Side,
+    as_mask,
+    check_sides,
+    check_size,
+    has_alpha,
+    open_picture,
+)
+
+
+@invocation("img_crop", title="Crop image", category="image", version="1.0.0")
+class CropImage(BaseInvocation):
+    """A part of a picture; what lies outside of it is transparent if it has an alpha channel, else black."""
+
+    image: ImageField
+    x: int = Field(0, ge=-32_768, le=32_768)
+    y: int = Field(0, ge=-32_768, le=32_768)
+    width: Side = 512
+    height: Side = 512
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        yield from check_sides(known)
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        check_size(self.width, self.height)
+        box = self.x, self.y, self.x + self.width, self.y + self.height
+        return context.images.output(open_picture(context, self.image).crop(box))
+
+
+@invocation("img_paste", title="Paste image", category="image", version="1.0.0")
+class PasteImage(BaseInvocation):
+    """A picture laid over another, where the mask is white and its own alpha channel allows.
+
+    The result holds both, what neither covers being transparent; with `crop` it is as large as the base picture.
+    """
+
+    base_image: ImageField
+    image: ImageField
+    mask: ImageField | None = None
+    x: int = Field(0, ge=-32_768, le=32_768)
+    y: int = Field(0, ge=-32_768, le=32_768)
+    crop: bool = False
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        base, over = open_picture(context, self.base_image), open_picture(context, self.image)
+        left, top = (0, 0) if self.crop else (min(0, self.x), min(0, self.y))
+        right = base.width if self.crop else max(base.width, self.x + over.width)
+        bottom = base.height if self.crop else max(base.height, self.y + over.height)
+        size = right - left, bottom - top
+        check_size(*size)
+        upper = over.convert("RGBA")
+        if self.mask is not None:
+            empty = Image.new("RGBA", over.size)
+            upper = Image.composite(upper, empty, as_mask(context, self.mask, over.size))
+        canvas, layer = Image.new("RGBA", size), Image.new("RGBA", size)
+        canvas.paste(base.convert("RGBA"), (-left, -top))
+        layer.paste(upper, (self.x - left, self.y - top))
+        pasted = Image.alpha_composite(canvas, layer)
+        return context.images.output(pasted if has_alpha(base) or size != base.size else pasted.convert("RGB"))
+
+
+@invocation("img_resize", title="Resize image", category="image", version="1.1.0")
+class ResizeImage(BaseInvocation):
+    """A picture of another size, in pixels."""
+
+    image: ImageField
+    width: Side = 512
+    height: Side = 512
+    resample_mode: Resampling = "bicubic"
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        yield from check_sides(known)
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        check_size(self.width, self.height)
+        picture = open_picture(context, self.image)
+        return context.images.output(picture.resize((self.width, self.height), RESAMPLING[self.resample_mode]))
+
+
+@invocation("img_scale", title="Scale image", category="image", version="1.0.0")
+class ScaleImage(BaseInvocation):
+    """A picture larger or smaller by a factor, to the nearest pixel."""
+
+    image: ImageField
+    scale_factor: float = Field(2.0, gt=0, le=1000)
+    resample_mode: Resampling = "bicubic"
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        picture = open_picture(context, self.image)
+        width, height = (max(1, round(side * self.scale_factor)) for side in picture.size)
+        check_size(width, height)
+        return context.images.output(picture.resize((width, height), RESAMPLING[self.resample_mode]))

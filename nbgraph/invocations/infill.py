@@ -1,0 +1,88 @@
+"""Infill: something to stand where a picture is transparent, for a model to paint over."""
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.fields import ColorField, ImageField, Seed
+from nbgraph.invocations.outputs import ImageOutput
+from nbgraph.invocations.pictures import open_picture
+
+NOTHING_TO_TAKE = "the picture is transparent everywhere, so there is nothing to fill it with; use infill_rgba"
+
+
+@invocation("infill_rgba", title="Infill with a color", category="inpaint", version="1.0.0")
+class InfillColor(BaseInvocation):
+    """A picture with a colour behind what is transparent."""
+
+    image: ImageField
+    color: ColorField = ColorField(r=127, g=127, b=127)
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        picture = open_picture(context, self.image).convert("RGBA")
+        filled = Image.alpha_composite(Image.new("RGBA", picture.size, self.color.rgba), picture)
+        return context.images.output(filled.convert("RGB") if self.color.a == 255 else filled)
+
+
+@invocation("infill_tile", title="Infill with tiles", category="inpaint", version="1.0.0")
+class InfillTiles(BaseInvocation):
+    """A picture with random tiles of its own behind what is transparent; smaller tiles are taken if none is whole."""
+
+    image: ImageField
+    tile_size: int = Field(32, ge=1, le=4096)
+    seed: Seed = None
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        picture = open_picture(context, self.image).convert("RGBA")
+        pixels = np.asarray(picture)
+        size = min(self.tile_size, *picture.size)
+        while not len(tiles := _whole_tiles(pixels, size)):
+            if size == 1:
+                raise NbgraphError(NOTHING_TO_TAKE)
+            size = max(1, size // 2)
+        rows, columns = -(-picture.height // size), -(-picture.width // size)
+        chosen = tiles[np.random.default_rng(self.seed).integers(len(tiles), size=rows * columns)]
+        laid = chosen.reshape(rows, columns, size, size, 4).swapaxes(1, 2).reshape(rows * size, columns * size, 4)
+        behind = Image.fromarray(np.ascontiguousarray(laid[: picture.height, : picture.width]))
+        return context.images.output(Image.alpha_composite(behind, picture).convert("RGB"))
+
+
+@invocation("infill_smooth", title="Infill smoothly", category="inpaint", version="1.0.0")
+class InfillSmooth(BaseInvocation):
+    """A picture with the colours around it drawn smoothly over what is transparent.
+
+    By push and pull over halved pictures: Gortler and others, The Lumigraph, 1996.
+    """
+
+    image: ImageField
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        picture = open_picture(context, self.image).convert("RGBA")
+        if picture.getchannel("A").getbbox() is None:
+            raise NbgraphError(NOTHING_TO_TAKE)
+        levels = [picture]
+        while max(levels[-1].size) > 1:
+            levels.append(_halved(levels[-1]))
+        behind = levels[-1]
+        behind.putalpha(255)
+        for level in reversed(levels[:-1]):
+            behind = Image.alpha_composite(behind.resize(level.size, Image.Resampling.BILINEAR), level)
+        return context.images.output(behind.convert("RGB"))
+
+
+def _halved(picture: Image.Image) -> Image.Image:
+    """The picture at half its size; a pixel is as opaque as the sum of those it is made of, so that no colour fades."""
+    size = -(-picture.width // 2), -(-picture.height // 2)
+    half = picture.resize(size, Image.Resampling.BOX)
+    half.putalpha(half.getchannel("A").point([min(255, value * 4) for value in range(256)]))
+    return half
+
+
+def _whole_tiles(pixels: np.ndarray, size: int) -> np.ndarray:
+    """The tiles of a picture that are opaque everywhere: (count, size, size, 4)."""
+    rows, columns = pixels.shape[0] // size, pixels.shape[1] // size
+    cut = pixels[: rows * size, : columns * size].reshape(rows, size, columns, size, 4).swapaxes(1, 2)
+    tiles = cut.reshape(rows * columns, size, size, 4)
+    return tiles[(tiles[..., 3] == 255).all(axis=(1, 2))]

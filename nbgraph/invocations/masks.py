@@ -1,0 +1,63 @@
+"""Masks: grey pictures in which white means "here"."""
+
+from typing import Literal
+
+from PIL import ImageChops, ImageFilter, ImageOps
+from pydantic import Field
+
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.fields import ImageField
+from nbgraph.invocations.outputs import ImageOutput
+from nbgraph.invocations.pictures import as_mask, check_equal_sizes, open_picture
+
+COMBINATIONS = {
+    "multiply": ImageChops.multiply,
+    "lighter": ImageChops.lighter,
+    "darker": ImageChops.darker,
+    "subtract": ImageChops.subtract,
+}
+
+
+@invocation("tomask", title="Mask from alpha", category="mask", version="1.0.0")
+class MaskFromAlpha(BaseInvocation):
+    """The alpha channel as a mask: white where the picture is there, or, inverted, where it is transparent."""
+
+    image: ImageField
+    invert: bool = False
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        alpha = open_picture(context, self.image).convert("RGBA").getchannel("A")
+        return context.images.output(ImageOps.invert(alpha) if self.invert else alpha, category="mask")
+
+
+@invocation("mask_edge", title="Mask edge", category="mask", version="1.0.0")
+class MaskEdge(BaseInvocation):
+    """White along the edges of a mask, so many pixels to either side, blurred: where a seam is to be painted over."""
+
+    image: ImageField
+    edge_size: int = Field(16, ge=1, le=256)
+    edge_blur: float = Field(8.0, ge=0, le=256)
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        mask = open_picture(context, self.image).convert("L").point([0] * 128 + [255] * 128)
+        grown, shrunk = mask, mask
+        for step in range(self.edge_size):
+            grown, shrunk = grown.filter(ImageFilter.MaxFilter(3)), shrunk.filter(ImageFilter.MinFilter(3))
+            context.progress(step + 1, self.edge_size)
+        edge = ImageChops.subtract(grown, shrunk)
+        return context.images.output(edge.filter(ImageFilter.GaussianBlur(self.edge_blur)), category="mask")
+
+
+@invocation("mask_combine", title="Combine masks", category="mask", version="1.0.0")
+class CombineMasks(BaseInvocation):
+    """Two masks of one size as one: both (multiply), either (lighter), the darker, or the first without the second."""
+
+    mask1: ImageField
+    mask2: ImageField
+    combination: Literal["multiply", "lighter", "darker", "subtract"] = "multiply"
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        first, second = open_picture(context, self.mask1), open_picture(context, self.mask2)
+        check_equal_sizes(mask1=first, mask2=second)
+        masks = [as_mask(context, field, first.size) for field in (self.mask1, self.mask2)]
+        return context.images.output(COMBINATIONS[self.combination](*masks), category="mask")

@@ -1,0 +1,99 @@
+"""Text on pictures, and pictures on a sheet with labels."""
+
+from math import ceil, sqrt
+from typing import Literal
+
+from PIL import Image, ImageDraw, ImageFont
+from pydantic import Field
+
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.fields import ColorField, ImageField
+from nbgraph.invocations.outputs import ImageOutput
+from nbgraph.invocations.pictures import check_size, has_alpha, open_picture
+
+Place = Literal["top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right"]
+
+
+@invocation("img_text", title="Text on image", category="image", version="1.0.0")
+class TextOnImage(BaseInvocation):
+    """A text drawn on a picture, in lines as they are given, in Pillow's own font (Latin letters)."""
+
+    image: ImageField
+    text: str = Field("", max_length=10_000)
+    place: Place = "bottom left"
+    size: float = Field(24.0, ge=4, le=1024)
+    margin: int = Field(8, ge=0, le=4096)
+    color: ColorField = ColorField(r=255, g=255, b=255)
+    outline: ColorField = ColorField()
+    outline_width: int = Field(1, ge=0, le=64)
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        picture = open_picture(context, self.image)
+        layer = Image.new("RGBA", picture.size)
+        draw, font = ImageDraw.Draw(layer), ImageFont.load_default(self.size)
+        box = draw.multiline_textbbox((0, 0), self.text, font=font, stroke_width=self.outline_width)
+        x = _along(self.place, ("left", "right"), picture.width, box[2] - box[0], self.margin) - box[0]
+        y = _along(self.place, ("top", "bottom"), picture.height, box[3] - box[1], self.margin) - box[1]
+        line = {"stroke_width": self.outline_width, "stroke_fill": self.outline.rgba}
+        draw.multiline_text((x, y), self.text, fill=self.color.rgba, font=font, **line)
+        drawn = Image.alpha_composite(picture.convert("RGBA"), layer)
+        return context.images.output(drawn if has_alpha(picture) else drawn.convert("RGB"))
+
+
+@invocation("image_grid", title="Image grid", category="image", version="1.0.0")
+class ImageGrid(BaseInvocation):
+    """Pictures on one sheet, row by row, each in the middle of a cell, with a label below where there is one."""
+
+    images: list[ImageField] = Field(min_length=1, max_length=10_000)
+    labels: list[str] = []
+    columns: int | None = Field(None, ge=1, le=1000)
+    gap: int = Field(4, ge=0, le=1024)
+    background: ColorField = ColorField(r=255, g=255, b=255)
+    label_color: ColorField = ColorField()
+    label_size: float = Field(16.0, ge=4, le=256)
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        if len(self.labels) > len(self.images):
+            counts = f"{len(self.labels)} labels for {len(self.images)} images"
+            raise NbgraphError(f"labels: there are {counts}; leave some out")
+        records = [context.images.record(field) for field in self.images]
+        columns = min(self.columns or ceil(sqrt(len(records))), len(records))
+        rows = ceil(len(records) / columns)
+        font = ImageFont.load_default(self.label_size)
+        below = ceil(self.label_size * 1.4) if any(self.labels) else 0
+        width, height = max(each.width for each in records), max(each.height for each in records)
+        sheet_size = columns * (width + self.gap) + self.gap, rows * (height + below + self.gap) + self.gap
+        check_size(*sheet_size)
+        sheet = Image.new("RGBA", sheet_size, self.background.rgba)
+        draw = ImageDraw.Draw(sheet)
+        for number, field in enumerate(self.images):
+            picture = open_picture(context, field).convert("RGBA")
+            left = self.gap + number % columns * (width + self.gap)
+            top = self.gap + number // columns * (height + below + self.gap)
+            place = left + (width - picture.width) // 2, top + (height - picture.height) // 2
+            sheet.alpha_composite(picture, place)
+            if number < len(self.labels):
+                label = _shortened(self.labels[number], font, width)
+                middle = left + width / 2, top + height + below / 2
+                draw.text(middle, label, fill=self.label_color.rgba, font=font, anchor="mm")
+            context.progress(number + 1, len(self.images))
+        return context.images.output(sheet.convert("RGB") if self.background.a == 255 else sheet)
+
+
+def _along(place: str, ends: tuple[str, str], length: int, taken: float, margin: int) -> float:
+    """Where a text of a length begins along one axis."""
+    words = place.split()
+    if ends[0] in words:
+        return margin
+    return length - taken - margin if ends[1] in words else (length - taken) / 2
+
+
+def _shortened(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """The first line of a label, cut off with dots where it is wider than its cell."""
+    label = label.splitlines()[0] if label else ""
+    if font.getlength(label) <= width:
+        return label
+    while label and font.getlength(label + "...") > width:
+        label = label[: -max(1, len(label) // 20)]
+    return label + "..."
