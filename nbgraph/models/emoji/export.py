@@ -10,17 +10,19 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast
 
+from .bank import read_bank
 from .denoiser import Denoiser, build_scheduler
 
 
-def export_trained(work: Path, out: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def export(work: Path, out: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     """Write what the work folder holds below `out`, taking the running average of the denoiser's weights."""
     weights = load_file(work / "denoiser.safetensors")
     prefix = "average/module."
     model = Denoiser(tokenizer)
     model.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)})
     vae = AutoencoderTiny.from_pretrained(work / "autoencoder", torch_dtype=torch.float16)
-    vae.register_to_config(scaling_factor=1 / load_file(work / "latents.safetensors")["latents"].std().item())
+    _, factor = read_bank(work / "latents.safetensors")
+    vae.register_to_config(scaling_factor=factor)
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=model.text_encoder.half(),
@@ -36,6 +38,7 @@ def export_trained(work: Path, out: Path, tokenizer: PreTrainedTokenizerFast) ->
         index["tokenizer"] = ["transformers", "PreTrainedTokenizerFast"]  # a name every release of transformers knows
     with edited_json(out / "vae" / "config.json") as config:
         del config["block_out_channels"]  # the autoencoder sets it itself and warns where a file holds it
+        config.pop("_name_or_path", None)
 
 
 @contextmanager

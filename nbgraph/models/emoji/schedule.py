@@ -9,26 +9,25 @@ from dataclasses import dataclass
 class Schedule:
     """Yields (step, progress), progress going from 0 to 1, until `steps` are done or `minutes` have passed.
 
-    `spent` is the seconds that earlier runs of the same training used, and `first` the step at which this one starts.
+    `step` is the step to begin with and then the current one, `spent` the seconds used so far, earlier runs included.
     `agree` lets several processes follow the clock of one: it takes a process's own progress, returns the common one.
     """
 
     steps: int | None = None
     minutes: float | None = None
-    first: int = 0
+    step: int = 0
     spent: float = 0.0
     agree: Callable[[float], float] = float
 
     def __iter__(self) -> Iterator[tuple[int, float]]:
-        step, started, before = self.first, time.monotonic(), self.spent
+        started = time.monotonic() - self.spent
         while True:
-            self.spent = before + time.monotonic() - started
-            progress = step / self.steps if self.steps else self.spent / (60 * self.minutes)
-            progress = self.agree(progress)
+            self.spent = time.monotonic() - started
+            progress = self.agree(self.step / self.steps if self.steps else self.spent / (60 * self.minutes))
             if progress >= 1:
                 return
-            yield step, progress
-            step += 1
+            yield self.step, progress
+            self.step += 1
 
     @staticmethod
     def warmed(step: int, steps: int) -> float:

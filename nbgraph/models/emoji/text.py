@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 TOKENS = 16  # the longest prompt, start and end included
 START, END, PADDING, UNKNOWN = "<|start|>", "<|end|>", "<|padding|>", "<|unknown|>"
 LITTLE_WORDS = ("a", "an", "and", "at", "by", "emoji", "for", "in", "of", "on", "the", "to", "with")
-EMPTY_SHARE, SHORTENED_SHARE, UNKNOWN_SHARE = 0.1, 0.1, 0.15
+EMPTY_SHARE, SHORTENED_SHARE, UNKNOWN_SHARE = 0.1, 0.04, 0.1
 
 
 def build_tokenizer(names: list[str]) -> PreTrainedTokenizerFast:
