@@ -1,0 +1,119 @@
+"""A browser and a JupyterLab for tests: the system's Chromium, else Playwright's own, else Debian's package."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from playwright.sync_api import Browser, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TOKEN = "tests"
+
+
+def find_browser() -> tuple[str, str]:
+    """(path of a Chromium, "") or ("", why there is none)."""
+    for name in NAMES:
+        if found := shutil.which(name):
+            return found, ""
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    if Path(own).exists():
+        return own, ""
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        subprocess.run(["apt-get", "update", "-q"], check=False, capture_output=True)
+        subprocess.run(["apt-get", "install", "-q", "-y", "chromium"], check=False, capture_output=True)
+        if found := shutil.which("chromium"):
+            return found, ""
+        return "", "no Chromium was found, and apt-get could not install one"
+    return "", "no Chromium was found; install one (apt-get install chromium), or run: playwright install chromium"
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    path, reason = find_browser()
+    if not path:
+        raise RuntimeError(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Lab:
+    """A JupyterLab over a folder, as a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
+        home = folder / ".home"
+        settings = home / "lab" / "@jupyterlab"
+        (settings / "apputils-extension").mkdir(parents=True)
+        news = settings / "apputils-extension" / "notification.jupyterlab-settings"
+        news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+        environment = {
+            **os.environ,
+            "JUPYTER_CONFIG_DIR": str(home),
+            "JUPYTERLAB_SETTINGS_DIR": str(home / "lab"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+            "IPYTHONDIR": str(home / "ipython"),
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={self.port}"]
+        command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0"]
+        self.log = (folder / "lab.log").open("w")
+        self._process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
+        self._wait()
+
+    def url(self, notebook: str) -> str:
+        """The address of a notebook."""
+        return f"http://127.0.0.1:{self.port}/lab/tree/{notebook}?reset&token={TOKEN}"
+
+    def end_sessions(self) -> None:
+        """End all kernels."""
+        for session in json.loads(self._ask("api/sessions")):
+            self._ask(f"api/sessions/{session['id']}", "DELETE")
+
+    def close(self) -> None:
+        """End the server, and the kernels with it."""
+        self._process.terminate()
+        self._process.wait(30)
+        self.log.close()
+
+    def _ask(self, path: str, method: str = "GET") -> bytes:
+        address = f"http://127.0.0.1:{self.port}/{path}"
+        with urlopen(
+            Request(address, method=method, headers={"Authorization": f"token {TOKEN}"}), timeout=10
+        ) as answer:
+            return answer.read()
+
+    def _wait(self, seconds: float = 90) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                self._ask("api/status")
+                return
+            except OSError:
+                time.sleep(0.3)
+        raise TimeoutError("JupyterLab did not start; see lab.log")

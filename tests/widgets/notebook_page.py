@@ -1,0 +1,123 @@
+"""A notebook open in JupyterLab in a real browser, with an editor in it."""
+
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page, expect
+from widgets.browser import Lab
+
+LONG = 150_000
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """A notebook of code cells."""
+    body = [
+        {
+            "cell_type": "code",
+            "id": f"cell{number}",
+            "metadata": {},
+            "source": source,
+            "outputs": [],
+            "execution_count": None,
+        }
+        for number, source in enumerate(cells)
+    ]
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path.write_text(json.dumps({"cells": body, "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}))
+
+
+class NotebookPage:
+    """The page, by what a person does on it."""
+
+    def __init__(self, browser: Browser, lab: Lab, *cells: str, name: str = "test.ipynb", dark: bool = False) -> None:
+        self.lab, self.name = lab, name
+        write_notebook(lab.folder / name, *cells)
+        self.page: Page = browser.new_page(viewport={"width": 1500, "height": 1000})
+        self.page.set_default_timeout(LONG)
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.open()
+
+    def open(self) -> None:
+        """Load the page, anew if it was loaded before."""
+        self.page.goto(self.lab.url(self.name))
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=LONG)
+        self.page.wait_for_selector(".jp-NotebookPanel-toolbar", timeout=LONG)
+
+    def cell(self, number: int) -> Locator:
+        """A cell."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(number)
+
+    def run(self, number: int) -> None:
+        """Run a cell and wait for its end; on a busy machine the keys may miss the cell, so look and press again."""
+        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=LONG)
+        prompt = self.cell(number).locator(".jp-InputPrompt").first
+        before = prompt.inner_text()
+        for _ in range(5):
+            self.cell(number).locator(".cm-content").click()
+            self.page.keyboard.press("Control+Enter")
+            with suppress(AssertionError):
+                expect(prompt).not_to_have_text(before, timeout=4000)
+                expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=LONG)
+                return
+        raise AssertionError(f"cell {number} did not run: {self.output(number)}")
+
+    def output(self, number: int) -> str:
+        """The text a cell has put out."""
+        return self.cell(number).locator(".jp-OutputArea").inner_text()
+
+    @property
+    def editor(self) -> Locator:
+        """The first editor."""
+        return self.page.locator(".nbg-editor").first
+
+    def node(self, node_id: str) -> Locator:
+        """A node on the canvas."""
+        return self.editor.locator(f'.react-flow__node[data-id="{node_id}"]')
+
+    def handle(self, node_id: str, name: str) -> Locator:
+        """A handle of a node."""
+        return self.node(node_id).locator(f'.react-flow__handle[data-handleid="{name}"]')
+
+    def field(self, node_id: str, name: str) -> Locator:
+        """The control of an input."""
+        return self.editor.get_by_label(f"{node_id} {name}", exact=True)
+
+    def link(self, source: tuple[str, str], target: tuple[str, str]) -> None:
+        """Draw an edge with the mouse."""
+        self.drag(self.handle(*source), self.handle(*target))
+
+    def drag(self, start: Locator, end: Locator) -> None:
+        """Press on the middle of one thing and let go on that of the other."""
+        self.hold(start, end)
+        self.page.mouse.up()
+
+    def hold(self, start: Locator, end: Locator) -> None:
+        """Press, move over the other thing, and hold."""
+        self.page.mouse.move(*middle(start))
+        self.page.mouse.down()
+        x, y = middle(end)
+        self.page.mouse.move(x - 30, y - 5, steps=6)
+        self.page.mouse.move(*middle(end), steps=4)
+
+    def add(self, words: str, at: tuple[float, float]) -> None:
+        """Double-click on the empty canvas, search, and take the first."""
+        box = self.editor.locator(".react-flow__pane").bounding_box()
+        assert box is not None
+        self.page.mouse.dblclick(box["x"] + at[0], box["y"] + at[1])
+        self.editor.get_by_role("combobox", name="search node types").fill(words)
+        self.page.keyboard.press("Enter")
+
+    def press(self, keys: str) -> None:
+        """Press keys, with the focus where it is."""
+        self.page.keyboard.press(keys)
+
+
+def middle(locator: Locator) -> tuple[float, float]:
+    """The middle of an element on the screen."""
+    locator.wait_for(state="visible")
+    box = locator.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
