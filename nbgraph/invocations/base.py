@@ -155,6 +155,7 @@ class BaseInvocation(BaseModel):
     static: ClassVar[bool] = False
     output_class: ClassVar[type[BaseInvocationOutput]] = BaseInvocationOutput
     _specs: ClassVar[dict[str, InputSpec] | None] = None
+    _outputs: ClassVar[dict[str, Any] | None] = None
     output_types_vary: ClassVar[bool] = False
     main_output: ClassVar[str] = ""
     type: ClassVar[str] = ""
@@ -179,7 +180,7 @@ class BaseInvocation(BaseModel):
         for info in cls.model_fields.values():
             if info.is_required():
                 info.default = REQUIRED
-        cls._specs = None
+        cls._specs = cls._outputs = None
 
     def __init__(self, /, **data: Any) -> None:
         links = None
@@ -227,14 +228,18 @@ class BaseInvocation(BaseModel):
     @classmethod
     def inputs(cls) -> dict[str, InputSpec]:
         """The inputs by name, without the fields every node has."""
-        if cls._specs is None or cls.__dict__.get("_specs") is None:
-            cls._specs = input_specs(cls.model_fields, BASE_FIELDS)
-        return cls._specs
+        known = cls.__dict__.get("_specs")
+        if known is None:
+            known = cls._specs = input_specs(cls.model_fields, BASE_FIELDS)
+        return known
 
     @classmethod
     def outputs(cls) -> dict[str, Any]:
         """The outputs: name -> annotation."""
-        return {name: info.annotation for name, info in cls.output_class.model_fields.items()}
+        known = cls.__dict__.get("_outputs")
+        if known is None:
+            known = cls._outputs = {name: info.annotation for name, info in cls.output_class.model_fields.items()}
+        return known
 
     @classmethod
     def output_types(cls, arriving: Mapping[str, list[Any]]) -> tuple[dict[str, Any], str]:
@@ -271,7 +276,7 @@ class BaseInvocation(BaseModel):
     def links(self) -> Iterator[tuple[str, Ref]]:
         """The edges that arrive, in the order of the fields: (input, where it comes from)."""
         for name, value in self.__dict__.items():
-            if isinstance(value, Ref):
+            if type(value) is Ref:
                 yield name, value
             elif type(value) is list and value and isinstance(value[0], Ref):
                 yield from ((name, ref) for ref in value)
@@ -280,11 +285,8 @@ class BaseInvocation(BaseModel):
         shown = {"id": self.id, **{name: self.__dict__[name] for name in self.inputs() if name in self.__dict__}}
         return [(name, value) for name, value in shown.items() if value is not None and value is not REQUIRED]
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 _LINKABLE = (Ref, BaseInvocation)
