@@ -1,8 +1,10 @@
 """The invoker: owns the container, starts and stops the services, takes sessions."""
 
+from nbgraph.errors import NbgraphError
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.preflight import preflight
+from nbgraph.services.invocation_queue.invocation_queue_common import ENDED
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 
@@ -30,6 +32,17 @@ class Invoker:
         """Check a session and queue it; `GraphError` with every problem if it cannot run."""
         preflight(session, NodeContext(self.services, session.id, lambda: False))
         return self.services.processor.submit(session, prepend=prepend)
+
+    def resume(self, session_id: str, *, prepend: bool = False) -> Ticket:
+        """Go on with a session that was interrupted, cancelled or failed; what has finished is not run again.
+
+        `NotFoundError` if it is not stored, `NbgraphError` if it waits or runs, here or in another kernel.
+        """
+        if self.services.queue.item(session_id).status not in ENDED:
+            raise NbgraphError(f"session {session_id!r} waits or runs already; wait for it, or cancel it first")
+        session = self.services.graph_execution_manager.get(session_id)
+        session.resume()
+        return self.invoke(session, prepend=prepend)
 
     def cancel(self, session_id: str) -> bool:
         """Cancel a session that waits or runs."""

@@ -111,6 +111,10 @@ class InvocationCacheBase(Service):
                 return
         self._put(CacheEntry(key, material, node, type_name, resources, sources, size, seconds, time(), output=output))
 
+    def flush(self) -> None:
+        """Write what is still only in memory, where the cache is stored; done at the end of each session."""
+        return
+
     def clear(self) -> int:
         """Forget everything and count from 0 again; returns how many entries there were."""
         self.hits = self.misses = 0

@@ -100,7 +100,6 @@ class InvocationCacheSqlite(InvocationCacheBase):
         super().stop()
 
     def flush(self) -> None:
-        """Write what is noted."""
         self._batch.flush()
 
     def _get(self, key: bytes) -> CacheEntry | None:

@@ -3,9 +3,10 @@
 import logging
 import threading
 
+from nbgraph.errors import NodeError, StoreError
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
-from nbgraph.services.invocation_queue.invocation_queue_common import QueueStatus
+from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.service import InvokerLike
 
@@ -73,15 +74,33 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             self._thread.start()
 
     def _work(self) -> None:
+        """Take sessions until stopped; if that itself fails, nobody is left waiting."""
+        try:
+            self._take_sessions()
+        except BaseException as error:
+            logger.exception("the worker thread ended")
+            text = f"the worker thread ended: {type(error).__name__}: {error}; the next run starts another"
+            for ticket in list(self._tickets.values()):
+                ticket.failures.append(NodeError(ticket.session.id, "session", text, {}))
+                self._close(ticket, "failed")
+
+    def _take_sessions(self) -> None:
         queue = self.services.queue
         while not self._stopping:
-            item = None if self._paused else queue.take()
+            item = None if self._paused else self._take()
             if item is None:
                 queue.wait(POLL_SECONDS)
                 continue
             ticket = self._tickets.get(item.session_id)
             if ticket is not None:
                 self._run(ticket)
+
+    def _take(self) -> QueueItem | None:
+        try:
+            return self.services.queue.take()
+        except StoreError as error:
+            logger.warning("the queue cannot be read now: %s", error)
+            return None
 
     def _run(self, ticket: Ticket) -> None:
         session = ticket.session
@@ -95,10 +114,18 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             logger.exception("session %s could not be run", session.id)
             session.errors.setdefault("session", f"{type(error).__name__}: {error}")
         finally:
-            error = next(iter(session.errors.values()), "")
-            self.services.queue.finish(session.id, status, error)
-            self.services.graph_execution_manager.set(session)
+            self._note_end(session, status)
             self._close(ticket, status)
+
+    def _note_end(self, session: GraphExecutionState, status: QueueStatus) -> None:
+        """Store what became of a session; if that cannot be, who waits for it must still be told that it ended."""
+        try:
+            self.services.queue.finish(session.id, status, next(iter(session.errors.values()), ""))
+            self.services.graph_execution_manager.set(session)
+            self.services.invocation_cache.flush()
+            self.services.performance_statistics.flush()
+        except Exception:
+            logger.exception("the end of session %s could not be stored", session.id)
 
     def _close(self, ticket: Ticket, status: str) -> None:
         self._tickets = {key: other for key, other in self._tickets.items() if other is not ticket}

@@ -62,6 +62,10 @@ class InvocationStatsServiceBase(Service):
         """The sessions there are rows of."""
         return list(dict.fromkeys(row.session_id for row in self._rows(None)))
 
+    def flush(self) -> None:
+        """Write what is still only in memory, where stats are stored; done at the end of each session."""
+        return
+
     def reset_stats(self, session_id: str | None = None) -> None:
         """Forget the rows of a session, or of all."""
         self._drop(session_id)

@@ -52,6 +52,9 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
             self._batch.flush()
         super().stop()
 
+    def flush(self) -> None:
+        self._batch.flush()
+
     def session_ids(self) -> list[str]:
         self._batch.flush()
         rows = self._database.rows("SELECT session_id FROM node_stats GROUP BY session_id ORDER BY min(number)")
