@@ -1,12 +1,13 @@
 """The registry: node type -> class. It is asked late, so that a node defined or redefined in a cell is found."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from html import escape
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from nbgraph.errors import NbgraphError, UnknownNodeTypeError
+from nbgraph.errors import NbgraphError, NbgraphWarning, UnknownNodeTypeError
 
 BUILT_IN = "nbgraph.invocations"
 ENTRY_POINTS = "nbgraph.nodes"
@@ -50,13 +51,20 @@ class Registry(Mapping[str, NodeClass]):
         self._classes[cls.type] = cls
 
     def load_packages(self) -> None:
-        """Import the built-in nodes and those of installed packages (entry points `nbgraph.nodes`), once."""
+        """Import the built-in nodes and those of installed packages (entry points `nbgraph.nodes`), once.
+
+        A package that cannot be imported is warned about and left out.
+        """
         if self._packages_loaded:
             return
         self._packages_loaded = True
         import_module(BUILT_IN)
         for entry in entry_points(group=ENTRY_POINTS):
-            entry.load()
+            try:
+                entry.load()
+            except Exception as error:
+                text = f"the nodes of {entry.name!r} cannot be loaded: {type(error).__name__}: {error}"
+                warnings.warn(text, NbgraphWarning, stacklevel=2)
 
     def __getitem__(self, type_name: str) -> NodeClass:
         if type_name not in self._classes:
