@@ -12,7 +12,7 @@ from nbgraph.services.shared.graph.validation import GraphLike
 def graph_to_python(graph: GraphLike) -> str:
     """Code that gives an equal graph, named `graph`."""
     order, _ = topological_order({node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes})
-    names = _variable_names(order)
+    names = _variable_names(order, {type(node).__name__ for node in graph.nodes.values()})
     imports: dict[str, set[str]] = {}
     lines = []
     for node_id in order:
@@ -39,18 +39,18 @@ def _call(node: BaseInvocation, node_id: str, links: list[Link], names: dict[str
             found = by_field[name]
             arguments.append(f"{name}=[{', '.join(found)}]" if spec.many and len(found) > 1 else f"{name}={found[0]}")
         elif name in node.model_fields_set and name in node.literals():
-            arguments.append(f"{name}={node.model_dump(include={name}, warnings=False)[name]!r}")
+            arguments.append(f"{name}={node.model_dump(mode='json', include={name}, warnings=False)[name]!r}")
     for name in ("is_intermediate", "use_cache"):
         if name in node.model_fields_set:
             arguments.append(f"{name}={getattr(node, name)!r}")
     return f"{type(node).__name__}({', '.join(arguments)})"
 
 
-def _variable_names(node_ids: list[str]) -> dict[str, str]:
+def _variable_names(node_ids: list[str], classes: set[str]) -> dict[str, str]:
     names: dict[str, str] = {}
-    taken: set[str] = {"graph", "Graph"}
+    taken: set[str] = {"graph", "Graph", *classes}
     for node_id in node_ids:
-        name = re.sub(r"\W", "_", node_id)
+        name = re.sub(r"\W", "_", node_id, flags=re.ASCII)
         if not name or name[0].isdigit() or keyword.iskeyword(name):
             name = f"node_{name}"
         while name in taken:
