@@ -54,7 +54,7 @@ def without(annotation: Any, name: str, column: int) -> Any:
 def format_value(annotation: Any, value: Any) -> str:
     """One word, quoted as needed, that `parse_value` reads as an equal value."""
     annotation = plain(annotation)
-    if isinstance(value, str | Path | Enum) and _is_text(annotation):
+    if isinstance(value, str | Path | Enum) and takes_text(annotation):
         return quote(str(value.value if isinstance(value, Enum) else value))
     dumped = TypeAdapter(Any).dump_python(value, mode="json")
     text = json.dumps(dumped, ensure_ascii=False, allow_nan=False)
@@ -81,7 +81,7 @@ def _is_union(annotation: Any) -> bool:
     return " | " in type_name(annotation) and get_origin(annotation) not in (Literal, list, dict, tuple, set)
 
 
-def _is_text(annotation: Any) -> bool:
+def takes_text(annotation: Any) -> bool:
     """Whether a word is taken as it is: every member is a text, a path or a choice among texts."""
     return all(
         (isinstance(member, type) and issubclass(member, str | Path))
@@ -107,7 +107,7 @@ def choices(annotation: Any) -> list[str]:
 def _read(annotation: Any, word: Word, name: str) -> Any:
     """What a word says, before pydantic looks at it."""
     members, text = _members(annotation), word.text
-    if _is_text(annotation):
+    if takes_text(annotation):
         possible = choices(annotation)
         if (
             possible

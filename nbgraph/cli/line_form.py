@@ -2,7 +2,7 @@
 
 import re
 
-from nbgraph.cli.arguments import format_value
+from nbgraph.cli.arguments import format_value, takes_text
 from nbgraph.cli.catalogue import Catalogue
 from nbgraph.cli.words import quote
 from nbgraph.invocations.base import BaseInvocation
@@ -44,7 +44,7 @@ def typed_fields(node: BaseInvocation) -> list[str]:
 
 def _option(node: BaseInvocation, field: str) -> list[str]:
     value, annotation = getattr(node, field), type(node).model_fields[field].annotation
-    if value is None:
+    if value is None and takes_text(annotation):
         return [f"--no-{field}"]
     text = format_value(annotation, value)
     return [f"--{field}={text}"] if text.startswith("-") else [f"--{field}", text]

@@ -19,6 +19,7 @@ def grown(session: GraphExecutionState | None, graph: Graph, max_iterations: int
     if session is None:
         return GraphExecutionState(graph, max_iterations=max_iterations)
     larger = copy(session)
+    larger.errors = {}
     larger.grow(graph)
     return larger
 
