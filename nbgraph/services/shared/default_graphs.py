@@ -1,0 +1,98 @@
+"""The library graphs every studio starts with, as the data a file would hold: node types by name, no node is imported.
+
+Their ids stay the same from start to start, so that a studio in a folder has each of them once.
+"""
+
+from typing import Any
+
+from nbgraph.services.shared.graph.library import LibraryGraph
+
+_MODEL = {"type": "model_loader", "model": "emoji"}
+_NODES: dict[str, dict[str, Any]] = {
+    "model": _MODEL,
+    "positive": {"type": "prompt", "text": ""},
+    "negative": {"type": "prompt", "text": ""},
+    "noise": {"type": "noise"},
+    "denoise": {"type": "denoise_latents", "steps": 20, "cfg_scale": 7.5},
+    "image": {"type": "l2i"},
+}
+_EDGES = [
+    "model.clip -> positive.clip",
+    "model.clip -> negative.clip",
+    "model.unet -> noise.unet",
+    "model.unet -> denoise.unet",
+    "positive.conditioning -> denoise.positive",
+    "negative.conditioning -> denoise.negative",
+    "noise.noise -> denoise.noise",
+    "denoise.latents -> image.latents",
+    "model.vae -> image.vae",
+]
+_INPUTS = {
+    "prompt": "positive.text",
+    "negative_prompt": "negative.text",
+    "width": "noise.width",
+    "height": "noise.height",
+    "seed": "noise.seed",
+    "steps": "denoise.steps",
+    "cfg_scale": "denoise.cfg_scale",
+    "scheduler": "denoise.scheduler",
+    "model": "model.model",
+}
+_OUTPUTS = {"image": "image.image"}
+
+TEXT_TO_IMAGE = "text to image"
+IMAGE_TO_IMAGE = "image to image"
+
+
+def default_graphs() -> list[LibraryGraph]:
+    """A new copy of each, ready to be put into a studio's library or to be run."""
+    return [text_to_image(), image_to_image()]
+
+
+def text_to_image() -> LibraryGraph:
+    """A picture from a prompt; width and height are left to the model, and a seed is drawn, unless they are given."""
+    data = _data("text_to_image", TEXT_TO_IMAGE, "Draws a picture of what a prompt says.", _NODES, _EDGES, _INPUTS)
+    return LibraryGraph.from_dict(data)
+
+
+def image_to_image() -> LibraryGraph:
+    """A picture from a prompt and another picture; noise of that picture's size is laid over it."""
+    nodes = {**_NODES, "latents": {"type": "i2l"}, "denoise": {**_NODES["denoise"], "denoising_start": 0.4}}
+    edges = [
+        *_EDGES,
+        "model.vae -> latents.vae",
+        "latents.latents -> denoise.latents",
+        "latents.width -> noise.width",
+        "latents.height -> noise.height",
+    ]
+    inputs = {"image": "latents.image", "denoising_start": "denoise.denoising_start", **_INPUTS}
+    del inputs["width"], inputs["height"]
+    description = "Draws a picture anew as a prompt says; denoising_start is the share of it that is kept."
+    return LibraryGraph.from_dict(_data("image_to_image", IMAGE_TO_IMAGE, description, nodes, edges, inputs))
+
+
+def _data(
+    id: str, name: str, description: str, nodes: dict[str, Any], edges: list[str], inputs: dict[str, str]
+) -> dict[str, Any]:
+    return {
+        "id": id,
+        "name": name,
+        "description": description,
+        "graph": {
+            "id": id,
+            "nodes": nodes,
+            "edges": [dict(zip(("source", "destination"), map(_end, edge.split(" -> ")))) for edge in edges],
+        },
+        "inputs": [_exposed(alias, place) for alias, place in inputs.items()],
+        "outputs": [_exposed(alias, place) for alias, place in _OUTPUTS.items()],
+    }
+
+
+def _end(place: str) -> dict[str, str]:
+    node, field = place.split(".")
+    return {"node_id": node, "field": field}
+
+
+def _exposed(alias: str, place: str) -> dict[str, str]:
+    node, field = place.split(".")
+    return {"alias": alias, "node": node, "field": field}
