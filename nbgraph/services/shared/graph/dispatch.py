@@ -32,6 +32,7 @@ class Dispatch:
         self.skipped: dict[str, str] = {}
         self.refused: IterationLimitError | None = None
         self._plan = plan
+        self._nodes = plan.nodes
         self._missing = set(failed)
         self._held: list[Prepared] = []
         self._aside: list[tuple[Stretch, int]] = []
@@ -94,11 +95,13 @@ class Dispatch:
                 if not self._take_stretch():
                     return None
                 continue
-            prepared = prepared_at(self._plan.nodes[self._ranks[self._cursor]], self._stretch[1])
+            rank, path = self._ranks[self._cursor], self._stretch[1]
+            key = (rank, path) if path else rank
+            prepared = Prepared(self._nodes[rank], path, key)
             if (self._careful or self.claimed) and not self._may_run(prepared):
                 continue
             self._cursor += 1
-            self.claimed[prepared.key] = self._stretch
+            self.claimed[key] = self._stretch
             return prepared
 
     def _may_run(self, prepared: Prepared) -> bool:
@@ -122,17 +125,23 @@ class Dispatch:
             else:
                 self._schedule.finish(*self._stretch)
             self._cursor = self._end = 0
-        place = next((place for place, aside in enumerate(self._aside) if self._can_go_on(*aside)), None)
-        if place is not None:
-            stretch, cursor = self._aside.pop(place)
-        else:
-            stretch, cursor = self._schedule.next(), 0
-        if stretch is None:
-            return False
-        self._stretch, self._cursor = stretch, cursor
-        self._ranks = self._plan.segments[stretch[0]].ranks
+        found = self._take_aside() if self._aside else None
+        if found is None:
+            stretch = self._schedule.next()
+            if stretch is None:
+                return False
+            found = stretch, 0
+        self._stretch, self._cursor = found
+        self._ranks = self._plan.segments[found[0][0]].ranks
         self._end = len(self._ranks)
         return True
+
+    def _take_aside(self) -> tuple[Stretch, int] | None:
+        """The first of the stretches put aside that need not wait any longer."""
+        for place, (stretch, cursor) in enumerate(self._aside):
+            if self._can_go_on(stretch, cursor):
+                return self._aside.pop(place)
+        return None
 
     def _can_go_on(self, stretch: Stretch, cursor: int) -> bool:
         ranks = self._plan.segments[stretch[0]].ranks

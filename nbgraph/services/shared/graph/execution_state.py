@@ -65,20 +65,26 @@ class GraphExecutionState:
 
         Raises `IterationLimitError` if a list turned out too long; the session has failed then.
         """
-        refused = self._dispatch.refused
+        dispatch = self._dispatch
+        if not (self.cancelled or self.errors or dispatch.refused):
+            return dispatch.next()
+        refused = dispatch.refused
         if refused is not None:
             self.errors.update({problem.node or "": problem.message for problem in refused.problems})
             raise refused
         if self.cancelled or (self.errors and self.on_error == "stop"):
             return None
-        return self._dispatch.next()
+        return dispatch.next()
 
     def complete(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
         """A claimed node has its output."""
         planned, path, key = prepared
         self._outputs[key] = output
         if path:
-            self._paths_of.setdefault(planned.rank, []).append(path)
+            paths = self._paths_of.get(planned.rank)
+            if paths is None:
+                paths = self._paths_of[planned.rank] = []
+            paths.append(path)
         self._dispatch.done(key)
 
     def fail(self, prepared: Prepared, error: str) -> None:

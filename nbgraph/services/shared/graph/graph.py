@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
-from nbgraph.invocations.base import BaseInvocation, is_link
+from nbgraph.invocations.base import BaseInvocation, Ref, is_link
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link
 from nbgraph.services.shared.graph.flat import GRAPH, flatten
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
@@ -263,44 +263,42 @@ class Graph:
 
     def _collect(self, targets: Iterable[BaseInvocation]) -> list[str]:
         """Add these nodes and everything they are linked to, each after what it needs; all of them or none."""
-        waiting: list[tuple[BaseInvocation, Iterator[BaseInvocation] | None]] = [(node, None) for node in targets]
+        waiting = list(targets)
         waiting.reverse()
         homes = self._homes
-        open_nodes: dict[BaseInvocation, None] = {}
+        open_nodes: dict[BaseInvocation, list[tuple[str, Ref]]] = {}
         added: list[str] = []
         try:
             while waiting:
-                node, sources = waiting.pop()
+                node = waiting[-1]
+                links = open_nodes.get(node)
                 if node in homes:
-                    continue
-                if sources is None:
-                    sources = iter([ref.node for _, ref in node.links()])
-                    open_nodes[node] = None
-                for source in sources:
-                    if source not in homes:
+                    waiting.pop()
+                elif links is not None:
+                    added.append(self._adopt(node, links))
+                    del open_nodes[node]
+                    waiting.pop()
+                else:
+                    links = open_nodes[node] = list(node.links())
+                    missing = [ref.node for _, ref in links if ref.node not in homes]
+                    for source in missing:
                         if source in open_nodes:
                             raise GraphError([_python_circle(list(open_nodes), source)])
-                        waiting.append((node, sources))
-                        waiting.append((source, None))
-                        break
-                else:
-                    del open_nodes[node]
-                    added.append(self._adopt(node))
+                    waiting.extend(reversed(missing))
         except GraphError:
             self._forget(added)
             raise
         return added
 
-    def _adopt(self, node: BaseInvocation) -> str:
+    def _adopt(self, node: BaseInvocation, links: list[tuple[str, Ref]]) -> str:
         node_id = node.id
         if node_id is None or node_id in self.nodes:
             node_id = self._free_id(node)
         if node.id is None:
             vars(node)["id"] = node_id
         self._put(node_id, node)
-        links = [Link(name, self._homes[ref.node], ref.field) for name, ref in node.links()]
         if links:
-            self._links[node_id] = links
+            self._links[node_id] = [Link(name, self._homes[ref.node], ref.field) for name, ref in links]
         return node_id
 
     def _forget(self, node_ids: Iterable[str]) -> None:

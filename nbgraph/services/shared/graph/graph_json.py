@@ -159,13 +159,14 @@ def _read_edges(data: list[Any], problems: Problems) -> dict[str, list[Link]]:
         try:
             source, target = edge["source"], edge["destination"]
             link = Link(target["field"], source["node_id"], source["field"])
-            ends = (*link, target["node_id"])
+            arrives_at = target["node_id"]
+            "".join((*link, arrives_at))  # a TypeError unless all four are texts
         except (TypeError, KeyError, IndexError):
-            ends = ()
-        if len(ends) != 4 or not all(isinstance(end, str) for end in ends):
-            problems.add(
-                "bad_file", f"edge {number} is not of the form source/destination, each with node_id and field"
-            )
-        else:
-            links.setdefault(ends[3], []).append(link)
+            text = f"edge {number} is not of the form source/destination, each with node_id and field"
+            problems.add("bad_file", text)
+            continue
+        arriving = links.get(arrives_at)
+        if arriving is None:
+            arriving = links[arrives_at] = []
+        arriving.append(link)
     return links

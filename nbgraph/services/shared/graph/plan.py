@@ -137,7 +137,7 @@ class Plan:
         planned = PlannedNode(len(self.nodes), node_id, node)
         links = graph.links(node_id)
         sources = [self.nodes[self.ranks[link.source]] for link in links]
-        planned.axes = self._union(source.axes for source in sources)
+        planned.axes = sources[0].axes if len(sources) == 1 else self._union(source.axes for source in sources)
         kind = self._kinds.get(type(node)) or self._note_kind(type(node))
         planned.collects, planned.is_if, planned.seeds, planned.is_plain = kind
         if planned.collects:
@@ -195,6 +195,10 @@ class Plan:
     def _place(self, planned: PlannedNode, sources: list[PlannedNode]) -> None:
         """Put a node into the segment of its axes that waits for the same other segments."""
         waits_for = {source.segment for source in sources}
+        if len(waits_for) == 1 and not planned.gates and sources[0].axes == planned.axes:
+            planned.segment = sources[0].segment
+            self.segments[planned.segment].ranks.append(planned.rank)
+            return
         conditions = [choice.condition for gate in planned.gates for choice in gate]
         waits_for |= {self.nodes[found.parent].segment for found in conditions if isinstance(found, PlannedInput)}
         foreign = 0

@@ -51,10 +51,11 @@ def graph_problems(graph: GraphLike, unknown_targets: Iterable[str] = ()) -> lis
     for node_id in unknown_targets:
         problems.add("unknown_node", f"an edge arrives at {node_id!r}, which is no node{suggest(node_id, graph.nodes)}")
     sound: dict[str, list[Link]] = {}
+    parents: dict[str, list[str]] = {}
     for node_id in graph.nodes:
-        sound[node_id] = [link for link in graph.links(node_id) if _ends_exist(graph, problems, node_id, link)]
-        _check_arrivals(graph, problems, node_id, sound[node_id])
-    parents = {node_id: [link.source for link in links if link.source != node_id] for node_id, links in sound.items()}
+        links = sound[node_id] = _sound_links(graph, problems, node_id)
+        _check_arrivals(graph, problems, node_id, links)
+        parents[node_id] = [link.source for link in links if link.source != node_id]
     order, circle = topological_order(parents)
     if circle:
         problems.add("cycle", circle_text(circle), circle[0])
@@ -64,6 +65,15 @@ def graph_problems(graph: GraphLike, unknown_targets: Iterable[str] = ()) -> lis
             _check_type(graph, problems, node_id, link, types)
         _note_output_types(graph, problems, node_id, sound[node_id], types)
     return problems.found
+
+
+def _sound_links(graph: GraphLike, problems: Problems, node_id: str) -> list[Link]:
+    """The edges that arrive at a node and whose ends exist; the others are problems."""
+    links, specs, nodes = graph.links(node_id), graph.nodes[node_id].inputs(), graph.nodes
+    for field, source, output in links:
+        if field not in specs or source not in nodes or output not in nodes[source].outputs():
+            return [link for link in links if _ends_exist(graph, problems, node_id, link)]
+    return links
 
 
 def circle_text(circle: Sequence[str]) -> str:
@@ -95,14 +105,15 @@ def _check_arrivals(graph: GraphLike, problems: Problems, node_id: str, links: l
     node = graph.nodes[node_id]
     specs = node.inputs()
     seen: set[str] = set()
-    for link in links:
-        if link.source == node_id:
-            problems.add("self_loop", "an edge leads from the node to itself; delete it", node_id, link.field)
-        if link.field in seen and not specs[link.field].many:
-            problems.add("two_edges", "two edges arrive at this input; delete one of them", node_id, link.field)
-        seen.add(link.field)
+    for field, source, _ in links:
+        if source == node_id:
+            problems.add("self_loop", "an edge leads from the node to itself; delete it", node_id, field)
+        if field in seen and not specs[field].many:
+            problems.add("two_edges", "two edges arrive at this input; delete one of them", node_id, field)
+        seen.add(field)
+    values = node.__dict__
     for name, spec in specs.items():
-        if spec.required and name not in seen and (node.__dict__[name] is REQUIRED or is_link(node.__dict__[name])):
+        if spec.required and name not in seen and (values[name] is REQUIRED or is_link(values[name])):
             text = f"{node.type!r} needs {name}: {type_name(spec.annotation)}; give it a value or an edge"
             problems.add("missing_input", text, node_id, name)
     for problem in node.arrival_problems(seen):
@@ -110,11 +121,12 @@ def _check_arrivals(graph: GraphLike, problems: Problems, node_id: str, links: l
 
 
 def _check_type(graph: GraphLike, problems: Problems, target: str, link: Link, types: OutputTypes) -> None:
-    given = types.get(link.source, {}).get(link.output)
+    varying = types.get(link.source)
+    given = varying.get(link.output) if varying else None
     if given is None:
         given = graph.nodes[link.source].outputs()[link.output]
     wanted = graph.nodes[target].inputs()[link.field].annotation
-    if not assignable(given, wanted):
+    if given is not wanted and not assignable(given, wanted):
         outputs = {**graph.nodes[link.source].outputs(), **types.get(link.source, {})}
         fitting = [f"{link.source}.{name}" for name, annotation in outputs.items() if assignable(annotation, wanted)]
         remedy = f"; {' or '.join(fitting)} would fit" if fitting else ""
