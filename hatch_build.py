@@ -8,7 +8,6 @@ missing; a wheel or sdist is not made without it.
 import os
 import shutil
 import subprocess
-import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,8 @@ class WidgetsBuildHook(BuildHookInterface):
 
     def _build(self) -> None:
         npm = shutil.which("npm")
-        command = [npm] if npm else [sys.executable, "-m", "nodejs.npm"]
+        if npm is None:
+            raise FileNotFoundError("there is no npm in PATH")
         for words in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
-            subprocess.run([*command, *words], cwd=self._js, check=True)  # noqa: S603
+            subprocess.run([npm, *words], cwd=self._js, check=True)  # noqa: S603
         (self._static / "sources.sha256").write_text(self._sources_hash())
