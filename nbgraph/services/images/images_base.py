@@ -13,6 +13,7 @@ from PIL import Image
 from nbgraph.errors import ImageModeError, NotFoundError
 from nbgraph.services.images.images_common import ImageCategory, ImageQuery, ImageRecord
 from nbgraph.services.shared.callbacks import Callbacks
+from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
 from nbgraph.services.shared.service import Service, checked_name, new_name
 
@@ -126,9 +127,11 @@ class ImageServiceBase(Service):
 
     def delete(self, *image_names: str) -> int:
         """Delete pictures; cache entries that name them go too. Returns how many there were; others are no error."""
-        gone = self._drop([checked_name(name) for name in image_names])
-        for name in gone:
-            self._deleted(name)
+        names = [checked_name(name) for name in image_names]
+        with HeldStop():
+            gone = self._drop(names)
+            for name in gone:
+                self._deleted(name)
         return len(gone)
 
     def delete_intermediates(self) -> int:

@@ -8,6 +8,7 @@ from nbgraph.services.invocation_processor.invocation_processor_base import Invo
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.service import InvokerLike
 
 logger = logging.getLogger("nbgraph")
@@ -38,10 +39,15 @@ class InvocationProcessorDefault(InvocationProcessorBase):
 
     def submit(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
         ticket = Ticket(session)
-        self._tickets = {**self._tickets, session.id: ticket}
-        self.services.graph_execution_manager.set(session)
-        self.services.queue.put(session.id, prepend=prepend)
-        self._keep_working()
+        with HeldStop():
+            self._tickets = {**self._tickets, session.id: ticket}
+            try:
+                self.services.graph_execution_manager.set(session)
+                self.services.queue.put(session.id, prepend=prepend)
+            except BaseException:
+                self._forget(ticket)
+                raise
+            self._keep_working()
         return ticket
 
     def cancel(self, session_id: str) -> bool:
@@ -128,5 +134,8 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             logger.exception("the end of session %s could not be stored", session.id)
 
     def _close(self, ticket: Ticket, status: str) -> None:
-        self._tickets = {key: other for key, other in self._tickets.items() if other is not ticket}
+        self._forget(ticket)
         ticket.end(status, ticket.failures)
+
+    def _forget(self, ticket: Ticket) -> None:
+        self._tickets = {key: other for key, other in self._tickets.items() if other is not ticket}

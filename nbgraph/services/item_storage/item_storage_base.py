@@ -6,6 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from nbgraph.errors import NbgraphError, NotFoundError
 from nbgraph.services.shared.callbacks import Callbacks
+from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
 from nbgraph.services.shared.service import Service
 
@@ -70,9 +71,10 @@ class ItemStorageBase(Service, Generic[Item]):
 
     def delete(self, item_id: str) -> bool:
         """Delete an item; False if there was none."""
-        gone = self._drop(item_id)
-        if gone:
-            self._deleted(item_id)
+        with HeldStop():
+            gone = self._drop(item_id)
+            if gone:
+                self._deleted(item_id)
         return gone
 
     def list(self, page: int = 0, per_page: int = 10) -> Page[Item]:

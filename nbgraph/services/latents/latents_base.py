@@ -11,6 +11,7 @@ from typing import Any
 from nbgraph.errors import NotFoundError
 from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
 from nbgraph.services.shared.callbacks import Callbacks
+from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
 from nbgraph.services.shared.service import Service, checked_name, new_name
 
@@ -85,9 +86,11 @@ class LatentsServiceBase(Service):
 
     def delete(self, *names: str) -> int:
         """Delete tensors; cache entries that name them go too. Returns how many there were."""
-        gone = self._drop([checked_name(name) for name in names])
-        for name in gone:
-            self._deleted(name)
+        wanted = [checked_name(name) for name in names]
+        with HeldStop():
+            gone = self._drop(wanted)
+            for name in gone:
+                self._deleted(name)
         return len(gone)
 
     @abstractmethod
