@@ -20,11 +20,12 @@ class InvocationCacheMemory(InvocationCacheBase):
         self._lock = RLock()
 
     def _get(self, key: bytes) -> CacheEntry | None:
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None:
-                self._entries.move_to_end(key)
-            return entry
+        entry = self._entries.get(key)
+        if entry is not None:
+            with self._lock:
+                if key in self._entries:
+                    self._entries.move_to_end(key)
+        return entry
 
     def _peek(self, key: bytes) -> CacheEntry | None:
         return self._entries.get(key)

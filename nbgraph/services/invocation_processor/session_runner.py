@@ -22,11 +22,13 @@ from nbgraph.services.events.events_common import (
     SessionStarted,
 )
 from nbgraph.services.invocation_cache.invocation_cache_common import Contents, KeyTemplate, key_of
+from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.plan import PlannedNode
 
+RELIEF_EVERY = 1000
 OWN_PACKAGE = "nbgraph."
 ERROR_TEXT_LIMIT = 64 * 1024
 
@@ -44,19 +46,16 @@ class _Recipe:
         self.template = KeyTemplate(cls)
         self.is_foreign = not cls.__module__.startswith(OWN_PACKAGE)
 
-    def bind(self, values: dict[str, Any]) -> BaseInvocation:
-        """The node with all its inputs, assembled, then validated once. Foreign code gets lists of its own."""
+    def invoke(self, values: dict[str, Any], context: NodeContext) -> BaseInvocationOutput:
+        """What the node gives: inputs are assembled, then validated once. Foreign code gets lists of its own."""
         if self.is_foreign:
             for name, value in values.items():
                 if isinstance(value, list | dict | set):
                     values[name] = copy.deepcopy(value)
-        node = self.cls.__new__(self.cls)
+        cls = self.cls
+        node = cls.__new__(cls)
         self.validate(values, self_instance=node)
-        return node
-
-    def invoke(self, values: dict[str, Any], context: NodeContext) -> BaseInvocationOutput:
-        """What the node gives for those inputs."""
-        output = self.bind(values).invoke(context)
+        output = node.invoke(context)
         if output.__class__ is not self.output_class and not isinstance(output, self.output_class):
             wanted = self.output_class.__name__
             raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
@@ -83,20 +82,28 @@ class SessionRunner:
     def run(self) -> str:
         """Run what is left of the session; returns its status. Never raises for what a node does."""
         self._events.dispatch(SessionStarted(self.session.id, len(self.session.plan.nodes)))
-        session, is_cancelled, run_node = self.session, self._is_cancelled, self._run_node
         try:
-            while (prepared := session.next()) is not None:
-                if is_cancelled():
-                    session.release(prepared)
-                    session.cancel()
-                    break
-                run_node(prepared)
+            with CollectorRelief() as relief:
+                self._run_nodes(relief)
         finally:
             self._probe.flush()
             if self._journal is not None:
                 self._journal.flush()
-        self._events.dispatch(SessionFinished(session.id, session.status))
-        return session.status
+        self._events.dispatch(SessionFinished(self.session.id, self.session.status))
+        return self.session.status
+
+    def _run_nodes(self, relief: CollectorRelief) -> None:
+        session, is_cancelled, run_node = self.session, self._is_cancelled, self._run_node
+        done = 0
+        while (prepared := session.next()) is not None:
+            if is_cancelled():
+                session.release(prepared)
+                session.cancel()
+                return
+            run_node(prepared)
+            done += 1
+            if not done % RELIEF_EVERY:
+                relief.renew()
 
     def _run_node(self, prepared: Prepared) -> None:
         planned = prepared[0]

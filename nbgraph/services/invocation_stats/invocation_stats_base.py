@@ -112,12 +112,13 @@ class Probe:
         self._clock_zero = time() - perf_counter()
         self._ram = stats.update_mem_stats()
         self._began = 0.0
-        self._vram = self._models.meters
+        self._vram: Any | None = None
         self._vram_before: int | None = None
         self._models_before = self._models.counts
 
     def start(self) -> None:
         """A node begins."""
+        self._vram = self._models.meters
         if self._vram is not None:
             self._vram.synchronize()
             self._vram.reset_peak()

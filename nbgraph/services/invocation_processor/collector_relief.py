@@ -1,0 +1,39 @@
+"""Spares Python's collector of cycles from walking all results of a long run again and again.
+
+A run of 100,000 nodes makes about a million objects that stay. The collector would walk all of them each time a quarter
+more has come: a third of the cost of the whole run. So what has stayed is put aside for the time of the run
+(`gc.freeze`), and given back at its end. Reference counting goes on as always; only cycles made meanwhile are found later.
+"""
+
+import gc
+from threading import Lock
+
+
+class CollectorRelief:
+    """`with CollectorRelief() as relief:` puts aside what there is at each `relief.renew()`; all is given back at the end.
+
+    Several may overlap, in threads too: the last one to end gives back. Where somebody else has frozen objects of their
+    own, nothing is done.
+    """
+
+    _lock = Lock()
+    _active = 0
+
+    def __enter__(self) -> "CollectorRelief":
+        cls = CollectorRelief
+        with cls._lock:
+            self._helps = cls._active > 0 or gc.get_freeze_count() == 0
+            cls._active += self._helps
+        return self
+
+    def renew(self) -> None:
+        """Put aside what has come since."""
+        if self._helps:
+            gc.freeze()
+
+    def __exit__(self, *_: object) -> None:
+        cls = CollectorRelief
+        with cls._lock:
+            cls._active -= self._helps
+            if self._helps and not cls._active:
+                gc.unfreeze()
