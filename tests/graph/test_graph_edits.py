@@ -146,7 +146,7 @@ def test_a_graph_comes_back_from_json_and_from_its_python_code() -> None:
     assert set(names["graph"].edges) == set(graph.edges)
 
 
-LONG = 20_000
+LONG = 5_000
 
 
 def test_a_chain_longer_than_any_stack_is_built_saved_loaded_run_printed_and_forgotten() -> None:

@@ -1,6 +1,6 @@
 """Which output may be wired to which input, as a table."""
 
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -8,7 +8,7 @@ from nbgraph.invocations.fields import ImageField, LatentsField, ResourceField
 from nbgraph.invocations.types import assignable, item_type, type_name
 
 YES = [
-    (int, float), (int, str), (float, str), (int, int | None), (int, Optional[float]), (ImageField, ResourceField),
+    (int, float), (int, str), (float, str), (int, int | None), (int, float | None), (ImageField, ResourceField),
     (int, float | list[float]), (list[float], float | list[float]), (Literal["a"], str),
     (Literal["a"], Literal["a", "b"]), (list[int], list[float]), (list[int], list[Any]), (list[int], list),
     (list, list[int]), (list[Any], list[int]), (int, Any), (Any, int), (list[int], Any), (bool, bool),
@@ -44,5 +44,5 @@ def test_the_items_of_a_list_have_its_argument_as_their_type() -> None:
 
 def test_types_are_named_as_a_person_writes_them() -> None:
     assert type_name(list[ImageField]) == "list[ImageField]"
-    assert type_name(Optional[float]) == "float | None"
+    assert type_name(float | None) == "float | None"
     assert type_name(Literal["a", "b"]) == "'a' | 'b'"

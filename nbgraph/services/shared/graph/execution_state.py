@@ -8,6 +8,7 @@ from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.services.shared.graph.dispatch import Dispatch
 from nbgraph.services.shared.graph.flat import FlatGraph, flatten
+from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.growth import refuse_changes, renamed_key
 from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode
@@ -235,7 +236,8 @@ class GraphExecutionState:
         targets = self.targets
         if targets is not None:
             targets = [inner for target in targets for inner in self.flat.inner_ids(target)]
-        self.plan = Plan(self.flat, targets)
+        with no_garbage():
+            self.plan = Plan(self.flat, targets)
 
     def _start(self) -> None:
         """Go on from what has finished and what has failed; nothing is claimed."""

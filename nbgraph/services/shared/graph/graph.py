@@ -9,6 +9,7 @@ from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, Ref, is_link
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link
 from nbgraph.services.shared.graph.flat import GRAPH, flatten
+from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
 from nbgraph.services.shared.graph.node_values import typed_values, without_link
@@ -38,7 +39,8 @@ class Graph:
     def of(cls, *targets: BaseInvocation) -> "Graph":
         """The graph of all that these nodes need, in the order in which it can run."""
         graph = cls()
-        graph._collect(targets)
+        with no_garbage():
+            graph._collect(targets)
         return graph
 
     # what is in it
@@ -214,7 +216,8 @@ class Graph:
 
     def problems(self) -> list[Problem]:
         """Everything that keeps the graph from running, also inside graph nodes, or an empty list."""
-        found = graph_problems(self)
+        with no_garbage():
+            found = graph_problems(self)
         if found or not any(node.type == GRAPH for node in self.nodes.values()):
             return found
         try:

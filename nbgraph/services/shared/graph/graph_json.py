@@ -6,9 +6,10 @@ from typing import Any, Protocol, TypeVar
 
 from nbgraph.errors import GraphError, Problem, Problems, UnknownNodeTypeError
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.invocations.node_registry import registry
+from nbgraph.invocations.node_registry import NodeClass, registry
 from nbgraph.services.shared.graph.edges import Link
 from nbgraph.services.shared.graph.flat import MAX_DEPTH
+from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.validation import GraphLike
 
 MAX_BYTES = 64 * 2**20
@@ -66,7 +67,8 @@ def graph_to_json(graph: SavableGraph, indent: int | None = None) -> str:
 
 def graph_from_json(make: type[AnyGraph], text: str | bytes) -> AnyGraph:
     """The graph a JSON text holds, checked as a whole, once."""
-    return graph_from_dict(make, _parse(text))
+    with no_garbage():
+        return graph_from_dict(make, _parse(text))
 
 
 def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
@@ -134,6 +136,7 @@ def _expect(problems: Problems, data: Any, key: str, kind: type) -> Any:
 
 def _read_nodes(data: dict[str, Any], problems: Problems) -> dict[str, BaseInvocation]:
     classes = registry()
+    known: dict[str, NodeClass] = {}
     nodes: dict[str, BaseInvocation] = {}
     for node_id, values in data.items():
         if not isinstance(values, dict) or not isinstance(values.get("type"), str):
@@ -142,10 +145,13 @@ def _read_nodes(data: dict[str, Any], problems: Problems) -> dict[str, BaseInvoc
         if values.get("id", node_id) != node_id:
             problems.add("bad_file", f"is listed under this id, but says its id is {values['id']!r}", node_id)
             continue
-        inputs = {name: value for name, value in values.items() if name != "type"}
-        inputs["id"] = node_id
+        inputs = {**values, "id": node_id}
+        type_name = inputs.pop("type")
         try:
-            nodes[node_id] = classes[values["type"]].class_from_json(inputs)(**inputs)
+            cls = known.get(type_name)
+            if cls is None:
+                cls = known[type_name] = classes[type_name]
+            nodes[node_id] = cls.class_from_json(inputs)(**inputs)
         except UnknownNodeTypeError as error:
             problems.add("unknown_type", error.message, node_id)
         except GraphError as error:
