@@ -55,6 +55,7 @@ class NotebookPage:
         self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=LONG)
         prompt = self.cell(number).locator(".jp-InputPrompt").first
         before = prompt.inner_text()
+        self.cell(number).scroll_into_view_if_needed()
         for _ in range(5):
             self.cell(number).locator(".cm-content").click()
             self.page.keyboard.press("Control+Enter")
@@ -63,6 +64,13 @@ class NotebookPage:
                 expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=LONG)
                 return
         raise AssertionError(f"cell {number} did not run: {self.output(number)}")
+
+    def execute(self, number: int, source: str) -> None:
+        """Write another source into a cell and run it."""
+        self.cell(number).locator(".cm-content").click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(source)
+        self.run(number)
 
     def output(self, number: int) -> str:
         """The text a cell has put out."""

@@ -22,7 +22,9 @@ export function Palette({ at, loose, choose, close }: Props) {
   const list = useRef<HTMLUListElement>(null);
   const found = useMemo(() => search(schema, document, text, loose), [schema, document, text, loose]);
   const current = Math.min(place, found.length - 1);
-  useEffect(() => list.current?.children[current]?.scrollIntoView({ block: "nearest" }), [current]);
+  useEffect(() => {
+    void list.current?.children[current]?.scrollIntoView({ block: "nearest" });
+  }, [current]);
   const key = (event: KeyboardEvent): void => {
     if (event.key === "ArrowDown") setPlace(Math.min(current + 1, found.length - 1));
     else if (event.key === "ArrowUp") setPlace(Math.max(current - 1, 0));

@@ -1,0 +1,74 @@
+import { beforeEach, describe, expect, it } from "vitest";
+
+import { FakeModel, SNAPSHOT } from "./fake.test.ts";
+import { EditorStore } from "./store.ts";
+
+let model: FakeModel;
+let store: EditorStore;
+const seed = (value: number): any => ["input", "one", "value", { value }];
+const shown = (): unknown => store.document.nodes.get("one")!.inputs.value;
+const derived = { problems: {}, varying: {}, library: {}, undo: 1, redo: 0 };
+const patch = (revision: number, value: number) => model.tell({ type: "patch", revision, changes: [seed(value)], author: "python", ...derived });
+
+beforeEach(() => {
+  model = new FakeModel();
+  store = new EditorStore(model);
+});
+
+describe("the store", () => {
+  it("shows what was saved before any kernel answers, and asks for the rest", () => {
+    expect(shown()).toEqual({ value: 1 });
+    expect(model.sent).toEqual([{ type: "ready", request: 0 }]);
+  });
+  it("shows an edit at once and sends one at a time, upon the revision the kernel confirmed", () => {
+    store.edit([seed(2)]);
+    store.edit([seed(3)]);
+    expect(shown()).toEqual({ value: 3 });
+    expect(model.sent.slice(1)).toEqual([{ type: "edit", base: 3, changes: [seed(2)], group: "", request: 1 }]);
+    patch(4, 2);
+    model.tell({ type: "done", request: 1, revision: 4 });
+    expect(model.sent.at(-1)).toMatchObject({ base: 4, changes: [seed(3)] });
+    expect(shown()).toEqual({ value: 3 });
+  });
+  it("takes a refused edit back and says why on the field", () => {
+    store.edit([seed(-1)]);
+    model.tell({ type: "refused", request: 1, message: "too small", problems: [{ kind: "bad_value", message: "too small", node: "one", field: "value" }] });
+    expect(shown()).toEqual({ value: 1 });
+    expect(store.refused["one.value"]).toBe("too small");
+    expect(store.toasts[0].text).toBe("too small");
+  });
+  it("makes an edit again that came too late for its revision", () => {
+    store.edit([seed(5)]);
+    patch(4, 9);
+    expect(shown()).toEqual({ value: 5 });
+    model.tell({ type: "refused", request: 1, message: "stale", stale: true });
+    expect(model.sent.at(-1)).toMatchObject({ type: "edit", base: 4, changes: [seed(5)] });
+    expect(store.toasts).toEqual([]);
+  });
+  it("joins what is typed into one field while the kernel is busy", () => {
+    store.edit([seed(2)], "one.value");
+    for (const value of [3, 4, 5]) store.edit([seed(value)], "one.value");
+    model.tell({ type: "done", request: 1, revision: 4 });
+    expect(model.sent.filter((one) => one.type === "edit")).toHaveLength(2);
+    expect(model.sent.at(-1).changes).toEqual([seed(5)]);
+  });
+  it("undoes only after its edits have arrived", () => {
+    store.edit([seed(2)]);
+    store.undo();
+    expect(model.sent.at(-1).type).toBe("edit");
+    model.tell({ type: "done", request: 1, revision: 4 });
+    expect(model.sent.at(-1).type).toBe("undo");
+  });
+  it("keeps the states of a run by node, and forgets those of the run before", () => {
+    const run = { status: "running", step: 1, steps: 4 };
+    model.tell({ type: "run", session: "a", status: "running", waiting: 0, nodes: { one: run }, pictures: [], whole: true });
+    expect(store.runs.one).toMatchObject(run);
+    model.tell({ type: "run", session: "b", status: "running", waiting: 0, nodes: {}, pictures: [], whole: true });
+    expect(store.runs.one).toBeUndefined();
+  });
+  it("changes nothing that is read only", () => {
+    model.tell({ type: "document", document: { ...SNAPSHOT, readOnly: "newer" }, types: {}, assignable: {}, models: [], canRun: false });
+    store.edit([seed(2)]);
+    expect(shown()).toEqual({ value: 1 });
+  });
+});
