@@ -89,7 +89,16 @@ ARGUMENTS = {
     "tile_image_processor": "image=picture, down_sampling_rate=4",
 }
 """The arguments of nodes for which those of their required inputs would say too little."""
-VALUES = {"path": "picture.png", "file_path": "prompts.txt", "model": "emoji", "prompt": "a red apple", "value": 3}
+VALUES = {
+    "path": "picture.png",
+    "file_path": "prompts.txt",
+    "model": "emoji",
+    "vae_model": "models/my-vae",
+    "control_model": "models/my-controlnet",
+    "lora": "my-lora.safetensors",
+    "prompt": "a red apple",
+    "value": 3,
+}
 BY_TYPE: dict[Any, Any] = {int: 64, float: 2.0, str: "a red apple", bool: True}
 
 

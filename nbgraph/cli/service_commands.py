@@ -6,6 +6,7 @@ from typing import Any
 
 from nbgraph.cli.command_table import Reply
 from nbgraph.cli.commands import command
+from nbgraph.cli.drawing import Drawing
 from nbgraph.cli.graph_texts import execution_drawing, graph_drawing
 from nbgraph.cli.linking import find_node
 from nbgraph.cli.picture_files import write_picture
@@ -45,7 +46,7 @@ def _figure(axes: Any, out: Path | None) -> Reply:
     figure = axes.figure
     import_module("matplotlib.pyplot").close(figure)
     if out is None:
-        return Reply(shown=(figure,))
+        return Reply(shown=(Drawing(figure),))
     try:
         figure.savefig(out, dpi=120)
     except (OSError, ValueError) as error:

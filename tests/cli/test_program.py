@@ -1,0 +1,221 @@
+"""The program, started for real: what it prints where, and its exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from apple_line import APPLE_LINE
+from cli_nodes import Fails
+from PIL import Image
+from typer.testing import CliRunner
+
+from nbgraph.cli.app import app
+from nbgraph.invocations import Add, Integer, Multiply
+from nbgraph.services.shared.graph.graph import Graph
+
+PROGRAM = [sys.executable, "-c", "from nbgraph.cli.app import main; main()"]
+
+
+def started(*arguments, stdin=b"", code=0, cwd=None):
+    """(stdout, stderr) of the program in a process of its own, which must end with that code."""
+    done = subprocess.run([*PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, timeout=120, cwd=cwd)
+    assert done.returncode == code, done.stderr.decode()
+    return done.stdout.decode(), done.stderr.decode()
+
+
+def nbgraph(*arguments, stdin=b"", code=0):
+    """The same in this process."""
+    done = CliRunner().invoke(app, [*map(str, arguments)], input=stdin)
+    assert done.exit_code == code, (done.stderr, done.exception)
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def sum_file(tmp_path):
+    graph = Graph.of(Multiply(id="product", a=Add(id="sum", a=Integer(id="number", value=4), b=1), b=2))
+    path = tmp_path / "sum.json"
+    path.write_text(graph.to_json())
+    return path
+
+
+def test_lines_on_stdin_are_performed_and_a_bad_one_does_not_end_the_loop():
+    out, err = started("shell", stdin=b"add --a 1\nad --a 1\nadd --b 'x\nadd --a 2 |\n  mul --b 3\n", code=2)
+    assert out == "0 add: value=1\n1 add: value=2\n2 mul (a=1.value): value=6\n"
+    assert err.splitlines() == [
+        "stdin:2: column 1: no node type, library graph or command 'ad'; did you mean 'add'?; see \"nodes list\""
+        ' and "help"',
+        "stdin:3: column 9: this quote ' is never closed",
+    ]
+
+
+def test_lines_from_a_file_end_with_zero_if_all_is_well(tmp_path):
+    script = tmp_path / "lines.txt"
+    script.write_text("# a script\ninteger --value 3 --id three\nadd --b 1 --link three value a\nexit\nad\n")
+    out, err = nbgraph("shell", script)
+    assert out.splitlines()[-1] == "1 add (a=three.value): value=4"
+    assert err == ""
+
+
+def test_a_node_that_fails_ends_with_one():
+    _, err = nbgraph("shell", "-c", "integer --value 0 | cli_fails", "-c", "add", code=1)
+    assert "failed" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_binary_on_stdin_is_one_error_with_its_place():
+    out, err = nbgraph("shell", stdin=b"add --a 1\n\x89PNG\r\n\x1a\n\xff\xfe\n" * 50, code=2)
+    assert err == "stdin:2: column 1: this is no text but binary (not UTF-8)\n"
+    assert out == "0 add: value=1\n"
+
+
+def test_run_prints_results_and_shows_progress_on_stderr(sum_file):
+    out, err = nbgraph("run", sum_file, "--set", "number.value=9")
+    assert out == "product mul (a=sum.value): value=20\n"
+    assert "3 done" in err
+
+
+def test_run_prints_json_for_scripts(sum_file):
+    out, _ = nbgraph("run", sum_file, "--json", "--set", "sum.b=2")
+    found = json.loads(out)
+    assert found["status"] == "completed"
+    assert found["outputs"]["product"] == [{"path": [], "value": 12}]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("numbr.value=1", "did you mean 'number'"),
+        ("number.vale=1", "did you mean 'value'"),
+        ("number.value=x", "valid integer"),
+        ("number.value", "NODE.FIELD=VALUE"),
+    ],
+)
+def test_run_refuses_values_that_do_not_fit_before_anything_runs(sum_file, change, words):
+    out, err = nbgraph("run", sum_file, "--set", change, code=2)
+    assert out == ""
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_run_refuses_a_destination_that_cannot_be_before_anything_runs(sum_file, tmp_path):
+    assert "no folder" in nbgraph("run", sum_file, "--out", tmp_path / "no" / "a.png", code=2)[1]
+    assert "format" in nbgraph("run", sum_file, "--out", tmp_path / "a.qqq", code=2)[1]
+    assert "no picture" in nbgraph("run", sum_file, "--out", tmp_path / "a.png", code=1)[1]
+
+
+def test_run_ends_with_one_if_a_node_fails(tmp_path):
+    path = tmp_path / "bad.json"
+    path.write_text(Graph.of(Fails(id="ratio", value=Add(id="sum"))).to_json())
+    _, err = nbgraph("run", path, code=1)
+    assert "ratio" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "JSON"),
+        (b"\xff\xfe\x00", "UTF-8"),
+        (b"[" * 100_000, "nested"),
+        (b'{"nodes": {"a": {"type": "ad"}}}', "did you mean 'add'"),
+        (b'{"nodes": {"a": {"type": "add", "c": 1}}}', "no input 'c'"),
+        (b'{"nodes": {"a": {"type": "add", "a": NaN}}}', "NaN"),
+        (b'{"nodes": {"a": {"type": "prompt"}}}', "needs clip"),
+        (b'{"nodes": {"a\\u001b[2J": {"type": "ad"}}}', "did you mean"),
+    ],
+)
+def test_hostile_files_are_refused_in_lines_a_terminal_can_show(tmp_path, content, words):
+    path = tmp_path / "hostile.json"
+    path.write_bytes(content)
+    for command in ("validate", "run"):
+        out, err = nbgraph(command, path, code=2)
+        assert words in err
+        assert out == ""
+        assert len(err.splitlines()) == 1
+        assert "\x1b" not in err
+
+
+def test_a_circle_is_told_by_validate(tmp_path):
+    path = tmp_path / "circle.json"
+    ends = [("a", "b"), ("b", "a")]
+    edges = [{"source": {"node_id": s, "field": "value"}, "destination": {"node_id": t, "field": "a"}} for s, t in ends]
+    path.write_text(json.dumps({"nodes": {name: {"type": "add"} for name in "ab"}, "edges": edges}))
+    assert "circle" in nbgraph("validate", path, code=2)[1]
+
+
+def test_validate_reads_stdin_and_names_missing_files(sum_file, tmp_path):
+    assert nbgraph("validate", "-", stdin=sum_file.read_bytes())[0] == "-: valid, 3 nodes, 2 edges\n"
+    assert "cannot be read" in nbgraph("validate", tmp_path / "none.json", code=2)[1]
+
+
+def test_a_file_that_is_too_large_is_refused_without_reading_it_whole(tmp_path):
+    path = tmp_path / "large.json"
+    with path.open("wb") as file:
+        file.truncate(2**31)
+    assert "larger than a graph may be" in nbgraph("validate", path, code=2)[1]
+
+
+def test_a_graph_is_exported_as_python_and_as_lines_that_build_it(sum_file, tmp_path):
+    lines, _ = nbgraph("export", sum_file, "--lines")
+    assert nbgraph("shell", stdin=lines.encode())[0].splitlines()[-1] == "product mul (a=sum.value): value=10"
+    nbgraph("export", sum_file, "--python", "--out", tmp_path / "graph.py")
+    check = f"exec(open({str(tmp_path / 'graph.py')!r}).read()); print(len(graph))"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "3\n"
+    assert "--python or --lines" in nbgraph("export", sum_file, code=2)[1]
+
+
+def test_describe_tells_what_a_node_takes_and_the_nearest_name():
+    assert "--width: int | None" in nbgraph("describe", "noise")[0]
+    assert "did you mean 'noise'" in nbgraph("describe", "nois", code=2)[1]
+    assert "math" in nbgraph("describe")[0]
+
+
+def test_results_of_a_studio_in_a_folder_outlive_the_program(sum_file, tmp_path):
+    folder, table = tmp_path / "studio", tmp_path / "stats.csv"
+    nbgraph("run", sum_file, "--studio", folder)
+    assert "3 cached" in nbgraph("run", sum_file, "--studio", folder)[1]
+    assert "sum" in nbgraph("cache", "--studio", folder)[0]
+    nbgraph("stats", "--csv", table, "--studio", folder)
+    assert len(table.read_text().splitlines()) == 7
+    assert "results forgotten" in nbgraph("cache", "forget", "--all", "--studio", folder)[0]
+    assert nbgraph("cache", "--studio", folder)[0] == "the cache is empty\n"
+
+
+def test_models_lists_the_shipped_one():
+    assert "emoji" in nbgraph("models")[0]
+
+
+def test_unknown_options_end_with_two():
+    assert "No such option" in nbgraph("run", "--nonsense", code=2)[1]
+
+
+def test_an_interrupt_ends_with_130_and_keeps_what_had_finished(tmp_path):
+    lines = tmp_path / "lines.txt"
+    here = os.path.dirname(__file__)
+    lines.write_text("add --a 1\ncli_slow --seconds 60\nadd --a 2\n")
+    code = f"import sys; sys.path.insert(0, {here!r}); import cli_nodes; from nbgraph.cli.app import main; main()"
+    running = subprocess.Popen(
+        [sys.executable, "-c", code, "shell", str(lines)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdout.readline() == b"0 add: value=1\n"
+    time.sleep(1.0)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert out == b""
+    assert b"interrupted" in err
+
+
+def test_a_whole_picture_from_one_line_in_a_file_and_a_graph(tmp_path):
+    """Text to image on the shipped model: the line in the shell, its graph saved, and run with another seed."""
+    started("shell", "-c", f"{APPLE_LINE} | save apple.json", cwd=tmp_path)
+    out, _ = nbgraph(
+        "run", "apple.json", "--set", "noise.seed=3", "--studio", "my-studio", "--out", "apple.png", cwd=tmp_path
+    )
+    assert out == "apple.png\n"
+    with Image.open(tmp_path / "apple.png") as picture:
+        assert picture.size == (64, 64)
+        assert len(set(picture.convert("RGB").get_flattened_data())) > 50
