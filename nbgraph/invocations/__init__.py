@@ -1,5 +1,6 @@
 """The node library. Importing it registers every built-in node; it loads neither torch nor diffusers."""
 
+from nbgraph.invocations.adapters import ClipSkip, FreeU, LoraLoader, Seamless
 from nbgraph.invocations.collections import (
     BooleanCollection,
     ConditioningCollection,
@@ -15,6 +16,7 @@ from nbgraph.invocations.collections import (
 )
 from nbgraph.invocations.color_correct import CorrectColors
 from nbgraph.invocations.control_flow import Collect, If, ItemOf, Iterate, Zip
+from nbgraph.invocations.denoise_inputs import BlendLatents, ControlNet, CreateDenoiseMask, Scheduler, VaeLoader
 from nbgraph.invocations.easing import StepEasing
 from nbgraph.invocations.image import BlankImage, Image, LoadImage, SaveImage
 from nbgraph.invocations.image_color import (
@@ -58,10 +60,12 @@ __all__ = [
     "Add",
     "AdjustHue",
     "BlankImage",
+    "BlendLatents",
     "BlurImage",
     "Boolean",
     "BooleanCollection",
     "CannyEdges",
+    "ClipSkip",
     "Collect",
     "Color",
     "ColorMap",
@@ -69,8 +73,10 @@ __all__ = [
     "CompareImages",
     "Conditioning",
     "ConditioningCollection",
+    "ControlNet",
     "ConvertImage",
     "CorrectColors",
+    "CreateDenoiseMask",
     "CropImage",
     "DenoiseLatents",
     "Divide",
@@ -80,6 +86,7 @@ __all__ = [
     "FloatMath",
     "FloatRange",
     "FloatToInteger",
+    "FreeU",
     "If",
     "Image",
     "ImageChannel",
@@ -102,6 +109,7 @@ __all__ = [
     "LatentsToImage",
     "LerpImage",
     "LoadImage",
+    "LoraLoader",
     "MaskEdge",
     "MaskFromAlpha",
     "ModelLoader",
@@ -125,6 +133,8 @@ __all__ = [
     "SaveImage",
     "ScaleImage",
     "ScaleLatents",
+    "Scheduler",
+    "Seamless",
     "SplitPrompt",
     "SplitString",
     "StepEasing",
@@ -133,6 +143,7 @@ __all__ = [
     "Subtract",
     "TextOnImage",
     "TileResample",
+    "VaeLoader",
     "Zip",
     "registry",
 ]

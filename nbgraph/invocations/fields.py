@@ -123,6 +123,27 @@ class ColorField(BaseModel):
         return self.r, self.g, self.b, self.a
 
 
+class DenoiseMaskField(BaseModel):
+    """Where denoising may change a picture: white is denoised, black is kept; soft averages over each latent's cell."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mask: ImageField
+    soft: bool = False
+
+
+class ControlField(BaseModel):
+    """A ControlNet, the picture it steers by, and how much and from when to when, as shares of the steps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelField
+    image: ImageField
+    weight: float
+    begin: float
+    end: float
+
+
 def resources_in(value: Any) -> list[ResourceField]:
     """Every reference to a resource inside a value: nested models, lists, tuples and dictionaries are walked."""
     return _found_in(value, ResourceField)

@@ -1,6 +1,7 @@
 """Latents: denoising, and the ways between latents and pictures."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any, Literal
 
 from pydantic import Field
@@ -8,7 +9,15 @@ from pydantic import Field
 from nbgraph import diffusion
 from nbgraph.diffusion.scheduler_names import SchedulerName
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.fields import ConditioningField, ImageField, LatentsField, UNetField, VaeField
+from nbgraph.invocations.fields import (
+    ConditioningField,
+    ControlField,
+    DenoiseMaskField,
+    ImageField,
+    LatentsField,
+    UNetField,
+    VaeField,
+)
 from nbgraph.invocations.outputs import ImageOutput, LatentsOutput
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "nearest-exact"]
@@ -20,11 +29,12 @@ def save_latents(context: InvocationContext, latents: Any) -> LatentsOutput:
     return LatentsOutput(latents=field, width=latents.width, height=latents.height)
 
 
-@invocation("denoise_latents", title="Denoise", category="latents", version="1.0.0")
+@invocation("denoise_latents", title="Denoise", category="latents", version="1.1.0")
 class DenoiseLatents(BaseInvocation):
     """Denoises: from noise alone to a new picture, from latents and noise to a changed one.
 
-    `denoising_start` and `denoising_end` are shares of the steps: 0.3 to 1.0 keeps what the latents show in coarse lines.
+    `denoising_start` and `denoising_end` are shares of the steps: 0.3 to 1.0 keeps what the latents show in coarse
+    lines. A mask keeps the latents where it is black; ControlNets steer by other pictures, one or a list of them.
     """
 
     unet: UNetField
@@ -32,6 +42,8 @@ class DenoiseLatents(BaseInvocation):
     negative: ConditioningField | None = None
     noise: LatentsField | None = None
     latents: LatentsField | None = None
+    denoise_mask: DenoiseMaskField | None = None
+    control: ControlField | list[ControlField] | None = None
     steps: int = Field(20, ge=1, le=1000)
     cfg_scale: float = Field(7.5, ge=0)
     scheduler: SchedulerName = "default"
@@ -42,6 +54,8 @@ class DenoiseLatents(BaseInvocation):
     def arrival_problems(cls, linked: set[str]) -> Iterator[str]:
         if not linked & {"noise", "latents"}:
             yield "needs noise, or latents, or both to start from; link Noise(...) to noise"
+        elif "denoise_mask" in linked and not {"noise", "latents"} <= linked:
+            yield "has a denoise_mask, and needs latents, which it keeps, and noise; link both"
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         start, end = known.get("denoising_start", 0.0), known.get("denoising_end", 1.0)
@@ -57,7 +71,8 @@ class DenoiseLatents(BaseInvocation):
             end=round(self.steps * self.denoising_end),
         )
         factors = context.models.preview_factors(self.unet.model) if context.wants_previews else None
-        with context.models.use(self.unet.model, "denoiser") as components:
+        with ExitStack() as held:
+            components = held.enter_context(context.models.use(self.unet.model, "denoiser"))
             done = diffusion.denoise(
                 components,
                 self._conditioning(context, self.positive),
@@ -65,15 +80,37 @@ class DenoiseLatents(BaseInvocation):
                 noise=self._latents(context, self.noise),
                 latents=self._latents(context, self.latents),
                 settings=settings,
+                mask=self._mask(context),
+                controls=[self._control(context, control, held) for control in self._controls()],
                 on_step=lambda step, steps, preview: context.progress(step, steps, preview),
                 cancelled=context.is_cancelled,
                 factors=factors,
             )
         return save_latents(context, done)
 
+    def _mask(self, context: InvocationContext) -> Any:
+        if self.denoise_mask is None or self.latents is None:
+            return None
+        kept, mask = load_latents(context, self.latents), context.images.get(self.denoise_mask.mask)
+        model = context.models.describe(self.unet.model)
+        return diffusion.latent_mask(model, mask, kept.width, kept.height, self.denoise_mask.soft)
+
+    def _controls(self) -> list[ControlField]:
+        if self.control is None:
+            return []
+        return self.control if isinstance(self.control, list) else [self.control]
+
+    @staticmethod
+    def _control(context: InvocationContext, control: ControlField, held: ExitStack) -> Any:
+        nets = held.enter_context(context.models.use(control.model, "controlnet"))
+        image = context.images.get(control.image)
+        return diffusion.Control(nets["controlnet"], image, control.weight, control.begin, control.end)
+
     @staticmethod
     def _conditioning(context: InvocationContext, field: ConditioningField | None) -> Any:
-        return None if field is None else diffusion.Conditioning.from_tensors(*context.tensors.get(field.conditioning_name))
+        if field is None:
+            return None
+        return diffusion.Conditioning.from_tensors(*context.tensors.get(field.conditioning_name))
 
     @staticmethod
     def _latents(context: InvocationContext, field: LatentsField | None) -> Any:

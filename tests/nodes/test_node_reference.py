@@ -13,7 +13,7 @@ from nbgraph.cli.node_reference import built_in_nodes, reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "nodes.md"
 NODES = built_in_nodes()
-NEED_MODELS = {name for name, cls in NODES.items() if "model = " in example_of(cls)} | {"model_loader"}
+NEED_MODELS = {name for name, cls in NODES.items() if "model" in example_of(cls)}
 
 
 def built(code: str) -> nb.BaseInvocation:

@@ -13,6 +13,8 @@ from nbgraph.invocations.fields import ModelField
 from nbgraph.services.shared.service import Service
 
 SHIPPED = Path(__file__).parents[2] / "models"
+CONFIG_FILES = ("model_index.json", "config.json")
+"""What tells that a folder is a whole model, or one component such as a VAE or a ControlNet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class ModelManagerBase(Service):
         rows = {row.name: row for row in self.rows()}
         if name in rows:
             path = rows[name].path
-        elif (Path(name).expanduser() / "model_index.json").is_file():
+        elif any((Path(name).expanduser() / file).is_file() for file in CONFIG_FILES):
             path = str(Path(name).expanduser().resolve())
         else:
             text = f"no model {name!r}{suggest(name, rows)}; a folder in diffusers layout may be given by its path"

@@ -1,0 +1,120 @@
+"""What is laid over a model: LoRA, CLIP skip, seamless tiling, FreeU. Each is part of the cache key; nothing leaks.
+
+These nodes only name what is to be laid over; the weights are loaded by who uses them, over the shared ones.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field
+
+from nbgraph.diffusion.refs import ClipSkipPatch, FreeuPatch, LoraPatch, Patch, SeamlessPatch
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
+from nbgraph.invocations.fields import ClipField, UNetField, VaeField
+
+Part = TypeVar("Part", UNetField, ClipField, VaeField)
+
+
+class LoraOutput(BaseInvocationOutput):
+    """The denoiser and the text encoders with the LoRA over them."""
+
+    unet: UNetField
+    clip: ClipField
+
+
+class ClipOutput(BaseInvocationOutput):
+    """The text encoders of a model."""
+
+    clip: ClipField
+
+
+class UNetOutput(BaseInvocationOutput):
+    """The denoiser of a model."""
+
+    unet: UNetField
+
+
+class SeamlessOutput(BaseInvocationOutput):
+    """The denoiser and the autoencoder, both wrapping around."""
+
+    unet: UNetField
+    vae: VaeField
+
+
+@invocation("lora_loader", title="LoRA", category="model", version="1.0.0", use_cache=False, static=True)
+class LoraLoader(BaseInvocation):
+    """A LoRA from a .safetensors file over the denoiser and the text encoders; several are put one after the other."""
+
+    lora: Path
+    weight: float = Field(0.75, ge=-10, le=10)
+    unet: UNetField
+    clip: ClipField
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        lora = known.get("lora")
+        if lora is not None and not lora.is_file():
+            yield (
+                "lora",
+                f"there is no file {str(lora)!r} (looked in {Path.cwd()}); give the path of a .safetensors file",
+            )
+        elif lora is not None and lora.suffix != ".safetensors":
+            yield "lora", f"is {lora.name!r}, and a LoRA must be a .safetensors file; pickles are never loaded"
+
+    def invoke(self, context: InvocationContext) -> LoraOutput:
+        patch = LoraPatch.from_file(str(self.lora), self.weight)
+        for part in (self.unet, self.clip):
+            laid = [each for each in part.model.patches if isinstance(each, LoraPatch)]
+            if any(each.fingerprint == patch.fingerprint for each in laid):
+                raise NbgraphError(f"the LoRA {self.lora.name!r} lies over this model already; change its weight there")
+        return LoraOutput(unet=patched(self.unet, patch), clip=patched(self.clip, patch))
+
+
+@invocation("clip_skip", title="CLIP skip", category="model", version="1.0.0", static=True)
+class ClipSkip(BaseInvocation):
+    """The text encoders read so many layers before their last one."""
+
+    clip: ClipField
+    skipped_layers: int = Field(0, ge=0, le=23)
+
+    def invoke(self, context: InvocationContext) -> ClipOutput:
+        return ClipOutput(clip=patched(self.clip, ClipSkipPatch(layers=self.skipped_layers)))
+
+
+@invocation("seamless", title="Seamless", category="model", version="1.0.0", static=True)
+class Seamless(BaseInvocation):
+    """Pictures that tile along the axes: denoiser and autoencoder wrap around; of models with a UNet."""
+
+    unet: UNetField
+    vae: VaeField
+    seamless_x: bool = True
+    seamless_y: bool = True
+
+    def invoke(self, context: InvocationContext) -> SeamlessOutput:
+        chosen: tuple[tuple[Literal["x", "y"], bool], ...] = (("x", self.seamless_x), ("y", self.seamless_y))
+        axes = tuple(axis for axis, wanted in chosen if wanted)
+        if not axes:
+            return SeamlessOutput(unet=self.unet, vae=self.vae)
+        patch = SeamlessPatch(axes=axes)
+        return SeamlessOutput(unet=patched(self.unet, patch), vae=patched(self.vae, patch))
+
+
+@invocation("freeu", title="FreeU", category="model", version="1.0.0", static=True)
+class FreeU(BaseInvocation):
+    """More detail from a UNet at no cost: its backbone scaled by b1 and b2, its skip connections by s1 and s2."""
+
+    unet: UNetField
+    b1: float = Field(1.2, ge=-1, le=3)
+    b2: float = Field(1.4, ge=-1, le=3)
+    s1: float = Field(0.9, ge=-1, le=3)
+    s2: float = Field(0.2, ge=-1, le=3)
+
+    def invoke(self, context: InvocationContext) -> UNetOutput:
+        return UNetOutput(unet=patched(self.unet, FreeuPatch(b1=self.b1, b2=self.b2, s1=self.s1, s2=self.s2)))
+
+
+def patched(part: Part, patch: Patch) -> Part:
+    """A part of a model with one more patch over it."""
+    model = part.model.model_copy(update={"patches": (*part.model.patches, patch)})
+    return part.model_copy(update={"model": model})
