@@ -15,7 +15,7 @@ _HOMES = {
     "GraphError": "nbgraph.errors",
     "Image": "nbgraph.invocations.function",
     "Invoker": "nbgraph.services.invoker",
-    "InvocationContext": "nbgraph.invocations.base",
+    "InvocationContext": "nbgraph.invocations.context",
     "InvocationServices": "nbgraph.services.invocation_services",
     "NbgraphError": "nbgraph.errors",
     "NodeError": "nbgraph.errors",
@@ -27,12 +27,31 @@ _HOMES = {
     "node": "nbgraph.invocations.function",
     "registry": "nbgraph.invocations.node_registry",
 }
-__all__ = sorted(_HOMES)
+__all__ = [
+    "BaseInvocation",
+    "BaseInvocationOutput",
+    "Graph",
+    "GraphError",
+    "Image",
+    "InvocationContext",
+    "InvocationServices",
+    "Invoker",
+    "NbgraphError",
+    "NodeError",
+    "Ref",
+    "Run",
+    "Settings",
+    "Studio",
+    "invocation",
+    "node",
+    "registry",
+]
 
 if TYPE_CHECKING:
     from nbgraph.config import Settings
     from nbgraph.errors import GraphError, NbgraphError, NodeError
-    from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, Ref, invocation
+    from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref, invocation
+    from nbgraph.invocations.context import InvocationContext
     from nbgraph.invocations.function import Image, node
     from nbgraph.invocations.node_registry import registry
     from nbgraph.run import Run

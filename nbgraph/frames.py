@@ -159,7 +159,16 @@ def queue_frame(items: Iterable[QueueItem]) -> pd.DataFrame:
     """One row for each session in the queue."""
     return frame(
         (
-            (i.number, i.session_id, i.priority, i.status, _time(i.submitted), _time(i.started), _time(i.ended), i.error)
+            (
+                i.number,
+                i.session_id,
+                i.priority,
+                i.status,
+                _time(i.submitted),
+                _time(i.started),
+                _time(i.ended),
+                i.error,
+            )
             for i in items
         ),
         QUEUE,
@@ -174,7 +183,10 @@ def models_frame(rows: Iterable[ModelRow]) -> pd.DataFrame:
 def sweep_frame(rows: Iterable[tuple[dict[str, Any], str, float, str]]) -> pd.DataFrame:
     """One row for each cell of a sweep: a column for each value, then image_name, seconds and status."""
     table = pd.DataFrame.from_records(
-        [{**values, "image_name": image, "seconds": seconds, "status": status} for values, image, seconds, status in rows]
+        [
+            {**values, "image_name": image, "seconds": seconds, "status": status}
+            for values, image, seconds, status in rows
+        ]
     )
     return table.astype({"image_name": "str", "seconds": "float64", "status": "category"}) if len(table) else table
 

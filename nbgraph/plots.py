@@ -19,7 +19,14 @@ def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: A
     kinds = ["cached" if cached else status for cached, status in zip(data["cached"], data["status"].astype(str))]
     for kind in dict.fromkeys(kinds):
         chosen = [each == kind for each in kinds]
-        ax.barh(data["node"][chosen], data["seconds"][chosen], left=starts[chosen], color=STATUS_COLOURS[kind], label=kind, **kwargs)
+        ax.barh(
+            data["node"][chosen],
+            data["seconds"][chosen],
+            left=starts[chosen],
+            color=STATUS_COLOURS[kind],
+            label=kind,
+            **kwargs,
+        )
     ax.invert_yaxis()
     ax.set_xlabel("seconds")
     if kinds:

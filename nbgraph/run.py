@@ -89,7 +89,9 @@ class Run:
         found = self._outputs_of(node)
         if len(found) > 1:
             name = self.graph.id_of(node)
-            raise NbgraphError(f"{name!r} ran {len(found)} times; use run.outputs({name!r}), or with path=(0,) for one of them")
+            raise NbgraphError(
+                f"{name!r} ran {len(found)} times; use run.outputs({name!r}), or with path=(0,) for one of them"
+            )
         return next(iter(found.values()))
 
     def outputs(self, node: NodeLike, path: tuple[int, ...] | None = None) -> Any:

@@ -39,7 +39,11 @@ class Studio:
 
     def __init__(self, folder: str | PathLike[str] | None = None, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        services = InvocationServices.memory(self.settings) if folder is None else InvocationServices.sqlite(folder, self.settings)
+        services = (
+            InvocationServices.memory(self.settings)
+            if folder is None
+            else InvocationServices.sqlite(folder, self.settings)
+        )
         self.folder = folder
         self.invoker = Invoker(services)
 
@@ -179,7 +183,8 @@ class Studio:
 
     def __repr__(self) -> str:
         where = "in memory" if self.folder is None else str(self.folder)
-        return f"Studio({where}: {self.images.count} images, {self.services.invocation_cache.status().size} cached results)"
+        cached = self.services.invocation_cache.status().size
+        return f"Studio({where}: {self.images.count} images, {cached} cached results)"
 
     def _session(self, target: Target, values: Values | None) -> GraphExecutionState:
         graph = target_graph(target)
@@ -236,7 +241,8 @@ class CacheView:
     def __repr__(self) -> str:
         status = self._cache.status()
         state = "" if status.enabled else ", off"
-        return f"Cache({status.size} results, {status.bytes / 2**20:.1f} MB, {status.hits} hits, {status.misses} misses{state})"
+        size = f"{status.size} results, {status.bytes / 2**20:.1f} MB"
+        return f"Cache({size}, {status.hits} hits, {status.misses} misses{state})"
 
 
 class ImagesView:

@@ -43,7 +43,9 @@ class Sweep:
     @property
     def frame(self) -> "pd.DataFrame":
         """One row for each cell: its values, the name of its picture, its seconds, and what became of it."""
-        rows = [(values, self._image_name(run), float(run.stats.seconds.sum()), run.status) for values, run in self._cells]
+        rows = [
+            (values, self._image_name(run), float(run.stats.seconds.sum()), run.status) for values, run in self._cells
+        ]
         return sweep_frame(rows)
 
     @property

@@ -8,7 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 
-@pytest.fixture()
+@pytest.fixture
 def studio():
     from nbgraph import Studio
 

@@ -10,7 +10,9 @@ HEAVY = ("torch", "pandas", "diffusers", "matplotlib")
 
 def loaded_after(code: str) -> set[str]:
     script = f"{code}\nimport sys\nprint(' '.join(sys.modules))"
-    return set(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
 
 
 @pytest.mark.parametrize("heavy", HEAVY)
@@ -18,7 +20,7 @@ def test_importing_nbgraph_loads_nothing_heavy(heavy):
     assert heavy not in loaded_after("import nbgraph")
 
 
-@pytest.mark.parametrize("heavy", ("torch", "diffusers"))
+@pytest.mark.parametrize("heavy", ["torch", "diffusers"])
 def test_running_a_graph_without_models_never_loads_torch(heavy):
     code = "import nbgraph as nb\nfrom nbgraph.invocations import Add\nnb.Studio().run(Add(a=1, b=2), progress=False)"
     assert heavy not in loaded_after(code)

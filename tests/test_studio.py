@@ -186,7 +186,7 @@ def test_asking_for_a_node_that_is_not_there_names_the_nearest(studio):
     with pytest.raises(nb.NbgraphError, match="did you mean 'sum'"):
         run["summ"]
     with pytest.raises(AttributeError, match="value"):
-        run["sum"].vale
+        _ = run["sum"].vale
 
 
 def test_the_cache_can_be_off_for_a_while(studio):

@@ -14,101 +14,18 @@ to one of its outputs: the one of equal name if that fits, else the node's `main
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, get_type_hints
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_type_hints
 
-from PIL.Image import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
-from nbgraph.invocations.fields import ImageField, ModelField
+from nbgraph.invocations.context import InvocationContext
 from nbgraph.invocations.inputs import REQUIRED, InputSpec, input_specs
 from nbgraph.invocations.node_registry import register
 from nbgraph.invocations.types import assignable, type_name
 
 _class = type
 BASE_FIELDS = frozenset({"id", "is_intermediate", "use_cache"})
-
-
-class InvocationContext(Protocol):
-    """What a running node may use: the services, as far as a node needs them. The processor builds the object."""
-
-    images: "ImagesForNodes"
-    tensors: "TensorsForNodes"
-    models: "ModelsForNodes"
-
-    @property
-    def prepared_id(self) -> str:
-        """The id of the prepared node that runs: `denoise[1,0]`."""
-        ...
-
-    @property
-    def wants_previews(self) -> bool:
-        """Whether anybody would see a preview."""
-        ...
-
-    def progress(self, step: int, total: int, preview: Any = None, message: str = "") -> None:
-        """Report that `step` of `total` steps are done; raises `CancelledError` if the run was cancelled.
-
-        `preview` is a small PIL picture, or a function that draws one if somebody wants to see it.
-        """
-        ...
-
-    def is_cancelled(self) -> bool:
-        """Whether the run was cancelled; a long node asks from time to time, or calls `progress`."""
-        ...
-
-    def warn(self, message: str) -> None:
-        """Tell the person something about a result that is still good."""
-        ...
-
-
-class ImagesForNodes(Protocol):
-    """Pictures, for nodes."""
-
-    def get(self, image: ImageField) -> Image:
-        """The picture, a copy of the node's own."""
-        ...
-
-    def record(self, image: ImageField) -> Any:
-        """What is known of the picture without opening it."""
-        ...
-
-    def output(self, image: Image, *, category: str = "general", is_intermediate: bool | None = None) -> Any:
-        """Keep a picture and give the `ImageOutput` that names it."""
-        ...
-
-
-class TensorsForNodes(Protocol):
-    """Latents, encoded prompts and masks, for nodes."""
-
-    def get(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(tensors, metadata)"""
-        ...
-
-    def save(self, value: Any, kind: str = "latents") -> str:
-        """Keep a value that has `to_tensors()`; returns its name."""
-        ...
-
-
-class ModelsForNodes(Protocol):
-    """Models, for nodes."""
-
-    def resolve(self, name: str) -> ModelField:
-        """The model of that name; `ModelNotFoundError` lists what there is."""
-        ...
-
-    def describe(self, model: ModelField) -> Any:
-        """Family, sizes and classes, from the configuration files alone."""
-        ...
-
-    def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
-        """Components by name or role (`text`, `denoiser`, `vae`), held inside the `with`."""
-        ...
-
-    def preview_factors(self, model: ModelField) -> Any:
-        """What turns latents of that model into small pictures."""
-        ...
 
 
 class BaseInvocationOutput(BaseModel):

@@ -24,7 +24,9 @@ def test_a_graph_against_the_plain_pipeline_call(benchmark):
     def plain(seed: int) -> float:
         began = time.process_time()
         generator = torch.Generator("cpu").manual_seed(seed)
-        _ = pipeline("a red apple", negative_prompt="", num_inference_steps=STEPS, guidance_scale=CFG, generator=generator)
+        _ = pipeline(
+            "a red apple", negative_prompt="", num_inference_steps=STEPS, guidance_scale=CFG, generator=generator
+        )
         return time.process_time() - began
 
     def graph(seed: int) -> float:
@@ -37,4 +39,5 @@ def test_a_graph_against_the_plain_pipeline_call(benchmark):
     graph(0)
     pairs = benchmark.pedantic(lambda: [(graph(seed), plain(seed)) for seed in range(1, ROUNDS + 1)], rounds=1)
     ratios = [ours / theirs for ours, theirs in pairs]
-    print(f"\ngraph / plain pipeline, {STEPS} steps, CPU time: median {statistics.median(ratios):.3f}, best {min(ratios):.3f}")
+    median = statistics.median(ratios)
+    print(f"\ngraph / plain pipeline, {STEPS} steps, CPU time: median {median:.3f}, best {min(ratios):.3f}")

@@ -15,9 +15,13 @@ def test_what_was_put_aside_is_given_back_at_the_end():
 
 
 def test_it_is_given_back_when_the_run_raises():
-    with pytest.raises(RuntimeError), CollectorRelief() as relief:
-        relief.renew()
-        raise RuntimeError
+    def fails() -> None:
+        with CollectorRelief() as relief:
+            relief.renew()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
     assert gc.get_freeze_count() == 0
 
 

@@ -31,7 +31,7 @@ class Reason:
 def explain(session: GraphExecutionState, services: Any) -> list[Reason]:
     """A reason for each prepared node that can be told before anything runs.
 
-    How often nodes run inside an iteration whose list is not known yet cannot be told; they are given once, without path.
+    How often nodes run inside an iteration whose list is not known yet cannot be told; they stand once, without path.
     """
     session.on_error = "continue"
     reasons: list[Reason] = []

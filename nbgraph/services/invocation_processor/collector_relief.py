@@ -2,7 +2,7 @@
 
 A run of 100,000 nodes makes about a million objects that stay. The collector would walk all of them each time a quarter
 more has come: a third of the cost of the whole run. So what has stayed is put aside for the time of the run
-(`gc.freeze`), and given back at its end. Reference counting goes on as always; only cycles made meanwhile are found later.
+(`gc.freeze`), and given back at its end. Reference counting goes on as always; only cycles are found later.
 """
 
 import gc
@@ -10,7 +10,7 @@ from threading import Lock
 
 
 class CollectorRelief:
-    """`with CollectorRelief() as relief:` puts aside what there is at each `relief.renew()`; all is given back at the end.
+    """`with CollectorRelief() as relief:` puts aside what there is at each `relief.renew()`; at the end all comes back.
 
     Several may overlap, in threads too: the last one to end gives back. Where somebody else has frozen objects of their
     own, nothing is done.

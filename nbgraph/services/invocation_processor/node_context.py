@@ -41,7 +41,9 @@ class NodeContext:
         if self.is_cancelled():
             raise CancelledError(f"cancelled at step {step} of {total}")
         if self.services.events.is_heard:
-            self.services.events.dispatch(NodeProgress(self.session_id, self.prepared_id, step, total, preview, message))
+            self.services.events.dispatch(
+                NodeProgress(self.session_id, self.prepared_id, step, total, preview, message)
+            )
 
     def warn(self, message: str) -> None:
         """Tell the person; Python's warnings show each text once for a place."""
