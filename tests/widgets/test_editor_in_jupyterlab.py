@@ -17,7 +17,7 @@ studio = nb.Studio()
 def text_to_image(steps):
     model = ModelLoader(id="model", model="emoji")
     noise, prompt = Noise(id="noise", unet=model, seed=7), Prompt(id="prompt", text="a red apple", clip=model)
-    denoise = DenoiseLatents(id="denoise", unet=model, noise=noise, steps=steps, positive=prompt)
+    denoise = DenoiseLatents(id="denoise", unet=model, noise=noise, steps=steps, cfg_scale=1, positive=prompt)
     return LatentsToImage(id="picture", latents=denoise, vae=model)
 
 studio.run(text_to_image(1), progress=False)
@@ -32,7 +32,7 @@ SHORTCUTS = [*string.ascii_lowercase, "Delete", "Backspace", "Shift+Enter", "Arr
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    """One notebook for all tests, so that torch is loaded once; each test makes an editor of its own in the first cell."""
+    """One notebook for all tests, so that torch is loaded once; each test makes an editor in the first cell."""
     path, reason = find_browser()
     if not path:
         pytest.skip(reason)
@@ -71,6 +71,7 @@ def test_a_picture_is_built_run_and_changed_from_an_empty_canvas(book):
     book.field("prompt", "text").fill("a red apple")
     book.field("noise", "seed").fill("7")
     book.field("denoise_latents", "steps").fill("6")
+    book.field("denoise_latents", "cfg_scale").fill("1")
     links = [
         (("model_loader", "clip"), ("prompt", "clip")),
         (("model_loader", "unet"), ("noise", "unet")),

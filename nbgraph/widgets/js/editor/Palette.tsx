@@ -17,6 +17,7 @@ interface Props {
 export function Palette({ at, loose, choose, close }: Props) {
   const schema = useStored((store) => store.schema);
   const document = useStored((store) => store.document);
+  const live = useStored((store) => store.live);
   const [text, setText] = useState("");
   const [place, setPlace] = useState(0);
   const list = useRef<HTMLUListElement>(null);
@@ -62,7 +63,7 @@ export function Palette({ at, loose, choose, close }: Props) {
             <span className="nbg-choice-category">{type.category}</span>
           </li>
         ))}
-        {!found.length && <li className="nbg-nothing">nothing fits</li>}
+        {!found.length && <li className="nbg-nothing">{live ? "nothing fits" : "waiting for the kernel…"}</li>}
       </ul>
     </div>
   );

@@ -165,8 +165,10 @@ export class EditorStore {
     this.schema = { ...this.schema, types: told.types, assignable: told.assignable };
     this.models = told.models;
     this.canRun = told.canRun;
-    this.queue = [];
-    this.sent = null;
+    if (told.document.path.join("/") !== this.path.join("/")) {
+      this.queue = [];
+      this.sent = null;
+    }
     this.open(told.document);
     this.explainSoon(50);
   }

@@ -1,0 +1,78 @@
+"""A graph file opened for the canvas, also where not all of it can be read: what cannot is named, never guessed."""
+
+from typing import Any
+
+from nbgraph.errors import GraphError, Problem
+from nbgraph.invocations.node_registry import registry
+from nbgraph.services.shared.graph.graph import Graph
+
+NEWEST = 1
+
+
+def open_graph(data: Any) -> tuple[Graph, str]:
+    """(graph, "") of values read from JSON, or (what could be read, why it may only be looked at).
+
+    Nodes of types that are not installed are kept as they are in `graph.layout["unknown"]`, with their edges; they do
+    not make the graph read-only. A damaged node or edge, or a newer version of the format, does.
+    """
+    version = data.get("version", NEWEST) if isinstance(data, dict) else NEWEST
+    if isinstance(version, int) and version > NEWEST:
+        reason = f"the file is of version {version} of the format, and this nbgraph knows {NEWEST}; install a newer one"
+        return _rescued(data, reason)
+    try:
+        return Graph.from_dict(data), ""
+    except GraphError as error:
+        kinds = {problem.kind for problem in error.problems}
+        return _rescued(data, "" if kinds == {"unknown_type"} else _named(error.problems))
+
+
+def _rescued(data: Any, reason: str) -> tuple[Graph, str]:
+    """The nodes and edges that can be read one by one."""
+    nodes = data.get("nodes") if isinstance(data, dict) else None
+    edges = data.get("edges") if isinstance(data, dict) else None
+    nodes, edges = nodes if isinstance(nodes, dict) else {}, edges if isinstance(edges, list) else []
+    unknown = {node_id: node for node_id, node in nodes.items() if _is_unknown(node)}
+    good: dict[str, Any] = {}
+    for node_id, node in nodes.items():
+        if node_id not in unknown and _reads({node_id: node}, []):
+            good[node_id] = node
+    kept: list[Any] = []
+    loose: dict[str, list[Any]] = {node_id: [] for node_id in unknown}
+    for edge in edges:
+        touched = [end for end in _ends(edge) if end in unknown]
+        if touched:
+            loose[touched[0]].append(edge)
+        elif _reads(good, [*kept, edge]):
+            kept.append(edge)
+    graph = Graph.from_dict({"nodes": good, "edges": kept})
+    layout = data.get("layout") if isinstance(data, dict) else None
+    graph.layout = dict(layout) if isinstance(layout, dict) else {}
+    if unknown:
+        placeholders = {node_id: {"data": node, "edges": loose[node_id]} for node_id, node in unknown.items()}
+        graph.layout["unknown"] = {**graph.layout.get("unknown", {}), **placeholders}
+    return graph, reason
+
+
+def _is_unknown(node: Any) -> bool:
+    return isinstance(node, dict) and isinstance(node.get("type"), str) and node["type"] not in registry()
+
+
+def _reads(nodes: dict[str, Any], edges: list[Any]) -> bool:
+    try:
+        Graph.from_dict({"nodes": nodes, "edges": edges})
+    except GraphError:
+        return False
+    return True
+
+
+def _ends(edge: Any) -> list[str]:
+    try:
+        return [edge["source"]["node_id"], edge["destination"]["node_id"]]
+    except (TypeError, KeyError):
+        return []
+
+
+def _named(problems: tuple[Problem, ...], shown: int = 5) -> str:
+    texts = "; ".join(str(problem) for problem in problems[:shown])
+    more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
+    return f"what could not be read is left out: {texts}{more}"
