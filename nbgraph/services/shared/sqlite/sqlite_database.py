@@ -218,7 +218,8 @@ class SqliteDatabase:
                 report.temporary_files += remove_temporary_files(self.folder, kernel)
                 self._lease.forget(kernel)
                 report.dead_kernels += 1
-        report.deleted_files += empty_trash(connection, self.folder)
+        if self._records:
+            report.deleted_files += empty_trash(connection, self.folder)
 
     def _compact(self) -> None:
         """Give the room of what was deleted back to the disk, if more than a quarter of the file is empty."""
