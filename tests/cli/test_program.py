@@ -212,9 +212,8 @@ def test_an_interrupt_ends_with_130_and_keeps_what_had_finished(tmp_path):
 def test_a_whole_picture_from_one_line_in_a_file_and_a_graph(tmp_path):
     """Text to image on the shipped model: the line in the shell, its graph saved, and run with another seed."""
     started("shell", "-c", f"{APPLE_LINE} | save apple.json", cwd=tmp_path)
-    out, _ = nbgraph(
-        "run", "apple.json", "--set", "noise.seed=3", "--studio", "my-studio", "--out", "apple.png", cwd=tmp_path
-    )
+    arguments = ["--set", "noise.seed=3", "--studio", "my-studio", "--out", "apple.png"]
+    out, _ = started("run", "apple.json", *arguments, cwd=tmp_path)
     assert out == "apple.png\n"
     with Image.open(tmp_path / "apple.png") as picture:
         assert picture.size == (64, 64)
