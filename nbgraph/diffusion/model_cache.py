@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
@@ -25,6 +25,7 @@ from nbgraph.diffusion.load import LOAD_LOCK, load_component
 from nbgraph.diffusion.patches import apply_patches, patches_for
 from nbgraph.diffusion.refs import ModelRef, Patch
 
+_CPU = torch.device("cpu")
 _WORKING_SHARE = 0.25
 Key = tuple[Any, ...]
 
@@ -170,29 +171,41 @@ class ModelCache:
             yield self._find_or_make((*key, patches), lambda: self._patch(plain, description, patches))
 
     def _find_or_make(self, key: Key, make: Callable[[], _Entry]) -> _Entry:
+        found = self._hold(key)
+        if found is not None:
+            return found
         with LOAD_LOCK:
             found = self._hold(key)
             if found is not None:
-                self._count(hits=1)
                 return found
             made = make()
             with self._lock:
-                self._make_room(made.size, self.ram_bytes, on_device=False)
+                self._make_room(made.size, self.ram_bytes, _CPU)
                 self._entries[key] = made
-                self._count(loads=1)
-                return self._hold(key) or made
+                self._counters = replace(self._counters, loads=self._counters.loads + 1)
+                self._lease(made)
+                return made
 
     def _hold(self, key: Key) -> _Entry | None:
         """The entry of that key, on the device and in use once more; None when there is none."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
-                entry.in_use += 1
-                entry.uses += 1
-                entry.last_used = time.time()
-                entry.doomed = False
-                self._place(entry)
+                self._lease(entry)
+                self._counters = replace(self._counters, hits=self._counters.hits + 1)
             return entry
+
+    def _lease(self, entry: _Entry) -> None:
+        """Put the component on the device, in use once more; not in use if there is no room for it."""
+        entry.in_use += 1
+        try:
+            self._place(entry)
+        except BaseException:
+            entry.in_use -= 1
+            raise
+        entry.uses += 1
+        entry.last_used = time.time()
+        entry.doomed = False
 
     def _give_back(self, entries: list[_Entry]) -> None:
         with self._lock:
@@ -207,36 +220,39 @@ class ModelCache:
         module = load_component(description, name, dtype, ref.variant)
         size = component_bytes(module)
         self._tell(LoadEvent(ref.path, name, size, time.monotonic() - started))
-        return _Entry(ref.without_patches(), name, module, size, torch.device("cpu"), dtype)
+        return _Entry(ref.without_patches(), name, module, size, _CPU, dtype)
 
     def _patch(self, plain: _Entry, description: ModelDescription, patches: tuple[Patch, ...]) -> _Entry:
         """A patched component: its size is what the patches add, its weights are those of `plain`."""
         module = apply_patches(description, plain.name, plain.module, patches)
         size = component_bytes(module) - plain.size
-        cpu = torch.device("cpu")
-        return _Entry(plain.ref, plain.name, module, size, cpu, plain.dtype, patches, plain)
+        return _Entry(plain.ref, plain.name, module, size, _CPU, plain.dtype, patches, plain)
 
     def _place(self, entry: _Entry) -> None:
         if entry.device == self.device or not isinstance(entry.module, torch.nn.Module):
             return
-        self._make_room(entry.size, self.vram_bytes, on_device=True)
+        self._make_room(entry.size, self.vram_bytes, self.device)
         self._move(entry, self.device)
+        self._make_room(0, self.ram_bytes, _CPU)
 
-    def _make_room(self, size: int, budget: int, on_device: bool) -> None:
-        """Take out the least recently used idle components until `size` more bytes fit into `budget`."""
-        places = {key: entry for key, entry in self._entries.items() if not on_device or entry.device == self.device}
-        total = sum(entry.size for entry in places.values()) + size
-        for key, entry in sorted(places.items(), key=lambda item: item[1].last_used):
+    def _make_room(self, size: int, budget: int, place: torch.device) -> None:
+        """Take the least recently used idle components out of `place` until `size` more bytes fit into `budget`.
+
+        From the device they go to RAM, from RAM out. Patched ones leave the device with the weights they share.
+        """
+        there = {key: entry for key, entry in self._entries.items() if entry.device == place}
+        total = sum(entry.size for entry in there.values()) + size
+        for key, entry in sorted(there.items(), key=lambda item: item[1].last_used):
             if total <= budget:
                 return
-            if entry.in_use or not entry.size or (on_device and entry.base is not None):
+            if entry.in_use or not entry.size or (place != _CPU and entry.base is not None):
                 continue
             total -= entry.size
-            self._count(evictions=1)
-            if on_device:
-                self._move(entry, torch.device("cpu"))
-            else:
+            self._counters = replace(self._counters, evictions=self._counters.evictions + 1)
+            if place == _CPU:
                 self._drop([key])
+            else:
+                self._move(entry, _CPU)
 
     def _move(self, entry: _Entry, device: torch.device) -> None:
         """Move a component, and with its weights those that are patched over them."""
@@ -267,10 +283,6 @@ class ModelCache:
     def _dtype(self, ref: ModelRef, description: ModelDescription) -> torch.dtype:
         denoiser = description.family.denoiser if description.family else "unet"
         return choose_dtype(ref.dtype or self.dtype, self.device, denoiser)
-
-    def _count(self, hits: int = 0, loads: int = 0, evictions: int = 0) -> None:
-        now = self._counters
-        self._counters = CacheCounters(now.hits + hits, now.loads + loads, now.evictions + evictions)
 
     def _tell(self, event: LoadEvent) -> None:
         for listener in list(self._listeners):

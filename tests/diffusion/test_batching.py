@@ -29,7 +29,9 @@ TEXTS = ["a red cat", "a blue dog"]
 
 def inputs_of(cache: ModelCache, ref: ModelRef) -> list[DenoiseInput]:
     negative = encode(cache, ref, "a car")
-    return [DenoiseInput(encode(cache, ref, text), negative, noise(ref, seed, side=32)) for seed, text in enumerate(TEXTS)]
+    return [
+        DenoiseInput(encode(cache, ref, text), negative, noise(ref, seed, side=32)) for seed, text in enumerate(TEXTS)
+    ]
 
 
 def one_by_one(

@@ -2,7 +2,9 @@
 
 import shutil
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import CacheCounters, LoadEvent, ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from tests.diffusion.conftest import TinyModels
-from tests.diffusion.drawing import sample
+from tests.diffusion.drawing import encode, sample
 
 
 def names(cache: ModelCache) -> set[tuple[str, str]]:
@@ -64,6 +66,54 @@ def test_components_move_to_the_device_and_back_within_its_budget(tiny: TinyMode
         with cache.use(tiny["sd15"], name):
             assert {row.component: row.device for row in cache.loaded()}[name] == "cpu:0"
     assert {row.component: row.device for row in cache.loaded()} == {"unet": "cpu", "vae": "cpu:0"}
+
+
+def test_what_is_in_use_stays_on_the_device_whatever_its_budget(tiny: TinyModels) -> None:
+    cache = ModelCache(device=torch.device("cpu:0"), vram_bytes=0, dtype="float32")
+    with cache.use(tiny["sd15"], "unet"), cache.use(tiny["sd15"], "vae"):
+        assert {row.component: row.device for row in cache.loaded()} == {"unet": "cpu:0", "vae": "cpu:0"}
+
+
+def test_a_component_that_finds_no_room_is_not_held(tiny: TinyModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ModelCache(device=torch.device("cpu:0"), dtype="float32")
+
+    def fail(module: torch.nn.Module, device: torch.device) -> None:
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.nn.Module, "to", fail)
+        with pytest.raises(torch.OutOfMemoryError), cache.use(tiny["sd15"], "vae"):
+            pass
+    assert [row.in_use for row in cache.loaded()] == [0]
+    with cache.use(tiny["sd15"], "vae"):
+        assert cache.loaded()[0].device == "cpu:0"
+
+
+def test_threads_that_encode_at_once_share_no_padding(
+    tiny: TinyModels, shared_cache: ModelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tokenizer keeps its padding in itself; here every call dawdles between setting it and using it."""
+    with shared_cache.use(tiny["sd15"], "tokenizer") as components:
+        kind = type(components["tokenizer"])
+    prepare = kind.set_truncation_and_padding
+
+    def dawdle(tokenizer: Any, *args: Any, **options: Any) -> None:
+        prepare(tokenizer, *args, **options)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(kind, "set_truncation_and_padding", dawdle)
+    shapes: list[tuple[int, ...]] = []
+
+    def run() -> None:
+        for _ in range(4):
+            shapes.append(tuple(encode(shared_cache, tiny["sd15"], "a red cat").tensors["prompt_embeds"].shape))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert shapes == [(1, 77, 32)] * 16
 
 
 def test_rows_tell_sizes_and_clear_frees_them_all(tiny: TinyModels) -> None:
