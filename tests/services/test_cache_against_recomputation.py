@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from PIL import Image
@@ -176,6 +176,7 @@ def drive(kind: str, examples: int, steps: int = 25) -> None:
                 stateful_step_count=steps,
                 deadline=None,
                 derandomize=True,
+                phases=(Phase.generate,),
                 database=None,
                 suppress_health_check=list(HealthCheck),
             ),
