@@ -116,7 +116,7 @@ class NotebookPage:
         assert box is not None
         self.page.mouse.dblclick(box["x"] + at[0], box["y"] + at[1])
         self.editor.get_by_role("combobox", name="search node types").fill(words)
-        self.editor.get_by_role("option").first.wait_for()
+        self.editor.locator(".nbg-palette [role=option]").first.wait_for()
         self.page.keyboard.press("Enter")
         expect(self.editor.get_by_role("dialog")).to_have_count(0)
 

@@ -1,4 +1,4 @@
-"""The TypeScript: it type-checks, and its own tests pass. Needs node and its packages, which a build from source leaves."""
+"""The TypeScript: it type-checks, and its own tests pass. Needs node, and the packages a build from source leaves."""
 
 import shutil
 import subprocess
