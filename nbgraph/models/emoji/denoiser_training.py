@@ -20,7 +20,6 @@ from .schedule import Schedule
 
 BATCH = 64
 LEARNING_RATE = 1.5e-3
-VARIETY_FROM = 1.0  # the progress from which drawings are mirrored and shifted: first the shape, then its variety
 WARMUP = 200  # steps
 SAVE_SECONDS = 300
 AVERAGE_EVERY, AVERAGE_DECAY = (
@@ -70,7 +69,7 @@ def train(model: Denoiser, batches: Batches, schedule: Schedule, team: Team, pat
     together = team.join(model)
     mean_loss, saved = 1.0, time.monotonic()
     for step, progress in schedule:
-        latents, tokens = batches.draw(BATCH // team.size, varied=progress > VARIETY_FROM)
+        latents, tokens = batches.draw(BATCH // team.size)
         loss = together(latents.to(device), tokens.to(device), 0.5 + 0.5 * progress)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

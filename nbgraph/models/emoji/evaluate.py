@@ -1,13 +1,11 @@
 """Measure how often a prompt gives its own drawing: `python -m nbgraph.models.emoji.evaluate --seeds 0 1 2 3`.
 
 A generated picture counts as right when the nearest of all drawings, by mean squared difference at 32x32 pixels, is
-the prompted one. The candidates are the pictures the model was trained on: every drawing in every placement, and
-mirrored where training mirrors it. That forgives a shift, a size or a mirror image learnt on purpose, nothing else.
+the prompted one.
 """
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,33 +18,14 @@ from . import FOLDER, GUIDANCE, STEPS, data
 BATCH = 32
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """The pictures a generated one is compared with: features (n, 3072), the drawing's index and the variant's."""
-
-    features: torch.Tensor
-    drawing: torch.Tensor
-    variant: torch.Tensor
-
-    def nearest(self, images: torch.Tensor) -> tuple[list[int], list[int]]:
-        """Return the (drawing, variant) indices nearest to uint8 images (n, 3, 64, 64)."""
-        found = torch.cdist(features(images), self.features).argmin(dim=1)
-        return self.drawing[found].tolist(), self.variant[found].tolist()
-
-
 def features(images: torch.Tensor) -> torch.Tensor:
     """uint8 images (n, 3, 64, 64) -> float rows (n, 3072): 32x32 pixels in [-1, 1]."""
     return avg_pool2d(data.to_signed(images), 2).flatten(1)
 
 
-def candidates(listed: list[data.Drawing], font: Path = data.FONT) -> Candidates:
-    """Return every picture of the training set."""
-    plain = data.canvases(listed, font)
-    both = torch.cat([plain, plain.flip(-1)], dim=1)
-    used = torch.ones(both.shape[:2], dtype=torch.bool)
-    used[[not drawing.can_mirror for drawing in listed], plain.shape[1] :] = False
-    drawing, variant = used.nonzero(as_tuple=True)
-    return Candidates(features(both[drawing, variant]), drawing, variant)
+def nearest(images: torch.Tensor, drawn: torch.Tensor) -> list[int]:
+    """Return for each generated image (n, 3, 64, 64) the index of the nearest of the drawings (m, 3, 64, 64)."""
+    return torch.cdist(features(images), features(drawn)).argmin(dim=1).tolist()
 
 
 def load(folder: Path) -> StableDiffusionPipeline:
@@ -87,16 +66,14 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="write the pictures of the first seed here")
     args = parser.parse_args()
     listed = data.drawings(args.font)
-    compared, pipeline = candidates(listed, args.font), load(args.model)
+    drawn, pipeline = data.canvases(listed, args.font), load(args.model)
     tried = list(range(0, len(listed), args.every))
     for seed in args.seeds:
         images = list(generate(pipeline, [listed[i].name for i in tried], seed, args.steps, args.guidance))
-        found, variants = compared.nearest(torch.stack(images))
-        right = {index: index == nearest for index, nearest in zip(tried, found, strict=True)}
+        found = nearest(torch.stack(images), drawn)
+        right = {index: index == other for index, other in zip(tried, found, strict=True)}
         core = [ok for index, ok in right.items() if listed[index].is_core]
         print(f"seed {seed}: core {sum(core)} of {len(core)}, all {sum(right.values())} of {len(right)}", flush=True)
-        shares = torch.bincount(torch.tensor(variants), minlength=2 * len(data.PLACEMENTS)) / len(variants)
-        print("  variants:", " ".join(f"{share:.2f}" for share in shares.tolist()))
         misses = [(listed[i].name, listed[j].name) for i, j in zip(tried, found, strict=True) if i != j]
         print("  misses:", "; ".join(f"{asked} -> {got}" for asked, got in misses))
         if args.sheet and seed == args.seeds[0]:

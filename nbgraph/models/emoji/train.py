@@ -1,8 +1,8 @@
 """Train the emoji model from the font alone: `python -m nbgraph.models.emoji.train --work WORK --out OUT --minutes 82`.
 
-Four stages, each kept in the work folder and skipped when it is already there: the autoencoder, the bank of latents of
-every drawing in every placement, the denoiser with its text encoder, and the export as a diffusers folder. Stop it at
-any time; the same command goes on from the last checkpoint.
+Four stages, each kept in the work folder and skipped when it is already there: the autoencoder, the latents of every
+drawing, the denoiser with its text encoder, and the export as a diffusers folder. Stop it at any time; the same command
+goes on from the last checkpoint.
 """
 
 import argparse
@@ -25,10 +25,10 @@ SEED = 0
 
 
 def trained_autoencoder(folder: Path, pixels: torch.Tensor, minutes: float, device: str) -> AutoencoderTiny:
-    """Return the autoencoder of a folder, training it first on pixels (drawings, placements, 3, 64, 64) if need be."""
+    """Return the autoencoder of a folder, training it first on pixels (drawings, 3, 64, 64) if need be."""
     if not folder.exists():
         model = autoencoder.build().to(device)
-        autoencoder.train(model, pixels.flatten(0, 1), Schedule(minutes=minutes))
+        autoencoder.train(model, pixels, Schedule(minutes=minutes))
         model.save_pretrained(folder)
     return AutoencoderTiny.from_pretrained(folder).eval().to(device)
 
