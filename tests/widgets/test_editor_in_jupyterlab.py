@@ -66,6 +66,8 @@ def test_a_picture_is_built_run_and_changed_from_an_empty_canvas(book):
     nodes = ["model_loader", "prompt", "noise", "denoise_latents", "l2i"]
     for node in nodes:
         expect(book.node(node)).to_be_attached()
+    book.press("Escape")
+    book.press("l")
     book.press(".")
     book.field("model_loader", "model").select_option(label="emoji")
     book.field("prompt", "text").fill("a red apple")

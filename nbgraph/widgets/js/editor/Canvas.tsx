@@ -36,6 +36,7 @@ export function Canvas({ handle, active, minimap, openPalette }: Props) {
   const readOnly = useStored((one) => one.readOnly !== "");
   const [nodes, setNodes] = useState<AnyFlowNode[]>(() => flowNodes(document, []));
   const [chosenEdges, setChosenEdges] = useState<Set<string>>(() => new Set());
+  const [fits] = useState(() => document.nodes.size > 0 && document.nodes.size <= FIT_LIMIT);
   const wanted = useRef<Set<string> | null>(null);
 
   useEffect(() => {
@@ -164,7 +165,7 @@ export function Canvas({ handle, active, minimap, openPalette }: Props) {
       panOnScroll={false}
       preventScrolling={active}
       onlyRenderVisibleElements={document.nodes.size > MANY}
-      fitView={document.nodes.size <= FIT_LIMIT}
+      fitView={fits}
       fitViewOptions={{ padding: 0.15, maxZoom: 1 }}
       minZoom={0.05}
       maxZoom={2}

@@ -73,7 +73,7 @@ export function act(view: View, command: Command): void {
     case "layout":
       return store.edit(layout(document, ids, (id) => sizeOf(view, id)));
     case "fit":
-      return void flow.fitView({ padding: 0.15, nodes: ids.length ? ids.map((id) => ({ id })) : undefined });
+      return void flow.fitView({ padding: 0.15, maxZoom: 1, nodes: ids.length ? ids.map((id) => ({ id })) : undefined });
     case "minimap":
       return view.toggleMinimap();
     case "zoomIn":
