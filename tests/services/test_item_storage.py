@@ -12,7 +12,10 @@ from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
 
 @pytest.fixture
 def library(services: InvocationServices) -> ItemStorageBase[LibraryGraph]:
-    return services.graph_library
+    library = services.graph_library
+    for item in library.list(per_page=100).items:
+        library.delete(item.id)
+    return library
 
 
 def adding(name: str, id: str | None = None) -> LibraryGraph:
