@@ -37,7 +37,7 @@ def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: A
 def plot_memory(data: "pd.DataFrame", *, x: str = "vram_peak_mb", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
     """A bar for each prepared node: peak VRAM, or peak RAM of the process where there is no GPU."""
     ax = ax or _new_axes(len(data))
-    column = x if data[x].notna().any() else "ram_peak_mb"
+    column = x if data[x].notna().to_numpy().any() else "ram_peak_mb"
     ax.barh(data["node"], data[column].astype(float), **kwargs)
     ax.invert_yaxis()
     ax.set_xlabel(column.replace("_mb", " (MB)").replace("_", " "))
@@ -46,7 +46,7 @@ def plot_memory(data: "pd.DataFrame", *, x: str = "vram_peak_mb", ax: "Axes | No
 
 def plot_by_type(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
     """The distribution of a column for each node type, as boxes."""
-    ax = ax or _new_axes(data["type"].nunique())
+    ax = ax or _new_axes(len(set(data["type"])))
     groups = {str(name): found[y].dropna().to_numpy() for name, found in data.groupby("type", observed=True)}
     ax.boxplot(list(groups.values()), tick_labels=list(groups), orientation="horizontal", **kwargs)
     ax.set_xlabel(y)

@@ -179,7 +179,7 @@ def _matching(graph: Graph, source: str, cls: type[BaseInvocation], typed: Itera
         return {
             name: [(source, name)] for name in outputs if name in inputs and assignable(outputs[name], inputs[name])
         }
-    main = next(iter(outputs)) if len(outputs) == 1 else graph.nodes[source].main_output
+    main = next(iter(outputs)) if len(outputs) == 1 else graph.nodes[source].output_class.main_field
     if main not in outputs:
         return {}
     fitting = next((name for name, annotation in inputs.items() if assignable(outputs[main], annotation)), None)

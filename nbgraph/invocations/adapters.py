@@ -93,7 +93,7 @@ class Seamless(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> SeamlessOutput:
         chosen: tuple[tuple[Literal["x", "y"], bool], ...] = (("x", self.seamless_x), ("y", self.seamless_y))
-        axes = tuple(axis for axis, wanted in chosen if wanted)
+        axes: tuple[Literal["x", "y"], ...] = tuple(axis for axis, wanted in chosen if wanted)
         if not axes:
             return SeamlessOutput(unet=self.unet, vae=self.vae)
         patch = SeamlessPatch(axes=axes)

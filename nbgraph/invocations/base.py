@@ -9,7 +9,7 @@
             return IntegerOutput(value=self.a + self.b)
 
 An input takes a value or another node: `Add(a=Add(a=1, b=2), b=3)`. The node is kept in the field as a `Ref`, an edge
-to one of its outputs: the one of equal name if that fits, else the node's `main_output`, else the only one that fits.
+to one of its outputs: the one of equal name if that fits, else the output's `main_field`, else the only one that fits.
 """
 
 import re
@@ -74,7 +74,6 @@ class BaseInvocation(BaseModel):
     _specs: ClassVar[dict[str, InputSpec] | None] = None
     _outputs: ClassVar[dict[str, Any] | None] = None
     output_types_vary: ClassVar[bool] = False
-    main_output: ClassVar[str] = ""
     type: ClassVar[str] = ""
 
     id: str | None = None
@@ -115,7 +114,7 @@ class BaseInvocation(BaseModel):
             raise GraphError(input_problems(type(self), data.get("id"), error)) from None
         if links is not None:
             for name, value in links.items():
-                self.__dict__[name] = self._link(name, value)
+                vars(self)[name] = self._link(name, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set one input, checked as at construction."""
@@ -123,7 +122,7 @@ class BaseInvocation(BaseModel):
             super().__setattr__(name, value)
             return
         changed = type(self)(**{**self._given(), name: value})
-        self.__dict__[name] = changed.__dict__[name]
+        vars(self)[name] = vars(changed)[name]
         self.__pydantic_fields_set__.add(name)
 
     def _given(self) -> dict[str, Any]:
@@ -202,8 +201,8 @@ class BaseInvocation(BaseModel):
         shown = {"id": self.id, **{name: self.__dict__[name] for name in self.inputs() if name in self.__dict__}}
         return [(name, value) for name, value in shown.items() if value is not None and value is not REQUIRED]
 
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    __eq__ = object.__eq__  # pyright: ignore[reportAssignmentType]
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]
 
 
 _LINKABLE = (Ref, BaseInvocation)
@@ -223,7 +222,7 @@ def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
         text = f"a list of nodes may hold nothing else, and {value!r} is no node"
         raise GraphError([Problem("wrong_type", text, owner, spec.name)])
     outputs = value.outputs()
-    for name in (spec.name, value.main_output or value.output_class.main_field):
+    for name in (spec.name, value.output_class.main_field):
         if name in outputs and assignable(outputs[name], spec.annotation):
             return Ref(value, name)
     fitting = [name for name, annotation in outputs.items() if assignable(annotation, spec.annotation)]

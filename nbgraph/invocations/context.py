@@ -5,15 +5,26 @@ from typing import Any, Protocol
 
 from PIL.Image import Image
 
-from nbgraph.invocations.fields import ImageField, ModelField
+from nbgraph.invocations.fields import ImageCategory, ImageField, ModelField
 
 
 class InvocationContext(Protocol):
     """What a running node may use: the services, as far as a node needs them. The processor builds the object."""
 
-    images: "ImagesForNodes"
-    tensors: "TensorsForNodes"
-    models: "ModelsForNodes"
+    @property
+    def images(self) -> "ImagesForNodes":
+        """Pictures."""
+        ...
+
+    @property
+    def tensors(self) -> "TensorsForNodes":
+        """Latents, encoded prompts and masks."""
+        ...
+
+    @property
+    def models(self) -> "ModelsForNodes":
+        """Models."""
+        ...
 
     @property
     def prepared_id(self) -> str:
@@ -52,7 +63,7 @@ class ImagesForNodes(Protocol):
         """What is known of the picture without opening it."""
         ...
 
-    def output(self, image: Image, *, category: str = "general", is_intermediate: bool | None = None) -> Any:
+    def output(self, image: Image, *, category: ImageCategory = "general", is_intermediate: bool | None = None) -> Any:
         """Keep a picture and give the `ImageOutput` that names it."""
         ...
 

@@ -12,6 +12,7 @@ from nbgraph.invocations.types import assignable, item_type, type_name
 class IterateOutput(BaseInvocationOutput):
     """One item of a list, its place in it (from 0), and how many there are."""
 
+    main_field = "item"
     item: Any
     index: int
     total: int
@@ -22,7 +23,6 @@ class Iterate(BaseInvocation):
     """Runs what follows once for each item of a list, in order."""
 
     output_types_vary = True
-    main_output = "item"
 
     collection: list[Any]
 

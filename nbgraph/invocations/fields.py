@@ -13,6 +13,7 @@ from nbgraph.invocations.inputs import RandomSeed
 
 Wanted = TypeVar("Wanted", bound=BaseModel)
 SEED_MAX = 2**32 - 1
+ImageCategory = Literal["general", "mask", "control", "user", "other"]
 Seed = Annotated[int | None, Field(ge=0, le=SEED_MAX), RandomSeed()]
 """A seed; None draws one for each prepared node."""
 

@@ -6,6 +6,7 @@ from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.preflight import preflight
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.default_graphs import default_graphs
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 
 
@@ -21,12 +22,20 @@ class Invoker:
         self.services.open()
         for service in self.services:
             service.start(self)
+        self._stock_library()
 
     def stop(self) -> None:
         """Stop every service, the last one first."""
         for service in reversed(list(self.services)):
             service.stop()
         self.services.close()
+
+    def _stock_library(self) -> None:
+        """Give a new container the graphs every library starts with; what a person changed stays as it is."""
+        library = self.services.graph_library
+        if not library.list(per_page=1).total:
+            for graph in default_graphs():
+                library.set(graph)
 
     def invoke(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
         """Check a session and queue it; `GraphError` with every problem if it cannot run."""

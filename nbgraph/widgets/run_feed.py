@@ -152,7 +152,7 @@ class RunFeed:
         if preview is None or monotonic() - self._previewed < PREVIEW_SECONDS:
             return
         self._previewed = monotonic()
-        image = preview() if callable(preview) else preview
+        image: Any = preview() if callable(preview) else preview
         self.pictures[node] = thumbnail(image, PREVIEW_SIZE)
         self._fresh.add(node)
 

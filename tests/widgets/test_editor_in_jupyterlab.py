@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from widgets.browser import Lab, find_browser, open_browser
 from widgets.notebook_page import LONG, NotebookPage, middle
 
+pytestmark = pytest.mark.browser
 SETUP = """
 import nbgraph as nb
 from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt

@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-ImageCategory = Literal["general", "mask", "control", "user", "other"]
+from nbgraph.invocations.fields import ImageCategory
 
 
 @dataclass(frozen=True, slots=True)

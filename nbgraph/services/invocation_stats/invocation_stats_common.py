@@ -7,7 +7,7 @@ class NodeStats(NamedTuple):
     """What one prepared node took.
 
     `started` is UTC in seconds since 1970; `seconds` by a monotonic clock, the device synchronised. Memory in bytes:
-    RAM is the resident set of the process (for nodes quicker than a millisecond the last reading is used again), VRAM is
+    RAM is the resident set of the process (for nodes under a millisecond the last reading is used again), VRAM is
     None without a GPU. `seed` is the seed that was drawn for a node whose seed was left open.
     """
 
