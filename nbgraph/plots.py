@@ -12,25 +12,27 @@ STATUS_COLOURS = {"completed": "tab:blue", "cached": "tab:green", "failed": "tab
 
 
 def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """A bar for each prepared node, from its start, in seconds since the first; coloured by what became of it."""
+    """A bar for each prepared node, from its start, in seconds since the first; coloured by what became of it.
+
+    A tick marks where each node began, so that those too quick to show as a bar are seen; its seconds stand beside it.
+    """
     ax = ax or _new_axes(len(data))
-    begin = data["started"].min()
-    starts = (data["started"] - begin).dt.total_seconds()
+    starts = (data["started"] - data["started"].min()).dt.total_seconds().to_numpy()
+    seconds = data["seconds"].to_numpy()
     kinds = ["cached" if cached else status for cached, status in zip(data["cached"], data["status"].astype(str))]
     for kind in dict.fromkeys(kinds):
-        chosen = [each == kind for each in kinds]
-        ax.barh(
-            data["node"][chosen],
-            data["seconds"][chosen],
-            left=starts[chosen],
-            color=STATUS_COLOURS[kind],
-            label=kind,
-            **kwargs,
-        )
+        rows = [row for row, each in enumerate(kinds) if each == kind]
+        colour = STATUS_COLOURS[kind]
+        ax.barh(rows, seconds[rows], left=starts[rows], color=colour, label=kind, **kwargs)
+        ax.scatter(starts[rows], rows, marker="|", s=120, color=colour)
+    for row, (start, length) in enumerate(zip(starts, seconds)):
+        ax.annotate(f" {length:.2g} s", (start + length, row), va="center", fontsize="small")
+    ax.set_yticks(range(len(data)), list(data["node"]))
     ax.invert_yaxis()
+    ax.margins(x=0.1)
     ax.set_xlabel("seconds")
     if kinds:
-        ax.legend()
+        ax.legend(loc="upper right")
     return ax
 
 
