@@ -72,6 +72,17 @@ QUEUE = {
     "ended": TIME,
     "error": "str",
 }
+LOADED = {
+    "model": "str",
+    "component": "str",
+    "mb": "float64",
+    "device": "category",
+    "dtype": "category",
+    "patches": "int64",
+    "in_use": "int64",
+    "uses": "int64",
+    "last_used": TIME,
+}
 MODELS = {"name": "str", "path": "str", "shipped": "bool"}
 
 
@@ -178,6 +189,17 @@ def queue_frame(items: Iterable[QueueItem]) -> pd.DataFrame:
 def models_frame(rows: Iterable[ModelRow]) -> pd.DataFrame:
     """One row for each model that can be named."""
     return frame(((row.name, row.path, row.shipped) for row in rows), MODELS)
+
+
+def loaded_frame(rows: Iterable[Any]) -> pd.DataFrame:
+    """One row for each component of a model that is in memory now, in MB (2**20 bytes) of parameters and buffers."""
+    return frame(
+        (
+            (r.model, r.component, r.bytes / MB, r.device, r.dtype, r.patches, r.in_use, r.uses, _time(r.last_used))
+            for r in rows
+        ),
+        LOADED,
+    )
 
 
 def sweep_frame(rows: Iterable[tuple[dict[str, Any], str, float, str]]) -> pd.DataFrame:

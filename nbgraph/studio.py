@@ -7,7 +7,15 @@ from time import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbgraph.config import Settings
-from nbgraph.frames import cache_frame, images_frame, models_frame, queue_frame, reasons_frame, stats_frame
+from nbgraph.frames import (
+    cache_frame,
+    images_frame,
+    loaded_frame,
+    models_frame,
+    queue_frame,
+    reasons_frame,
+    stats_frame,
+)
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display
 from nbgraph.run import Run
@@ -170,6 +178,15 @@ class Studio:
     def clean(self) -> CleanReport:
         """Remove what crashes left in the studio's folder, and report it and what is missing."""
         return self.services.clean()
+
+    @property
+    def loaded_models(self) -> "pd.DataFrame":
+        """One row for each component of a model that is in memory now."""
+        return loaded_frame(self.services.model_manager.loaded())
+
+    def unload_models(self, name: str | None = None) -> int:
+        """Drop a model, or all, from memory; returns the bytes freed."""
+        return self.services.model_manager.unload(name)
 
     def close(self) -> None:
         """Cancel what runs and stop the services."""

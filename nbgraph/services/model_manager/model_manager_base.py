@@ -1,5 +1,6 @@
 """The model manager: models by name, described, lent to nodes, and kept in memory within budgets."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -7,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbgraph.diffusion.fingerprints import fingerprint_path
+from nbgraph.diffusion.fingerprints import fingerprint_path, resolve_folder
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 from nbgraph.invocations.fields import ModelField
 from nbgraph.services.shared.service import Service
 
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 SHIPPED = Path(__file__).parents[2] / "models"
 CONFIG_FILES = ("model_index.json", "config.json")
 """What tells that a folder is a whole model, or one component such as a VAE or a ControlNet."""
@@ -41,12 +43,17 @@ class ModelManagerBase(Service):
         return [row.name for row in self.rows()]
 
     def resolve(self, name: str) -> ModelField:
-        """The model of that name, or in that folder; `ModelNotFoundError` lists what there is."""
+        """The model of that name, in that folder, or of that hub id; `ModelNotFoundError` lists what there is.
+
+        A hub id (`owner/name`) means its snapshot in the local hub cache; nothing is ever fetched.
+        """
         rows = {row.name: row for row in self.rows()}
         if name in rows:
             path = rows[name].path
         elif any((Path(name).expanduser() / file).is_file() for file in CONFIG_FILES):
             path = str(Path(name).expanduser().resolve())
+        elif HUB_ID.fullmatch(name):
+            path = str(resolve_folder(name))
         else:
             text = f"no model {name!r}{suggest(name, rows)}; a folder in diffusers layout may be given by its path"
             raise ModelNotFoundError(text)
