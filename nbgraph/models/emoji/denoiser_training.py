@@ -22,10 +22,8 @@ BATCH = 64
 LEARNING_RATE = 1.5e-3
 WARMUP = 200  # steps
 SAVE_SECONDS = 300
-AVERAGE_EVERY, AVERAGE_DECAY = (
-    5,
-    0.995,
-)  # a running average over some 1,000 steps; it draws better than the last weights
+AVERAGE_EVERY = 5  # steps
+AVERAGE_DECAY = 0.995  # with the above: a running average over some 1,000 steps
 
 
 @dataclass
