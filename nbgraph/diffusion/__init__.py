@@ -58,4 +58,6 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'nbgraph.diffusion' has no attribute {name!r}")
-    return getattr(import_module(f"nbgraph.diffusion.{_HOMES[name]}"), name)
+    with import_module("nbgraph.diffusion.quiet").quiet():
+        module = import_module(f"nbgraph.diffusion.{_HOMES[name]}")
+    return getattr(module, name)
