@@ -3,23 +3,21 @@
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from os import PathLike
-from time import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from nbgraph.cache_view import CacheView
 from nbgraph.config import Settings
 from nbgraph.frames import (
-    cache_frame,
-    images_frame,
     loaded_frame,
     models_frame,
-    queue_frame,
     reasons_frame,
     stats_frame,
 )
+from nbgraph.images_view import ImagesView
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display
+from nbgraph.queue_view import QueueView
 from nbgraph.run import Run
-from nbgraph.services.images.images_common import ImageQuery
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
@@ -166,9 +164,9 @@ class Studio:
         return ImagesView(self.services)
 
     @property
-    def queue(self) -> "pd.DataFrame":
-        """One row for each session that waits, runs or has ended."""
-        return queue_frame(self.services.queue.rows())
+    def queue(self) -> QueueView:
+        """The sessions that wait, run or have ended: `.frame`."""
+        return QueueView(self.services)
 
     @property
     def models(self) -> "pd.DataFrame":
@@ -218,84 +216,3 @@ def target_graph(target: Target) -> Graph:
         return target.graph
     nodes = [target] if isinstance(target, BaseInvocation) else list(target)
     return Graph.of(*nodes)
-
-
-class CacheView:
-    """The invocation cache, as a person sees it."""
-
-    def __init__(self, services: InvocationServices) -> None:
-        self._services = services
-        self._cache = services.invocation_cache
-
-    @property
-    def frame(self) -> "pd.DataFrame":
-        """One row for each entry, the least recently used first."""
-        return cache_frame(self._cache.entries(), time())
-
-    def forget(
-        self,
-        node: "str | BaseInvocation | None" = None,
-        *,
-        type: str | None = None,
-        resource: str | None = None,
-        key: str | None = None,
-    ) -> int:
-        """Forget results by node, type, resource or key, and what was computed from them; returns how many."""
-        name = node.id if isinstance(node, BaseInvocation) else node
-        return self._cache.forget(node=name, type=type, resource=resource, key=bytes.fromhex(key) if key else None)
-
-    def clear(self) -> int:
-        """Forget everything."""
-        return self._cache.clear()
-
-    def off(self):
-        """Neither read nor keep results inside the `with`."""
-        return self._cache.off()
-
-    def __len__(self) -> int:
-        return self._cache.status().size
-
-    def __repr__(self) -> str:
-        status = self._cache.status()
-        state = "" if status.enabled else ", off"
-        size = f"{status.size} results, {status.bytes / 2**20:.1f} MB"
-        return f"Cache({size}, {status.hits} hits, {status.misses} misses{state})"
-
-
-class ImagesView:
-    """The pictures of a studio, as a person sees them."""
-
-    def __init__(self, services: InvocationServices) -> None:
-        self._images = services.images
-
-    @property
-    def frame(self) -> "pd.DataFrame":
-        """One row for each picture, the newest first."""
-        return images_frame(self._images.list(per_page=max(1, self.count)).items)
-
-    @property
-    def count(self) -> int:
-        """How many pictures there are."""
-        return self._images.list(per_page=1).total
-
-    def get(self, image_name: str):
-        """The picture of that name, a PIL image."""
-        return self._images.get(image_name)
-
-    def delete(self, *image_names: str) -> int:
-        """Delete pictures; cached results that name them go too. Returns how many there were."""
-        return self._images.delete(*image_names)
-
-    def delete_intermediates(self) -> int:
-        """Delete every picture that is marked as intermediate."""
-        return self._images.delete_intermediates()
-
-    def search(self, text: str) -> "pd.DataFrame":
-        """Pictures whose name, node or metadata hold a text."""
-        return images_frame(self._images.list(ImageQuery(text=text), per_page=1000).items)
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __repr__(self) -> str:
-        return f"Images({self.count})"

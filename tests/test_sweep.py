@@ -32,4 +32,4 @@ def test_a_tuple_of_addresses_goes_through_its_values_together(studio):
 def test_a_sweep_over_an_input_that_is_not_there_runs_nothing(studio):
     with pytest.raises(GraphError, match="did you mean 'seed'"):
         studio.sweep(apple(), {"noise.sed": [1, 2]}, progress=False)
-    assert studio.queue.empty
+    assert len(studio.queue) == 0

@@ -57,7 +57,7 @@ def test_the_next_kernel_finds_pictures_stats_and_results(folder):
         assert studio.stats.groupby("session", sort=False).cached.all().tolist() == [False, True]
         assert len(studio.images) == 3
         assert (studio.explain(picture()).will_run == False).all()  # noqa: E712
-        assert studio.queue.status.tolist() == ["completed", "completed"]
+        assert studio.queue.frame.status.tolist() == ["completed", "completed"]
 
 
 def test_results_that_json_does_not_give_back_as_they_were_are_not_kept(folder):
@@ -98,7 +98,7 @@ def test_a_half_finished_session_goes_on_in_the_next_kernel_without_running_anyt
             journal.completed(prepared, output)
         journal.flush()
     with Studio(folder) as studio:
-        assert studio.queue.status.tolist() == ["interrupted"]
+        assert studio.queue.frame.status.tolist() == ["interrupted"]
         run = studio.resume(session.id).wait()
         assert (run.status, len(run.stats)) == ("completed", 201)
         assert run["all"].collection == list(range(1, 301))
