@@ -177,3 +177,26 @@ def test_what_names_a_resource_that_is_gone_is_not_kept(services):
     assert services.invocation_cache.status().size == 0
     with pytest.raises(NotFoundError):
         services.latents.get(name)
+
+
+def test_ticked_entries_are_forgotten_alone_or_with_what_came_of_them(cache):
+    first = keep(cache, 1)
+    second = keep(cache, 2, sources=(first,))
+    keep(cache, 3, sources=(second,))
+    other = keep(cache, 4)
+    assert cache.forget(keys={other, key_of("unknown")}, downstream=False) == 1
+    assert cache.forget(keys={first}, downstream=False) == 1
+    assert [row.node for row in cache.entries()] == ["add_2", "add_3"]
+    assert cache.forget(keys=[second]) == 2
+    assert cache.entries() == []
+
+
+def test_a_smaller_limit_drops_the_least_recently_used_at_once(cache):
+    keys = [keep(cache, number) for number in range(4)]
+    cache.get(keys[0])
+    assert cache.limit(max_entries=2) == 2
+    assert {row.key for row in cache.entries()} == {keys[0], keys[3]}
+    assert cache.limit(max_bytes=0) == 2
+    assert cache.status().max_entries == 2
+    with pytest.raises(ValueError, match="max_bytes is -1"):
+        cache.limit(max_bytes=-1)

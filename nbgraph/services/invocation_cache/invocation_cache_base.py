@@ -1,7 +1,7 @@
 """The invocation cache: results of nodes by what they were made of. A hit is never stale, damage is a miss."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from time import time
 
@@ -121,9 +121,19 @@ class InvocationCacheBase(Service):
         return self._drop([entry.key for entry in self._rows()])
 
     def forget(
-        self, *, node: str | None = None, type: str | None = None, resource: str | None = None, key: bytes | None = None
+        self,
+        *,
+        node: str | None = None,
+        type: str | None = None,
+        resource: str | None = None,
+        key: bytes | None = None,
+        keys: Collection[bytes] = (),
+        downstream: bool = True,
     ) -> int:
-        """Forget the entries of a source node, a node type, a resource or a key, and what was computed from them."""
+        """Forget the entries of a source node, a node type, a resource or keys, and what was computed from them.
+
+        With `downstream=False` what was computed from them stays, and is used again if they come out the same.
+        """
         rows = list(self._rows())
         chosen = [
             entry.key
@@ -132,8 +142,26 @@ class InvocationCacheBase(Service):
             or (type is not None and type == entry.type)
             or (resource is not None and resource in entry.resources)
             or (key is not None and key == entry.key)
+            or entry.key in keys
         ]
-        return self._drop(with_descendants(chosen, rows))
+        return self._drop(with_descendants(chosen, rows) if downstream else chosen)
+
+    def limit(self, *, max_entries: int | None = None, max_bytes: int | None = None) -> int:
+        """Set how much is kept, None leaving as it is, and drop at once what is too much; returns how many went."""
+        for name, number in (("max_entries", max_entries), ("max_bytes", max_bytes)):
+            if number is not None and number < 0:
+                raise ValueError(f"{name} is {number}, and must be 0 or more; 0 keeps nothing")
+        entries, size = self._totals()
+        rows = list(self._rows())
+        self.max_entries = self.max_entries if max_entries is None else max_entries
+        self.max_bytes = self.max_bytes if max_bytes is None else max_bytes
+        gone = []
+        for row in rows:
+            if entries <= self.max_entries and size <= self.max_bytes:
+                break
+            gone.append(row.key)
+            entries, size = entries - 1, size - row.bytes
+        return self._drop(gone)
 
     def forget_resource(self, name: str) -> int:
         """Forget exactly the entries whose outputs name a resource; returns how many."""
