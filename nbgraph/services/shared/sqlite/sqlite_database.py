@@ -8,27 +8,25 @@ SQLite's own locks stay on as the second line; waiting for them is done here, in
 
 import atexit
 import os
-import random
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import RLock
-from time import monotonic, sleep
 from typing import Any
 
-from nbgraph.errors import ForkedStoreError, StoreBusyError, StoreGoneError
+from nbgraph.errors import ForkedStoreError, StoreGoneError
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.sqlite.cleaning import CleanReport, empty_trash, judge_files, remove_temporary_files
 from nbgraph.services.shared.sqlite.file_lock import FileLock
-from nbgraph.services.shared.sqlite.kernel_lease import KernelLease, living_kernels
+from nbgraph.services.shared.sqlite.kernel_lease import KernelLease
 from nbgraph.services.shared.sqlite.migrations import migrate, pending_steps
-from nbgraph.services.shared.sqlite.store_errors import corrupt_error, is_busy, told_plainly
+from nbgraph.services.shared.sqlite.store_errors import corrupt_error, told_plainly
 from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
+from nbgraph.services.shared.sqlite.waiting import TURN_SECONDS, Patience
+from nbgraph.services.shared.sqlite.write_ahead_log import HARD_LIMIT, SOFT_LIMIT, WriteAheadLog
 
 WAIT_SECONDS = 10.0
 DAY = 24 * 3600.0
-CHECKPOINT_EVERY = 200
-TURN_SECONDS = 0.05
 
 
 class SqliteDatabase:
@@ -47,11 +45,11 @@ class SqliteDatabase:
         *,
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
-        self.folder, self.steps, self.wait_seconds = folder, steps, wait_seconds
+        self.folder, self.steps = folder, steps
+        self._patience = Patience(folder, wait_seconds)
         self._records = records or {}
         self._lock = RLock()
         self._depth = 0
-        self._since_checkpoint = 0
         self._connection: sqlite3.Connection | None = None
         self._lease: KernelLease | None = None
         self.was_dirty = False
@@ -67,15 +65,15 @@ class SqliteDatabase:
         with HeldStop() as stop, told_plainly(self.folder.database):
             self._writing = FileLock(self.folder.write_lock)
             try:
-                self._take_write_lock(stop)
-                self._open_locked()
+                self._patience.until(self._writing.try_acquire, stop)
+                self._open_locked(stop)
                 self._writing.release()
             except BaseException:
                 self._shut()
                 raise
         atexit.register(self.close)
 
-    def _open_locked(self) -> None:
+    def _open_locked(self, stop: HeldStop) -> None:
         lease = self._lease = KernelLease(self.folder)
         self.kernel = lease.kernel
         self.was_dirty = bool(lease.dead())
@@ -86,9 +84,7 @@ class SqliteDatabase:
         self._connection = connection
         connection.execute("PRAGMA trusted_schema=OFF")
         pending_steps(connection, self.steps, self.folder)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA wal_autocheckpoint=0")
-        connection.execute("PRAGMA synchronous=NORMAL")
+        self.log = self._patience.through(lambda: WriteAheadLog(connection, self.folder.database), stop)
         connection.execute("PRAGMA cell_size_check=ON")
         connection.execute("PRAGMA foreign_keys=ON")
         if self.was_dirty:
@@ -105,8 +101,8 @@ class SqliteDatabase:
         if self._process != os.getpid():
             return
         with HeldStop() as stop, self._lock:
-            self._take_write_lock(stop)
-            self._checkpoint()
+            self._patience.until(self._writing.try_acquire, stop)
+            self.log.checkpoint()
             self._shut()
 
     def _shut(self) -> None:
@@ -121,35 +117,35 @@ class SqliteDatabase:
     # use
 
     @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = False, awaited: bool = True) -> Iterator[sqlite3.Connection]:
         """A write transaction: committed when the block ends, rolled back when anything is raised in it.
 
-        On return of a `durable` one what was written outlasts a power cut; otherwise it outlasts the process. Stop is
-        heard while it waits, and else after it. Inside a transaction, another one is part of it. `StoreBusyError` after
-        `wait_seconds`.
+        On return of a `durable` one what was written outlasts a power cut; otherwise it outlasts the process. Upkeep of
+        the database that is due is done after one that nobody awaits. Stop is heard while it waits, and else after it.
+        Inside a transaction, another one is part of it. `StoreBusyError` after `wait_seconds`.
         """
         with HeldStop() as stop:
-            self._take_lock(stop)
+            self._patience.until(lambda: self._lock.acquire(timeout=TURN_SECONDS), stop)
             try:
                 if self._depth:
                     yield self._open_connection
                     return
                 with told_plainly(self.folder.database):
-                    yield from self._outermost(stop, durable)
+                    yield from self._outermost(stop, durable, SOFT_LIMIT if not awaited else HARD_LIMIT)
             finally:
                 self._lock.release()
 
-    def _outermost(self, stop: HeldStop, durable: bool) -> Iterator[sqlite3.Connection]:
+    def _outermost(self, stop: HeldStop, durable: bool, longest_log: int) -> Iterator[sqlite3.Connection]:
         connection = self._open_connection
         self._check_file()
-        self._take_write_lock(stop)
+        self._patience.until(self._writing.try_acquire, stop)
         self._depth += 1
         try:
             if durable:
                 connection.execute("PRAGMA synchronous=FULL")
-            self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"), stop)
+            self._patience.through(lambda: connection.execute("BEGIN IMMEDIATE"), stop)
             yield connection
-            connection.execute("COMMIT")
+            self._patience.through(lambda: connection.execute("COMMIT"), stop)
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -157,16 +153,11 @@ class SqliteDatabase:
         finally:
             self._depth -= 1
             try:
-                self._after_transaction(durable)
+                if durable:
+                    connection.execute(f"PRAGMA synchronous={self.log.relaxed}")
+                self.log.checkpoint_if_longer(longest_log)
             finally:
                 self._writing.release()
-
-    def _after_transaction(self, durable: bool) -> None:
-        if durable:
-            self._open_connection.execute("PRAGMA synchronous=NORMAL")
-        self._since_checkpoint += 1
-        if self._since_checkpoint >= CHECKPOINT_EVERY:
-            self._checkpoint()
 
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """All rows a query gives."""
@@ -176,7 +167,7 @@ class SqliteDatabase:
                 return connection.execute(sql, parameters).fetchall()
             except sqlite3.Error:
                 with told_plainly(self.folder.database):
-                    return self._patiently(lambda: connection.execute(sql, parameters).fetchall(), HeldStop())
+                    return self._patience.through(lambda: connection.execute(sql, parameters).fetchall(), HeldStop())
 
     def row(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[Any, ...] | None:
         """The first row a query gives, None if there is none."""
@@ -226,10 +217,10 @@ class SqliteDatabase:
         (pages,), (free,) = self.rows("PRAGMA page_count")[0], self.rows("PRAGMA freelist_count")[0]
         if free * 4 > pages:
             with HeldStop() as stop, self._lock, told_plainly(self.folder.database):
-                self._take_write_lock(stop)
+                self._patience.until(self._writing.try_acquire, stop)
                 try:
                     self._open_connection.execute("VACUUM")
-                    self._checkpoint()
+                    self.log.checkpoint()
                 finally:
                     self._writing.release()
 
@@ -242,44 +233,6 @@ class SqliteDatabase:
         if self._process != os.getpid():
             raise ForkedStoreError(f"{self.folder.root} was opened before a fork; open it anew in the forked process")
         return self._connection
-
-    def _take_lock(self, stop: HeldStop) -> None:
-        deadline = monotonic() + self.wait_seconds
-        while not self._lock.acquire(timeout=TURN_SECONDS):
-            self._give_up(deadline, stop)
-
-    def _take_write_lock(self, stop: HeldStop) -> None:
-        if self._writing.try_acquire():
-            return
-        deadline, turn = monotonic() + self.wait_seconds, 0.0002
-        while not self._writing.try_acquire():
-            self._give_up(deadline, stop)
-            sleep(random.uniform(0, turn))
-            turn = min(turn * 1.5, 0.01)
-
-    def _patiently(self, work: Callable[[], Any], stop: HeldStop) -> Any:
-        deadline = monotonic() + self.wait_seconds
-        while True:
-            try:
-                return work()
-            except sqlite3.Error as error:
-                if not is_busy(error):
-                    raise
-                self._give_up(deadline, stop)
-                sleep(random.uniform(0, 0.01))
-
-    def _give_up(self, deadline: float, stop: HeldStop) -> None:
-        if stop.requested:
-            raise KeyboardInterrupt
-        if monotonic() > deadline:
-            text = f"{self.folder.database} was kept locked for {self.wait_seconds:g} s; in use by: "
-            raise StoreBusyError(text + living_kernels(self.folder) + "; try again, or close the other kernel")
-
-    def _checkpoint(self) -> None:
-        """Move the log into the database; if that cannot be now, what the log holds is as safe."""
-        self._since_checkpoint = 0
-        with suppress(sqlite3.OperationalError):
-            self._open_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _check_file(self) -> None:
         if self._file_identity() != self._identity:

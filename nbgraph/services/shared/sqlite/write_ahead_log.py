@@ -1,0 +1,60 @@
+"""The write-ahead log of the database: whether it can be used in a folder, and when it goes into the database."""
+
+import os
+import sqlite3
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+from nbgraph.errors import NbgraphWarning
+from nbgraph.services.shared.sqlite.network_folders import network_filesystem
+
+SOFT_LIMIT = 16 * 2**20
+"""Bytes after which the log is emptied by the next work that nobody waits for."""
+HARD_LIMIT = 64 * 2**20
+"""Bytes after which the next transaction of any kind empties it."""
+
+
+class WriteAheadLog:
+    """Turned on if the folder allows it; else each transaction is written to a rollback journal and synced in full.
+
+    `refused` says why it is not on, empty if it is; a person is told once, by an `NbgraphWarning`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, database: Path) -> None:
+        self._connection, self._path = connection, f"{database}-wal"
+        self.refused = self._turn_on(database)
+        connection.execute(f"PRAGMA synchronous={self.relaxed}")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        if self.refused:
+            text = (
+                f"{database.parent}: {self.refused}, so every change is synced to the disk, and small nodes run slower"
+            )
+            warnings.warn(f"{text}; a studio in a local folder is faster", NbgraphWarning, stacklevel=2)
+
+    def _turn_on(self, database: Path) -> str:
+        filesystem = network_filesystem(database.parent)
+        wanted = "DELETE" if filesystem else "WAL"
+        (mode,) = self._connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()
+        if mode != "wal" and not filesystem:
+            self._connection.execute("PRAGMA journal_mode=DELETE")
+            return f"SQLite could not turn its write-ahead log on (it stays at {mode!r})"
+        return f"the folder is on a network filesystem ({filesystem})" if filesystem else ""
+
+    @property
+    def relaxed(self) -> str:
+        """What `PRAGMA synchronous` is between durable transactions."""
+        return "FULL" if self.refused else "NORMAL"
+
+    def checkpoint_if_longer(self, limit: int) -> None:
+        """Empty the log if it has more bytes than that."""
+        if self.refused:
+            return
+        with suppress(OSError):
+            if os.stat(self._path).st_size > limit:
+                self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Move the log into the database; if that cannot be now, what the log holds is as safe."""
+        with suppress(sqlite3.OperationalError):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
