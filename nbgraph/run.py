@@ -22,7 +22,20 @@ NodeLike = str | BaseInvocation
 
 
 class Run:
-    """What became of a graph: `run[node]`, `run.images`, `run.stats`, `run.graph`; `run.cancel()` while it goes."""
+    """What became of a graph: `run[node]`, `run.images`, `run.stats`, `run.graph`; `run.cancel()` while it goes.
+
+    >>> import nbgraph as nb
+    >>> from nbgraph.invocations import Add, Iterate, Range
+    >>> each = Add(id="each", a=Iterate(collection=Range(stop=3)), b=10)
+    >>> with nb.Studio() as studio:
+    ...     run = studio.submit(each).wait()
+    >>> run.status
+    'completed'
+    >>> [result.value for result in run.outputs(each)]
+    [10, 11, 12]
+    >>> run.outputs(each, path=(1,)).value
+    11
+    """
 
     def __init__(self, ticket: Ticket, services: InvocationServices, tracker: ProgressTracker) -> None:
         self._ticket, self._services, self._tracker = ticket, services, tracker

@@ -41,6 +41,18 @@ class Studio:
     """`studio = Studio()` in memory, `Studio("folder")` in a folder that outlives the kernel.
 
     `studio.run(image)` runs what `image` needs and gives a `Run`; only what changed since is computed anew.
+
+    >>> import nbgraph as nb
+    >>> from nbgraph.invocations import Add
+    >>> studio = nb.Studio()
+    >>> total = Add(id="total", a=2, b=3)
+    >>> studio.run(total, progress=False)[total].value
+    5
+    >>> studio.explain(total, {"total.b": 9}).because[0]
+    'total.b 3 -> 9'
+    >>> studio.run(total, {"total.b": 9}, progress=False)[total].value
+    11
+    >>> studio.close()
     """
 
     def __init__(self, folder: str | PathLike[str] | None = None, settings: Settings | None = None) -> None:

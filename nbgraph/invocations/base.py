@@ -272,6 +272,16 @@ def invocation(
 
     `version` is part of the cache key, as is the code of `invoke`. `use_cache=False` is for nodes whose result is not
     given by their inputs. `static` nodes are quick and pure, and may run while a graph is checked.
+
+    >>> from nbgraph.invocations.outputs import IntegerOutput
+    >>> @invocation("double", title="Double", category="math", version="1.0.0")
+    ... class Double(BaseInvocation):
+    ...     value: int
+    ...
+    ...     def invoke(self, context) -> IntegerOutput:
+    ...         return IntegerOutput(value=2 * self.value)
+    >>> Double(value=21).type
+    'double'
     """
     if not re.fullmatch(r"\S+", type):
         raise NbgraphError(f"a node type is a word without spaces, not {type!r}")

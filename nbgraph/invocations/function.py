@@ -114,6 +114,14 @@ def node(
     plain values; `.function` is the function itself. Defining it again, in a cell, replaces it. The code, defaults and
     enclosed values of the function are part of the cache key; functions it calls are not: raise `version` for those.
     Raises `NbgraphError` for a parameter without a type, or a type that cannot travel along an edge.
+
+    >>> @node
+    ... def shout(text: str, times: int = 1) -> str:
+    ...     return text.upper() + "!" * times
+    >>> shout(text="apple", times=2).type
+    'shout'
+    >>> shout.function("apple")
+    'APPLE!'
     """
     options = {"version": version, "use_cache": use_cache, "title": title, "category": category, "tags": tags}
     if function is None:

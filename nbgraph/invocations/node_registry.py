@@ -99,7 +99,11 @@ _registry = Registry()
 
 
 def registry() -> Registry:
-    """All node types there are, the built-in ones and those of installed packages and cells."""
+    """All node types there are, the built-in ones and those of installed packages and cells.
+
+    >>> registry()["add"].title
+    'Add'
+    """
     return _registry
 
 
