@@ -33,3 +33,10 @@ def open_upload(data: bytes) -> Image.Image:
             return opened.copy()
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"this is no picture that can be read (PNG, JPEG, WebP): {error}") from None
+
+
+def png(image: Image.Image) -> bytes:
+    """The picture in full size as a PNG file, quickly rather than small."""
+    target = BytesIO()
+    image.save(target, "PNG", compress_level=1)
+    return target.getvalue()
