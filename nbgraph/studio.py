@@ -161,9 +161,8 @@ class Studio:
 
     @property
     def stats(self) -> "pd.DataFrame":
-        """One row for each prepared node of every run that can still be read."""
-        self.services.performance_statistics.drop_unreadable()
-        return stats_frame(self.services.performance_statistics.rows())
+        """One row for each prepared node of every run; of those with nodes made in cells, once these cells have run."""
+        return stats_frame(self.services.performance_statistics.readable_rows())
 
     @property
     def cache(self) -> "CacheView":

@@ -20,7 +20,7 @@ QUICK = 0.001
 
 
 class InvocationStatsServiceBase(Service):
-    """Measures nodes and keeps the rows. A session that can no longer be read is dropped, never raised."""
+    """Measures nodes and keeps the rows, whatever became of the session they are of."""
 
     def __init__(self) -> None:
         self._ram = RamMeter()
@@ -70,13 +70,17 @@ class InvocationStatsServiceBase(Service):
         """Forget the rows of a session, or of all."""
         self._drop(session_id)
 
-    def drop_unreadable(self) -> list[str]:
-        """Forget sessions that the session store can no longer read; returns their ids."""
-        sessions = self.services.graph_execution_manager
-        dropped = [session_id for session_id in self.session_ids() if not sessions.is_readable(session_id)]
-        for session_id in dropped:
-            self.reset_stats(session_id)
-        return dropped
+    def readable_rows(self) -> list[NodeStats]:
+        """The rows of all sessions that can be read; those of sessions that are gone or damaged are forgotten.
+
+        The rows of a session wait unseen while node types of its graph are not defined in this kernel.
+        """
+        condition = self.services.graph_execution_manager.condition
+        conditions = {session_id: condition(session_id) for session_id in self.session_ids()}
+        for session_id, found in conditions.items():
+            if found == "lost":
+                self.reset_stats(session_id)
+        return [row for row in self.rows() if conditions.get(row.session_id) != "waiting"]
 
     def log_stats(self, session_id: str) -> str:
         """The figures of a session as a text table, a line for each node type."""

@@ -2,9 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from nbgraph.errors import NbgraphError, NotFoundError
+from nbgraph.errors import GraphError, NbgraphError, NotFoundError, StoreError
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
@@ -23,6 +23,8 @@ class Storable(Protocol):
 
 
 Item = TypeVar("Item", bound=Storable)
+Condition = Literal["readable", "waiting", "lost"]
+"""An item can be read, or waits for node types that are not defined in this kernel yet, or is gone or damaged."""
 
 
 class Journal(Protocol):
@@ -87,12 +89,20 @@ class ItemStorageBase(Service, Generic[Item]):
         items, total = self._rows(text, offset, limit)
         return Page(list(items), page, per_page, total)
 
-    def is_readable(self, item_id: str) -> bool:
-        """Whether there is such an item, and it can be read."""
+    def condition(self, item_id: str) -> Condition:
+        """Whether an item can be read now, could be if the cells of its nodes had run, or never again.
+
+        `StoreError` where the folder itself cannot be read.
+        """
         try:
-            return self._get(item_id) is not None
+            return "lost" if self._get(item_id) is None else "readable"
+        except GraphError as error:
+            kinds = {problem.kind for problem in error.problems}
+            return "waiting" if "unknown_type" in kinds else "lost"
+        except StoreError:
+            raise
         except (NbgraphError, ValueError):
-            return False
+            return "lost"
 
     def journal(self, item: Item) -> "Journal | None":
         """What keeps the parts of an item as they come; None where the live item itself is what is kept."""

@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocationOutput
-from nbgraph.services.item_storage.item_storage_base import ItemStorageBase
+from nbgraph.services.item_storage.item_storage_base import Condition, ItemStorageBase
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import prepared_id
 from nbgraph.services.shared.graph.prepared import Prepared
@@ -53,13 +53,16 @@ class SessionStorageSqlite(ItemStorageBase[GraphExecutionState]):
     def journal(self, item: GraphExecutionState) -> "SessionJournal":
         return SessionJournal(self._database, item)
 
-    def is_readable(self, item_id: str) -> bool:
-        """Tried once in each process; after that, whether it is there."""
+    def condition(self, item_id: str) -> Condition:
+        """What was read once in this process is readable as long as it is there."""
         if self._database.row("SELECT 1 FROM sessions WHERE id = ?", (item_id,)) is None:
-            return False
-        if item_id not in self._readable and super().is_readable(item_id):
+            return "lost"
+        if item_id in self._readable:
+            return "readable"
+        found = super().condition(item_id)
+        if found == "readable":
             self._readable.add(item_id)
-        return item_id in self._readable
+        return found
 
     def _get(self, item_id: str) -> GraphExecutionState | None:
         row = self._database.row("SELECT number, data, cancelled FROM sessions WHERE id = ?", (item_id,))
