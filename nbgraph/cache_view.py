@@ -1,27 +1,56 @@
 """The invocation cache, as a person sees it: `studio.cache`."""
 
+from contextlib import AbstractContextManager
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nbgraph.frames import cache_frame
+from nbgraph.frames import cache_frame, reasons_frame
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.showing import Shown, widget_class
+from nbgraph.static_html import table_html
 
 if TYPE_CHECKING:
     import pandas as pd
 
+ASKED = 8
+STATIC_COLUMNS = ["node", "type", "age_seconds", "hits", "bytes", "seconds"]
 
-class CacheView:
-    """The invocation cache, as a person sees it."""
+
+class CacheView(Shown):
+    """The invocation cache: `.frame`, `.why(graph)`, `.forget(node)`, `.limit(max_bytes=...)`, `.off()`, `.clear()`.
+
+    In a notebook it shows itself as a table of the entries, to tick and forget.
+    """
 
     def __init__(self, services: InvocationServices) -> None:
         self._services = services
         self._cache = services.invocation_cache
+        self._asked: dict[str, Graph] = {}
 
     @property
     def frame(self) -> "pd.DataFrame":
         """One row for each entry, the least recently used first."""
         return cache_frame(self._cache.entries(), time())
+
+    def why(self, graph: Graph | BaseInvocation) -> "pd.DataFrame":
+        """What would run now of a graph, or of what a node needs: a row for each node, with the reason.
+
+        The table of the cache offers the graph from then on, under "What would run now".
+        """
+        asked = graph if isinstance(graph, Graph) else Graph.of(graph)
+        session = GraphExecutionState(asked)
+        session.graph.validate()
+        reasons = reasons_frame(explain(session, self._services))
+        self._asked = {**self._asked, asked.id: asked}
+        while len(self._asked) > ASKED:
+            del self._asked[next(iter(self._asked))]
+        if self._made is not None:
+            self._made.ask_about(asked)
+        return reasons
 
     def forget(
         self,
@@ -30,18 +59,38 @@ class CacheView:
         type: str | None = None,
         resource: str | None = None,
         key: str | None = None,
+        downstream: bool = True,
     ) -> int:
-        """Forget results by node, type, resource or key, and what was computed from them; returns how many."""
+        """Forget results by node, type, resource or key, and what was computed from them; returns how many.
+
+        With `downstream=False` what was computed from them stays, and is used if they come out the same again.
+        """
         name = node.id if isinstance(node, BaseInvocation) else node
-        return self._cache.forget(node=name, type=type, resource=resource, key=bytes.fromhex(key) if key else None)
+        return self._cache.forget(
+            node=name, type=type, resource=resource, key=bytes.fromhex(key) if key else None, downstream=downstream
+        )
 
     def clear(self) -> int:
         """Forget everything."""
         return self._cache.clear()
 
-    def off(self):
+    def limit(self, *, max_entries: int | None = None, max_bytes: int | None = None) -> int:
+        """Set how many results and bytes are kept, and drop at once what is too much; returns how many went."""
+        return self._cache.limit(max_entries=max_entries, max_bytes=max_bytes)
+
+    def off(self) -> AbstractContextManager[None]:
         """Neither read nor keep results inside the `with`."""
         return self._cache.off()
+
+    def _make_widget(self) -> Any:
+        table = widget_class("cache_table", "CacheTable")(self._services)
+        for graph in self._asked.values():
+            table.ask_about(graph)
+        return table
+
+    def _html(self) -> str:
+        newest = self.frame.sort_values("age_seconds").filter(STATIC_COLUMNS).round(2)
+        return table_html(newest, repr(self))
 
     def __len__(self) -> int:
         return self._cache.status().size

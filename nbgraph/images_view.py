@@ -1,19 +1,31 @@
 """The pictures of a studio, as a person sees them: `studio.images`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
+from nbgraph.comparison import Comparison
 from nbgraph.frames import images_frame
+from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.images.images_common import ImageQuery
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.showing import Shown, widget_class
+from nbgraph.static_html import pictures_html
 
 if TYPE_CHECKING:
     import pandas as pd
 
+STATIC_PICTURES, STATIC_SIZE = 12, 128
 
-class ImagesView:
-    """The pictures of a studio, as a person sees them."""
+
+class ImagesView(Shown):
+    """The pictures of a studio: `.get(name)`, `.star(name)`, `.search(text)`, `.compare(a, b)`, `.delete(name)`.
+
+    In a notebook it shows itself as a gallery.
+    """
 
     def __init__(self, services: InvocationServices) -> None:
+        self._services = services
         self._images = services.images
 
     @property
@@ -26,9 +38,16 @@ class ImagesView:
         """How many pictures there are."""
         return self._images.list(per_page=1).total
 
-    def get(self, image_name: str):
+    def get(self, image_name: str) -> Image.Image:
         """The picture of that name, a PIL image."""
         return self._images.get(image_name)
+
+    def star(self, *image_names: str, starred: bool = True) -> None:
+        """Star pictures, or with `starred=False` take their stars; `NotFoundError` if there is no such picture."""
+        for name in image_names:
+            self._images.record(name)
+        for name in image_names:
+            self._images.update(name, starred=starred)
 
     def delete(self, *image_names: str) -> int:
         """Delete pictures; cached results that name them go too. Returns how many there were."""
@@ -38,12 +57,30 @@ class ImagesView:
         """Delete every picture that is marked as intermediate."""
         return self._images.delete_intermediates()
 
-    def search(self, text: str) -> "pd.DataFrame":
-        """Pictures whose name, node or metadata hold a text."""
-        return images_frame(self._images.list(ImageQuery(text=text), per_page=1000).items)
+    def search(self, text: str = "", *, starred: bool | None = None) -> "pd.DataFrame":
+        """Pictures whose name, node or metadata hold a text; with `starred` only those with, or without, a star."""
+        query = ImageQuery(text=text.casefold(), starred=starred)
+        return images_frame(self._images.list(query, per_page=1000).items)
+
+    def compare(self, first: str, second: str) -> Comparison:
+        """Two pictures beside each other or under a slider, with what was set differently for them."""
+        return Comparison(self._services, first, second)
+
+    def _make_widget(self) -> Any:
+        return widget_class("gallery", "Gallery")(self._services)
+
+    def _html(self) -> str:
+        page = self._images.list(ImageQuery(is_intermediate=False), per_page=STATIC_PICTURES)
+        pictures = [
+            (record.node_id or record.category, thumbnail_of(self._images.get(record.image_name), STATIC_SIZE))
+            for record in page.items
+        ]
+        more = page.total - len(pictures)
+        return pictures_html(pictures, f"{self!r}{f', {more} more' if more else ''}")
 
     def __len__(self) -> int:
         return self.count
 
     def __repr__(self) -> str:
-        return f"Images({self.count})"
+        starred = self._images.list(ImageQuery(starred=True), per_page=1).total
+        return f"Images({self.count}{f', {starred} starred' if starred else ''})"

@@ -1,6 +1,7 @@
 """Studio: what a notebook holds. One object over invoker, services, frames and widgets."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +16,7 @@ from nbgraph.frames import (
 )
 from nbgraph.images_view import ImagesView
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display
+from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.queue_view import QueueView
 from nbgraph.run import Run
 from nbgraph.services.invocation_cache.explanation import explain
@@ -80,15 +81,19 @@ class Studio:
     ) -> Run:
         """Run a node and all it needs, or a graph, and wait; `values` are other inputs: `{"noise.seed": 8}`.
 
+        In a notebook the run shows itself meanwhile, with previews, pictures and Cancel; `progress="text"` writes a line
+        on stderr, `False` shows nothing, and a function is called with a `Progress` four times a second.
         Raises `GraphError` before anything runs if the graph cannot run, `NodeError` if a node failed. The Stop button
         cancels the run and raises `KeyboardInterrupt` here.
         """
         run = self.submit(target, values, on_error=on_error)
+        show = run.display() if shows_view(progress) else progress_display(progress)
         try:
-            run.wait(show=progress_display(progress))
+            run.wait(show=show)
         except KeyboardInterrupt:
             run.cancel()
             run.wait(30)
+            show(run.progress)
             raise
         return run.raise_error() if on_error == "stop" else run
 
@@ -164,14 +169,14 @@ class Studio:
         """One row for each prepared node of every run; of those with nodes made in cells, once these cells have run."""
         return stats_frame(self.services.performance_statistics.readable_rows())
 
-    @property
+    @cached_property
     def cache(self) -> "CacheView":
-        """The invocation cache: `.frame`, `.forget(node)`, `.off()`, `.clear()`."""
+        """The invocation cache: `.frame`, `.why(graph)`, `.forget(node)`, `.off()`, `.clear()`; shown, a table."""
         return CacheView(self.services)
 
-    @property
+    @cached_property
     def images(self) -> "ImagesView":
-        """The pictures: `.frame`, `.get(name)`, `.delete(name)`."""
+        """The pictures: `.frame`, `.get(name)`, `.star(name)`, `.delete(name)`; a gallery in a notebook."""
         return ImagesView(self.services)
 
     @property

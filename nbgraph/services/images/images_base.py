@@ -168,10 +168,10 @@ class ImageServiceBase(Service):
         return thumbnail_of(self._load(record))
 
 
-def thumbnail_of(image: Image.Image) -> bytes:
-    """A picture as WebP bytes, at most 256 pixels wide and high."""
+def thumbnail_of(image: Image.Image, size: int = THUMBNAIL_SIZE) -> bytes:
+    """A picture as WebP bytes, at most `size` pixels wide and high."""
     small = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+    small.thumbnail((size, size))
     file = BytesIO()
     small.save(file, "WEBP", quality=80)
     return file.getvalue()

@@ -1,0 +1,31 @@
+"""HTML without scripts, for readers without a kernel: pictures and tables, small, with every text escaped."""
+
+from base64 import b64encode
+from collections.abc import Iterable
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIGURE = "display:inline-block;margin:0 8px 8px 0;text-align:center;vertical-align:top;max-width:144px"
+IMAGE = "display:block;width:128px;height:128px;object-fit:contain;border-radius:4px"
+CAPTION = "font-size:12px;overflow-wrap:anywhere"
+
+
+def pictures_html(pictures: Iterable[tuple[str, bytes]], note: str) -> str:
+    """(caption, WebP bytes) as figures in a row, and a line of text below."""
+    figures = "".join(
+        f'<figure style="{FIGURE}"><img alt="{escape(caption)}" style="{IMAGE}" '
+        f'src="data:image/webp;base64,{b64encode(data).decode()}">'
+        f'<figcaption style="{CAPTION}">{escape(caption)}</figcaption></figure>'
+        for caption, data in pictures
+    )
+    return f"<div>{figures}</div><p>{escape(note)}</p>"
+
+
+def table_html(frame: "pd.DataFrame", note: str, rows: int = 20) -> str:
+    """The first rows of a frame as a table, and a line of text below that says what is left out."""
+    left_out = f"; {len(frame) - rows} more rows" if len(frame) > rows else ""
+    table = frame.head(rows).to_html(index=False, border=0, escape=True)
+    return f"{table}<p>{escape(note)}{left_out}</p>"

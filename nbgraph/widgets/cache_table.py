@@ -1,0 +1,208 @@
+"""The cache table: what is cached, sorted, filtered and forgotten in a notebook cell, and what would run now."""
+
+from operator import attrgetter
+from typing import Annotated, Any, Literal
+
+import traitlets
+from IPython.core.getipython import get_ipython
+from pydantic import Field, StringConstraints, TypeAdapter
+
+from nbgraph.services.events.events_common import NodeCompleted, SessionFinished
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow, with_descendants
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.widgets.asked import Answer, AskedWidget, Name, Question
+from nbgraph.widgets.thumbnails import Thumbnails
+from nbgraph.widgets.would_run import GraphChoices
+
+MAX_OUTPUT = 300
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Keys = Annotated[list[Key], Field(min_length=1, max_length=100_000)]
+Column = Literal["node", "type", "created", "hits", "bytes", "seconds", "resources"]
+SORTS: dict[str, Any] = {
+    **{name: attrgetter(name) for name in ("node", "type", "created", "hits", "bytes", "seconds")},
+    "resources": lambda row: len(row.resources),
+}
+
+
+class ListEntries(Question):
+    """A page of entries; `text` is looked for in nodes, types, inputs and resources, `node_type` is a whole type."""
+
+    type: Literal["list"]
+    page: int = Field(0, ge=0, le=10_000_000)
+    per_page: int = Field(50, ge=1, le=200)
+    sort: Column = "created"
+    descending: bool = True
+    text: Name = ""
+    node_type: Name = ""
+
+
+class ForgetEntries(Question):
+    """Forget entries, and with `downstream` what was computed from them; `doomed` only tells which would go."""
+
+    type: Literal["doomed", "forget"]
+    keys: Keys
+    downstream: bool = True
+
+
+class ClearEntries(Question):
+    """Forget everything, and count from 0."""
+
+    type: Literal["clear"]
+
+
+class SwitchCache(Question):
+    """Switch the cache on or off."""
+
+    type: Literal["switch"]
+    on: bool
+
+
+class LimitCache(Question):
+    """Set how much is kept; None leaves as it is."""
+
+    type: Literal["limit"]
+    max_entries: int | None = Field(None, ge=0, le=2**40)
+    max_bytes: int | None = Field(None, ge=0, le=2**60)
+
+
+class ExplainGraph(Question):
+    """Which nodes of a graph would run now, and why; without an id, which graphs there are to ask about."""
+
+    type: Literal["why"]
+    graph: Name = ""
+
+
+AnyQuestion = ListEntries | ForgetEntries | ClearEntries | SwitchCache | LimitCache | ExplainGraph
+
+
+class CacheTable(AskedWidget):
+    """The invocation cache of `services`; `ask_about(graph)` puts a graph among those that can be asked about."""
+
+    _widget = traitlets.Unicode("cacheTable").tag(sync=True)
+    _questions = TypeAdapter(Annotated[AnyQuestion, Field(discriminator="type")])
+
+    def __init__(self, services: InvocationServices) -> None:
+        self._services, self._cache = services, services.invocation_cache
+        self._thumbnails = Thumbnails(services.images)
+        self._graphs = GraphChoices(services)
+        self._told: dict[str, Any] = {}
+        super().__init__()
+        self._endings = [
+            services.events.subscribe(self._on_event),
+            services.images.on_deleted(self._notice),
+            services.latents.on_deleted(self._notice),
+        ]
+        shell: Any = get_ipython()
+        if shell is not None:
+            shell.events.register("post_run_cell", self._notice)
+            self._endings.append(lambda: shell.events.unregister("post_run_cell", self._notice))
+
+    def ask_about(self, graph: Graph) -> None:
+        """Offer a graph under "What would run now"."""
+        self._graphs.add(graph)
+        self._notice()
+
+    def close(self) -> None:
+        """Listen to nothing any more."""
+        while self._endings:
+            self._endings.pop()()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"CacheTable({self._cache.status().size} results)"
+
+    def _on_event(self, event: Any) -> None:
+        if isinstance(event, NodeCompleted | SessionFinished):
+            self._notice()
+
+    def _news(self) -> dict[str, Any]:
+        return {"type": "changed", "status": self._status()}
+
+    def _status(self) -> dict[str, Any]:
+        status = self._cache.status()
+        return {
+            "size": status.size,
+            "bytes": status.bytes,
+            "hits": status.hits,
+            "misses": status.misses,
+            "on": status.enabled,
+            "maxEntries": status.max_entries,
+            "maxBytes": status.max_bytes,
+        }
+
+    def _answer(self, question: AnyQuestion) -> Answer:
+        if isinstance(question, ListEntries):
+            return self._page(question)
+        if isinstance(question, ExplainGraph):
+            return {"type": "why", **self._graphs.explain(question.graph)}, []
+        if isinstance(question, ForgetEntries):
+            return self._forget(question)
+        answer: dict[str, Any] = {"type": "done"}
+        if isinstance(question, ClearEntries):
+            answer["count"] = self._cache.clear()
+        elif isinstance(question, SwitchCache):
+            self._cache.enable() if question.on else self._cache.disable()
+        else:
+            answer["count"] = self._cache.limit(max_entries=question.max_entries, max_bytes=question.max_bytes)
+        self._notice()
+        return {**answer, "status": self._status()}, []
+
+    def _page(self, question: ListEntries) -> Answer:
+        rows = self._cache.entries()
+        types = sorted({row.type for row in rows})
+        text = question.text.casefold()
+        found = [row for row in rows if _matches(row, text, question.node_type)]
+        found.sort(key=SORTS[question.sort], reverse=question.descending)
+        pages = max(1, -(-len(found) // question.per_page))
+        page = min(question.page, pages - 1)
+        shown = found[page * question.per_page : (page + 1) * question.per_page]
+        pictures = {name: bytes_of for row in shown for name in row.resources if (bytes_of := self._picture(name))}
+        content = {
+            "type": "page",
+            "page": page,
+            "pages": pages,
+            "total": len(found),
+            "types": types,
+            "entries": [_facts(row, pictures) for row in shown],
+            "pictures": list(pictures),
+            "status": self._status(),
+        }
+        return content, list(pictures.values())
+
+    def _picture(self, name: str) -> bytes:
+        return self._thumbnails.get(name) if self._services.images.exists(name) else b""
+
+    def _forget(self, question: ForgetEntries) -> Answer:
+        keys = {bytes.fromhex(key) for key in question.keys}
+        if question.type == "doomed":
+            rows = self._cache.entries()
+            doomed = with_descendants(keys, rows) if question.downstream else keys
+            nodes = [[row.node, row.type] for row in rows if row.key in doomed]
+            return {"type": "doomed", "nodes": nodes[:200], "total": len(nodes)}, []
+        count = self._cache.forget(keys=keys, downstream=question.downstream)
+        self._notice()
+        return {"type": "done", "count": count, "status": self._status()}, []
+
+
+def _matches(row: CacheRow, text: str, node_type: str) -> bool:
+    if node_type and row.type != node_type:
+        return False
+    return not text or any(
+        text in part.casefold() for part in (row.node, row.type, row.material, row.key.hex(), *row.resources)
+    )
+
+
+def _facts(row: CacheRow, pictures: dict[str, bytes]) -> dict[str, Any]:
+    return {
+        "key": row.key.hex(),
+        "node": row.node,
+        "type": row.type,
+        "created": row.created,
+        "hits": row.hits,
+        "bytes": row.bytes,
+        "seconds": row.seconds,
+        "resources": list(row.resources)[:20],
+        "picture": next((name for name in row.resources if name in pictures), ""),
+        "output": row.text[:MAX_OUTPUT],
+    }

@@ -1,0 +1,177 @@
+"""The gallery: the pictures of a studio on pages, starred, searched, compared and deleted in a notebook cell."""
+
+from typing import Annotated, Any, Literal
+
+import traitlets
+from pydantic import Field, TypeAdapter
+
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.fields import ImageCategory
+from nbgraph.services.images.images_common import ImageQuery, ImageRecord
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.widgets.asked import Answer, AskedWidget, Name, Names, Question
+from nbgraph.widgets.graph_drawing import draw_graph
+from nbgraph.widgets.picture_facts import differences, graph_of, metadata_text, values_of
+from nbgraph.widgets.pictures import png
+from nbgraph.widgets.thumbnails import Thumbnails
+
+MAX_DOOMED = 200
+
+
+class ListPictures(Question):
+    """A page of pictures, the newest first; None means either."""
+
+    type: Literal["list"]
+    page: int = Field(0, ge=0, le=1_000_000)
+    per_page: int = Field(24, ge=1, le=100)
+    text: Name = ""
+    starred: bool | None = None
+    intermediate: bool | None = False
+    category: ImageCategory | None = None
+
+
+class OpenPicture(Question):
+    """One picture in full size, with what is known of it and the graph that made it."""
+
+    type: Literal["open"]
+    name: Name
+
+
+class StarPictures(Question):
+    """Star pictures, or take their stars."""
+
+    type: Literal["star"]
+    names: Names
+    starred: bool
+
+
+class ComparePictures(Question):
+    """Two pictures in full size, and what was set differently for them."""
+
+    type: Literal["compare"]
+    names: Annotated[list[Name], Field(min_length=2, max_length=2)]
+
+
+class DeletePictures(Question):
+    """Delete pictures; `doomed` only tells which cached results would go with them."""
+
+    type: Literal["doomed", "delete"]
+    names: Names
+
+
+AnyQuestion = ListPictures | OpenPicture | StarPictures | ComparePictures | DeletePictures
+
+
+class Gallery(AskedWidget):
+    """The pictures of `services`; given two names in `compared`, it shows these two beside each other."""
+
+    _widget = traitlets.Unicode("gallery").tag(sync=True)
+    _compared = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    _questions = TypeAdapter(Annotated[AnyQuestion, Field(discriminator="type")])
+
+    def __init__(self, services: InvocationServices, compared: tuple[str, ...] = ()) -> None:
+        self._services = services
+        self._thumbnails = Thumbnails(services.images)
+        super().__init__(_compared=list(compared))
+        self._endings = [services.images.on_changed(self._notice), services.images.on_deleted(self._notice)]
+
+    def close(self) -> None:
+        """Listen to the pictures no more."""
+        for end in self._endings:
+            end()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"Gallery({self._services.images.list(per_page=1).total} pictures)"
+
+    def _answer(self, question: AnyQuestion) -> Answer:
+        images = self._services.images
+        if isinstance(question, ListPictures):
+            return self._page(question)
+        if isinstance(question, OpenPicture):
+            return self._open(images.record(question.name))
+        if isinstance(question, ComparePictures):
+            return self._compare(images.record(question.names[0]), images.record(question.names[1]))
+        records = [images.record(name) for name in question.names]
+        if isinstance(question, StarPictures):
+            for record in records:
+                images.update(record.image_name, starred=question.starred)
+            return {"type": "done"}, []
+        entries = self._doomed(question.names)
+        if question.type == "delete":
+            count = images.delete(*question.names)
+            return {"type": "deleted", "count": count, "entries": len(entries)}, []
+        return {"type": "doomed", "entries": entries[:MAX_DOOMED], "total": len(entries)}, []
+
+    def _page(self, question: ListPictures) -> Answer:
+        query = ImageQuery(
+            category=question.category,
+            is_intermediate=question.intermediate,
+            starred=question.starred,
+            text=question.text.casefold(),
+        )
+        page = self._services.images.list(query, question.page, question.per_page)
+        if not page.items and page.total:
+            page = self._services.images.list(query, page.pages - 1, question.per_page)
+        content = {
+            "type": "page",
+            "page": page.page,
+            "pages": page.pages,
+            "total": page.total,
+            "pictures": [_facts(record) for record in page.items],
+        }
+        return content, [self._thumbnails.get(record.image_name) for record in page.items]
+
+    def _open(self, record: ImageRecord) -> Answer:
+        pictures = [png(self._services.images.get(record.image_name))]
+        graph, problem = graph_of(record, self._services)
+        if graph is not None:
+            pictures.append(draw_graph(graph).encode())
+        content = {
+            "type": "picture",
+            "picture": _facts(record),
+            "metadata": metadata_text(record),
+            "values": values_of(graph),
+            "graph": problem,
+            "python": _python(graph),
+        }
+        return content, pictures
+
+    def _compare(self, first: ImageRecord, second: ImageRecord) -> Answer:
+        content = {
+            "type": "compared",
+            "pictures": [_facts(first), _facts(second)],
+            "differences": differences(first, second, self._services),
+        }
+        return content, [png(self._services.images.get(record.image_name)) for record in (first, second)]
+
+    def _doomed(self, names: list[str]) -> list[dict[str, Any]]:
+        chosen = set(names)
+        return [
+            {"node": entry.node, "type": entry.type, "seconds": entry.seconds}
+            for entry in self._services.invocation_cache.entries()
+            if chosen.intersection(entry.resources)
+        ]
+
+
+def _facts(record: ImageRecord) -> dict[str, Any]:
+    return {
+        "name": record.image_name,
+        "width": record.width,
+        "height": record.height,
+        "mode": record.mode,
+        "category": record.category,
+        "starred": record.starred,
+        "intermediate": record.is_intermediate,
+        "node": record.node_id,
+        "session": record.session_id,
+        "created": record.created.timestamp(),
+        "bytes": record.bytes,
+    }
+
+
+def _python(graph: Any) -> str:
+    try:
+        return "" if graph is None else graph.to_python()
+    except (NbgraphError, ValueError) as error:
+        return f"# {error}"

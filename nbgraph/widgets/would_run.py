@@ -1,0 +1,62 @@
+"""The graphs a person can ask about: which of their nodes would run now, and why."""
+
+from time import localtime, strftime
+from typing import Any
+
+from nbgraph.errors import GraphError, NbgraphError, NotFoundError
+from nbgraph.services.invocation_cache.explanation import explain
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
+
+RECENT, MAX_REASONS, MAX_NODES = 12, 300, 2000
+
+
+class GraphChoices:
+    """Graphs that were given, and those of the newest runs in the queue."""
+
+    def __init__(self, services: InvocationServices) -> None:
+        self._services = services
+        self._given: dict[str, Graph] = {}
+        self._chosen = ""
+
+    def add(self, graph: Graph) -> None:
+        """Offer a graph, first of all."""
+        self._given.pop(graph.id, None)
+        self._given[graph.id] = graph
+        while len(self._given) > RECENT:
+            del self._given[next(iter(self._given))]
+        self._chosen = graph.id
+
+    def explain(self, graph_id: str = "") -> dict[str, Any]:
+        """The reasons for a graph, and what else there is to ask about; without an id for the one given last."""
+        choices = self._choices()
+        chosen = graph_id or self._chosen or next(iter(choices), "")
+        if graph_id and graph_id not in choices:
+            raise NotFoundError(f"there is no graph {graph_id!r} to ask about; choose one of the list")
+        reasons, total, problem = self._reasons(chosen) if chosen in choices else ([], 0, "")
+        listed = [[key, label] for key, label in choices.items()]
+        return {"graphs": listed, "graph": chosen, "reasons": reasons, "total": total, "problem": problem}
+
+    def _choices(self) -> dict[str, str]:
+        given = {key: f"{graph!r}" for key, graph in reversed(self._given.items())}
+        newest = sorted(self._services.queue.rows(), key=lambda item: item.submitted, reverse=True)[:RECENT]
+        runs = {
+            item.session_id: f"run {item.number}, {strftime('%H:%M:%S', localtime(item.submitted))}, {item.status}"
+            for item in newest
+        }
+        return {**given, **runs}
+
+    def _reasons(self, chosen: str) -> tuple[list[list[Any]], int, str]:
+        try:
+            graph = self._given.get(chosen) or self._services.graph_execution_manager.get(chosen).graph
+            if len(graph) > MAX_NODES:
+                return [], 0, f"the graph has {len(graph)} nodes; studio.explain(graph) tells about so many"
+            graph.validate()
+            reasons = explain(GraphExecutionState(graph), self._services)
+        except GraphError as error:
+            return [], 0, str(error)
+        except (NbgraphError, ValueError) as error:
+            return [], 0, f"the graph of this run cannot be read: {error}"
+        rows = [[reason.node, reason.type, reason.will_run, reason.because] for reason in reasons]
+        return rows[:MAX_REASONS], len(rows), ""
