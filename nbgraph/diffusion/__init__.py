@@ -16,6 +16,7 @@ _HOMES = {
     "Latents": "values",
     "ModelCache": "model_cache",
     "PreviewFactors": "preview",
+    "SizeConditioning": "values",
     "blend_latents": "noise",
     "decode_many": "batching",
     "decode_latents": "vae",
@@ -26,6 +27,7 @@ _HOMES = {
     "encode_image": "vae",
     "encode_many": "batching",
     "encode_prompt": "prompt",
+    "encode_weighted_prompt": "weighted_prompt",
     "latent_mask": "masks",
     "resize_latents": "noise",
     "scale_latents": "noise",
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.vae import encode_image as encode_image
     from nbgraph.diffusion.values import Conditioning as Conditioning
     from nbgraph.diffusion.values import Latents as Latents
+    from nbgraph.diffusion.values import SizeConditioning as SizeConditioning
+    from nbgraph.diffusion.weighted_prompt import encode_weighted_prompt as encode_weighted_prompt
 
 
 def __getattr__(name: str) -> Any:

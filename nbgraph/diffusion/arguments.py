@@ -56,6 +56,7 @@ def call_arguments(
     call |= _embeddings(components, family, positive, len(begin), "")
     if negative is not None and guided:
         call |= _embeddings(components, family, negative, len(begin), "negative_")
+    call |= _size_arguments(family, positive, negative, begin)
     if family.cfg:
         call[family.cfg] = settings.cfg if negative is not None or _makes_negative(components) else family.cfg_off
     if guided and negative is None and family.cfg == "guidance_scale" and not _makes_negative(components):
@@ -86,6 +87,29 @@ def _check_inputs(family: Family, positive: Conditioning, negative: Conditioning
                 f"there are {len(value)} {name} conditionings for {len(begin)} pictures: one for all of "
                 "them or one for each is needed"
             )
+
+
+def _size_arguments(
+    family: Family, positive: Conditioning, negative: Conditioning | None, begin: Latents
+) -> dict[str, tuple[int, ...]]:
+    """What the pipeline is told of sizes; a negative conditioning that has none shares those of the positive."""
+    told: dict[str, tuple[int, ...]] = {}
+    for prefix, conditioning in (("", positive), ("negative_", negative)):
+        size = conditioning.size if conditioning else None
+        if size is None:
+            continue
+        if prefix + "original_size" not in family.parameters:
+            raise ModelError(
+                f"models of the family {family.key!r} are told no original size, crop or target size"
+                f"{' of a negative prompt' if prefix else ''}; encode the text with a plain Prompt"
+            )
+        drawn = (begin.width, begin.height)
+        told |= {
+            f"{prefix}original_size": (size.original or drawn)[::-1],
+            f"{prefix}crops_coords_top_left": size.crop[::-1],
+            f"{prefix}target_size": (size.target or drawn)[::-1],
+        }
+    return told
 
 
 def _makes_negative(components: Components) -> bool:

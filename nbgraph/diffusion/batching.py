@@ -168,7 +168,7 @@ def _shape_key(value: Latents | Conditioning | None) -> Hashable:
         return None
     if isinstance(value, Conditioning):
         shapes = sorted((name, tuple(tensor.shape[1:])) for name, tensor in value.tensors.items())
-        return (value.family, *shapes)
+        return (value.family, value.size, *shapes)
     stage = (value.window, value.solver is None, value.rng_states is None)
     return (value.family, value.width, value.height, tuple(value.tensor.shape[1:]), *stage)
 

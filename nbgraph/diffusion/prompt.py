@@ -12,16 +12,21 @@ from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.refs import ClipSkipPatch
-from nbgraph.diffusion.values import Conditioning
+from nbgraph.diffusion.values import Conditioning, SizeConditioning
 from nbgraph.errors import ModelError
 
-_TOKENIZER_LOCK = threading.Lock()
+TOKENIZER_LOCK = threading.Lock()
 """A tokenizer keeps the padding and truncation of its last call in itself, so two threads must not share one call."""
 
 
 @torch.no_grad()
-def encode_prompt(components: Components, text: str) -> Conditioning:
+def encode_prompt(
+    components: Components, text: str, style: str | None = None, size: SizeConditioning | None = None
+) -> Conditioning:
     """Encode one text; needs the components `text`.
+
+    `style` is a text of its own for the second text encoder, where there is one; None gives it the same. `size` goes
+    with the text to models that are told one.
 
     The result serves as positive and as negative conditioning: both are encoded the same way, and which it is follows
     from where it is passed to `denoise`. A `ClipSkipPatch` over the model skips layers of both (diffusers skips them of
@@ -35,20 +40,22 @@ def encode_prompt(components: Components, text: str) -> Conditioning:
         "device": components.device,
         "num_images_per_prompt": 1,
         "do_classifier_free_guidance": False,
-        "prompt_2": None,
+        "prompt_2": style,
         "prompt_3": None,
         "clean_caption": False,
         "clip_skip": skipped or None,
     }
     if skipped and "clip_skip" not in taken:
         raise ModelError(f"the text encoders of the family {family.key!r} cannot skip layers; leave clip skip out")
-    with quiet(), _TOKENIZER_LOCK:
-        counted = _count_tokens(components, text)
+    if style is not None and "prompt_2" not in taken:
+        raise ModelError(f"models of the family {family.key!r} have no second text encoder; leave the style out")
+    with quiet(), TOKENIZER_LOCK:
+        counted = count_tokens(components, text, style)
         found = pipeline.encode_prompt(prompt=text, **{name: wanted[name] for name in wanted if name in taken})
     values = found if isinstance(found, tuple) else (found,)
     named = {name: value for name, value in zip(family.conditioning, values) if name in family.positive}
     tensors = {name: _stored(value) for name, value in named.items() if value is not None}
-    return Conditioning(tensors=tensors, family=family.key, text=text, **counted)
+    return Conditioning(tensors=tensors, family=family.key, text=text, size=size, **counted)
 
 
 def _with_text_model(components: Components) -> Components:
@@ -74,9 +81,20 @@ def _stored(value: Any) -> torch.Tensor:
     return tensor.detach().to("cpu", copy=True)
 
 
-def _count_tokens(components: Components, text: str) -> dict[str, Any]:
-    """What the first tokenizer makes of the text: its length against the limit, what is cut, what is unknown."""
-    tokenizer = components.modules.get("tokenizer")
+def count_tokens(components: Components, text: str, style: str | None = None) -> dict[str, Any]:
+    """What the tokenizers make of text and style: the longer length, the limit, what is cut, what is unknown."""
+    counts = [_count(components.modules.get("tokenizer"), text)]
+    if style is not None:
+        counts.append(_count(components.modules.get("tokenizer_2"), style))
+    found = max(counts, key=lambda count: count.get("tokens", 0))
+    if not found:
+        return {}
+    cut = " ... ".join(count["cut"] for count in counts if count.get("cut"))
+    unknown = dict.fromkeys(word for count in counts for word in count.get("unknown", ()))
+    return {**found, "cut": cut, "unknown": tuple(unknown)}
+
+
+def _count(tokenizer: Any, text: str) -> dict[str, Any]:
     if tokenizer is None:
         return {}
     ids = tokenizer(text, truncation=False, verbose=False).input_ids

@@ -82,13 +82,31 @@ class Latents:
 
 
 @dataclass(frozen=True)
+class SizeConditioning:
+    """What some models (SDXL) are told of a picture's size, in pixels, beside the text.
+
+    `original` is what the picture was before it was cropped at `crop`, `target` what it should look made for, all as
+    (width, height) or (left, top). None is the size that is drawn.
+    """
+
+    original: tuple[int, int] | None = None
+    crop: tuple[int, int] = (0, 0)
+    target: tuple[int, int] | None = None
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any] | None) -> "SizeConditioning | None":
+        """The inverse of `dataclasses.asdict` and JSON."""
+        return None if value is None else cls(**{name: pair and (pair[0], pair[1]) for name, pair in value.items()})
+
+
+@dataclass(frozen=True)
 class Conditioning:
     """One or several encoded texts, as the keyword arguments that the family's pipeline takes for its positive prompt.
 
     `tensors` are by name, (B, tokens, width) or (B, width); for the negative prompt they are passed under
     `negative_` + name. What a person should know of the text stands beside it: `tokens` counts the tokens of the text
     and `token_limit` what the model takes; `cut` is the text that was dropped for it, and `unknown` the words the
-    tokenizer has no token for.
+    tokenizer has no token for. `size` is for models that are told one; None tells them the size that is drawn.
     """
 
     tensors: dict[str, Tensor]
@@ -98,6 +116,7 @@ class Conditioning:
     token_limit: int = 0
     cut: str = ""
     unknown: tuple[str, ...] = field(default=())
+    size: SizeConditioning | None = None
 
     def __len__(self) -> int:
         return next(iter(self.tensors.values())).shape[0]
@@ -124,6 +143,7 @@ class Conditioning:
             "token_limit": self.token_limit,
             "cut": self.cut,
             "unknown": list(self.unknown),
+            "size": asdict(self.size) if self.size else None,
         }
         return dict(self.tensors), metadata
 
@@ -132,7 +152,8 @@ class Conditioning:
         """The inverse of `to_tensors`; `ModelError` when the metadata is of something else."""
         _expect(metadata, "conditioning")
         known = {name: metadata[name] for name in ("family", "text", "tokens", "token_limit", "cut")}
-        return cls(tensors=dict(tensors), unknown=tuple(metadata["unknown"]), **known)
+        size = SizeConditioning.from_json(metadata.get("size"))
+        return cls(tensors=dict(tensors), unknown=tuple(metadata["unknown"]), size=size, **known)
 
 
 def _expect(metadata: dict[str, Any], kind: str) -> None:

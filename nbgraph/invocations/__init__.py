@@ -53,6 +53,7 @@ from nbgraph.invocations.noise import Noise
 from nbgraph.invocations.primitives import Boolean, Color, Conditioning, Float, Integer, Latents, String
 from nbgraph.invocations.prompt import Prompt
 from nbgraph.invocations.prompt_lists import DynamicPrompt, PromptsFromFile
+from nbgraph.invocations.prompt_weights import SdxlPrompt, WeightedPrompt
 from nbgraph.invocations.strings import JoinStrings, JoinThreeStrings, ReplaceString, SplitPrompt, SplitString
 from nbgraph.invocations.text import ImageGrid, TextOnImage
 
@@ -134,6 +135,7 @@ __all__ = [
     "ScaleImage",
     "ScaleLatents",
     "Scheduler",
+    "SdxlPrompt",
     "Seamless",
     "SplitPrompt",
     "SplitString",
@@ -144,6 +146,7 @@ __all__ = [
     "TextOnImage",
     "TileResample",
     "VaeLoader",
+    "WeightedPrompt",
     "Zip",
     "registry",
 ]
