@@ -7,8 +7,8 @@ from time import monotonic
 
 from nbgraph.errors import NbgraphError, Problem
 from nbgraph.services.shared.callbacks import Callbacks
+from nbgraph.services.shared.graph.auto_layout import missing_positions
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.auto_layout import missing_positions
 from nbgraph.widgets.changes import Change, State, difference
 from nbgraph.widgets.graph_changes import apply_changes
 from nbgraph.widgets.graph_state import GraphReader

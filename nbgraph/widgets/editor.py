@@ -6,18 +6,20 @@ from typing import Any
 
 import traitlets
 from IPython.core.getipython import get_ipython
+from IPython.display import display
 
 from nbgraph.errors import GraphError, NbgraphError, Problem
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
+from nbgraph.showing import is_in_notebook
 from nbgraph.widgets import editor_messages as ask
 from nbgraph.widgets.changes import GONE, difference, read_changes
 from nbgraph.widgets.derived import derived, derived_changes, problem_to_json
 from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError, Update
 from nbgraph.widgets.editor_pictures import newest_pictures, save_upload, thumbnails
-from nbgraph.widgets.graph_drawing import GraphDrawing
 from nbgraph.widgets.js_bundle import BundledWidget
 from nbgraph.widgets.link_line import link_line
 from nbgraph.widgets.run_feed import RunFeed
@@ -82,7 +84,7 @@ class GraphEditor(BundledWidget):
 
     def show(self) -> GraphDrawing:
         """The graph as a drawing, without a front end."""
-        return GraphDrawing(self.graph)
+        return self.graph.show()
 
     def close(self) -> None:
         """Listen to nothing any more."""
@@ -99,6 +101,15 @@ class GraphEditor(BundledWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
         return {**data, **self.show()._repr_mimebundle_()}, metadata
+
+    def _ipython_display_(self) -> None:
+        if not is_in_notebook():
+            raise NotImplementedError
+        view, metadata = super()._repr_mimebundle_() or ({}, {})
+        display({**view, "text/plain": repr(self)}, metadata=metadata, raw=True)
+        drawing = self.show()
+        static = f'<div class="nbgraph-static nbgraph-static-{self.model_id}">{drawing.html}</div>'
+        display({**drawing._repr_mimebundle_(), "text/html": static}, raw=True)
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
         """The widget's state, with the document as it is now, so that a page that comes later sees that."""

@@ -7,6 +7,7 @@ notebook hold one copy of React between them, not ten.
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 import anywidget
 import traitlets
@@ -35,10 +36,22 @@ async function load(model) {
   return (await modules.get(digest)).widgets[model.get("_widget")];
 }
 
+function hideStaticSide(model) {
+  const style = document.createElement("style");
+  style.textContent = `.nbgraph-static-${CSS.escape(model.get("_id"))} { display: none }`;
+  document.head.append(style);
+  return () => style.remove();
+}
+
 export default {
   async render({ model, el }) {
     try {
-      return (await load(model)).render({ model, el });
+      const end = (await load(model)).render({ model, el });
+      const show = hideStaticSide(model);
+      return () => {
+        show();
+        end?.();
+      };
     } catch (error) {
       el.textContent = String(error?.message ?? error);
       el.setAttribute("role", "alert");
@@ -58,14 +71,20 @@ class Bundle(Widget):
 
 
 class BundledWidget(anywidget.AnyWidget):
-    """A widget whose front end is `widgets[name]` of the bundle; subclasses say `_widget = Unicode(name)`."""
+    """A widget whose front end is `widgets[name]` of the bundle; subclasses say `_widget = Unicode(name)`.
+
+    While it lives on a page, it hides elements of the class `nbgraph-static-ID` (its `model_id`): what is shown in its
+    place where there is no kernel.
+    """
 
     _esm = LOADER
+    _id = traitlets.Unicode().tag(sync=True)
     _bundle = traitlets.Unicode().tag(sync=True)
     _widget = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **traits: object) -> None:
-        super().__init__(_bundle=bundle_id(), **traits)
+        own = uuid4().hex
+        super().__init__(_bundle=bundle_id(), _id=own, model_id=own, **traits)
 
 
 def bundle_id() -> str:

@@ -9,10 +9,10 @@ from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.inputs import InputSpec
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.types import assignable, is_optional, plain, type_name
+from nbgraph.services.shared.graph.auto_layout import is_long_text
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.order import topological_order
 from nbgraph.services.shared.graph.validation import output_types
-from nbgraph.widgets.auto_layout import is_long_text
 
 MODEL_INPUTS = {("model_loader", "model")}
 LIMITS = {"ge": "min", "gt": "above", "le": "max", "lt": "below", "multiple_of": "step"}

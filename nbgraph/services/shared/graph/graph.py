@@ -10,6 +10,7 @@ from nbgraph.invocations.base import BaseInvocation, Ref, is_link
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link
 from nbgraph.services.shared.graph.flat import GRAPH, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
+from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
 from nbgraph.services.shared.graph.node_values import typed_values, without_link
@@ -268,6 +269,13 @@ class Graph:
     def to_python(self) -> str:
         """The Python code that builds this graph."""
         return graph_to_python(self)
+
+    def show(self) -> GraphDrawing:
+        """The graph as a drawing, which shows itself; `graph.show().svg` is the SVG text."""
+        return GraphDrawing(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return self.show()._repr_mimebundle_()
 
     # inside
 

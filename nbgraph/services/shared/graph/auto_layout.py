@@ -3,11 +3,11 @@
 The canvas and the static drawing show the same places, because both read them from the graph's layout.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.validation import GraphLike
 
 NODE_WIDTH = 240
 HEAD_HEIGHT = 34
@@ -17,6 +17,12 @@ FOOT_HEIGHT = 36
 GAP_ACROSS = 90
 GAP_DOWN = 36
 PER_COLUMN = 12
+
+
+class LaidOut(GraphLike, Protocol):
+    """A graph that knows where its nodes stand."""
+
+    layout: dict[str, Any]
 
 
 def node_height(node: BaseInvocation) -> int:
@@ -31,7 +37,7 @@ def is_long_text(name: str, annotation: Any) -> bool:
     return annotation is str and name in ("text", "prompt", "negative_prompt", "caption")
 
 
-def missing_positions(graph: Graph) -> dict[str, dict[str, float]]:
+def missing_positions(graph: LaidOut) -> dict[str, dict[str, float]]:
     """`{id: {"x", "y"}}` for the nodes that have no place; those that have one are not moved."""
     known = graph.layout.get("nodes", {})
     missing = [node_id for node_id in list(graph.nodes) if not {"x", "y"} <= known.get(node_id, {}).keys()]
@@ -46,7 +52,7 @@ def missing_positions(graph: Graph) -> dict[str, dict[str, float]]:
     return {node_id: {"x": left + own["x"], "y": below + GAP_DOWN + own["y"]} for node_id, own in found.items()}
 
 
-def layered_positions(graph: Graph, node_ids: list[str]) -> dict[str, dict[str, float]]:
+def layered_positions(graph: GraphLike, node_ids: list[str]) -> dict[str, dict[str, float]]:
     """Each node in the layer before the first that needs it; within a layer near what it is linked to."""
     wanted = set(node_ids)
     parents = {
@@ -78,7 +84,7 @@ def _layers(order: list[str], parents: dict[str, list[str]]) -> list[list[str]]:
     return layers
 
 
-def _places(graph: Graph, layers: list[list[str]]) -> dict[str, dict[str, float]]:
+def _places(graph: GraphLike, layers: list[list[str]]) -> dict[str, dict[str, float]]:
     places: dict[str, dict[str, float]] = {}
     x = 0.0
     for layer in layers:

@@ -1,10 +1,10 @@
 """A graph drawn as SVG in Python, with the places the canvas uses: for files, for readers without a kernel."""
 
+from base64 import b64encode
 from html import escape
 from typing import Any
 
-from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.auto_layout import HEAD_HEIGHT, NODE_WIDTH, ROW_HEIGHT, missing_positions
+from nbgraph.services.shared.graph.auto_layout import HEAD_HEIGHT, NODE_WIDTH, ROW_HEIGHT, LaidOut, missing_positions
 
 MARGIN = 24
 MAX_ROWS = 12
@@ -19,20 +19,31 @@ STYLE = (
 
 
 class GraphDrawing:
-    """The drawing of a graph; shows itself in a notebook, and `.svg` is its text."""
+    """The drawing of a graph; shows itself in a notebook, and `.svg` is its text.
 
-    def __init__(self, graph: Graph) -> None:
+    >>> from nbgraph.services.shared.graph.graph import Graph
+    >>> Graph().show().svg[:4]
+    '<svg'
+    """
+
+    def __init__(self, graph: LaidOut) -> None:
         self.svg = draw_graph(graph)
         self._text = repr(graph)
 
     def __repr__(self) -> str:
         return self._text
 
+    @property
+    def html(self) -> str:
+        """The drawing as an image in HTML, which is shown also where SVG of a notebook that is not trusted is not."""
+        data = b64encode(self.svg.encode()).decode()
+        return f'<img alt="{escape(self._text)}" style="max-width:100%" src="data:image/svg+xml;base64,{data}">'
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": self._text, "image/svg+xml": self.svg}
+        return {"text/plain": self._text, "text/html": self.html, "image/svg+xml": self.svg}
 
 
-def draw_graph(graph: Graph) -> str:
+def draw_graph(graph: LaidOut) -> str:
     """The graph as SVG text. Of a graph of more than 400 nodes the first 400 are drawn, and that is said."""
     layout = {**graph.layout.get("nodes", {}), **missing_positions(graph)}
     shown = list(graph.nodes)[:MAX_NODES]
@@ -61,7 +72,7 @@ def draw_graph(graph: Graph) -> str:
     return head + "".join(parts) + "</svg>"
 
 
-def _rows(graph: Graph, node_id: str) -> list[tuple[str, str]]:
+def _rows(graph: LaidOut, node_id: str) -> list[tuple[str, str]]:
     node = graph.nodes[node_id]
     linked = {link.field for link in graph.links(node_id)}
     typed = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
@@ -79,7 +90,7 @@ def _short(value: Any, limit: int = 22) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _node(graph: Graph, node_id: str, box: tuple[float, float, float], rows: list[tuple[str, str]]) -> str:
+def _node(graph: LaidOut, node_id: str, box: tuple[float, float, float], rows: list[tuple[str, str]]) -> str:
     x, y, height = box
     title = _short(f"{type(graph.nodes[node_id]).title or graph.nodes[node_id].type} · {node_id}", 32)
     parts = [
@@ -93,7 +104,7 @@ def _node(graph: Graph, node_id: str, box: tuple[float, float, float], rows: lis
     return "<g>" + "".join(parts) + "</g>"
 
 
-def _edges(graph: Graph, node_id: str, boxes: dict[str, Any], rows: dict[str, Any]) -> str:
+def _edges(graph: LaidOut, node_id: str, boxes: dict[str, Any], rows: dict[str, Any]) -> str:
     names = [name for name, _ in rows[node_id]]
     x, y, _ = boxes[node_id]
     parts = []
