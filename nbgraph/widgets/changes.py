@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 Key = tuple[str, str, str]
+Owner = tuple[str, str]
 State = dict[Key, Any]
 KINDS = ("node", "input", "option", "layout", "note", "unknown")
 MAX_CHANGES = 50_000
@@ -41,6 +42,11 @@ class Change(NamedTuple):
     def key(self) -> Key:
         """The key that changes."""
         return self.kind, self.id, self.name
+
+    @property
+    def owner(self) -> Owner:
+        """What it belongs to: ("note", id), or ("node", id) for all else."""
+        return ("note" if self.kind == "note" else "node"), self.id
 
     def to_json(self) -> list[Any]:
         """`[kind, id, name, value]`, without the value if the key goes."""
@@ -80,6 +86,11 @@ def applied(state: Mapping[Key, Any], changes: Iterable[Change]) -> State:
         else:
             result[change.key] = change.value
     return result
+
+
+def merged(changes: Iterable[Change]) -> list[Change]:
+    """The last change of each key: what a list of changes comes to."""
+    return list({change.key: change for change in changes}.values())
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -9,9 +9,9 @@ from nbgraph.errors import NbgraphError, Problem
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.graph.auto_layout import missing_positions
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.changes import Change, State, difference
+from nbgraph.widgets.changes import Change, Owner, State
 from nbgraph.widgets.graph_changes import apply_changes
-from nbgraph.widgets.graph_state import GraphReader
+from nbgraph.widgets.graph_state import GraphState
 from nbgraph.widgets.history import History, Step
 
 
@@ -42,11 +42,15 @@ class GraphDocument:
         self.graph, self.read_only = graph, read_only
         self.revision = 0
         self.lock = RLock()
-        self._reader = GraphReader()
+        self._state = GraphState()
         self._history = History()
         self._updated: Callbacks[Update] = Callbacks()
-        self._place_nodes()
-        self.state: State = self._reader.read(graph)
+        self._read(self._state.other(graph))
+
+    @property
+    def state(self) -> State:
+        """The flat state at this revision."""
+        return self._state.whole()
 
     def on_update(self, callback: Callable[[Update], None]) -> Callable[[], None]:
         """Call `callback(update)` after each new revision; returns what ends it."""
@@ -66,13 +70,13 @@ class GraphDocument:
             if self.read_only:
                 raise ReadOnlyError(self.read_only)
             apply_changes(self.graph, changes)
-            return self._note(author, group)
+            return self._note(author, group, self._touched(changes))
 
     def refresh(self) -> bool:
         """Take over what Python did to the graph since; True if that was anything."""
         with self.lock:
             before = self.revision
-            return self._note("python", "") != before
+            return self._note("python", "", self._state.other(self.graph)) != before
 
     def undo(self) -> bool:
         """Take the last step back; False if there is none."""
@@ -107,24 +111,34 @@ class GraphDocument:
             if step is None:
                 return False
             apply_changes(self.graph, side(step))
-            self._publish(difference(self.state, after := self._reader.read(self.graph)), after, "history")
+            changes, _ = self._read(self._touched(side(step)))
+            self._publish(changes, "history")
             return True
 
-    def _note(self, author: str, group: str) -> int:
-        """Compare the graph with the last revision, and make a new one if it is another."""
-        self._place_nodes()
-        after = self._reader.read(self.graph)
-        changes = difference(self.state, after)
+    def _touched(self, changes: list[Change]) -> list[Owner]:
+        """What changes made in the graph may have reached: with a node that goes, edges go that arrive elsewhere."""
+        if any(change.kind == "node" for change in changes):
+            return self._state.other(self.graph)
+        return list(dict.fromkeys(change.owner for change in changes))
+
+    def _note(self, author: str, group: str, owners: list[Owner]) -> int:
+        """Compare these owners with the last revision, and make a new one if they are other."""
+        changes, backward = self._read(owners)
         if changes:
-            step = Step(changes, difference(after, self.state), group, monotonic())
-            self._history.add(step)
-            self._publish(changes, after, author)
+            self._history.add(Step(changes, backward, group, monotonic()))
+            self._publish(changes, author)
         return self.revision
 
-    def _publish(self, changes: list[Change], after: State, author: str) -> None:
-        self.state = after
+    def _publish(self, changes: list[Change], author: str) -> None:
         self.revision += 1
         self._updated(Update(self.revision, changes, author))
+
+    def _read(self, owners: list[Owner]) -> tuple[list[Change], list[Change]]:
+        """Take over what these owners are now, nodes without a place having been given one."""
+        known = self.graph.layout.get("nodes", {})
+        if any(id in self.graph.nodes and not {"x", "y"} <= known.get(id, {}).keys() for _, id in owners):
+            self._place_nodes()
+        return self._state.update(self.graph, owners)
 
     def _place_nodes(self) -> None:
         places = missing_positions(self.graph)

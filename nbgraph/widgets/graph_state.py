@@ -1,57 +1,109 @@
-"""A graph as the flat state that changes speak of, read again only where nodes have changed."""
+"""A graph as the flat state that changes speak of, kept by owner and read again only where something is other."""
 
-from typing import Any
+from collections.abc import Iterable
+from operator import is_
+from typing import Any, NamedTuple
 
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.shared.graph.edges import Link
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.changes import Key, State
+from nbgraph.widgets.changes import Change, Key, Owner, State, difference
 
 OPTIONS = ("use_cache", "is_intermediate")
+NODE, NOTE = "node", "note"
 
 
-class GraphReader:
-    """Reads the state of a graph; what it knows of a node is used again while the node stays as it was."""
+class _Seen(NamedTuple):
+    """What a node was made of when it was read. Values are compared by identity: 1, 1.0 and True are equal."""
+
+    node: BaseInvocation
+    values: tuple[Any, ...]
+    given: set[str]
+    links: list[Link]
+    place: dict[str, Any]
+
+
+class GraphState:
+    """The state of a graph at the last `update`, by owner: a node with what arrives at it and its place, or a note.
+
+    Finding out what is other costs a look at each node; reading it costs as much as there is of it.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[BaseInvocation, dict[str, Any], set[str], State]] = {}
+        self._parts: dict[Owner, State] = {}
+        self._seen: dict[str, _Seen] = {}
 
-    def read(self, graph: Graph) -> State:
-        """The state of the graph now."""
-        state: State = {}
-        known = self._known
-        self._known = {}
+    def whole(self) -> State:
+        """The whole state."""
+        return {key: value for part in self._parts.values() for key, value in part.items()}
+
+    def other(self, graph: Graph) -> list[Owner]:
+        """The owners that may be other than they were, new or gone; nodes that hold lists always may."""
         layout = graph.layout.get("nodes", {})
+        seen, nowhere = self._seen, {}
+        found: list[Owner] = []
         for node_id, node in list(graph.nodes.items()):
-            state[("node", node_id, "")] = {"type": node.type, **node.dump_extra()}
-            values = self._values(node_id, node, known.get(node_id))
-            state.update(values)
-            self._read_links(graph, node_id, state)
-            for name, value in layout.get(node_id, {}).items():
-                state[("layout", node_id, name)] = value
-        for note_id, note in graph.layout.get("notes", {}).items():
-            state[("note", note_id, "")] = note
-        for node_id, unknown in graph.layout.get("unknown", {}).items():
-            state[("unknown", node_id, "")] = unknown
-            for name, value in layout.get(node_id, {}).items():
-                state[("layout", node_id, name)] = value
+            known = seen.get(node_id)
+            if (
+                known is None
+                or known.node is not node
+                or not all(map(is_, known.values, node.__dict__.values()))
+                or known.given != node.__pydantic_fields_set__
+                or known.links != graph.links(node_id)
+                or known.place != layout.get(node_id, nowhere)
+            ):
+                found.append((NODE, node_id))
+        notes, unknown = graph.layout.get("notes", {}), graph.layout.get("unknown", {})
+        found += [(NODE, node_id) for node_id in unknown if node_id not in graph.nodes]
+        found += [(NOTE, note_id) for note_id in notes]
+        return found + [
+            (kind, id)
+            for kind, id in self._parts
+            if (id not in notes if kind == NOTE else id not in graph.nodes and id not in unknown)
+        ]
+
+    def update(self, graph: Graph, owners: Iterable[Owner]) -> tuple[list[Change], list[Change]]:
+        """Read these owners again; returns the changes since, and those that take them back."""
+        forward: list[Change] = []
+        backward: list[Change] = []
+        for owner in owners:
+            before = self._parts.get(owner, {})
+            after = self._read_node(graph, owner[1]) if owner[0] == NODE else _read_note(graph, owner[1])
+            if after:
+                self._parts[owner] = after
+            else:
+                self._parts.pop(owner, None)
+            forward += difference(before, after)
+            backward += difference(after, before)
+        return forward, backward
+
+    def _read_node(self, graph: Graph, node_id: str) -> State:
+        state: State = {}
+        node = graph.nodes.get(node_id)
+        self._seen.pop(node_id, None)
+        unknown = graph.layout.get("unknown", {}).get(node_id)
+        place = graph.layout.get("nodes", {}).get(node_id, {})
+        if node is None and unknown is None:
+            return state
+        if node is not None:
+            links = graph.links(node_id)
+            state["node", node_id, ""] = {"type": node.type, **node.dump_extra()}
+            state.update(typed_state(node_id, node))
+            state.update(_linked_state(node_id, links))
+            values = tuple(node.__dict__.values())
+            if type(node).dump_extra is BaseInvocation.dump_extra and not any(map(_is_mutable, values)):
+                self._seen[node_id] = _Seen(node, values, set(node.model_fields_set), list(links), dict(place))
+        if unknown is not None:
+            state["unknown", node_id, ""] = unknown
+        state.update({("layout", node_id, name): value for name, value in place.items()})
         return state
 
-    def _values(self, node_id: str, node: BaseInvocation, known: Any) -> State:
-        if known is not None and known[0] is node and known[1] == node.__dict__ and known[2] == node.model_fields_set:
-            self._known[node_id] = known
-            return known[3]
-        values = typed_state(node_id, node)
-        if not any(isinstance(value, list | dict | set) for value in node.__dict__.values()):
-            self._known[node_id] = (node, dict(node.__dict__), set(node.model_fields_set), values)
-        return values
 
-    @staticmethod
-    def _read_links(graph: Graph, node_id: str, state: State) -> None:
-        arriving: dict[str, list[list[str]]] = {}
-        for link in graph.links(node_id):
-            arriving.setdefault(link.field, []).append([link.source, link.output])
-        for field, links in arriving.items():
-            state[("input", node_id, field)] = {"links": links}
+def state_of(graph: Graph) -> State:
+    """The whole state of a graph."""
+    state = GraphState()
+    state.update(graph, state.other(graph))
+    return state.whole()
 
 
 def typed_state(node_id: str, node: BaseInvocation) -> dict[Key, Any]:
@@ -63,3 +115,19 @@ def typed_state(node_id: str, node: BaseInvocation) -> dict[Key, Any]:
         if name in node.model_fields_set:
             values[("option", node_id, name)] = getattr(node, name)
     return values
+
+
+def _linked_state(node_id: str, links: list[Link]) -> State:
+    arriving: dict[str, list[list[str]]] = {}
+    for link in links:
+        arriving.setdefault(link.field, []).append([link.source, link.output])
+    return {("input", node_id, field): {"links": ends} for field, ends in arriving.items()}
+
+
+def _read_note(graph: Graph, note_id: str) -> State:
+    note = graph.layout.get("notes", {}).get(note_id)
+    return {} if note is None else {("note", note_id, ""): dict(note)}
+
+
+def _is_mutable(value: Any) -> bool:
+    return isinstance(value, list | dict | set)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nbgraph.widgets.changes import Change
+from nbgraph.widgets.changes import Change, merged
 
 DEPTH = 64
 GROUP_SECONDS = 2.0
@@ -30,7 +30,8 @@ class History:
         self._undone.clear()
         last = self._done[-1] if self._done else None
         if last and step.group and step.group == last.group and step.seconds - last.seconds < GROUP_SECONDS:
-            self._done[-1] = Step(last.forward + step.forward, step.backward + last.backward, step.group, step.seconds)
+            forward, backward = merged(last.forward + step.forward), merged(step.backward + last.backward)
+            self._done[-1] = Step(forward, backward, step.group, step.seconds)
             return
         self._done.append(step)
         del self._done[:-DEPTH]

@@ -7,7 +7,7 @@ from nbgraph.errors import GraphError, Problem
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
 from nbgraph.widgets.changes import Change
-from nbgraph.widgets.graph_state import GraphReader
+from nbgraph.widgets.graph_state import state_of
 
 
 def collapse_changes(graph: Graph, ids: list[str], name: str) -> list[Change]:
@@ -42,7 +42,7 @@ def expand_changes(graph: Graph, node_id: str) -> list[Change]:
     names = {inner: _free_id(graph, f"{node_id}_{inner}") for inner in library.graph.nodes}
     place = graph.layout.get("nodes", {}).get(node_id, {})
     changes = [Change("node", node_id, "")]
-    for (kind, inner, key), value in GraphReader().read(library.graph).items():
+    for (kind, inner, key), value in state_of(library.graph).items():
         if inner not in names:
             continue
         if kind == "input" and "links" in value:
