@@ -92,7 +92,7 @@ def _material(prepared: Prepared, arriving: dict[str, Any], services: Any) -> st
     template = KeyTemplate(type(node))
     values = {**node.__dict__, **arriving}
     try:
-        return template.material(tuple([contents.text(values[name]) for name in template.fields]))
+        return template.material(contents.inputs(template.pick(values)))
     except NbgraphError:
         return ""
 

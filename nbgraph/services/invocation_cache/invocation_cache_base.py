@@ -71,10 +71,10 @@ class InvocationCacheBase(Service):
 
     def get(self, key: bytes) -> CacheEntry | None:
         """The entry of that key if what it names is still what it was; counts a hit or a miss, neither if off."""
-        if not self.enabled:
+        if not (self._enabled and self.max_entries):
             return None
         entry = self._get(key)
-        if entry is not None and not self._is_good(entry):
+        if entry is not None and not (_plain_outputs.get(entry.output.__class__) or self._is_good(entry)):
             self._drop((key,))
             entry = None
         if entry is None:
@@ -100,16 +100,16 @@ class InvocationCacheBase(Service):
         sources: tuple[bytes, ...] = (),
     ) -> None:
         """Keep a result; one that is kept already stays. One that names what was deleted meanwhile is not kept."""
-        if not self.enabled:
+        if not (self._enabled and self.max_entries):
             return
-        resources = resource_names(output)
-        size = len(material)
-        if resources:
+        size, resources = len(material), ()
+        if not is_plain(output.__class__):
+            resources = resource_names(output)
             try:
                 size += sum(self._store(field).record(field.resource_name).bytes for field in resources_in(output))
             except NotFoundError:
                 return
-        self._put(CacheEntry(key, material, node, type_name, resources, sources, size, seconds, time(), output=output))
+        self._put(CacheEntry(key, material, node, type_name, resources, sources, size, seconds, time(), 0, output))
 
     def flush(self) -> None:
         """Write what is still only in memory, where the cache is stored; done at the end of each session."""

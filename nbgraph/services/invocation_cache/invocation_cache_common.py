@@ -1,19 +1,21 @@
 """Cache entries, and the key material that tells them apart."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
-from json.encoder import encode_basestring
+from operator import itemgetter
 from pathlib import PurePath
 from types import CodeType, FunctionType
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.fields import ModelField, ResourceField
 
+KEY_BYTES = 16
 ContentOf = Callable[[ResourceField], str]
 
 
@@ -35,7 +37,7 @@ class CacheRow:
     bytes: int
     seconds: float
     created: float
-    hits: int = 0
+    hits: int
 
     @property
     def text(self) -> str:
@@ -47,7 +49,7 @@ class CacheRow:
 class CacheEntry(CacheRow):
     """One result: the live output, and what is known of it."""
 
-    output: BaseInvocationOutput = field(kw_only=True)
+    output: BaseInvocationOutput
 
     @property
     def text(self) -> str:
@@ -69,35 +71,43 @@ class CacheStatus:
 
 def key_of(material: str) -> bytes:
     """The key: 16 bytes of BLAKE2 over the material, the same in every process."""
-    return blake2b(material.encode(), digest_size=16).digest()
+    return blake2b(material.encode(), digest_size=KEY_BYTES).digest()
 
 
 class KeyTemplate:
-    """The key material of a node type, with a place for the content of each of `fields`; made once for a class.
+    """The key material of a node type, up to the content of its inputs; made once for a class.
 
     Not in the key: id, labels, positions, `is_intermediate`, `use_cache`.
     """
 
-    __slots__ = ("fields", "_text")
+    __slots__ = ("pick", "_head", "_hash")
 
     def __init__(self, cls: type[BaseInvocation]) -> None:
-        self.fields = tuple(sorted(cls.inputs()))
-        head = json.dumps({"type": cls.type, "version": cls.version, "code": code_fingerprint(cls)})
-        places = ", ".join(f'"{name}": %s' for name in self.fields)
-        self._text = f'{head[:-1].replace("%", "%%")}, "inputs": {{{places}}}}}'
+        names = sorted(cls.inputs())
+        self.pick = _picker(names)
+        head = json.dumps({"type": cls.type, "version": cls.version, "code": code_fingerprint(cls), "names": names})
+        self._head = f'{head[:-1]}, "inputs": '
+        self._hash = blake2b(self._head.encode(), digest_size=KEY_BYTES)
 
-    def material(self, contents: tuple[str, ...]) -> str:
-        """The material, given the content text of each of `fields`, in their order."""
-        return self._text % contents
+    def material(self, inputs: bytes) -> str:
+        """The material, given what `Contents.inputs` makes of the values that `pick` picks."""
+        return self._head + inputs.decode()
+
+    def key(self, inputs: bytes) -> bytes:
+        """The `key_of` that material, without making it."""
+        digest = self._hash.copy()
+        digest.update(inputs)
+        return digest.digest()
 
 
-_SMALL: dict[type, Callable[[Any], str]] = {
-    int: int.__repr__,
-    str: encode_basestring,
-    float: float.__repr__,
-    bool: lambda value: "true" if value else "false",
-    type(None): lambda value: "null",
-}
+def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """What gives the values of these names, in their order."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple([values[name] for name in names])
+
+
+SMALL = frozenset({int, str, float, bool, type(None)})
 
 
 class Contents:
@@ -111,11 +121,15 @@ class Contents:
         self._content_of = content_of
         self._known: dict[int, str] = {}
 
-    def text(self, value: Any) -> str:
-        """The content of a value; `NotFoundError` if it names a resource that is gone."""
-        small = _SMALL.get(value.__class__)
-        if small is not None:
-            return small(value)
+    def inputs(self, values: tuple[Any, ...]) -> bytes:
+        """The end of a key's material: these values. `NotFoundError` if one names a resource that is gone."""
+        if SMALL.issuperset(map(type, values)):
+            return to_json(values) + b"}"
+        return f"[{','.join(map(self._text, values))}]}}".encode()
+
+    def _text(self, value: Any) -> str:
+        if value.__class__ in SMALL:
+            return self._encode(value)
         known = self._known.get(id(value))
         if known is None:
             known = self._known[id(value)] = self._encode(value)
@@ -201,11 +215,18 @@ def describe_change(old: str, new: str) -> list[str]:
     """What differs between two key materials, a line each: `seed 7 -> 8`."""
     before, after = json.loads(old), json.loads(new)
     lines = [f"{part} changed" for part in ("type", "version", "code") if before.get(part) != after.get(part)]
-    for name in sorted({*before["inputs"], *after["inputs"]}):
-        was, now = before["inputs"].get(name), after["inputs"].get(name)
+    old_inputs, new_inputs = _inputs_by_name(before), _inputs_by_name(after)
+    for name in sorted({*old_inputs, *new_inputs}):
+        was, now = old_inputs.get(name), new_inputs.get(name)
         if was != now:
             lines.append(f"{name} {_short(was)} -> {_short(now)}" if _is_plain(was, now) else f"{name} changed")
     return lines
+
+
+def _inputs_by_name(material: dict[str, Any]) -> dict[str, Any]:
+    """The inputs of a key material; folders of earlier versions have them by name already."""
+    inputs = material["inputs"]
+    return inputs if isinstance(inputs, dict) else dict(zip(material["names"], inputs))
 
 
 def _is_plain(*values: Any) -> bool:

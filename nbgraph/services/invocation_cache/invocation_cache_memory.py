@@ -22,24 +22,26 @@ class InvocationCacheMemory(InvocationCacheBase):
     def _get(self, key: bytes) -> CacheEntry | None:
         entry = self._entries.get(key)
         if entry is not None:
-            with self._lock:
-                if key in self._entries:
-                    self._entries.move_to_end(key)
+            try:
+                self._entries.move_to_end(key)
+            except KeyError:
+                return None
         return entry
 
     def _peek(self, key: bytes) -> CacheEntry | None:
         return self._entries.get(key)
 
     def _put(self, entry: CacheEntry) -> None:
+        key, entries = entry.key, self._entries
         with self._lock:
-            if entry.key in self._entries:
+            if key in entries:
                 return
-            self._entries[entry.key] = entry
+            entries[key] = entry
             self._bytes += entry.bytes
             for name in entry.resources:
-                self._keys_by_resource.setdefault(name, set()).add(entry.key)
-            while len(self._entries) > self.max_entries or self._bytes > self.max_bytes:
-                self._drop((next(iter(self._entries)),))
+                self._keys_by_resource.setdefault(name, set()).add(key)
+            while len(entries) > self.max_entries or self._bytes > self.max_bytes:
+                self._drop((next(iter(entries)),))
 
     def _drop(self, keys: Iterable[bytes]) -> int:
         dropped = 0

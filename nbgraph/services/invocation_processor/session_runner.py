@@ -21,7 +21,7 @@ from nbgraph.services.events.events_common import (
     SessionFinished,
     SessionStarted,
 )
-from nbgraph.services.invocation_cache.invocation_cache_common import Contents, KeyTemplate, key_of
+from nbgraph.services.invocation_cache.invocation_cache_common import Contents, KeyTemplate
 from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
@@ -146,21 +146,22 @@ class SessionRunner:
         recipe = self._recipes.get(cls)
         if recipe is None:
             recipe = self._recipes[cls] = _Recipe(cls)
-        values = {**node.__dict__, **session.arriving(prepared)}
+        values = session.inputs(prepared)
         cached = values["use_cache"]
         if not (cls.cached_by_default if cached is None else cached):
             self._origins[key] = self._sources(planned, path)
             return recipe.invoke(values, self._context), False
-        template, text = recipe.template, self._contents.text
-        material = template.material(tuple([text(values[name]) for name in template.fields]))
-        cache_key = key_of(material)
+        template = recipe.template
+        inputs = self._contents.inputs(template.pick(values))
+        cache_key = template.key(inputs)
         self._origins[key] = (cache_key,)
         entry = self._cache.get(cache_key)
         if entry is not None:
             return entry.output, True
         output = recipe.invoke(values, self._context)
         sources = self._sources(planned, path) if planned.inputs else ()
-        self._cache.save(cache_key, output, material, node_id, cls.type, self._probe.elapsed(), sources)
+        seconds = self._probe.elapsed()
+        self._cache.save(cache_key, output, template.material(inputs), node_id, cls.type, seconds, sources)
         return output, False
 
     def _content_of(self, field: ResourceField) -> str:

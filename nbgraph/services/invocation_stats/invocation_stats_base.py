@@ -116,17 +116,18 @@ class Probe:
         self._clock_zero = time() - perf_counter()
         self._ram = stats.update_mem_stats()
         self._began = 0.0
-        self._vram: Any | None = None
+        self._meters: Any | None = None
         self._vram_before: int | None = None
-        self._models_before = self._models.counts
+        self._counts = self._models.counts
+        self._unchanged = _unchanged(self._ram)
 
     def start(self) -> None:
         """A node begins."""
-        self._vram = self._models.meters
-        if self._vram is not None:
-            self._vram.synchronize()
-            self._vram.reset_peak()
-            self._vram_before = self._vram.read().allocated
+        meters = self._meters = self._models.meters
+        if meters is not None:
+            meters.synchronize()
+            meters.reset_peak()
+            self._vram_before = meters.read().allocated
         self._began = perf_counter()
 
     def elapsed(self) -> float:
@@ -145,54 +146,46 @@ class Probe:
         error: str = "",
     ) -> float:
         """The node that began last has ended; returns its seconds."""
-        peak = reserved = None
-        if self._vram is not None:
-            self._vram.synchronize()
-            reading = self._vram.read()
-            peak, reserved = reading.peak_allocated, reading.peak_reserved
+        if self._meters is not None:
+            self._meters.synchronize()
         began = self._began
         seconds = perf_counter() - began
-        before = self._ram
-        if seconds > QUICK:
-            self._ram = self._stats.update_mem_stats()
-        loads_before, hits_before = self._models_before
-        loads, hits = self._models_before = self._models.counts
+        counts = self._models.counts
+        if seconds > QUICK or self._meters is not None or counts != self._counts:
+            memory = self._read_memory(seconds, counts)
+        else:
+            memory = self._unchanged
+        measured = (self._session_id, node, source, type_name, path, status, cached, self._clock_zero + began, seconds)
         rows = self._rows
-        rows.append(
-            tuple.__new__(
-                NodeStats,
-                (
-                    self._session_id,
-                    node,
-                    source,
-                    type_name,
-                    path,
-                    status,
-                    cached,
-                    self._clock_zero + began,
-                    seconds,
-                    before,
-                    self._ram,
-                    max(before, self._ram),
-                    self._vram_before,
-                    peak,
-                    reserved,
-                    loads - loads_before,
-                    hits - hits_before,
-                    seed,
-                    error,
-                ),
-            )
-        )
+        rows.append(tuple.__new__(NodeStats, measured + memory + (seed, error)))
         if len(rows) >= self.BATCH or seconds > QUICK:
             self.flush()
         return seconds
+
+    def _read_memory(self, seconds: float, counts: tuple[int, int]) -> tuple[int | None, ...]:
+        """The fields of a row from `ram_before` to `model_hits`, of a node that may have changed them."""
+        before = self._ram
+        if seconds > QUICK:
+            self._ram = self._stats.update_mem_stats()
+            self._unchanged = _unchanged(self._ram)
+        vram = (None, None, None)
+        if self._meters is not None:
+            reading = self._meters.read()
+            vram = (self._vram_before, reading.peak_allocated, reading.peak_reserved)
+        loads, hits = counts[0] - self._counts[0], counts[1] - self._counts[1]
+        self._counts = counts
+        return before, self._ram, max(before, self._ram), *vram, loads, hits
 
     def flush(self) -> None:
         """Store what was measured."""
         rows, self._rows = self._rows, []
         if rows:
             self._stats.record(self._session_id, rows)
+
+
+def _unchanged(ram: int) -> tuple[int | None, ...]:
+    """The fields of a row from `ram_before` to `model_hits`, where a node changes none of them."""
+    return ram, ram, ram, None, None, None, 0, 0
 
 
 class RamMeter:

@@ -34,13 +34,22 @@ class Arrivals:
 
     def values(self, prepared: Prepared) -> dict[str, Any]:
         """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
+        return self._put_into({}, prepared)
+
+    def inputs(self, prepared: Prepared) -> dict[str, Any]:
+        """All that a node runs on: what was typed, and in its place what arrives."""
+        return self._put_into(prepared[0].node.__dict__.copy(), prepared)
+
+    def _put_into(self, values: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
         planned, path, _ = prepared
         outputs = self._outputs
         if not planned.is_plain:
-            return self._special(prepared)
+            values.update(self._special(prepared))
+            return values
         if not path:
-            return {field: outputs[parent].__dict__[output] for field, parent, output, _ in planned.inputs}
-        values = {}
+            for field, parent, output, _ in planned.inputs:
+                values[field] = outputs[parent].__dict__[output]
+            return values
         for field, parent, output, keep in planned.inputs:
             at = path if keep is None else tuple([path[place] for place in keep])
             values[field] = outputs[(parent, at) if at else parent].__dict__[output]

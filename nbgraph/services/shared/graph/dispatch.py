@@ -97,7 +97,7 @@ class Dispatch:
                 continue
             rank, path = self._ranks[self._cursor], self._stretch[1]
             key = (rank, path) if path else rank
-            prepared = Prepared(self._nodes[rank], path, key)
+            prepared = tuple.__new__(Prepared, (self._nodes[rank], path, key))
             if (self._careful or self.claimed) and not self._may_run(prepared):
                 continue
             self._cursor += 1

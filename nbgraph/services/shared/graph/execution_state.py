@@ -183,6 +183,10 @@ class GraphExecutionState:
         """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
         return self._dispatch.arrivals.values(prepared)
 
+    def inputs(self, prepared: Prepared) -> dict[str, Any]:
+        """All that a prepared node runs on: what was typed, and in its place what arrives."""
+        return self._dispatch.arrivals.inputs(prepared)
+
     def iterate_output(self, prepared: Prepared) -> IterateOutput:
         """The output of an iterate node at a path: its item, the place of the item, how many there are."""
         return self._dispatch.arrivals.item(prepared)
@@ -190,6 +194,8 @@ class GraphExecutionState:
     def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
         """What the inputs of a prepared node come from; of an iterate node, give the path around it."""
         if planned.is_plain:
+            if not path:
+                return [edge[1] for edge in planned.inputs]
             return [source_key(edge, path) for edge in planned.inputs]
         return [key for _, key in self._dispatch.arrivals.sources(planned, path)]
 
