@@ -17,7 +17,7 @@ from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.showing import is_in_notebook
 from nbgraph.widgets import editor_messages as ask
 from nbgraph.widgets.changes import GONE, difference, read_changes
-from nbgraph.widgets.derived import derived, derived_changes, problem_to_json
+from nbgraph.widgets.derived import Derived, problem_to_json
 from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError, Update
 from nbgraph.widgets.editor_pictures import newest_pictures, save_upload, thumbnails
 from nbgraph.widgets.js_bundle import BundledWidget
@@ -25,6 +25,7 @@ from nbgraph.widgets.link_line import link_line
 from nbgraph.widgets.run_feed import RunFeed
 from nbgraph.widgets.running_graph import running_graph
 from nbgraph.widgets.schema import node_types, type_table
+from nbgraph.widgets.static_side import StaticSide
 from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
 
 logger = logging.getLogger(__name__)
@@ -47,10 +48,10 @@ class GraphEditor(BundledWidget):
         self._invoker, self._max_iterations = invoker, max_iterations
         self._views = False
         self._outer: list[tuple[GraphDocument, str]] = []
-        self._derived: dict[str, dict[str, Any]] = {}
         self._feed = None
         self._open(GraphDocument(graph, read_only))
         super().__init__(_document=self._snapshot())
+        self._static = StaticSide(self._id, lambda: self.show()._repr_mimebundle_())
         if invoker is not None:
             self._feed = RunFeed(invoker.services, graph.id, self._tell, self._ran)
         self.on_msg(self._on_message)
@@ -88,6 +89,7 @@ class GraphEditor(BundledWidget):
 
     def close(self) -> None:
         """Listen to nothing any more."""
+        self._static.close()
         if self._feed is not None:
             self._feed.close()
         if self._events is not None:
@@ -107,9 +109,7 @@ class GraphEditor(BundledWidget):
             raise NotImplementedError
         view, metadata = super()._repr_mimebundle_() or ({}, {})
         display({**view, "text/plain": repr(self)}, metadata=metadata, raw=True)
-        drawing = self.show()
-        static = f'<div class="nbgraph-static nbgraph-static-{self.model_id}">{drawing.html}</div>'
-        display({**drawing._repr_mimebundle_(), "text/html": static}, raw=True)
+        self._static.show()
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
         """The widget's state, with the document as it is now, so that a page that comes later sees that."""
@@ -119,13 +119,12 @@ class GraphEditor(BundledWidget):
     # telling the page
 
     def _open(self, document: GraphDocument) -> None:
-        self._document_now = document
-        document.on_update(self._on_update)
+        self._document_now, self._derived = document, Derived(document)
+        document.on_update(lambda update: self._on_update(update) if document is self._document_now else None)
 
     def _snapshot(self) -> dict[str, Any]:
         document = self._document_now
         with document.lock:
-            self._derived = derived(document)
             types = sorted({node.type for node in document.graph.nodes.values()} - {"graph"})
             return {
                 "revision": document.revision,
@@ -134,7 +133,7 @@ class GraphEditor(BundledWidget):
                 "readOnly": document.read_only,
                 "path": [node_id for _, node_id in self._outer],
                 **self._history(),
-                **self._derived,
+                **{part: dict(own) for part, own in self._derived.parts.items()},
             }
 
     def _history(self) -> dict[str, int]:
@@ -146,17 +145,18 @@ class GraphEditor(BundledWidget):
             self.send(content, buffers)
 
     def _on_update(self, update: Update) -> None:
+        self._static.changed()
+        derived = self._derived.update(update)
         if not self._views:
             self.send_state("_document")
             return
-        before, self._derived = self._derived, derived(self._document_now)
         patch = {
             "type": "patch",
             "revision": update.revision,
             "changes": [change.to_json() for change in update.changes],
             "author": update.author,
             **self._history(),
-            **derived_changes(before, self._derived),
+            **derived,
         }
         self._tell(patch)
 
@@ -203,6 +203,7 @@ class GraphEditor(BundledWidget):
         if isinstance(message, ask.Ready):
             self._views = True
             document.refresh()
+            self._derived.renew()
             self._tell_everything(message.request)
         elif isinstance(message, ask.EditRequest):
             changes = read_changes(message.changes)
@@ -320,7 +321,7 @@ class GraphEditor(BundledWidget):
         if inner.revision and not document.read_only:
             document.edit(replaced_library(document.graph, node_id, inner.graph))
         self._outer.pop()
-        self._document_now = document
+        self._document_now, self._derived = document, Derived(document)
         self._tell_everything(0)
 
 

@@ -12,6 +12,7 @@ import { NodeView } from "./NodeView.tsx";
 import { NoteView } from "./NoteView.tsx";
 
 const NODE_TYPES = { node: NodeView, note: NoteView };
+const MAP_SIZE = { width: 160, height: 110 };
 const MANY = 200;
 const FIT_LIMIT = 300;
 
@@ -174,7 +175,7 @@ export function Canvas({ handle, active, minimap, openPalette }: Props) {
     >
       <Background gap={24} />
       <Controls showInteractive={false} position="bottom-left" />
-      {minimap && <MiniMap pannable zoomable position="bottom-right" />}
+      {minimap && <MiniMap pannable zoomable position="bottom-right" style={MAP_SIZE} />}
       <ConnectionHint />
     </ReactFlow>
   );

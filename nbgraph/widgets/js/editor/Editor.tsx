@@ -17,6 +17,7 @@ interface Opened {
   loose: LooseEnd | null;
 }
 
+const MAP_FROM = 12;
 const PALETTE = { width: 320, height: 340 };
 
 export function Editor() {
@@ -27,7 +28,8 @@ export function Editor() {
   const canvas = useRef<CanvasHandle>(null);
   const pointer = useRef<{ x: number; y: number } | null>(null);
   const [active, setActive] = useState(false);
-  const [minimap, setMinimap] = useState(true);
+  const [minimap, setMinimap] = useState<boolean | null>(null);
+  const large = useStored((one) => one.document.nodes.size > MAP_FROM);
   const [opened, setOpened] = useState<Opened | null>(null);
   const [question, setQuestion] = useState<Question | null>(null);
   const openPalette = useCallback((at: { x: number; y: number }, loose: LooseEnd | null) => {
@@ -43,7 +45,7 @@ export function Editor() {
     selectedEdges: () => canvas.current?.selectedEdges() ?? [],
     select: (ids) => canvas.current?.select(ids),
     openPalette: () => openPalette(pointer.current ?? centre(root.current!), null),
-    toggleMinimap: () => setMinimap((shown) => !shown),
+    toggleMinimap: () => setMinimap((shown) => !(shown ?? store.document.nodes.size > MAP_FROM)),
     prompt: (label, text) => new Promise((resolve) => setQuestion({ label, text, answer: resolve })),
   }), [store, flow, openPalette]);
   const doCommand = useCallback((command: Command) => act(view, command), [view]);
@@ -79,7 +81,7 @@ export function Editor() {
       {readOnly && <p className="nbg-read-only" role="alert">Look only: {readOnly}</p>}
       <GraphProblems />
       <div className="nbg-canvas">
-        <Canvas handle={canvas} active={active} minimap={minimap} openPalette={openPalette} />
+        <Canvas handle={canvas} active={active} minimap={minimap ?? large} openPalette={openPalette} />
         <Empty />
         {opened && (
           <Palette

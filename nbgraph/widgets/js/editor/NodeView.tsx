@@ -56,7 +56,7 @@ function Rows({ node, inputs, problems }: { node: GraphNode; inputs: InputType[]
         return (
           <div className="nbg-row nbg-out" key={`out ${output.name}`}>
             <span title={shown}>{output.name}</span>
-            <Handle type="source" position={Position.Right} id={output.name} aria-label={`output ${output.name}, ${shown}`} className="nbg-handle">
+            <Handle type="source" position={Position.Right} id={output.name} role="img" aria-label={`output ${output.name}, ${shown}`} className="nbg-handle">
               <TypeMark type={shown} />
             </Handle>
           </div>
@@ -83,7 +83,7 @@ const InputRow = memo(function InputRow({ node, spec, input, problem }: InputRow
   const wide = spec.control === "text" && !(input && "links" in input);
   return (
     <div className={`nbg-row nbg-in${wide ? " nbg-wide" : ""}${text && !missing ? " nbg-row-wrong" : ""}`} title={spec.description}>
-      <Handle type="target" position={Position.Left} id={spec.name} aria-label={`input ${spec.name}, ${spec.type}`} className="nbg-handle">
+      <Handle type="target" position={Position.Left} id={spec.name} role="img" aria-label={`input ${spec.name}, ${spec.type}`} className="nbg-handle">
         <TypeMark type={spec.type} />
       </Handle>
       <span className="nbg-name" title={spec.type}>

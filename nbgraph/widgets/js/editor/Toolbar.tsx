@@ -26,19 +26,19 @@ export function Toolbar({ act, selected }: Props) {
   return (
     <div className="nbg-toolbar" role="toolbar" aria-label="graph editor">
       <button type="button" className="nbg-run" title="run all (Ctrl+Enter)" disabled={!canRun || path.length > 0} onClick={() => act("run")}>
-        ▶ Run
+        <span aria-hidden="true">▶</span> Run
       </button>
       <button type="button" title="run what the selected nodes need" disabled={!canRun || path.length > 0} onClick={() => runTo(store, selected())}>
         Run to here
       </button>
       <button type="button" title="cancel (Ctrl+Alt+Enter)" disabled={!busy} onClick={() => act("cancel")}>
-        ■ Cancel
+        <span aria-hidden="true">■</span> Cancel
       </button>
       <RunLine />
       <span className="nbg-space" />
       {path.length > 0 && (
         <button type="button" className="nbg-run" onClick={() => void store.ask({ type: "close" })}>
-          ↩ Leave {path.at(-1)}
+          <span aria-hidden="true">↩</span> Leave {path.at(-1)}
         </button>
       )}
       {button("+ Add", "add", "add a node (Space, Shift+A, double-click)", readOnly !== "")}

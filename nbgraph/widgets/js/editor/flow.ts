@@ -18,7 +18,7 @@ export function flowNodes(document: GraphDocument, before: AnyFlowNode[]): AnyFl
     if (old?.type === "note" && old.data.note === note) found.push(old);
     else {
       const size = { width: note.width, height: note.height };
-      found.push({ ...kept(old), id, type: "note", data: { note }, position: { x: note.x, y: note.y }, ...size, zIndex: note.kind === "frame" ? -1000 : 0 });
+      found.push({ ...kept(old), id, type: "note", data: { note }, position: { x: note.x, y: note.y }, ...size, zIndex: note.kind === "frame" ? -1000 : 10 });
     }
   }
   for (const [id, node] of document.nodes) {

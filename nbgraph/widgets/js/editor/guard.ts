@@ -2,6 +2,20 @@
 // Lumino looks for the attribute on the focused element first, so it must stand on each element that gets the focus.
 
 const ATTRIBUTE = "data-lm-suppress-shortcuts";
+/** React Flow hears these on the window: with Ctrl one selects several nodes, with Shift all within a box. */
+const MODIFIERS = new Set(["Control", "Meta", "Shift", "Alt"]);
+
+const isSave = (event: KeyboardEvent): boolean => (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s";
+
+/** Saving stays the notebook's: the marks are taken off until it has heard the keys. */
+function letSavePass(root: HTMLElement): (event: KeyboardEvent) => void {
+  return (event) => {
+    if (!isSave(event) || !event.composedPath().includes(root)) return;
+    const marked = [root, ...root.querySelectorAll(`[${ATTRIBUTE}]`)];
+    for (const element of marked) element.removeAttribute(ATTRIBUTE);
+    setTimeout(() => marked.forEach((element) => element.setAttribute(ATTRIBUTE, "true")));
+  };
+}
 
 export function guard(root: HTMLElement): () => void {
   const mark = (event: FocusEvent): void => {
@@ -10,9 +24,14 @@ export function guard(root: HTMLElement): () => void {
   root.setAttribute(ATTRIBUTE, "true");
   root.setAttribute("data-jp-suppress-context-menu", "");
   root.addEventListener("focusin", mark);
-  const stop = (event: KeyboardEvent): void => event.stopPropagation();
+  const save = letSavePass(root);
+  window.addEventListener("keydown", save, true);
+  const stop = (event: KeyboardEvent): void => {
+    if (!MODIFIERS.has(event.key) && !isSave(event)) event.stopPropagation();
+  };
   root.addEventListener("keydown", stop);
   return () => {
+    window.removeEventListener("keydown", save, true);
     root.removeEventListener("focusin", mark);
     root.removeEventListener("keydown", stop);
   };
