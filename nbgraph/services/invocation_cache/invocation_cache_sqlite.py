@@ -1,14 +1,14 @@
 """The cache in a studio's folder: results as JSON in the database, for this kernel, those beside it, and the next.
 
-An entry is read each time it is asked for, so two kernels never hold different ideas of it. New entries, and notes of
-use, are written in batches; until then they are found in memory. The triggers keep the totals, so that limits cost
-nothing to look at.
+New entries are written in batches. Notes of use, which decide only what is evicted first, are written when it matters:
+before entries are evicted or listed, at the end, and every half minute. The triggers keep the totals, so that limits
+cost nothing to look at.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from json import dumps, loads
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,13 +19,14 @@ from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.node_registry import registry
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase, is_plain, resource_names
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow
+from nbgraph.services.invocation_cache.known_results import KnownResults
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.sqlite.batch import Batch
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
 TABLES = """
 CREATE TABLE cache_entries (
-    number INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
     key BLOB NOT NULL UNIQUE,
     type TEXT NOT NULL,
     node TEXT NOT NULL,
@@ -63,9 +64,10 @@ _INSERT = (
 )
 _COLUMNS = "key, material, node, type, resources, sources, bytes, seconds, created, hits, output"
 _SELECT = f"SELECT {_COLUMNS} FROM cache_entries "  # noqa: S608
-_TOUCH = "UPDATE cache_entries SET hits = hits + 1, used = ? WHERE key = ?"
+_TOUCH = "UPDATE cache_entries SET hits = hits + ?, used = ? WHERE key = ?"
 _NAMING = "SELECT key FROM cache_resources JOIN cache_entries ON number = entry WHERE resource = ?"
 KEY_BYTES = 16
+USES_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -79,39 +81,46 @@ class StoredRow(CacheRow):
         return self.output_text
 
 
-@dataclass(slots=True, frozen=True)
-class _Use:
-    key: bytes
-    used: float
-
-
 class InvocationCacheSqlite(InvocationCacheBase):
     """Outlives the kernel. An entry that can no longer be read is a miss, and goes."""
 
     def __init__(self, database: SqliteDatabase, max_entries: int, max_bytes: int) -> None:
         super().__init__(max_entries, max_bytes)
         self._database = database
-        self._fresh: dict[bytes, CacheEntry] = {}
-        self._batch: Batch[CacheEntry | _Use] = Batch(self._write)
+        self._known = KnownResults(database)
+        self._unwritten: dict[bytes, CacheEntry] = {}
+        self._batch: Batch[CacheEntry] = Batch(self._write)
+        self._uses: dict[bytes, tuple[int, float]] = {}
+        self._uses_written = monotonic()
 
     def stop(self) -> None:
         if self._invoker is not None:
             self._batch.flush()
+            self._write_uses()
+            self._known.forget_all()
         super().stop()
 
     def flush(self) -> None:
         self._batch.flush()
+        if monotonic() - self._uses_written > USES_SECONDS:
+            self._write_uses()
 
     def _get(self, key: bytes) -> CacheEntry | None:
         entry = self._peek(key)
         if entry is not None:
-            self._batch.add(_Use(key, time()))
+            noted = self._uses.get(key)
+            self._uses[key] = (1 if noted is None else noted[0] + 1, time())
         return entry
 
     def _peek(self, key: bytes) -> CacheEntry | None:
-        fresh = self._fresh.get(key)
-        if fresh is not None:
-            return fresh
+        known = self._known
+        entry = known.get(key) or self._unwritten.get(key)
+        if entry is None and not known.is_absent(key):
+            entry = self._read(key)
+        return entry
+
+    def _read(self, key: bytes) -> CacheEntry | None:
+        moment = self._known.moment
         row = self._database.row(_SELECT + "WHERE key = ?", (key,))
         if row is None:
             return None
@@ -122,14 +131,15 @@ class InvocationCacheSqlite(InvocationCacheBase):
             self._drop((key,))
             return None
         resources = resource_names(output)
-        return CacheEntry(
+        entry = CacheEntry(
             key, material, node, type_name, resources, _split(sources), size, seconds, created, hits, output=output
         )
+        self._known.keep([entry], moment)
+        return entry
 
     def _put(self, entry: CacheEntry) -> None:
         if self._is_faithful(entry.output, entry.type):
-            with self._batch.lock:
-                self._fresh.setdefault(entry.key, entry)
+            self._unwritten.setdefault(entry.key, entry)
             self._batch.add(entry)
 
     def _is_faithful(self, output: BaseInvocationOutput, type_name: str) -> bool:
@@ -141,38 +151,47 @@ class InvocationCacheSqlite(InvocationCacheBase):
         except (PydanticSerializationError, UnknownNodeTypeError, ValidationError, ValueError):
             return False
 
-    def _write(self, rows: list[CacheEntry | _Use]) -> None:
-        uses = [(row.used, row.key) for row in rows if isinstance(row, _Use)]
-        entries = [row for row in rows if isinstance(row, CacheEntry)]
-        with self._database.transaction() as connection:
-            plain = [_values(entry) for entry in entries if not entry.resources]
-            connection.executemany(_INSERT, plain)
+    def _write(self, entries: list[CacheEntry]) -> None:
+        moment = self._known.moment
+        with self._database.transaction(awaited=False) as connection:
+            connection.executemany(_INSERT, [_values(entry) for entry in entries if not entry.resources])
             for entry in entries:
                 if entry.resources:
                     added = connection.execute(_INSERT, _values(entry))
                     if added.rowcount:
                         names = [(name, added.lastrowid) for name in entry.resources]
                         connection.executemany("INSERT INTO cache_resources VALUES (?, ?)", names)
-            connection.executemany(_TOUCH, uses)
-            if entries:
-                self._evict(connection)
+            gone = self._evict(connection)
+            self._database.count_when_committed(self._database.adds)
+        self._known.keep(entries, moment)
+        self._known.added(entry.key for entry in entries)
+        self._known.evicted(gone)
         for entry in entries:
-            self._fresh.pop(entry.key, None)
+            self._unwritten.pop(entry.key, None)
 
-    def _evict(self, connection: Any) -> None:
-        """Drop the least recently used entries until both limits hold."""
+    def _write_uses(self) -> None:
+        """Note what was used since the last time; a note of what is not stored any more is of nothing."""
+        self._uses_written = monotonic()
+        uses, self._uses = self._uses, {}
+        if uses:
+            rows = [(count, used, key) for key, (count, used) in uses.items()]
+            with self._database.transaction(awaited=False) as connection:
+                connection.executemany(_TOUCH, rows)
+
+    def _evict(self, connection: Any) -> list[bytes]:
+        """Drop the least recently used entries until both limits hold; returns their keys."""
         entries, size = connection.execute("SELECT entries, bytes FROM cache_totals").fetchone()
         if entries <= self.max_entries and size <= self.max_bytes:
-            return
-        gone: list[tuple[int]] = []
-        for number, bytes_of_entry in connection.execute(
-            "SELECT number, bytes FROM cache_entries ORDER BY used, number"
-        ):
+            return []
+        self._write_uses()
+        gone: list[bytes] = []
+        for key, bytes_of_entry in connection.execute("SELECT key, bytes FROM cache_entries ORDER BY used, number"):
             if entries <= self.max_entries and size <= self.max_bytes:
                 break
-            gone.append((number,))
+            gone.append(key)
             entries, size = entries - 1, size - bytes_of_entry
-        connection.executemany("DELETE FROM cache_entries WHERE number = ?", gone)
+        connection.executemany("DELETE FROM cache_entries WHERE key = ?", [(key,) for key in gone])
+        return gone
 
     def _drop(self, keys: Iterable[bytes]) -> int:
         rows = [(key,) for key in keys]
@@ -181,7 +200,10 @@ class InvocationCacheSqlite(InvocationCacheBase):
         with HeldStop(), self._batch.lock:
             self._batch.flush()
             with self._database.transaction() as connection:
-                return connection.executemany("DELETE FROM cache_entries WHERE key = ?", rows).rowcount
+                dropped = connection.executemany("DELETE FROM cache_entries WHERE key = ?", rows).rowcount
+                self._database.count_when_committed(self._database.drops)
+            self._known.dropped(key for (key,) in rows)
+            return dropped
 
     def _naming(self, resource: str) -> list[bytes]:
         self._batch.flush()
@@ -189,6 +211,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
 
     def _rows(self, node: str | None = None) -> Iterable[CacheRow]:
         self._batch.flush()
+        self._write_uses()
         where, values = ("WHERE node = ? ", (node,)) if node is not None else ("", ())
         rows = self._database.rows(_SELECT + where + "ORDER BY used, number", values)
         return list(map(_stored_row, rows))

@@ -1,7 +1,12 @@
 """Stats in a studio's folder."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from nbgraph.services.invocation_stats.invocation_stats_base import InvocationStatsServiceBase
 from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
@@ -12,35 +17,15 @@ TABLES = """
 CREATE TABLE node_stats (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     session_id TEXT NOT NULL,
-    node TEXT NOT NULL,
-    source TEXT NOT NULL,
-    type TEXT NOT NULL,
-    path TEXT NOT NULL,
-    status TEXT NOT NULL,
-    cached INTEGER NOT NULL,
-    started REAL NOT NULL,
-    seconds REAL NOT NULL,
-    ram_before INTEGER NOT NULL,
-    ram_after INTEGER NOT NULL,
-    ram_peak INTEGER NOT NULL,
-    vram_before INTEGER,
-    vram_peak INTEGER,
-    vram_reserved INTEGER,
-    model_loads INTEGER NOT NULL,
-    model_hits INTEGER NOT NULL,
-    seed INTEGER,
-    error TEXT NOT NULL
+    columns TEXT NOT NULL
 );
 CREATE INDEX node_stats_by_session ON node_stats (session_id);
 """
-_FIELDS = ", ".join(NodeStats._fields)
-_INSERT = f"INSERT INTO node_stats ({_FIELDS}) VALUES ({', '.join('?' * len(NodeStats._fields))})"  # noqa: S608
-_SELECT = f"SELECT {_FIELDS} FROM node_stats "  # noqa: S608
-_PATH, _CACHED = NodeStats._fields.index("path"), NodeStats._fields.index("cached")
+_PATH = NodeStats._fields.index("path")
 
 
 class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
-    """Outlives the kernel; rows are written in batches."""
+    """Outlives the kernel. Rows are written in batches, each batch of a session as one JSON array of its columns."""
 
     def __init__(self, database: SqliteDatabase) -> None:
         super().__init__()
@@ -64,16 +49,18 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
         self._batch.extend(rows)
 
     def _write(self, rows: list[NodeStats]) -> None:
-        with self._database.transaction() as connection:
-            connection.executemany(_INSERT, [_values(row) for row in rows])
+        batches = [(session_id, to_columns(list(batch))) for session_id, batch in groupby(rows, itemgetter(0))]
+        with self._database.transaction(awaited=False) as connection:
+            connection.executemany("INSERT INTO node_stats (session_id, columns) VALUES (?, ?)", batches)
 
     def _rows(self, session_id: str | None) -> Iterable[NodeStats]:
         self._batch.flush()
         if session_id is None:
-            rows = self._database.rows(_SELECT + "ORDER BY number")
+            batches = self._database.rows("SELECT columns FROM node_stats ORDER BY number")
         else:
-            rows = self._database.rows(_SELECT + "WHERE session_id = ? ORDER BY number", (session_id,))
-        return map(_row, rows)
+            query = "SELECT columns FROM node_stats WHERE session_id = ? ORDER BY number"
+            batches = self._database.rows(query, (session_id,))
+        return (row for (columns,) in batches for row in from_columns(columns))
 
     def _drop(self, session_id: str | None) -> None:
         self._batch.flush()
@@ -81,13 +68,23 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
             connection.execute("DELETE FROM node_stats WHERE ? IS NULL OR session_id = ?", (session_id, session_id))
 
 
-def _values(row: NodeStats) -> tuple[Any, ...]:
-    path = row.path
-    return (*row[:_PATH], ",".join(map(str, path)) if path else "", *row[_PATH + 1 :])
+def to_columns(rows: list[NodeStats]) -> str:
+    """Rows as JSON: how many, and each column, with one value if all its values are equal.
+
+    Texts that are not Unicode, as errors may quote, only the slower way can write.
+    """
+    columns: list[Any] = [len(rows)]
+    for column in zip(*rows):
+        columns.append(column[:1] if column.count(column[0]) == len(column) else column)
+    try:
+        return to_json(columns).decode()
+    except PydanticSerializationError:
+        return json.dumps(columns)
 
 
-def _row(row: tuple[Any, ...]) -> NodeStats:
-    values = list(row)
-    values[_PATH] = tuple(map(int, row[_PATH].split(","))) if row[_PATH] else ()
-    values[_CACHED] = bool(row[_CACHED])
-    return NodeStats(*values)
+def from_columns(text: str) -> Iterator[NodeStats]:
+    """The reverse of `to_columns`."""
+    count, *columns = json.loads(text)
+    whole = [column if len(column) == count else column * count for column in columns]
+    whole[_PATH] = map(tuple, whole[_PATH])
+    return map(NodeStats._make, zip(*whole))

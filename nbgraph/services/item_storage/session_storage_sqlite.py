@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from weakref import WeakValueDictionary
 
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocationOutput
@@ -130,36 +130,39 @@ class SessionJournal:
 
     def __init__(self, database: SqliteDatabase, session: GraphExecutionState) -> None:
         self._database, self._session_id, self._seeds = database, session.id, session.seeds
-        self._batch: Batch[str] = Batch(self._append)
-        self._names: dict[str, str] = {}
+        self._batch: Batch[tuple[Any, ...]] = Batch(self._append)
 
     def completed(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
         """Note an output; one that is not JSON is left out, and its node runs again when the session is resumed."""
-        try:
-            text = output.__pydantic_serializer__.to_json(output).decode()
-        except PydanticSerializationError:
-            return
-        self._note(prepared, text, "null")
+        planned, path, key = prepared
+        self._batch.add((planned.id, path, output, self._seeds.get(key) if planned.seeds else None, None))
 
     def failed(self, prepared: Prepared, error: str) -> None:
         """Note a failure."""
-        self._note(prepared, "null", json.dumps(error, ensure_ascii=False))
+        planned, path, key = prepared
+        self._batch.add((planned.id, path, None, self._seeds.get(key) if planned.seeds else None, error))
 
     def flush(self) -> None:
         """Write what is noted."""
         self._batch.flush()
 
-    def _note(self, prepared: Prepared, output: str, error: str) -> None:
-        planned, path, key = prepared
-        name = self._names.get(planned.id)
-        if name is None:
-            name = self._names[planned.id] = json.dumps(planned.id, ensure_ascii=False)
-        drawn = json.dumps(self._seeds.get(key)) if planned.seeds else "null"
-        self._batch.add(f"[{name}, [{', '.join(map(str, path))}], {output}, {drawn}, {error}]")
+    def _append(self, rows: list[tuple[Any, ...]]) -> None:
+        try:
+            text = to_json(rows).decode()
+        except PydanticSerializationError:
+            text = f"[{', '.join(filter(None, map(_row_text, rows)))}]"
+        with self._database.transaction(awaited=False) as connection:
+            connection.execute(_APPEND, (text, self._session_id))
 
-    def _append(self, rows: list[str]) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(_APPEND, (f"[{', '.join(rows)}]", self._session_id))
+
+def _row_text(row: tuple[Any, ...]) -> str:
+    """A row of a journal as JSON, empty for an output that is not JSON."""
+    node, path, output, drawn, error = row
+    try:
+        text = "null" if output is None else output.model_dump_json()
+    except PydanticSerializationError:
+        return ""
+    return f"[{json.dumps(node)}, {list(path)}, {text}, {json.dumps(drawn)}, {json.dumps(error)}]"
 
 
 def _as_journal(outputs: list[Any], seeds: list[Any], errors: dict[str, str], failed: list[Any]) -> list[Any]:

@@ -1,6 +1,7 @@
 """Rows that are written together, so that what is noted for each node costs little."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from threading import RLock
 from time import monotonic
@@ -11,12 +12,12 @@ from nbgraph.services.shared.interrupts import HeldStop
 
 Row = TypeVar("Row")
 logger = logging.getLogger("nbgraph")
-ROWS = 256
+ROWS = 1024
 SECONDS = 0.05
 
 
 class Batch(Generic[Row]):
-    """Collects rows and hands them to `write(rows)`: when there are 256, or when the last time is 50 ms ago.
+    """Collects rows and hands them to `write(rows)`: when there are 1024, or when the last time is 50 ms ago.
 
     What a killed process loses of it took at most 50 ms to make. If writing fails the rows stay, and the next row tries
     again; a `flush` of one's own raises.
@@ -24,31 +25,35 @@ class Batch(Generic[Row]):
 
     def __init__(self, write: Callable[[list[Row]], None]) -> None:
         self._write = write
-        self._rows: list[Row] = []
+        self._rows: deque[Row] = deque()
         self._written = monotonic()
         self._complained = False
         self.lock = RLock()
 
     def add(self, row: Row) -> None:
         """Note a row, and write all if it is time."""
-        self.extend((row,))
+        rows = self._rows
+        rows.append(row)
+        if len(rows) >= ROWS or monotonic() - self._written > SECONDS:
+            self._flush_or_complain()
 
     def extend(self, rows: Iterable[Row]) -> None:
         """Note rows, and write all if it is time."""
-        with self.lock:
-            self._rows.extend(rows)
+        self._rows.extend(rows)
         if len(self._rows) >= ROWS or monotonic() - self._written > SECONDS:
             self._flush_or_complain()
 
     def flush(self) -> None:
         """Write all rows now; `StoreError` if that cannot be, and they stay."""
-        if not self._rows:
+        waiting = self._rows
+        if not waiting:
             return
         with HeldStop(), self.lock:
-            rows = self._rows
+            rows = list(waiting)
             if rows:
                 self._write(rows)
-                self._rows = []
+                for _ in rows:
+                    waiting.popleft()
             self._written = monotonic()
 
     def _flush_or_complain(self) -> None:

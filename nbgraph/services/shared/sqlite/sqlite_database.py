@@ -20,6 +20,7 @@ from nbgraph.services.shared.sqlite.cleaning import CleanReport, empty_trash, ju
 from nbgraph.services.shared.sqlite.file_lock import FileLock
 from nbgraph.services.shared.sqlite.kernel_lease import KernelLease
 from nbgraph.services.shared.sqlite.migrations import migrate, pending_steps
+from nbgraph.services.shared.sqlite.shared_counter import SharedCounter
 from nbgraph.services.shared.sqlite.store_errors import corrupt_error, told_plainly
 from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
 from nbgraph.services.shared.sqlite.waiting import TURN_SECONDS, Patience
@@ -34,7 +35,7 @@ class SqliteDatabase:
 
     `steps` are the scripts that make each format of the one before, `records` the queries that give (name, size) of the
     files of each kind there are records of. `StoreError`s say what is wrong with the folder. `kernel` is the name of
-    this process as the owner of what it runs.
+    this process as the owner of what it runs; `adds` and `drops` count, for all kernels, what became of cached results.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class SqliteDatabase:
         self._records = records or {}
         self._lock = RLock()
         self._depth = 0
+        self._to_count: SharedCounter | None = None
         self._connection: sqlite3.Connection | None = None
         self._lease: KernelLease | None = None
         self.was_dirty = False
@@ -91,6 +93,8 @@ class SqliteDatabase:
             self.check()
         migrate(connection, self.steps, self.folder)
         self._clean_up(connection, CleanReport())
+        self.adds = SharedCounter(self.folder.counter("adds"))
+        self.drops = SharedCounter(self.folder.counter("drops"))
         self._identity = self._file_identity()
 
     def close(self) -> None:
@@ -103,6 +107,8 @@ class SqliteDatabase:
         with HeldStop() as stop, self._lock:
             self._patience.until(self._writing.try_acquire, stop)
             self.log.checkpoint()
+            self.adds.close()
+            self.drops.close()
             self._shut()
 
     def _shut(self) -> None:
@@ -146,11 +152,14 @@ class SqliteDatabase:
             self._patience.through(lambda: connection.execute("BEGIN IMMEDIATE"), stop)
             yield connection
             self._patience.through(lambda: connection.execute("COMMIT"), stop)
+            if self._to_count is not None:
+                self._to_count.count_up()
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
         finally:
+            self._to_count = None
             self._depth -= 1
             try:
                 if durable:
@@ -158,6 +167,10 @@ class SqliteDatabase:
                 self.log.checkpoint_if_longer(longest_log)
             finally:
                 self._writing.release()
+
+    def count_when_committed(self, counter: SharedCounter) -> None:
+        """Inside a transaction: count up as soon as it is committed, before others write."""
+        self._to_count = counter
 
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """All rows a query gives."""

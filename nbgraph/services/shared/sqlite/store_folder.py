@@ -1,7 +1,8 @@
 """The folder of a studio: the only module that makes paths in it, and that writes files there.
 
     nbgraph.db   images/ab/<name>.png   thumbnails/ab/<name>.webp   tensors/ab/<name>.safetensors
-    tmp/<name>.<kernel>   locks/<kernel>.lock   locks/write.lock   backups/nbgraph-<format>-<time>.db
+    tmp/<name>.<kernel>   locks/<kernel>.lock   locks/write.lock   locks/adds.count   locks/drops.count
+    backups/nbgraph-<time>-<format>.db
 
 Names are generated, 32 hexadecimal digits; every name is checked for that before it becomes part of a path.
 """
@@ -40,6 +41,10 @@ class StoreFolder:
     @property
     def write_lock(self) -> Path:
         return self.locks / "write.lock"
+
+    def counter(self, name: str) -> Path:
+        """The file of a number that kernels share."""
+        return self.locks / f"{name}.count"
 
     def lease(self, kernel: str) -> Path:
         """The lock file that a kernel holds while it lives."""
