@@ -5,14 +5,13 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic_core import to_jsonable_python
 
-from nbgraph.invocations.fields import ImageField
+from nbgraph.invocations.fields import ColorField, ImageField
 from nbgraph.invocations.inputs import InputSpec
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.types import assignable, is_optional, plain, type_name
 from nbgraph.services.shared.graph.auto_layout import is_long_text
-from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.order import topological_order
-from nbgraph.services.shared.graph.validation import output_types
+from nbgraph.services.shared.graph.validation import GraphLike, output_types
 
 MODEL_INPUTS = {("model_loader", "model")}
 LIMITS = {"ge": "min", "gt": "above", "le": "max", "lt": "below", "multiple_of": "step"}
@@ -49,7 +48,7 @@ def type_table(extra: Iterable[Any] = ()) -> dict[str, list[str]]:
     }
 
 
-def varying_types(graph: Graph) -> dict[str, dict[str, str]]:
+def varying_types(graph: GraphLike) -> dict[str, dict[str, str]]:
     """`{node: {output: type}}` for outputs that take the type of what arrives."""
     if not any(node.output_types_vary for node in graph.nodes.values()):
         return {}
@@ -58,7 +57,7 @@ def varying_types(graph: Graph) -> dict[str, dict[str, str]]:
     return {node: {name: type_name(given) for name, given in outputs.items()} for node, outputs in found.items()}
 
 
-def library_types(graph: Graph) -> dict[str, Any]:
+def library_types(graph: GraphLike) -> dict[str, Any]:
     """`{node id: node type}` for library graphs used as nodes, each of which has inputs and outputs of its own."""
     return {node_id: node_type(type(node)) for node_id, node in graph.nodes.items() if node.type == "graph"}
 
@@ -97,7 +96,7 @@ def _control(node: str, spec: InputSpec) -> str:
         return "choice"
     if kind is ImageField:
         return "image"
-    if kind is str and spec.name in ("color", "colour"):
+    if kind is ColorField or (kind is str and spec.name in ("color", "colour")):
         return "colour"
     if is_long_text(spec.name, kind):
         return "text"

@@ -16,7 +16,7 @@ TEXT_HEIGHT = 78
 FOOT_HEIGHT = 36
 GAP_ACROSS = 90
 GAP_DOWN = 36
-PER_COLUMN = 12
+COLUMN_HEIGHT = 1000
 
 
 class LaidOut(GraphLike, Protocol):
@@ -88,12 +88,14 @@ def _places(graph: GraphLike, layers: list[list[str]]) -> dict[str, dict[str, fl
     places: dict[str, dict[str, float]] = {}
     x = 0.0
     for layer in layers:
-        for start in range(0, len(layer), PER_COLUMN):
-            y = 0.0
-            for node_id in layer[start : start + PER_COLUMN]:
-                places[node_id] = {"x": x, "y": y}
-                y += node_height(graph.nodes[node_id]) + GAP_DOWN
-            x += NODE_WIDTH + GAP_ACROSS
+        y = 0.0
+        for node_id in layer:
+            height = node_height(graph.nodes[node_id])
+            if y and y + height > COLUMN_HEIGHT:
+                x, y = x + NODE_WIDTH + GAP_ACROSS, 0.0
+            places[node_id] = {"x": x, "y": y}
+            y += height + GAP_DOWN
+        x += NODE_WIDTH + GAP_ACROSS
     return places
 
 

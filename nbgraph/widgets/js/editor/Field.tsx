@@ -3,6 +3,7 @@ import { memo } from "react";
 
 import { useStored, useStore } from "./context.ts";
 import type { Input } from "./document.ts";
+import { ColourInput } from "./ColourInput.tsx";
 import { ImageInput } from "./ImageInput.tsx";
 import { NumberInput } from "./NumberInput.tsx";
 import type { InputType } from "./schema.ts";
@@ -47,7 +48,7 @@ function Control(props: ControlProps) {
     case "image":
       return <ImageInput {...props} />;
     case "colour":
-      return <input type="color" aria-label={label} value={value || "#000000"} disabled={disabled} onChange={(event) => set(event.target.value)} />;
+      return <ColourInput {...props} />;
     case "list":
       return <ListInput {...props} />;
     case "text":
