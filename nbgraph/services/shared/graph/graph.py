@@ -14,7 +14,7 @@ from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
 from nbgraph.services.shared.graph.node_values import typed_values, without_link
-from nbgraph.services.shared.graph.order import path_between, topological_order
+from nbgraph.services.shared.graph.running_order import RunningOrder
 from nbgraph.services.shared.graph.validation import check_edge, circle_text, graph_problems
 
 
@@ -38,7 +38,7 @@ class Graph:
         self.layout: dict[str, Any] = {}
         self._links: dict[str, list[Link]] = {}
         self._homes: dict[BaseInvocation, str] = {}
-        self._positions: dict[str, int] | None = None
+        self._order: RunningOrder | None = None
         self._numbers: dict[str, int] = {}
         self._collect(nodes)
         self.add_edges(edges)
@@ -121,15 +121,16 @@ class Graph:
             )
         except GraphError:
             self._put(node_id, old)
-            self._links[node_id] = links
+            self._links[node_id], self._order = links, None
             self._forget(added)
             raise
 
     def delete_node(self, node: "str | BaseInvocation") -> None:
         """Remove a node and the edges at it."""
         node_id = self.id_of(node)
-        for edge in [edge for edge in self.edges if edge.source.node_id == node_id]:
-            self.delete_edge(edge)
+        for target, links in self._links.items():
+            for link in [link for link in links if link.source == node_id]:
+                self.delete_edge(Edge(Connection(node_id, link.output), Connection(target, link.field)))
         self._forget([node_id])
 
     def add_edge(self, edge: Edge) -> None:
@@ -218,6 +219,7 @@ class Graph:
         other._links = {node_id: list(links) for node_id, links in self._links.items()}
         other._homes = dict(self._homes)
         other._numbers = dict(self._numbers)
+        other._order = self._order and self._order.copy()
         return other
 
     # checking and saving
@@ -241,7 +243,7 @@ class Graph:
 
     def load(self, nodes: Mapping[str, BaseInvocation], links: Mapping[str, list[Link]]) -> None:
         """Take over nodes and edges that were read from a file, checked as a whole; open inputs are no error yet."""
-        self.nodes, self._links, self._positions = dict(nodes), dict(links), None
+        self.nodes, self._links, self._order = dict(nodes), dict(links), None
         self._homes = {node: node_id for node_id, node in nodes.items()}
         unknown = [node_id for node_id in links if node_id not in nodes]
         problems = [problem for problem in graph_problems(self, unknown) if problem.kind != "missing_input"]
@@ -317,6 +319,8 @@ class Graph:
         self._put(node_id, node)
         if links:
             self._links[node_id] = [Link(name, self._homes[ref.node], ref.field) for name, ref in links]
+        if self._order is not None:
+            self._order.append(node_id)
         return node_id
 
     def _forget(self, node_ids: Iterable[str]) -> None:
@@ -346,21 +350,11 @@ class Graph:
         self._homes[node] = node_id
 
     def _circle(self, edge: Edge) -> list[Problem]:
-        """A problem if the edge closes a circle. An edge that leads forward in a topological order needs no search."""
-        if self._positions is None:
-            order, _ = topological_order({node: [link.source for link in self.links(node)] for node in self.nodes})
-            self._positions = {node_id: position for position, node_id in enumerate(order)}
+        """A problem if the edge closes a circle."""
         source, target = edge.source.node_id, edge.destination.node_id
-        for node_id in (source, target):
-            self._positions.setdefault(node_id, len(self._positions))
-        if self._positions[source] < self._positions[target]:
-            return []
-        self._positions = None
-        children: dict[str, list[str]] = {}
-        for node_id, links in self._links.items():
-            for link in links:
-                children.setdefault(link.source, []).append(node_id)
-        path = path_between(children, target, source)
+        if self._order is None:
+            self._order = RunningOrder(self.nodes, self.links)
+        path = self._order.make_way(source, target, self.links)
         if not path:
             return []
         return [Problem("cycle", f"the edge {edge} closes a circle: {' -> '.join([*path, path[0]])}", target)]

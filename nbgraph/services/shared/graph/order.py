@@ -36,23 +36,3 @@ def topological_order(
             chain.append((source, 0))
             on_chain.add(source)
     return order, []
-
-
-def path_between(children: Mapping[str, Sequence[str]], start: str, end: str) -> list[str]:
-    """The nodes of some path from `start` to `end` along the edges, or an empty list if there is none."""
-    came_from: dict[str, str | None] = {start: None}
-    waiting = [start]
-    while waiting:
-        node = waiting.pop()
-        if node == end:
-            path: list[str] = []
-            step: str | None = node
-            while step is not None:
-                path.append(step)
-                step = came_from[step]
-            return path[::-1]
-        for child in children.get(node, ()):
-            if child not in came_from:
-                came_from[child] = node
-                waiting.append(child)
-    return []
