@@ -1,26 +1,28 @@
-"""How far a run is: a snapshot published by one assignment, shown as text or in a notebook's output area."""
+"""How far a run is: counted from its events, and shown as text or in a notebook's output area."""
 
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from time import monotonic
-from typing import Any, Literal
+from typing import Literal
 
-from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle
 
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_common import (
     Event,
     NodeCompleted,
+    NodeFailed,
     NodeProgress,
     NodeStarted,
+    NodeWarned,
     SessionFinished,
     SessionStarted,
 )
+from nbgraph.showing import is_in_notebook
 
-ProgressStyle = bool | Literal["text"] | Callable[["Progress"], None]
+ProgressStyle = bool | Literal["text", "widget"] | Callable[["Progress"], None]
 UPDATE_SECONDS = 0.25
 BAR = 24
 
@@ -61,14 +63,34 @@ class Progress:
         )
 
 
+@dataclass(slots=True)
+class NodeTally:
+    """What a source node has done so far: its prepared nodes that ran, those from the cache, and their seconds."""
+
+    runs: int = 0
+    cached: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    warning: str = ""
+
+
 class ProgressTracker:
-    """Listens to the events of one session, counts, and gives a `Progress` when asked."""
+    """Listens to the events of one session, counts, and gives a `Progress` when asked.
+
+    `nodes` has a tally for each source node that ran or failed. Of the node that runs now: `source`, `step`, `steps`,
+    `message`, `preview` (a small picture, or what draws it) and `step_seconds`. `stopped_at` is the node that ran when
+    the session was cancelled.
+    """
 
     def __init__(self, session_id: str) -> None:
+        self.nodes: dict[str, NodeTally] = {}
+        self.source, self.stopped_at, self.message, self.preview = "", "", "", None
+        self.step = self.steps = 0
         self._session_id = session_id
         self._began = self._seen = monotonic()
+        self._first_step, self._first_seen, self._last_seen = 0, 0.0, 0.0
         self._status, self._node = "pending", ""
-        self._done = self._cached = self._total = self._step = self._steps = 0
+        self._done = self._cached = self._total = 0
         self._end: Callable[[], None] | None = None
 
     def listen(self, events: EventServiceBase) -> None:
@@ -85,27 +107,69 @@ class ProgressTracker:
         """How far the session is now."""
         now = self._seen if self._status not in ("pending", "running") else monotonic()
         return Progress(
-            self._status, self._done, self._cached, self._total, self._node, self._step, self._steps, now - self._began
+            self._status, self._done, self._cached, self._total, self._node, self.step, self.steps, now - self._began
         )
+
+    @property
+    def step_seconds(self) -> float | None:
+        """What a step of the running node takes; None before its second one."""
+        steps = self.step - self._first_step
+        return (self._last_seen - self._first_seen) / steps if steps > 0 else None
 
     def __call__(self, event: Event) -> None:
         if event.session_id != self._session_id:
             return
         kind = event.__class__
         if kind is NodeStarted:
-            self._node, self._step, self._steps = event.node, 0, 0  # type: ignore[attr-defined]
+            self._node, self.source, self.step, self.steps = event.node, event.source, 0, 0  # type: ignore[attr-defined]
         elif kind is NodeCompleted:
-            self._done += 1
-            self._cached += event.cached  # type: ignore[attr-defined]
+            self._count(event)  # type: ignore[arg-type]
         elif isinstance(event, NodeProgress):
-            self._step, self._steps = event.step, event.total
+            self._step(event)
+        elif isinstance(event, NodeFailed):
+            self._tally(event.source).error = event.error
+            self._step_over()
+        elif isinstance(event, NodeWarned):
+            self._tally(self.source).warning = event.message
         elif isinstance(event, SessionStarted):
             self._began = monotonic()
             self._status, self._total = "running", event.total
         elif isinstance(event, SessionFinished):
             self._seen = monotonic()
-            self._status, self._node, self._step, self._steps = event.status, "", 0, 0
+            self.stopped_at = self.source if event.status == "cancelled" else ""
+            self._status, self._node, self.source = event.status, "", ""
+            self._step_over()
             self.close()
+
+    def _count(self, event: NodeCompleted) -> None:
+        tally = self.nodes.get(event.source) or self._tally(event.source)
+        tally.runs += 1
+        tally.seconds += event.seconds
+        self._done += 1
+        if event.cached:
+            tally.cached += 1
+            self._cached += 1
+        if self.steps:
+            self._step_over()
+
+    def _tally(self, source: str) -> NodeTally:
+        return self.nodes.setdefault(source, NodeTally())
+
+    def _step(self, event: NodeProgress) -> None:
+        self._last_seen = monotonic()
+        if not self.steps:
+            self._first_step, self._first_seen = event.step, self._last_seen
+        self.step, self.steps, self.preview, self.message = event.step, event.total, event.preview, event.message
+
+    def _step_over(self) -> None:
+        """The node that reported steps has ended: its preview would keep tensors."""
+        self.step, self.steps, self.preview, self.message = 0, 0, None, ""
+        self._first_step = 0
+
+
+def shows_view(style: ProgressStyle) -> bool:
+    """Whether a run is to show itself as a widget; without a front end for it, progress is text."""
+    return style in (True, "widget") and is_in_notebook()
 
 
 def progress_display(style: ProgressStyle) -> Callable[[Progress], None]:
@@ -114,8 +178,7 @@ def progress_display(style: ProgressStyle) -> Callable[[Progress], None]:
         return style
     if not style:
         return lambda progress: None
-    shell: Any = get_ipython()
-    if style != "text" and shell is not None and hasattr(shell, "kernel"):
+    if style != "text" and is_in_notebook():
         return _NotebookProgress()
     return _text_progress
 

@@ -1,8 +1,10 @@
 """Run: the handle of a submitted session. Results are references into the studio, so a Run in a cell pins no tensor."""
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.getipython import get_ipython
 from PIL.Image import Image
 
 from nbgraph.errors import NbgraphError, NodeError, NotFoundError, suggest
@@ -14,6 +16,7 @@ from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.showing import is_in_notebook
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +41,8 @@ class Run:
     """
 
     def __init__(self, ticket: Ticket, services: InvocationServices, tracker: ProgressTracker) -> None:
-        self._ticket, self._services, self._tracker = ticket, services, tracker
+        self._ticket, self.services, self.tracker = ticket, services, tracker
+        self._shown_in: int | None = None
         self.session = ticket.session
 
     # while it runs
@@ -61,7 +65,7 @@ class Run:
     @property
     def progress(self) -> Progress:
         """How far it is."""
-        return self._tracker.progress
+        return self.tracker.progress
 
     def wait(self, seconds: float | None = None, show: Callable[[Progress], None] | None = None) -> "Run":
         """Wait until it has ended, at most so long, showing progress; an interrupt ends the waiting, not the run."""
@@ -75,7 +79,7 @@ class Run:
 
     def cancel(self) -> None:
         """Ask it to stop: it does before the next node, or at the next step of the one that runs."""
-        self._services.processor.cancel(self.id)
+        self.services.processor.cancel(self.id)
 
     def raise_error(self) -> "Run":
         """The run itself; raises the `NodeError` of the first node that failed, if one did."""
@@ -124,12 +128,12 @@ class Run:
         for prepared, output in self.session.results():
             if not prepared.planned.node.is_intermediate and "image" in prepared.planned.node.outputs():
                 names.update({f.image_name: None for f in resources_in(output) if isinstance(f, ImageField)})
-        return [self._services.images.get(name) for name in names if self._services.images.exists(name)]
+        return [self.services.images.get(name) for name in names if self.services.images.exists(name)]
 
     @property
     def stats(self) -> "pd.DataFrame":
         """One row for each prepared node: seconds, memory, cached."""
-        return stats_frame(self._services.performance_statistics.rows(self.id))
+        return stats_frame(self.services.performance_statistics.rows(self.id))
 
     @property
     def plot(self) -> RunPlots:
@@ -141,7 +145,7 @@ class Run:
         found = self.session.outputs_of(node_id)
         if not found:
             self._explain_missing(node_id)
-        return {path: NodeResult(output, self._services) for path, output in found.items()}
+        return {path: NodeResult(output, self.services) for path, output in found.items()}
 
     def _explain_missing(self, node_id: str) -> None:
         ranks = self.session.plan.ranks
@@ -159,6 +163,26 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.status}, {len(self.session)} nodes, {self.progress.seconds:.2f} s)"
+
+    # in a notebook
+
+    def display(self) -> Any:
+        """What shows the run in the output of this cell, live while `wait(show=...)` calls it, and as it ended."""
+        self._shown_in = _cell_number()
+        return import_module("nbgraph.widgets.run_display").RunDisplay(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return import_module("nbgraph.widgets.run_static").static_bundle(self)
+
+    def _ipython_display_(self) -> None:
+        if not is_in_notebook():
+            raise NotImplementedError
+        if self._shown_in != _cell_number():
+            self.display().follow()
+
+
+def _cell_number() -> int:
+    return getattr(get_ipython(), "execution_count", 0)
 
 
 class NodeResult:

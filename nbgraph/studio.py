@@ -81,8 +81,8 @@ class Studio:
     ) -> Run:
         """Run a node and all it needs, or a graph, and wait; `values` are other inputs: `{"noise.seed": 8}`.
 
-        In a notebook the run shows itself meanwhile, with previews, pictures and Cancel; `progress="text"` writes a line
-        on stderr, `False` shows nothing, and a function is called with a `Progress` four times a second.
+        In a notebook the run shows itself meanwhile, with previews, pictures and Cancel; `progress="text"` writes a
+        line on stderr, `False` shows nothing, a function is called with a `Progress` four times a second.
         Raises `GraphError` before anything runs if the graph cannot run, `NodeError` if a node failed. The Stop button
         cancels the run and raises `KeyboardInterrupt` here.
         """

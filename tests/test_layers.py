@@ -19,8 +19,9 @@ ALLOWED = {
     "services": {"errors", "config", "invocations", "diffusion", GRAPH},
     "frames": {"services", GRAPH, "invocations", "errors"},
     "plots": {"frames", "errors"},
-    "progress": {"services", GRAPH, "errors"},
-    "run": {"services", GRAPH, "invocations", "frames", "plots", "progress", "errors"},
+    "showing": set(),
+    "progress": {"services", GRAPH, "errors", "showing"},
+    "run": {"services", GRAPH, "invocations", "frames", "plots", "progress", "errors", "showing"},
     "models": {"errors"},
 }
 """For each layer, the layers it may import beside its own; `cli`, `widgets` and `studio` stand above all of these."""

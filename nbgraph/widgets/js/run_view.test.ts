@@ -1,0 +1,127 @@
+// @vitest-environment jsdom
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+
+import { attribute, element } from "./dom.ts";
+import { headLine, nodeMeta, type NodeState, type RunState, secondsText } from "./run_text.ts";
+import { run_view } from "./run_view.ts";
+
+const HOSTILE = "<img src=x onerror='globalThis.planted=1'><script>globalThis.planted=1</script>";
+
+class FakeModel {
+  sent: any[] = [];
+  private listeners: ((content: any, buffers: DataView[]) => void)[] = [];
+  get(): unknown {
+    return undefined;
+  }
+  on(_: string, callback: any): void {
+    this.listeners.push(callback);
+  }
+  off(_: string, callback: any): void {
+    this.listeners = this.listeners.filter((one) => one !== callback);
+  }
+  send(content: unknown): void {
+    this.sent.push(content);
+  }
+  tell(content: any, buffers: DataView[] = []): void {
+    for (const listener of this.listeners) listener(content, buffers);
+  }
+  get listening(): number {
+    return this.listeners.length;
+  }
+}
+
+const state = (more: Partial<RunState> = {}): RunState => ({ status: "running", seconds: 4, left: 6, fraction: 0.4, done: 2, cached: 1, node: "slow", step: 3, steps: 10, message: "", error: "", ...more });
+const node = (more: Partial<NodeState> = {}): NodeState => ({ id: "slow", title: "Slow", status: "running", runs: 0, of: 1, cached: 0, seconds: 0, error: "", warning: "", ...more });
+const message = (more: any = {}) => ({ type: "run", state: state(), nodes: [node()], whole: true, pictures: [], preview: false, hasPreview: false, problem: "", ...more });
+const bytes = () => new DataView(new ArrayBuffer(4));
+
+let model: FakeModel;
+let el: HTMLElement;
+let close: () => void;
+const revoked: string[] = [];
+let made = 0;
+
+beforeEach(() => {
+  URL.createObjectURL = () => `blob:${++made}`;
+  URL.revokeObjectURL = (url: string) => void revoked.push(url);
+  model = new FakeModel();
+  el = document.createElement("div");
+  document.body.append(el);
+  close = run_view.render({ model: model as any, el });
+});
+afterEach(() => {
+  close();
+  el.remove();
+  vi.useRealTimers();
+});
+const find = (selector: string) => el.querySelector<HTMLElement>(selector)!;
+
+describe("the run view", () => {
+  it("asks for everything, and shows nothing before it is told", () => {
+    expect(model.sent).toEqual([{ type: "ready" }]);
+    expect(find(".nbp-run").classList.contains("nbp-hidden")).toBe(true);
+  });
+
+  it("shows the nodes, the step of the running one, and what is left", () => {
+    model.tell(message({ nodes: [node({ id: "one", status: "cached", runs: 1, cached: 1 }), node()] }));
+    expect([...el.querySelectorAll(".nbp-run-node")].map((row) => row.getAttribute("data-status"))).toEqual(["cached", "running"]);
+    expect(find(".nbp-run-node[data-node=slow] [role=progressbar]").getAttribute("aria-valuenow")).toBe("3");
+    expect(find(".nbp-head-line").textContent).toBe("2 done, 1 cached · 4.0 s · about 6 s left");
+  });
+
+  it("keeps a node's row when a later message changes it", () => {
+    model.tell(message());
+    model.tell(message({ whole: false, nodes: [node({ status: "done", runs: 1, seconds: 1.5 })], state: state({ status: "completed", left: null, fraction: 1 }) }));
+    expect(el.querySelectorAll(".nbp-run-node").length).toBe(1);
+    expect(find(".nbp-run-meta").textContent).toBe("1.5 s");
+    expect(find("button").classList.contains("nbp-hidden")).toBe(true);
+  });
+
+  it("shows pictures and the preview, and lets their addresses go", () => {
+    model.tell(message({ pictures: ["a"], preview: true, hasPreview: true }), [bytes(), bytes()]);
+    expect(el.querySelectorAll("img").length).toBe(2);
+    model.tell(message({ whole: false, nodes: [], preview: true }));
+    expect(el.querySelectorAll("img").length).toBe(1);
+    const before = revoked.length;
+    close();
+    expect(revoked.length).toBe(before + 1);
+    expect(model.listening).toBe(0);
+    close = () => {};
+  });
+
+  it("cancels once, and says so", () => {
+    model.tell(message());
+    find("button").click();
+    expect(model.sent.at(-1)).toEqual({ type: "cancel" });
+    expect(find(".nbp-pill").textContent).toBe("cancelling …");
+    expect((find("button") as HTMLButtonElement).disabled).toBe(true);
+  });
+
+  it("shows every text as text", () => {
+    model.tell(message({ problem: HOSTILE, state: state({ node: HOSTILE, message: HOSTILE }), nodes: [node({ id: HOSTILE, title: HOSTILE, error: HOSTILE, warning: HOSTILE })] }));
+    expect(el.querySelectorAll("script, .nbp-run-node img").length).toBe(0);
+    expect(find(".nbp-run-error").textContent).toBe(HOSTILE);
+    expect((globalThis as any).planted).toBeUndefined();
+  });
+});
+
+describe("texts", () => {
+  it("names seconds as a person does", () => {
+    expect([0.012, 1.34, 125].map(secondsText)).toEqual(["12 ms", "1.3 s", "2 min 5 s"]);
+  });
+  it("counts on between messages, and never below a second left", () => {
+    expect(headLine(state(), 20)).toBe("2 done, 1 cached · 24.0 s · about 1 s left");
+    expect(headLine(state({ status: "pending", left: null }), 5)).toBe("waiting for its turn · 4.0 s");
+  });
+  it("counts repeated nodes", () => {
+    expect(nodeMeta(node({ status: "done", runs: 3, of: 8, seconds: 2 }))).toBe("3/8 · 2.0 s");
+    expect(nodeMeta(node({ status: "skipped" }))).toBe("not run");
+  });
+});
+
+describe("the builder of elements", () => {
+  it("writes children as text and refuses attributes that hold code", () => {
+    expect(element("p", {}, HOSTILE).children.length).toBe(0);
+    expect(() => attribute(document.createElement("p"), "onclick", "planted=1")).toThrow("code");
+  });
+});

@@ -1,0 +1,191 @@
+// The run view: one card for one run, live while it runs. Its kernel side is run_view.py.
+import "./panel.css";
+import "./run_view.css";
+
+import { attribute, element, fill, Pictures, write } from "./dom.ts";
+import { guard } from "./editor/guard.ts";
+import type { Model, Widget } from "./model.ts";
+import { headLine, type NodeState, nodeMeta, type RunMessage, type RunState, statusWord } from "./run_text.ts";
+
+const TICK = 250;
+const MARKS: Record<string, string> = {
+  done: "✓",
+  cached: "↺",
+  failed: "✕",
+  cancelled: "■",
+  running: "▶",
+  waiting: "·",
+  skipped: "–",
+};
+
+class RunCard {
+  readonly root: HTMLElement;
+  private state: RunState | null = null;
+  private heard = 0;
+  private cancelling = false;
+  private rows = new Map<string, HTMLLIElement>();
+  private pictures = new Pictures();
+  private pill = element("span", { class: "nbp-pill" });
+  private line = element("span", { class: "nbp-head-line nbp-number nbp-clip" });
+  private cancel = element(
+    "button",
+    { class: "nbp-button nbp-danger", type: "button", title: "Stop at the next step", on: { click: () => this.askToCancel() } },
+    "Cancel",
+  );
+  private bar = element("div");
+  private track = element("div", { class: "nbp-progress", role: "progressbar", "aria-label": "run", "aria-valuemin": 0, "aria-valuemax": 100 }, this.bar);
+  private list = element("ul", { class: "nbp-run-list", tabindex: 0, "aria-label": "nodes of the run" });
+  private shown = element("div", { class: "nbp-run-pictures" });
+  private preview = element("img", { class: "nbp-picture", alt: "preview of the picture" });
+  private previewFigure = element("figure", {}, this.preview, element("figcaption", {}, "preview"));
+  private problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
+  private spoken = element("span", { class: "nbp-unseen", role: "status", "aria-live": "polite" });
+  private clock: ReturnType<typeof setInterval>;
+
+  constructor(private model: Model) {
+    this.root = element(
+      "section",
+      { class: "nbp nbp-card nbp-run nbp-hidden", "aria-label": "run" },
+      element("div", { class: "nbp-bar" }, this.pill, this.line, element("span", { class: "nbp-space" }), this.cancel),
+      this.track,
+      this.problem,
+      element("div", { class: "nbp-run-body" }, this.list, this.shown),
+      this.spoken,
+    );
+    this.clock = setInterval(() => this.tick(), TICK);
+    model.on("msg:custom", this.hear);
+    model.send({ type: "ready" });
+  }
+
+  close(): void {
+    clearInterval(this.clock);
+    this.model.off("msg:custom", this.hear);
+    this.pictures.clear();
+  }
+
+  private hear = (content: any, buffers: DataView[] = []): void => {
+    if (content?.type === "run") this.take(content as RunMessage, buffers);
+    else if (content?.type === "refused") this.complain(String(content.message));
+  };
+
+  private take(message: RunMessage, buffers: DataView[]): void {
+    this.complain(message.problem || (message.state?.error ?? ""));
+    this.state = message.state;
+    this.heard = Date.now();
+    attribute(this.root, "class", `nbp nbp-card nbp-run${message.state || message.problem ? "" : " nbp-hidden"}`);
+    if (message.state === null) return;
+    if (message.whole) this.forget();
+    for (const node of message.nodes) this.drawNode(node);
+    message.pictures.forEach((name, place) => this.addPicture(name, buffers[place]));
+    if (message.preview) this.drawPreview(message.hasPreview ? buffers[message.pictures.length] : undefined);
+    this.drawHead(message.state);
+    this.drawRunning(message.state);
+  }
+
+  private forget(): void {
+    this.rows.clear();
+    fill(this.list);
+    fill(this.shown);
+    this.pictures.clear();
+    this.cancelling = false;
+  }
+
+  private drawHead(state: RunState): void {
+    const live = state.status === "pending" || state.status === "running";
+    if (!live) this.cancelling = false;
+    write(this.pill, statusWord(state.status, this.cancelling));
+    attribute(this.pill, "data-status", state.status);
+    attribute(this.cancel, "class", `nbp-button nbp-danger${live ? "" : " nbp-hidden"}`);
+    this.cancel.disabled = this.cancelling;
+    attribute(this.track, "aria-valuenow", Math.round(state.fraction * 100));
+    this.bar.style.width = `${(state.fraction * 100).toFixed(1)}%`;
+    write(this.spoken, live ? `${state.status} ${state.node}` : `run ${state.status}`);
+    this.tick();
+  }
+
+  private tick(): void {
+    if (this.state) write(this.line, headLine(this.state, (Date.now() - this.heard) / 1000));
+  }
+
+  private drawNode(node: NodeState): void {
+    const row = this.rows.get(node.id) ?? this.list.appendChild(element("li"));
+    this.rows.set(node.id, row);
+    attribute(row, "class", "nbp-run-node");
+    attribute(row, "data-status", node.status);
+    attribute(row, "data-node", node.id);
+    fill(
+      row,
+      element("span", { class: "nbp-run-mark", "aria-hidden": "true" }, MARKS[node.status] ?? "·"),
+      element("span", { class: "nbp-run-name nbp-clip", title: node.id }, node.id),
+      element("span", { class: "nbp-soft nbp-clip" }, node.title.toLowerCase() === node.id.toLowerCase() ? "" : node.title),
+      element("span", { class: "nbp-run-meta" }, nodeMeta(node)),
+      node.error && element("p", { class: "nbp-run-error" }, node.error),
+      node.warning && element("p", { class: "nbp-run-warning" }, node.warning),
+    );
+    if (node.status === "running") this.reveal(row);
+  }
+
+  /** Scroll the list, and only the list, so that the running node is seen. */
+  private reveal(row: HTMLElement): void {
+    const above = row.offsetTop - this.list.offsetTop;
+    if (above < this.list.scrollTop || above + row.offsetHeight > this.list.scrollTop + this.list.clientHeight) {
+      this.list.scrollTop = above - this.list.clientHeight / 2;
+    }
+  }
+
+  private drawRunning(state: RunState): void {
+    for (const row of this.rows.values()) {
+      if (row.dataset.status !== "running") continue;
+      const steps = state.steps > 0 && row.dataset.node === state.node;
+      if (!steps) continue;
+      const meta = row.querySelector(".nbp-run-meta");
+      if (meta) write(meta, `${state.message ? `${state.message}, ` : ""}${state.step}/${state.steps}`);
+      const track = row.querySelector<HTMLElement>(".nbp-progress") ?? row.appendChild(element("div", { class: "nbp-progress", role: "progressbar", "aria-label": `steps of ${state.node}`, "aria-valuemin": 0 }, element("div")));
+      attribute(track, "aria-valuemax", state.steps);
+      attribute(track, "aria-valuenow", state.step);
+      (track.firstElementChild as HTMLElement).style.width = `${((100 * state.step) / state.steps).toFixed(1)}%`;
+    }
+  }
+
+  private addPicture(name: string, bytes: DataView | undefined): void {
+    if (!bytes) return;
+    const number = this.shown.querySelectorAll("img[data-picture]").length + 1;
+    const picture = element("img", { class: "nbp-picture", alt: `picture ${number} of the run`, "data-picture": name });
+    picture.src = this.pictures.put(name, bytes);
+    this.shown.insertBefore(element("figure", {}, picture), this.previewFigure.parentNode === this.shown ? this.previewFigure : null);
+  }
+
+  private drawPreview(bytes: DataView | undefined): void {
+    this.pictures.drop("preview");
+    if (!bytes) {
+      this.previewFigure.remove();
+      return;
+    }
+    this.preview.src = this.pictures.put("preview", bytes);
+    if (this.previewFigure.parentNode !== this.shown) this.shown.append(this.previewFigure);
+  }
+
+  private complain(text: string): void {
+    write(this.problem, text);
+    attribute(this.problem, "class", `nbp-problem${text ? "" : " nbp-hidden"}`);
+  }
+
+  private askToCancel(): void {
+    this.cancelling = true;
+    this.model.send({ type: "cancel" });
+    if (this.state) this.drawHead(this.state);
+  }
+}
+
+export const run_view: Widget = {
+  render({ model, el }) {
+    const card = new RunCard(model);
+    const release = guard(card.root);
+    el.append(card.root);
+    return () => {
+      release();
+      card.close();
+      card.root.remove();
+    };
+  },
+};

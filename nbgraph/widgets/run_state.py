@@ -1,0 +1,154 @@
+"""What a run view shows of a run: how far it is, the state of each node, and what is left."""
+
+from typing import NamedTuple
+
+from nbgraph.invocations.fields import ImageField, resources_in
+from nbgraph.progress import NodeTally
+from nbgraph.run import Run
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.plan import PlannedNode
+
+ERROR_LENGTH = 4000
+NOTHING = NodeTally()
+LIVE = ("pending", "running")
+
+
+class NodeState(NamedTuple):
+    """One source node: it has run `runs` times `of` so many (None while that is not known), in `seconds` altogether."""
+
+    id: str
+    title: str
+    status: str
+    runs: int
+    of: int | None
+    cached: int
+    seconds: float
+    error: str
+    warning: str
+
+
+class RunState(NamedTuple):
+    """A run at one moment; `nodes` are in the order in which they run, `left` is None while nothing can be said."""
+
+    status: str
+    seconds: float
+    left: float | None
+    fraction: float
+    done: int
+    cached: int
+    node: str
+    step: int
+    steps: int
+    message: str
+    error: str
+    nodes: list[NodeState]
+
+
+def run_state(run: Run) -> RunState:
+    """The run as it is now."""
+    tracker, progress, status = run.tracker, run.progress, run.status
+    expected = _expected(run.session)
+    nodes = [_node_state(planned, run, status, expected) for planned in run.session.plan.nodes]
+    return RunState(
+        status,
+        progress.seconds,
+        _seconds_left(run, nodes) if status == "running" else None,
+        1.0 if status == "completed" else _fraction(run, nodes),
+        progress.done,
+        progress.cached,
+        tracker.source,
+        tracker.step,
+        tracker.steps,
+        tracker.message[:200],
+        _session_error(run, nodes) if status == "failed" else "",
+        nodes,
+    )
+
+
+def picture_names(run: Run) -> list[str]:
+    """The names of the pictures that the run has given so far, in order; intermediate ones left out."""
+    names: dict[str, None] = {}
+    for planned in run.session.plan.nodes:
+        if "image" in planned.node.outputs() and not planned.node.is_intermediate:
+            for output in run.session.outputs_of(planned.id).values():
+                names.update(
+                    {field.image_name: None for field in resources_in(output) if isinstance(field, ImageField)}
+                )
+    return [name for name in names if run.services.images.exists(name)]
+
+
+def _node_state(planned: PlannedNode, run: Run, status: str, expected: dict[str, int | None]) -> NodeState:
+    node_id, tracker = planned.id, run.tracker
+    tally = tracker.nodes.get(node_id, NOTHING)
+    runs = tally.runs or len(run.session.outputs_of(node_id))
+    if tally.error:
+        shown = "failed"
+    elif node_id == tracker.source:
+        shown = "running"
+    elif runs:
+        shown = "cached" if tally.cached == runs else "done"
+    elif node_id == tracker.stopped_at:
+        shown = "cancelled"
+    else:
+        shown = "waiting" if status in LIVE else "skipped"
+    title = planned.node.title or planned.node.type
+    error, warning = tally.error[:ERROR_LENGTH], tally.warning[:ERROR_LENGTH]
+    return NodeState(node_id, title, shown, runs, expected[node_id], tally.cached, tally.seconds, error, warning)
+
+
+def _expected(session: GraphExecutionState) -> dict[str, int | None]:
+    """How often each source node runs: the product of the lengths of its lists, as far as they are known."""
+    plan = session.plan
+    lengths: list[int | None] = []
+    for axis in plan.axes:
+        outputs = list(session.outputs_of(plan.nodes[axis.rank].id).values())
+        lengths.append(getattr(outputs[-1], "total", None) if outputs else None)
+    found: dict[str, int | None] = {}
+    for planned in plan.nodes:
+        count: int | None = 1
+        for index in planned.axes:
+            length = lengths[index]
+            count = None if count is None or length is None else count * length
+        found[planned.id] = count
+    return found
+
+
+def _weight(planned: PlannedNode) -> int:
+    """What a node counts in the bar: as many as the steps it is told to do, else one."""
+    steps = planned.node.__dict__.get("steps")
+    return steps if isinstance(steps, int) and steps > 0 else 1
+
+
+def _fraction(run: Run, nodes: list[NodeState]) -> float:
+    done = total = 0.0
+    tracker = run.tracker
+    for planned, node in zip(run.session.plan.nodes, nodes):
+        weight = _weight(planned)
+        total += weight * max(node.of or 1, node.runs)
+        done += weight * node.runs
+        if node.status == "running" and tracker.steps:
+            done += weight * tracker.step / tracker.steps
+    return min(1.0, done / total) if total else 0.0
+
+
+def _seconds_left(run: Run, nodes: list[NodeState]) -> float | None:
+    """By what the steps, and the nodes that were not cached, took so far; None before the second step of a node."""
+    tracker = run.tracker
+    each = tracker.step_seconds
+    if each is None:
+        return None
+    left = each * (tracker.steps - tracker.step)
+    for node in nodes:
+        waiting = max(0, (node.of or 1) - node.runs)
+        if node.status == "running":
+            left += each * tracker.steps * max(0, waiting - 1)
+        elif node.runs > node.cached:
+            left += node.seconds / (node.runs - node.cached) * waiting
+    return left
+
+
+def _session_error(run: Run, nodes: list[NodeState]) -> str:
+    """What failed without being the failure of a node."""
+    shown = {node.id for node in nodes if node.error}
+    texts = [text for node, text in run.session.errors.items() if node.partition("[")[0] not in shown]
+    return "\n".join(texts)[:ERROR_LENGTH]

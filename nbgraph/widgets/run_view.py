@@ -1,0 +1,162 @@
+"""The run view: how far a run is, the state of each node, previews and pictures as they come, and Cancel."""
+
+import logging
+from threading import RLock
+from time import monotonic
+from typing import Any, Literal
+
+import traitlets
+from pydantic import TypeAdapter
+
+from nbgraph.errors import NbgraphError
+from nbgraph.run import Run
+from nbgraph.widgets.asked import Answer, AskedWidget, Question
+from nbgraph.widgets.pictures import thumbnail
+from nbgraph.widgets.run_state import RunState, picture_names, run_state
+from nbgraph.widgets.run_static import static_bundle
+
+logger = logging.getLogger(__name__)
+PREVIEW_SIZE = 320
+PICTURE_SIZE = 512
+MAX_PICTURES = 16
+SHARE = 20
+"""A look at the run may take one part in so many of the time: a very large graph is looked at less often."""
+
+
+class Ready(Question):
+    """A page shows the view: it wants everything."""
+
+    type: Literal["ready"]
+
+
+class Cancel(Question):
+    """Cancel the run that is shown."""
+
+    type: Literal["cancel"]
+
+
+class RunView(AskedWidget):
+    """Shows one run after the other: `watch(run)`, then `refresh()` now and then, and once at its end."""
+
+    _widget = traitlets.Unicode("run_view").tag(sync=True)
+    _questions = TypeAdapter(Ready | Cancel)
+
+    def __init__(self, run: Run | None = None) -> None:
+        self._run, self._state, self._problem = run, None, ""
+        self._preview: bytes = b""
+        self._drawn: Any = None
+        self._pictures: dict[str, bytes] = {}
+        self._looked = self._took = 0.0
+        self._lock = RLock()
+        super().__init__()
+
+    def watch(self, run: Run) -> None:
+        """Show this run from now on."""
+        with self._lock:
+            self._run, self._state, self._problem = run, None, ""
+            self._preview, self._drawn, self._pictures = b"", None, {}
+            self._look()
+            self._tell(self._everything())
+
+    def say(self, problem: str) -> None:
+        """Show a text as an error, under what is shown."""
+        with self._lock:
+            self._problem = problem
+            self._tell(self._everything())
+
+    def refresh(self) -> None:
+        """Look at the run, and tell the pages what is new."""
+        with self._lock:
+            began = monotonic()
+            ended = self._run is not None and self._run.is_done
+            if self._run is None or (not ended and began - self._looked < SHARE * self._took):
+                return
+            before, pictures, preview = self._state, list(self._pictures), self._preview
+            self._look()
+            self._tell(self._changes(before, pictures, preview))
+            self._looked, self._took = monotonic(), monotonic() - began
+
+    def close(self) -> None:
+        """Close the widget, and its layout, which ipywidgets would keep."""
+        layout: Any = self.layout
+        super().close()
+        layout.close()
+
+    def _answer(self, question: Any) -> Answer:
+        if isinstance(question, Ready):
+            with self._lock:
+                if self._run is not None and self._state is None:
+                    self._look()
+                return self._everything()
+        if self._run is None or self._run.is_done:
+            raise NbgraphError("nothing runs here that could be cancelled")
+        self._run.cancel()
+        return {"type": "done"}, []
+
+    def _tell(self, told: Answer) -> None:
+        if self._views and self.comm is not None:
+            self.send(*told)
+
+    def _look(self) -> None:
+        run = self._run
+        assert run is not None
+        self._state = run_state(run)
+        self._draw_preview(run.tracker.preview)
+        names = picture_names(run)[:MAX_PICTURES]
+        for name in names:
+            if name not in self._pictures:
+                self._pictures[name] = thumbnail(run.services.images.get(name), PICTURE_SIZE)
+
+    def _draw_preview(self, preview: Any) -> None:
+        if preview is self._drawn:
+            return
+        self._drawn = preview
+        try:
+            self._preview = _drawing(preview)
+        except Exception:
+            logger.exception("a preview could not be drawn")
+            self._preview = b""
+
+    def _everything(self) -> Answer:
+        """The whole state, with all pictures."""
+        return self._message(self._state, self._state.nodes if self._state else [], list(self._pictures), True)
+
+    def _changes(self, before: RunState | None, pictures: list[str], preview: bytes) -> Answer:
+        state = self._state
+        assert state is not None
+        known = set(before.nodes if before else ())
+        fresh = [name for name in self._pictures if name not in pictures]
+        return self._message(
+            state, [node for node in state.nodes if node not in known], fresh, preview != self._preview
+        )
+
+    def _message(self, state: RunState | None, nodes: list[Any], pictures: list[str], with_preview: bool) -> Answer:
+        if state is None:
+            return {"type": "run", "state": None, "problem": self._problem}, []
+        shown = {name: value for name, value in state._asdict().items() if name != "nodes"}
+        content = {
+            "type": "run",
+            "state": shown,
+            "nodes": [node._asdict() for node in nodes],
+            "whole": nodes is state.nodes,
+            "pictures": pictures,
+            "preview": with_preview,
+            "hasPreview": bool(self._preview),
+            "problem": self._problem,
+        }
+        buffers = [self._pictures[name] for name in pictures]
+        return content, [*buffers, self._preview] if with_preview and self._preview else buffers
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        return {**data, **(static_bundle(self._run) if self._run else {"text/plain": repr(self)})}, metadata
+
+    def __repr__(self) -> str:
+        return f"RunView({self._run!r})"
+
+
+def _drawing(preview: Any) -> bytes:
+    if preview is None:
+        return b""
+    picture: Any = preview() if callable(preview) else preview
+    return thumbnail(picture, PREVIEW_SIZE)

@@ -1,0 +1,50 @@
+"""What the run view costs: 1,000 cached nodes with it and without, in a real kernel."""
+
+import json
+
+from widgets.live_kernel import LiveKernel
+
+SETUP = """
+import gc, json, time
+import nbgraph as nb
+from nbgraph.invocations import Add
+
+studio = nb.Studio()
+node = Add(a=1, b=1)
+for _ in range(999):
+    node = Add(a=node.output("value"), b=1)
+studio.run(node, progress=False)
+
+def live():
+    run = studio.submit(node)
+    show = run.display()
+    show()
+    run.wait(show=show)
+
+def cpu_seconds(act):
+    gc.collect()
+    began = time.process_time()
+    act()
+    return time.process_time() - began
+
+def ratio(act, rounds=25):
+    pairs = [(cpu_seconds(act), cpu_seconds(lambda: studio.run(node, progress=False))) for _ in range(rounds)]
+    return min(a for a, _ in pairs) / min(b for _, b in pairs), min(b for _, b in pairs)
+"""
+LIMIT = 1.2
+
+
+def test_the_run_view_costs_at_most_a_fifth_of_a_run_of_cached_nodes(benchmark):
+    kernel = LiveKernel()
+    try:
+        kernel.run(SETUP)
+        kernel.run("shown = ratio(lambda: studio.run(node)); opened = ratio(live)")
+        found = []
+        benchmark.pedantic(lambda: found.append(kernel.run("print(json.dumps([shown, opened]))")), rounds=1)
+        (shown, plain), (opened, _) = json.loads(found[0][0]["stdout"])
+    finally:
+        kernel.close()
+    print(
+        f"\n1,000 cached nodes: {plain * 1e3:.1f} ms; with its display {shown:.2f} times; as a live widget {opened:.2f} times"
+    )
+    assert shown <= LIMIT

@@ -1,0 +1,89 @@
+"""A real kernel without a front end: cells are run, their outputs and comms are what a notebook would hold."""
+
+import os
+import time
+from typing import Any
+
+from jupyter_client.manager import start_new_kernel
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class LiveKernel:
+    """`run(source)` gives the outputs of a cell; `comms` are the widgets that are open, by id."""
+
+    def __init__(self) -> None:
+        self._manager, self._client = start_new_kernel(env={**os.environ, "OMP_NUM_THREADS": "1"})
+        self._places: dict[str, dict[str, Any]] = {}
+        self.comms: dict[str, Any] = {}
+
+    def run(self, source: str, seconds: float = 120) -> list[dict[str, Any]]:
+        """Run a cell to its end; the outputs as they are then, each a dictionary of types. Errors are raised."""
+        self.started = self.begin(source)
+        return self.end(self.started, seconds)
+
+    def begin(self, source: str) -> str:
+        """Start a cell."""
+        return self._client.execute(source)
+
+    def end(self, message_id: str, seconds: float = 120) -> list[dict[str, Any]]:
+        """Wait for the end of a cell."""
+        outputs: list[dict[str, Any]] = []
+        while True:
+            message = self._take(outputs, seconds)
+            mine = message["parent_header"].get("msg_id") == message_id
+            if mine and message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return outputs
+
+    def settle(self, seconds: float) -> None:
+        """Take what comes from threads for so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                self._take([], left)
+            except TimeoutError:
+                return
+
+    def ask(self, comm_id: str, content: Any) -> None:
+        """Send a custom message to a widget, as a page does."""
+        data = {"method": "custom", "content": content}
+        message = self._client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+        self._client.shell_channel.send(message)
+
+    def interrupt(self) -> None:
+        """The Stop button."""
+        self._manager.interrupt_kernel()
+
+    def close(self) -> None:
+        """End the kernel."""
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+    def _take(self, outputs: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+        try:
+            message = self._client.get_iopub_msg(timeout=seconds)
+        except Exception as error:
+            raise TimeoutError(f"nothing came for {seconds} seconds") from error
+        kind, content = message["msg_type"], message["content"]
+        if kind == "error":
+            raise AssertionError("\n".join(content["traceback"]))
+        if kind in ("display_data", "execute_result", "update_display_data"):
+            self._show(outputs, kind, content)
+        elif kind == "stream":
+            outputs.append({content["name"]: content["text"]})
+        elif kind == "comm_open":
+            self.comms[content["comm_id"]] = content["data"]["state"]
+        elif kind == "comm_close":
+            self.comms.pop(content["comm_id"], None)
+        return message
+
+    def _show(self, outputs: list[dict[str, Any]], kind: str, content: dict[str, Any]) -> None:
+        place = content.get("transient", {}).get("display_id", "")
+        if kind == "update_display_data":
+            shown = self._places[place]
+            shown.clear()
+            shown.update(content["data"])
+            return
+        outputs.append(dict(content["data"]))
+        if place:
+            self._places[place] = outputs[-1]
