@@ -20,7 +20,10 @@ class SessionStarted(Event):
 
 @dataclass(slots=True)
 class NodeStarted(Event):
-    """A prepared node begins; `node` is its id, `source` the id of its source node."""
+    """A prepared node is invoked; `node` is its id, `source` the id of its source node.
+
+    What comes from the cache, and the items an iterate node hands out, only complete.
+    """
 
     node: str
     source: str

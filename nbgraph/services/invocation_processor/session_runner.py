@@ -36,13 +36,13 @@ ERROR_TEXT_LIMIT = 64 * 1024
 class _Recipe:
     """What is the same for all nodes of a class."""
 
-    __slots__ = ("cls", "is_foreign", "output_class", "template", "validate")
+    __slots__ = ("cached", "cls", "is_foreign", "output_class", "template", "validate")
 
     def __init__(self, cls: type[BaseInvocation]) -> None:
         self.cls = cls
         cls.model_rebuild()
         self.validate = cls.__pydantic_validator__.validate_python
-        self.output_class = cls.output_class
+        self.cached, self.output_class = cls.cached_by_default, cls.output_class
         self.template = KeyTemplate(cls)
         self.is_foreign = not cls.__module__.startswith(OWN_PACKAGE)
 
@@ -52,11 +52,10 @@ class _Recipe:
             for name, value in values.items():
                 if isinstance(value, list | dict | set):
                     values[name] = copy.deepcopy(value)
-        cls = self.cls
-        node = cls.__new__(cls)
+        node = object.__new__(self.cls)
         self.validate(values, self_instance=node)
         output = node.invoke(context)
-        if output.__class__ is not self.output_class and not isinstance(output, self.output_class):
+        if type(output) is not self.output_class and not isinstance(output, self.output_class):
             wanted = self.output_class.__name__
             raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
         return output
@@ -106,13 +105,9 @@ class SessionRunner:
                 relief.renew()
 
     def _run_node(self, prepared: Prepared) -> None:
-        planned = prepared[0]
-        session, events, probe = self.session, self._events, self._probe
-        source, type_name = planned.id, planned.node.type
-        node = source if not prepared[1] else prepared.id
-        heard = events.is_heard
-        if heard:
-            events.dispatch(NodeStarted(session.id, node, source, type_name))
+        planned, path, _ = prepared
+        session, probe = self.session, self._probe
+        node = prepared.id if path else planned.id
         self._context.prepared = prepared
         probe.start()
         try:
@@ -129,28 +124,27 @@ class SessionRunner:
         if self._journal is not None:
             self._journal.completed(prepared, output)
         seed = self._seed(prepared) if planned.seeds else None
-        seconds = probe.finish(node, source, type_name, prepared[1], COMPLETED, cached, seed)
-        if heard:
+        source, type_name = planned.id, planned.type
+        seconds = probe.finish(node, source, type_name, path, COMPLETED, cached, seed)
+        events = self._events
+        if events.is_heard:
             events.dispatch(NodeCompleted(session.id, node, source, type_name, output, cached, seconds))
 
-    def _output(self, prepared: Prepared, node_id: str) -> tuple[BaseInvocationOutput, bool]:
+    def _output(self, prepared: Prepared, node: str) -> tuple[BaseInvocationOutput, bool]:
         """(output, whether it came from the cache)"""
         planned, path, key = prepared
-        session = self.session
         if planned.axis is not None:
-            output = session.iterate_output(prepared)
             self._origins[key] = self._sources(planned, path[:-1])
-            return output, False
-        node = planned.node
-        cls = node.__class__
+            return self.session.iterate_output(prepared), False
+        cls = type(planned.node)
         recipe = self._recipes.get(cls)
         if recipe is None:
             recipe = self._recipes[cls] = _Recipe(cls)
-        values = session.inputs(prepared)
-        cached = values["use_cache"]
-        if not (cls.cached_by_default if cached is None else cached):
+        values = self.session.inputs(prepared)
+        use_cache = values["use_cache"]
+        if not (recipe.cached if use_cache is None else use_cache):
             self._origins[key] = self._sources(planned, path)
-            return recipe.invoke(values, self._context), False
+            return self._invoke(recipe, values, planned, node), False
         template = recipe.template
         inputs = self._contents.inputs(template.pick(values))
         cache_key = template.key(inputs)
@@ -158,11 +152,18 @@ class SessionRunner:
         entry = self._cache.get(cache_key)
         if entry is not None:
             return entry.output, True
-        output = recipe.invoke(values, self._context)
+        output = self._invoke(recipe, values, planned, node)
         sources = self._sources(planned, path) if planned.inputs else ()
-        seconds = self._probe.elapsed()
-        self._cache.save(cache_key, output, template.material(inputs), node_id, cls.type, seconds, sources)
+        material, seconds = template.material(inputs), self._probe.elapsed()
+        self._cache.save(cache_key, output, material, node, planned.type, seconds, sources)
         return output, False
+
+    def _invoke(self, recipe: _Recipe, values: dict[str, Any], planned: PlannedNode, node: str) -> BaseInvocationOutput:
+        """Tell that the node starts, and run it."""
+        events = self._events
+        if events.is_heard:
+            events.dispatch(NodeStarted(self.session.id, node, planned.id, planned.type))
+        return recipe.invoke(values, self._context)
 
     def _content_of(self, field: ResourceField) -> str:
         store = self._services.images if field.kind == "image" else self._services.latents

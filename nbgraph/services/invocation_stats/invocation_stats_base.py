@@ -3,7 +3,7 @@
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter, time
@@ -13,7 +13,15 @@ import psutil
 
 from nbgraph.errors import CancelledError
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED, NodeStats
+from nbgraph.services.invocation_stats.invocation_stats_common import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    Measured,
+    MeasuredRows,
+    Memory,
+    NodeStats,
+)
 from nbgraph.services.shared.service import Service
 
 QUICK = 0.001
@@ -50,8 +58,8 @@ class InvocationStatsServiceBase(Service):
         """Read the resident set of the process anew, in bytes."""
         return self._ram.read()
 
-    def record(self, session_id: str, rows: list[NodeStats]) -> None:
-        """Keep rows of a session."""
+    def record(self, session_id: str, rows: Collection[NodeStats]) -> None:
+        """Keep rows of a session; they may be such as are made when they are read."""
         self._append(session_id, rows)
 
     def rows(self, session_id: str | None = None) -> list[NodeStats]:
@@ -92,7 +100,7 @@ class InvocationStatsServiceBase(Service):
         Path(path).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
     @abstractmethod
-    def _append(self, session_id: str, rows: list[NodeStats]) -> None:
+    def _append(self, session_id: str, rows: Collection[NodeStats]) -> None:
         """Store rows."""
 
     @abstractmethod
@@ -112,7 +120,7 @@ class Probe:
     def __init__(self, stats: InvocationStatsServiceBase, session_id: str) -> None:
         self._stats, self._session_id = stats, session_id
         self._models = stats.services.model_manager
-        self._rows: list[NodeStats] = []
+        self._rows: list[Measured] = []
         self._clock_zero = time() - perf_counter()
         self._ram = stats.update_mem_stats()
         self._began = 0.0
@@ -155,15 +163,15 @@ class Probe:
             memory = self._read_memory(seconds, counts)
         else:
             memory = self._unchanged
-        measured = (self._session_id, node, source, type_name, path, status, cached, self._clock_zero + began, seconds)
+        started = self._clock_zero + began
         rows = self._rows
-        rows.append(tuple.__new__(NodeStats, measured + memory + (seed, error)))
+        rows.append((node, source, type_name, path, status, cached, started, seconds, memory, seed, error))
         if len(rows) >= self.BATCH or seconds > QUICK:
             self.flush()
         return seconds
 
-    def _read_memory(self, seconds: float, counts: tuple[int, int]) -> tuple[int | None, ...]:
-        """The fields of a row from `ram_before` to `model_hits`, of a node that may have changed them."""
+    def _read_memory(self, seconds: float, counts: tuple[int, int]) -> Memory:
+        """What a node that took long, or used a device or models, changed."""
         before = self._ram
         if seconds > QUICK:
             self._ram = self._stats.update_mem_stats()
@@ -180,11 +188,11 @@ class Probe:
         """Store what was measured."""
         rows, self._rows = self._rows, []
         if rows:
-            self._stats.record(self._session_id, rows)
+            self._stats.record(self._session_id, MeasuredRows(self._session_id, rows))
 
 
-def _unchanged(ram: int) -> tuple[int | None, ...]:
-    """The fields of a row from `ram_before` to `model_hits`, where a node changes none of them."""
+def _unchanged(ram: int) -> Memory:
+    """What is noted of a node that changes nothing."""
     return ram, ram, ram, None, None, None, 0, 0
 
 

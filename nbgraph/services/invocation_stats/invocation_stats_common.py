@@ -1,5 +1,6 @@
 """Stats rows: one for each prepared node that ran, was cached, failed or was cancelled."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 
@@ -30,6 +31,28 @@ class NodeStats(NamedTuple):
     model_hits: int
     seed: int | None
     error: str
+
+
+Memory = tuple[int, int, int, int | None, int | None, int | None, int, int]
+"""The fields of a row from `ram_before` to `model_hits`."""
+Measured = tuple[str, str, str, tuple[int, ...], str, bool, float, float, Memory, int | None, str]
+"""The other fields of a row, from `node` on, with the memory in one: that of most nodes is the same object."""
+
+
+class MeasuredRows:
+    """Rows of one session as they were measured; each is made when it is read."""
+
+    __slots__ = ("_session_id", "_measured")
+
+    def __init__(self, session_id: str, measured: list[Measured]) -> None:
+        self._session_id, self._measured = session_id, measured
+
+    def __len__(self) -> int:
+        return len(self._measured)
+
+    def __iter__(self) -> Iterator[NodeStats]:
+        for *front, memory, seed, error in self._measured:
+            yield NodeStats(self._session_id, *front, *memory, seed, error)
 
 
 COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"

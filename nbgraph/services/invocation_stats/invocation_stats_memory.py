@@ -1,6 +1,6 @@
 """Stats in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 
 from nbgraph.services.invocation_stats.invocation_stats_base import InvocationStatsServiceBase
@@ -8,19 +8,21 @@ from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
 
 
 class InvocationStatsServiceMemory(InvocationStatsServiceBase):
-    """Keeps a list of rows for each session."""
+    """Keeps the rows of each session as they come, in batches."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._by_session: dict[str, list[NodeStats]] = {}
+        self._by_session: dict[str, list[Collection[NodeStats]]] = {}
 
-    def _append(self, session_id: str, rows: list[NodeStats]) -> None:
-        self._by_session.setdefault(session_id, []).extend(rows)
+    def session_ids(self) -> list[str]:
+        return list(self._by_session)
+
+    def _append(self, session_id: str, rows: Collection[NodeStats]) -> None:
+        self._by_session.setdefault(session_id, []).append(rows)
 
     def _rows(self, session_id: str | None) -> Iterable[NodeStats]:
-        if session_id is None:
-            return list(chain.from_iterable(self._by_session.values()))
-        return list(self._by_session.get(session_id, ()))
+        kept = list(self._by_session.values()) if session_id is None else [self._by_session.get(session_id, [])]
+        return chain.from_iterable(rows for batches in kept for rows in list(batches))
 
     def _drop(self, session_id: str | None) -> None:
         if session_id is None:

@@ -76,6 +76,7 @@ class PlannedNode:
 
     rank: int
     id: str
+    type: str
     node: BaseInvocation
     axes: Axes = ()
     inputs: tuple[PlannedInput, ...] = ()
@@ -134,7 +135,7 @@ class Plan:
 
     def _add(self, graph: GraphLike, node_id: str, alternatives: Alternatives | None) -> None:
         node = graph.nodes[node_id]
-        planned = PlannedNode(len(self.nodes), node_id, node)
+        planned = PlannedNode(len(self.nodes), node_id, type(node).type, node)
         links = graph.links(node_id)
         sources = [self.nodes[self.ranks[link.source]] for link in links]
         planned.axes = sources[0].axes if len(sources) == 1 else self._union(source.axes for source in sources)
