@@ -4,6 +4,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageStat
 
+from nbgraph.picture_facts import label_of
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.showing import Shown, widget_class
@@ -54,7 +55,7 @@ class Comparison(Shown):
     def _html(self) -> str:
         records = [self._services.images.record(name) for name in (self.first, self.second)]
         pictures = [
-            (record.node_id or record.category, thumbnail_of(self._services.images.get(record.image_name)))
+            (label_of(record, self._services), thumbnail_of(self._services.images.get(record.image_name)))
             for record in records
         ]
         return pictures_html(pictures, repr(self))

@@ -1,11 +1,15 @@
 """The pictures of a studio, as a person sees them: `studio.images`."""
 
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from nbgraph.comparison import Comparison
 from nbgraph.frames import images_frame
+from nbgraph.given_pictures import check_category, check_metadata, open_picture
+from nbgraph.invocations.fields import ImageCategory, ImageField
+from nbgraph.picture_facts import label_of
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.images.images_common import ImageQuery
 from nbgraph.services.invocation_services import InvocationServices
@@ -19,7 +23,7 @@ STATIC_PICTURES, STATIC_SIZE = 12, 128
 
 
 class ImagesView(Shown):
-    """The pictures of a studio: `.get(name)`, `.star(name)`, `.search(text)`, `.compare(a, b)`, `.delete(name)`.
+    """The pictures of a studio: `.add(picture)`, `.get(name)`, `.star(name)`, `.search(text)`, `.compare(a, b)`, `.delete(name)`.
 
     In a notebook it shows itself as a gallery.
     """
@@ -41,6 +45,23 @@ class ImagesView(Shown):
     def get(self, image_name: str) -> Image.Image:
         """The picture of that name, a PIL image."""
         return self._images.get(image_name)
+
+    def add(
+        self,
+        picture: Image.Image | str | PathLike[str],
+        *,
+        category: ImageCategory = "user",
+        metadata: dict[str, Any] | None = None,
+    ) -> ImageField:
+        """Keep a PIL image, or the picture in a PNG, JPEG or WebP file, and give what nodes take: `image=added`.
+
+        Modes other than L, LA, RGB and RGBA are converted; files are turned upright. `metadata` fits JSON, and is
+        searched by `search`. `NbgraphError` says what is wrong with a file, a size, a category or metadata.
+        """
+        image = open_picture(picture)
+        check_category(category)
+        check_metadata(metadata)
+        return ImageField(image_name=self._images.save(image, category=category, metadata=metadata).image_name)
 
     def star(self, *image_names: str, starred: bool = True) -> None:
         """Star pictures, or with `starred=False` take their stars; `NotFoundError` if there is no such picture."""
@@ -72,7 +93,7 @@ class ImagesView(Shown):
     def _html(self) -> str:
         page = self._images.list(ImageQuery(is_intermediate=False), per_page=STATIC_PICTURES)
         pictures = [
-            (record.node_id or record.category, thumbnail_of(self._images.get(record.image_name), STATIC_SIZE))
+            (label_of(record, self._services), thumbnail_of(self._images.get(record.image_name), STATIC_SIZE))
             for record in page.items
         ]
         more = page.total - len(pictures)

@@ -10,7 +10,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class Shown:
-    """Base of views. A subclass gives `_make_widget()`, an ipywidget that hides `.nbgraph-static-ID`, and `_html()`.
+    """Base of views. A subclass gives `_html()`, and `_make_widget()`, a widget that hides its static side.
 
     A notebook gets two outputs: the widget, and the HTML, which the widget hides as long as it lives. So a notebook
     that was saved and opened without its kernel still shows what there was. There is one widget however often a view
@@ -18,12 +18,15 @@ class Shown:
     """
 
     _made: Any = None
+    _side: Any = None
 
     @property
     def widget(self) -> Any:
-        """The ipywidget, made when first asked for, and anew if it was closed."""
+        """The widget, made when first asked for, and anew if it was closed."""
         if self._made is None or self._made.comm is None:
             self._made = self._make_widget()
+            self._side = widget_class("static_side", "StaticSide")(self._made.model_id, self._static)
+            self._made.on_news = self._side.changed
         return self._made
 
     def _make_widget(self) -> Any:
@@ -32,16 +35,17 @@ class Shown:
     def _html(self) -> str:
         raise NotImplementedError
 
+    def _static(self) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._html()}
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._html()}
-        return {**self._view(), **bundle} if is_in_notebook() else bundle
+        return {**self._view(), **self._static()} if is_in_notebook() else self._static()
 
     def _ipython_display_(self) -> None:
         if not is_in_notebook():
             raise NotImplementedError
-        name = f"nbgraph-static nbgraph-static-{self.widget.model_id}"
         display({**self._view(), "text/plain": repr(self)}, raw=True)
-        display({"text/html": f'<div class="{name}">{self._html()}</div>', "text/plain": repr(self)}, raw=True)
+        self._side.show()
 
     def _view(self) -> dict[str, Any]:
         return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}}

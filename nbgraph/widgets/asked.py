@@ -31,10 +31,11 @@ class AskedWidget(BundledWidget):
     """Subclasses give `_questions`, the messages they take, and `_answer`, which does what one says.
 
     `_notice()` may be called from any thread, as often as one likes: what `_news()` gives is told to the pages at most
-    four times a second, and not at all before a page has asked something.
+    four times a second, and `on_news()` is called with it; not at all before a page has asked something.
     """
 
     _questions: TypeAdapter[Any]
+    on_news: Callable[[], None] | None = None
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
@@ -58,6 +59,8 @@ class AskedWidget(BundledWidget):
     def _tell_news(self) -> None:
         if self.comm is not None:
             self.send(self._news())
+        if self.on_news is not None:
+            self.on_news()
 
     def _on_message(self, _: Any, content: Any, buffers: list[Any]) -> None:
         self._views = True

@@ -79,7 +79,7 @@ AnyQuestion = ListEntries | ForgetEntries | ClearEntries | SwitchCache | LimitCa
 class CacheTable(AskedWidget):
     """The invocation cache of `services`; `ask_about(graph)` puts a graph among those that can be asked about."""
 
-    _widget = traitlets.Unicode("cacheTable").tag(sync=True)
+    _widget = traitlets.Unicode("cache_table").tag(sync=True)
     _questions = TypeAdapter(Annotated[AnyQuestion, Field(discriminator="type")])
 
     def __init__(self, services: InvocationServices) -> None:

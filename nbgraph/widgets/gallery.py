@@ -7,15 +7,15 @@ from pydantic import Field, TypeAdapter
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ImageCategory
+from nbgraph.picture_facts import differences, graph_of, label_of, metadata_text, values_of
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.graph_drawing import draw_graph
 from nbgraph.widgets.asked import Answer, AskedWidget, Name, Names, Question
-from nbgraph.widgets.graph_drawing import draw_graph
-from nbgraph.widgets.picture_facts import differences, graph_of, metadata_text, values_of
 from nbgraph.widgets.pictures import png
 from nbgraph.widgets.thumbnails import Thumbnails
 
-MAX_DOOMED = 200
+MAX_DOOMED, MAX_LABELS = 200, 4000
 
 
 class ListPictures(Question):
@@ -72,6 +72,7 @@ class Gallery(AskedWidget):
     def __init__(self, services: InvocationServices, compared: tuple[str, ...] = ()) -> None:
         self._services = services
         self._thumbnails = Thumbnails(services.images)
+        self._labels: dict[str, str] = {}
         super().__init__(_compared=list(compared))
         self._endings = [services.images.on_changed(self._notice), services.images.on_deleted(self._notice)]
 
@@ -118,7 +119,7 @@ class Gallery(AskedWidget):
             "page": page.page,
             "pages": page.pages,
             "total": page.total,
-            "pictures": [_facts(record) for record in page.items],
+            "pictures": [self._facts(record) for record in page.items],
         }
         return content, [self._thumbnails.get(record.image_name) for record in page.items]
 
@@ -129,7 +130,7 @@ class Gallery(AskedWidget):
             pictures.append(draw_graph(graph).encode())
         content = {
             "type": "picture",
-            "picture": _facts(record),
+            "picture": self._facts(record),
             "metadata": metadata_text(record),
             "values": values_of(graph),
             "graph": problem,
@@ -140,7 +141,7 @@ class Gallery(AskedWidget):
     def _compare(self, first: ImageRecord, second: ImageRecord) -> Answer:
         content = {
             "type": "compared",
-            "pictures": [_facts(first), _facts(second)],
+            "pictures": [self._facts(first), self._facts(second)],
             "differences": differences(first, second, self._services),
         }
         return content, [png(self._services.images.get(record.image_name)) for record in (first, second)]
@@ -153,21 +154,25 @@ class Gallery(AskedWidget):
             if chosen.intersection(entry.resources)
         ]
 
-
-def _facts(record: ImageRecord) -> dict[str, Any]:
-    return {
-        "name": record.image_name,
-        "width": record.width,
-        "height": record.height,
-        "mode": record.mode,
-        "category": record.category,
-        "starred": record.starred,
-        "intermediate": record.is_intermediate,
-        "node": record.node_id,
-        "session": record.session_id,
-        "created": record.created.timestamp(),
-        "bytes": record.bytes,
-    }
+    def _facts(self, record: ImageRecord) -> dict[str, Any]:
+        if len(self._labels) > MAX_LABELS:
+            self._labels.clear()
+        if record.image_name not in self._labels:
+            self._labels[record.image_name] = label_of(record, self._services)
+        return {
+            "name": record.image_name,
+            "label": self._labels[record.image_name],
+            "width": record.width,
+            "height": record.height,
+            "mode": record.mode,
+            "category": record.category,
+            "starred": record.starred,
+            "intermediate": record.is_intermediate,
+            "node": record.node_id,
+            "session": record.session_id,
+            "created": record.created.timestamp(),
+            "bytes": record.bytes,
+        }
 
 
 def _python(graph: Any) -> str:

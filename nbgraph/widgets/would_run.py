@@ -39,7 +39,7 @@ class GraphChoices:
         return {"graphs": listed, "graph": chosen, "reasons": reasons, "total": total, "problem": problem}
 
     def _choices(self) -> dict[str, str]:
-        given = {key: f"{graph!r}" for key, graph in reversed(self._given.items())}
+        given = {key: _label(graph) for key, graph in reversed(self._given.items())}
         newest = sorted(self._services.queue.rows(), key=lambda item: item.submitted, reverse=True)[:RECENT]
         runs = {
             item.session_id: f"run {item.number}, {strftime('%H:%M:%S', localtime(item.submitted))}, {item.status}"
@@ -60,3 +60,8 @@ class GraphChoices:
             return [], 0, f"the graph of this run cannot be read: {error}"
         rows = [[reason.node, reason.type, reason.will_run, reason.because] for reason in reasons]
         return rows[:MAX_REASONS], len(rows), ""
+
+
+def _label(graph: Graph) -> str:
+    last = next(reversed(graph.nodes), "nothing")
+    return f"graph of {last} ({len(graph)} node{'' if len(graph) == 1 else 's'})"

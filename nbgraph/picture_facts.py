@@ -8,7 +8,7 @@ from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
 
-MAX_VALUES, MAX_TEXT, MAX_METADATA = 200, 500, 20_000
+MAX_VALUES, MAX_TEXT, MAX_LABEL, MAX_METADATA = 200, 500, 120, 20_000
 NO_RUN = "this picture was not made by a run"
 
 
@@ -43,6 +43,20 @@ def differences(first: ImageRecord, second: ImageRecord, services: InvocationSer
         for address in dict.fromkeys([*one, *two])
         if one.get(address) != two.get(address)
     ]
+
+
+def label_of(record: ImageRecord, services: InvocationServices) -> str:
+    """The longest prompt that was typed into the graph of a picture, else the node that made it, else its category."""
+    graph, _ = graph_of(record, services)
+    if graph is None:
+        return record.node_id or record.category
+    texts = [
+        value
+        for node in graph.nodes.values()
+        for name, value in node.literals().items()
+        if name in ("text", "prompt", "prompts") and isinstance(value, str)
+    ]
+    return max(texts, key=len, default="")[:MAX_LABEL] or record.node_id or record.category
 
 
 def metadata_text(record: ImageRecord) -> str:
