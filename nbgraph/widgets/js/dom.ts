@@ -50,9 +50,9 @@ export class Pictures {
   private urls = new Map<string, string>();
 
   /** Keep a picture under a name; the one that had it before is let go. */
-  put(name: string, bytes: DataView | ArrayBuffer | Uint8Array): string {
+  put(name: string, bytes: DataView | ArrayBuffer | Uint8Array, type = ""): string {
     this.drop(name);
-    const url = URL.createObjectURL(new Blob([bytes as BlobPart]));
+    const url = URL.createObjectURL(new Blob([bytes as BlobPart], { type }));
     this.urls.set(name, url);
     return url;
   }
@@ -67,7 +67,12 @@ export class Pictures {
     this.urls.delete(name);
   }
 
+  /** Let go of all but these. */
+  keep(names: Set<string>): void {
+    for (const name of [...this.urls.keys()]) if (!names.has(name)) this.drop(name);
+  }
+
   clear(): void {
-    for (const name of [...this.urls.keys()]) this.drop(name);
+    this.keep(new Set());
   }
 }

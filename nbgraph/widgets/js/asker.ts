@@ -1,0 +1,45 @@
+// Asks the kernel, and hears what it answers and what is new.
+import type { Model } from "./model.ts";
+
+export type Content = Record<string, any>;
+export type Reply = [Content, DataView[]];
+interface Waiting {
+  resolve: (reply: Reply) => void;
+  reject: (error: Error) => void;
+}
+
+/** Each view of a model has an asker of its own: answers to other views carry other numbers, and are passed over. */
+export class Asker {
+  private next = Math.floor(Math.random() * 2 ** 40);
+  private waiting = new Map<number, Waiting>();
+
+  constructor(
+    private readonly model: Model,
+    private readonly news: (content: Content) => void,
+  ) {
+    model.on("msg:custom", this.hear);
+  }
+
+  /** Send a question; what it was answered, or an error with the text of the refusal. */
+  ask(question: Content): Promise<Reply> {
+    const request = this.next++;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(request, { resolve, reject });
+      this.model.send({ ...question, request });
+    });
+  }
+
+  close(): void {
+    this.model.off("msg:custom", this.hear);
+    this.waiting.clear();
+  }
+
+  private hear = (content: Content, buffers: DataView[] = []): void => {
+    if (content.type === "changed") return this.news(content);
+    const asked = this.waiting.get(content.request);
+    if (!asked) return;
+    this.waiting.delete(content.request);
+    if (content.type === "refused") asked.reject(new Error(content.message));
+    else asked.resolve([content, buffers]);
+  };
+}

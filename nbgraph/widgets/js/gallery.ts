@@ -1,0 +1,282 @@
+// The gallery: pictures on pages, starred, searched, opened, compared, deleted. Its kernel side is gallery.py.
+import "./panel.css";
+import "./gallery.css";
+
+import { Asker, type Content } from "./asker.ts";
+import { confirmation } from "./confirm.ts";
+import { attribute, element, fill, Pictures, write } from "./dom.ts";
+import { guard } from "./editor/guard.ts";
+import { compareView } from "./gallery/compare.ts";
+import { pictureView } from "./gallery/picture.ts";
+import { type Compared, type Doomed, type Opened, type Page, type Picture } from "./gallery/protocol.ts";
+import type { Model, Widget } from "./model.ts";
+import { age, count } from "./units.ts";
+
+const PER_PAGE = 24;
+const TYPING = 250;
+const KINDS: Record<string, boolean | null> = { results: false, intermediate: true, all: null };
+
+class GalleryView {
+  readonly root: HTMLElement;
+  private readonly asker: Asker;
+  private readonly pictures = new Pictures();
+  private readonly large = new Pictures();
+  private page: Page = { page: 0, pages: 0, total: 0, pictures: [] };
+  private opened = "";
+  private readonly chosen = new Set<string>();
+  private asked = 0;
+  private typing: ReturnType<typeof setTimeout> | undefined;
+
+  private readonly search = element("input", { type: "search", class: "nbp-input", placeholder: "Search", "aria-label": "search pictures", on: { input: () => this.typed() } });
+  private readonly starred = this.button("☆ Starred", () => this.toggleStarred(), { "aria-pressed": "false", title: "Show only pictures with a star" });
+  private readonly kind = element(
+    "select",
+    { class: "nbp-input", "aria-label": "kind of pictures", on: { change: () => this.load(0) } },
+    ...Object.keys(KINDS).map((kind) => element("option", { value: kind }, kind === "all" ? "All kinds" : kind === "results" ? "Results" : "Intermediate")),
+  );
+  private readonly compare = this.button("Compare", () => this.openCompare([...this.chosen]), { title: "Compare the two that are ticked" });
+  private readonly star = this.button("★ Star", () => this.setStar([...this.chosen], !this.allStarred()));
+  private readonly remove = this.button("Delete", () => this.askToDelete([...this.chosen]), { class: "nbp-button nbp-danger" });
+  private readonly grid = element("div", { class: "nbp-grid", role: "list", "aria-label": "pictures" });
+  private readonly back = this.button("‹", () => this.load(this.page.page - 1), { "aria-label": "previous page" });
+  private readonly on = this.button("›", () => this.load(this.page.page + 1), { "aria-label": "next page" });
+  private readonly where = element("span", { class: "nbp-soft nbp-number", role: "status", "aria-live": "polite" }, "Waiting for the kernel…");
+  private readonly problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
+  private readonly question = element("div");
+  private readonly single = element("div", { class: "nbp-hidden" });
+  private readonly list: HTMLElement;
+
+  constructor(model: Model) {
+    const pair = (model.get("_compared") as string[] | undefined) ?? [];
+    this.asker = new Asker(model, () => pair.length || this.load());
+    this.list = element(
+      "div",
+      {},
+      element("div", { class: "nbp-bar" }, element("span", { class: "nbp-title" }, "Pictures"), this.search, this.starred, this.kind, element("span", { class: "nbp-space" }), this.compare, this.star, this.remove),
+      this.grid,
+      element("div", { class: "nbp-bar nbp-foot" }, this.where, element("span", { class: "nbp-space" }), this.back, this.on),
+    );
+    this.root = element("section", { class: "nbp nbp-card nbp-gallery", "aria-label": "gallery" }, this.question, this.list, this.single, this.problem);
+    this.list.classList.toggle("nbp-hidden", pair.length > 0);
+    if (pair.length) this.openCompare(pair, false);
+    else this.load(0);
+  }
+
+  close(): void {
+    clearTimeout(this.typing);
+    this.asker.close();
+    this.pictures.clear();
+    this.large.clear();
+  }
+
+  private button(text: string, act: () => void, options = {}): HTMLButtonElement {
+    return element("button", { class: "nbp-button", type: "button", on: { click: act }, ...options }, text);
+  }
+
+  private async ask(question: Content): Promise<[any, DataView[]] | null> {
+    try {
+      const reply = await this.asker.ask(question);
+      this.complain("");
+      return reply;
+    } catch (error) {
+      this.complain((error as Error).message);
+      return null;
+    }
+  }
+
+  private complain(text: string): void {
+    write(this.problem, text);
+    this.problem.classList.toggle("nbp-hidden", !text);
+  }
+
+  private typed(): void {
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => this.load(0), TYPING);
+  }
+
+  private toggleStarred(): void {
+    const on = this.starred.getAttribute("aria-pressed") !== "true";
+    attribute(this.starred, "aria-pressed", String(on));
+    write(this.starred, on ? "★ Starred" : "☆ Starred");
+    this.load(0);
+  }
+
+  private async load(page = this.page.page): Promise<void> {
+    const order = ++this.asked;
+    const reply = await this.ask({
+      type: "list",
+      page: Math.max(0, page),
+      per_page: PER_PAGE,
+      text: this.search.value,
+      starred: this.starred.getAttribute("aria-pressed") === "true" ? true : null,
+      intermediate: KINDS[this.kind.value],
+    });
+    if (!reply || order !== this.asked) return;
+    this.page = reply[0] as Page;
+    this.pictures.keep(new Set(this.page.pictures.map((picture) => picture.name)));
+    this.page.pictures.forEach((picture, place) => {
+      if (!this.pictures.get(picture.name) && reply[1][place]?.byteLength) this.pictures.put(picture.name, reply[1][place]);
+    });
+    this.draw();
+  }
+
+  private draw(): void {
+    const { page, pages, total, pictures } = this.page;
+    const shown = new Set(pictures.map((picture) => picture.name));
+    for (const name of this.chosen) if (!shown.has(name)) this.chosen.delete(name);
+    const focused = this.focusedKey();
+    fill(this.grid, ...pictures.map((picture) => this.tile(picture)));
+    if (!pictures.length) fill(this.grid, element("p", { class: "nbp-empty" }, this.search.value || this.starred.textContent?.startsWith("★") ? "No picture fits the search." : "No pictures yet: run a graph that makes one."));
+    this.focusAgain(focused);
+    const first = page * PER_PAGE + 1;
+    write(this.where, total ? `${first} to ${first + pictures.length - 1} of ${count(total, "picture")}` : "0 pictures");
+    this.back.disabled = page <= 0;
+    this.on.disabled = page >= pages - 1;
+    this.drawChoice();
+  }
+
+  /** The focus is on a part of a tile: which one, so that it can go there again after the tiles were made anew. */
+  private focusedKey(): string {
+    const active = (this.root.getRootNode() as Document | ShadowRoot).activeElement;
+    return active && this.grid.contains(active) ? (active.getAttribute("data-key") ?? "") : "";
+  }
+
+  private focusAgain(key: string): void {
+    if (key) for (const each of this.grid.querySelectorAll<HTMLElement>("[data-key]")) if (each.dataset.key === key) each.focus();
+  }
+
+  private tile(picture: Picture): HTMLElement {
+    const { name, starred } = picture;
+    const label = `${picture.label}, ${age(picture.created)}`;
+    const tick = element("input", { type: "checkbox", class: "nbp-tick", checked: this.chosen.has(name), "data-key": `tick ${name}`, "aria-label": `choose ${label}` });
+    tick.addEventListener("change", () => {
+      if (tick.checked) this.chosen.add(name);
+      else this.chosen.delete(name);
+      tile.classList.toggle("nbp-chosen", tick.checked);
+      this.drawChoice();
+    });
+    const star = element(
+      "button",
+      { class: `nbp-star${starred ? " nbp-starred" : ""}`, type: "button", "aria-pressed": String(starred), "aria-label": `star ${label}`, "data-key": `star ${name}`, on: { click: () => this.setStar([name], !starred) } },
+      starred ? "★" : "☆",
+    );
+    const url = this.pictures.get(name);
+    const open = element(
+      "button",
+      { class: "nbp-thumb", type: "button", "data-key": `open ${name}`, title: label, "aria-label": `open ${label}`, on: { click: () => this.open(name) } },
+      url ? element("img", { src: url, alt: "", draggable: "false" }) : element("span", { class: "nbp-soft" }, "no picture"),
+    );
+    const tile = element(
+      "div",
+      { class: `nbp-tile${this.chosen.has(name) ? " nbp-chosen" : ""}`, role: "listitem" },
+      open,
+      tick,
+      star,
+      element("div", { class: "nbp-caption" }, element("span", { class: "nbp-clip" }, picture.label), element("span", { class: "nbp-soft" }, age(picture.created))),
+    );
+    return tile;
+  }
+
+  private drawChoice(): void {
+    const number = this.chosen.size;
+    this.compare.disabled = number !== 2;
+    this.star.disabled = this.remove.disabled = number === 0;
+    write(this.remove, number ? `Delete ${number}` : "Delete");
+    write(this.star, this.allStarred() ? "☆ Unstar" : "★ Star");
+  }
+
+  /** Whether all that are chosen have a star. */
+  private allStarred(): boolean {
+    return this.chosen.size > 0 && this.page.pictures.every((picture) => picture.starred || !this.chosen.has(picture.name));
+  }
+
+  private async setStar(names: string[], starred: boolean): Promise<void> {
+    if (names.length) await this.ask({ type: "star", names, starred });
+    await this.load();
+    if (this.opened) await this.open(this.opened);
+  }
+
+  private async askToDelete(names: string[]): Promise<void> {
+    const reply = names.length ? await this.ask({ type: "doomed", names }) : null;
+    if (!reply) return;
+    const leave = (): void => {
+      fill(this.question);
+      (this.opened ? this.single.querySelector<HTMLElement>(".nbp-danger") : this.remove)?.focus();
+    };
+    fill(this.question, confirmation(deleteQuestion(names, reply[0] as Doomed & Content), () => this.deleteThese(names), leave));
+  }
+
+  private async deleteThese(names: string[]): Promise<void> {
+    fill(this.question);
+    const reply = await this.ask({ type: "delete", names });
+    if (reply) this.showList();
+    await this.load();
+    this.search.focus({ preventScroll: true });
+    if (reply) write(this.where, `${count(reply[0].count, "picture")} and ${count(reply[0].entries, "cached result")} deleted; ${this.where.textContent}`);
+  }
+
+  private async open(name: string): Promise<void> {
+    const reply = await this.ask({ type: "open", name });
+    if (!reply) return;
+    const [content, buffers] = reply as [Opened & Content, DataView[]];
+    this.opened = name;
+    const full = this.large.put("full", buffers[0], "image/png");
+    const graph = buffers[1] ? this.large.put("graph", buffers[1], "image/svg+xml") : "";
+    const view = pictureView(content, full, graph, {
+      back: () => this.showList(),
+      step: (by) => this.step(by),
+      star: () => this.setStar([name], !content.picture.starred),
+      remove: () => this.askToDelete([name]),
+    });
+    this.showSingle(view);
+  }
+
+  private async step(by: number): Promise<void> {
+    const place = this.page.pictures.findIndex((picture) => picture.name === this.opened) + by;
+    const next = this.page.pictures[place];
+    if (next) await this.open(next.name);
+  }
+
+  private async openCompare(names: string[], canLeave = true): Promise<void> {
+    const reply = await this.ask({ type: "compare", names });
+    if (!reply) return;
+    const urls: [string, string] = [this.large.put("first", reply[1][0]), this.large.put("second", reply[1][1])];
+    this.opened = "";
+    this.showSingle(compareView(reply[0] as Compared & Content, urls, canLeave ? () => this.showList() : undefined));
+  }
+
+  private showSingle(view: HTMLElement): void {
+    fill(this.single, view);
+    this.single.classList.remove("nbp-hidden");
+    this.list.classList.add("nbp-hidden");
+  }
+
+  private showList(): void {
+    const opened = this.opened;
+    this.opened = "";
+    fill(this.single);
+    this.single.classList.add("nbp-hidden");
+    this.list.classList.remove("nbp-hidden");
+    this.focusAgain(`open ${opened}`);
+  }
+}
+
+function deleteQuestion(names: string[], doomed: Doomed) {
+  const [them, name] = [names.length === 1 ? "it" : "them", doomed.total === 1 ? "names" : "name"];
+  const what = doomed.total ? `${count(doomed.total, "cached result")} ${name} ${them} and will go too:` : `No cached result names ${them}.`;
+  const items = doomed.entries.map((entry): [string, string] => [entry.node, entry.type]);
+  return { label: "delete pictures", ask: `Delete ${count(names.length, "picture")}?`, what, items, total: doomed.total, act: "Delete" };
+}
+
+export const gallery: Widget = {
+  render({ model, el }) {
+    const view = new GalleryView(model);
+    const release = guard(el);
+    el.append(view.root);
+    return () => {
+      release();
+      view.close();
+      el.replaceChildren();
+    };
+  },
+};
