@@ -1,35 +1,124 @@
-"""What follows from a document, by node, told only where it has changed, so that a patch of any graph stays small."""
+"""What follows from a document, by node, worked out anew where it may have changed, and told only where it has."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from nbgraph.errors import Problem
-from nbgraph.widgets.document import GraphDocument
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.shared.graph.edges import Link
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.validation import graph_problems
+from nbgraph.widgets.changes import Change
+from nbgraph.widgets.document import GraphDocument, Update
 from nbgraph.widgets.schema import library_types, varying_types
 
 PARTS = ("problems", "varying", "library")
-Derived = dict[str, dict[str, Any]]
+WITHOUT_CONSEQUENCES = ("layout", "note")
+OF_THE_WHOLE = ("cycle", "unknown_node", "unknown_field", "unknown_output")
+Parts = dict[str, dict[str, Any]]
 
 
-def derived(document: GraphDocument) -> Derived:
+class Derived:
     """Problems, types of varying outputs and the inputs of library graphs, each by node id ("" is the whole graph)."""
-    with document.lock:
-        problems: dict[str, list[dict[str, Any]]] = {}
-        for problem in document.problems():
-            problems.setdefault(problem.node or "", []).append(problem_to_json(problem))
-        graph = document.graph
-        return {"problems": problems, "varying": varying_types(graph), "library": library_types(graph)}
+
+    def __init__(self, document: GraphDocument) -> None:
+        self._document, self._as_a_whole = document, False
+        self.parts: Parts = {}
+        self.renew()
+
+    def renew(self) -> Parts:
+        """Work out everything; returns what is new or other, and None for what is gone."""
+        with self._document.lock:
+            graph, problems = self._document.graph, self._document.problems()
+            library = library_types(graph)
+            self._as_a_whole = bool(library) or _concern_the_whole(problems)
+            parts = {"problems": _by_node(problems), "varying": varying_types(graph), "library": library}
+            return self._take(parts, None)
+
+    def update(self, update: Update) -> Parts:
+        """Work out what the changes of an update may have reached; returns what is new or other, None for what is gone.
+
+        The engine's validator judges the nodes that changed and those that stand next to them, as a graph that ends
+        there. Where that cannot tell all, everything is worked out: after edits in Python, and with library graphs.
+        """
+        changes = [change for change in update.changes if change.kind not in WITHOUT_CONSEQUENCES]
+        if not changes:
+            return {part: {} for part in PARTS}
+        with self._document.lock:
+            graph = self._document.graph
+            if self._as_a_whole or update.author == "python":
+                return self.renew()
+            region = _region(graph, {change.id for change in changes}, changes)
+            around = Surroundings(graph, region)
+            problems = graph_problems(around)
+            if library_types(around) or _concern_the_whole(problems):
+                return self.renew()
+            parts: Parts = {"problems": _by_node(problems + self._document.unknown_types()), "library": {}}
+            return self._take({**parts, "varying": varying_types(around)}, region)
+
+    def _take(self, parts: Parts, region: set[str] | None) -> Parts:
+        """Take over what was found for the nodes of a region, or for all; returns the difference."""
+        changes: Parts = {}
+        for part in PARTS:
+            old, new = self.parts.setdefault(part, {}), parts[part]
+            ids = [*old, *new] if region is None else region
+            changes[part] = {id: new.get(id) for id in ids if old.get(id) != new.get(id)}
+            for id, value in changes[part].items():
+                if value is None:
+                    del old[id]
+                else:
+                    old[id] = value
+        return changes
 
 
-def derived_changes(before: Derived, after: Derived) -> Derived:
-    """What is new or other in `after`; None for what is gone."""
-    changes: Derived = {}
-    for part in PARTS:
-        old, new = before.get(part, {}), after[part]
-        changes[part] = {key: None for key in old if key not in new}
-        changes[part].update({key: value for key, value in new.items() if old.get(key) != value})
-    return changes
+class Surroundings:
+    """The part of a graph that says all about the nodes of a region: they, and what their types follow from."""
+
+    def __init__(self, graph: Graph, region: Iterable[str]) -> None:
+        self.nodes: dict[str, BaseInvocation] = {}
+        self._links: dict[str, list[Link]] = {}
+        waiting = [node_id for node_id in region if node_id in graph.nodes]
+        inside = set(waiting)
+        while waiting:
+            node_id = waiting.pop()
+            node = self.nodes[node_id] = graph.nodes[node_id]
+            if node_id not in inside and not node.output_types_vary:
+                continue
+            links = self._links[node_id] = graph.links(node_id)
+            waiting += [link.source for link in links if link.source in graph.nodes and link.source not in self.nodes]
+
+    def links(self, node_id: str) -> list[Link]:
+        """The edges that arrive at a node, as far as they matter."""
+        return self._links.get(node_id, [])
 
 
 def problem_to_json(problem: Problem) -> dict[str, Any]:
     """A problem, for the page."""
     return {"kind": problem.kind, "message": problem.message, "node": problem.node, "field": problem.field}
+
+
+def _concern_the_whole(problems: list[Problem]) -> bool:
+    return any(problem.kind in OF_THE_WHOLE for problem in problems)
+
+
+def _by_node(problems: Iterable[Problem]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for problem in problems:
+        found.setdefault(problem.node or "", []).append(problem_to_json(problem))
+    return found
+
+
+def _region(graph: Graph, ids: set[str], changes: list[Change]) -> set[str]:
+    """The nodes that changes may have reached: themselves, and what is linked to those whose outputs are other now."""
+    remade = {change.id for change in changes if change.kind in ("node", "unknown")}
+    spreading = remade | {id for id in ids if id in graph.nodes and graph.nodes[id].output_types_vary}
+    region = set(ids)
+    while spreading:
+        reached = {
+            node_id
+            for node_id in list(graph.nodes)
+            if node_id not in region and any(link.source in spreading for link in graph.links(node_id))
+        }
+        region |= reached
+        spreading = {node_id for node_id in reached if graph.nodes[node_id].output_types_vary}
+    return region

@@ -9,9 +9,9 @@ from nbgraph.errors import NbgraphError, Problem
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.graph.auto_layout import missing_positions
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.changes import Change, Owner, State
+from nbgraph.widgets.changes import GONE, Change, Owner, State
 from nbgraph.widgets.graph_changes import apply_changes
-from nbgraph.widgets.graph_state import GraphState
+from nbgraph.widgets.graph_state import NODE, GraphState
 from nbgraph.widgets.history import History, Step
 
 
@@ -69,8 +69,9 @@ class GraphDocument:
                 )
             if self.read_only:
                 raise ReadOnlyError(self.read_only)
+            touched = self._touched(changes)
             apply_changes(self.graph, changes)
-            return self._note(author, group, self._touched(changes))
+            return self._note(author, group, touched)
 
     def refresh(self) -> bool:
         """Take over what Python did to the graph since; True if that was anything."""
@@ -94,13 +95,14 @@ class GraphDocument:
     def problems(self) -> list[Problem]:
         """What keeps the graph from running, by the engine's validator, and nodes of types that are not installed."""
         with self.lock:
-            unknown = self.graph.layout.get("unknown", {})
-            return self.graph.problems() + [
-                Problem(
-                    "unknown_type", f"no node of type {one['data'].get('type')!r} is installed; it cannot run", node_id
-                )
-                for node_id, one in unknown.items()
-            ]
+            return self.graph.problems() + self.unknown_types()
+
+    def unknown_types(self) -> list[Problem]:
+        """The nodes whose types are not installed, each as a problem."""
+        return [
+            Problem("unknown_type", f"no node of type {one['data'].get('type')!r} is installed; it cannot run", node_id)
+            for node_id, one in self.graph.layout.get("unknown", {}).items()
+        ]
 
     def _go(self, move: Callable[[], Step | None], side: Callable[[Step], list[Change]]) -> bool:
         with self.lock:
@@ -110,16 +112,21 @@ class GraphDocument:
             step = move()
             if step is None:
                 return False
+            touched = self._touched(side(step))
             apply_changes(self.graph, side(step))
-            changes, _ = self._read(self._touched(side(step)))
+            changes, _ = self._read(touched)
             self._publish(changes, "history")
             return True
 
     def _touched(self, changes: list[Change]) -> list[Owner]:
-        """What changes made in the graph may have reached: with a node that goes, edges go that arrive elsewhere."""
-        if any(change.kind == "node" for change in changes):
-            return self._state.other(self.graph)
-        return list(dict.fromkeys(change.owner for change in changes))
+        """What changes will reach in the graph: with a node that goes, edges go that arrive elsewhere."""
+        gone = {change.id for change in changes if change.kind == "node" and change.value is GONE}
+        touched = dict.fromkeys(change.owner for change in changes)
+        if gone:
+            graph = self.graph
+            children = [id for id in graph.nodes if any(link.source in gone for link in graph.links(id))]
+            touched.update(dict.fromkeys((NODE, id) for id in children))
+        return list(touched)
 
     def _note(self, author: str, group: str, owners: list[Owner]) -> int:
         """Compare these owners with the last revision, and make a new one if they are other."""

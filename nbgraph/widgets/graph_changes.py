@@ -149,12 +149,15 @@ class _Edit:
                 self.unknown[change.id] = change.value
 
     def _layout(self, changes: list[Change], notes: list[Change]) -> None:
-        there = {*self.graph.nodes, *self.unknown}
-        nodes = {node_id: dict(own) for node_id, own in self.graph.layout.get("nodes", {}).items() if node_id in there}
+        before = self.graph.layout.get("nodes", {})
+        moved = {change.id for change in changes}
+        nodes = {**before, **{node_id: dict(before[node_id]) for node_id in moved if node_id in before}}
+        for node_id in nodes.keys() - self.graph.nodes.keys() - self.unknown.keys():
+            del nodes[node_id]
         for change in changes:
             if change.value is GONE:
                 nodes.get(change.id, {}).pop(change.name, None)
-            elif change.id not in there:
+            elif change.id not in self.graph.nodes and change.id not in self.unknown:
                 self._fail("unknown_node", "there is no such node (any more)", change)
             elif not _LAYOUT.get(change.name, _never)(change.value):
                 self._fail("bad_value", f"no layout has {change.name[:40]!r} = {str(change.value)[:40]!r}", change)

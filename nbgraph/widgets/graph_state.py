@@ -30,49 +30,50 @@ class GraphState:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[Owner, State] = {}
+        self._nodes: dict[str, State] = {}
+        self._notes: dict[str, State] = {}
         self._seen: dict[str, _Seen] = {}
 
     def whole(self) -> State:
         """The whole state."""
-        return {key: value for part in self._parts.values() for key, value in part.items()}
+        return {key: value for part in (*self._notes.values(), *self._nodes.values()) for key, value in part.items()}
 
     def other(self, graph: Graph) -> list[Owner]:
         """The owners that may be other than they were, new or gone; nodes that hold lists always may."""
-        layout = graph.layout.get("nodes", {})
-        seen, nowhere = self._seen, {}
-        found: list[Owner] = []
+        place_of, links_of, seen = graph.layout.get("nodes", {}).get, graph.links, self._seen.get
+        nowhere: dict[str, Any] = {}
+        found: list[str] = []
         for node_id, node in list(graph.nodes.items()):
-            known = seen.get(node_id)
-            if (
-                known is None
-                or known.node is not node
-                or not all(map(is_, known.values, node.__dict__.values()))
-                or known.given != node.__pydantic_fields_set__
-                or known.links != graph.links(node_id)
-                or known.place != layout.get(node_id, nowhere)
-            ):
-                found.append((NODE, node_id))
+            known = seen(node_id)
+            if known is not None:
+                same, values, given, links, place = known
+                if (
+                    same is node
+                    and given == node.__pydantic_fields_set__
+                    and links == links_of(node_id)
+                    and place == place_of(node_id, nowhere)
+                    and all(map(is_, values, node.__dict__.values()))
+                ):
+                    continue
+            found.append(node_id)
         notes, unknown = graph.layout.get("notes", {}), graph.layout.get("unknown", {})
-        found += [(NODE, node_id) for node_id in unknown if node_id not in graph.nodes]
-        found += [(NOTE, note_id) for note_id in notes]
-        return found + [
-            (kind, id)
-            for kind, id in self._parts
-            if (id not in notes if kind == NOTE else id not in graph.nodes and id not in unknown)
-        ]
+        found += unknown
+        found += self._nodes.keys() - graph.nodes.keys() - unknown.keys()
+        return [(NODE, node_id) for node_id in found] + [(NOTE, id) for id in {**self._notes, **notes}]
 
     def update(self, graph: Graph, owners: Iterable[Owner]) -> tuple[list[Change], list[Change]]:
         """Read these owners again; returns the changes since, and those that take them back."""
         forward: list[Change] = []
         backward: list[Change] = []
         for owner in owners:
-            before = self._parts.get(owner, {})
-            after = self._read_node(graph, owner[1]) if owner[0] == NODE else _read_note(graph, owner[1])
+            kind, id = owner
+            parts = self._nodes if kind == NODE else self._notes
+            before = parts.get(id, {})
+            after = self._read_node(graph, id) if kind == NODE else _read_note(graph, id)
             if after:
-                self._parts[owner] = after
+                parts[id] = after
             else:
-                self._parts.pop(owner, None)
+                parts.pop(id, None)
             forward += difference(before, after)
             backward += difference(after, before)
         return forward, backward
