@@ -1,4 +1,7 @@
 // What the bundle exports: a widget by the name that its Python class gives as `_widget`.
+import { cacheTable } from "./cache_table.ts";
 import { editor } from "./editor.tsx";
+import { gallery } from "./gallery.ts";
+import { run_view } from "./run_view.ts";
 
-export const widgets = { editor };
+export const widgets = { cache_table: cacheTable, editor, gallery, run_view };
