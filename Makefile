@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS := notebooks
 
-.PHONY: demo test test-browser bench lab check clean
+.PHONY: demo test test-browser bench docs pictures lab check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,6 +30,12 @@ test-browser: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -s
+
+docs: $(STAMP)
+	$(BIN)/jupyter nbconvert --to html --execute $(NOTEBOOKS)/*.ipynb --output-dir docs/_rendered
+
+pictures: $(STAMP)
+	cd tests && PYTHONPATH=. ../$(BIN)/python ../docs/draw.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/01_first_picture.ipynb
