@@ -23,9 +23,9 @@ STATIC_PICTURES, STATIC_SIZE = 12, 128
 
 
 class ImagesView(Shown):
-    """The pictures of a studio: `.add(picture)`, `.get(name)`, `.star(name)`, `.search(text)`, `.compare(a, b)`, `.delete(name)`.
+    """The pictures of a studio: `.add(picture)`, `.get(name)`, `.star(name)`, `.search(text)`, `.delete(name)`.
 
-    In a notebook it shows itself as a gallery.
+    `.compare(a, b)` puts two beside each other. In a notebook it shows itself as a gallery.
     """
 
     def __init__(self, services: InvocationServices) -> None:

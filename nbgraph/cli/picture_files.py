@@ -11,7 +11,10 @@ from nbgraph.services.invocation_services import InvocationServices
 
 
 def picture_path(image_name: str, services: InvocationServices) -> Path:
-    """A file with that picture; pictures of a studio in memory are written to a temporary folder first."""
+    """The file of a picture; those of a studio in memory are written to a temporary folder first."""
+    path = services.images.path(image_name)
+    if path is not None:
+        return path
     path = temporary_folder() / f"{image_name}.png"
     if not path.exists():
         write_picture(services.images.get(image_name), path)

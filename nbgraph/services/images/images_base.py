@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -99,6 +100,10 @@ class ImageServiceBase(Service):
         """The picture as WebP, at most 256 pixels wide and high; `NotFoundError` if there is none."""
         return self._thumbnail(self.record(image_name))
 
+    def path(self, image_name: str) -> Path | None:
+        """The file of a picture, to be read only, or None where pictures are not files; `NotFoundError`."""
+        return self._path(self.record(image_name))
+
     def content(self, image_name: str) -> str:
         """The hash of mode, size and pixels: what a cache key goes by, whatever the name."""
         return self.record(image_name).content
@@ -162,6 +167,10 @@ class ImageServiceBase(Service):
     @abstractmethod
     def _rows(self, query: ImageQuery, offset: int, limit: int | None) -> tuple[Iterable[ImageRecord], int]:
         """Records that match, newest first, and how many match in all."""
+
+    def _path(self, record: ImageRecord) -> Path | None:
+        """The file of a record that exists, or None."""
+        return None
 
     def _thumbnail(self, record: ImageRecord) -> bytes:
         """The thumbnail of a record that exists."""

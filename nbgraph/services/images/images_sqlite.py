@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
@@ -86,6 +87,9 @@ class ImageServiceSqlite(ImageServiceBase):
         image = Image.open(BytesIO(self._files.read(record.image_name, size, digest)), formats=("PNG",))
         image.load()
         return image
+
+    def _path(self, record: ImageRecord) -> Path | None:
+        return self._database.folder.path("images", record.image_name)
 
     def _thumbnail(self, record: ImageRecord) -> bytes:
         folder, name = self._database.folder, record.image_name

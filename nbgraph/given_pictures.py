@@ -1,0 +1,53 @@
+"""Pictures that a person brings into a studio, checked as far as what they say can be wrong."""
+
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any, get_args
+
+from PIL import Image
+
+from nbgraph.errors import NbgraphError, suggest
+from nbgraph.invocations.fields import ImageCategory
+from nbgraph.invocations.image_files import read_picture
+from nbgraph.invocations.pictures import in_plain_mode, size_problem
+
+
+def open_picture(picture: Image.Image | str | PathLike[str]) -> Image.Image:
+    """A PIL image, or the picture in a file, as L, LA, RGB or RGBA; `NbgraphError` if it cannot be."""
+    if isinstance(picture, str | PathLike):
+        return read_picture(Path(picture).expanduser())
+    if not isinstance(picture, Image.Image):
+        kind = type(picture).__name__
+        raise NbgraphError(f"a {kind} is no picture; give a PIL image, as Image.fromarray makes one, or a file's path")
+    if not all(picture.size):
+        raise NbgraphError(f"the picture has {picture.width} x {picture.height} pixels; give one that shows something")
+    if problem := size_problem(*picture.size):
+        raise NbgraphError(f"the picture {problem}; make it smaller")
+    try:
+        picture.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise NbgraphError(f"the picture cannot be read: {error}; open its file again") from None
+    return in_plain_mode(picture)
+
+
+def check_category(category: ImageCategory) -> None:
+    """`NbgraphError` for a category there is not."""
+    if category not in get_args(ImageCategory):
+        raise NbgraphError(f"no category {category!r}{suggest(str(category), get_args(ImageCategory))}")
+
+
+def check_metadata(metadata: dict[str, Any] | None) -> None:
+    """`NbgraphError` for metadata that are not a dict, or hold what JSON does not give back as it was."""
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict):
+        raise NbgraphError(f"metadata is a {type(metadata).__name__}; give a dict, such as {{'prompt': 'an apple'}}")
+    for name, value in metadata.items():
+        try:
+            is_same = json.loads(json.dumps({name: value}, allow_nan=False)) == {name: value}
+        except (TypeError, ValueError, RecursionError):
+            is_same = False
+        if not is_same:
+            kind = type(value).__name__
+            raise NbgraphError(f"metadata {name!r} ({kind}) is not JSON; give texts, numbers, lists and dicts of texts")
