@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nbgraph.widgets.editor import GraphEditor
+    from nbgraph.widgets.form import GraphForm
 
 Target = BaseInvocation | Graph | LibraryGraph | Sequence[BaseInvocation]
 Values = Mapping[str, Any]
@@ -163,6 +164,16 @@ class Studio:
         """The canvas: a graph in a cell, edited and run there; `editor.graph` is the graph. Without one it is empty."""
         editor = import_module("nbgraph.widgets.editor")
         return editor.GraphEditor(target_graph(target), self.invoker, max_iterations=self.settings.max_iterations)
+
+    def form(self, target: str | Target) -> "GraphForm":
+        """A form of a library graph's exposed inputs, by its name or the graph: `studio.form("text to image")`.
+
+        Of another graph, all that is not linked. `form.values`, `form.run()`; an unknown name is an error with names.
+        """
+        forms = import_module("nbgraph.widgets.form")
+        chosen = forms.find_library_graph(self.services, target) if isinstance(target, str) else target
+        graph = chosen if isinstance(chosen, LibraryGraph) else target_graph(chosen)
+        return forms.GraphForm(graph, self.services, self.submit)
 
     @property
     def stats(self) -> "pd.DataFrame":

@@ -36,19 +36,24 @@ class Cancel(Question):
 
 
 class RunView(AskedWidget):
-    """Shows one run after the other: `watch(run)`, then `refresh()` now and then, and once at its end."""
+    """Shows one run after the other: `watch(run)`, then `refresh()` now and then, and once at its end.
+
+    A `compact` one leaves out the nodes and Cancel, for people who do not want the graph; errors are shown there too.
+    """
 
     _widget = traitlets.Unicode("run_view").tag(sync=True)
     _questions = TypeAdapter(Ready | Cancel)
 
-    def __init__(self, run: Run | None = None) -> None:
+    compact = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, run: Run | None = None, *, compact: bool = False) -> None:
         self._run, self._state, self._problem = run, None, ""
         self._preview: bytes = b""
         self._drawn: Any = None
         self._pictures: dict[str, bytes] = {}
         self._looked = self._took = 0.0
         self._lock = RLock()
-        super().__init__()
+        super().__init__(compact=compact)
 
     def watch(self, run: Run) -> None:
         """Show this run from now on."""
@@ -142,10 +147,13 @@ class RunView(AskedWidget):
             "pictures": pictures,
             "preview": with_preview,
             "hasPreview": bool(self._preview),
-            "problem": self._problem,
+            "problem": self._problem or self._errors(state),
         }
         buffers = [self._pictures[name] for name in pictures]
         return content, [*buffers, self._preview] if with_preview and self._preview else buffers
+
+    def _errors(self, state: RunState) -> str:
+        return "\n".join(f"{node.id}: {node.error}" for node in state.nodes if node.error) if self.compact else ""
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})

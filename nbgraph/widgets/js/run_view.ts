@@ -72,7 +72,7 @@ class RunCard {
     this.complain(message.problem || (message.state?.error ?? ""));
     this.state = message.state;
     this.heard = Date.now();
-    attribute(this.root, "class", `nbp nbp-card nbp-run${message.state || message.problem ? "" : " nbp-hidden"}`);
+    attribute(this.root, "class", this.className(message.state !== null || message.problem !== ""));
     if (message.state === null) return;
     if (message.whole) this.forget();
     for (const node of message.nodes) this.drawNode(node);
@@ -80,6 +80,11 @@ class RunCard {
     if (message.preview) this.drawPreview(message.hasPreview ? buffers[message.pictures.length] : undefined);
     this.drawHead(message.state);
     this.drawRunning(message.state);
+  }
+
+  private className(isShown: boolean): string {
+    const compact = this.model.get("compact") === true;
+    return `nbp nbp-card nbp-run${compact ? " nbp-compact" : ""}${isShown ? "" : compact ? " nbp-run-nothing" : " nbp-hidden"}`;
   }
 
   private forget(): void {

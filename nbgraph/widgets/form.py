@@ -1,0 +1,167 @@
+"""A form for people who do not want the graph: its inputs, Run, Cancel, and the picture."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from html import escape
+from threading import Thread
+from typing import Any
+
+import ipywidgets as widgets
+
+from nbgraph.errors import NotFoundError, suggest
+from nbgraph.run import Run
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
+from nbgraph.widgets.form_controls import MISSING, Control, control_for
+from nbgraph.widgets.run_static import static_bundle
+from nbgraph.widgets.run_view import RunView
+from nbgraph.widgets.schema import node_type
+
+Submit = Callable[[Graph], Run]
+
+
+class GraphForm(widgets.VBox):
+    """`form.values` is what is typed, by name; `form.run()` runs it as the button does, and returns the `Run` at once.
+
+    What goes wrong is shown under the form. It runs on the studio's worker thread, so it works under Voila too.
+    """
+
+    def __init__(self, target: LibraryGraph | Graph, services: InvocationServices, submit: Submit) -> None:
+        self._graph = target.graph if isinstance(target, LibraryGraph) else target
+        self._exposed = exposed_inputs(target)
+        self._submit, self._current = submit, None
+        self._view = RunView(compact=True)
+        self._controls = self._make_controls(services)
+        self._title = target.name if isinstance(target, LibraryGraph) else "graph"
+        self._run_button = widgets.Button(description="Run", button_style="primary", icon="play", tooltip="Run")
+        self._cancel_button = widgets.Button(description="Cancel", icon="stop", tooltip="Cancel", disabled=True)
+        self._run_button.on_click(lambda _: self._guarded(self.run))
+        self._cancel_button.on_click(lambda _: self._guarded(self.cancel))
+        super().__init__(self._parts(target), layout={"max_width": "1000px", "padding": "4px"})
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What is typed, by name; an input of which nothing was given is left out. Set some, and they are shown."""
+        found = {name: control.value for name, control in self._controls.items()}
+        return {name: value for name, value in found.items() if value is not MISSING}
+
+    @values.setter
+    def values(self, values: Mapping[str, Any]) -> None:
+        for name in values:
+            if name not in self._controls:
+                raise NotFoundError(f"the form has no input {name!r}{suggest(name, self._controls)}")
+        for name, value in values.items():
+            self._controls[name].value = value
+
+    def run(self) -> Run:
+        """Run with what is typed, and return at once; the form shows how far it is, and the picture."""
+        ends = {one.alias: f"{one.node}.{one.field}" for one in self._exposed}
+        values = {ends[name]: value for name, value in self.values.items()}
+        run = self._submit(self._graph.with_values(values))
+        self._current = run
+        self._view.watch(run)
+        self._run_button.disabled, self._cancel_button.disabled = True, False
+        Thread(target=self._follow, args=(run,), name="nbgraph form", daemon=True).start()
+        return run
+
+    def cancel(self) -> None:
+        """Cancel what the form runs; nothing happens if it runs nothing."""
+        if self._current is not None:
+            self._current.cancel()
+
+    def close(self) -> None:
+        """Close the form and every widget in it."""
+        layout: Any = self.layout
+        super().close()
+        if not layout.comm:
+            return
+        layout.close()
+        self.cancel()
+        parts = [part for control in self._controls.values() for part in control.parts]
+        close_widgets([*parts, self._run_button, self._cancel_button, *self._boxes])
+        self._view.close()
+
+    def __repr__(self) -> str:
+        return f"GraphForm({self._title!r}: {', '.join(self._controls)})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle: Any = super()._repr_mimebundle_(**kwargs) or {}
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/plain": repr(self), "text/html": self._html()}, metadata
+
+    def _html(self) -> str:
+        rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in self.values.items())
+        result = static_bundle(self._current)["text/html"] if self._current is not None else ""
+        return f"<b>{escape(self._title)}</b><dl>{rows}</dl>{result}"
+
+    def _make_controls(self, services: InvocationServices) -> dict[str, Control]:
+        found: dict[str, Control] = {}
+        for one in self._exposed:
+            node = self._graph.nodes[one.node]
+            (shown,) = [each for each in node_type(type(node))["inputs"] if each["name"] == one.field]
+            value = node.literals().get(one.field, shown.get("default"))
+            control = control_for(shown, one.alias.replace("_", " "), value, services, self._guarded)
+            if control is not None:
+                found[one.alias] = control
+        return found
+
+    def _parts(self, target: LibraryGraph | Graph) -> list[Any]:
+        description = target.description if isinstance(target, LibraryGraph) else ""
+        title = widgets.HTML(f"<b>{escape(self._title)}</b> <small>{escape(description)}</small>")
+        buttons = widgets.HBox([self._run_button, self._cancel_button], layout={"margin": "6px 0 0 126px"})
+        controls = [control.widget for control in self._controls.values()]
+        left = widgets.VBox([*controls, buttons], layout={"flex": "1 1 380px", "min_width": "280px"})
+        right = widgets.VBox([self._view], layout={"flex": "1 1 320px", "min_width": "260px"})
+        body = widgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "16px", "width": "100%"})
+        self._boxes = [title, buttons, left, right, body]
+        return [title, body]
+
+    def _follow(self, run: Run) -> None:
+        run.wait(show=lambda _: self._view.refresh() if self._current is run else None)
+        if self._current is run:
+            self._run_button.disabled, self._cancel_button.disabled = False, True
+
+    def _guarded(self, act: Callable[[], Any]) -> None:
+        """Do what a click asks for; an error is shown under the form, where the person looks."""
+        try:
+            act()
+        except Exception as error:
+            self._view.say(str(error) or type(error).__name__)
+
+
+def exposed_inputs(target: LibraryGraph | Graph) -> list[Exposed]:
+    """What a form asks for: the exposed inputs of a library graph; of another graph, all that is not linked."""
+    if isinstance(target, LibraryGraph):
+        return list(target.inputs)
+    return [
+        Exposed(f"{node_id}.{field}", node_id, field)
+        for node_id, node in target.nodes.items()
+        for field in node.inputs()
+        if not any(link.field == field for link in target.links(node_id))
+    ]
+
+
+def find_library_graph(services: InvocationServices, name: str) -> LibraryGraph:
+    """The library graph of that name, or id; `text_to_image` and `Text to Image` mean the same."""
+    library = services.graph_library
+    graphs = library.list(per_page=max(1, library.list(per_page=1).total)).items
+    for graph in graphs:
+        if graph.name == name or graph.id == name:
+            return graph
+    for graph in graphs:
+        if _plain(name) in (_plain(graph.name), _plain(graph.id)):
+            return graph
+    raise NotFoundError(f"the library has no graph {name!r}{suggest(name, [graph.name for graph in graphs])}")
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").replace("-", " ").lower().split())
+
+
+def close_widgets(parts: Iterable[Any]) -> None:
+    """Close widgets with their layouts and styles, which ipywidgets would keep."""
+    for part in parts:
+        for held in (getattr(part, "style", None), getattr(part, "layout", None), part):
+            with suppress(AttributeError):
+                held.close()  # type: ignore[union-attr]

@@ -1,0 +1,191 @@
+"""The right ipywidget for an input: a slider where there are limits, a dropdown of choices, a die for a seed."""
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ipywidgets as widgets
+
+from nbgraph.invocations.fields import ImageField
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.widgets.editor_messages import MAX_UPLOAD
+from nbgraph.widgets.pictures import open_upload, thumbnail
+
+MISSING = object()
+"""The value of an input that was not given."""
+LARGEST = 2**53
+SHOWN_SIZE = 128
+LABEL = {"description_width": "120px"}
+WIDE = {"width": "100%", "margin": "2px 0"}
+SMALL = {"width": "auto", "margin": "2px 0 2px 4px"}
+INDENT = "126px"
+
+
+class Control:
+    """One input of a form: `widget` is shown, `value` is what it says, or `MISSING`."""
+
+    def __init__(self, widget: Any) -> None:
+        self.widget = widget
+
+    @property
+    def value(self) -> Any:
+        return self.widget.value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.widget.value = value
+
+    @property
+    def parts(self) -> list[Any]:
+        """All widgets of it."""
+        return [self.widget]
+
+
+class OptionalNumber(Control):
+    """A number that may be left open: a tick says so. A seed has a die beside it."""
+
+    def __init__(self, number: Any, value: Any, word: str, with_die: bool) -> None:
+        self.number = number
+        self.open = widgets.Checkbox(value=value is None, description=word, indent=False, layout=SMALL)
+        self.die = widgets.Button(description="🎲", tooltip="draw a seed", layout={"width": "42px"})
+        self.die.on_click(self._roll)
+        number.disabled = value is None
+        self.open.observe(self._opened, "value")
+        shown = [number, self.die, self.open] if with_die else [number, self.open]
+        super().__init__(widgets.HBox(shown, layout={"width": "100%", "align_items": "center"}))
+
+    @property
+    def value(self) -> Any:
+        return None if self.open.value else self.number.value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.open.value = value is None
+        if value is not None:
+            self.number.value = value
+
+    @property
+    def parts(self) -> list[Any]:
+        return [self.number, self.die, self.open, self.widget]
+
+    def _opened(self, change: Any) -> None:
+        self.number.disabled = bool(change["new"])
+
+    def _roll(self, _: Any) -> None:
+        self.value = random.randrange(self.number.min, min(self.number.max, 2**32 - 1) + 1)
+
+
+class ListControl(Control):
+    """A list of plain values, as JSON: `[1, 2]`."""
+
+    @property
+    def value(self) -> Any:
+        text = self.widget.value.strip()
+        try:
+            return json.loads(text if text.startswith("[") else f"[{text}]")
+        except ValueError:
+            raise ValueError(f"{self.widget.description}: {text!r} is no list; write [1, 2, 3]") from None
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.widget.value = json.dumps(list(value))
+
+
+class PictureControl(Control):
+    """A picture from a file, kept in the studio when it is chosen; a small copy is shown."""
+
+    def __init__(self, label: str, value: Any, services: InvocationServices, guarded: Callable[..., Any]) -> None:
+        self._images = services.images
+        self._field = value if isinstance(value, ImageField) else None
+        self._guarded = guarded
+        self.upload = widgets.FileUpload(
+            accept=".png,.jpg,.jpeg,.webp",
+            description=f"{label}: choose …",
+            layout={"width": "auto", "margin": f"2px 0 2px {INDENT}"},
+        )
+        self.shown = widgets.Image(layout={"margin": f"0 0 4px {INDENT}", "max_width": f"{SHOWN_SIZE}px"})
+        self.upload.observe(self._chosen, "value")
+        super().__init__(widgets.VBox([self.upload, self.shown], layout={"width": "100%"}))
+        self._show()
+
+    @property
+    def value(self) -> Any:
+        return self._field or MISSING
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._field = ImageField(image_name=getattr(value, "image_name", value))
+        self._show()
+
+    @property
+    def parts(self) -> list[Any]:
+        return [self.upload, self.shown, self.widget]
+
+    def _chosen(self, change: Any) -> None:
+        self._guarded(lambda: self._take(change["new"]))
+
+    def _take(self, files: Any) -> None:
+        for file in files:
+            if file["size"] > MAX_UPLOAD:
+                raise ValueError(f"the file {file['name']!r} is larger than {MAX_UPLOAD:,} bytes")
+            self.value = self._images.save(open_upload(bytes(file["content"])), category="user").image_name
+
+    def _show(self) -> None:
+        field = self._field
+        self.shown.layout.display = "none" if field is None else ""
+        if field is not None:
+            self.shown.value = thumbnail(self._images.get(field.image_name), SHOWN_SIZE)
+
+
+def control_for(
+    shown: Mapping[str, Any], label: str, value: Any, services: InvocationServices, guarded: Callable[..., Any]
+) -> Control | None:
+    """The control of an input, as `schema.node_type` describes it; None if nothing can be typed there."""
+    kind = shown["control"]
+    common: dict[str, Any] = {"description": label, "style": LABEL, "layout": WIDE}
+    if shown.get("description"):
+        common["tooltip"] = shown["description"]
+    if kind in ("int", "float", "seed"):
+        return _number(shown, kind, value, common)
+    if kind == "bool":
+        return Control(widgets.Checkbox(value=bool(value), **common))
+    if kind == "choice":
+        return Control(widgets.Dropdown(options=_with(shown["choices"], value), value=value, **common))
+    if kind == "model":
+        return Control(widgets.Dropdown(options=_with(services.model_manager.names(), value), value=value, **common))
+    if kind == "text":
+        return Control(widgets.Textarea(value=value or "", rows=3, **common))
+    if kind == "list":
+        return ListControl(widgets.Text(value=json.dumps(list(value or [])), **common))
+    if kind == "image":
+        return PictureControl(label, value, services, guarded)
+    if kind == "colour":
+        return Control(widgets.ColorPicker(value=value or "black", **common))
+    return Control(widgets.Text(value="" if value is None else str(value), **common)) if kind == "line" else None
+
+
+def _number(shown: Mapping[str, Any], kind: str, value: Any, common: dict[str, Any]) -> Control:
+    whole = kind != "float"
+    small = 1 if whole else 1e-6
+    low = shown.get("min", shown["above"] + small if "above" in shown else None)
+    high = shown.get("max", shown["below"] - small if "below" in shown else None)
+    limited = low is not None and high is not None
+    span = high - low if low is not None and high is not None else LARGEST
+    step = shown.get("step") or (1 if whole else 0.05 if span <= 2 else 0.5)
+    first = value if value is not None else shown.get("default")
+    start = first if first is not None else max(low or 0, min(512 if whole and kind == "int" else 0, high or LARGEST))
+    if limited and kind != "seed" and not shown.get("optional"):
+        slider = widgets.IntSlider if whole else widgets.FloatSlider
+        return Control(slider(value=start, min=low, max=high, step=step, continuous_update=False, **common))
+    box = widgets.BoundedIntText if whole else widgets.BoundedFloatText
+    limits = {"min": -LARGEST if low is None else low, "max": LARGEST if high is None else high}
+    number = box(value=start, step=step, **limits, **common)
+    if not shown.get("optional"):
+        return Control(number)
+    return OptionalNumber(number, value, "drawn" if kind == "seed" else "auto", kind == "seed")
+
+
+def _with(options: list[Any], value: Any) -> list[Any]:
+    """The options, and what is set now, if it is none of them."""
+    return [*options] if value in options or value is None else [*options, value]

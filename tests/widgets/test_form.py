@@ -1,0 +1,182 @@
+"""Forms: the right control for each input, values by name, runs, and errors under the form."""
+
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Annotated, Any, Literal
+
+import ipywidgets as widgets
+import pytest
+from ipywidgets.widgets.widget import _instances as open_widgets
+from PIL import Image as PillowImage
+from pydantic import Field
+
+from nbgraph.errors import GraphError, NotFoundError
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.inputs import RandomSeed
+from nbgraph.invocations.outputs import StringOutput
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.widgets.form import GraphForm
+from nbgraph.widgets.form_controls import OptionalNumber
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HOSTILE = "<img src=x onerror=planted=1><script>planted=1</script>"
+
+
+@invocation("test_every_kind", title="Every kind")
+class EveryKind(BaseInvocation):
+    """One input of each kind."""
+
+    prompt: str = ""
+    name: str = "a name"
+    size: Annotated[int, Field(ge=1, le=64, multiple_of=8)] = 16
+    share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    count: int = 3
+    width: int | None = None
+    ready: bool = False
+    way: Literal["near", "far"] = "far"
+    seed: Annotated[int | None, Field(ge=0), RandomSeed()] = None
+    sizes: list[int] = [1, 2]
+    wrong: str = ""
+
+    def invoke(self, context: InvocationContext) -> StringOutput:
+        if self.wrong:
+            raise ValueError(self.wrong)
+        return StringOutput(value=f"{self.prompt} {self.size} {self.way} {self.sizes}")
+
+
+@pytest.fixture
+def form(studio):
+    made = studio.form(Graph([EveryKind(id="all")]))
+    yield made
+    made.close()
+
+
+def control(form: GraphForm, name: str) -> Any:
+    return form._controls[name]
+
+
+def said(form: GraphForm) -> str:
+    return form._view._problem
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("prompt", widgets.Textarea),
+        ("name", widgets.Text),
+        ("size", widgets.IntSlider),
+        ("share", widgets.FloatSlider),
+        ("count", widgets.BoundedIntText),
+        ("ready", widgets.Checkbox),
+        ("way", widgets.Dropdown),
+    ],
+)
+def test_each_kind_of_input_has_its_control(form, name, kind):
+    assert type(control(form, f"all.{name}").widget) is kind
+
+
+def test_limits_and_choices_come_from_the_field(form):
+    slider, way = control(form, "all.size").widget, control(form, "all.way").widget
+    assert (slider.min, slider.max, slider.step, slider.value) == (1, 64, 8, 16)
+    assert (way.options, way.value) == (("near", "far"), "far")
+
+
+def test_what_may_be_left_open_has_a_tick_and_a_seed_has_a_die(form):
+    width, seed = control(form, "all.width"), control(form, "all.seed")
+    assert form.values["all.width"] is None
+    assert form.values["all.seed"] is None
+    width.open.value = False
+    width.number.value = 256
+    seed.die.click()
+    assert form.values["all.width"] == 256
+    assert isinstance(form.values["all.seed"], int)
+    assert isinstance(seed, OptionalNumber)
+    assert seed.die in seed.widget.children
+    assert width.die not in width.widget.children
+
+
+def test_values_are_set_by_name_and_an_unknown_name_lists_those_there_are(form):
+    form.values = {"all.prompt": "a red apple", "all.size": 32, "all.seed": 7}
+    assert (form.values["all.prompt"], form.values["all.size"], form.values["all.seed"]) == ("a red apple", 32, 7)
+    with pytest.raises(NotFoundError, match=r"no input 'all\.promt'; did you mean 'all\.prompt'"):
+        form.values = {"all.promt": "x", "all.size": 8}
+    assert form.values["all.size"] == 32
+
+
+def test_it_runs_with_what_is_typed_and_shows_the_run(form):
+    form.values = {"all.prompt": "two", "all.size": 24, "all.way": "near", "all.sizes": [5]}
+    run = form.run().wait(20)
+    assert run["all"].value == "two 24 near [5]"
+    assert form._view._run is run
+
+
+def test_the_buttons_run_and_cancel(form, studio):
+    studio.services.processor.pause()
+    form._run_button.click()
+    assert (form._run_button.disabled, form._cancel_button.disabled) == (True, False)
+    form._cancel_button.click()
+    run = form._current.wait(20)
+    assert run.status == "cancelled"
+    studio.services.processor.resume()
+
+
+def test_an_error_of_a_click_is_shown_under_the_form_as_text(form):
+    control(form, "all.sizes").widget.value = f"[{HOSTILE}"
+    form._run_button.click()
+    assert "is no list; write [1, 2, 3]" in said(form)
+    assert HOSTILE in said(form)
+    with pytest.raises(ValueError, match="is no list"):
+        form.run()
+
+
+def test_an_error_of_a_node_is_shown_with_the_node(form):
+    form.values = {"all.wrong": HOSTILE}
+    run = form.run().wait(20)
+    form._view.refresh()
+    assert form._view._everything()[0]["problem"] == f"all: ValueError: {HOSTILE}"
+    assert run.status == "failed"
+
+
+def test_what_is_saved_of_a_form_escapes_what_was_typed(form):
+    form.values = {"all.prompt": HOSTILE}
+    html = form._repr_mimebundle_()[0]["text/html"]
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+@pytest.mark.parametrize("name", ["text to image", "Text to Image", "text_to_image", "text-to-image"])
+def test_a_library_graph_is_found_by_name_however_it_is_written(studio, name):
+    form = studio.form(name)
+    assert list(form.values) == [
+        "prompt", "negative_prompt", "width", "height", "seed", "steps", "cfg_scale", "scheduler", "model",
+    ]  # fmt: skip
+    assert form.values["model"] == "emoji"
+    form.close()
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_names(studio):
+    with pytest.raises(NotFoundError, match=r"no graph 'text to video'.*image to image, text to image"):
+        studio.form("text to video")
+
+
+def test_a_picture_is_uploaded_and_one_that_is_none_is_refused(studio):
+    form = studio.form("image to image")
+    upload = control(form, "image").upload
+    data = BytesIO()
+    PillowImage.new("RGB", (40, 30), "red").save(data, "PNG")
+    file = {"name": "a.png", "type": "image/png", "size": 3, "content": b"<svg onload=planted=1>", "last_modified": NOW}
+    upload.value = (file,)
+    assert "no picture that can be read" in said(form)
+    assert "image" not in form.values
+    with pytest.raises(GraphError, match="image"):
+        form.run()
+    upload.value = ({**file, "content": data.getvalue()},)
+    assert studio.services.images.get(form.values["image"].image_name).size == (40, 30)
+    form.close()
+
+
+def test_a_closed_form_leaves_no_widget(studio):
+    studio.form("image to image").close()
+    before = set(open_widgets)
+    studio.form("image to image").close()
+    assert set(open_widgets) == before
