@@ -13,9 +13,6 @@ from PIL import Image
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.outputs import ImageOutput
-from nbgraph.services.invocation_cache import invocation_cache_common
-from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
-from nbgraph.services.invocation_cache.invocation_cache_sqlite import InvocationCacheSqlite
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
@@ -79,12 +76,17 @@ class Chain:
 
 
 class CachedStudio(RuleBasedStateMachine):
-    """Edits, runs, deletions, forgetting, switching off, damage and restarts, in any order."""
+    """Edits, runs, deletions, forgetting, switching off, damage and restarts, in any order. Notes what is wrong."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, findings: list[str]) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self.findings = folder, findings
         self.open()
+
+    def must(self, holds: bool, finding: str) -> None:
+        if not holds:
+            self.findings.append(finding)
+        assert holds, finding
 
     def open(self) -> None:
         services = InvocationServices.memory() if self.folder is None else InvocationServices.sqlite(self.folder)
@@ -118,27 +120,34 @@ class CachedStudio(RuleBasedStateMachine):
     def run_it(self):
         session = GraphExecutionState(self.chain.graph())
         ticket = self.invoker.invoke(session)
-        assert ticket.wait(20)
-        assert ticket.status == "completed", ticket.failures
-        assert session.outputs_of("shade")[()].shade == self.chain.expected()
+        self.must(ticket.wait(20), "a run did not end")
+        self.must(ticket.status == "completed", f"a run failed: {ticket.failures}")
+        self.must(session.outputs_of("shade")[()].shade == self.chain.expected(), "a stale hit")
         last = f"lighten_{len(self.chain.steps) - 1}" if self.chain.steps else "paint"
         image = session.outputs_of(last)[()].image.image_name
-        assert self.services.images.get(image).getpixel((0, 0)) == self.chain.expected()
+        self.must(self.services.images.is_intact(image), "a hit names a damaged picture")
+        self.must(self.services.images.get(image).getpixel((0, 0)) == self.chain.expected(), "a stale picture")
 
     @rule(number=st.integers(0, 20))
     def delete_a_picture(self, number):
         records = self.services.images.list(per_page=100).items
         if records:
             name = records[number % len(records)].image_name
-            naming = [row.key for row in self.services.invocation_cache.entries() if name in row.resources]
-            before = {row.key for row in self.services.invocation_cache.entries()}
+            cache = self.services.invocation_cache
+            naming = {row.key for row in cache.entries() if name in row.resources}
+            before = {row.key for row in cache.entries()}
             self.services.images.delete(name)
-            assert {row.key for row in self.services.invocation_cache.entries()} == before - set(naming)
+            after = {row.key for row in cache.entries()}
+            self.must(not after & naming, "what names a deleted picture stayed")
+            self.must(before - after <= naming, "what names no deleted picture went")
 
     @rule(node=st.sampled_from(["paint", "lighten_0", "shade"]))
     def forget_a_node(self, node):
-        self.services.invocation_cache.forget(node=node)
-        assert node not in {row.node for row in self.services.invocation_cache.entries()}
+        cache = self.services.invocation_cache
+        keys = [row.key for row in cache.entries(node)]
+        cache.forget(node=node)
+        self.must(not cache.entries(node), "what was forgotten is listed")
+        self.must(not any(map(cache.peek, keys)), "what was forgotten is a hit")
 
     @rule()
     def switch_it_off_or_on(self):
@@ -148,8 +157,8 @@ class CachedStudio(RuleBasedStateMachine):
     @precondition(lambda self: self.folder is not None)
     @rule(number=st.integers(0, 2))
     def lose_files(self, number):
-        for file in sorted(self.folder.glob("images/*/*.png"))[number:]:
-            file.write_bytes(b"torn")
+        for record in self.services.images.list(per_page=100).items[number:]:
+            self.services.images.path(record.image_name).write_bytes(b"torn")
 
     @precondition(lambda self: self.folder is not None)
     @rule()
@@ -161,57 +170,33 @@ class CachedStudio(RuleBasedStateMachine):
         self.invoker.stop()
 
 
-def drive(kind: str, examples: int, steps: int = 25) -> None:
+def drive(kind: str, examples: int, steps: int) -> list[str]:
+    """Drive containers of a kind at random, always the same way; returns what was found wrong."""
+    findings: list[str] = []
     with tempfile.TemporaryDirectory() as root:
         numbers = iter(range(10**6))
 
         def make() -> CachedStudio:
-            return CachedStudio(None if kind == "memory" else Path(root) / str(next(numbers)))
+            return CachedStudio(None if kind == "memory" else Path(root) / str(next(numbers)), findings)
 
-        run_state_machine_as_test(
-            make,
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                deadline=None,
-                derandomize=True,
-                phases=(Phase.generate,),
-                database=None,
-                suppress_health_check=list(HealthCheck),
-            ),
+        chosen = settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=True,
+            phases=(Phase.generate,),
+            database=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
         )
+        try:
+            run_state_machine_as_test(make, settings=chosen)
+        except (AssertionError, BaseExceptionGroup):
+            if not findings:
+                raise
+    return findings
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_the_cache_never_gives_what_computing_from_scratch_would_not(kind):
-    drive(kind, 60 if kind == "memory" else 25, 40)
-
-
-def _without_an_edge(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = invocation_cache_common.KeyTemplate.__init__
-
-    def forgetful(self, *given) -> None:
-        whole(self, *given)
-        kept = tuple(name for name in self.fields if name != "image")
-        if kept != self.fields:
-            self.fields, self._text = kept, self._text.replace('"image": %s, ', "").replace('"image": %s', "")
-
-    monkeypatch.setattr(invocation_cache_common.KeyTemplate, "__init__", forgetful)
-
-
-def _by_substring(monkeypatch: pytest.MonkeyPatch) -> None:
-    def naming(self, resource: str) -> list[bytes]:
-        return [row.key for row in self.entries() if resource in row.text]
-
-    monkeypatch.setattr(InvocationCacheSqlite, "_naming", naming)
-
-
-def _without_checking_hits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(InvocationCacheBase, "_is_good", lambda self, entry: True)
-
-
-@pytest.mark.parametrize("fault", [_without_an_edge, _by_substring, _without_checking_hits])
-def test_a_planted_fault_is_found(fault, monkeypatch):
-    fault(monkeypatch)
-    with pytest.raises(BaseException):  # noqa: B017, PT011 - hypothesis may group what it found
-        drive("sqlite", 150, steps=40)
+    assert drive(kind, 60 if kind == "memory" else 25, 40) == []
