@@ -113,7 +113,7 @@ class GraphDocument:
             if step is None:
                 return False
             touched = self._touched(side(step))
-            apply_changes(self.graph, side(step))
+            apply_changes(self.graph, side(step), restored=True)
             changes, _ = self._read(touched)
             self._publish(changes, "history")
             return True

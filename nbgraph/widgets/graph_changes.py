@@ -31,20 +31,24 @@ class Note(BaseModel):
     colour: str = Field("", pattern=r"^(#[0-9a-fA-F]{6})?$")
 
 
-def apply_changes(graph: Graph, changes: Iterable[Change]) -> None:
-    """Make the changes, or raise `GraphError` with every problem found and leave the graph as it was."""
+def apply_changes(graph: Graph, changes: Iterable[Change], restored: bool = False) -> None:
+    """Make the changes, or raise `GraphError` with every problem found and leave the graph as it was.
+
+    `restored` changes lead back to a state in which the graph has been; edges that did not fit there come back too.
+    """
     changes = list(changes)
-    _Edit(graph.copy()).make(changes)
-    _Edit(graph).make(changes)
+    _Edit(graph.copy(), restored).make(changes)
+    _Edit(graph, restored).make(changes)
 
 
 class _Edit:
     """One list of changes on its way into a graph."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, restored: bool) -> None:
+        self.graph, self.restored = graph, restored
         self.problems = Problems()
         self.unknown = dict(graph.layout.get("unknown", {}))
+        self.loosened: list[Edge] = []
 
     def make(self, changes: list[Change]) -> None:
         by_kind: dict[str, list[Change]] = {}
@@ -67,6 +71,7 @@ class _Edit:
                 if change.id in self.graph.nodes:
                     self.graph.delete_node(change.id)
             elif change.id in self.graph.nodes:
+                self._loosen(change.id)
                 self._rebuild(change.id, [], change)
             elif not change.id.strip() or len(change.id) > MAX_ID or not change.id.isprintable():
                 self._fail("bad_id", f"an id is a short text without line breaks (at most {MAX_ID} characters)", change)
@@ -75,6 +80,13 @@ class _Edit:
             else:
                 self._rebuild(change.id, [one for one in values if one.id == change.id], change)
         self.problems.raise_any()
+
+    def _loosen(self, node_id: str) -> None:
+        """Take off the edges at a node that is made anew; they are put back, and judged, with the new ones."""
+        edges = [edge for edge in self.graph.edges if node_id in (edge.source.node_id, edge.destination.node_id)]
+        for edge in edges:
+            self.graph.delete_edge(edge)
+        self.loosened += edges
 
     def _inputs(self, changes: list[Change]) -> None:
         by_node: dict[str, list[Change]] = {}
@@ -139,7 +151,11 @@ class _Edit:
                 continue
             added += [Edge(Connection(*link), here) for link in links]
         self.problems.raise_any()
-        self.graph.add_edges(added)
+        relinked, nodes = {(change.id, change.name) for change in changes}, self.graph.nodes
+        for edge in self.loosened:
+            if edge.destination not in relinked and edge.source.node_id in nodes and edge.destination.node_id in nodes:
+                added.append(edge)
+        self.graph.add_edges(added, self.restored)
 
     def _unknown(self, changes: list[Change]) -> None:
         for change in changes:
