@@ -36,7 +36,10 @@ class Ticket:
 
 
 class InvocationProcessorBase(Service):
-    """Runs what is in the queue. Cancel is a flag, tested between nodes and at each step of a long one."""
+    """Runs what is in the queue. Cancel is a flag, tested between nodes and at each step of a long one.
+
+    What several sessions of one kernel need is computed once, however many threads submit them at the same time.
+    """
 
     @abstractmethod
     def submit(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:

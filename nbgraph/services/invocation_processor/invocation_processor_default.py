@@ -4,8 +4,9 @@ import logging
 import threading
 
 from nbgraph.errors import NodeError, StoreError
+from nbgraph.services.invocation_processor.batch_runner import runner_of
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
-from nbgraph.services.invocation_processor.session_runner import SessionRunner
+from nbgraph.services.invocation_processor.node_batches import BatchLimits
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.interrupts import HeldStop
@@ -16,10 +17,18 @@ POLL_SECONDS = 1.0
 
 
 class InvocationProcessorDefault(InvocationProcessorBase):
-    """One daemon thread; it starts with the first session and waits on the queue between them."""
+    """One daemon thread; it starts with the first session and waits on the queue between them.
 
-    def __init__(self) -> None:
+    As one thread runs all sessions of a kernel one after the other, what two of them need is computed once: the first
+    computes it, the second finds it in the cache. Kernels that share a folder run beside each other, and may both
+    compute what neither has finished; each has its own resources then, and the cache keeps the first result. That costs
+    time and is never wrong, where one kernel waiting for another would stand still when that one is stopped or hangs.
+    """
+
+    def __init__(self, batches: BatchLimits = BatchLimits()) -> None:  # noqa: B008 - it is frozen
+        self._batches = batches
         self._tickets: dict[str, Ticket] = {}
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._paused = False
@@ -40,7 +49,8 @@ class InvocationProcessorDefault(InvocationProcessorBase):
     def submit(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
         ticket = Ticket(session)
         with HeldStop():
-            self._tickets = {**self._tickets, session.id: ticket}
+            with self._lock:
+                self._tickets = {**self._tickets, session.id: ticket}
             try:
                 self.services.graph_execution_manager.set(session)
                 self.services.queue.put(session.id, prepend=prepend)
@@ -75,9 +85,10 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         return self._paused
 
     def _keep_working(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._work, name="nbgraph worker", daemon=True)
-            self._thread.start()
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="nbgraph worker", daemon=True)
+                self._thread.start()
 
     def _work(self) -> None:
         """Take sessions until stopped; if that itself fails, nobody is left waiting."""
@@ -113,7 +124,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         status: QueueStatus = "failed"
         runner = None
         try:
-            runner = SessionRunner(session, self.services, lambda: ticket.cancelled)
+            runner = runner_of(session, self.services, lambda: ticket.cancelled, self._batches)
             ticket.failures = runner.failures
             status = runner.run()  # type: ignore[assignment]
         except BaseException as error:
@@ -138,4 +149,5 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         ticket.end(status, ticket.failures)
 
     def _forget(self, ticket: Ticket) -> None:
-        self._tickets = {key: other for key, other in self._tickets.items() if other is not ticket}
+        with HeldStop(), self._lock:
+            self._tickets = {key: other for key, other in self._tickets.items() if other is not ticket}
