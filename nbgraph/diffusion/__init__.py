@@ -13,35 +13,48 @@ _HOMES = {
     "DenoiseInput": "batching",
     "DenoiseSettings": "denoising",
     "DeviceMeter": "meters",
+    "ImagePrompt": "image_prompts",
     "Latents": "values",
     "ModelCache": "model_cache",
     "PreviewFactors": "preview",
     "SizeConditioning": "values",
+    "T2iAdapter": "t2i_adapters",
     "blend_latents": "noise",
     "decode_many": "batching",
+    "decode_together": "batching",
     "decode_latents": "vae",
     "denoise": "denoising",
     "denoise_many": "batching",
+    "denoise_together": "batching",
     "describe_model": "description",
     "draw_noise": "noise",
     "encode_image": "vae",
     "encode_many": "batching",
     "encode_prompt": "prompt",
+    "encode_prompts": "prompt",
+    "encode_together": "batching",
     "encode_weighted_prompt": "weighted_prompt",
+    "encodes_alike": "prompt",
     "latent_mask": "masks",
     "resize_latents": "noise",
     "scale_latents": "noise",
+    "shape_key": "batching",
 }
 
 if TYPE_CHECKING:
     from nbgraph.diffusion.batching import DenoiseInput as DenoiseInput
     from nbgraph.diffusion.batching import decode_many as decode_many
+    from nbgraph.diffusion.batching import decode_together as decode_together
     from nbgraph.diffusion.batching import denoise_many as denoise_many
+    from nbgraph.diffusion.batching import denoise_together as denoise_together
     from nbgraph.diffusion.batching import encode_many as encode_many
+    from nbgraph.diffusion.batching import encode_together as encode_together
+    from nbgraph.diffusion.batching import shape_key as shape_key
     from nbgraph.diffusion.controls import Control as Control
     from nbgraph.diffusion.denoising import DenoiseSettings as DenoiseSettings
     from nbgraph.diffusion.denoising import denoise as denoise
     from nbgraph.diffusion.description import describe_model as describe_model
+    from nbgraph.diffusion.image_prompts import ImagePrompt as ImagePrompt
     from nbgraph.diffusion.masks import latent_mask as latent_mask
     from nbgraph.diffusion.meters import DeviceMeter as DeviceMeter
     from nbgraph.diffusion.model_cache import ModelCache as ModelCache
@@ -51,6 +64,9 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.noise import scale_latents as scale_latents
     from nbgraph.diffusion.preview import PreviewFactors as PreviewFactors
     from nbgraph.diffusion.prompt import encode_prompt as encode_prompt
+    from nbgraph.diffusion.prompt import encode_prompts as encode_prompts
+    from nbgraph.diffusion.prompt import encodes_alike as encodes_alike
+    from nbgraph.diffusion.t2i_adapters import T2iAdapter as T2iAdapter
     from nbgraph.diffusion.vae import decode_latents as decode_latents
     from nbgraph.diffusion.vae import encode_image as encode_image
     from nbgraph.diffusion.values import Conditioning as Conditioning

@@ -12,12 +12,15 @@ from nbgraph.diffusion.arguments import DenoiseSettings, call_arguments
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.controls import Control, control_arguments
 from nbgraph.diffusion.families import Family
+from nbgraph.diffusion.image_prompts import ImagePrompt, image_prompt_arguments
 from nbgraph.diffusion.loop import Loop
 from nbgraph.diffusion.masks import keep_outside, mix_noise
 from nbgraph.diffusion.packing import pack, unpack
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.preview import preview_image
 from nbgraph.diffusion.quiet import quiet
+from nbgraph.diffusion.steering import Steer, steering
+from nbgraph.diffusion.t2i_adapters import T2iAdapter, adapter_residuals
 from nbgraph.diffusion.values import Conditioning, Latents, Window, generator_states, generators_of
 from nbgraph.errors import ModelError
 
@@ -35,6 +38,8 @@ def denoise(
     settings: DenoiseSettings = DenoiseSettings(),  # noqa: B008
     mask: Tensor | None = None,
     controls: Sequence[Control] = (),
+    adapters: Sequence[T2iAdapter] = (),
+    image_prompts: Sequence[ImagePrompt] = (),
     on_step: StepCallback | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     factors: Tensor | None = None,
@@ -47,7 +52,8 @@ def denoise(
     - `latents` alone: go on from where they are; those that stopped at step `start` go on as if they never had.
 
     One conditioning serves every picture, or each has its own. `mask` (h, w) or (B, 1, h, w) in [0, 1], in latents,
-    keeps `latents` where it is 0. `controls` steer by other pictures. Without `negative` there is no classifier-free
+    keeps `latents` where it is 0. `controls` and `adapters` steer by other pictures; `image_prompts`
+    are shown to the IP-Adapters over the model. Without `negative` there is no classifier-free
     guidance (SDXL that was trained with empty prompts as zeros takes zeros); a model that needs one for its `cfg` is an
     error. After each step `on_step` is called and `cancelled` asked: `CancelledError`, and the components are as good
     as before. `factors` (of `preview.fit_factors`) colour the previews.
@@ -58,7 +64,10 @@ def denoise(
     call = call_arguments(components, positive, negative, begin, settings) | (
         control_arguments(controls) if controls else {}
     )
-    start = _Start(components, call, settings, controls)
+    guided = bool(family.cfg) and call[family.cfg] > family.cfg_off
+    call |= image_prompt_arguments(components, image_prompts, len(begin), guided)
+    residuals = adapter_residuals(components, adapters, begin.width, begin.height)
+    start = _Start(components, call, settings, controls, steering(residuals, image_prompts))
     if noise is not None and (latents is not None or settings.start):
         begin = replace(begin, tensor=start.noised(latents, noise))
     loop = Loop(
@@ -92,10 +101,11 @@ class _Start:
     call: dict[str, Any]
     settings: DenoiseSettings
     controls: Sequence[Control]
+    steer: Steer | None
 
     def run(self, loop: Loop, latents: Tensor, generators: list[torch.Generator]) -> tuple[Any, Tensor]:
         """The pipeline after it did the steps of `loop`, and its latents as it gives them."""
-        pipeline = make_pipeline(self.components, self.settings.scheduler, loop, self.controls)
+        pipeline = make_pipeline(self.components, self.settings.scheduler, loop, self.controls, self.steer)
         given = {"latents": pack(self.components, latents), "generator": generators, "output_type": "latent"}
         try:
             with quiet():

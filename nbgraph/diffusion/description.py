@@ -20,7 +20,10 @@ from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 _SILENCED = ("requires_safety_checker", "add_watermarker")
 _ROLES = ("text", "denoiser")
 _DEFAULT_PIXELS = 1024
-_COMPONENT_ROLES = {"Autoencoder": "vae", "AsymmetricAutoencoder": "vae", "ControlNet": "controlnet"}
+_COMPONENT_ROLES = {
+    "Autoencoder": "vae", "AsymmetricAutoencoder": "vae", "ControlNet": "controlnet", "T2IAdapter": "t2i_adapter",
+    "CLIPVisionModelWithProjection": "image_encoder",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -173,14 +176,15 @@ def _measure(folder: Path, family: Family, classes: dict[str, type], options: di
 
 
 def _describe_component(folder: Path, config: dict[str, Any]) -> ModelDescription:
-    class_name = str(config.get("_class_name"))
+    library = "diffusers" if "_class_name" in config else "transformers"
+    class_name = str(config.get("_class_name") or next(iter(config.get("architectures") or ()), None))
     role = next((role for start, role in _COMPONENT_ROLES.items() if class_name.startswith(start)), None)
     if role is None:
         raise ModelError(
             f"{str(folder)!r} holds a {class_name}, which is neither a whole model (there is no "
-            "model_index.json) nor a VAE nor a ControlNet"
+            "model_index.json) nor a VAE, a ControlNet, a T2I-Adapter or an image encoder"
         )
-    component = component_class(folder, role, "diffusers", class_name)
+    component = component_class(folder, role, library, class_name)
     vae = weightless(component, folder) if role == "vae" else None
     channels = _latent_channels(vae) if vae else 0
     scale = 2 ** (len(config.get("block_out_channels", config.get("decoder_block_out_channels", [0] * 4))) - 1)

@@ -67,6 +67,11 @@ class Loop:
         number, self._read = self._read, self._read + 1
         return self.dry or not self.evaluation(self.start) <= number < self.evaluation(self.last)
 
+    def within(self, start: float, end: float) -> bool:
+        """Whether the evaluation that runs now lies between two shares of the steps."""
+        first, last = (self.evaluation(int(self.steps * share)) for share in (start, end))
+        return first <= self._read - 1 < last
+
     def prepared(self, scheduler: Any) -> None:
         """The scheduler has its timesteps: put it where this loop begins."""
         self.evaluations, self.order = len(scheduler.timesteps), scheduler.order

@@ -1,4 +1,4 @@
-"""Patches over models: LoRA, FreeU, seamless tiling. A patched model is a copy of the structure over the same weights.
+"""Patches over models: LoRA, FreeU, tiling, IP-Adapters. A patched model is a copy of structure over the same weights.
 
 A LoRA put into a shared UNet would leak into every picture that uses it. So a patch is laid over a copy of the module
 tree whose parameters *are* those of the original: a few hundred Python objects, no weights. The original never learns
@@ -18,9 +18,10 @@ from torch import Tensor
 
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.fingerprints import resolve_folder
+from nbgraph.diffusion.ip_adapters import check_takes_ip_adapters, lay_ip_adapters
 from nbgraph.diffusion.load import LOAD_LOCK
 from nbgraph.diffusion.quiet import quiet
-from nbgraph.diffusion.refs import ClipSkipPatch, FreeuPatch, LoraPatch, Patch, SeamlessPatch
+from nbgraph.diffusion.refs import ClipSkipPatch, FreeuPatch, IpAdapterPatch, LoraPatch, Patch, SeamlessPatch
 from nbgraph.errors import ModelError
 
 _DENOISERS = {"unet", "transformer"}
@@ -35,11 +36,14 @@ def patches_for(model: ModelDescription, name: str, patches: tuple[Patch, ...]) 
         raise ModelError(
             f"{' and '.join(kinds)} work on models with a UNet, and {str(model.folder)!r} has a transformer"
         )
+    if any(isinstance(patch, IpAdapterPatch) for patch in patches):
+        check_takes_ip_adapters(model)
     concerned = {
         LoraPatch: text or name == denoiser,
         FreeuPatch: name == "unet",
         SeamlessPatch: name in ("unet", "vae"),
         ClipSkipPatch: False,
+        IpAdapterPatch: name == "unet",
     }
     return tuple(patch for patch in patches if concerned[type(patch)])
 
@@ -54,6 +58,7 @@ def apply_patches(model: ModelDescription, name: str, module: torch.nn.Module, p
             elif isinstance(patch, SeamlessPatch):
                 make_seamless(patched, patch.axes)
         _apply_loras(model, name, patched, [patch for patch in patches if isinstance(patch, LoraPatch)])
+        lay_ip_adapters(patched, [patch for patch in patches if isinstance(patch, IpAdapterPatch)])
         return patched.eval().requires_grad_(False)
 
 

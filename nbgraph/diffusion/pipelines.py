@@ -1,7 +1,7 @@
 """Pipelines of diffusers, made anew for each use over components that are shared."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,12 +19,13 @@ def make_pipeline(
     scheduler: str = DEFAULT,
     loop: Loop | None = None,
     controls: Sequence[Control] = (),
+    steer: Callable[[Any, Loop], Any] | None = None,
 ) -> Any:
     """A new text-to-image pipeline of the model's family, with a new scheduler, over the components there are.
 
     It costs about a millisecond and shares every weight. A VAE that was not asked for is stood in for by one with the
     configuration but no weights, so that the pipeline knows its sizes. `loop` steers which steps are done; with
-    `controls` it is the family's ControlNet pipeline.
+    `controls` it is the family's ControlNet pipeline. `steer` makes of the UNet that of this loop.
     """
     family = controlled_family(components) if controls else components.model.need_family()
     pipeline_class = _driven(family.pipeline())
@@ -33,6 +34,8 @@ def make_pipeline(
         modules: dict[str, Any] = {**components.model.options, "vae": components.model.vae, **components.modules}
         if controls:
             modules["controlnet"] = [control.module for control in controls]
+        if steer and loop:
+            modules["unet"] = steer(modules["unet"], loop)
         modules["scheduler"] = looped_scheduler(built, loop) if loop else built
         pipeline = empty_pipeline(pipeline_class, modules)
     pipeline.loop, pipeline.chosen_device = loop, components.device

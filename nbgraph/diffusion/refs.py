@@ -51,7 +51,20 @@ class ClipSkipPatch(_Frozen):
     layers: int = Field(ge=0)
 
 
-Patch = Annotated[LoraPatch | FreeuPatch | SeamlessPatch | ClipSkipPatch, Field(discriminator="kind")]
+class IpAdapterPatch(_Frozen):
+    """An IP-Adapter's weights over a UNet; what it is shown, and how strongly it works, is given to `denoise`."""
+
+    kind: Literal["ip_adapter"] = "ip_adapter"
+    path: str
+    fingerprint: str
+
+    @classmethod
+    def from_file(cls, path: str) -> "IpAdapterPatch":
+        """The patch at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is no such file."""
+        return cls(path=str(path), fingerprint=fingerprint_path(path))
+
+
+Patch = Annotated[LoraPatch | FreeuPatch | SeamlessPatch | ClipSkipPatch | IpAdapterPatch, Field(discriminator="kind")]
 
 
 class ModelRef(_Frozen):

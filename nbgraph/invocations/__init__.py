@@ -50,6 +50,7 @@ from nbgraph.invocations.math import (
 from nbgraph.invocations.model import ModelLoader
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.noise import Noise
+from nbgraph.invocations.picture_adapters import IpAdapter, T2iAdapter
 from nbgraph.invocations.primitives import Boolean, Color, Conditioning, Float, Integer, Latents, String
 from nbgraph.invocations.prompt import Prompt
 from nbgraph.invocations.prompt_lists import DynamicPrompt, PromptsFromFile
@@ -101,6 +102,7 @@ __all__ = [
     "IntegerCollection",
     "IntegerMath",
     "InverseLerpImage",
+    "IpAdapter",
     "ItemOf",
     "Iterate",
     "JoinStrings",
@@ -143,6 +145,7 @@ __all__ = [
     "String",
     "StringCollection",
     "Subtract",
+    "T2iAdapter",
     "TextOnImage",
     "TileResample",
     "VaeLoader",

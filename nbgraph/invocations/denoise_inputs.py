@@ -55,7 +55,7 @@ class VaeLoader(BaseInvocation):
     vae_model: str
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        yield from _model_problem(known, "vae_model", "vae", context)
+        yield from model_problem(known, "vae_model", "vae", context)
 
     def invoke(self, context: InvocationContext) -> VaeOutput:
         return VaeOutput(vae=VaeField(model=context.models.resolve(self.vae_model)))
@@ -72,7 +72,7 @@ class ControlNet(BaseInvocation):
     end_step_percent: float = Field(1.0, ge=0, le=1)
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        yield from _model_problem(known, "control_model", "controlnet", context)
+        yield from model_problem(known, "control_model", "controlnet", context)
         begin, end = known.get("begin_step_percent", 0.0), known.get("end_step_percent", 1.0)
         if begin >= end:
             yield "end_step_percent", f"is {end}, and must be more than begin_step_percent, which is {begin}"
@@ -112,7 +112,7 @@ class BlendLatents(BaseInvocation):
         return save_latents(context, diffusion.blend_latents(first, second, self.alpha))
 
 
-def _model_problem(
+def model_problem(
     known: Mapping[str, Any], field: str, component: str, context: InvocationContext
 ) -> Iterator[tuple[str, str]]:
     """(field, problem) if there is no model of that name, or it has no component of the kind."""

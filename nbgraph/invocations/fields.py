@@ -145,6 +145,31 @@ class ControlField(BaseModel):
     end: float
 
 
+class T2iAdapterField(BaseModel):
+    """A T2I-Adapter, the picture it steers by, and how much and from when to when, as shares of the steps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelField
+    image: ImageField
+    weight: float
+    begin: float
+    end: float
+
+
+class IpAdapterField(BaseModel):
+    """An IP-Adapter and its image encoder, what it is shown, how much and from when to when, as shares of the steps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    adapter: ModelField
+    image_encoder: ModelField
+    images: list[ImageField]
+    weight: float
+    begin: float
+    end: float
+
+
 def resources_in(value: Any) -> list[ResourceField]:
     """Every reference to a resource inside a value: nested models, lists, tuples and dictionaries are walked."""
     return _found_in(value, ResourceField)

@@ -1,12 +1,13 @@
 """Latents: denoising, and the ways between latents and pictures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
 
 from pydantic import Field
 
 from nbgraph import diffusion
+from nbgraph.diffusion.refs import IpAdapterPatch
 from nbgraph.diffusion.scheduler_names import SchedulerName
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import (
@@ -14,7 +15,10 @@ from nbgraph.invocations.fields import (
     ControlField,
     DenoiseMaskField,
     ImageField,
+    IpAdapterField,
     LatentsField,
+    ModelField,
+    T2iAdapterField,
     UNetField,
     VaeField,
 )
@@ -29,12 +33,13 @@ def save_latents(context: InvocationContext, latents: Any) -> LatentsOutput:
     return LatentsOutput(latents=field, width=latents.width, height=latents.height)
 
 
-@invocation("denoise_latents", title="Denoise", category="latents", version="1.1.0")
+@invocation("denoise_latents", title="Denoise", category="latents", version="1.2.0")
 class DenoiseLatents(BaseInvocation):
     """Denoises: from noise alone to a new picture, from latents and noise to a changed one.
 
     `denoising_start` and `denoising_end` are shares of the steps: 0.3 to 1.0 keeps what the latents show in coarse
-    lines. A mask keeps the latents where it is black; ControlNets steer by other pictures, one or a list of them.
+    lines. A mask keeps the latents where it is black; ControlNets, T2I-Adapters and IP-Adapters steer by other
+    pictures, one or a list of each.
     """
 
     unet: UNetField
@@ -44,6 +49,8 @@ class DenoiseLatents(BaseInvocation):
     latents: LatentsField | None = None
     denoise_mask: DenoiseMaskField | None = None
     control: ControlField | list[ControlField] | None = None
+    t2i_adapter: T2iAdapterField | list[T2iAdapterField] | None = None
+    ip_adapter: IpAdapterField | list[IpAdapterField] | None = None
     steps: int = Field(20, ge=1, le=1000)
     cfg_scale: float = Field(7.5, ge=0)
     scheduler: SchedulerName = "default"
@@ -62,7 +69,28 @@ class DenoiseLatents(BaseInvocation):
         if start >= end:
             yield "denoising_end", f"is {end}, and must be more than denoising_start, which is {start}"
 
+    def batch_key(self, context: InvocationContext) -> Hashable:
+        """All that is not of one picture alone, and the sizes and shapes of what is."""
+        shared = self.model_dump_json(exclude={"positive", "negative", "noise", "latents"})
+        return shared, self._input(context).batch_key()
+
+    def batch_pixels(self, context: InvocationContext) -> int:
+        begin = self._latents(context, self.noise or self.latents)
+        return begin.width * begin.height * len(begin)
+
     def invoke(self, context: InvocationContext) -> LatentsOutput:
+        return self.invoke_batch([self], [context])[0]
+
+    @staticmethod
+    def invoke_batch(
+        nodes: Sequence["DenoiseLatents"], contexts: Sequence[InvocationContext]
+    ) -> list[LatentsOutput]:
+        inputs = [node._input(context) for node, context in zip(nodes, contexts)]
+        done = nodes[0]._denoise(inputs, contexts[0])
+        return [save_latents(context, latents) for context, latents in zip(contexts, done)]
+
+    def _denoise(self, inputs: Sequence[Any], context: InvocationContext) -> list[Any]:
+        """The latents of several pictures, all denoised as this node says."""
         settings = diffusion.DenoiseSettings(
             steps=self.steps,
             cfg=self.cfg_scale,
@@ -72,21 +100,28 @@ class DenoiseLatents(BaseInvocation):
         )
         factors = context.models.preview_factors(self.unet.model) if context.wants_previews else None
         with ExitStack() as held:
-            components = held.enter_context(context.models.use(self.unet.model, "denoiser"))
-            done = diffusion.denoise(
+            components = held.enter_context(context.models.use(self._adapted(), "denoiser"))
+            return diffusion.denoise_together(
                 components,
-                self._conditioning(context, self.positive),
-                self._conditioning(context, self.negative),
-                noise=self._latents(context, self.noise),
-                latents=self._latents(context, self.latents),
-                settings=settings,
+                inputs,
+                settings,
                 mask=self._mask(context),
-                controls=[self._control(context, control, held) for control in self._controls()],
+                controls=[self._control(context, control, held) for control in _listed(self.control)],
+                adapters=[self._adapter(context, adapter, held) for adapter in _listed(self.t2i_adapter)],
+                image_prompts=[self._image_prompt(context, adapter, held) for adapter in _listed(self.ip_adapter)],
                 on_step=lambda step, steps, preview: context.progress(step, steps, preview),
                 cancelled=context.is_cancelled,
                 factors=factors,
             )
-        return save_latents(context, done)
+
+    def _input(self, context: InvocationContext) -> Any:
+        """What is of one picture alone."""
+        return diffusion.DenoiseInput(
+            self._conditioning(context, self.positive),
+            self._conditioning(context, self.negative),
+            self._latents(context, self.noise),
+            self._latents(context, self.latents),
+        )
 
     def _mask(self, context: InvocationContext) -> Any:
         if self.denoise_mask is None or self.latents is None:
@@ -95,16 +130,31 @@ class DenoiseLatents(BaseInvocation):
         model = context.models.describe(self.unet.model)
         return diffusion.latent_mask(model, mask, kept.width, kept.height, self.denoise_mask.soft)
 
-    def _controls(self) -> list[ControlField]:
-        if self.control is None:
-            return []
-        return self.control if isinstance(self.control, list) else [self.control]
+    def _adapted(self) -> ModelField:
+        """The model with the IP-Adapters over it, in their order."""
+        model = self.unet.model
+        laid = [
+            IpAdapterPatch(path=a.adapter.path, fingerprint=a.adapter.fingerprint) for a in _listed(self.ip_adapter)
+        ]
+        return model.model_copy(update={"patches": (*model.patches, *laid)})
 
     @staticmethod
     def _control(context: InvocationContext, control: ControlField, held: ExitStack) -> Any:
         nets = held.enter_context(context.models.use(control.model, "controlnet"))
         image = context.images.get(control.image)
         return diffusion.Control(nets["controlnet"], image, control.weight, control.begin, control.end)
+
+    @staticmethod
+    def _adapter(context: InvocationContext, adapter: T2iAdapterField, held: ExitStack) -> Any:
+        loaded = held.enter_context(context.models.use(adapter.model, "t2i_adapter"))
+        image = context.images.get(adapter.image)
+        return diffusion.T2iAdapter(loaded["t2i_adapter"], image, adapter.weight, adapter.begin, adapter.end)
+
+    @staticmethod
+    def _image_prompt(context: InvocationContext, adapter: IpAdapterField, held: ExitStack) -> Any:
+        loaded = held.enter_context(context.models.use(adapter.image_encoder, "image_encoder"))
+        images = [context.images.get(image) for image in adapter.images]
+        return diffusion.ImagePrompt(loaded["image_encoder"], images, adapter.weight, adapter.begin, adapter.end)
 
     @staticmethod
     def _conditioning(context: InvocationContext, field: ConditioningField | None) -> Any:
@@ -115,6 +165,13 @@ class DenoiseLatents(BaseInvocation):
     @staticmethod
     def _latents(context: InvocationContext, field: LatentsField | None) -> Any:
         return None if field is None else load_latents(context, field)
+
+
+def _listed(value: Any) -> list[Any]:
+    """One or several, or none, as a list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def load_latents(context: InvocationContext, field: LatentsField) -> Any:
@@ -130,11 +187,23 @@ class LatentsToImage(BaseInvocation):
     vae: VaeField
     tiled: bool = False
 
-    def invoke(self, context: InvocationContext) -> ImageOutput:
+    def batch_key(self, context: InvocationContext) -> Hashable:
+        return self.model_dump_json(exclude={"latents"}), diffusion.shape_key(load_latents(context, self.latents))
+
+    def batch_pixels(self, context: InvocationContext) -> int:
         latents = load_latents(context, self.latents)
-        with context.models.use(self.vae.model, "vae") as components:
-            picture = diffusion.decode_latents(components, latents, self.tiled)[0]
-        return context.images.output(picture)
+        return latents.width * latents.height * len(latents)
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        return self.invoke_batch([self], [context])[0]
+
+    @staticmethod
+    def invoke_batch(nodes: Sequence["LatentsToImage"], contexts: Sequence[InvocationContext]) -> list[ImageOutput]:
+        first = nodes[0]
+        latents = [load_latents(context, node.latents) for node, context in zip(nodes, contexts)]
+        with contexts[0].models.use(first.vae.model, "vae") as components:
+            pictures = diffusion.decode_together(components, latents, first.tiled)
+        return [context.images.output(found[0]) for context, found in zip(contexts, pictures)]
 
 
 @invocation("i2l", title="Image to latents", category="latents", version="1.0.0")
@@ -145,10 +214,24 @@ class ImageToLatents(BaseInvocation):
     vae: VaeField
     tiled: bool = False
 
+    def batch_key(self, context: InvocationContext) -> Hashable:
+        record = context.images.record(self.image)
+        return self.model_dump_json(exclude={"image"}), record.width, record.height
+
+    def batch_pixels(self, context: InvocationContext) -> int:
+        record = context.images.record(self.image)
+        return record.width * record.height
+
     def invoke(self, context: InvocationContext) -> LatentsOutput:
-        picture = context.images.get(self.image)
-        with context.models.use(self.vae.model, "vae") as components:
-            return save_latents(context, diffusion.encode_image(components, picture, tiled=self.tiled))
+        return self.invoke_batch([self], [context])[0]
+
+    @staticmethod
+    def invoke_batch(nodes: Sequence["ImageToLatents"], contexts: Sequence[InvocationContext]) -> list[LatentsOutput]:
+        first = nodes[0]
+        pictures = [context.images.get(node.image) for node, context in zip(nodes, contexts)]
+        with contexts[0].models.use(first.vae.model, "vae") as components:
+            encoded = diffusion.encode_together(components, pictures, first.tiled)
+        return [save_latents(context, latents) for context, latents in zip(contexts, encoded)]
 
 
 @invocation("lresize", title="Resize latents", category="latents", version="1.0.0")

@@ -1,0 +1,80 @@
+"""IP-Adapters: pictures as prompts. Their weights lie over a UNet as a patch; here is what a picture says to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessorPil
+
+from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.pipelines import make_pipeline
+from nbgraph.diffusion.quiet import quiet
+from nbgraph.diffusion.refs import IpAdapterPatch
+from nbgraph.errors import ModelError
+
+
+@dataclass(frozen=True)
+class ImagePrompt:
+    """What one IP-Adapter is shown: pictures, through the image encoder it was trained with.
+
+    `weight` scales its effect, over the share of the steps from `start` to `end`. The adapter itself is an
+    `IpAdapterPatch` over the model; the image prompts are in the order of these patches.
+    """
+
+    image_encoder: Any
+    images: Sequence[Image.Image]
+    weight: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+
+def image_prompt_arguments(
+    components: Components, prompts: Sequence[ImagePrompt], pictures: int, guided: bool
+) -> dict[str, Any]:
+    """The keyword arguments of a pipeline for image prompts; {} without any.
+
+    `guided` is whether the negative prompt is used. `ModelError` unless the model has an IP-Adapter for each.
+    """
+    laid = [patch for patch in components.patches if isinstance(patch, IpAdapterPatch)]
+    if len(laid) != len(prompts):
+        raise ModelError(f"there are {len(prompts)} image prompts for {len(laid)} IP-Adapters over the model")
+    for prompt in prompts:
+        if not 0 <= prompt.start < prompt.end <= 1:
+            raise ModelError(
+                f"an IP-Adapter cannot work from {prompt.start} to {prompt.end}: both are shares of the steps "
+                "between 0 and 1, and the start comes first"
+            )
+    if not prompts:
+        return {}
+    layers = components["unet"].encoder_hid_proj.image_projection_layers
+    guided = guided and components["unet"].config.time_cond_proj_dim is None
+    embeddings = [_embeddings(components, *pair, guided, pictures) for pair in zip(prompts, layers)]
+    return {"ip_adapter_image_embeds": embeddings}
+
+
+def _embeddings(components: Components, prompt: ImagePrompt, layer: Any, guided: bool, pictures: int) -> torch.Tensor:
+    """(B, images, ...): what the encoder sees in the images, for each of the pictures, the negatives first."""
+    side = prompt.image_encoder.config.image_size
+    shown = {
+        "image_encoder": prompt.image_encoder,
+        "feature_extractor": CLIPImageProcessorPil(size=side, crop_size=side),
+    }
+    pipeline = make_pipeline(replace(components, modules={**components.modules, **shown}))
+    hidden = type(layer).__name__ != "ImageProjection"
+    images = [image.convert("RGB") for image in prompt.images]
+    try:
+        with quiet():
+            positive, negative = pipeline.encode_image(images, components.device, 1, hidden)
+    except RuntimeError as error:
+        raise ModelError(f"the image encoder cannot see these pictures: {error}") from error
+    expected = getattr(layer, "image_embeds", getattr(layer, "proj_in", None))
+    width = getattr(expected, "in_features", positive.shape[-1])
+    if positive.shape[-1] != width:
+        raise ModelError(
+            f"the IP-Adapter takes image embeddings of width {width}, and this image encoder gives "
+            f"{positive.shape[-1]}; use the image encoder it was trained with"
+        )
+    rows = [value[None].repeat(pictures, *(1,) * value.ndim) for value in (negative, positive)]
+    return torch.cat(rows) if guided else rows[1]

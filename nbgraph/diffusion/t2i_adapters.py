@@ -1,0 +1,79 @@
+"""T2I-Adapters: small networks that read a picture once and add to what the UNet sees at each step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nbgraph.diffusion.components import Components
+from nbgraph.errors import ModelError
+
+
+@dataclass(frozen=True)
+class T2iAdapter:
+    """One T2I-Adapter at work: its module, its picture, how strongly and over which share of the steps it steers.
+
+    The picture is resized to the size of what is drawn. `start` and `end` are shares of all steps, 0 to 1.
+    """
+
+    module: Any
+    image: Image.Image
+    weight: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """What an adapter adds to the UNet's blocks, from one share of the steps to another."""
+
+    features: list[Tensor]
+    start: float
+    end: float
+
+
+def adapter_residuals(
+    components: Components, adapters: Sequence[T2iAdapter], width: int, height: int
+) -> list[Residuals]:
+    """What each adapter makes of its picture; `ModelError` for a model or a size it does not fit."""
+    return [_residuals(components, adapter, width, height) for adapter in adapters]
+
+
+def _residuals(components: Components, adapter: T2iAdapter, width: int, height: int) -> Residuals:
+    family = components.model.need_family().key
+    if "unet" not in components:
+        raise ModelError(f"T2I-Adapters work on models with a UNet, and this model is of {family!r}")
+    if not 0 <= adapter.start < adapter.end <= 1:
+        raise ModelError(
+            f"a T2I-Adapter cannot steer from {adapter.start} to {adapter.end}: both are shares of the steps "
+            "between 0 and 1, and the start comes first"
+        )
+    factor = adapter.module.total_downscale_factor
+    if width % factor or height % factor:
+        raise ModelError(f"the T2I-Adapter needs sides that are multiples of {factor} pixels, not {width}x{height}")
+    picture = adapter.image.convert("L" if adapter.module.config.in_channels == 1 else "RGB")
+    values = np.atleast_3d(np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32))
+    pixels = torch.from_numpy(values[None] / 255).permute(0, 3, 1, 2)
+    features = adapter.module(pixels.to(components.device, adapter.module.dtype))
+    expected, given = _block_shapes(components, width, height), [tuple(feature.shape[1:]) for feature in features]
+    if given[: len(expected)] != expected:
+        raise ModelError(
+            f"the T2I-Adapter was made for a UNet with other blocks: it gives {given} "
+            f"(channels, height, width), and this model takes {expected}; use one that was made for {family!r} models"
+        )
+    weighted = [feature.to(components.dtype) * adapter.weight for feature in features]
+    return Residuals(weighted, adapter.start, adapter.end)
+
+
+def _block_shapes(components: Components, width: int, height: int) -> list[tuple[int, int, int]]:
+    """(channels, height, width) where each block of the UNet takes a residual: before it halves, plain ones after."""
+    config, scale = components["unet"].config, components.model.vae_scale_factor
+    shapes, last = [], len(config.block_out_channels) - 1
+    for level, (kind, channels) in enumerate(zip(config.down_block_types, config.block_out_channels)):
+        halved = level if "CrossAttn" in kind else min(level + 1, last)
+        shapes.append((channels, height // scale >> halved, width // scale >> halved))
+    return shapes

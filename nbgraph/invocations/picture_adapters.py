@@ -1,0 +1,97 @@
+"""Adapters that show a model pictures: T2I-Adapter, which steers by lines, and IP-Adapter, a picture as a prompt."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from nbgraph.diffusion.fingerprints import fingerprint_path
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
+from nbgraph.invocations.denoise_inputs import model_problem
+from nbgraph.invocations.fields import ImageField, IpAdapterField, ModelField, T2iAdapterField
+
+
+class T2iAdapterOutput(BaseInvocationOutput):
+    """A T2I-Adapter and its picture."""
+
+    t2i_adapter: T2iAdapterField
+
+
+class IpAdapterOutput(BaseInvocationOutput):
+    """An IP-Adapter and what it is shown."""
+
+    ip_adapter: IpAdapterField
+
+
+@invocation("t2i_adapter", title="T2I-Adapter", category="latents", version="1.0.0", static=True)
+class T2iAdapter(BaseInvocation):
+    """A T2I-Adapter that steers denoising by a picture: how much, and from when to when as shares of the steps."""
+
+    image: ImageField
+    t2i_adapter_model: str
+    weight: float = Field(1.0, ge=0, le=2)
+    begin_step_percent: float = Field(0.0, ge=0, le=1)
+    end_step_percent: float = Field(1.0, ge=0, le=1)
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        yield from model_problem(known, "t2i_adapter_model", "t2i_adapter", context)
+        yield from _span_problem(known)
+
+    def invoke(self, context: InvocationContext) -> T2iAdapterOutput:
+        adapter = T2iAdapterField(
+            model=context.models.resolve(self.t2i_adapter_model),
+            image=self.image,
+            weight=self.weight,
+            begin=self.begin_step_percent,
+            end=self.end_step_percent,
+        )
+        return T2iAdapterOutput(t2i_adapter=adapter)
+
+
+@invocation("ip_adapter", title="IP-Adapter", category="latents", version="1.0.0", use_cache=False, static=True)
+class IpAdapter(BaseInvocation):
+    """An IP-Adapter: pictures as a prompt, from a .safetensors file and the image encoder it was trained with.
+
+    The image encoder is a folder; left out, it is `image_encoder` beside the file. Several pictures are seen together.
+    """
+
+    image: ImageField | list[ImageField]
+    ip_adapter_model: Path
+    image_encoder: str = ""
+    weight: float = Field(1.0, ge=-1, le=2)
+    begin_step_percent: float = Field(0.0, ge=0, le=1)
+    end_step_percent: float = Field(1.0, ge=0, le=1)
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        file = known.get("ip_adapter_model")
+        if file is not None and not file.is_file():
+            yield "ip_adapter_model", f"there is no file {str(file)!r} (looked in {Path.cwd()})"
+        elif file is not None and file.suffix != ".safetensors":
+            yield "ip_adapter_model", f"is {file.name!r}, and must be a .safetensors file; pickles are never loaded"
+        elif file is not None and "image_encoder" in known:
+            found = {"image_encoder": known["image_encoder"] or str(_beside(file))}
+            yield from model_problem(found, "image_encoder", "image_encoder", context)
+        yield from _span_problem(known)
+
+    def invoke(self, context: InvocationContext) -> IpAdapterOutput:
+        path = str(self.ip_adapter_model)
+        adapter = IpAdapterField(
+            adapter=ModelField(name=path, path=path, fingerprint=fingerprint_path(path)),
+            image_encoder=context.models.resolve(self.image_encoder or str(_beside(self.ip_adapter_model))),
+            images=self.image if isinstance(self.image, list) else [self.image],
+            weight=self.weight,
+            begin=self.begin_step_percent,
+            end=self.end_step_percent,
+        )
+        return IpAdapterOutput(ip_adapter=adapter)
+
+
+def _beside(file: Path) -> Path:
+    return file.parent / "image_encoder"
+
+
+def _span_problem(known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    begin, end = known.get("begin_step_percent", 0.0), known.get("end_step_percent", 1.0)
+    if begin >= end:
+        yield "end_step_percent", f"is {end}, and must be more than begin_step_percent, which is {begin}"

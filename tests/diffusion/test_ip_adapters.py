@@ -1,0 +1,163 @@
+"""IP-Adapters: what diffusers' pipelines draw with them, by separate steps, and a UNet that never learns of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPVisionModelWithProjection
+
+from nbgraph.diffusion.denoising import DenoiseSettings, denoise
+from nbgraph.diffusion.image_prompts import ImagePrompt
+from nbgraph.diffusion.model_cache import ModelCache
+from nbgraph.diffusion.refs import IpAdapterPatch, LoraPatch, ModelRef
+from nbgraph.diffusion.values import Latents
+from nbgraph.errors import ModelError
+from tests.diffusion.conftest import TinyModels
+from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, encode, noise, sample
+from tests.diffusion.test_patches import train_lora
+from tests.tiny_models import build_image_encoder, build_ip_adapter
+
+PICTURE = Image.linear_gradient("L").resize((SIDE, SIDE)).convert("RGB")
+OTHER = Image.radial_gradient("L").resize((SIDE, SIDE)).convert("RGB")
+SETTINGS = DenoiseSettings(steps=5, cfg=4.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny: TinyModels) -> Path:
+    """Adapters `sd15-4.safetensors` and so on, and the image encoder they were made for."""
+    made = tmp_path_factory.mktemp("ip")
+    build_image_encoder(made / "encoder")
+    for name in ("sd15", "sdxl"):
+        for seed in (4, 5):
+            build_ip_adapter(made / f"{name}-{seed}.safetensors", Path(tiny[name].path), seed=seed)
+    return made
+
+
+def patch(folder: Path, name: str, seed: int = 4) -> IpAdapterPatch:
+    return IpAdapterPatch.from_file(str(folder / f"{name}-{seed}.safetensors"))
+
+
+def draw(cache: ModelCache, ref: ModelRef, folder: Path, prompts: list[dict[str, Any]], **given: Any) -> Latents:
+    with cache.use(ModelRef.from_path(str(folder / "encoder")), "image_encoder") as held:
+        shown = [ImagePrompt(held["image_encoder"], **prompt) for prompt in prompts]
+        return sample(cache, ref, given.pop("settings", SETTINGS), image_prompts=shown, **given)
+
+
+def plain(
+    tiny: TinyModels, name: str, folder: Path, seeds: list[int], scales: list[float], images: Any, cfg: float = 4.0
+) -> torch.Tensor:
+    pipeline = tiny.pipeline(name)
+    pipeline.image_encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "encoder", local_files_only=True)
+    files = [f"{name}-{seed}.safetensors" for seed in seeds]
+    pipeline.load_ip_adapter(
+        str(folder), subfolder="", weight_name=files, local_files_only=True, low_cpu_mem_usage=False
+    )
+    pipeline.set_ip_adapter_scale(scales)
+    return pipeline(
+        TEXT, negative_prompt=AVOID, height=SIDE, width=SIDE, num_inference_steps=5, guidance_scale=cfg,
+        generator=torch.Generator().manual_seed(SEED), output_type="latent", ip_adapter_image=images,
+    ).images  # fmt: skip
+
+
+@pytest.mark.parametrize("cfg", [4.0, 1.0])
+@pytest.mark.parametrize("name", ["sd15", "sdxl"])
+def test_an_adapter_does_what_diffusers_does_with_it_and_leaves_the_model_alone(
+    name: str, cfg: float, tiny: TinyModels, shared_cache: ModelCache, folder: Path
+) -> None:
+    settings = DenoiseSettings(steps=5, cfg=cfg)
+    before = sample(shared_cache, tiny[name], settings).tensor
+    ref = tiny[name].with_patch(patch(folder, name))
+    found = draw(shared_cache, ref, folder, [{"images": [PICTURE], "weight": 0.7}], settings=settings).tensor
+    assert (found - plain(tiny, name, folder, [4], [0.7], PICTURE, cfg)).abs().max() == 0
+    assert (found - before).abs().max() > 1e-2
+    assert torch.equal(sample(shared_cache, tiny[name], settings).tensor, before)
+    with shared_cache.use(tiny[name], "unet") as components:
+        assert components["unet"].encoder_hid_proj is None
+        assert components["unet"].config.encoder_hid_dim_type is None
+
+
+def test_two_adapters_and_several_pictures(tiny: TinyModels, shared_cache: ModelCache, folder: Path) -> None:
+    ref = tiny["sd15"].with_patch(patch(folder, "sd15", 4)).with_patch(patch(folder, "sd15", 5))
+    prompts = [{"images": [PICTURE, OTHER], "weight": 0.7}, {"images": [OTHER], "weight": 0.4}]
+    expected = plain(tiny, "sd15", folder, [4, 5], [0.7, 0.4], [[PICTURE, OTHER], [OTHER]])
+    assert (draw(shared_cache, ref, folder, prompts).tensor - expected).abs().max() == 0
+
+
+def test_a_weight_of_zero_and_a_span_that_is_over(tiny: TinyModels, shared_cache: ModelCache, folder: Path) -> None:
+    ref = tiny["sd15"].with_patch(patch(folder, "sd15"))
+    before = sample(shared_cache, tiny["sd15"], SETTINGS).tensor
+    assert torch.equal(draw(shared_cache, ref, folder, [{"images": [PICTURE], "weight": 0.0}]).tensor, before)
+    late = {"images": [PICTURE], "start": 0.6}
+    first = draw(shared_cache, ref, folder, [late], settings=DenoiseSettings(steps=5, cfg=4.0, end=3)).tensor
+    untouched = sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=5, cfg=4.0, end=3)).tensor
+    assert torch.equal(first, untouched)
+    assert (draw(shared_cache, ref, folder, [late]).tensor - before).abs().max() > 1e-3
+
+
+def test_two_pieces_are_the_whole_and_a_batch_is_its_pictures(
+    tiny: TinyModels, shared_cache: ModelCache, folder: Path
+) -> None:
+    ref, prompts = tiny["sd15"].with_patch(patch(folder, "sd15")), [{"images": [PICTURE], "start": 0.2, "end": 0.8}]
+    whole = draw(shared_cache, ref, folder, prompts, settings=DenoiseSettings(steps=8))
+    first = draw(shared_cache, ref, folder, prompts, settings=DenoiseSettings(steps=8, end=3))
+    second = draw(shared_cache, ref, folder, prompts, settings=DenoiseSettings(steps=8, start=3), latents=first)
+    assert torch.equal(second.tensor, whole.tensor)
+    both = draw(shared_cache, ref, folder, prompts, noise=noise(ref, (3, SEED))).tensor
+    assert torch.allclose(both[1:], draw(shared_cache, ref, folder, prompts).tensor, atol=1e-3)
+
+
+def test_a_lora_and_an_adapter_go_together(
+    tiny: TinyModels, shared_cache: ModelCache, folder: Path, tmp_path: Path
+) -> None:
+    lora = LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), 0.8)
+    prompts = [{"images": [PICTURE]}]
+    one_way = tiny["sd15"].with_patch(lora).with_patch(patch(folder, "sd15"))
+    other_way = tiny["sd15"].with_patch(patch(folder, "sd15")).with_patch(lora)
+    found = draw(shared_cache, one_way, folder, prompts).tensor
+    assert torch.equal(found, draw(shared_cache, other_way, folder, prompts).tensor)
+    adapter_alone = draw(shared_cache, tiny["sd15"].with_patch(patch(folder, "sd15")), folder, prompts).tensor
+    assert (found - adapter_alone).abs().max() > 1e-2
+
+
+def test_adapters_that_do_not_fit_say_so(
+    tiny: TinyModels, shared_cache: ModelCache, folder: Path, tmp_path: Path
+) -> None:
+    shown = [{"images": [PICTURE]}]
+    with pytest.raises(ModelError, match="does not fit this UNet, and was trained for another model"):
+        draw(shared_cache, tiny["sdxl"].with_patch(patch(folder, "sd15")), folder, shown)
+    with pytest.raises(ModelError, match="IP-Adapters work with Stable Diffusion 1.5, 2 and XL.*'flux'"):
+        draw(shared_cache, tiny["flux"].with_patch(patch(folder, "sd15")), folder, shown)
+    (tmp_path / "adapter.bin").write_bytes(b"")
+    with pytest.raises(ModelError, match="pickles are never loaded"):
+        draw(
+            shared_cache,
+            tiny["sd15"].with_patch(IpAdapterPatch.from_file(str(tmp_path / "adapter.bin"))),
+            folder,
+            shown,
+        )
+    lora = IpAdapterPatch.from_file(train_lora(tiny, "sd15", tmp_path))
+    with pytest.raises(ModelError, match="is no IP-Adapter"):
+        draw(shared_cache, tiny["sd15"].with_patch(lora), folder, shown)
+    wide = ModelRef.from_path(str(build_image_encoder(tmp_path / "wide", projection=48)))
+    ref = tiny["sd15"].with_patch(patch(folder, "sd15"))
+    with (
+        pytest.raises(ModelError, match="takes image embeddings of width 32, and this image encoder gives 48"),
+        shared_cache.use(wide, "image_encoder") as held,
+    ):
+        sample(shared_cache, ref, SETTINGS, image_prompts=[ImagePrompt(held["image_encoder"], [PICTURE])])
+
+
+def test_an_adapter_that_is_shown_nothing_and_a_span_the_wrong_way_round(
+    tiny: TinyModels, shared_cache: ModelCache, folder: Path
+) -> None:
+    ref = tiny["sd15"].with_patch(patch(folder, "sd15"))
+    text = encode(shared_cache, ref, TEXT)
+    with (
+        shared_cache.use(ref, "denoiser") as components,
+        pytest.raises(ModelError, match="0 image prompts for 1 IP-Adapters"),
+    ):
+        denoise(components, text, text, noise(ref), settings=SETTINGS)
+    with pytest.raises(ModelError, match="cannot work from 0.8 to 0.2"):
+        draw(shared_cache, ref, folder, [{"images": [PICTURE], "start": 0.8, "end": 0.2}])

@@ -1,0 +1,68 @@
+"""Tiny networks that steer a model with a UNet: ControlNet, T2I-Adapter, IP-Adapter and its image encoder."""
+
+from pathlib import Path
+
+import torch
+from diffusers import ControlNetModel, T2IAdapter, UNet2DConditionModel
+from safetensors.torch import save_file
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+
+def build_controlnet(folder: Path, model: Path) -> Path:
+    """A ControlNet for the UNet of a tiny SD1.5 or SDXL, whose zero convolutions are not zero."""
+    torch.manual_seed(1)
+    unet = UNet2DConditionModel.from_pretrained(model, subfolder="unet", local_files_only=True)
+    control = ControlNetModel.from_unet(
+        unet, conditioning_embedding_out_channels=(16, 32), load_weights_from_unet=False
+    )
+    for name, parameter in control.named_parameters():
+        if parameter.abs().sum() == 0:
+            torch.nn.init.normal_(parameter, std=0.05)
+        if name.startswith("controlnet_"):
+            torch.nn.init.normal_(parameter, std=0.2)
+    control.save_pretrained(folder)
+    return folder
+
+
+def build_t2i_adapter(folder: Path, width: int = 32, in_channels: int = 3, seed: int = 2, xl: bool = False) -> Path:
+    """A T2I-Adapter for the UNet of a tiny SD1.5, or of a tiny SDXL."""
+    torch.manual_seed(seed)
+    T2IAdapter(
+        in_channels=in_channels,
+        channels=[width, 2 * width, 2 * width, 2 * width] if xl else [width, 2 * width],
+        num_res_blocks=1,
+        downscale_factor=4 if xl else 2,
+        adapter_type="full_adapter_xl" if xl else "full_adapter",
+    ).save_pretrained(folder)
+    return folder
+
+
+def build_image_encoder(folder: Path, projection: int = 32) -> Path:
+    """A CLIP vision model that sees pictures of 32x32, as IP-Adapters need one."""
+    torch.manual_seed(3)
+    config = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, image_size=32, patch_size=8,
+        projection_dim=projection,
+    )  # fmt: skip
+    CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    return folder
+
+
+def build_ip_adapter(file: Path, model: Path, projection: int = 32, seed: int = 4) -> Path:
+    """An IP-Adapter for the UNet of a tiny SD1.5 or SDXL: one .safetensors file, four tokens for a picture."""
+    unet = UNet2DConditionModel.from_pretrained(model, subfolder="unet", local_files_only=True)
+    generator, width = torch.Generator().manual_seed(seed), unet.config.cross_attention_dim
+    state = {
+        "image_proj.proj.weight": torch.randn(4 * width, projection, generator=generator) * 0.3,
+        "image_proj.proj.bias": torch.zeros(4 * width),
+        "image_proj.norm.weight": torch.ones(width),
+        "image_proj.norm.bias": torch.zeros(width),
+    }
+    for number, (name, processor) in enumerate(unet.attn_processors.items()):
+        attention = unet.get_submodule(name.removesuffix(".processor"))
+        if processor is not None and name.endswith("attn2.processor"):
+            for part in ("k", "v"):
+                layer = torch.randn(attention.to_k.out_features, width, generator=generator) * 0.3
+                state[f"ip_adapter.{number}.to_{part}_ip.weight"] = layer
+    save_file(state, file)
+    return file

@@ -1,0 +1,95 @@
+"""Text encoders, tokenizers, autoencoders and schedulers that several tiny models have."""
+
+import json
+from pathlib import Path
+
+from diffusers import AutoencoderKL, DDIMScheduler
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    Qwen2Tokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
+
+WORDS = ("a", "red", "green", "blue", "apple", "pear", "cat", "dog", "house", "boat", "cloud", "sun", "tree", "car")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 .,-_:;'<>|/\n"
+
+
+def clip_tokenizer(folder: Path) -> CLIPTokenizer:
+    """A CLIP tokenizer of letters and a few merges, 77 tokens long; written to `folder` and read again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = [chr(code) for code in range(33, 127)]
+    merges = ["r e", "re d</w>", "c a", "ca t</w>", "d o", "do g</w>"]
+    pieces = [*letters, *(f"{letter}</w>" for letter in letters), *(merge.replace(" ", "") for merge in merges)]
+    vocabulary = {piece: number for number, piece in enumerate([*pieces, "<|startoftext|>", "<|endoftext|>"])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
+
+
+def _clip_config(tokenizer: CLIPTokenizer, width: int = 32, projection: int = 32) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=37,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        projection_dim=projection,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def clip(tokenizer: CLIPTokenizer, width: int = 32) -> CLIPTextModel:
+    return CLIPTextModel(_clip_config(tokenizer, width)).eval()
+
+
+def clip_projected(tokenizer: CLIPTokenizer, width: int = 32) -> CLIPTextModelWithProjection:
+    return CLIPTextModelWithProjection(_clip_config(tokenizer, width)).eval()
+
+
+def tiny_vae(channels: int = 4, **options: object) -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=(16, 32),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=channels,
+        norm_num_groups=8,
+        sample_size=64,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def ddim() -> DDIMScheduler:
+    return DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False,
+        steps_offset=1,
+    )  # fmt: skip
+
+
+def tiny_t5() -> tuple[T5TokenizerFast, T5EncoderModel]:
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("▁", -2.0)]
+    pieces += [(f"▁{word}", -3.0) for word in WORDS] + [(letter, -5.0) for letter in _LETTERS[:36]]
+    tokenizer = T5TokenizerFast(vocab=pieces, extra_ids=0)
+    config = T5Config(vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4, pad_token_id=0)
+    return tokenizer, T5EncoderModel(config).eval()
+
+
+def qwen_tokenizer(template: str) -> Qwen2Tokenizer:
+    letters = [chr(code) for code in range(33, 127)] + ["Ġ", "Ċ"]
+    vocabulary = {
+        piece: number for number, piece in enumerate([*letters, "<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    }
+    tokenizer = Qwen2Tokenizer(vocab=vocabulary, merges=[])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+CHAT = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
