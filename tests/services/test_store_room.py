@@ -1,30 +1,13 @@
-"""Folders that may not be written, and disks without room: a typed error that says what to do, and nothing lost."""
+"""Disks and databases without room: a typed error that says what to do, and nothing lost."""
 
-import os
 import resource
 
 import pytest
 from PIL import Image
 
-from nbgraph.errors import StoreError, StoreFullError, StoreReadOnlyError
-from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.errors import StoreFullError
 
 PICTURE = Image.linear_gradient("L")
-
-
-def test_a_folder_that_cannot_be_made_says_so():
-    with pytest.raises((StoreReadOnlyError, StoreError), match="permission|another folder|disk"):
-        InvocationServices.sqlite("/proc/studio")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_says_so(filled):
-    filled.chmod(0o500)
-    try:
-        with pytest.raises(StoreReadOnlyError, match="write permission"):
-            InvocationServices.sqlite(filled)
-    finally:
-        filled.chmod(0o700)
 
 
 def test_a_full_disk_loses_nothing_and_leaves_nothing(open_folder, folder):

@@ -92,10 +92,20 @@ class SqliteDatabase:
         if self.was_dirty:
             self.check()
         migrate(connection, self.steps, self.folder)
+        self._try_to_write(connection)
         self._clean_up(connection, CleanReport())
         self.adds = SharedCounter(self.folder.counter("adds"))
         self.drops = SharedCounter(self.folder.counter("drops"))
         self._identity = self._file_identity()
+
+    def _try_to_write(self, connection: sqlite3.Connection) -> None:
+        """Find out now, not in the middle of a run, whether the file may be written; nothing is."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(f"PRAGMA user_version={len(self.steps)}")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the folder in good order; nothing if it is closed."""
