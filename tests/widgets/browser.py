@@ -1,4 +1,4 @@
-"""A browser and a JupyterLab for tests: the system's Chromium, else Playwright's own, else Debian's package."""
+"""A browser and a JupyterLab for tests: the system's Chromium, else Playwright's own."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 from playwright.sync_api import Browser, sync_playwright
@@ -36,13 +37,7 @@ def find_browser() -> tuple[str, str]:
         own = playwright.chromium.executable_path
     if Path(own).exists():
         return own, ""
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        subprocess.run(["apt-get", "update", "-q"], check=False, capture_output=True)
-        subprocess.run(["apt-get", "install", "-q", "-y", "chromium"], check=False, capture_output=True)
-        if found := shutil.which("chromium"):
-            return found, ""
-        return "", "no Chromium was found, and apt-get could not install one"
-    return "", "no Chromium was found; install one (apt-get install chromium), or run: playwright install chromium"
+    return "", "no Chromium: apt-get install chromium"
 
 
 @contextmanager
@@ -70,8 +65,8 @@ class Lab:
         home = folder / ".home"
         settings = home / "lab" / "@jupyterlab"
         (settings / "apputils-extension").mkdir(parents=True)
-        news = settings / "apputils-extension" / "notification.jupyterlab-settings"
-        news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+        self._settings = settings / "apputils-extension"
+        self._set("notification", {"fetchNews": "false", "checkForUpdates": False})
         environment = {
             **os.environ,
             "JUPYTER_CONFIG_DIR": str(home),
@@ -90,6 +85,10 @@ class Lab:
         """The address of a notebook."""
         return f"http://127.0.0.1:{self.port}/lab/tree/{notebook}?reset&token={TOKEN}"
 
+    def set_theme(self, name: str) -> None:
+        """The theme of pages that are loaded from now on."""
+        self._set("themes", {"theme": name})
+
     def end_sessions(self) -> None:
         """End all kernels."""
         for session in json.loads(self._ask("api/sessions")):
@@ -100,6 +99,9 @@ class Lab:
         self._process.terminate()
         self._process.wait(30)
         self.log.close()
+
+    def _set(self, name: str, values: dict[str, Any]) -> None:
+        (self._settings / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
 
     def _ask(self, path: str, method: str = "GET") -> bytes:
         address = f"http://127.0.0.1:{self.port}/{path}"

@@ -3,12 +3,31 @@
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
+from widgets.browser import Lab, find_browser, open_browser
+from widgets.notebook_page import EDITOR, PYTHON, NotebookPage
 
 from nbgraph.invocations import Add, Integer, Noise, Prompt
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.editor import GraphEditor
+
+SETUP = """
+import nbgraph as nb
+from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt, registry
+
+studio = nb.Studio()
+
+def text_to_image(steps):
+    model = ModelLoader(id="model", model="emoji")
+    noise, prompt = Noise(id="noise", unet=model, seed=7), Prompt(id="prompt", text="a red apple", clip=model)
+    denoise = DenoiseLatents(id="denoise", unet=model, noise=noise, steps=steps, cfg_scale=1, positive=prompt)
+    return LatentsToImage(id="picture", latents=denoise, vae=model)
+
+studio.run(text_to_image(1), progress=False)
+studio.cache.clear()
+"""
 
 
 class Heard(GraphEditor):
@@ -52,3 +71,29 @@ def editor(graph: Graph):
     made.tell({"type": "ready", "request": 0})
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def notebook(tmp_path_factory: pytest.TempPathFactory):
+    """One notebook in one JupyterLab for all tests, so that torch is loaded once."""
+    path, reason = find_browser()
+    if not path:
+        pytest.skip(reason)
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    try:
+        with open_browser() as browser:
+            opened = NotebookPage(browser, lab, "0", SETUP, "2 + 2")
+            opened.run(PYTHON)
+            yield opened
+    finally:
+        lab.close()
+
+
+@pytest.fixture
+def book(notebook: NotebookPage):
+    """The notebook with text to image on the canvas; no test may leave an error on its page."""
+    notebook.errors.clear()
+    notebook.execute(EDITOR, "editor = studio.edit(text_to_image(8)); editor")
+    expect(notebook.node("picture")).to_be_visible()
+    yield notebook
+    assert notebook.errors == []

@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from widgets.browser import Lab
 
 LONG = 150_000
+EDITOR, PYTHON, OTHER = 0, 1, 2
 
 
 def write_notebook(path: Path, *cells: str) -> None:
@@ -31,18 +34,52 @@ def write_notebook(path: Path, *cells: str) -> None:
 class NotebookPage:
     """The page, by what a person does on it."""
 
-    def __init__(self, browser: Browser, lab: Lab, *cells: str, name: str = "test.ipynb", dark: bool = False) -> None:
+    def __init__(
+        self, browser: Browser, lab: Lab, *cells: str, name: str = "test.ipynb", dark: bool = False, script: str = ""
+    ) -> None:
         self.lab, self.name = lab, name
         write_notebook(lab.folder / name, *cells)
         self.page: Page = browser.new_page(viewport={"width": 1500, "height": 1000})
         self.page.set_default_timeout(LONG)
         self.errors: list[str] = []
+        self.page.add_init_script(script)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.open()
 
     def open(self) -> None:
         """Load the page, anew if it was loaded before."""
         self.page.goto(self.lab.url(self.name))
+        self._wait_until_open()
+
+    def reload(self) -> None:
+        """Load the page again, with the kernel that runs; ipywidgets may give up on a kernel that answers late."""
+        for _ in range(3):
+            self.page.goto(self.lab.url(self.name).replace("?reset&", "?"))
+            self._wait_until_open()
+            lost = self.page.get_by_text("Error displaying widget")
+            expect(self.editor.or_(lost).first).to_be_visible(timeout=LONG)
+            if self.editor.count():
+                return
+
+    def save(self, act: Callable[[], None] | None = None) -> None:
+        """Save the notebook, by its button or as `act` does, and wait until the file is another."""
+        before = self.path.stat().st_mtime_ns
+        (act or self.page.get_by_role("button", name=re.compile("^Save")).first.click)()
+        self.until(lambda: self.path.stat().st_mtime_ns != before, "the notebook was not saved")
+
+    def until(self, condition: Callable[[], bool], otherwise: str, seconds: float = 30) -> None:
+        """Wait for a condition that is not on the page."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, otherwise
+            self.page.wait_for_timeout(50)
+
+    @property
+    def path(self) -> Path:
+        """The notebook's file."""
+        return self.lab.folder / self.name
+
+    def _wait_until_open(self) -> None:
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=LONG)
         self.page.wait_for_selector(".jp-NotebookPanel-toolbar", timeout=LONG)
 
@@ -65,16 +102,20 @@ class NotebookPage:
                 return
         raise AssertionError(f"cell {number} did not run: {self.output(number)}")
 
-    def execute(self, number: int, source: str) -> None:
-        """Write another source into a cell and run it."""
+    def write(self, number: int, source: str) -> None:
+        """Write another source into a cell."""
         self.cell(number).locator(".cm-content").click()
         self.page.keyboard.press("Control+a")
         self.page.keyboard.insert_text(source)
+
+    def execute(self, number: int, source: str) -> None:
+        """Write another source into a cell and run it."""
+        self.write(number, source)
         self.run(number)
 
     def output(self, number: int) -> str:
         """The text a cell has put out."""
-        return self.cell(number).locator(".jp-OutputArea").inner_text()
+        return "\n".join(self.cell(number).locator(".jp-OutputArea-output").all_inner_texts())
 
     @property
     def editor(self) -> Locator:
@@ -85,9 +126,13 @@ class NotebookPage:
         """A node on the canvas."""
         return self.editor.locator(f'.react-flow__node[data-id="{node_id}"]')
 
-    def handle(self, node_id: str, name: str) -> Locator:
-        """A handle of a node."""
-        return self.node(node_id).locator(f'.react-flow__handle[data-handleid="{name}"]')
+    def output_of(self, node_id: str, name: str) -> Locator:
+        """The handle of an output."""
+        return self.node(node_id).locator(f'.react-flow__handle.source[data-handleid="{name}"]')
+
+    def input_of(self, node_id: str, name: str) -> Locator:
+        """The handle of an input."""
+        return self.node(node_id).locator(f'.react-flow__handle.target[data-handleid="{name}"]')
 
     def field(self, node_id: str, name: str) -> Locator:
         """The control of an input."""
@@ -95,7 +140,7 @@ class NotebookPage:
 
     def link(self, source: tuple[str, str], target: tuple[str, str]) -> None:
         """Draw an edge with the mouse."""
-        self.drag(self.handle(*source), self.handle(*target))
+        self.drag(self.output_of(*source), self.input_of(*target))
 
     def drag(self, start: Locator, end: Locator) -> None:
         """Press on the middle of one thing and let go on that of the other."""
@@ -119,6 +164,30 @@ class NotebookPage:
         self.editor.locator(".nbg-palette [role=option]").first.wait_for()
         self.page.keyboard.press("Enter")
         expect(self.editor.get_by_role("dialog")).to_have_count(0)
+
+    def title(self, node_id: str) -> Locator:
+        """The title of a node, by which it is chosen and moved."""
+        return self.node(node_id).locator(".nbg-title")
+
+    def choose(self, *node_ids: str) -> None:
+        """Select these nodes."""
+        self.title(node_ids[0]).click()
+        for node_id in node_ids[1:]:
+            self.title(node_id).click(modifiers=["Control"])
+        expect(self.editor.locator(".react-flow__node.selected")).to_have_count(len(node_ids))
+
+    def button(self, name: str) -> Locator:
+        """A button of the editor's toolbar."""
+        return self.editor.get_by_role("toolbar").get_by_role("button", name=name, exact=True)
+
+    def ends_as(self, node_id: str, words: str) -> None:
+        """Wait until the state of a node says so (a regular expression)."""
+        expect(self.node(node_id).locator(".nbg-state")).to_contain_text(re.compile(words), timeout=LONG)
+
+    def python(self, source: str) -> str:
+        """What Python code puts out, in the second cell."""
+        self.execute(PYTHON, source)
+        return self.output(PYTHON)
 
     def press(self, keys: str) -> None:
         """Press keys, with the focus where it is."""
