@@ -74,7 +74,7 @@ class InvocationCacheBase(Service):
         if not (self._enabled and self.max_entries):
             return None
         entry = self._get(key)
-        if entry is not None and not (_plain_outputs.get(entry.output.__class__) or self._is_good(entry)):
+        if entry is not None and not (_plain_outputs.get(type(entry.output)) or self._is_good(entry)):
             self._drop((key,))
             entry = None
         if entry is None:
@@ -103,7 +103,7 @@ class InvocationCacheBase(Service):
         if not (self._enabled and self.max_entries):
             return
         size, resources = len(material), ()
-        if not is_plain(output.__class__):
+        if not is_plain(type(output)):
             resources = resource_names(output)
             try:
                 size += sum(self._store(field).record(field.resource_name).bytes for field in resources_in(output))

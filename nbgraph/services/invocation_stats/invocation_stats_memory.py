@@ -1,6 +1,6 @@
 """Stats in memory."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from itertools import chain
 
 from nbgraph.services.invocation_stats.invocation_stats_base import InvocationStatsServiceBase
@@ -12,12 +12,12 @@ class InvocationStatsServiceMemory(InvocationStatsServiceBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._by_session: dict[str, list[Collection[NodeStats]]] = {}
+        self._by_session: dict[str, list[Iterable[NodeStats]]] = {}
 
     def session_ids(self) -> list[str]:
         return list(self._by_session)
 
-    def _append(self, session_id: str, rows: Collection[NodeStats]) -> None:
+    def _append(self, session_id: str, rows: Iterable[NodeStats]) -> None:
         self._by_session.setdefault(session_id, []).append(rows)
 
     def _rows(self, session_id: str | None) -> Iterable[NodeStats]:

@@ -1,7 +1,7 @@
 """Stats in a studio's folder."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -45,7 +45,7 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
         rows = self._database.rows("SELECT session_id FROM node_stats GROUP BY session_id ORDER BY min(number)")
         return [session_id for (session_id,) in rows]
 
-    def _append(self, session_id: str, rows: Collection[NodeStats]) -> None:
+    def _append(self, session_id: str, rows: Iterable[NodeStats]) -> None:
         self._batch.extend(rows)
 
     def _write(self, rows: list[NodeStats]) -> None:

@@ -34,15 +34,16 @@ class Arrivals:
 
     def values(self, prepared: Prepared) -> dict[str, Any]:
         """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
-        return self._put_into({}, prepared)
+        planned = prepared.planned
+        if not planned.is_plain:
+            return self._special(prepared)
+        values = self.inputs(prepared)
+        return {edge.field: values[edge.field] for edge in planned.inputs}
 
     def inputs(self, prepared: Prepared) -> dict[str, Any]:
         """All that a node runs on: what was typed, and in its place what arrives."""
-        return self._put_into(prepared[0].node.__dict__.copy(), prepared)
-
-    def _put_into(self, values: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
         planned, path, _ = prepared
-        outputs = self._outputs
+        values, outputs = planned.node.__dict__.copy(), self._outputs
         if not planned.is_plain:
             values.update(self._special(prepared))
             return values

@@ -58,7 +58,21 @@ class Dispatch:
 
     def next(self) -> Prepared | None:
         """Claim the next prepared node; None if there is none now."""
-        return self._held.pop() if self._held else self._claim()
+        if self._held:
+            return self._held.pop()
+        while True:
+            if self._cursor == self._end:
+                if not self._take_stretch():
+                    return None
+                continue
+            rank, path = self._ranks[self._cursor], self._stretch[1]
+            key = (rank, path) if path else rank
+            prepared = tuple.__new__(Prepared, (self._nodes[rank], path, key))
+            if (self._careful or self.claimed) and not self._may_run(prepared):
+                continue
+            self._cursor += 1
+            self.claimed[key] = self._stretch
+            return prepared
 
     def done(self, key: Key) -> None:
         """A claimed node has its output."""
@@ -82,27 +96,12 @@ class Dispatch:
         if self.claimed:
             return
         try:
-            prepared = self._claim()
+            prepared = self.next()
         except IterationLimitError as error:
             self.refused = error
         else:
             if prepared is not None:
                 self._held.append(prepared)
-
-    def _claim(self) -> Prepared | None:
-        while True:
-            if self._cursor == self._end:
-                if not self._take_stretch():
-                    return None
-                continue
-            rank, path = self._ranks[self._cursor], self._stretch[1]
-            key = (rank, path) if path else rank
-            prepared = tuple.__new__(Prepared, (self._nodes[rank], path, key))
-            if (self._careful or self.claimed) and not self._may_run(prepared):
-                continue
-            self._cursor += 1
-            self.claimed[key] = self._stretch
-            return prepared
 
     def _may_run(self, prepared: Prepared) -> bool:
         """Whether to hand a node out; if not, go past it, or put its stretch aside until claimed nodes are done."""
@@ -123,7 +122,7 @@ class Dispatch:
             if self.claimed and self._stretch in self.claimed.values():
                 self._aside.append((self._stretch, self._end))
             else:
-                self._schedule.finish(*self._stretch)
+                self._schedule.finish(self._stretch)
             self._cursor = self._end = 0
         found = self._take_aside() if self._aside else None
         if found is None:

@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 from nbgraph.services.shared.graph.plan import Axes, Path, Plan
 
 Stretch = tuple[int, Path]
+NOTHING = ([], [])
 Length = Callable[[int, Path], int]
 
 
@@ -41,6 +42,7 @@ class Schedule:
         self._paths: list[Iterator[Path | Blocked]] = [self.walk(segment.axes, {}) for segment in plan.segments]
         self._needs = [self._split_needs(segment) for segment in range(len(plan.segments))]
         self._levels = self._find_levels()
+        self._open = [True] * len(plan.segments)
         self._heap: list[tuple[Path, int, Stretch]] = []
         for segment in range(len(plan.segments)):
             self._push_next(segment)
@@ -50,11 +52,11 @@ class Schedule:
         while self._heap:
             _, _, stretch = heappop(self._heap)
             segment, path = stretch
-            checks = self._checks.get(stretch)
+            checks = self._checks.get(stretch) if self._checks else None
             if checks is None:
                 if path:
                     self._push_next(segment)
-                if self._is_free(segment, path):
+                if self._needs[segment] == NOTHING or self._is_free(segment, path):
                     return stretch
                 checks = self._checks[stretch] = self._waits(segment, path)
             blocker = next(checks, None)
@@ -64,10 +66,11 @@ class Schedule:
             self._parked.setdefault(blocker, []).append(stretch)
         return None
 
-    def finish(self, segment: int, path: Path) -> None:
+    def finish(self, stretch: Stretch) -> None:
         """Every node of a stretch is done: what waited for it may go on."""
+        segment, path = stretch
         self._finished[segment].add(path)
-        for waiting, parked_path in self._parked.pop((segment, path), ()):
+        for waiting, parked_path in self._parked.pop(stretch, ()):
             if parked_path is None:
                 self._push_next(waiting)
             else:
@@ -83,6 +86,7 @@ class Schedule:
         else:
             self._push((segment, step))
 
+            self._open[segment] = False
     def _push(self, stretch: Stretch) -> None:
         segment, path = stretch
         levels = self._levels[segment]
