@@ -1,0 +1,92 @@
+"""Resources of one kind: files, each with a record in a table made after a dataclass, kept and dropped together."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, Generic, TypeVar, get_origin
+
+from nbgraph.services.shared.sqlite.resource_files import ResourceFiles
+from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+from nbgraph.services.shared.sqlite.store_folder import FileKind
+
+Record = TypeVar("Record")
+_FROM_COLUMN = {datetime: datetime.fromisoformat, dict: json.loads, bool: bool}
+
+
+class ResourceTable(Generic[Record]):
+    """Records of a frozen dataclass, whose first field is the name of the resource, and is its key.
+
+    The table has a column for each field, `file_bytes` and `sha256` for the file, and what the service adds besides.
+    Times are kept as text, dicts as JSON.
+    """
+
+    def __init__(self, database: SqliteDatabase, table: FileKind, record_class: type[Record]) -> None:
+        self._database, self._table, self._class = database, table, record_class
+        self._files = ResourceFiles(database, table)
+        found = fields(record_class)  # type: ignore[arg-type]
+        self._fields = [field.name for field in found]
+        self._readers = [_FROM_COLUMN.get(get_origin(field.type) or field.type, _as_it_is) for field in found]
+        self._key = self._fields[0]
+        self._select = f"SELECT {', '.join(self._fields)} FROM {table} "  # noqa: S608
+
+    def save(self, record: Record, data: bytes, **more: Any) -> None:
+        """Write the file, and after it the record, with what else the table has."""
+        values = {name: _to_column(getattr(record, name)) for name in self._fields} | more
+
+        def insert(connection: Any, size: int, digest: str) -> None:
+            columns = {**values, "file_bytes": size, "sha256": digest}
+            places = ", ".join(f":{name}" for name in columns)
+            connection.execute(f"INSERT INTO {self._table} ({', '.join(columns)}) VALUES ({places})", columns)  # noqa: S608
+
+        self._files.save(values[self._key], data, insert)
+
+    def change(self, record: Record, **more: Any) -> None:
+        """Write the record in place of the one of the same name."""
+        values = {name: _to_column(getattr(record, name)) for name in self._fields} | more
+        changes = ", ".join(f"{name}=:{name}" for name in values)
+        with self._database.transaction(durable=True) as connection:
+            connection.execute(f"UPDATE {self._table} SET {changes} WHERE {self._key}=:{self._key}", values)  # noqa: S608
+
+    def get(self, name: str) -> Record | None:
+        """The record of that name, or None."""
+        row = self._database.row(f"{self._select} WHERE {self._key}=?", (name,))
+        return None if row is None else self._record(row)
+
+    def read(self, name: str) -> bytes:
+        """The file of a record, checked; `ResourceFileMissingError`, `ResourceFileCorruptError`."""
+        size, digest = self._facts(name) or (0, "")
+        return self._files.read(name, size, digest)
+
+    def is_intact(self, name: str) -> bool:
+        """Whether there is such a record, and its file is what was saved."""
+        facts = self._facts(name)
+        return facts is not None and self._files.is_intact(name, *facts)
+
+    def drop(self, names: Sequence[str]) -> list[str]:
+        """Delete records, and after them their files; returns the names of those there were."""
+        forget = f"DELETE FROM {self._table} WHERE {self._key}=?"  # noqa: S608
+        return self._files.drop(names, lambda connection, name: connection.execute(forget, (name,)).rowcount > 0)
+
+    def page(self, where: str, wanted: Mapping[str, Any], offset: int, limit: int | None) -> tuple[list[Record], int]:
+        """Records that match, the newest first, and how many match in all."""
+        ((total,),) = self._database.rows(f"SELECT count(*) FROM {self._table} WHERE {where}", wanted)  # noqa: S608
+        query = f"{self._select} WHERE {where} ORDER BY number DESC LIMIT :limit OFFSET :offset"
+        rows = self._database.rows(query, {**wanted, "limit": -1 if limit is None else limit, "offset": offset})
+        return [self._record(row) for row in rows], total
+
+    def _facts(self, name: str) -> tuple[Any, ...] | None:
+        return self._database.row(f"SELECT file_bytes, sha256 FROM {self._table} WHERE {self._key}=?", (name,))  # noqa: S608
+
+    def _record(self, row: tuple[Any, ...]) -> Record:
+        return self._class(*[read(value) for read, value in zip(self._readers, row)])
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _to_column(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
