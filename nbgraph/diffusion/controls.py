@@ -10,6 +10,9 @@ from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family, family
 from nbgraph.errors import ModelError
 
+_SHAPE = ("in_channels", "block_out_channels", "cross_attention_dim", "addition_embed_type")
+"""What the configurations of a ControlNet and of the UNet it was made for have in common."""
+
 
 @dataclass(frozen=True)
 class Control:
@@ -33,9 +36,16 @@ def controlled_family(components: Components) -> Family:
     return family(f"{plain.key}-controlnet")
 
 
-def control_arguments(controls: Sequence[Control]) -> dict[str, Any]:
-    """The keyword arguments of a ControlNet pipeline; `ModelError` for a span that ends before it starts."""
+def control_arguments(components: Components, controls: Sequence[Control]) -> dict[str, Any]:
+    """The keyword arguments of a ControlNet pipeline; {} without any.
+
+    `ModelError` for a ControlNet of another model, and for a span that ends before it starts.
+    """
+    if not controls:
+        return {}
+    controlled_family(components)
     for control in controls:
+        _check_fits(components, control)
         if not 0 <= control.start < control.end <= 1:
             raise ModelError(
                 f"a ControlNet cannot steer from {control.start} to {control.end}: both are shares of the "
@@ -47,3 +57,21 @@ def control_arguments(controls: Sequence[Control]) -> dict[str, Any]:
         "control_guidance_start": [control.start for control in controls],
         "control_guidance_end": [control.end for control in controls],
     }
+
+
+def _check_fits(components: Components, control: Control) -> None:
+    ours, theirs = components["unet"].config, control.module.config
+    different = [
+        f"{name} {theirs.get(name)} instead of {ours.get(name)}"
+        for name in _SHAPE
+        if _plain(theirs.get(name)) != _plain(ours.get(name))
+    ]
+    if different:
+        raise ModelError(
+            f"the ControlNet was made for another model than {str(components.model.folder)!r}: "
+            f"{', '.join(different)}; use one for {components.model.need_family().key!r} models of that kind"
+        )
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

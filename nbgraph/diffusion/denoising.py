@@ -11,7 +11,7 @@ from torch import Tensor
 from nbgraph.diffusion.arguments import DenoiseSettings, call_arguments
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.controls import Control, control_arguments
-from nbgraph.diffusion.families import Family
+from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.image_prompts import ImagePrompt, image_prompt_arguments
 from nbgraph.diffusion.loop import Loop
 from nbgraph.diffusion.masks import keep_outside, mix_noise
@@ -21,6 +21,7 @@ from nbgraph.diffusion.preview import preview_image
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.steering import Steer, steering
 from nbgraph.diffusion.t2i_adapters import T2iAdapter, adapter_residuals
+from nbgraph.diffusion.vae import check_shape
 from nbgraph.diffusion.values import Conditioning, Latents, Window, generator_states, generators_of
 from nbgraph.errors import ModelError
 
@@ -60,10 +61,8 @@ def denoise(
     """
     settings.check()
     family = components.model.need_family()
-    begin = _beginning(family, noise, latents, settings)
-    call = call_arguments(components, positive, negative, begin, settings) | (
-        control_arguments(controls) if controls else {}
-    )
+    begin = _beginning(components.model, noise, latents, settings)
+    call = call_arguments(components, positive, negative, begin, settings) | control_arguments(components, controls)
     guided = bool(family.cfg) and call[family.cfg] > family.cfg_off
     call |= image_prompt_arguments(components, image_prompts, len(begin), guided)
     residuals = adapter_residuals(components, adapters, begin.width, begin.height)
@@ -123,8 +122,11 @@ class _Start:
         return mix_noise(pipeline.scheduler, clean, noise.tensor, loop.evaluation(self.settings.start))
 
 
-def _beginning(family: Family, noise: Latents | None, latents: Latents | None, settings: DenoiseSettings) -> Latents:
+def _beginning(
+    model: ModelDescription, noise: Latents | None, latents: Latents | None, settings: DenoiseSettings
+) -> Latents:
     """The value whose size and generators the result carries on."""
+    family = model.need_family()
     given = [value for value in (noise, latents) if value is not None]
     if not given:
         raise ModelError("denoising needs noise, or latents, or both; it was given neither")
@@ -134,6 +136,7 @@ def _beginning(family: Family, noise: Latents | None, latents: Latents | None, s
                 f"these latents are of a model of the family {value.family!r}, and this one is of "
                 f"{family.key!r}; decode them to a picture and encode that"
             )
+        check_shape(model, value)
     if noise is not None and latents is not None:
         _check_alike(noise, latents)
     if not family.windows and (settings.start or settings.end not in (None, settings.steps) or latents is not None):

@@ -10,13 +10,24 @@ from PIL import Image
 from torch import Tensor
 
 from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
 
 
 @torch.no_grad()
 def decode_latents(components: Components, latents: Latents, tiled: bool = False) -> list[Image.Image]:
-    """One RGB picture for each latent; needs the component `vae`. `tiled` takes less memory and leaves faint seams."""
+    """One RGB picture for each latent; needs the component `vae`. `tiled` takes less memory and leaves faint seams.
+
+    `ModelError` for latents of another family of models, or of a shape that the model does not have.
+    """
+    family = components.model.family
+    if family is not None and latents.family and latents.family != family.key:
+        raise ModelError(
+            f"these latents are of a model of the family {latents.family!r}, and the VAE is of {family.key!r}; decode "
+            "them with the model that made them, or with the folder of a VAE alone"
+        )
+    check_shape(components.model, latents)
     vae = _tiled(components["vae"]) if tiled else components["vae"]
     scaled = unscale(vae, latents.tensor.to(components.device, vae.dtype))
     decoded = vae.decode(scaled, return_dict=False)[0]
@@ -43,6 +54,18 @@ def encode_image(
     tensor = scale(vae, latents).float().to("cpu", copy=True)
     family = components.model.family
     return Latents(tensor, family.key if family else "", width, height)
+
+
+def check_shape(model: ModelDescription, latents: Latents) -> None:
+    """`ModelError` unless the latents have the channels and the size of that model's for a picture of their size."""
+    scale = model.vae_scale_factor
+    expected = (model.latent_channels, latents.height // scale, latents.width // scale)
+    given = tuple(latents.tensor.shape[1:])
+    if given != expected:
+        raise ModelError(
+            f"these latents for {latents.width}x{latents.height} pixels are {given}, (channels, height, width), and "
+            f"{str(model.folder)!r} has {expected}: they are of another model; decode them there, and encode the picture"
+        )
 
 
 def unscale(vae: Any, latents: Tensor) -> Tensor:
