@@ -34,7 +34,7 @@ class BaseInvocationOutput(BaseModel):
     `main_field` is the output that is meant where a whole node is given and several outputs would fit.
     """
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, ser_json_inf_nan="constants")
 
     main_field: ClassVar[str] = ""
 

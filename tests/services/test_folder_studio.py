@@ -81,6 +81,33 @@ def test_a_finished_session_is_read_back_whole(folder):
         assert after == before
 
 
+class LimitsOutput(BaseInvocationOutput):
+    """Numbers that JSON does not have."""
+
+    greatest: float
+    undefined: list[float]
+
+
+@invocation("test_limits", title="Limits", category="test")
+class Limits(BaseInvocation):
+    """Gives numbers that JSON does not have."""
+
+    def invoke(self, context: InvocationContext) -> LimitsOutput:
+        return LimitsOutput(greatest=float("inf"), undefined=[float("nan"), float("-inf")])
+
+
+def test_infinite_results_come_back_and_cost_neither_the_session_nor_its_stats(folder):
+    with Studio(folder) as studio:
+        first = studio.run(Limits(id="limits"), progress=False)
+    with Studio(folder) as studio:
+        assert studio.stats.session.tolist() == [first.id]
+        session = studio.services.graph_execution_manager.get(first.id)
+        assert session.outputs_of("limits")[()].greatest == float("inf")
+        run = studio.run(Limits(id="limits"), progress=False)
+        assert run.stats.cached.tolist() == [True]
+        assert str(run["limits"].undefined) == "[nan, -inf]"
+
+
 def test_a_half_finished_session_goes_on_in_the_next_kernel_without_running_anything_again(folder, open_folder):
     with Studio(folder) as studio:
         services = studio.services

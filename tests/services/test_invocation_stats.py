@@ -105,3 +105,8 @@ def test_many_rows_come_back_in_order_with_their_paths(services, stats):
     assert [row.path for row in rows] == [(number, 1) for number in range(1500)]
     assert [row.cached for row in rows[:3]] == [True, False, True]
     assert rows[0].seed == 2**32 - 1
+
+
+def test_an_error_that_quotes_what_is_no_text_is_kept(stats):
+    measure(stats, "s", "a", OSError("cannot open 'caf\udce9.png'"))
+    assert stats.rows("s")[0].error.endswith("caf\udce9.png'")

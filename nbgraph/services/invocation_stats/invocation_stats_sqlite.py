@@ -21,7 +21,6 @@ CREATE TABLE node_stats (
 );
 CREATE INDEX node_stats_by_session ON node_stats (session_id);
 """
-_PATH = NodeStats._fields.index("path")
 
 
 class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
@@ -69,13 +68,13 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
 
 
 def to_columns(rows: list[NodeStats]) -> str:
-    """Rows as JSON: how many, and each column, with one value if all its values are equal.
+    """Rows as JSON: how many, and each column by its name, with one value if all its values are equal.
 
     Texts that are not Unicode, as errors may quote, only the slower way can write.
     """
-    columns: list[Any] = [len(rows)]
-    for column in zip(*rows):
-        columns.append(column[:1] if column.count(column[0]) == len(column) else column)
+    columns: dict[str, Any] = {"rows": len(rows)}
+    for name, column in zip(NodeStats._fields, zip(*rows)):
+        columns[name] = column[:1] if column.count(column[0]) == len(column) else column
     try:
         return to_json(columns).decode()
     except PydanticSerializationError:
@@ -84,7 +83,8 @@ def to_columns(rows: list[NodeStats]) -> str:
 
 def from_columns(text: str) -> Iterator[NodeStats]:
     """The reverse of `to_columns`."""
-    count, *columns = json.loads(text)
-    whole = [column if len(column) == count else column * count for column in columns]
-    whole[_PATH] = map(tuple, whole[_PATH])
+    columns = json.loads(text)
+    count = columns["rows"]
+    columns["path"] = list(map(tuple, columns["path"]))
+    whole = [columns[name] if len(columns[name]) == count else columns[name] * count for name in NodeStats._fields]
     return map(NodeStats._make, zip(*whole))
