@@ -160,10 +160,18 @@ class Studio:
         session.graph.validate()
         return reasons_frame(explain(session, self.services))
 
-    def edit(self, target: Target = ()) -> "GraphEditor":
-        """The canvas: a graph in a cell, edited and run there; `editor.graph` is the graph. Without one it is empty."""
-        editor = import_module("nbgraph.widgets.editor")
-        return editor.GraphEditor(target_graph(target), self.invoker, max_iterations=self.settings.max_iterations)
+    def edit(self, target: Target | str | PathLike[str] = ()) -> "GraphEditor":
+        """The canvas: a graph in a cell, edited and run there; `editor.graph` is the graph. Without one it is empty.
+
+        Also a graph file, by its path: nodes of types that are not installed are kept as they are, and what is damaged,
+        or of a newer version, may be looked at, with what could not be read named.
+        """
+        make = import_module("nbgraph.widgets.editor").GraphEditor
+        if isinstance(target, str | PathLike):
+            graph, reason = import_module("nbgraph.widgets.opening").open_file(target)
+        else:
+            graph, reason = target_graph(target), ""
+        return make(graph, self.invoker, read_only=reason, max_iterations=self.settings.max_iterations)
 
     def form(self, target: str | Target) -> "GraphForm":
         """A form of a library graph's exposed inputs, by its name or the graph: `studio.form("text to image")`.

@@ -8,6 +8,9 @@ import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
+from nbgraph.cli.catalogue import Catalogue
+from nbgraph.cli.command_names import COMMAND_NAMES
+from nbgraph.cli.line_form import graph_lines
 from nbgraph.errors import GraphError, NbgraphError, Problem
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invoker import Invoker
@@ -21,7 +24,6 @@ from nbgraph.widgets.derived import Derived, problem_to_json
 from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError, Update
 from nbgraph.widgets.editor_pictures import newest_pictures, save_upload, thumbnails
 from nbgraph.widgets.js_bundle import BundledWidget
-from nbgraph.widgets.link_line import link_line
 from nbgraph.widgets.run_feed import RunFeed
 from nbgraph.widgets.running_graph import running_graph
 from nbgraph.widgets.schema import node_types, type_table
@@ -298,7 +300,9 @@ class GraphEditor(BundledWidget):
     def _export(self, form: str) -> str:
         if form == "python":
             return self.graph.to_python()
-        return self.graph.to_json(2) if form == "json" else link_line(self.graph)
+        if form == "json":
+            return self.graph.to_json(2)
+        return " | ".join(graph_lines(self.graph, Catalogue(commands=COMMAND_NAMES)))
 
     def _library(self, message: ask.NodeRequest) -> None:
         document = self._document_now

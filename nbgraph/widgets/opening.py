@@ -1,12 +1,37 @@
 """A graph file opened for the canvas, also where not all of it can be read: what cannot is named, never guessed."""
 
+import json
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
-from nbgraph.errors import GraphError, Problem
+from nbgraph.errors import GraphError, NotFoundError, Problem
 from nbgraph.invocations.node_registry import registry
 from nbgraph.services.shared.graph.graph import Graph
 
 NEWEST = 1
+
+
+def open_file(path: str | PathLike[str]) -> tuple[Graph, str]:
+    """(graph, "") of a graph file, or (what could be read, why it may only be looked at); see `open_graph`.
+
+    Raises `NotFoundError` if there is no such file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise NotFoundError(f"there is no file {str(path)!r} (looked in {Path.cwd()})")
+    data, problems = file.read_bytes(), ()
+    try:
+        Graph.from_json(data)
+    except GraphError as error:
+        problems = error.problems
+    try:
+        graph, reason = open_graph(json.loads(data))
+    except (ValueError, RecursionError):
+        graph, reason = Graph(), ""
+    if not reason and any(problem.kind != "unknown_type" for problem in problems):
+        reason = _named(problems)
+    return graph, reason
 
 
 def open_graph(data: Any) -> tuple[Graph, str]:

@@ -73,9 +73,9 @@ def editor(graph: Graph):
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory):
-    """One notebook in one JupyterLab for all tests, so that torch is loaded once."""
+    """One notebook in one JupyterLab for a whole file of tests, so that torch is loaded once."""
     path, reason = find_browser()
     if not path:
         pytest.skip(reason)

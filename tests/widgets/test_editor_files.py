@@ -1,15 +1,29 @@
 """Files on the canvas: unknown node types stay as they are, damaged and newer files may be looked at."""
 
 import json
+from base64 import b64decode
+from xml.etree import ElementTree
 
+import pytest
 from widgets.conftest import Heard
 
+from nbgraph import Studio
+from nbgraph.cli.catalogue import Catalogue
+from nbgraph.cli.command_names import COMMAND_NAMES
+from nbgraph.cli.grammar import parse_line
+from nbgraph.cli.linking import plan_line
+from nbgraph.errors import NotFoundError
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.opening import open_graph
+from nbgraph.widgets.opening import open_file, open_graph
 
 
 def saved(graph: Graph) -> dict:
     return json.loads(graph.to_json())
+
+
+def content(graph: Graph) -> tuple:
+    """Nodes and edges, without places."""
+    return saved(graph)["nodes"], saved(graph)["edges"]
 
 
 def test_a_sound_file_opens_as_it_is(graph):
@@ -74,3 +88,51 @@ def test_markup_in_a_graph_is_text_in_its_drawing(open_graph):
     assert "&lt;b&gt;bold" in svg
     assert "<script>" not in svg
     editor.close()
+
+
+def test_a_file_is_opened_by_its_path(graph, tmp_path):
+    path = tmp_path / "sum.json"
+    path.write_text(graph.to_json())
+    with Studio() as studio:
+        editor = studio.edit(path)
+        assert content(editor.graph) == content(graph)
+        assert editor.document.read_only == ""
+        path.write_text(json.dumps({**saved(graph), "version": 99}))
+        assert "99" in studio.edit(str(path)).document.read_only
+        with pytest.raises(NotFoundError, match=r"nowhere\.json"):
+            studio.edit("nowhere.json")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"nodes": {', "[1e999]", "\x00", '{"nodes": {}, "nodes": {}, "edges": []}', "[" * 5000]
+)
+def test_a_file_that_is_no_sound_json_opens_read_only_and_says_where(text, tmp_path):
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    opened, reason = open_file(path)
+    assert len(opened) == 0
+    assert "what could not be read is left out" in reason
+
+
+def test_a_graph_leaves_the_canvas_as_python_as_json_and_as_a_line(graph):
+    editor = Heard(graph)
+    editor.tell({"type": "ready"})
+    texts = {form: editor.tell({"type": "export", "form": form})[0]["text"] for form in ("python", "json", "line")}
+    names: dict = {}
+    exec(texts["python"], names)
+    assert content(names["graph"]) == content(graph)
+    assert Graph.from_json(texts["json"]) == graph
+    read = plan_line(parse_line(texts["line"]), Graph(), Catalogue(commands=COMMAND_NAMES)).graph
+    assert content(read) == content(graph)
+    editor.close()
+
+
+def test_a_graph_shows_itself_drawn_with_markup_as_text(open_graph):
+    bundle = open_graph._repr_mimebundle_()
+    assert bundle["text/plain"] == "Graph(2 nodes, 0 edges)"
+    assert bundle["image/svg+xml"] == open_graph.show().svg
+    assert "&lt;b&gt;bold" in bundle["image/svg+xml"]
+    assert "<b>" not in bundle["image/svg+xml"] + bundle["text/html"]
+    drawn = b64decode(bundle["text/html"].split("base64,")[1].split('"')[0]).decode()
+    assert drawn == bundle["image/svg+xml"]
+    ElementTree.fromstring(drawn)

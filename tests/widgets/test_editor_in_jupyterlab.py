@@ -148,3 +148,19 @@ def test_the_document_is_found_again_after_the_page_is_loaded_anew(book):
     book.reload()
     expect(book.field("noise", "seed")).to_have_value("123", timeout=LONG)
     expect(book.node("prompt_2")).to_be_attached()
+
+
+def test_a_notebook_opened_without_its_kernel_shows_the_graph_as_it_was_left(book):
+    drawing = book.cell(EDITOR).get_by_role("img", name="Graph(5 nodes, 7 edges)")
+    expect(drawing).to_be_hidden()
+    book.field("noise", "seed").fill("31415")
+
+    def is_saved() -> bool:
+        book.press_save()
+        return ">31415<" in book.path.read_text()
+
+    book.until(is_saved, "the drawing in the file does not hold the last edit")
+    book.lab.end_sessions()
+    book.open()
+    expect(drawing).to_be_visible()
+    assert drawing.evaluate("image => image.naturalWidth") > 500
