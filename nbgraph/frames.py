@@ -10,7 +10,7 @@ from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_cache.explanation import Reason
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem
-from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
+from nbgraph.services.invocation_stats.invocation_stats_common import FAILED, NodeStats
 from nbgraph.services.model_manager.model_manager_base import ModelRow
 
 MB = 2**20
@@ -34,6 +34,7 @@ STATS = {
     "vram_reserved_mb": "Float64",
     "model_loads": "int64",
     "model_hits": "int64",
+    "batch": "int64",
     "seed": "Int64",
     "error": "str",
 }
@@ -48,6 +49,30 @@ CACHE = {
     "resources": "str",
     "output": "str",
     "key": "str",
+}
+SESSIONS = {
+    "session": "str",
+    "started": TIME,
+    "nodes": "int64",
+    "cached": "int64",
+    "failed": "int64",
+    "seconds": "float64",
+}
+COMPARED = {
+    "node": "str",
+    "type": "str",
+    "seconds_a": "Float64",
+    "seconds_b": "Float64",
+    "slower": "Float64",
+    "ratio": "Float64",
+    "cached_a": "boolean",
+    "cached_b": "boolean",
+    "status_a": "str",
+    "status_b": "str",
+    "ram_peak_mb_a": "Float64",
+    "ram_peak_mb_b": "Float64",
+    "vram_peak_mb_a": "Float64",
+    "vram_peak_mb_b": "Float64",
 }
 REASONS = {"node": "str", "source": "str", "type": "category", "will_run": "bool", "because": "str"}
 IMAGES = {
@@ -112,9 +137,52 @@ def _stats_row(row: NodeStats) -> tuple[Any, ...]:
         *(None if value is None else value / MB for value in memory),
         row.model_loads,
         row.model_hits,
+        row.batch,
         row.seed,
         row.error,
     )
+
+
+def session_frame(rows: Iterable[NodeStats]) -> pd.DataFrame:
+    """One row for each run, the newest first: when it began, its nodes, and the seconds they took together."""
+    by_session: dict[str, list[NodeStats]] = {}
+    for row in rows:
+        by_session.setdefault(row.session_id, []).append(row)
+    table = frame(
+        (
+            (
+                session,
+                _time(min(row.started for row in found)),
+                len(found),
+                sum(row.cached for row in found),
+                sum(row.status == FAILED for row in found),
+                sum(row.seconds for row in found),
+            )
+            for session, found in by_session.items()
+        ),
+        SESSIONS,
+    )
+    return table.sort_values("started", ascending=False, ignore_index=True)
+
+
+def compared_frame(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """One row for each node of two runs, what got slower first: `slower` in seconds, `ratio` is b divided by a.
+
+    A node that only one of them has, has <NA> for the other.
+    """
+    sides = [
+        data.assign(type=data["type"].astype("str"), status=data["status"].astype("str")).drop_duplicates("node")
+        for data in (first, second)
+    ]
+    columns = ["seconds", "cached", "status", "ram_peak_mb", "vram_peak_mb"]
+    both = sides[0][["node", "type", *columns]].merge(
+        sides[1][["node", "type", *columns]], on=["node", "type"], how="outer", suffixes=("_a", "_b")
+    )
+    both["slower"] = both["seconds_b"] - both["seconds_a"]
+    both["ratio"] = (both["seconds_b"] / both["seconds_a"]).where(both["seconds_a"] > 0)
+    both[["status_a", "status_b"]] = both[["status_a", "status_b"]].fillna("")
+    table = frame(both[list(COMPARED)].itertuples(index=False), COMPARED)
+    return table.sort_values("slower", ascending=False, ignore_index=True)
 
 
 def cache_frame(entries: Iterable[CacheRow], now: float) -> pd.DataFrame:

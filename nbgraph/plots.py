@@ -1,5 +1,6 @@
 """Plots of stats frames: Axes in, Axes out; nothing is shown or styled behind a person's back."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -9,12 +10,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STATUS_COLOURS = {"completed": "tab:blue", "cached": "tab:green", "failed": "tab:red", "cancelled": "tab:orange"}
+STATUS_HATCHES = {"cached": "///", "failed": "xx", "cancelled": ".."}
+STATUS_MARKS = {"failed": "x", "cancelled": "s"}
+ROOM_FOR_TEXT = 1.2
+TEXT: dict[str, Any] = {"parse_math": False}
 
 
 def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
     """A bar for each prepared node, from its start, in seconds since the first; coloured by what became of it.
 
     A tick marks where each node began, so that those too quick to show as a bar are seen; its seconds stand beside it.
+    What was cached is hatched, and what failed has a cross.
     """
     ax = ax or _new_axes(len(data))
     starts = (data["started"] - data["started"].min()).dt.total_seconds().to_numpy()
@@ -23,13 +29,17 @@ def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: A
     for kind in dict.fromkeys(kinds):
         rows = [row for row, each in enumerate(kinds) if each == kind]
         colour = STATUS_COLOURS[kind]
-        ax.barh(rows, seconds[rows], left=starts[rows], color=colour, label=kind, **kwargs)
+        style = {"color": colour, "hatch": STATUS_HATCHES.get(kind), "edgecolor": "white", "linewidth": 0}
+        ax.barh(rows, seconds[rows], left=starts[rows], label=kind, **{**style, **kwargs})
         ax.scatter(starts[rows], rows, marker="|", s=120, color=colour)
+        if kind in STATUS_MARKS:
+            ax.scatter(starts[rows] + seconds[rows], rows, marker=STATUS_MARKS[kind], s=50, color=colour)
     for row, (start, length) in enumerate(zip(starts, seconds)):
-        ax.annotate(f" {length:.2g} s", (start + length, row), va="center", fontsize="small")
-    ax.set_yticks(range(len(data)), list(data["node"]))
+        ax.annotate(f"   {_seconds(length)}", (start + length, row), va="center", fontsize="small")
+    ax.set_yticks(range(len(data)), list(data["node"]), **TEXT)
     ax.invert_yaxis()
-    ax.margins(x=0.1)
+    ax.margins(x=0.02)
+    ax.set_xlim(right=max(starts + seconds, default=1.0) * ROOM_FOR_TEXT)
     ax.set_xlabel("seconds")
     if kinds:
         ax.legend(loc="upper right")
@@ -40,19 +50,119 @@ def plot_memory(data: "pd.DataFrame", *, x: str = "vram_peak_mb", ax: "Axes | No
     """A bar for each prepared node: peak VRAM, or peak RAM of the process where there is no GPU."""
     ax = ax or _new_axes(len(data))
     column = x if data[x].notna().to_numpy().any() else "ram_peak_mb"
-    ax.barh(data["node"], data[column].astype(float), **kwargs)
+    ax.barh(range(len(data)), data[column].astype(float), **kwargs)
+    ax.set_yticks(range(len(data)), list(data["node"]), **TEXT)
     ax.invert_yaxis()
-    ax.set_xlabel(column.replace("_mb", " (MB)").replace("_", " "))
+    ax.set_xlabel(_unit(column))
+    return ax
+
+
+def plot_memory_over_time(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
+    """RAM of the process after each node, and peak VRAM in it where there is a GPU, over the seconds of the run."""
+    ax = ax or _new_axes(8)
+    rows = data.sort_values("started")
+    ends = (rows["started"] - rows["started"].min()).dt.total_seconds() + rows["seconds"]
+    for column, colour in (("ram_after_mb", "tab:blue"), ("vram_peak_mb", "tab:purple")):
+        values = rows[column].astype("Float64")
+        if values.notna().to_numpy().any():
+            style = {"where": "post", "color": colour, "label": _unit(column), "marker": "o", "markersize": 3}
+            ax.step(ends, values.to_numpy(dtype=float, na_value=float("nan")), **{**style, **kwargs})
+    ax.set_xlabel("seconds")
+    ax.set_ylabel("MB")
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(loc="best")
     return ax
 
 
 def plot_by_type(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """The distribution of a column for each node type, as boxes."""
-    ax = ax or _new_axes(len(set(data["type"])))
-    groups = {str(name): found[y].dropna().to_numpy() for name, found in data.groupby("type", observed=True)}
-    ax.boxplot(list(groups.values()), tick_labels=list(groups), orientation="horizontal", **kwargs)
-    ax.set_xlabel(y)
+    """The distribution of a column for each node type over all runs of the frame, as boxes with their points."""
+    groups = {str(name): found[y].dropna().to_numpy(float) for name, found in data.groupby("type", observed=True)}
+    groups = {name: values for name, values in groups.items() if len(values)}
+    ax = ax or _new_axes(len(groups))
+    if groups:
+        ax.boxplot(list(groups.values()), **{"orientation": "horizontal", "showfliers": False, **kwargs})
+    for row, values in enumerate(groups.values(), 1):
+        ax.scatter(values, [row] * len(values), s=14, alpha=0.4, color="tab:blue")
+    ax.set_yticks(range(1, len(groups) + 1), [f"{name} ({len(values)})" for name, values in groups.items()], **TEXT)
+    ax.set_xlabel(_unit(y))
     return ax
+
+
+def plot_runs(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
+    """A bar for each run, made up of its node types: which runs took long, and for what."""
+    table = data.pivot_table(index="session", columns="type", values=y, aggfunc="sum", observed=True, sort=False)
+    ax = ax or _new_axes(len(table))
+    left = [0.0] * len(table)
+    for name in table.columns[table.sum().argsort()[::-1]]:
+        widths = table[name].fillna(0.0).to_numpy(float)
+        ax.barh(range(len(table)), widths, left=left, label=str(name), **kwargs)
+        left = [start + width for start, width in zip(left, widths)]
+    ax.set_yticks(range(len(table)), [session[:8] for session in table.index], **TEXT)
+    ax.invert_yaxis()
+    ax.set_xlabel(_unit(y))
+    if len(table):
+        _plain_legend(ax)
+    return ax
+
+
+def plot_comparison(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
+    """What changed from run a to run b, of a frame of `studio.compare(a, b)`: red got slower, green got quicker."""
+    ax = ax or _new_axes(len(data))
+    before, after = (data[name].to_numpy(dtype=float, na_value=float("nan")) for name in ("seconds_a", "seconds_b"))
+    for row, (a, b) in enumerate(zip(before, after)):
+        ax.plot([a, b], [row, row], color="tab:red" if b > a else "tab:green", linewidth=3, alpha=0.6, zorder=1)
+        end = max(value for value in (a, b) if value == value)
+        change = _change(a, b)
+        ax.annotate(f"   {change}", (end, row), va="center", fontsize="small")
+    rows = range(len(data))
+    ax.scatter(before, rows, label="a", **{"facecolor": "white", "edgecolor": "black", "zorder": 2, **kwargs})
+    ax.scatter(after, rows, label="b", **{"color": "black", "zorder": 2, **kwargs})
+    ax.set_yticks(list(rows), list(data["node"]), **TEXT)
+    ax.invert_yaxis()
+    ax.margins(x=0.02)
+    ax.set_xlim(right=max((value for value in (*before, *after) if value == value), default=1.0) * ROOM_FOR_TEXT)
+    ax.set_xlabel("seconds")
+    ax.legend(loc="best")
+    return ax
+
+
+def plot_sessions(data: "pd.DataFrame", *, axes: "Sequence[Axes] | None" = None, **kwargs: Any) -> "list[Axes]":
+    """The timelines of several runs side by side, with one scale of seconds; an Axes for each run of the frame."""
+    sessions = list(dict.fromkeys(data["session"]))
+    if axes is None:
+        height = max(2.5, 0.3 * len(data) / max(1, len(sessions)) + 1.2)
+        figure = plt.figure(figsize=(4.5 * max(1, len(sessions)), height), layout="constrained")
+        axes = list(figure.subplots(1, max(1, len(sessions)), squeeze=False)[0])
+    for session, ax in zip(sessions, axes):
+        plot_timeline(data.query("session == @session"), ax=ax, **kwargs)
+        ax.set_title(session[:8], **TEXT)
+    right = max((ax.get_xlim()[1] for ax in axes), default=1.0)
+    for ax in axes:
+        ax.set_xlim(left=None, right=right)
+    return list(axes)
+
+
+def _change(before: float, after: float) -> str:
+    if before != before or after != after:
+        return "only in b" if before != before else "only in a"
+    return f"{'+' if after >= before else '-'}{_seconds(abs(after - before))}"
+
+
+def _seconds(value: float) -> str:
+    if value < 0.001:
+        return f"{value * 1e6:.0f} µs"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def _unit(column: str) -> str:
+    """`vram_peak_mb` as a person reads it."""
+    words = column.replace("_mb", "_(MB)").split("_")
+    return " ".join(word.upper() if word in ("ram", "vram") else word for word in words)
+
+
+def _plain_legend(ax: "Axes") -> None:
+    for text in ax.legend(loc="best", fontsize="small").get_texts():
+        text.set_parse_math(False)
 
 
 def _new_axes(rows: int) -> "Axes":
@@ -73,6 +183,13 @@ class RunPlots:
         """Peak VRAM of each node, RAM where there is no GPU."""
         return plot_memory(self._data, ax=ax, **kwargs)
 
+    def memory(self, *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
+        """RAM and VRAM over the seconds of the run."""
+        return plot_memory_over_time(self._data, ax=ax, **kwargs)
+
     def by_type(self, *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
         """Seconds for each node type, as boxes."""
         return plot_by_type(self._data, ax=ax, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"RunPlots({len(self._data)} nodes: .timeline(), .vram(), .memory(), .by_type())"

@@ -24,6 +24,11 @@ def pictures_html(pictures: Iterable[tuple[str, bytes]], note: str) -> str:
     return f"<div>{figures}</div><p>{escape(note)}</p>"
 
 
+def picture_html(png: bytes, text: str) -> str:
+    """A PNG picture, with the text that stands for it."""
+    return f'<img alt="{escape(text)}" style="max-width:100%" src="data:image/png;base64,{b64encode(png).decode()}">'
+
+
 def table_html(frame: "pd.DataFrame", note: str, rows: int = 20) -> str:
     """The first rows of a frame as a table, and a line of text below that says what is left out."""
     left_out = f"; {len(frame) - rows} more rows" if len(frame) > rows else ""

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nbgraph.cache_view import CacheView
 from nbgraph.config import Settings
+from nbgraph.errors import NotFoundError
 from nbgraph.frames import (
+    compared_frame,
     loaded_frame,
     models_frame,
     reasons_frame,
@@ -27,6 +29,7 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
+from nbgraph.stats_view import StatsView
 from nbgraph.sweep import Axis, Sweep, batch_data
 
 if TYPE_CHECKING:
@@ -187,6 +190,24 @@ class Studio:
     def stats(self) -> "pd.DataFrame":
         """One row for each prepared node of every run; of those with nodes made in cells, once these cells have run."""
         return stats_frame(self.services.performance_statistics.readable_rows())
+
+    def stats_view(self) -> StatsView:
+        """The stats in a notebook: choose runs, columns and a plot; `.frame`, `.draw()`, `.to_csv(path)`."""
+        return self._stats_view
+
+    @cached_property
+    def _stats_view(self) -> StatsView:
+        return StatsView(self.services)
+
+    def compare(self, first: "str | Run", second: "str | Run") -> "pd.DataFrame":
+        """One row for each node of two runs, given themselves or their ids: what got slower, and by how much."""
+        return compared_frame(self._stats_of(first), self._stats_of(second))
+
+    def _stats_of(self, run: "str | Run") -> "pd.DataFrame":
+        rows = self.services.performance_statistics.rows(run.id if isinstance(run, Run) else run)
+        if not rows:
+            raise NotFoundError(f"there are no stats of {run!r}; studio.stats_view().sessions lists the runs")
+        return stats_frame(rows)
 
     @cached_property
     def cache(self) -> "CacheView":

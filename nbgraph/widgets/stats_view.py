@@ -1,0 +1,221 @@
+"""The stats of a studio in a notebook cell: choose runs, columns and a plot, and save the table and the picture."""
+
+from collections.abc import Callable
+from functools import wraps
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+from matplotlib.figure import Figure
+
+from nbgraph import plots
+from nbgraph.errors import NbgraphError
+from nbgraph.frames import STATS, compared_frame, session_frame, stats_frame
+from nbgraph.services.events.events_common import SessionFinished
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.widgets.asked import Calmed
+
+PLOTS = {
+    "Timeline": "timeline",
+    "Memory of each node": "memory",
+    "Memory over time": "over time",
+    "Node types over runs": "types",
+    "What each run is made of": "runs",
+    "Compare two runs": "compare",
+    "Side by side": "sessions",
+}
+FIGURES = ["seconds", "ram_peak_mb", "vram_peak_mb"]
+COLUMNS = ["node", "type", "status", "cached", "seconds", "ram_peak_mb", "vram_peak_mb", "error"]
+MAX_ROWS, MAX_PLOTTED, MAX_SIDES, MAX_RUNS = 200, 60, 4, 500
+DOTS_PER_INCH = 96
+RED = "color: var(--jp-error-color1, #c62828)"
+STYLE = """<style>
+.nbgraph-static-{id} {{ display: none }}
+.nbgraph-stats {{ border: 1px solid var(--jp-border-color2, #dfe3e8); border-radius: 8px; padding: 10px }}
+.nbgraph-stats {{ max-width: 980px }}
+.nbgraph-stats select[multiple] {{ border-radius: 5px; padding: 4px }}
+.nbgraph-stats img {{ border-radius: 6px; max-width: 100%; height: auto; align-self: flex-start }}
+.nbgraph-stats-table {{ max-height: 320px; overflow: auto; line-height: 1.4 }}
+.nbgraph-stats table {{ font-size: 12px; border-collapse: collapse }}
+.nbgraph-stats :is(th, td) {{ padding: 3px 14px 3px 0; text-align: left }}
+.nbgraph-stats tbody tr {{ border-top: 1px solid var(--jp-border-color2, #dfe3e8) }}
+</style>"""
+NARROW = {"description_width": "52px"}
+
+
+class StatsPanel(ipywidgets.VBox):
+    """`StatsPanel(services)`; what is chosen is `.runs`, `.columns` and `.plot`, and can be set from Python."""
+
+    on_news: Callable[[], None] | None = None
+
+    def __init__(self, services: InvocationServices) -> None:
+        self._services = services
+        tall, wide = {"height": "146px"}, {"width": "280px"}
+        self.runs = ipywidgets.SelectMultiple(description="Runs", style=NARROW, layout={**tall, "width": "440px"})
+        self.columns = ipywidgets.SelectMultiple(
+            options=list(STATS), value=COLUMNS, description="Columns", style=NARROW, layout={**tall, "width": "210px"}
+        )
+        self.plot = ipywidgets.Dropdown(options=PLOTS, description="Plot", style=NARROW, layout=wide)
+        self.figure = ipywidgets.Dropdown(options=FIGURES, description="Figure", style=NARROW, layout=wide)
+        self.file = ipywidgets.Text("stats", description="File", style=NARROW, layout=wide)
+        self._save = [_button("Save CSV", "Write the table"), _button("Save PNG", "Write the plot")]
+        self._image = ipywidgets.Image(format="png")
+        self._table = ipywidgets.HTML()
+        self._message = ipywidgets.HTML()
+        side = ipywidgets.VBox(
+            [self.plot, self.figure, self.file, ipywidgets.HBox(self._save, layout={"margin": "0 0 0 58px"})]
+        )
+        self._style = ipywidgets.HTML()
+        super().__init__(
+            [ipywidgets.HBox([self.runs, side, self.columns]), self._message, self._image, self._table, self._style]
+        )
+        self.add_class("nbgraph-stats")
+        self._style.value = STYLE.format(id=self.model_id)
+        for each in (self.runs, self.columns, self.plot, self.figure):
+            each.observe(self._drawn, "value")
+        self._save[0].on_click(self._guarded(lambda: self.to_csv(f"{self.file.value}.csv")))
+        self._save[1].on_click(self._guarded(lambda: self.to_png(f"{self.file.value}.png")))
+        self._calmed = Calmed(self.refresh)
+        self._end = services.events.subscribe(self._on_event)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look for runs that have ended since, and draw again; the newest run is chosen if none is."""
+        sessions = session_frame(self._services.performance_statistics.readable_rows()).head(MAX_RUNS)
+        options = [(_label(row), str(row["session"])) for row in sessions.to_dict("records")]
+        chosen = set(self.runs.value)
+        kept = [session for _, session in options if session in chosen]
+        with self.hold_trait_notifications():
+            self.runs.options = options
+            self.runs.value = kept or [session for _, session in options[:1]]
+        self._drawn()
+
+    @property
+    def frame(self) -> Any:
+        """The rows of the chosen runs, all columns."""
+        rows = self._services.performance_statistics.rows
+        return stats_frame(row for session in self._ordered() for row in rows(session))
+
+    def draw(self) -> Figure:
+        """The chosen plot, as a new matplotlib figure."""
+        return draw_plot(self.frame, str(self.plot.value), str(self.figure.value))
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the chosen columns of the chosen runs; returns where."""
+        self.frame[list(self.columns.value)].to_csv(path, index=False)
+        return Path(path).absolute()
+
+    def to_png(self, path: str | Path) -> Path:
+        """Write the chosen plot; returns where."""
+        self.draw().savefig(path, format="png", dpi=2 * DOTS_PER_INCH)
+        return Path(path).absolute()
+
+    @property
+    def png(self) -> bytes:
+        """The chosen plot as it is shown."""
+        return bytes(self._image.value)
+
+    def table_html(self) -> str:
+        """The chosen columns as an HTML table, its texts escaped."""
+        frame = self.frame
+        chosen = frame[list(self.columns.value)].head(MAX_ROWS)
+        shown = chosen.to_html(index=False, border=0, escape=True, float_format="{:.4g}".format)
+        more = f"<p>{len(frame) - MAX_ROWS} more rows are in the CSV file</p>" if len(frame) > MAX_ROWS else ""
+        return f'<div class="nbgraph-stats-table" tabindex="0">{shown}{more}</div>'
+
+    def close(self) -> None:
+        """Listen to runs no more."""
+        self._end()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"StatsPanel({len(self.runs.value)} of {len(self.runs.options)} runs, {self.plot.label})"
+
+    def _ordered(self) -> list[str]:
+        chosen = set(self.runs.value)
+        return [session for _, session in reversed(self.runs.options) if session in chosen]
+
+    def _on_event(self, event: Any) -> None:
+        if isinstance(event, SessionFinished):
+            self._calmed()
+
+    def _drawn(self, _: Any = None) -> None:
+        self._guarded(self._redraw)()
+
+    def _redraw(self) -> None:
+        self._table.value = self.table_html()
+        target = BytesIO()
+        self.draw().savefig(target, format="png", dpi=DOTS_PER_INCH)
+        self._image.value = target.getvalue()
+        if self.on_news is not None:
+            self.on_news()
+
+    def _guarded(self, act: Callable[[], Any]) -> Callable[..., None]:
+        """`act` as a callback: what it returns, or what is wrong, is shown under the controls."""
+
+        @wraps(act)
+        def guarded(*_: Any) -> None:
+            try:
+                done = act()
+            except (NbgraphError, ValueError, OSError, KeyError) as error:
+                self._message.value = f'<p role="alert" style="{RED}">{escape(str(error))}</p>'
+            else:
+                self._message.value = f'<p role="status">saved as {escape(str(done))}</p>' if done else ""
+
+        return guarded
+
+
+def draw_plot(frame: Any, plot: str, column: str) -> Figure:
+    """A plot of a frame of stats by its short name; of too many nodes the slowest are drawn, and the title says so."""
+    sessions = list(dict.fromkeys(frame["session"]))
+    if plot == "compare":
+        return _comparison(frame, sessions)
+    if plot == "sessions":
+        return _sides(frame, sessions[-MAX_SIDES:])
+    shown, title = frame, ""
+    if plot in ("timeline", "memory") and len(frame) > MAX_PLOTTED:
+        shown = frame.nlargest(MAX_PLOTTED, "seconds").sort_values("started")
+        title = f"the slowest {MAX_PLOTTED} of {len(frame)} nodes"
+    draw, rows = {
+        "timeline": (plots.plot_timeline, len(shown)),
+        "memory": (plots.plot_memory, len(shown)),
+        "over time": (plots.plot_memory_over_time, 8),
+        "types": (lambda data, ax: plots.plot_by_type(data, y=column, ax=ax), shown["type"].nunique()),
+        "runs": (lambda data, ax: plots.plot_runs(data, y=column, ax=ax), len(sessions)),
+    }[plot]
+    figure = _figure(9, rows)
+    draw(shown, ax=figure.add_subplot()).set_title(title)
+    return figure
+
+
+def _comparison(frame: Any, sessions: list[str]) -> Figure:
+    if len(sessions) != 2:
+        raise ValueError(f"two runs can be compared, and {len(sessions)} are chosen; choose two with Ctrl")
+    compared = compared_frame(*(frame[frame["session"] == session] for session in sessions)).head(MAX_PLOTTED)
+    figure = _figure(9, len(compared))
+    title = f"a: {sessions[0][:8]}, b: {sessions[1][:8]}"
+    plots.plot_comparison(compared, ax=figure.add_subplot()).set_title(title, parse_math=False)
+    return figure
+
+
+def _sides(frame: Any, sessions: list[str]) -> Figure:
+    shown = frame[frame["session"].isin(sessions)]
+    figure = _figure(4.5 * max(1, len(sessions)), len(shown) / max(1, len(sessions)))
+    plots.plot_sessions(shown, axes=list(figure.subplots(1, max(1, len(sessions)), squeeze=False)[0]))
+    return figure
+
+
+def _figure(width: float, rows: float) -> Figure:
+    return Figure(figsize=(width, min(18.0, max(2.4, 0.3 * rows + 1.2))), layout="constrained")
+
+
+def _label(row: dict[Any, Any]) -> str:
+    failed = f", {row['failed']} failed" if row["failed"] else ""
+    nodes = f"{row['nodes']} nodes, {row['cached']} cached{failed}"
+    return f"{row['started']:%H:%M:%S}  {nodes}, {row['seconds']:.2f} s  {row['session'][:8]}"
+
+
+def _button(text: str, tooltip: str) -> ipywidgets.Button:
+    return ipywidgets.Button(description=text, tooltip=tooltip, layout={"width": "109px", "margin": "2px 2px 2px 0"})
