@@ -1,24 +1,74 @@
 """The sessions that wait, run or have ended, as a person sees them: `studio.queue`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nbgraph.frames import queue_frame
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.showing import Shown, widget_class
+from nbgraph.static_html import table_html
 
 if TYPE_CHECKING:
     import pandas as pd
 
+STATIC_COLUMNS = ["number", "status", "session", "submitted", "started", "ended", "error"]
 
-class QueueView:
-    """The queue of a studio: `.frame` has one row for each session, its id, its state and its error."""
+
+class HasId(Protocol):
+    """A run, as the queue needs it."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class QueueView(Shown):
+    """The queue of a studio: `.frame`, `.cancel(run)`, `.prepend(run)`, `.clear()`, `.pause()`, `.resume()`.
+
+    A run is given as the `Run`, or by its id. In a notebook it shows itself as a live table.
+    """
 
     def __init__(self, services: InvocationServices) -> None:
-        self._queue = services.queue
+        self._services, self._queue = services, services.queue
 
     @property
     def frame(self) -> "pd.DataFrame":
         """One row for each session that waits, runs or has ended."""
         return queue_frame(self._queue.rows())
+
+    def cancel(self, run: "HasId | str") -> bool:
+        """Cancel a run that waits or runs; False if it has ended, `NotFoundError` if it was never submitted."""
+        item = self._queue.item(_id_of(run))
+        return self._services.processor.cancel(item.session_id)
+
+    def cancel_all(self) -> int:
+        """Cancel everything that waits or runs here; returns how many runs."""
+        return self._services.processor.cancel_all()
+
+    def prepend(self, run: "HasId | str") -> bool:
+        """Move a waiting run to the front; False if it does not wait (any more)."""
+        return self._queue.prepend(_id_of(run))
+
+    def clear(self) -> int:
+        """Forget the runs that have ended; returns how many. Their pictures and figures stay."""
+        return self._queue.clear()
+
+    def pause(self) -> None:
+        """Finish what runs and start nothing new."""
+        self._services.processor.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._services.processor.resume()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing new is started."""
+        return self._services.processor.is_paused
+
+    def _make_widget(self) -> Any:
+        return widget_class("queue_table", "QueueTable")(self._services)
+
+    def _html(self) -> str:
+        return table_html(self.frame.iloc[::-1].filter(STATIC_COLUMNS), repr(self))
 
     def __len__(self) -> int:
         return len(self._queue.rows())
@@ -28,4 +78,9 @@ class QueueView:
         counts = {
             state: sum(row.status == state for row in rows) for state in dict.fromkeys(row.status for row in rows)
         }
-        return f"Queue({', '.join(f'{count} {state}' for state, count in counts.items()) or 'empty'})"
+        paused = "; paused" if self.is_paused else ""
+        return f"Queue({', '.join(f'{count} {state}' for state, count in counts.items()) or 'empty'}{paused})"
+
+
+def _id_of(run: "HasId | str") -> str:
+    return run if isinstance(run, str) else run.id

@@ -82,15 +82,17 @@ class Studio:
         *,
         progress: ProgressStyle = True,
         on_error: Literal["stop", "continue"] = "stop",
+        strict: bool = False,
     ) -> Run:
         """Run a node and all it needs, or a graph, and wait; `values` are other inputs: `{"noise.seed": 8}`.
 
         In a notebook the run shows itself meanwhile, with previews, pictures and Cancel; `progress="text"` writes a
         line on stderr, `False` shows nothing, a function is called with a `Progress` four times a second.
+        Pictures under an iteration are drawn several at once; `strict` draws each by itself, which differs by rounding.
         Raises `GraphError` before anything runs if the graph cannot run, `NodeError` if a node failed. The Stop button
         cancels the run and raises `KeyboardInterrupt` here.
         """
-        run = self.submit(target, values, on_error=on_error)
+        run = self.submit(target, values, on_error=on_error, strict=strict)
         show = run.display() if shows_view(progress) else progress_display(progress)
         try:
             run.wait(show=show)
@@ -107,11 +109,12 @@ class Studio:
         values: Values | None = None,
         *,
         on_error: Literal["stop", "continue"] = "stop",
+        strict: bool = False,
         prepend: bool = False,
     ) -> Run:
         """Queue a node and all it needs, or a graph, and return at once."""
         session = self._session(target, values)
-        session.on_error = on_error
+        session.on_error, session.strict = on_error, strict
         tracker = ProgressTracker(session.id)
         tracker.listen(self.services.events)
         try:
@@ -122,7 +125,13 @@ class Studio:
         return Run(ticket, self.services, tracker)
 
     def sweep(
-        self, target: BaseInvocation, values: Mapping[Axis, Any], *, runs: int = 1, progress: ProgressStyle = True
+        self,
+        target: BaseInvocation,
+        values: Mapping[Axis, Any],
+        *,
+        runs: int = 1,
+        progress: ProgressStyle = True,
+        strict: bool = False,
     ) -> Sweep:
         """Run a node for each combination of values: `{"denoise.cfg_scale": [2, 4, 8], "noise.seed": range(4)}`.
 
@@ -132,7 +141,7 @@ class Studio:
         """
         graph = target_graph(target)
         batch = Batch(graph, batch_data(values), runs, self.settings.max_sessions)
-        cells = [(chosen, self.submit(each)) for chosen, each in batch]
+        cells = [(chosen, self.submit(each, strict=strict)) for chosen, each in batch]
         show = progress_display(progress)
         try:
             for _, run in cells:
@@ -219,9 +228,9 @@ class Studio:
         """The pictures: `.frame`, `.get(name)`, `.star(name)`, `.delete(name)`; a gallery in a notebook."""
         return ImagesView(self.services)
 
-    @property
+    @cached_property
     def queue(self) -> QueueView:
-        """The sessions that wait, run or have ended: `.frame`."""
+        """The runs that wait, run or have ended: `.frame`, `.cancel(run)`, `.prepend(run)`; a live table in a cell."""
         return QueueView(self.services)
 
     @property

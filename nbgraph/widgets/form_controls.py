@@ -48,7 +48,7 @@ class OptionalNumber(Control):
     def __init__(self, number: Any, value: Any, word: str, with_die: bool) -> None:
         self.number = number
         self.open = widgets.Checkbox(value=value is None, description=word, indent=False, layout=SMALL)
-        self.die = widgets.Button(description="🎲", tooltip="draw a seed", layout={"width": "42px"})
+        self.die = widgets.Button(icon="dice", tooltip="draw a seed", layout={"width": "42px"})
         self.die.on_click(self._roll)
         number.disabled = value is None
         self.open.observe(self._opened, "value")

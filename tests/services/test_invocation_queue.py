@@ -56,6 +56,31 @@ def test_items_are_taken_in_the_order_they_came_and_prepended_ones_before(servic
     assert queue.take() is None
 
 
+def test_a_waiting_item_is_moved_to_the_front_and_no_other(services):
+    queue = services.queue
+    for name in ("a", "b", "c"):
+        queue.put(name)
+    assert queue.take().session_id == "a"
+    assert queue.prepend("c")
+    assert not queue.prepend("a")
+    with pytest.raises(NotFoundError):
+        queue.prepend("nobody")
+    assert [queue.take().session_id for _ in range(2)] == ["c", "b"]
+
+
+def test_who_listens_is_told_of_each_change(services):
+    queue, told = services.queue, []
+    end = queue.on_changed(told.append)
+    for act in (lambda: queue.put("a"), queue.take, lambda: queue.finish("a", "completed"), queue.clear):
+        before = len(told)
+        act()
+        assert len(told) == before + 1
+    assert queue.take() is None
+    end()
+    queue.put("b")
+    assert len(told) == 4
+
+
 def test_an_item_goes_from_pending_to_its_end(services):
     queue = services.queue
     assert queue.put("a").status == "pending"

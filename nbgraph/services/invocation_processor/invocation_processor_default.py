@@ -75,10 +75,12 @@ class InvocationProcessorDefault(InvocationProcessorBase):
 
     def pause(self) -> None:
         self._paused = True
+        self.services.queue.changed()
 
     def resume(self) -> None:
         self._paused = False
         self.services.queue.wake()
+        self.services.queue.changed()
 
     @property
     def is_paused(self) -> bool:

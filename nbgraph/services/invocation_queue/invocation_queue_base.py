@@ -1,7 +1,7 @@
 """The invocation queue: sessions in the order in which they will run, and what became of them."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from queue import Empty, SimpleQueue
@@ -9,6 +9,7 @@ from time import time
 
 from nbgraph.errors import NotFoundError
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem, QueueStatus
+from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.service import InvokerLike, Service
 
 
@@ -23,6 +24,15 @@ class InvocationQueueBase(Service):
 
     def __init__(self) -> None:
         self._wake: SimpleQueue[None] = SimpleQueue()
+        self._listeners: Callbacks[None] = Callbacks()
+
+    def on_changed(self, callback: Callable[[None], None]) -> Callable[[], None]:
+        """Call back whenever this kernel changed the queue, in the thread that did; returns what ends it."""
+        return self._listeners.add(callback)
+
+    def changed(self) -> None:
+        """Tell who listens that the queue is another now, or is worked off in another way."""
+        self._listeners(None)
 
     @property
     def owner(self) -> str:
@@ -43,14 +53,18 @@ class InvocationQueueBase(Service):
 
     def put(self, session_id: str, *, prepend: bool = False) -> QueueItem:
         """Add a session at the end, or before all that wait."""
-        priority = max((item.priority for item in self._waiting()), default=0) + 1 if prepend else 0
+        priority = self._highest() + 1 if prepend else 0
         item = self._add(session_id, priority, time())
         self._wake.put(None)
+        self.changed()
         return item
 
     def take(self) -> QueueItem | None:
         """The next session, now in progress; None if none waits."""
-        return self._claim(time())
+        item = self._claim(time())
+        if item is not None:
+            self.changed()
+        return item
 
     def wait(self, seconds: float) -> None:
         """Wait until something was added, or so long."""
@@ -65,13 +79,21 @@ class InvocationQueueBase(Service):
         """A session ended."""
         item = self.item(session_id)
         self._change(replace(item, status=status, ended=time(), error=error))
+        self.changed()
+
+    def prepend(self, session_id: str) -> bool:
+        """Move a waiting session before all others; False if it does not wait (any more), or for another kernel."""
+        item = self.item(session_id)
+        if item.status != "pending" or item.owner != self.owner:
+            return False
+        return self._told(self._change(replace(item, priority=self._highest() + 1), "pending"))
 
     def cancel(self, session_id: str) -> bool:
         """Take a waiting session out of the queue; False if it does not wait (any more), or for another kernel."""
         item = self.item(session_id)
         if item.status != "pending" or item.owner != self.owner:
             return False
-        return self._change(replace(item, status="cancelled", ended=time()), "pending")
+        return self._told(self._change(replace(item, status="cancelled", ended=time()), "pending"))
 
     def cancel_all(self) -> list[str]:
         """Take all waiting sessions out; returns their ids."""
@@ -79,7 +101,9 @@ class InvocationQueueBase(Service):
 
     def clear(self) -> int:
         """Forget the items that have ended; returns how many. The sessions themselves stay."""
-        return self._drop([item for item in self._rows() if item.status in ENDED])
+        dropped = self._drop([item for item in self._rows() if item.status in ENDED])
+        self.changed()
+        return dropped
 
     def item(self, session_id: str) -> QueueItem:
         """The last item of a session; `NotFoundError` if it was never submitted."""
@@ -100,6 +124,14 @@ class InvocationQueueBase(Service):
     def is_empty(self) -> bool:
         """Whether nothing of this kernel waits or runs."""
         return all(item.status in ENDED for item in self._rows() if item.owner == self.owner)
+
+    def _told(self, is_changed: bool) -> bool:
+        if is_changed:
+            self.changed()
+        return is_changed
+
+    def _highest(self) -> int:
+        return max((item.priority for item in self._waiting()), default=0)
 
     def _waiting(self) -> list[QueueItem]:
         return [item for item in self._rows() if item.status == "pending" and item.owner == self.owner]

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { attribute, element } from "./dom.ts";
 import { headLine, nodeMeta, type NodeState, type RunState, secondsText } from "./run_text.ts";
-import { run_view } from "./run_view.ts";
+import { runView } from "./run_view.ts";
 
 const HOSTILE = "<img src=x onerror='globalThis.planted=1'><script>globalThis.planted=1</script>";
 
@@ -47,7 +47,7 @@ beforeEach(() => {
   model = new FakeModel();
   el = document.createElement("div");
   document.body.append(el);
-  close = run_view.render({ model: model as any, el });
+  close = runView.render({ model: model as any, el });
 });
 afterEach(() => {
   close();

@@ -182,7 +182,7 @@ class RunCard {
   }
 }
 
-export const run_view: Widget = {
+export const runView: Widget = {
   render({ model, el }) {
     const card = new RunCard(model);
     const release = guard(card.root);

@@ -1,0 +1,122 @@
+"""The queue in a notebook cell: what waits, runs and has ended, live; cancel, move to the front, clear, pause."""
+
+from typing import Annotated, Any, Literal
+
+import traitlets
+from pydantic import Field, TypeAdapter
+
+from nbgraph.errors import NbgraphError
+from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.widgets.asked import Answer, AskedWidget, Name, Question
+
+SHOWN_ENDED = 50
+SHOWN_WAITING = 200
+TEXT_LENGTH = 80
+ERROR_LENGTH = 300
+
+
+class ListRuns(Question):
+    """The runs as they are now."""
+
+    type: Literal["list"]
+
+
+class ChangeRun(Question):
+    """Cancel one, or move one to the front."""
+
+    type: Literal["cancel", "prepend"]
+    session: Name
+
+
+class ChangeQueue(Question):
+    """Cancel all, forget those that have ended, pause, or go on."""
+
+    type: Literal["cancel_all", "clear", "pause", "resume"]
+
+
+class QueueTable(AskedWidget):
+    """The queue of `services`."""
+
+    _widget = traitlets.Unicode("queue_table").tag(sync=True)
+    _questions = TypeAdapter(Annotated[ListRuns | ChangeRun | ChangeQueue, Field(discriminator="type")])
+
+    def __init__(self, services: InvocationServices) -> None:
+        self._services, self._queue = services, services.queue
+        self._labels: dict[str, str] = {}
+        super().__init__()
+        self._end = self._queue.on_changed(self._notice)
+
+    def close(self) -> None:
+        """Listen to nothing any more."""
+        self._end()
+        super().close()
+
+    def _answer(self, question: Any) -> Answer:
+        if isinstance(question, ChangeRun):
+            self._change(question.type, question.session)
+        elif isinstance(question, ChangeQueue):
+            processor = self._services.processor
+            acts = {
+                "cancel_all": processor.cancel_all,
+                "clear": self._queue.clear,
+                "pause": processor.pause,
+                "resume": processor.resume,
+            }
+            acts[question.type]()
+        return self._list(), []
+
+    def _change(self, act: str, session_id: str) -> None:
+        item = self._queue.item(session_id)
+        done = self._queue.prepend(session_id) if act == "prepend" else self._services.processor.cancel(session_id)
+        if not done:
+            word = "moved" if act == "prepend" else "cancelled"
+            raise NbgraphError(f"run {item.number} cannot be {word}: it is {item.status}, or runs in another kernel")
+
+    def _list(self) -> dict[str, Any]:
+        rows = self._queue.rows()
+        ended = [item for item in rows if item.status in ENDED]
+        live = [item for item in rows if item.status not in ENDED]
+        shown = [*live[:SHOWN_WAITING], *reversed(ended[-SHOWN_ENDED:])]
+        self._labels = {item.session_id: self._label(item) for item in shown}
+        return {
+            "type": "runs",
+            "runs": [self._row(item) for item in shown],
+            "waiting": sum(item.status == "pending" for item in live),
+            "running": sum(item.status == "in_progress" for item in live),
+            "ended": len(ended),
+            "paused": self._services.processor.is_paused,
+        }
+
+    def _row(self, item: QueueItem) -> dict[str, Any]:
+        return {
+            "session": item.session_id,
+            "number": item.number,
+            "status": item.status,
+            "label": self._labels[item.session_id],
+            "submitted": item.submitted,
+            "started": item.started,
+            "ended": item.ended,
+            "error": item.error[:ERROR_LENGTH],
+            "mine": item.owner == self._queue.owner,
+        }
+
+    def _label(self, item: QueueItem) -> str:
+        """What a run is of; of one that has ended, only if it was seen while it was live: reading it may take long."""
+        known = self._labels.get(item.session_id)
+        if known is not None or item.status in ENDED:
+            return known or ""
+        try:
+            return graph_label(self._services.graph_execution_manager.get(item.session_id).graph)
+        except NbgraphError:
+            return ""
+
+
+def graph_label(graph: Graph) -> str:
+    """The nodes that nothing needs, and the first text that was typed: `picture: a red apple`."""
+    needed = {link.source for node_id in graph.nodes for link in graph.links(node_id)}
+    last = ", ".join([node_id for node_id in graph.nodes if node_id not in needed][:3])
+    values = [node.literals().get("text") for node in graph.nodes.values()]
+    text = next((value for value in values if isinstance(value, str) and value), "")
+    return f"{last}: {text[:TEXT_LENGTH]}" if text else last
