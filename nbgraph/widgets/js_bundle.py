@@ -4,6 +4,8 @@ A widget of this package derives from `BundledWidget` and names what `js/index.t
 notebook hold one copy of React between them, not ten.
 """
 
+import gzip
+from base64 import b64encode
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +24,12 @@ MISSING = (
 LOADER = """
 const modules = (globalThis.__nbgraphModules ??= new Map());
 
+async function unpack(packed) {
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Blob([await new Response(stream).arrayBuffer()], { type: "text/javascript" });
+}
+
 async function load(model) {
   const bundle = await model.widget_manager.get_model(model.get("_bundle"));
   if (bundle.get("problem")) throw new Error(bundle.get("problem"));
@@ -30,8 +38,7 @@ async function load(model) {
     const style = document.createElement("style");
     style.textContent = bundle.get("css");
     document.head.append(style);
-    const url = URL.createObjectURL(new Blob([bundle.get("code")], { type: "text/javascript" }));
-    modules.set(digest, import(url));
+    modules.set(digest, unpack(bundle.get("code")).then((code) => import(URL.createObjectURL(code))));
   }
   return (await modules.get(digest)).widgets[model.get("_widget")];
 }
@@ -62,7 +69,10 @@ export default {
 
 
 class Bundle(Widget):
-    """The code and style of all widgets, once for each kernel; `problem` says what is missing if there are none."""
+    """The code (gzip, base64: saved notebooks hold it) and style of all widgets, once for each kernel.
+
+    `problem` says what is missing if there are none.
+    """
 
     code = traitlets.Unicode().tag(sync=True)
     css = traitlets.Unicode().tag(sync=True)
@@ -102,4 +112,5 @@ def _bundle() -> Bundle:
     if not code.is_file():
         return Bundle(problem=MISSING.format(path=code), digest="none")
     text, style = code.read_text(encoding="utf-8"), css.read_text(encoding="utf-8")
-    return Bundle(code=text, css=style, digest=sha256((text + style).encode()).hexdigest()[:16])
+    packed = b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return Bundle(code=packed, css=style, digest=sha256((text + style).encode()).hexdigest()[:16])
