@@ -101,20 +101,17 @@ class BaseInvocation(BaseModel):
     def __init__(self, /, **data: Any) -> None:
         links = None
         for name, value in data.items():
-            if isinstance(value, _LINKABLE) or (type(value) is list and value and isinstance(value[0], _LINKABLE)):
+            if type(value) not in _PLAIN and _holds_nodes(value):
                 links = {} if links is None else links
                 links[name] = value
         try:
-            if links is None:
-                self.__pydantic_validator__.validate_python(data, self_instance=self)
-            else:
-                typed = {name: value for name, value in data.items() if name not in links}
-                self.__pydantic_validator__.validate_python(typed, self_instance=self)
+            self.__pydantic_validator__.validate_python(data, self_instance=self)
         except ValidationError as error:
             raise GraphError(input_problems(type(self), data.get("id"), error)) from None
         if links is not None:
             for name, value in links.items():
-                vars(self)[name] = self._link(name, value)
+                is_edge = type(value) is Ref and name in values and name not in BASE_FIELDS
+                values[name] = value if is_edge else self._link(name, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set one input, checked as at construction."""
@@ -144,7 +141,10 @@ class BaseInvocation(BaseModel):
     @classmethod
     def inputs(cls) -> dict[str, InputSpec]:
         """The inputs by name, without the fields every node has."""
-        known = cls.__dict__.get("_specs")
+        if links is not None:
+            for name in links:
+                del data[name]
+        known = cls._specs
         if known is None:
             known = cls._specs = input_specs(cls.model_fields, BASE_FIELDS)
         return known
@@ -152,7 +152,8 @@ class BaseInvocation(BaseModel):
     @classmethod
     def outputs(cls) -> dict[str, Any]:
         """The outputs: name -> annotation."""
-        known = cls.__dict__.get("_outputs")
+        known = cls._outputs
+            values = vars(self)
         if known is None:
             known = cls._outputs = {name: info.annotation for name, info in cls.output_class.model_fields.items()}
         return known
@@ -181,7 +182,7 @@ class BaseInvocation(BaseModel):
         if field not in self.outputs():
             text = f"has no output {field!r}{suggest(field, self.outputs())}"
             raise GraphError([Problem("unknown_output", text, self.id or self.type, field)])
-        return Ref(self, field)
+        return tuple.__new__(Ref, (self, field))
 
     def literals(self) -> dict[str, Any]:
         """The inputs that hold values, neither edges nor nothing."""
@@ -189,13 +190,14 @@ class BaseInvocation(BaseModel):
             name: value for name in self.inputs() if not is_link(value := self.__dict__[name]) and value is not REQUIRED
         }
 
-    def links(self) -> Iterator[tuple[str, Ref]]:
+    def links(self) -> list[tuple[str, Ref]]:
         """The edges that arrive, in the order of the fields: (input, where it comes from)."""
         for name, value in self.__dict__.items():
             if type(value) is Ref:
-                yield name, value
+                found.append((name, value))
             elif type(value) is list and value and isinstance(value[0], Ref):
-                yield from ((name, ref) for ref in value)
+                found.extend([(name, ref) for ref in value])
+        return found
 
     def __repr_args__(self) -> Any:
         shown = {"id": self.id, **{name: self.__dict__[name] for name in self.inputs() if name in self.__dict__}}
@@ -231,6 +233,7 @@ def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
     listed = ", ".join(f"{name}: {type_name(annotation)}" for name, annotation in outputs.items())
     found = "several outputs" if fitting else "no output"
     text = (
+        found = []
         f"takes {type_name(spec.annotation)}, and {found} of {value.id or value.type!r} fit{'' if fitting else 's'}"
         f" (outputs: {listed}); name one with .output(name)"
     )
@@ -246,6 +249,7 @@ def input_problems(cls: type[BaseInvocation], node: Any, error: ValidationError)
         first = str(found["loc"][0]) if found["loc"] else ""
         if found["type"] == "extra_forbidden":
             text = f"{cls.type!r} has no input {first!r}{suggest(first, cls.inputs())}"
+_PLAIN = frozenset({int, float, str, bool, type(None)})
             problems.append(Problem("unknown_field", text, where, place))
         else:
             text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {_short(found['input'])}"
@@ -254,6 +258,11 @@ def input_problems(cls: type[BaseInvocation], node: Any, error: ValidationError)
 
 
 def _short(value: Any, limit: int = 80) -> str:
+def _holds_nodes(value: Any) -> bool:
+    """Whether a value that was given is a node, an edge, or a list of those."""
+    return isinstance(value, _LINKABLE) or (type(value) is list and bool(value) and isinstance(value[0], _LINKABLE))
+
+
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 

@@ -7,15 +7,17 @@ from uuid import uuid4
 
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, Ref, is_link
+from nbgraph.services.shared.graph.addresses import by_node
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link
 from nbgraph.services.shared.graph.flat import GRAPH, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
+from nbgraph.services.shared.graph.gathering import free_id, gather
 from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
 from nbgraph.services.shared.graph.node_values import typed_values, without_link
 from nbgraph.services.shared.graph.running_order import RunningOrder
-from nbgraph.services.shared.graph.validation import check_edge, circle_text, graph_problems
+from nbgraph.services.shared.graph.validation import check_edge, graph_problems
 
 
 class Graph:
@@ -172,33 +174,14 @@ class Graph:
         What is inside a graph node is reached as `"outer.noise.seed"`.
         """
         copy = self.copy()
-        by_node: dict[str, dict[str, Any]] = {}
         problems = Problems()
-        for address, value in values.items():
-            node_id, field = self._split_address(address)
-            if node_id in self.nodes:
-                by_node.setdefault(node_id, {})[field] = value
-            else:
-                known = node_id or address
-                text = f'no node {known!r} for the address {address!r}{suggest(known, self.nodes)}; write "node.field"'
-                problems.add("unknown_node", text)
-        for node_id, changes in by_node.items():
+        for node_id, changes in by_node(self.nodes, values, problems).items():
             try:
                 copy._set_values(node_id, changes)
             except GraphError as error:
                 problems.found.extend(error.problems)
         problems.raise_any()
         return copy
-
-    def _split_address(self, address: str) -> tuple[str, str]:
-        """The node and the field of an address; of a node inside a graph node, the graph node and the rest."""
-        node_id, _, field = address.rpartition(".")
-        outer = node_id
-        while outer not in self.nodes and "." in outer:
-            outer = outer.rpartition(".")[0]
-        if outer in self.nodes and (outer == node_id or self.nodes[outer].type == GRAPH):
-            return outer, address[len(outer) + 1 :]
-        return node_id, field
 
     def _set_values(self, node_id: str, changes: Mapping[str, Any]) -> None:
         inner = {address: value for address, value in changes.items() if "." in address}
@@ -283,42 +266,26 @@ class Graph:
 
     def _collect(self, targets: Iterable[BaseInvocation]) -> list[str]:
         """Add these nodes and everything they are linked to, each after what it needs; all of them or none."""
-        waiting = list(targets)
-        waiting.reverse()
-        homes = self._homes
-        open_nodes: dict[BaseInvocation, list[tuple[str, Ref]]] = {}
         added: list[str] = []
         try:
-            while waiting:
-                node = waiting[-1]
-                links = open_nodes.get(node)
-                if node in homes:
-                    waiting.pop()
-                elif links is not None:
-                    added.append(self._adopt(node, links))
-                    del open_nodes[node]
-                    waiting.pop()
-                else:
-                    links = open_nodes[node] = list(node.links())
-                    missing = [ref.node for _, ref in links if ref.node not in homes]
-                    for source in missing:
-                        if source in open_nodes:
-                            raise GraphError([_python_circle(list(open_nodes), source)])
-                    waiting.extend(reversed(missing))
+            for node, links in gather(targets, self._homes).items():
+                added.append(self._adopt(node, links))
         except GraphError:
             self._forget(added)
             raise
         return added
 
     def _adopt(self, node: BaseInvocation, links: list[tuple[str, Ref]]) -> str:
-        node_id = node.id
+        values, homes = vars(node), self._homes
+        node_id = values["id"]
         if node_id is None or node_id in self.nodes:
-            node_id = self._free_id(node)
-        if node.id is None:
-            vars(node)["id"] = node_id
-        self._put(node_id, node)
+            node_id = free_id(node, self.nodes, self._numbers)
+            if values["id"] is None:
+                values["id"] = node_id
+        self.nodes[node_id] = node
+        homes[node] = node_id
         if links:
-            self._links[node_id] = [Link(name, self._homes[ref.node], ref.field) for name, ref in links]
+            self._links[node_id] = [tuple.__new__(Link, (name, homes[ref[0]], ref[1])) for name, ref in links]
         if self._order is not None:
             self._order.append(node_id)
         return node_id
@@ -331,19 +298,6 @@ class Graph:
             del self.nodes[node_id]
             self._links.pop(node_id, None)
         self._homes = {node: home for node, home in self._homes.items() if home not in gone}
-
-    def _free_id(self, node: BaseInvocation) -> str:
-        """An id for a node without one, or whose id is taken: `noise`, `noise_2`, ..."""
-        if node.id is not None and "id" in node.model_fields_set:
-            text = "two different nodes have this id; choose another for one of them"
-            raise GraphError([Problem("duplicate_id", text, node.id)])
-        number = self._numbers.get(node.type, 0)
-        while True:
-            number += 1
-            node_id = node.type if number == 1 else f"{node.type}_{number}"
-            if node_id not in self.nodes:
-                self._numbers[node.type] = number
-                return node_id
 
     def _put(self, node_id: str, node: BaseInvocation) -> None:
         self.nodes[node_id] = node
@@ -358,9 +312,3 @@ class Graph:
         if not path:
             return []
         return [Problem("cycle", f"the edge {edge} closes a circle: {' -> '.join([*path, path[0]])}", target)]
-
-
-def _python_circle(chain: list[BaseInvocation], start: BaseInvocation) -> Problem:
-    """The problem that nodes were linked in a circle in Python; `chain` is the way down to where it closes."""
-    names = [node.id or node.type for node in chain[chain.index(start) :]]
-    return Problem("cycle", circle_text(names), names[0])

@@ -1,0 +1,33 @@
+"""Addresses of inputs, as people write them: `noise.seed`, and inside a graph node `outer.noise.seed`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nbgraph.errors import Problems, suggest
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.shared.graph.flat import GRAPH
+
+
+def by_node(nodes: Mapping[str, BaseInvocation], values: Mapping[str, Any], problems: Problems) -> dict[str, dict]:
+    """Values given by address, by the node they are for and its field; addresses of no node are problems."""
+    found: dict[str, dict[str, Any]] = {}
+    for address, value in values.items():
+        node_id, field = split_address(nodes, address)
+        if node_id in nodes:
+            found.setdefault(node_id, {})[field] = value
+        else:
+            known = node_id or address
+            text = f'no node {known!r} for the address {address!r}{suggest(known, nodes)}; write "node.field"'
+            problems.add("unknown_node", text)
+    return found
+
+
+def split_address(nodes: Mapping[str, BaseInvocation], address: str) -> tuple[str, str]:
+    """The node and the field of an address; of a node inside a graph node, the graph node and the rest."""
+    node_id, _, field = address.rpartition(".")
+    outer = node_id
+    while outer not in nodes and "." in outer:
+        outer = outer.rpartition(".")[0]
+    if outer in nodes and (outer == node_id or nodes[outer].type == GRAPH):
+        return outer, address[len(outer) + 1 :]
+    return node_id, field
