@@ -26,4 +26,10 @@ class Settings(BaseSettings):
         default=None, ge=0, description="VRAM for models; None is all but a working share"
     )
     max_iterations: int = Field(default=1_000_000, ge=1, description="prepared nodes that one source node may become")
+    batch_size: int = Field(
+        default=8, ge=1, description="nodes of one kind that run in one call; 1 runs each by itself"
+    )
+    batch_pixels: int = Field(
+        default=8 * 512 * 512, ge=1, description="pixels of all pictures that are drawn in one call"
+    )
     max_sessions: int = Field(default=10_000, ge=1, description="sessions that one batch may become")

@@ -39,56 +39,64 @@ class DenoiseInput:
 
     def batch_key(self) -> Hashable:
         """Equal for inputs that can be denoised together: sizes, shapes and stages, whatever the content."""
-        return tuple(_shape_key(value) for value in (self.positive, self.negative, self.noise, self.latents))
+        return tuple(shape_key(value) for value in (self.positive, self.negative, self.noise, self.latents))
+
+
+def denoise_together(
+    components: Components, inputs: Sequence[DenoiseInput], settings: DenoiseSettings, **options: Any
+) -> list[Latents]:
+    """`denoise` for inputs of one `batch_key` in one call; results in their order.
+
+    `options` are the further arguments of `denoise`, the same for all; its previews are of the first picture.
+    """
+    if len(inputs) == 1:
+        one = inputs[0]
+        return [denoise(components, one.positive, one.negative, one.noise, one.latents, settings, **options)]
+    negatives = [_repeat(one.negative, one.pictures) for one in inputs if one.negative is not None]
+    noises = [one.noise for one in inputs if one.noise is not None]
+    latents = [one.latents for one in inputs if one.latents is not None]
+    joined = denoise(
+        components,
+        join_conditioning([_repeat(one.positive, one.pictures) for one in inputs]),
+        join_conditioning(negatives) if negatives else None,
+        join_latents(noises) if noises else None,
+        join_latents(latents) if latents else None,
+        settings,
+        **options,
+    )
+    return split_latents(joined, [one.pictures for one in inputs])
 
 
 def denoise_many(
     components: Components, inputs: Sequence[DenoiseInput], settings: DenoiseSettings, size: int = 8, **options: Any
 ) -> list[Latents]:
-    """`denoise` for each input, in batches of up to `size` of equal shapes; results in the order of the inputs.
+    """`denoise_together` for inputs of any shapes, in batches of up to `size`; results in the order of the inputs."""
+    return run_in_batches(
+        inputs, DenoiseInput.batch_key, lambda batch: denoise_together(components, batch, settings, **options), size
+    )
 
-    `options` are the further arguments of `denoise`, the same for all; its previews are of a batch's first picture.
-    """
 
-    def run(batch: list[DenoiseInput]) -> list[Latents]:
-        if len(batch) == 1:
-            one = batch[0]
-            return [denoise(components, one.positive, one.negative, one.noise, one.latents, settings, **options)]
-        counts = [one.pictures for one in batch]
-        negatives = [_repeat(one.negative, one.pictures) for one in batch if one.negative is not None]
-        noises = [one.noise for one in batch if one.noise is not None]
-        latents = [one.latents for one in batch if one.latents is not None]
-        joined = denoise(
-            components,
-            join_conditioning([_repeat(one.positive, one.pictures) for one in batch]),
-            join_conditioning(negatives) if negatives else None,
-            join_latents(noises) if noises else None,
-            join_latents(latents) if latents else None,
-            settings,
-            **options,
-        )
-        return split_latents(joined, counts)
-
-    return run_in_batches(inputs, DenoiseInput.batch_key, run, size)
+def decode_together(components: Components, latents: Sequence[Latents], tiled: bool = False) -> list[list[Image.Image]]:
+    """`decode_latents` for latents of one `shape_key` in one call; the pictures of each, in their order."""
+    if len(latents) == 1:
+        return [decode_latents(components, latents[0], tiled)]
+    pictures = iter(decode_latents(components, join_latents(latents), tiled))
+    return [[next(pictures) for _ in range(len(one))] for one in latents]
 
 
 def decode_many(components: Components, latents: Sequence[Latents], size: int = 8) -> list[list[Image.Image]]:
-    """`decode_latents` for each, in batches of up to `size` of equal shapes; pictures in the order of the latents."""
+    """`decode_together` for latents of any shapes, in batches of up to `size`; pictures in the order of the latents."""
+    return run_in_batches(latents, shape_key, lambda batch: decode_together(components, batch), size)
 
-    def run(batch: list[Latents]) -> list[list[Image.Image]]:
-        pictures = iter(decode_latents(components, join_latents(batch)))
-        return [[next(pictures) for _ in range(len(one))] for one in batch]
 
-    return run_in_batches(latents, _shape_key, run, size)
+def encode_together(components: Components, images: Sequence[Image.Image], tiled: bool = False) -> list[Latents]:
+    """`encode_image` for pictures of one size in one call; latents in their order."""
+    return split_latents(encode_image(components, images, tiled=tiled), [1] * len(images))
 
 
 def encode_many(components: Components, images: Sequence[Image.Image], size: int = 8) -> list[Latents]:
-    """`encode_image` for each picture, in batches of up to `size` of equal sizes; latents in their order."""
-
-    def run(batch: list[Image.Image]) -> list[Latents]:
-        return split_latents(encode_image(components, batch), [1] * len(batch))
-
-    return run_in_batches(images, lambda image: image.size, run, size)
+    """`encode_together` for pictures of any sizes, in batches of up to `size`; latents in their order."""
+    return run_in_batches(images, lambda image: image.size, lambda batch: encode_together(components, batch), size)
 
 
 def run_in_batches(
@@ -163,7 +171,8 @@ def _repeat(conditioning: Conditioning, pictures: int) -> Conditioning:
     return join_conditioning([conditioning] * pictures)
 
 
-def _shape_key(value: Latents | Conditioning | None) -> Hashable:
+def shape_key(value: Latents | Conditioning | None) -> Hashable:
+    """Equal for values that can be joined: one family, size, shape and stage, whatever the content."""
     if value is None:
         return None
     if isinstance(value, Conditioning):
@@ -174,7 +183,7 @@ def _shape_key(value: Latents | Conditioning | None) -> Hashable:
 
 
 def _check_joinable(values: Sequence[Any], what: str) -> None:
-    if len({_shape_key(value) for value in values}) != 1:
+    if len({shape_key(value) for value in values}) != 1:
         raise ModelError(
             f"{len(values)} {what} cannot be joined: they must be of one family, size and shape, at one step"
         )

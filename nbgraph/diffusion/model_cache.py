@@ -161,6 +161,19 @@ class ModelCache:
         with self._lock:
             return self._drop(list(self._entries))
 
+    def free_bytes(self) -> int | None:
+        """Memory of the device that nothing holds, what torch keeps for reuse included; None where that is RAM."""
+        if self.device.type in ("cpu", "mps"):
+            return None
+        free, _ = torch.accelerator.get_memory_info(self.device)
+        kept = torch.accelerator.memory_reserved(self.device) - torch.accelerator.memory_allocated(self.device)
+        return free + kept
+
+    def free_memory(self) -> None:
+        """Give memory that torch keeps for reuse back to the device."""
+        if self.device.type != "cpu":
+            torch.accelerator.empty_cache()
+
     def _take(self, ref: ModelRef, description: ModelDescription, name: str) -> Iterator[_Entry]:
         """The plain component, held, and after it the patched one over its weights if patches concern it."""
         dtype = self._dtype(ref, description)

@@ -1,14 +1,16 @@
-"""Text to conditioning: one text at a time, positive or negative alike."""
+"""Text to conditioning, positive or negative alike."""
 
 import copy
 import inspect
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.families import Family
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.refs import ClipSkipPatch
@@ -19,7 +21,6 @@ TOKENIZER_LOCK = threading.Lock()
 """A tokenizer keeps the padding and truncation of its last call in itself, so two threads must not share one call."""
 
 
-@torch.no_grad()
 def encode_prompt(
     components: Components, text: str, style: str | None = None, size: SizeConditioning | None = None
 ) -> Conditioning:
@@ -32,7 +33,25 @@ def encode_prompt(
     from where it is passed to `denoise`. A `ClipSkipPatch` over the model skips layers of both (diffusers skips them of
     the positive text alone). Look at its `warnings` for what the model will not see.
     """
+    return encode_prompts(components, [text], style, size)[0]
+
+
+def encodes_alike(family: Family) -> bool:
+    """Whether every text becomes the same number of tokens, so that texts encoded together are as if each were alone.
+
+    Where that differs, an embedding comes with a mask, or as one of a list.
+    """
+    return not family.conditioning_listed and not any("mask" in name for name in family.positive)
+
+
+@torch.no_grad()
+def encode_prompts(
+    components: Components, texts: Sequence[str], style: str | None = None, size: SizeConditioning | None = None
+) -> list[Conditioning]:
+    """`encode_prompt` for each text, in one call; `ModelError` for several if the family is not `encodes_alike`."""
     family = components.model.need_family()
+    if len(texts) > 1 and not encodes_alike(family):
+        raise ModelError(f"texts for models of the family {family.key!r} differ in length; encode them one by one")
     skipped = sum(patch.layers for patch in components.patches if isinstance(patch, ClipSkipPatch))
     pipeline = make_pipeline(_with_text_model(components) if skipped else components)
     taken = inspect.signature(pipeline.encode_prompt).parameters
@@ -49,13 +68,23 @@ def encode_prompt(
         raise ModelError(f"the text encoders of the family {family.key!r} cannot skip layers; leave clip skip out")
     if style is not None and "prompt_2" not in taken:
         raise ModelError(f"models of the family {family.key!r} have no second text encoder; leave the style out")
+    prompt = texts[0] if len(texts) == 1 else list(texts)
     with quiet(), TOKENIZER_LOCK:
-        counted = count_tokens(components, text, style)
-        found = pipeline.encode_prompt(prompt=text, **{name: wanted[name] for name in wanted if name in taken})
+        counted = [count_tokens(components, text, style) for text in texts]
+        found = pipeline.encode_prompt(prompt=prompt, **{name: wanted[name] for name in wanted if name in taken})
     values = found if isinstance(found, tuple) else (found,)
     named = {name: value for name, value in zip(family.conditioning, values) if name in family.positive}
     tensors = {name: _stored(value) for name, value in named.items() if value is not None}
-    return Conditioning(tensors=tensors, family=family.key, text=text, size=size, **counted)
+    return [
+        Conditioning(
+            tensors={name: tensor[number : number + 1].clone() for name, tensor in tensors.items()},
+            family=family.key,
+            text=text,
+            size=size,
+            **counted[number],
+        )
+        for number, text in enumerate(texts)
+    ]
 
 
 def _with_text_model(components: Components) -> Components:
@@ -76,7 +105,7 @@ def _with_text_model(components: Components) -> Components:
 
 
 def _stored(value: Any) -> torch.Tensor:
-    """(1, ...) on the CPU; a list of one (tokens, width) becomes (1, tokens, width)."""
+    """(B, ...) on the CPU; a list of (tokens, width) becomes (B, tokens, width)."""
     tensor = torch.stack(list(value)) if isinstance(value, (list, tuple)) else value
     return tensor.detach().to("cpu", copy=True)
 

@@ -8,12 +8,31 @@
         def invoke(self, context: InvocationContext) -> IntegerOutput:
             return IntegerOutput(value=self.a + self.b)
 
+A node that works better on several at once says so. Those of one source node, under an iteration, whose `batch_key` is
+equal are then run in one call, and each result is kept for itself, as if it had run alone:
+
+    @invocation("embed", title="Embed", category="text", version="1.0.0")
+    class Embed(BaseInvocation):
+        text: str
+        language: str = "en"
+
+        def batch_key(self, context: InvocationContext) -> Hashable:
+            return self.language                              # None: this one runs by itself
+
+        def invoke(self, context: InvocationContext) -> FloatCollectionOutput:
+            return self.invoke_batch([self], [context])[0]
+
+        @staticmethod
+        def invoke_batch(nodes, contexts) -> list[FloatCollectionOutput]:
+            vectors = embed([node.text for node in nodes], nodes[0].language)
+            return [FloatCollectionOutput(collection=vector) for vector in vectors]
+
 An input takes a value or another node: `Add(a=Add(a=1, b=2), b=3)`. The node is kept in the field as a `Ref`, an edge
 to one of its outputs: the one of equal name if that fits, else the output's `main_field`, else the only one that fits.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,6 +44,7 @@ from nbgraph.invocations.node_registry import register
 from nbgraph.invocations.types import assignable, type_name
 
 _class = type
+USUAL_PIXELS = 512 * 512
 BASE_FIELDS = frozenset({"id", "is_intermediate", "use_cache"})
 
 
@@ -83,6 +103,26 @@ class BaseInvocation(BaseModel):
     def invoke(self, context: InvocationContext) -> BaseInvocationOutput:
         """Do the node's work: all inputs are there and valid. Must not change its inputs."""
         raise NotImplementedError(f"{self.__class__.__name__} has no invoke(context)")
+
+    def batch_key(self, context: InvocationContext) -> Hashable | None:
+        """What nodes have in common that can run in one call of `invoke_batch`; None for one that runs by itself.
+
+        All inputs are there and valid, so sizes can be looked up. Nodes that leave this out are never batched.
+        """
+        return None
+
+    def batch_pixels(self, context: InvocationContext) -> int:
+        """How many pixels the node draws: `Settings.batch_pixels` limits their sum in one call."""
+        return USUAL_PIXELS
+
+    @staticmethod
+    def invoke_batch(nodes: Sequence[Any], contexts: Sequence[InvocationContext]) -> Sequence[BaseInvocationOutput]:
+        """Do the work of several nodes of one `batch_key`; an output for each, in their order.
+
+        Each has a context of its own, in whose name its results are saved; save nothing before all are computed. Report
+        progress to the first. If it raises, each node is run by `invoke`; if memory ran out, first in smaller batches.
+        """
+        raise NotImplementedError("a node with a batch_key needs invoke_batch(nodes, contexts)")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         """Yield (field, problem) for what can be seen to be wrong before anything runs.
@@ -303,6 +343,8 @@ def invocation(
             raise NbgraphError(
                 f"node {type!r}: invoke must be annotated to return a BaseInvocationOutput, not {returned!r}"
             )
+        if (cls.batch_key is BaseInvocation.batch_key) != (cls.invoke_batch is BaseInvocation.invoke_batch):
+            raise NbgraphError(f"node {type!r}: batch_key and invoke_batch go together, and only one is there")
         cls.type, cls.title, cls.category, cls.tags = type, title or cls.__name__, category, tags
         cls.version, cls.cached_by_default, cls.output_class = version, use_cache, returned
         cls.static = static

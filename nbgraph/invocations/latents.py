@@ -82,9 +82,7 @@ class DenoiseLatents(BaseInvocation):
         return self.invoke_batch([self], [context])[0]
 
     @staticmethod
-    def invoke_batch(
-        nodes: Sequence["DenoiseLatents"], contexts: Sequence[InvocationContext]
-    ) -> list[LatentsOutput]:
+    def invoke_batch(nodes: Sequence["DenoiseLatents"], contexts: Sequence[InvocationContext]) -> list[LatentsOutput]:
         inputs = [node._input(context) for node, context in zip(nodes, contexts)]
         done = nodes[0]._denoise(inputs, contexts[0])
         return [save_latents(context, latents) for context, latents in zip(contexts, done)]

@@ -1,5 +1,6 @@
 """Prompts: text in, conditioning out."""
 
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from nbgraph import diffusion
@@ -23,7 +24,18 @@ class Prompt(BaseInvocation):
     text: str = ""
     clip: ClipField
 
+    def batch_key(self, context: InvocationContext) -> Hashable | None:
+        family = context.models.describe(self.clip.model).need_family()
+        return self.clip.model_dump_json() if diffusion.encodes_alike(family) else None
+
+    def batch_pixels(self, context: InvocationContext) -> int:
+        return 0
+
     def invoke(self, context: InvocationContext) -> ConditioningOutput:
-        with context.models.use(self.clip.model, "text") as components:
-            encoded = diffusion.encode_prompt(components, self.text)
-        return save_conditioning(context, encoded)
+        return self.invoke_batch([self], [context])[0]
+
+    @staticmethod
+    def invoke_batch(nodes: Sequence["Prompt"], contexts: Sequence[InvocationContext]) -> list[ConditioningOutput]:
+        with contexts[0].models.use(nodes[0].clip.model, "text") as components:
+            encoded = diffusion.encode_prompts(components, [node.text for node in nodes])
+        return [save_conditioning(context, each) for context, each in zip(contexts, encoded)]

@@ -15,6 +15,7 @@ from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCa
 from nbgraph.services.invocation_cache.invocation_cache_memory import InvocationCacheMemory
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase
 from nbgraph.services.invocation_processor.invocation_processor_default import InvocationProcessorDefault
+from nbgraph.services.invocation_processor.node_batches import BatchLimits
 from nbgraph.services.invocation_queue import invocation_queue_sqlite
 from nbgraph.services.invocation_queue.invocation_queue_base import InvocationQueueBase
 from nbgraph.services.invocation_queue.invocation_queue_memory import InvocationQueueMemory
@@ -90,7 +91,7 @@ class InvocationServices:
             invocation_cache=InvocationCacheMemory(settings.cache_entries, settings.cache_bytes),
             performance_statistics=InvocationStatsServiceMemory(),
             queue=InvocationQueueMemory(),
-            processor=InvocationProcessorDefault(),
+            processor=InvocationProcessorDefault(BatchLimits(settings.batch_size, settings.batch_pixels)),
         )
 
     @classmethod
@@ -113,7 +114,7 @@ class InvocationServices:
             ),
             performance_statistics=invocation_stats_sqlite.InvocationStatsServiceSqlite(database),
             queue=invocation_queue_sqlite.InvocationQueueSqlite(database),
-            processor=InvocationProcessorDefault(),
+            processor=InvocationProcessorDefault(BatchLimits(settings.batch_size, settings.batch_pixels)),
             database=database,
         )
 

@@ -163,6 +163,8 @@ def code_fingerprint(cls: type[BaseInvocation]) -> str:
     if known is None or known[0] is not function.__code__:
         digest = blake2b(digest_size=8)
         _digest_function(function, digest.update)
+        if cls.invoke_batch is not BaseInvocation.invoke_batch:
+            _digest_function(getattr(cls.invoke_batch, "__func__", cls.invoke_batch), digest.update)
         known = _fingerprints[cls] = (function.__code__, digest.hexdigest())
     return known[1]
 

@@ -24,6 +24,7 @@ from nbgraph.services.events.events_common import (
 from nbgraph.services.invocation_cache.invocation_cache_common import Contents, KeyTemplate
 from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
 from nbgraph.services.invocation_processor.node_context import NodeContext
+from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.plan import PlannedNode
@@ -49,9 +50,7 @@ class _Recipe:
     def invoke(self, values: dict[str, Any], context: NodeContext) -> BaseInvocationOutput:
         """What the node gives: inputs are assembled, then validated once. Foreign code gets lists of its own."""
         if self.is_foreign:
-            for name, value in values.items():
-                if isinstance(value, list | dict | set):
-                    values[name] = copy.deepcopy(value)
+            self.make_own(values)
         node = object.__new__(self.cls)
         self.validate(values, self_instance=node)
         output = node.invoke(context)
@@ -59,6 +58,13 @@ class _Recipe:
             wanted = self.output_class.__name__
             raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
         return output
+
+    @staticmethod
+    def make_own(values: dict[str, Any]) -> None:
+        """Copy lists and the like in place, so that who changes them hurts nobody."""
+        for name, value in values.items():
+            if isinstance(value, list | dict | set):
+                values[name] = copy.deepcopy(value)
 
 
 class SessionRunner:
@@ -71,6 +77,7 @@ class SessionRunner:
         self._cache = services.invocation_cache
         self._events = services.events
         self._is_cancelled = is_cancelled
+        self._next = session.next
         self._probe = services.performance_statistics.probe(session.id)
         self._journal = services.graph_execution_manager.journal(session)
         self._context = NodeContext(services, session.id, is_cancelled)
@@ -92,9 +99,10 @@ class SessionRunner:
         return self.session.status
 
     def _run_nodes(self, relief: CollectorRelief) -> None:
-        session, is_cancelled, run_node = self.session, self._is_cancelled, self._run_node
+        session, is_cancelled = self.session, self._is_cancelled
+        take_next, run_node = self._next, self._run_node
         done = 0
-        while (prepared := session.next()) is not None:
+        while (prepared := take_next()) is not None:
             if is_cancelled():
                 session.release(prepared)
                 session.cancel()
@@ -137,9 +145,7 @@ class SessionRunner:
             self._origins[key] = self._sources(planned, path[:-1])
             return self.session.iterate_output(prepared), False
         cls = type(planned.node)
-        recipe = self._recipes.get(cls)
-        if recipe is None:
-            recipe = self._recipes[cls] = _Recipe(cls)
+        recipe = self._recipes.get(cls) or self._recipe(cls)
         values = self.session.inputs(prepared)
         use_cache = values["use_cache"]
         if not (recipe.cached if use_cache is None else use_cache):
@@ -165,6 +171,11 @@ class SessionRunner:
             events.dispatch(NodeStarted(self.session.id, node, planned.id, planned.type))
         return recipe.invoke(values, self._context)
 
+    def _recipe(self, cls: type[BaseInvocation]) -> _Recipe:
+        if cls not in self._recipes:
+            self._recipes[cls] = _Recipe(cls)
+        return self._recipes[cls]
+
     def _content_of(self, field: ResourceField) -> str:
         store = self._services.images if field.kind == "image" else self._services.latents
         return store.content(field.resource_name)
@@ -188,7 +199,7 @@ class SessionRunner:
     def _fail(self, prepared: Prepared, node: str, error: BaseException) -> None:
         """Note a failure as text, and let go of the exception: its frames would keep tensors alive."""
         planned = prepared.planned
-        message = _message(error, planned.node)
+        message = self._message(error, planned)
         text = "".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:]
         traceback.clear_frames(error.__traceback__)
         failure = NodeError(node, planned.node.type, message, self._inputs_as_text(prepared), text)
@@ -197,7 +208,15 @@ class SessionRunner:
         if self._journal is not None:
             self._journal.failed(prepared, message)
         self._finish(prepared, node, FAILED, False, message)
+        if is_out_of_memory(error):
+            error.__traceback__ = None
+            self._services.model_manager.free_memory()
         self._events.dispatch(NodeFailed(self.session.id, node, planned.id, planned.node.type, message))
+
+    def _message(self, error: BaseException, planned: PlannedNode) -> str:
+        if is_out_of_memory(error):
+            return out_of_memory_message(error, planned.node.title, self._services.model_manager.loaded())
+        return _message(error, planned.node)
 
     def _inputs_as_text(self, prepared: Prepared) -> dict[str, str]:
         try:

@@ -3,7 +3,7 @@
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter, time
@@ -58,7 +58,7 @@ class InvocationStatsServiceBase(Service):
         """Read the resident set of the process anew, in bytes."""
         return self._ram.read()
 
-    def record(self, session_id: str, rows: Collection[NodeStats]) -> None:
+    def record(self, session_id: str, rows: Iterable[NodeStats]) -> None:
         """Keep rows of a session; they may be such as are made when they are read."""
         self._append(session_id, rows)
 
@@ -100,7 +100,7 @@ class InvocationStatsServiceBase(Service):
         Path(path).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
     @abstractmethod
-    def _append(self, session_id: str, rows: Collection[NodeStats]) -> None:
+    def _append(self, session_id: str, rows: Iterable[NodeStats]) -> None:
         """Store rows."""
 
     @abstractmethod
@@ -170,19 +170,41 @@ class Probe:
             self.flush()
         return seconds
 
+    def finish_together(
+        self, nodes: Sequence[tuple[str, tuple[int, ...], int | None]], source: str, type_name: str, status: str
+    ) -> float:
+        """Nodes that ran in one call have ended, each told by its id, path and drawn seed; returns the seconds of each.
+
+        Each has an equal share, one after the other; what was loaded or found of models is the first one's.
+        """
+        if self._meters is not None:
+            self._meters.synchronize()
+        seconds = perf_counter() - self._began
+        *memory, loads, hits, _ = self._read_memory(seconds, self._models.counts)
+        share = seconds / len(nodes)
+        started = self._clock_zero + self._began
+        for number, (node, path, seed) in enumerate(nodes):
+            counts = (0, 0) if number else (loads, hits)
+            measured: Any = (*memory, *counts, len(nodes))
+            self._rows.append(
+                (node, source, type_name, path, status, False, started + number * share, share, measured, seed, "")
+            )
+        self.flush()
+        return share
+
     def _read_memory(self, seconds: float, counts: tuple[int, int]) -> Memory:
         """What a node that took long, or used a device or models, changed."""
         before = self._ram
         if seconds > QUICK:
             self._ram = self._stats.update_mem_stats()
             self._unchanged = _unchanged(self._ram)
-        vram = (None, None, None)
+        vram_before = vram_peak = reserved = None
         if self._meters is not None:
             reading = self._meters.read()
-            vram = (self._vram_before, reading.peak_allocated, reading.peak_reserved)
+            vram_before, vram_peak, reserved = self._vram_before, reading.peak_allocated, reading.peak_reserved
         loads, hits = counts[0] - self._counts[0], counts[1] - self._counts[1]
         self._counts = counts
-        return before, self._ram, max(before, self._ram), *vram, loads, hits
+        return before, self._ram, max(before, self._ram), vram_before, vram_peak, reserved, loads, hits, 1
 
     def flush(self) -> None:
         """Store what was measured."""
@@ -193,7 +215,7 @@ class Probe:
 
 def _unchanged(ram: int) -> Memory:
     """What is noted of a node that changes nothing."""
-    return ram, ram, ram, None, None, None, 0, 0
+    return ram, ram, ram, None, None, None, 0, 0, 1
 
 
 class RamMeter:

@@ -9,7 +9,8 @@ class NodeStats(NamedTuple):
 
     `started` is UTC in seconds since 1970; `seconds` by a monotonic clock, the device synchronised. Memory in bytes:
     RAM is the resident set of the process (for nodes under a millisecond the last reading is used again), VRAM is
-    None without a GPU. `seed` is the seed that was drawn for a node whose seed was left open.
+    None without a GPU. `batch` is how many nodes ran in the same call: each has an equal share of its seconds, and the
+    first of them its model loads and hits. `seed` is the seed that was drawn for a node whose seed was left open.
     """
 
     session_id: str
@@ -29,12 +30,13 @@ class NodeStats(NamedTuple):
     vram_reserved: int | None
     model_loads: int
     model_hits: int
+    batch: int
     seed: int | None
     error: str
 
 
-Memory = tuple[int, int, int, int | None, int | None, int | None, int, int]
-"""The fields of a row from `ram_before` to `model_hits`."""
+Memory = tuple[int, int, int, int | None, int | None, int | None, int, int, int]
+"""The fields of a row from `ram_before` to `batch`."""
 Measured = tuple[str, str, str, tuple[int, ...], str, bool, float, float, Memory, int | None, str]
 """The other fields of a row, from `node` on, with the memory in one: that of most nodes is the same object."""
 
@@ -52,7 +54,7 @@ class MeasuredRows:
 
     def __iter__(self) -> Iterator[NodeStats]:
         for *front, memory, seed, error in self._measured:
-            yield NodeStats(self._session_id, *front, *memory, seed, error)
+            yield NodeStats._make((self._session_id, *front, *memory, seed, error))
 
 
 COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"

@@ -1,5 +1,6 @@
 """The model manager: models by name, described, lent to nodes, and kept in memory within budgets."""
 
+import gc
 import re
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from nbgraph.diffusion.fingerprints import fingerprint_path, resolve_folder
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
@@ -75,6 +78,15 @@ class ModelManagerBase(Service):
                 if name not in seen:
                     seen.add(name)
                     yield ModelRow(name, str(folder.parent), parent == SHIPPED)
+
+    @property
+    def free_bytes(self) -> int:
+        """Memory there is for working on pictures, in bytes: the device's, or that of the machine."""
+        return psutil.virtual_memory().available
+
+    def free_memory(self) -> None:
+        """Give back what is not used any more, after memory ran out."""
+        gc.collect()
 
     @property
     @abstractmethod

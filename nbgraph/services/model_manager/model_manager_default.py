@@ -46,6 +46,16 @@ class ModelManagerDefault(ModelManagerBase):
         return diffusion.PreviewFactors()
 
     @property
+    def free_bytes(self) -> int:
+        device_bytes = self._cache.free_bytes() if self._used else None
+        return super().free_bytes if device_bytes is None else device_bytes
+
+    def free_memory(self) -> None:
+        super().free_memory()
+        if self._used:
+            self._cache.free_memory()
+
+    @property
     def counts(self) -> tuple[int, int]:
         if not self._used:
             return (0, 0)

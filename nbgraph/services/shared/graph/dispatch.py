@@ -6,7 +6,7 @@ from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.shared.graph.arrivals import Arrivals
 from nbgraph.services.shared.graph.iterations import Iterations
-from nbgraph.services.shared.graph.plan import Plan
+from nbgraph.services.shared.graph.plan import Plan, PlannedNode
 from nbgraph.services.shared.graph.prepared import Key, Prepared, prepared_at
 from nbgraph.services.shared.graph.readiness import Readiness
 from nbgraph.services.shared.graph.schedule import Schedule, Stretch
@@ -75,8 +75,11 @@ class Dispatch:
             return prepared
 
     def done(self, key: Key) -> None:
-        """A claimed node has its output."""
-        self.claimed.pop(key, None)
+        """A claimed node has its output; stretches that waited for it come before the one that is under way."""
+        stretch = self.claimed.pop(key, None)
+        if self._aside and stretch != self._stretch and self._cursor < self._end:
+            self._aside.append((self._stretch, self._cursor))
+            self._cursor = self._end = 0
         if self._cursor == self._end or self._careful:
             self._look_ahead()
 
@@ -90,6 +93,16 @@ class Dispatch:
         """Take a claimed node back undone, and hand it out next."""
         if prepared.key in self.claimed and prepared not in self._held:
             self._held.append(prepared)
+
+    def expects(self, planned: PlannedNode) -> bool:
+        """Whether more prepared nodes of a source node may be handed out; if not, there are none."""
+        place = self._plan.segments[planned.segment].ranks.index(planned.rank)
+        begun = [*self._aside, (self._stretch, self._cursor)] if self._end else self._aside
+        return (
+            any(segment == planned.segment and cursor <= place for (segment, _), cursor in begun)
+            or any(held.planned is planned for held in self._held)
+            or self._schedule.has_more(planned.segment)
+        )
 
     def _look_ahead(self) -> None:
         """If nothing runs, claim the next node already: only then is it known whether there is one."""

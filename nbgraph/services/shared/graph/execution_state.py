@@ -31,7 +31,8 @@ class GraphExecutionState:
     """One execution of a graph: `next()` claims a prepared node, `complete()` or `fail()` says what became of it.
 
     `targets` restricts it to what those nodes need. With `on_error="continue"`, what does not depend on a failed node
-    still runs. What has finished is never run again: a saved session goes on where it was, and a session may grow.
+    still runs. A `strict` one runs every node by itself, also those that could run together. What has finished is never
+    run again: a saved session goes on where it was, and a session may grow.
 
     One thread drives a session; others may read `status`, `outputs_of` and the like meanwhile. Edits of the graph after
     the session was made do not reach it.
@@ -44,12 +45,14 @@ class GraphExecutionState:
         id: str | None = None,
         targets: Sequence[str] | None = None,
         on_error: OnError = "stop",
+        strict: bool = False,
         max_iterations: int = MAX_ITERATIONS,
     ) -> None:
         self.id = id or uuid4().hex
         self.graph = graph.copy()
         self.targets = None if targets is None else [graph.id_of(target) for target in targets]
         self.on_error: OnError = on_error
+        self.strict = strict
         self.max_iterations = max_iterations
         self.cancelled = False
         self.errors: dict[str, str] = {}
@@ -97,6 +100,10 @@ class GraphExecutionState:
     def release(self, prepared: Prepared) -> None:
         """Give a claimed node back undone; it is the next to be handed out."""
         self._dispatch.release(prepared)
+
+    def expects(self, planned: PlannedNode) -> bool:
+        """Whether more prepared nodes of a source node may be handed out; if not, there are none."""
+        return self._dispatch.expects(planned)
 
     def cancel(self) -> None:
         """Hand out nothing more; what has finished stays."""
@@ -208,6 +215,7 @@ class GraphExecutionState:
             graph=self.graph.to_dict(),
             targets=self.targets,
             on_error=self.on_error,
+            strict=self.strict,
             max_iterations=self.max_iterations,
             cancelled=self.cancelled,
             outputs=dump_outputs(self.plan, self._outputs),
@@ -225,6 +233,7 @@ class GraphExecutionState:
             id=saved.id,
             targets=saved.targets,
             on_error=saved.on_error,
+            strict=saved.strict,
             max_iterations=saved.max_iterations,
         )
         session.cancelled = saved.cancelled

@@ -31,7 +31,7 @@ other (see `schedule.py`).
 `gates.py`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -120,6 +120,11 @@ class Plan:
                 parents[node_id] = [*parents[node_id], *_condition_sources(graph, alternatives)]
             order, _ = topological_order(parents, targets)
             self._lay_out(graph, order, gates)
+
+    @property
+    def classes(self) -> Collection[type[BaseInvocation]]:
+        """The classes of the nodes."""
+        return self._kinds.keys()
 
     def _lay_out(self, graph: GraphLike, order: list[str], gates: Mapping[str, Alternatives]) -> None:
         """Plan the nodes one after the other; with gates, once the nodes that open them are known to come first."""

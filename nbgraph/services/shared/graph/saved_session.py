@@ -23,6 +23,7 @@ class SavedSession(BaseModel):
     graph: Any
     targets: list[str] | None = None
     on_error: Literal["stop", "continue"] = "stop"
+    strict: bool = False
     max_iterations: int
     cancelled: bool = False
     outputs: list[Row] = []

@@ -76,17 +76,23 @@ class Schedule:
             else:
                 self._push((waiting, parked_path))
 
+    def has_more(self, segment: int) -> bool:
+        """Whether stretches of a segment may still be handed out."""
+        if self._open[segment] or any(stretch[0] == segment for _, _, stretch in self._heap):
+            return True
+        return any(waiting == segment for parked in self._parked.values() for waiting, _ in parked)
+
     def _push_next(self, segment: int) -> None:
         """Put the segment's next path into the heap, or park the segment under what decides that path."""
         step = next(self._paths[segment], None)
         if step is None:
+            self._open[segment] = False
             return
         if isinstance(step, Blocked):
             self._parked.setdefault(step.stretch, []).append((segment, None))
         else:
             self._push((segment, step))
 
-            self._open[segment] = False
     def _push(self, stretch: Stretch) -> None:
         segment, path = stretch
         levels = self._levels[segment]

@@ -1,0 +1,224 @@
+"""The run loop of sessions with nodes that may run together: holds them, and runs those that wait in one call.
+
+Whatever goes wrong with several in one call, each is then run by itself, so that the one that fails is named and the
+others have their results. Only when memory runs out they are halved first, and no more are tried in one call again.
+"""
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from nbgraph.errors import CancelledError
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.services.events.events_common import NodeCompleted, NodeStarted
+from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
+from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode, NodeBatches, batches_of
+from nbgraph.services.invocation_processor.node_context import NodeContext
+from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory
+from nbgraph.services.invocation_processor.session_runner import SessionRunner
+from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
+
+logger = logging.getLogger("nbgraph")
+
+
+def runner_of(
+    session: GraphExecutionState, services: Any, is_cancelled: Callable[[], bool], limits: BatchLimits
+) -> SessionRunner:
+    """What runs a session: the plain loop where no nodes can run together."""
+    batches = batches_of(session, limits, lambda: services.model_manager.free_bytes)
+    if batches is None:
+        return SessionRunner(session, services, is_cancelled)
+    return BatchRunner(session, services, is_cancelled, batches)
+
+
+class BatchRunner(SessionRunner):
+    """Runs a session whose nodes wait in `batches`, by the rules that are told there."""
+
+    def __init__(
+        self,
+        session: GraphExecutionState,
+        services: Any,
+        is_cancelled: Callable[[], bool],
+        batches: NodeBatches,
+    ) -> None:
+        super().__init__(session, services, is_cancelled)
+        self._batches = batches
+        self._next = self._next_or_held
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether anything more may be run; a cancel is taken note of here."""
+        session = self.session
+        if self._is_cancelled():
+            session.cancel()
+        return not (session.cancelled or (session.errors and session.on_error == "stop"))
+
+    def _run_nodes(self, relief: CollectorRelief) -> None:
+        try:
+            super()._run_nodes(relief)
+        finally:
+            for held in self._batches.take_all():
+                self.session.release(held.prepared)
+
+    def _next_or_held(self) -> Prepared | None:
+        """The next node to run; while there is none, those that wait are run."""
+        while (prepared := self.session.next()) is None:
+            rank = self._batches.furthest()
+            if rank is None or not self._goes_on:
+                return None
+            self._run_line(rank)
+        return prepared
+
+    def _run_node(self, prepared: Prepared) -> None:
+        rank = prepared.planned.rank
+        if not self._batches.takes(prepared):
+            super()._run_node(prepared)
+            if self._batches.pass_by(rank) and (furthest := self._batches.furthest()) is not None:
+                self._run_line(furthest)
+            return
+        for further in self._batches.made_from(rank):
+            self._run_line(further)
+        held = self._held(prepared)
+        if not self._batches.has_room(held):
+            self._run_line(rank)
+        if not self._goes_on:
+            self.session.release(prepared)
+        elif not held.joins and not self._batches.line(rank):
+            super()._run_node(prepared)
+        else:
+            self._batches.hold(held)
+            if self._batches.is_full(rank) or not self.session.expects(prepared.planned):
+                self._run_line(rank)
+
+    def _held(self, prepared: Prepared) -> HeldNode:
+        """The node, ready to run; not ready if its result is known, or its inputs are wrong, as it will say itself."""
+        cls = type(prepared.planned.node)
+        recipe = self._recipe(cls)
+        try:
+            values = self.session.inputs(prepared)
+            use_cache, key, material = values["use_cache"], None, None
+            if recipe.cached if use_cache is None else use_cache:
+                inputs = self._contents.inputs(recipe.template.pick(values))
+                key, material = recipe.template.key(inputs), recipe.template.material(inputs)
+                if self._cache.peek(key) is not None:
+                    return HeldNode(prepared)
+            if recipe.is_foreign:
+                recipe.make_own(values)
+            node = object.__new__(cls)
+            recipe.validate(values, self_instance=node)
+            context = NodeContext(self._services, self.session.id, self._is_cancelled)
+            context.prepared = prepared
+            return HeldNode(prepared, (node, context), node.batch_pixels(context), key, material)
+        except Exception:
+            logger.debug("%s is not held", prepared.id, exc_info=True)
+            return HeldNode(prepared)
+
+    def _run_line(self, rank: int) -> None:
+        """Run those that wait of a source node: together where they can be, and finish them in their order."""
+        line = self._batches.take(rank)
+        for group in self._groups(line):
+            if self._goes_on:
+                self._run_together(rank, group)
+        for held in line:
+            if held.output is not None:
+                self._complete(held, held.output)
+            elif self._goes_on:
+                super()._run_node(held.prepared)
+            else:
+                self.session.release(held.prepared)
+
+    def _groups(self, line: list[HeldNode]) -> list[list[HeldNode]]:
+        """Those of equal key, where there are several; of those with one cache key the first alone."""
+        groups: dict[Any, list[HeldNode]] = {}
+        seen: set[bytes] = set()
+        for held in line:
+            if held.ready is None or (held.cache_key in seen and self._cache.enabled):
+                continue
+            node, context = held.ready
+            try:
+                key = node.batch_key(context)
+                if key is not None:
+                    groups.setdefault(key, []).append(held)
+            except Exception:
+                logger.debug("%s has no key", held.prepared.id, exc_info=True)
+            if held.cache_key is not None:
+                seen.add(held.cache_key)
+        return [group for group in groups.values() if len(group) > 1]
+
+    def _run_together(self, rank: int, group: list[HeldNode]) -> None:
+        """Run nodes in one call, or in several where memory does not allow one. Those without an output did not run."""
+        for held in group:
+            planned = held.prepared.planned
+            self._events.dispatch(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.type))
+        self._probe.start()
+        while len(batch := group[: self._batches.size(rank)]) > 1:
+            error: BaseException | None = None
+            try:
+                outputs = _invoke_batch(batch)
+            except BaseException as raised:
+                traceback.clear_frames(raised.__traceback__)
+                error = raised.with_traceback(None)
+            else:
+                group = group[len(batch) :]
+                seconds = self._note(batch, COMPLETED)
+                for held, output in zip(batch, outputs):
+                    held.output, held.seconds = output, seconds
+            if isinstance(error, CancelledError):
+                self._note(batch, CANCELLED)
+                self.session.cancel()
+                return
+            if error is not None and is_out_of_memory(error):
+                self._batches.shrink(rank, len(batch) // 2)
+                del error
+                self._services.model_manager.free_memory()
+            elif error is not None:
+                logger.warning(
+                    "%s: %d nodes in one call failed, each is run by itself: %s: %s",
+                    batch[0].prepared.planned.id,
+                    len(batch),
+                    type(error).__name__,
+                    error,
+                )
+                return
+
+    def _note(self, batch: list[HeldNode], status: str) -> float:
+        """Write the rows of nodes that ran together, and begin to measure anew; each one's seconds."""
+        planned = batch[0].prepared.planned
+        nodes = [(held.prepared.id, held.prepared.path, self._seed(held.prepared)) for held in batch]
+        seconds = self._probe.finish_together(nodes, planned.id, planned.type, status)
+        self._probe.start()
+        return seconds
+
+    def _complete(self, held: HeldNode, output: BaseInvocationOutput) -> None:
+        """A node that ran with others has its output, as if it had run by itself."""
+        prepared, session = held.prepared, self.session
+        planned, path, key = prepared
+        self._origins[key] = sources = self._sources(planned, path)
+        if held.cache_key is not None and held.material is not None:
+            self._origins[key] = (held.cache_key,)
+            self._cache.misses += self._cache.enabled
+            try:
+                self._cache.save(
+                    held.cache_key, output, held.material, prepared.id, planned.type, held.seconds, sources
+                )
+            except BaseException as error:
+                self._fail(prepared, prepared.id, error)
+                return
+        session.complete(prepared, output)
+        if self._journal is not None:
+            self._journal.completed(prepared, output)
+        event = NodeCompleted(session.id, prepared.id, planned.id, planned.type, output, False, held.seconds)
+        self._events.dispatch(event)
+
+
+def _invoke_batch(batch: list[HeldNode]) -> list[BaseInvocationOutput]:
+    cls = type(batch[0].prepared.planned.node)
+    nodes, contexts = zip(*(held.ready for held in batch if held.ready is not None))
+    outputs = list(cls.invoke_batch(list(nodes), list(contexts)))
+    wanted = cls.output_class
+    if len(outputs) != len(batch) or not all(isinstance(output, wanted) for output in outputs):
+        given = ", ".join(type(output).__name__ for output in outputs)
+        raise TypeError(f"invoke_batch must return one {wanted.__name__} for each of {len(batch)} nodes, not [{given}]")
+    return outputs

@@ -1,0 +1,77 @@
+"""A node that can be batched, and notes which calls were made; and graphs in which it runs under iterations."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, ClassVar
+
+import torch
+
+from nbgraph.errors import CancelledError
+from nbgraph.invocations import Add, Iterate
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.outputs import IntegerOutput
+
+
+@invocation("test_joined_square", category="test")
+class Square(BaseInvocation):
+    """The square of a number. `calls` has the numbers of each call; `before` is asked before a call computes."""
+
+    calls: ClassVar[list[list[int]]] = []
+    before: ClassVar[Callable[[list[int]], None]] = lambda values: None
+
+    value: int
+    kind: int = 0
+
+    def batch_key(self, context: InvocationContext) -> Hashable:
+        return self.kind
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        return self.invoke_batch([self], [context])[0]
+
+    @staticmethod
+    def invoke_batch(nodes: Sequence["Square"], contexts: Sequence[InvocationContext]) -> list[IntegerOutput]:
+        values = [node.value for node in nodes]
+        Square.calls.append(values)
+        Square.before(values)
+        contexts[0].progress(1, 1)
+        return [IntegerOutput(value=value * value) for value in values]
+
+    @classmethod
+    def forget(cls) -> None:
+        """No calls yet, and nothing happens before one."""
+        cls.calls, cls.before = [], lambda values: None
+
+
+def squares(values: Sequence[int], **inputs: Any) -> Square:
+    """A square of each number, one more than it is added first."""
+    inputs.setdefault("value", Add(id="more", a=Iterate(id="each", collection=list(values)), b=1))
+    return Square(id="square", **inputs)
+
+
+def fail_at(value: int) -> Callable[[list[int]], None]:
+    """What fails every call that has that number."""
+
+    def check(values: list[int]) -> None:
+        if value in values:
+            raise ValueError(f"{value} has no square")
+
+    return check
+
+
+def run_out_above(size: int) -> Callable[[list[int]], None]:
+    """What runs out of memory in calls of more than that many."""
+
+    def check(values: list[int]) -> None:
+        if len(values) > size:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+
+    return check
+
+
+def cancel_at(value: int) -> Callable[[list[int]], None]:
+    """What is cancelled in the call that has that number."""
+
+    def check(values: list[int]) -> None:
+        if value in values:
+            raise CancelledError("cancelled at step 1 of 2")
+
+    return check

@@ -1,0 +1,425 @@
+"""Nodes that can be batched run together, and all else is as if they had run one by one."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+import nbgraph as nb
+from nbgraph.errors import NbgraphError, NodeError
+from nbgraph.invocations import Add, Collect, Iterate, Multiply, Range
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.outputs import IntegerOutput
+from nbgraph.services.events.events_common import Event, NodeCompleted, NodeStarted
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
+from tests.services.batched_nodes import Square, cancel_at, fail_at, run_out_above, squares
+
+
+@pytest.fixture(autouse=True)
+def no_calls() -> Iterator[None]:
+    Square.forget()
+    yield
+    Square.forget()
+
+
+@pytest.fixture
+def small() -> Iterator[nb.Studio]:
+    """A studio that runs at most four nodes in one call."""
+    with nb.Studio(settings=nb.Settings(batch_size=4)) as studio:
+        yield studio
+
+
+def values(run: nb.Run, node: str = "square") -> list[int]:
+    return [output.value for output in run.outputs(node)]
+
+
+def sizes() -> list[int]:
+    return [len(call) for call in Square.calls]
+
+
+# what runs together
+
+
+def test_siblings_run_in_calls_of_the_batch_size(small):
+    run = small.run(squares(range(10)), progress=False)
+    assert Square.calls == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+    assert values(run) == [(n + 1) ** 2 for n in range(10)]
+
+
+def test_strict_runs_each_by_itself(small):
+    run = small.run(squares(range(6)), progress=False, strict=True)
+    assert Square.calls == [[n + 1] for n in range(6)]
+    assert values(run) == [(n + 1) ** 2 for n in range(6)]
+
+
+def test_a_batch_size_of_one_runs_each_by_itself():
+    with nb.Studio(settings=nb.Settings(batch_size=1)) as studio:
+        studio.run(squares(range(3)), progress=False)
+    assert sizes() == [1, 1, 1]
+
+
+def test_pixels_limit_a_batch():
+    with nb.Studio(settings=nb.Settings(batch_size=8, batch_pixels=3 * 512 * 512)) as studio:
+        studio.run(squares(range(7)), progress=False)
+    assert sizes() == [3, 3, 1]
+
+
+def test_free_memory_limits_a_batch(small, monkeypatch):
+    models = type(small.services.model_manager)
+    monkeypatch.setattr(models, "free_bytes", property(lambda self: 2 * 512 * 512 * 4096))
+    small.run(squares(range(4)), progress=False)
+    assert sizes() == [2, 2]
+
+
+def test_a_node_outside_any_iteration_runs_at_once(small):
+    assert small.run(Square(id="square", value=3), progress=False)["square"].value == 9
+    assert Square.calls == [[3]]
+
+
+def test_only_equal_keys_run_in_one_call_and_paths_finish_in_order(small):
+    item = Iterate(id="each", collection=[0, 1, 0, 1])
+    run = small.run(squares([], value=Add(a=item.output("index"), b=1), kind=item.output("item")), progress=False)
+    assert Square.calls == [[1, 3], [2, 4]]
+    finished = [prepared.id for prepared, _ in run.session.results() if prepared.planned.id == "square"]
+    assert finished == ["square[0]", "square[1]", "square[2]", "square[3]"]
+
+
+def test_what_is_further_along_is_finished_before_the_next_batch_begins(small):
+    small.run(Square(id="again", kind=1, value=squares(range(8))), progress=False)
+    assert Square.calls == [[1, 2, 3, 4], [1, 4, 9, 16], [5, 6, 7, 8], [25, 36, 49, 64]]
+
+
+def test_a_shorter_batch_further_along_does_not_wait_for_more(small):
+    """One of four is cached, so the batch of `again` is not full; it runs before the next squares do."""
+    small.run(Square(value=4, kind=1), progress=False)
+    Square.forget()
+    small.run(Square(id="again", kind=1, value=squares(range(8))), progress=False)
+    assert Square.calls[1] == [1, 9, 16]
+
+
+def test_independent_iterations_make_full_batches_of_their_product(small):
+    rows, columns = Iterate(id="row", collection=[1, 2]), Iterate(id="column", collection=[10, 20, 30])
+    run = small.run(squares([], value=Add(a=rows, b=columns)), progress=False)
+    assert Square.calls == [[11, 21, 31, 12], [22, 32]]
+    assert values(run) == [121, 441, 961, 144, 484, 1024]
+
+
+def test_two_nodes_beside_each_other_both_run_together(small):
+    item = Iterate(id="each", collection=[1, 2, 3])
+    small.run([Square(id="left", value=item), Square(id="right", value=item, kind=1)], progress=False)
+    assert sorted(Square.calls) == [[1, 2, 3], [1, 2, 3]]
+
+
+def test_batches_are_collected_like_any_other_results(small):
+    total = Collect(id="total", item=squares(range(6)))
+    assert small.run(total, progress=False)["total"].collection == [1, 4, 9, 16, 25, 36]
+
+
+def test_lists_that_become_known_late_are_batched_within_each(small):
+    outer = Iterate(id="outer", collection=[2, 3])
+    inner = Iterate(id="inner", collection=Range(stop=outer))
+    run = small.run(squares([], value=Add(a=inner, b=Multiply(a=outer, b=10))), progress=False)
+    assert values(run) == [400, 441, 900, 961, 1024]
+    assert sum(sizes()) == 5
+    assert len(sizes()) < 5
+
+
+def test_work_beside_a_batch_does_not_hold_it_up(small):
+    """The siblings come only after inner loops that no square needs: the batch is run before they are through."""
+    each = Iterate(id="each", collection=[1, 2])
+    beside = Add(id="beside", a=Iterate(id="inner", collection=Range(stop=Multiply(a=each, b=100))), b=1)
+    run = small.run([squares([], value=each), beside], progress=False)
+    order = [prepared.id for prepared, _ in run.session.results()]
+    assert order.index("square[0]") < order.index("beside[0,50]")
+
+
+# the cache
+
+
+def test_what_ran_together_is_cached_one_by_one(small):
+    small.run(squares(range(6)), progress=False)
+    again = small.run(squares(range(6)), progress=False, strict=True)
+    assert again.stats.cached[again.stats.type != "iterate"].all()
+    assert len(Square.calls) == 2
+
+
+def test_what_ran_one_by_one_is_found_by_a_batch(small):
+    small.run(squares(range(6)), progress=False, strict=True)
+    before = len(Square.calls)
+    again = small.run(squares(range(6)), progress=False)
+    assert again.stats.cached[again.stats.type != "iterate"].all()
+    assert len(Square.calls) == before
+
+
+def test_only_what_is_not_cached_runs_and_all_finish_in_order(small):
+    small.run(squares([1, 3]), progress=False)
+    Square.forget()
+    run = small.run(squares(range(5)), progress=False)
+    assert Square.calls == [[1, 3, 5]]
+    finished = [prepared.path[0] for prepared, _ in run.session.results() if prepared.planned.id == "square"]
+    assert finished == [0, 1, 2, 3, 4]
+
+
+def test_equal_members_are_computed_once(small):
+    run = small.run(squares([7, 7, 8, 7]), progress=False)
+    assert Square.calls == [[8, 9]]
+    rows = run.stats[run.stats.source == "square"]
+    assert list(rows.sort_values("path").cached) == [False, True, False, True]
+
+
+def test_equal_members_run_again_where_nothing_is_cached(small):
+    with small.cache.off():
+        run = small.run(squares([7, 7]), progress=False)
+    assert Square.calls == [[8, 8]]
+    assert values(run) == [64, 64]
+
+
+def test_hits_and_misses_are_counted_as_one_by_one(small):
+    with nb.Studio() as other:
+        for studio, strict in ((small, False), (other, True)):
+            for _ in range(2):
+                studio.run(squares(range(6)), progress=False, strict=strict)
+        first, second = (studio.services.invocation_cache.status() for studio in (small, other))
+    assert (first.hits, first.misses, first.size) == (second.hits, second.misses, second.size)
+
+
+def test_forgetting_what_went_in_forgets_what_came_of_a_batch(small):
+    small.run(squares(range(4)), progress=False)
+    assert small.cache.forget("more", downstream=True) == 8
+
+
+def test_changing_the_code_of_a_batch_runs_it_again(small):
+    def define(added: int) -> type[BaseInvocation]:
+        @invocation("test_shift_together", category="test")
+        class Shift(BaseInvocation):
+            value: int
+
+            def batch_key(self, context: InvocationContext) -> int:
+                return 0
+
+            def invoke(self, context: InvocationContext) -> IntegerOutput:
+                return self.invoke_batch([self], [context])[0]
+
+            @staticmethod
+            def invoke_batch(nodes, contexts) -> list[IntegerOutput]:
+                return [IntegerOutput(value=node.value + added) for node in nodes]
+
+        return Shift
+
+    found = [
+        values(small.run(define(added)(id="shift", value=Iterate(collection=[1, 2])), progress=False), "shift")
+        for added in (10, 20)
+    ]
+    assert found == [[11, 12], [21, 22]]
+
+
+# stats and events
+
+
+def test_every_member_has_its_row_and_an_equal_share_of_the_seconds(small):
+    rows = small.run(squares(range(6)), progress=False).stats
+    mine = rows[rows.source == "square"]
+    assert list(mine.batch) == [4, 4, 4, 4, 2, 2]
+    assert list(mine.node) == [f"square[{n}]" for n in range(6)]
+    assert mine.seconds.iloc[:4].nunique() == 1
+    assert mine.started.is_monotonic_increasing
+    assert set(rows.batch[rows.source == "more"]) == {1}
+
+
+def test_rows_of_a_batch_outlive_the_kernel(tmp_path):
+    with nb.Studio(tmp_path / "studio") as studio:
+        run = studio.run(squares(range(3)), progress=False)
+        before = run.stats
+    with nb.Studio(tmp_path / "studio") as studio:
+        after = studio.stats
+    assert list(after.batch) == list(before.batch)
+    assert 3 in set(after.batch)
+
+
+def test_every_member_starts_and_completes(small):
+    events: list[Event] = []
+    small.services.events.subscribe(events.append)
+    small.run(squares(range(3)), progress=False)
+    mine = [event for event in events if getattr(event, "source", "") == "square"]
+    started = [event.node for event in mine if isinstance(event, NodeStarted)]
+    completed = [event.node for event in mine if isinstance(event, NodeCompleted)]
+    assert started == completed == ["square[0]", "square[1]", "square[2]"]
+
+
+# errors
+
+
+def test_the_one_that_fails_is_named_and_those_before_it_are_kept(small):
+    Square.before = fail_at(3)
+    with pytest.raises(NodeError, match=r"square\[2\].*3 has no square"):
+        small.run(squares(range(4)), progress=False)
+    assert Square.calls == [[1, 2, 3, 4], [1], [2], [3]]
+    assert small.services.invocation_cache.entries("square[1]")
+
+
+def test_with_continue_all_others_have_their_results(small):
+    Square.before = fail_at(3)
+    run = small.run(squares(range(6)), progress=False, on_error="continue")
+    assert [error.node for error in run.errors] == ["square[2]"]
+    assert values(run) == [1, 4, 16, 25, 36]
+    rows = run.stats[run.stats.source == "square"]
+    assert dict(zip(rows.node, rows.status))["square[2]"] == "failed"
+    assert run.status == "failed"
+
+
+def test_a_batch_that_fails_where_each_succeeds_is_told(small, caplog):
+    Square.before = lambda values: fail_at(values[0])(values) if len(values) > 1 else None
+    assert values(small.run(squares(range(3)), progress=False)) == [1, 4, 9]
+    assert "square: 3 nodes in one call failed, each is run by itself: ValueError: 1 has no square" in caplog.text
+
+
+def test_a_batch_that_gives_too_few_outputs_is_told_and_never_trusted(small, caplog, monkeypatch):
+    whole = Square.invoke_batch
+    monkeypatch.setattr(Square, "invoke_batch", staticmethod(lambda n, c: whole(n, c)[: max(1, len(n) - 1)]))
+    assert values(small.run(squares(range(3)), progress=False)) == [1, 4, 9]
+    assert "must return one IntegerOutput for each of 3 nodes" in caplog.text
+
+
+def test_wrong_inputs_of_one_member_fail_that_one_alone(small):
+    item = Iterate(id="each", collection=[1, 2, 3])
+    run = small.run(squares([], value=item, kind=Text(value=item)), progress=False, on_error="continue")
+    assert [error.node for error in run.errors] == ["square[1]"]
+    assert values(run) == [1, 9]
+
+
+def test_an_error_while_others_wait_stops_the_session_and_nothing_is_lost(small):
+    run = small.submit(squares([], value=FailOnce(value=Iterate(id="each", collection=range(1, 5))))).wait()
+    assert run.status == "failed"
+    assert Square.calls == []
+    resumed = small.resume(run.id).wait()
+    assert values(resumed) == [1, 4, 9, 16]
+
+
+def test_a_batch_key_without_invoke_batch_is_refused():
+    with pytest.raises(NbgraphError, match="batch_key and invoke_batch go together"):
+
+        @invocation("test_half_batched", category="test")
+        class Half(BaseInvocation):
+            def batch_key(self, context: InvocationContext) -> int:
+                return 0
+
+            def invoke(self, context: InvocationContext) -> IntegerOutput:
+                return IntegerOutput(value=0)
+
+
+# memory
+
+
+def test_a_batch_is_halved_when_memory_runs_out_and_stays_so(small):
+    Square.before = run_out_above(2)
+    assert values(small.run(squares(range(8)), progress=False)) == [(n + 1) ** 2 for n in range(8)]
+    assert sizes() == [4, 2, 2, 2, 2]
+
+
+def test_halving_goes_down_to_single_nodes(small):
+    Square.before = run_out_above(1)
+    assert values(small.run(squares(range(4)), progress=False)) == [1, 4, 9, 16]
+    assert sizes() == [4, 2, 1, 1, 1, 1]
+
+
+def test_a_node_that_does_not_fit_alone_says_what_to_do_and_the_next_run_works(small):
+    Square.before = run_out_above(0)
+    with pytest.raises(NodeError) as raised:
+        small.run(squares(range(2)), progress=False)
+    for part in ("out of memory in Square", "asked for 2.00 GiB", "no models are loaded", "smaller picture", "unload"):
+        assert part in str(raised.value)
+    Square.forget()
+    assert values(small.run(squares(range(2)), progress=False)) == [1, 4]
+
+
+# cancelling and going on
+
+
+def test_a_cancel_in_a_batch_finishes_none_of_it_and_it_goes_on_later(small):
+    Square.before = cancel_at(6)
+    run = small.submit(squares(range(8))).wait()
+    assert run.status == "cancelled"
+    assert values(run) == [1, 4, 9, 16]
+    rows = run.stats[run.stats.source == "square"]
+    assert list(rows.status) == ["completed"] * 4 + ["cancelled"] * 4
+    Square.forget()
+    resumed = small.resume(run.id).wait()
+    assert values(resumed) == [(n + 1) ** 2 for n in range(8)]
+    assert Square.calls == [[5, 6, 7, 8]]
+
+
+def test_a_cancel_while_some_wait_is_heard_before_they_run(small):
+    def cancel_then(event: Event) -> None:
+        if isinstance(event, NodeCompleted) and event.node == "more[2]":
+            small.services.processor.cancel(event.session_id)
+
+    small.services.events.subscribe(cancel_then)
+    run = small.submit(squares(range(8))).wait()
+    assert (run.status, Square.calls) == ("cancelled", [])
+
+
+def test_a_saved_session_goes_on_in_another_kernel_with_what_is_left(small):
+    Square.before = cancel_at(6)
+    run = small.submit(squares(range(8))).wait()
+    saved = run.session.to_dict()
+    Square.forget()
+    with nb.Studio(settings=nb.Settings(batch_size=3)) as other:
+        session = GraphExecutionState.from_dict(saved)
+        session.resume()
+        other.invoker.invoke(session).wait()
+        assert session.status == "completed"
+    assert Square.calls == [[5, 6, 7], [8]]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_saved_session_keeps_whether_it_is_strict(strict):
+    session = GraphExecutionState(Graph.of(squares([1])), strict=strict)
+    assert GraphExecutionState.from_dict(session.to_dict()).strict is strict
+
+
+def test_a_sweep_may_be_strict(small):
+    item = Iterate(id="each", collection=[1, 2])
+    small.sweep(Collect(item=squares([], value=item)), {"square.kind": [1, 2]}, progress=False, strict=True)
+    assert sizes() == [1, 1, 1, 1]
+
+
+def test_nothing_a_batch_made_is_kept_alive(small):
+    """A failed call's frames would hold its tensors."""
+    made: list[weakref.ref] = []
+
+    def run_out(values: list[int]) -> None:
+        tensor = torch.zeros(10)
+        made.append(weakref.ref(tensor))
+        run_out_above(0)(values)
+
+    Square.before = run_out
+    small.run(squares(range(4)), progress=False, on_error="continue")
+    gc.collect()
+    assert len(made) == 6
+    assert not any(ref() is not None for ref in made)
+
+
+@invocation("test_text_at_two", category="test")
+class Text(BaseInvocation):
+    """The number, but for 2 one that is too large for what takes it."""
+
+    value: int
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        return IntegerOutput.model_construct(value="none" if self.value == 2 else 0)
+
+
+@invocation("test_fails_once", category="test", use_cache=False)
+class FailOnce(BaseInvocation):
+    """Passes numbers on; of 3 only the second time."""
+
+    value: int
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        if self.value == 3 and not getattr(FailOnce, "failed", False):
+            FailOnce.failed = True
+            raise ValueError("not yet")
+        return IntegerOutput(value=self.value)
