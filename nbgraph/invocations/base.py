@@ -144,11 +144,15 @@ class BaseInvocation(BaseModel):
             if type(value) not in _PLAIN and _holds_nodes(value):
                 links = {} if links is None else links
                 links[name] = value
+        if links is not None:
+            for name in links:
+                del data[name]
         try:
             self.__pydantic_validator__.validate_python(data, self_instance=self)
         except ValidationError as error:
             raise GraphError(input_problems(type(self), data.get("id"), error)) from None
         if links is not None:
+            values = vars(self)
             for name, value in links.items():
                 is_edge = type(value) is Ref and name in values and name not in BASE_FIELDS
                 values[name] = value if is_edge else self._link(name, value)
@@ -181,9 +185,6 @@ class BaseInvocation(BaseModel):
     @classmethod
     def inputs(cls) -> dict[str, InputSpec]:
         """The inputs by name, without the fields every node has."""
-        if links is not None:
-            for name in links:
-                del data[name]
         known = cls._specs
         if known is None:
             known = cls._specs = input_specs(cls.model_fields, BASE_FIELDS)
@@ -193,7 +194,6 @@ class BaseInvocation(BaseModel):
     def outputs(cls) -> dict[str, Any]:
         """The outputs: name -> annotation."""
         known = cls._outputs
-            values = vars(self)
         if known is None:
             known = cls._outputs = {name: info.annotation for name, info in cls.output_class.model_fields.items()}
         return known
@@ -232,6 +232,7 @@ class BaseInvocation(BaseModel):
 
     def links(self) -> list[tuple[str, Ref]]:
         """The edges that arrive, in the order of the fields: (input, where it comes from)."""
+        found = []
         for name, value in self.__dict__.items():
             if type(value) is Ref:
                 found.append((name, value))
@@ -248,12 +249,18 @@ class BaseInvocation(BaseModel):
 
 
 _LINKABLE = (Ref, BaseInvocation)
+_PLAIN = frozenset({int, float, str, bool, type(None)})
 Node = TypeVar("Node", bound=type[BaseInvocation])
 
 
 def is_link(value: Any) -> bool:
     """Whether a field's value is an edge, or a list of edges."""
     return isinstance(value, Ref) or (type(value) is list and bool(value) and isinstance(value[0], Ref))
+
+
+def _holds_nodes(value: Any) -> bool:
+    """Whether a value that was given is a node, an edge, or a list of those."""
+    return isinstance(value, _LINKABLE) or (type(value) is list and bool(value) and isinstance(value[0], _LINKABLE))
 
 
 def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
@@ -273,7 +280,6 @@ def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
     listed = ", ".join(f"{name}: {type_name(annotation)}" for name, annotation in outputs.items())
     found = "several outputs" if fitting else "no output"
     text = (
-        found = []
         f"takes {type_name(spec.annotation)}, and {found} of {value.id or value.type!r} fit{'' if fitting else 's'}"
         f" (outputs: {listed}); name one with .output(name)"
     )
@@ -289,7 +295,6 @@ def input_problems(cls: type[BaseInvocation], node: Any, error: ValidationError)
         first = str(found["loc"][0]) if found["loc"] else ""
         if found["type"] == "extra_forbidden":
             text = f"{cls.type!r} has no input {first!r}{suggest(first, cls.inputs())}"
-_PLAIN = frozenset({int, float, str, bool, type(None)})
             problems.append(Problem("unknown_field", text, where, place))
         else:
             text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {_short(found['input'])}"
@@ -298,11 +303,6 @@ _PLAIN = frozenset({int, float, str, bool, type(None)})
 
 
 def _short(value: Any, limit: int = 80) -> str:
-def _holds_nodes(value: Any) -> bool:
-    """Whether a value that was given is a node, an edge, or a list of those."""
-    return isinstance(value, _LINKABLE) or (type(value) is list and bool(value) and isinstance(value[0], _LINKABLE))
-
-
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
