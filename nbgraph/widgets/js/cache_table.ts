@@ -38,7 +38,8 @@ class TableView {
   private readonly body = element("tbody");
   private readonly back = this.button("‹", () => this.load((this.page?.page ?? 0) - 1), { "aria-label": "previous page" });
   private readonly on = this.button("›", () => this.load((this.page?.page ?? 0) + 1), { "aria-label": "next page" });
-  private readonly where = element("span", { class: "nbp-soft nbp-number", role: "status", "aria-live": "polite" });
+  private readonly where = element("span", { class: "nbp-soft nbp-number nbp-where", "aria-live": "polite" });
+  private readonly told = element("span", { class: "nbp-told", role: "status" });
   private readonly problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
   private readonly question = element("div");
   private readonly limits = limits((changed) => this.act({ type: "limit", ...changed }));
@@ -55,7 +56,7 @@ class TableView {
       this.question,
       element("div", { class: "nbp-bar nbp-tools" }, this.search, this.kind, space(), this.forget, this.downstream),
       element("div", { class: "nbp-scroll", tabindex: 0, role: "region", "aria-label": "entries of the cache" }, table),
-      element("div", { class: "nbp-bar nbp-foot" }, this.where, space(), this.back, this.on),
+      element("div", { class: "nbp-bar nbp-foot" }, this.where, this.told, space(), this.back, this.on),
       this.why.root,
       this.problem,
     );
@@ -178,7 +179,7 @@ class TableView {
     const reply = await this.ask(question);
     await this.load();
     this.why.refresh();
-    if (reply?.[0].count !== undefined) write(this.where, `${count(reply[0].count, "entry", "entries")} forgotten; ${this.where.textContent}`);
+    if (reply) write(this.told, reply[0].count === undefined ? "" : `${count(reply[0].count, "entry", "entries")} forgotten`);
   }
 
   private async forgetChosen(downstream: boolean): Promise<void> {

@@ -40,7 +40,8 @@ class GalleryView {
   private readonly grid = element("div", { class: "nbp-grid", role: "list", "aria-label": "pictures" });
   private readonly back = this.button("‹", () => this.load(this.page.page - 1), { "aria-label": "previous page" });
   private readonly on = this.button("›", () => this.load(this.page.page + 1), { "aria-label": "next page" });
-  private readonly where = element("span", { class: "nbp-soft nbp-number", role: "status", "aria-live": "polite" }, "Waiting for the kernel…");
+  private readonly where = element("span", { class: "nbp-soft nbp-number nbp-where", "aria-live": "polite" }, "Waiting for the kernel…");
+  private readonly told = element("span", { class: "nbp-told", role: "status" });
   private readonly problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
   private readonly question = element("div");
   private readonly single = element("div", { class: "nbp-hidden" });
@@ -54,7 +55,7 @@ class GalleryView {
       {},
       element("div", { class: "nbp-bar" }, element("span", { class: "nbp-title" }, "Pictures"), this.search, this.starred, this.kind, element("span", { class: "nbp-space" }), this.compare, this.star, this.remove),
       this.grid,
-      element("div", { class: "nbp-bar nbp-foot" }, this.where, element("span", { class: "nbp-space" }), this.back, this.on),
+      element("div", { class: "nbp-bar nbp-foot" }, this.where, this.told, element("span", { class: "nbp-space" }), this.back, this.on),
     );
     this.root = element("section", { class: "nbp nbp-card nbp-gallery", "aria-label": "gallery" }, this.question, this.list, this.single, this.problem);
     this.list.classList.toggle("nbp-hidden", pair.length > 0);
@@ -212,7 +213,7 @@ class GalleryView {
     if (reply) this.showList();
     await this.load();
     this.search.focus({ preventScroll: true });
-    if (reply) write(this.where, `${count(reply[0].count, "picture")} and ${count(reply[0].entries, "cached result")} deleted; ${this.where.textContent}`);
+    if (reply) write(this.told, `${count(reply[0].count, "picture")} and ${count(reply[0].entries, "cached result")} deleted`);
   }
 
   private async open(name: string): Promise<void> {
