@@ -133,7 +133,7 @@ class GraphEditor(BundledWidget):
                 "changes": [change.to_json() for change in difference({}, document.state)],
                 "types": node_types(types),
                 "readOnly": document.read_only,
-                "path": [node_id for _, node_id in self._outer],
+                "path": self._path(),
                 **self._history(),
                 **{part: dict(own) for part, own in self._derived.parts.items()},
             }
@@ -162,12 +162,18 @@ class GraphEditor(BundledWidget):
         }
         self._tell(patch)
 
-    def _tell_everything(self, request: int) -> None:
+    def _path(self) -> list[str]:
+        return [node_id for _, node_id in self._outer]
+
+    def _tell_everything(self, request: int, known: bool = False) -> None:
+        """Tell the page all there is to know, without the document if that is `known` to it."""
+        if not known:
+            self._derived.renew()
         manager = self._invoker.services.model_manager if self._invoker else None
         content = {
             "type": "document",
             "request": request,
-            "document": self._snapshot(),
+            "document": None if known else self._snapshot(),
             "types": node_types(),
             "assignable": type_table(),
             "models": manager.names() if manager else [],
@@ -205,8 +211,8 @@ class GraphEditor(BundledWidget):
         if isinstance(message, ask.Ready):
             self._views = True
             document.refresh()
-            self._derived.renew()
-            self._tell_everything(message.request)
+            known = (message.revision, message.path) == (document.revision, self._path())
+            self._tell_everything(message.request, known)
         elif isinstance(message, ask.EditRequest):
             changes = read_changes(message.changes)
             if any(change.kind == "unknown" and change.value is not GONE for change in changes):

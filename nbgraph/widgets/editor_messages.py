@@ -18,9 +18,11 @@ class Message(BaseModel):
 
 
 class Ready(Message):
-    """A page shows the editor: it wants the whole document."""
+    """A page shows the editor: it wants the whole document, unless it has this revision of it already."""
 
     type: Literal["ready"]
+    revision: int | None = None
+    path: Ids = []
 
 
 class EditRequest(Message):

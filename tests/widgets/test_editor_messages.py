@@ -109,6 +109,14 @@ def test_an_edit_in_python_is_told_to_the_page_as_a_small_patch(editor):
     ]
 
 
+def test_a_page_that_has_the_document_is_not_told_it_again(editor):
+    assert editor.tell({"type": "ready", "revision": 0})[0]["document"] is None
+    assert editor.tell({"type": "ready", "revision": 0, "path": ["inner"]})[0]["document"]["revision"] == 0
+    editor.graph.update_node("one", value=42)
+    told = editor.tell({"type": "ready", "revision": 0})[-1]["document"]
+    assert ["input", "one", "value", {"value": 42}] in told["changes"]
+
+
 def test_what_is_saved_with_the_notebook_is_the_document_as_it_is_now(editor):
     editor.graph.update_node("one", value=42)
     editor.refresh()

@@ -1,5 +1,5 @@
 // The canvas: React Flow over the document of the store.
-import { applyNodeChanges, Background, ConnectionMode, Controls, MiniMap, ReactFlow, useReactFlow, type Connection, type Edge, type EdgeChange, type FinalConnectionState, type NodeChange } from "@xyflow/react";
+import { applyNodeChanges, Background, ConnectionMode, Controls, MiniMap, ReactFlow, useReactFlow, useStoreApi, type Connection, type Edge, type EdgeChange, type FinalConnectionState, type NodeChange } from "@xyflow/react";
 import { useCallback, useEffect, useMemo, useRef, useState, type RefObject } from "react";
 
 import { connect, disconnect, place, type LooseEnd } from "./commands.ts";
@@ -7,7 +7,7 @@ import type { Change } from "./changes.ts";
 import { ConnectionHint, endsFrom } from "./ConnectionHint.tsx";
 import { whyNot } from "./connect.ts";
 import { useStored, useStore } from "./context.ts";
-import { endsOf, flowEdges, flowNodes, type AnyFlowNode } from "./flow.ts";
+import { endsOf, flowEdges, flowNodes, measured, type AnyFlowNode } from "./flow.ts";
 import { NodeView } from "./NodeView.tsx";
 import { NoteView } from "./NoteView.tsx";
 
@@ -35,22 +35,23 @@ export function Canvas({ handle, active, minimap, openPalette }: Props) {
   const document = useStored((one) => one.document);
   const schema = useStored((one) => one.schema);
   const readOnly = useStored((one) => one.readOnly !== "");
-  const [nodes, setNodes] = useState<AnyFlowNode[]>(() => flowNodes(document, []));
+  const [nodes, setNodes] = useState<AnyFlowNode[]>(() => flowNodes(document, schema, []));
   const [chosenEdges, setChosenEdges] = useState<Set<string>>(() => new Set());
   const [fits] = useState(() => document.nodes.size > 0 && document.nodes.size <= FIT_LIMIT);
   const wanted = useRef<Set<string> | null>(null);
 
   useEffect(() => {
     setNodes((before) => {
-      const now = flowNodes(document, before);
+      const now = flowNodes(document, store.schema, before);
       const select = wanted.current;
       if (!select || ![...select].every((id) => document.nodes.has(id) || document.notes.has(id))) return now;
       wanted.current = null;
       return now.map((node) => (Boolean(node.selected) === select.has(node.id) ? node : { ...node, selected: select.has(node.id) }));
     });
-  }, [document]);
+  }, [document, store]);
 
-  const edges = useMemo(() => flowEdges(document, schema, chosenEdges), [document, schema, chosenEdges]);
+  const drawn = useRef<Edge[]>([]);
+  const edges = useMemo(() => (drawn.current = flowEdges(document, schema, chosenEdges, drawn.current)), [document, schema, chosenEdges]);
   const current = useRef({ nodes, edges });
   current.current = { nodes, edges };
 
@@ -70,8 +71,12 @@ export function Canvas({ handle, active, minimap, openPalette }: Props) {
   const onNodesChange = useCallback((changes: NodeChange<AnyFlowNode>[]) => {
     const kept = changes.filter((change) => change.type !== "remove");
     if (kept.some((change) => change.type === "select")) wanted.current = null;
-    setNodes((before) => applyNodeChanges(kept, before));
+    const sized = kept.some((change) => change.type === "dimensions");
+    setNodes((before) => (sized ? measured(applyNodeChanges(kept, before)) : applyNodeChanges(kept, before)));
   }, []);
+
+  const view = useStoreApi();
+  const moves = (on: boolean): void => void view.getState().domNode?.classList.toggle("nbg-moving", on);
 
   const onEdgesChange = useCallback((changes: EdgeChange[]) => {
     const chosen = changes.filter((change) => change.type === "select");
@@ -170,6 +175,8 @@ export function Canvas({ handle, active, minimap, openPalette }: Props) {
       fitViewOptions={{ padding: 0.15, maxZoom: 1 }}
       minZoom={0.05}
       maxZoom={2}
+      onMoveStart={() => moves(true)}
+      onMoveEnd={() => moves(false)}
       proOptions={{ hideAttribution: true }}
       aria-label="graph"
     >

@@ -4,6 +4,7 @@ import type { ReactFlowInstance } from "@xyflow/react";
 import { copy, paste, type Clip } from "./clipboard.ts";
 import { addNode, disconnect, freeId, linkTo, place, remove, rename, toggle, type LooseEnd } from "./commands.ts";
 import type { Change } from "./changes.ts";
+import { expected } from "./expected.ts";
 import { endsOf, type AnyFlowNode } from "./flow.ts";
 import type { Command } from "./keys.ts";
 import { layout, type Size } from "./layout.ts";
@@ -25,8 +26,6 @@ export interface View {
 
 const clipboard: { clip: Clip; times: number } = { clip: { nodes: [], notes: [] }, times: 0 };
 const STEP = 10;
-const ROW = 26;
-const HEAD = 46;
 
 export function act(view: View, command: Command): void {
   const { store, flow } = view;
@@ -180,8 +179,8 @@ export function sizeOf(view: View, id: string): Size {
   const measured = view.flow.getNode(id)?.measured;
   if (measured?.width && measured.height) return { width: measured.width, height: measured.height };
   const node = view.store.document.nodes.get(id)!;
-  const type = typeOf(view.store.schema, node);
-  return { width: 240, height: HEAD + ROW * ((type?.inputs.length ?? 1) + (type?.outputs.length ?? 1)) };
+  const { initialWidth: width = 240, initialHeight: height = 100 } = expected(node, typeOf(view.store.schema, node)) ?? {};
+  return { width, height };
 }
 
 export function centre(root: HTMLElement): { x: number; y: number } {

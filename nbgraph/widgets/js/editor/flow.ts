@@ -3,14 +3,15 @@ import type { Edge, Node } from "@xyflow/react";
 
 import { linksOf, type GraphDocument } from "./document.ts";
 import type { Ends } from "./connect.ts";
+import { expected } from "./expected.ts";
 import type { FlowNode } from "./NodeView.tsx";
 import type { FlowNote } from "./NoteView.tsx";
-import { outputType, type Schema } from "./schema.ts";
+import { outputType, typeOf, type Schema } from "./schema.ts";
 import { edgeColour } from "./TypeMark.tsx";
 
 export type AnyFlowNode = FlowNode | FlowNote;
 
-export function flowNodes(document: GraphDocument, before: AnyFlowNode[]): AnyFlowNode[] {
+export function flowNodes(document: GraphDocument, schema: Schema, before: AnyFlowNode[]): AnyFlowNode[] {
   const known = new Map(before.map((node) => [node.id, node]));
   const found: AnyFlowNode[] = [];
   for (const [id, note] of document.notes) {
@@ -27,7 +28,8 @@ export function flowNodes(document: GraphDocument, before: AnyFlowNode[]): AnyFl
     else {
       const { x = 0, y = 0 } = node.layout;
       const position = old?.dragging ? old.position : { x, y };
-      found.push({ ...kept(old), id, type: "node", data: { node }, position, ariaLabel: `${node.type} ${id}` });
+      const size = old?.measured ? undefined : expected(node, typeOf(schema, node));
+      found.push({ ...size, ...kept(old), id, type: "node", data: { node }, position, ariaLabel: `${node.type} ${id}` });
     }
   }
   return found;
@@ -35,7 +37,13 @@ export function flowNodes(document: GraphDocument, before: AnyFlowNode[]): AnyFl
 
 const kept = (old: Node | undefined): object => (old ? { selected: old.selected, measured: old.measured, dragging: old.dragging } : {});
 
-export function flowEdges(document: GraphDocument, schema: Schema, selected: Set<string>): Edge[] {
+/** Nodes that were measured stand by that, no longer by what was expected of them. */
+export function measured(nodes: AnyFlowNode[]): AnyFlowNode[] {
+  return nodes.map((node) => (node.measured?.width && node.handles ? { ...node, handles: undefined } : node));
+}
+
+export function flowEdges(document: GraphDocument, schema: Schema, chosen: Set<string>, before: Edge[]): Edge[] {
+  const known = new Map(before.map((edge) => [edge.id, edge]));
   const edges: Edge[] = [];
   for (const node of document.nodes.values()) {
     for (const [field, input] of Object.entries(node.inputs)) {
@@ -44,7 +52,10 @@ export function flowEdges(document: GraphDocument, schema: Schema, selected: Set
         if (!from) continue;
         const id = edgeId({ source, output, target: node.id, field });
         const stroke = edgeColour(outputType(schema, from, output));
-        edges.push({ id, source, sourceHandle: output, target: node.id, targetHandle: field, selected: selected.has(id), style: { stroke }, ariaLabel: `edge from ${source} ${output} to ${node.id} ${field}` });
+        const selected = chosen.has(id);
+        const old = known.get(id);
+        if (old?.selected === selected && old.style?.stroke === stroke) edges.push(old);
+        else edges.push({ id, source, sourceHandle: output, target: node.id, targetHandle: field, selected, style: { stroke }, ariaLabel: `edge from ${source} ${output} to ${node.id} ${field}` });
       }
     }
   }

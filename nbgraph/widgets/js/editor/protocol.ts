@@ -44,7 +44,7 @@ export interface Reason {
 }
 
 export type Told =
-  | { type: "document"; document: Snapshot; types: Schema["types"]; assignable: Schema["assignable"]; models: string[]; canRun: boolean }
+  | { type: "document"; document: Snapshot | null; types: Schema["types"]; assignable: Schema["assignable"]; models: string[]; canRun: boolean }
   | ({ type: "patch"; revision: number; changes: Change[]; author: string } & Derived)
   | { type: "done"; request: number; revision: number; reasons?: Record<string, Reason>; text?: string; session?: string }
   | { type: "refused"; request: number; message: string; stale?: boolean; problems?: Problem[] }

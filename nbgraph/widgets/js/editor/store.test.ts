@@ -18,7 +18,7 @@ beforeEach(() => {
 describe("the store", () => {
   it("shows what was saved before any kernel answers, and asks for the rest", () => {
     expect(shown()).toEqual({ value: 1 });
-    expect(model.sent).toEqual([{ type: "ready", request: 0 }]);
+    expect(model.sent).toEqual([{ type: "ready", request: 0, revision: 3, path: [] }]);
   });
   it("shows an edit at once and sends one at a time, upon the revision the kernel confirmed", () => {
     store.edit([seed(2)]);

@@ -55,7 +55,7 @@ export class EditorStore {
     this.open(model.get("_document") as Snapshot);
     model.on("msg:custom", (told: Told, buffers?: DataView[]) => this.take(told, buffers ?? []));
     model.on("change:_document", () => this.open(model.get("_document") as Snapshot));
-    model.send({ type: "ready", request: 0 });
+    model.send({ type: "ready", request: 0, revision: this.revision, path: this.path });
   }
 
   subscribe = (listener: () => void): (() => void) => {
@@ -165,11 +165,13 @@ export class EditorStore {
     this.schema = { ...this.schema, types: told.types, assignable: told.assignable };
     this.models = told.models;
     this.canRun = told.canRun;
-    if (told.document.path.join("/") !== this.path.join("/")) {
-      this.queue = [];
-      this.sent = null;
+    if (told.document) {
+      if (told.document.path.join("/") !== this.path.join("/")) {
+        this.queue = [];
+        this.sent = null;
+      }
+      this.open(told.document);
     }
-    this.open(told.document);
     this.explainSoon(50);
   }
 
@@ -183,7 +185,8 @@ export class EditorStore {
 
   private derive(told: Derived): void {
     this.problems = put(this.problems, told.problems);
-    this.schema = { ...this.schema, varying: put(this.schema.varying, told.varying), library: put(this.schema.library, told.library) };
+    const [varying, library] = [put(this.schema.varying, told.varying), put(this.schema.library, told.library)];
+    if (varying !== this.schema.varying || library !== this.schema.library) this.schema = { ...this.schema, varying, library };
     this.depths = { undo: told.undo, redo: told.redo };
   }
 
