@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS := notebooks
 
-.PHONY: demo test test-browser bench docs pictures lab check clean
+.PHONY: demo test test-browser bench bench-ui docs pictures lab check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -36,6 +36,9 @@ docs: $(STAMP)
 
 pictures: $(STAMP)
 	cd tests && PYTHONPATH=. ../$(BIN)/python ../docs/draw.py
+
+bench-ui: $(STAMP)
+	PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/benchmarks $(BIN)/python -m ui.canvas_cost
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/01_first_picture.ipynb
