@@ -64,7 +64,7 @@ def check_shape(model: ModelDescription, latents: Latents) -> None:
     if given != expected:
         raise ModelError(
             f"these latents for {latents.width}x{latents.height} pixels are {given}, (channels, height, width), and "
-            f"{str(model.folder)!r} has {expected}: they are of another model; decode them there, and encode the picture"
+            f"{str(model.folder)!r} has {expected}: they are of another model; decode them there and encode again"
         )
 
 

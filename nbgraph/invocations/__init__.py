@@ -18,7 +18,7 @@ from nbgraph.invocations.color_correct import CorrectColors
 from nbgraph.invocations.control_flow import Collect, If, ItemOf, Iterate, Zip
 from nbgraph.invocations.denoise_inputs import BlendLatents, ControlNet, CreateDenoiseMask, Scheduler, VaeLoader
 from nbgraph.invocations.easing import StepEasing
-from nbgraph.invocations.image import BlankImage, Image, LoadImage, SaveImage
+from nbgraph.invocations.image import BlankImage, Image, LoadImage, SaveImage, ShowImage
 from nbgraph.invocations.image_color import (
     AdjustHue,
     ConvertImage,
@@ -47,6 +47,7 @@ from nbgraph.invocations.math import (
     RoundFloat,
     Subtract,
 )
+from nbgraph.invocations.metadata import CoreMetadata, MergeMetadata, Metadata, MetadataItem
 from nbgraph.invocations.model import ModelLoader
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.noise import Noise
@@ -77,6 +78,7 @@ __all__ = [
     "ConditioningCollection",
     "ControlNet",
     "ConvertImage",
+    "CoreMetadata",
     "CorrectColors",
     "CreateDenoiseMask",
     "CropImage",
@@ -115,6 +117,9 @@ __all__ = [
     "LoraLoader",
     "MaskEdge",
     "MaskFromAlpha",
+    "MergeMetadata",
+    "Metadata",
+    "MetadataItem",
     "ModelLoader",
     "Multiply",
     "MultiplyChannel",
@@ -139,6 +144,7 @@ __all__ = [
     "Scheduler",
     "SdxlPrompt",
     "Seamless",
+    "ShowImage",
     "SplitPrompt",
     "SplitString",
     "StepEasing",

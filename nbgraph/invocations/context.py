@@ -63,8 +63,15 @@ class ImagesForNodes(Protocol):
         """What is known of the picture without opening it."""
         ...
 
-    def output(self, image: Image, *, category: ImageCategory = "general", is_intermediate: bool | None = None) -> Any:
-        """Keep a picture and give the `ImageOutput` that names it."""
+    def output(
+        self,
+        image: Image,
+        *,
+        category: ImageCategory = "general",
+        is_intermediate: bool | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Any:
+        """Keep a picture, with what is to be known of it as JSON, and give the `ImageOutput` that names it."""
         ...
 
 

@@ -170,6 +170,23 @@ class IpAdapterField(BaseModel):
     end: float
 
 
+class MetadataItemField(BaseModel):
+    """One thing to be known of a picture: what it is called, and its value, as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str
+    value: Any
+
+
+class MetadataField(BaseModel):
+    """What is to be known of a picture: values that JSON can hold, by label."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    values: dict[str, Any]
+
+
 def resources_in(value: Any) -> list[ResourceField]:
     """Every reference to a resource inside a value: nested models, lists, tuples and dictionaries are walked."""
     return _found_in(value, ResourceField)

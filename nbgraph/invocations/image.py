@@ -7,7 +7,7 @@ from typing import Any, Literal
 from PIL import Image as PillowImage
 
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.fields import ColorField, ImageField
+from nbgraph.invocations.fields import ColorField, ImageField, MetadataField
 from nbgraph.invocations.image_files import file_problem, read_picture
 from nbgraph.invocations.outputs import ImageOutput
 from nbgraph.invocations.pictures import Side, check_sides, check_size
@@ -41,14 +41,28 @@ class LoadImage(BaseInvocation):
         return context.images.output(read_picture(self.path))
 
 
-@invocation("save_image", title="Save image", category="image", version="1.0.0", use_cache=False)
+@invocation("save_image", title="Save image", category="image", version="1.1.0", use_cache=False)
 class SaveImage(BaseInvocation):
-    """A copy of a picture for the gallery, made every time the graph runs."""
+    """A copy of a picture for the gallery, made every time the graph runs, with metadata if there are any."""
+
+    image: ImageField
+    metadata: MetadataField | None = None
+
+    def invoke(self, context: InvocationContext) -> ImageOutput:
+        known = self.metadata.values if self.metadata else None
+        return context.images.output(context.images.get(self.image), is_intermediate=False, metadata=known)
+
+
+@invocation("show_image", title="Show image", category="image", version="1.0.0", use_cache=False)
+class ShowImage(BaseInvocation):
+    """Shows a picture in the progress display while the run goes on, every time, and passes it on."""
 
     image: ImageField
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
-        return context.images.output(context.images.get(self.image), is_intermediate=False)
+        record = context.images.record(self.image)
+        context.progress(1, 1, lambda: context.images.get(self.image))
+        return ImageOutput(image=self.image, width=record.width, height=record.height)
 
 
 @invocation("blank_image", title="Blank image", category="image", version="1.0.0")

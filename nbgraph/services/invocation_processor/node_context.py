@@ -65,7 +65,12 @@ class ContextImages:
         return self._images.record(image.image_name)
 
     def output(
-        self, image: Image, *, category: ImageCategory = "general", is_intermediate: bool | None = None
+        self,
+        image: Image,
+        *,
+        category: ImageCategory = "general",
+        is_intermediate: bool | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> ImageOutput:
         prepared = self._context.prepared
         if is_intermediate is None:
@@ -76,6 +81,7 @@ class ContextImages:
             is_intermediate=is_intermediate,
             session_id=self._context.session_id,
             node_id=self._context.prepared_id,
+            metadata=metadata,
         )
         return ImageOutput(image=ImageField(image_name=record.image_name), width=record.width, height=record.height)
 

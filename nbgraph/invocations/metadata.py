@@ -1,0 +1,95 @@
+"""What is to be known of a picture beside its pixels: items by label, gathered, and kept with a saved picture."""
+
+from typing import Any
+
+from pydantic import Field
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
+from nbgraph.invocations.fields import MetadataField, MetadataItemField, ModelField, UNetField, VaeField
+
+
+class MetadataItemOutput(BaseInvocationOutput):
+    """One thing to be known of a picture."""
+
+    item: MetadataItemField
+
+
+class MetadataOutput(BaseInvocationOutput):
+    """What is to be known of a picture."""
+
+    metadata: MetadataField
+
+
+@invocation("metadata_item", title="Metadata item", category="metadata", version="1.0.0")
+class MetadataItem(BaseInvocation):
+    """One thing to be known of a picture: a label and any value that JSON can hold."""
+
+    label: str = Field(min_length=1, max_length=200)
+    value: Any
+
+    def invoke(self, context: InvocationContext) -> MetadataItemOutput:
+        try:
+            value = to_jsonable_python(self.value)
+        except (PydanticSerializationError, ValueError) as error:
+            kind = type(self.value).__name__
+            raise NbgraphError(f"the value of {self.label!r} is a {kind}, which JSON cannot hold: {error}") from None
+        return MetadataItemOutput(item=MetadataItemField(label=self.label, value=value))
+
+
+@invocation("metadata", title="Metadata", category="metadata", version="1.0.0")
+class Metadata(BaseInvocation):
+    """Metadata of one item or several; of items with one label the last one counts."""
+
+    items: MetadataItemField | list[MetadataItemField]
+
+    def invoke(self, context: InvocationContext) -> MetadataOutput:
+        items = self.items if isinstance(self.items, list) else [self.items]
+        return MetadataOutput(metadata=MetadataField(values={item.label: item.value for item in items}))
+
+
+@invocation("merge_metadata", title="Merge metadata", category="metadata", version="1.0.0")
+class MergeMetadata(BaseInvocation):
+    """Several metadata in one; where a label is in more than one, the last one counts."""
+
+    collection: list[MetadataField]
+
+    def invoke(self, context: InvocationContext) -> MetadataOutput:
+        values = {label: value for each in self.collection for label, value in each.values.items()}
+        return MetadataOutput(metadata=MetadataField(values=values))
+
+
+@invocation("core_metadata", title="Core metadata", category="metadata", version="1.0.0")
+class CoreMetadata(BaseInvocation):
+    """Metadata of a picture by the names they usually have; what is left out is not recorded.
+
+    A model is recorded by its name, its fingerprint and what lies over it, such as LoRAs.
+    """
+
+    generation_mode: str | None = None
+    positive_prompt: str | None = None
+    negative_prompt: str | None = None
+    width: int | None = Field(None, gt=0)
+    height: int | None = Field(None, gt=0)
+    seed: int | None = Field(None, ge=0)
+    steps: int | None = Field(None, ge=1)
+    cfg_scale: float | None = Field(None, ge=0)
+    scheduler: str | None = None
+    strength: float | None = Field(None, ge=0, le=1)
+    model: UNetField | None = None
+    vae: VaeField | None = None
+
+    def invoke(self, context: InvocationContext) -> MetadataOutput:
+        given = {name: getattr(self, name) for name in self.inputs()}
+        values = {
+            name: _described(value.model) if isinstance(value, UNetField | VaeField) else value
+            for name, value in given.items()
+            if value is not None
+        }
+        return MetadataOutput(metadata=MetadataField(values=values))
+
+
+def _described(model: ModelField) -> dict[str, Any]:
+    patches = [patch.model_dump(mode="json") for patch in model.patches]
+    return {"name": model.name, "fingerprint": model.fingerprint} | ({"patches": patches} if patches else {})
