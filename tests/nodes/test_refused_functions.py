@@ -7,7 +7,7 @@ from PIL import Image as PillowImage
 
 import nbgraph as nb
 from nbgraph.errors import NbgraphError, NodeError
-from nbgraph.invocations import Image
+from nbgraph.invocations import Image, Integer
 from nbgraph.invocations.outputs import ImageOutput
 
 
