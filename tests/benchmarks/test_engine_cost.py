@@ -1,15 +1,20 @@
-"""What the engine costs for each node, everything on (validation, key, cache, events, stats), as multiples of F."""
+"""What the engine costs for each node, everything on (validation, key, cache, events, stats), as multiples of F.
+
+F is measured before each graph is built: with a large heap around it F is slower, which would flatter the engine.
+"""
 
 import gc
 import math
 import time
 import tracemalloc
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 from floor import floor_seconds
 
 from nbgraph.invocations import Add, Collect, Iterate, Multiply
-from nbgraph.progress import ProgressTracker
+from nbgraph.services.events.events_common import Event
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
@@ -17,6 +22,8 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 
 SIZES = (100, 1_000, 10_000, 100_000)
+FITTED_FROM = 1_000
+FLOOR_RUNS = 5_000
 
 
 def chain(size: int) -> Graph:
@@ -28,7 +35,7 @@ def chain(size: int) -> Graph:
 
 def fan_out(size: int) -> Graph:
     root = Add(a=1, b=1)
-    return Graph([Add(a=root.output("value"), b=number) for number in range(size - 1)])
+    return Graph.of(*[Add(a=root.output("value"), b=number) for number in range(size - 1)])
 
 
 def mapped_body(size: int) -> Graph:
@@ -38,62 +45,102 @@ def mapped_body(size: int) -> Graph:
     return Graph.of(Collect(item=Add(a=second.output("value"), b=3)))
 
 
-def run_seconds(graph: Graph, invoker: Invoker) -> float:
-    session = GraphExecutionState(graph)
-    tracker = ProgressTracker(session.id)
-    tracker.listen(invoker.services.events)
+class Counter:
+    """Who listens: without anybody, events would cost less."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+
+    def __call__(self, event: Event) -> None:
+        self.heard += 1
+
+
+class Cost(NamedTuple):
+    """CPU seconds of all nodes together, and of one F."""
+
+    size: int
+    floor: float
+    build: float
+    plan: float
+    cold: float
+    cached: float
+
+
+def timed(work: Callable) -> tuple[float, object]:
     began = time.process_time()
-    SessionRunner(session, invoker.services, lambda: False).run()
-    seconds = time.process_time() - began
-    assert session.status == "completed"
-    return seconds / len(session)
+    result = work()
+    return time.process_time() - began, result
 
 
-def measure(make, size: int) -> tuple[float, float, float, float]:
-    """Build, cold and cached CPU seconds for each node, the best of some rounds; and F measured between them."""
-    rounds = max(1, min(5, 20_000 // size))
-    build = cold = cached = floor = float("inf")
-    for _ in range(rounds):
+def run(session: GraphExecutionState, invoker: Invoker) -> float:
+    counter = Counter()
+    end = invoker.services.events.subscribe(counter)
+    runner = SessionRunner(session, invoker.services, lambda: False)
+    seconds, status = timed(runner.run)
+    end()
+    assert status == "completed"
+    assert counter.heard >= len(session)
+    return seconds
+
+
+def measure(make: Callable[[int], Graph], size: int) -> Cost:
+    """The best of some rounds, each with its own F, graph and empty cache."""
+    rounds = []
+    for _ in range(max(2, min(20, 20_000 // size))):
         gc.collect()
-        began = time.process_time()
-        graph = make(size)
-        build = min(build, (time.process_time() - began) / size)
+        floor = floor_seconds(FLOOR_RUNS, 1)
+        build, graph = timed(lambda: make(size))
         with Invoker(InvocationServices.memory()) as invoker:
-            floor = min(floor, floor_seconds(10_000, 1))
-            cold = min(cold, run_seconds(graph, invoker))
-            cached = min(cached, run_seconds(graph, invoker))
-    return build, cold, cached, floor
+            plan, session = timed(lambda graph=graph: GraphExecutionState(graph))
+            cold = run(session, invoker)
+            cached = run(GraphExecutionState(graph), invoker)
+        rounds.append((floor, build, plan, cold, cached))
+        del graph, session, invoker
+    return Cost(size, *map(min, zip(*rounds)))
 
 
 @pytest.mark.parametrize("make", [chain, fan_out, mapped_body])
 def test_cost_of_a_node(make, benchmark):
-    rows = []
-    benchmark.pedantic(lambda: rows.extend((size, *measure(make, size)) for size in SIZES), rounds=1)
-    print(f"\n{make.__name__}: multiples of F for each node")
-    print(f"{'nodes':>8} {'build us':>9} {'cold':>6} {'cached':>7} {'F us':>6}")
-    for size, build, cold, cached, floor in rows:
-        print(f"{size:>8} {build * 1e6:>9.2f} {cold / floor:>6.2f} {cached / floor:>7.2f} {floor * 1e6:>6.2f}")
-    print(f"growth exponent, 1,000 to 100,000: cold {exponent(rows, 2):.3f}, cached {exponent(rows, 3):.3f}")
+    costs: list[Cost] = []
+    benchmark.pedantic(lambda: costs.extend(measure(make, size) for size in SIZES), rounds=1)
+    print(f"\n{make.__name__}: microseconds of CPU time a node, and as multiples of F")
+    names = ("cold", "cached") if make is mapped_body else ("build", "plan", "cold", "cached")
+    print(f"{'nodes':>8} {'F':>6}" + "".join(f"{name:>17}" for name in names))
+    for cost in costs:
+        parts = [getattr(cost, name) / cost.size for name in names]
+        shown = "".join(f"{part * 1e6:>10.2f}{part / cost.floor:>6.2f}F" for part in parts)
+        print(f"{cost.size:>8} {cost.floor * 1e6:>6.2f}{shown}")
+    fitted = ", ".join(f"{name} {exponent(costs, name):.3f}" for name in names)
+    print(f"growth exponent from {FITTED_FROM:,} to {SIZES[-1]:,} nodes: {fitted}")
 
 
-def exponent(rows: list, column: int) -> float:
-    (small, large) = rows[1], rows[-1]
-    return 1 + math.log(large[column] / large[4] / (small[column] / small[4])) / math.log(large[0] / small[0])
+def exponent(costs: list[Cost], name: str) -> float:
+    """The slope of the straight line through the logarithms of what all nodes cost, in F, and of how many there are."""
+    points = [
+        (math.log(cost.size), math.log(getattr(cost, name) / cost.floor)) for cost in costs if cost.size >= FITTED_FROM
+    ]
+    mean_x, mean_y = (sum(each) / len(points) for each in zip(*points))
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
 
 
-def test_memory_of_a_node(benchmark):
-    size = 100_000
+@pytest.mark.parametrize("make", [chain, mapped_body])
+def test_memory_of_a_node(make, benchmark):
+    size = SIZES[-1]
 
-    def measured() -> float:
+    def measured() -> tuple[float, float]:
         gc.collect()
         tracemalloc.start()
-        graph = chain(size)
+        graph = make(size)
         invoker = Invoker(InvocationServices.memory())
-        run_seconds(graph, invoker)
+        session = GraphExecutionState(graph)
+        run(session, invoker)
+        held, _ = tracemalloc.get_traced_memory()
+        del session
+        gc.collect()
         used, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         invoker.stop()
-        return used / size
+        return used / size, held / size
 
-    used = benchmark.pedantic(measured, rounds=1)
-    print(f"\nmemory of a chain of {size:,} nodes after a run: {used:.0f} bytes for each node")
+    used, held = benchmark.pedantic(measured, rounds=1)
+    print(f"\n{make.__name__}, {size:,} nodes, after a run: {used:.0f} bytes a node; {held:.0f} with its session held")
