@@ -12,26 +12,26 @@ from nbgraph.cli.catalogue import Catalogue
 from nbgraph.cli.command_names import COMMAND_NAMES
 from nbgraph.cli.line_form import graph_lines
 from nbgraph.errors import GraphError, NbgraphError, Problem
-from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.showing import is_in_notebook
 from nbgraph.widgets import editor_messages as ask
-from nbgraph.widgets.changes import GONE, difference, read_changes
-from nbgraph.widgets.derived import Derived, problem_to_json
+from nbgraph.widgets.changes import GONE, read_changes
+from nbgraph.widgets.derived import problem_to_json
 from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError, Update
-from nbgraph.widgets.editor_pictures import newest_pictures, save_upload, thumbnails
+from nbgraph.widgets.editor_pictures import answer_pictures
 from nbgraph.widgets.js_bundle import BundledWidget
+from nbgraph.widgets.reasons import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.run_feed import RunFeed
 from nbgraph.widgets.running_graph import running_graph
 from nbgraph.widgets.schema import node_types, type_table
+from nbgraph.widgets.shown_document import ShownDocument
 from nbgraph.widgets.static_side import StaticSide
 from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
 
 logger = logging.getLogger(__name__)
-MAX_EXPLAINED = 300
 
 
 class GraphEditor(BundledWidget):
@@ -51,8 +51,9 @@ class GraphEditor(BundledWidget):
         self._views = False
         self._outer: list[tuple[GraphDocument, str]] = []
         self._feed = None
+        self._reasons = Reasons(invoker.services) if invoker is not None else None
         self._open(GraphDocument(graph, read_only))
-        super().__init__(_document=self._snapshot())
+        super().__init__(_document=self._shown.snapshot([]))
         self._static = StaticSide(self._id, lambda: self.show()._repr_mimebundle_())
         if invoker is not None:
             self._feed = RunFeed(invoker.services, graph.id, self._tell, self._ran)
@@ -115,32 +116,14 @@ class GraphEditor(BundledWidget):
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
         """The widget's state, with the document as it is now, so that a page that comes later sees that."""
-        self._trait_values["_document"] = self._snapshot()
+        self._trait_values["_document"] = self._shown.snapshot(self._path())
         return super().get_state(key, drop_defaults)
 
     # telling the page
 
     def _open(self, document: GraphDocument) -> None:
-        self._document_now, self._derived = document, Derived(document)
+        self._document_now, self._shown = document, ShownDocument(document)
         document.on_update(lambda update: self._on_update(update) if document is self._document_now else None)
-
-    def _snapshot(self) -> dict[str, Any]:
-        document = self._document_now
-        with document.lock:
-            types = sorted({node.type for node in document.graph.nodes.values()} - {"graph"})
-            return {
-                "revision": document.revision,
-                "changes": [change.to_json() for change in difference({}, document.state)],
-                "types": node_types(types),
-                "readOnly": document.read_only,
-                "path": self._path(),
-                **self._history(),
-                **{part: dict(own) for part, own in self._derived.parts.items()},
-            }
-
-    def _history(self) -> dict[str, int]:
-        undo, redo = self._document_now.depths
-        return {"undo": undo, "redo": redo}
 
     def _tell(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         if self._views and self.comm is not None:
@@ -148,19 +131,11 @@ class GraphEditor(BundledWidget):
 
     def _on_update(self, update: Update) -> None:
         self._static.changed()
-        derived = self._derived.update(update)
-        if not self._views:
+        patch = self._shown.patch(update)
+        if self._views:
+            self._tell(patch)
+        else:
             self.send_state("_document")
-            return
-        patch = {
-            "type": "patch",
-            "revision": update.revision,
-            "changes": [change.to_json() for change in update.changes],
-            "author": update.author,
-            **self._history(),
-            **derived,
-        }
-        self._tell(patch)
 
     def _path(self) -> list[str]:
         return [node_id for _, node_id in self._outer]
@@ -168,12 +143,14 @@ class GraphEditor(BundledWidget):
     def _tell_everything(self, request: int, known: bool = False) -> None:
         """Tell the page all there is to know, without the document if that is `known` to it."""
         if not known:
-            self._derived.renew()
+            self._shown.renew()
+        if self._reasons is not None:
+            self._reasons.forget()
         manager = self._invoker.services.model_manager if self._invoker else None
         content = {
             "type": "document",
             "request": request,
-            "document": None if known else self._snapshot(),
+            "document": None if known else self._shown.snapshot(self._path()),
             "types": node_types(),
             "assignable": type_table(),
             "models": manager.names() if manager else [],
@@ -235,24 +212,9 @@ class GraphEditor(BundledWidget):
             self._library(message)
         elif isinstance(message, ask.CloseRequest):
             self._leave()
-        else:
-            self._pictures(message, buffers)
+        elif isinstance(message, ask.UploadRequest | ask.PicturesRequest):
+            self._tell(*answer_pictures(self._need_invoker().services.images, message, buffers))
         return None
-
-    def _pictures(self, message: ask.AnyMessage, buffers: list[Any]) -> None:
-        images = self._need_invoker().services.images
-        if isinstance(message, ask.UploadRequest):
-            name = save_upload(images, buffers)
-            self._tell({"type": "uploaded", "request": message.request, "name": name})
-        elif isinstance(message, ask.PicturesRequest):
-            found = newest_pictures(images) if message.names is None else thumbnails(images, message.names)
-            content = {
-                "type": "pictures",
-                "request": message.request,
-                "names": list(found),
-                "newest": message.names is None,
-            }
-            self._tell(content, list(found.values()))
 
     # running
 
@@ -265,8 +227,7 @@ class GraphEditor(BundledWidget):
         self._need_invoker()
         with self._document_now.lock:
             self._document_now.refresh()
-            unknown = [problem for problem in self._document_now.problems() if problem.kind == "unknown_type"]
-            if unknown:
+            if unknown := self._document_now.unknown_types():
                 raise GraphError(unknown)
             graph = running_graph(self.graph)
             gone = [target for target in targets or () if target not in graph.nodes]
@@ -284,16 +245,10 @@ class GraphEditor(BundledWidget):
             self._need_invoker().cancel(self._feed.session_id)
 
     def _explain(self) -> dict[str, Any]:
-        if self._invoker is None or len(self.graph) > MAX_EXPLAINED or self._outer:
+        if self._reasons is None:
             return {}
-        session = self._session()
-        if session.graph.problems():
-            return {}
-        reasons: dict[str, Any] = {}
-        for reason in explain(session, self._invoker.services):
-            known = reasons.setdefault(reason.source, {"run": 0, "cached": 0, "because": reason.because})
-            known["run" if reason.will_run else "cached"] += 1
-        return reasons
+        session = None if len(self.graph) > MAX_EXPLAINED or self._outer else self._session()
+        return self._reasons.changes(None if session is None or session.graph.problems() else session)
 
     def _ran(self) -> None:
         self._tell({"type": "ran"})
@@ -331,7 +286,7 @@ class GraphEditor(BundledWidget):
         if inner.revision and not document.read_only:
             document.edit(replaced_library(document.graph, node_id, inner.graph))
         self._outer.pop()
-        self._document_now, self._derived = document, Derived(document)
+        self._document_now, self._shown = document, ShownDocument(document)
         self._tell_everything(0)
 
 

@@ -1,12 +1,27 @@
 """The pictures a person can choose on the canvas: the newest of the studio, and files from their own machine."""
 
+from typing import Any
+
 from nbgraph.services.images.images_base import ImageServiceBase
 from nbgraph.services.images.images_common import ImageQuery
-from nbgraph.widgets.editor_messages import MAX_UPLOAD
+from nbgraph.widgets.editor_messages import MAX_UPLOAD, PicturesRequest, UploadRequest
 from nbgraph.widgets.pictures import open_upload, thumbnail
 
 SHOWN = 24
 SIZE = 96
+
+
+def answer_pictures(
+    images: ImageServiceBase, message: PicturesRequest | UploadRequest, buffers: list[Any]
+) -> tuple[dict[str, Any], list[bytes]]:
+    """(message, buffers) that answer a page which sent a picture or asks for some."""
+    if isinstance(message, UploadRequest):
+        return {"type": "uploaded", "request": message.request, "name": save_upload(images, buffers)}, []
+    newest = message.names is None
+    found = newest_pictures(images) if message.names is None else thumbnails(images, message.names)
+    return {"type": "pictures", "request": message.request, "names": list(found), "newest": newest}, list(
+        found.values()
+    )
 
 
 def newest_pictures(images: ImageServiceBase) -> dict[str, bytes]:

@@ -69,6 +69,11 @@ def test_what_did_not_change_is_told_to_be_cached_before_and_after_the_run(runni
     assert reasons["two"] == {"run": 0, "cached": 1, "because": "cached"}
     assert reasons["one"]["run"] == 1
     assert "value 1 -> 10" in reasons["one"]["because"]
+    assert running.tell({"type": "explain"})[-1]["reasons"] == {}
+    running.graph.update_node("one", value=11)
+    assert list(running.tell({"type": "explain"})[-1]["reasons"]) == ["one"]
+    running.tell({"type": "ready"})
+    assert set(running.tell({"type": "explain"})[-1]["reasons"]) == {"one", "two", "total"}
     running.tell({"type": "run"})
     states = until(running, "completed")["nodes"]
     assert [states[node]["status"] for node in ("one", "two", "total")] == ["done", "cached", "done"]

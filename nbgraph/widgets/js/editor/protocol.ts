@@ -46,7 +46,7 @@ export interface Reason {
 export type Told =
   | { type: "document"; document: Snapshot | null; types: Schema["types"]; assignable: Schema["assignable"]; models: string[]; canRun: boolean }
   | ({ type: "patch"; revision: number; changes: Change[]; author: string } & Derived)
-  | { type: "done"; request: number; revision: number; reasons?: Record<string, Reason>; text?: string; session?: string }
+  | { type: "done"; request: number; revision: number; reasons?: Record<string, Reason | null>; text?: string; session?: string }
   | { type: "refused"; request: number; message: string; stale?: boolean; problems?: Problem[] }
   | { type: "run"; session: string; status: string; waiting: number; nodes: Record<string, NodeRun>; pictures: string[]; whole: boolean }
   | { type: "ran" }

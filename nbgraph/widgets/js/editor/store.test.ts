@@ -66,6 +66,13 @@ describe("the store", () => {
     model.tell({ type: "run", session: "b", status: "running", waiting: 0, nodes: {}, pictures: [], whole: true });
     expect(store.runs.one).toBeUndefined();
   });
+  it("takes reasons as differences to what it was told before, and keeps them through a run", () => {
+    const reason = { run: 1, cached: 0, because: "seed 1 -> 2" };
+    model.tell({ type: "done", request: 9, revision: 3, reasons: { one: reason, sum: reason } });
+    model.tell({ type: "run", session: "b", status: "running", waiting: 0, nodes: {}, pictures: [], whole: true });
+    model.tell({ type: "done", request: 10, revision: 3, reasons: { sum: null } });
+    expect(store.reasons).toEqual({ one: reason });
+  });
   it("changes nothing that is read only", () => {
     model.tell({ type: "document", document: { ...SNAPSHOT, readOnly: "newer" }, types: {}, assignable: {}, models: [], canRun: false });
     store.edit([seed(2)]);

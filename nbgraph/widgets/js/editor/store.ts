@@ -165,6 +165,7 @@ export class EditorStore {
     this.schema = { ...this.schema, types: told.types, assignable: told.assignable };
     this.models = told.models;
     this.canRun = told.canRun;
+    this.reasons = {};
     if (told.document) {
       if (told.document.path.join("/") !== this.path.join("/")) {
         this.queue = [];
@@ -196,7 +197,7 @@ export class EditorStore {
   }
 
   private takeDone(told: Extract<Told, { type: "done" }>): void {
-    if (told.reasons) this.reasons = told.reasons;
+    if (told.reasons) this.reasons = put(this.reasons, told.reasons);
     if (this.sent?.request !== told.request) return;
     this.sent = null;
     this.retries = 0;
@@ -223,10 +224,7 @@ export class EditorStore {
   }
 
   private takeRun(told: Extract<Told, { type: "run" }>, buffers: DataView[]): void {
-    if (told.session !== this.run.session || told.whole) {
-      this.runs = {};
-      if (told.session !== this.run.session) this.reasons = {};
-    }
+    if (told.session !== this.run.session || told.whole) this.runs = {};
     const cancelling = this.run.status === "cancelling" && told.status === "running" && told.session === this.run.session;
     this.run = { session: told.session, status: cancelling ? "cancelling" : told.status, waiting: told.waiting };
     this.runs = { ...this.runs, ...told.nodes };
