@@ -55,8 +55,9 @@ class StatsPanel(ipywidgets.VBox):
         tall, wide = {"height": "146px"}, {"width": "280px"}
         self.runs = ipywidgets.SelectMultiple(description="Runs", style=NARROW, layout={**tall, "width": "440px"})
         self.columns = ipywidgets.SelectMultiple(
-            options=list(STATS), value=COLUMNS, description="Columns", style=NARROW, layout={**tall, "width": "210px"}
+            options=list(STATS), value=COLUMNS, description="Columns", layout={**tall, "width": "230px"}
         )
+        self.columns.style.description_width = "68px"
         self.plot = ipywidgets.Dropdown(options=PLOTS, description="Plot", style=NARROW, layout=wide)
         self.figure = ipywidgets.Dropdown(options=FIGURES, description="Figure", style=NARROW, layout=wide)
         self.file = ipywidgets.Text("stats", description="File", style=NARROW, layout=wide)

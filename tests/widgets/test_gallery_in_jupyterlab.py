@@ -240,4 +240,3 @@ def test_a_notebook_opened_without_its_kernel_still_shows_pictures_and_tables(bo
     expect(statics.nth(0).locator("img").first).to_be_visible()
     expect(statics.nth(1).get_by_role("cell", name="three")).to_be_visible()
     expect(statics.nth(2).locator("img")).to_be_visible()
-    book.run(PYTHON - 1)
