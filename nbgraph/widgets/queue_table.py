@@ -103,9 +103,10 @@ class QueueTable(AskedWidget):
         }
 
     def _label(self, item: QueueItem) -> str:
-        """What a run is of; of one that has ended, only if it was seen while it was live: reading it may take long."""
+        """What a run is of. Reading one that has ended from a folder may take long: it must have been seen before."""
         known = self._labels.get(item.session_id)
-        if known is not None or item.status in ENDED:
+        is_stored = self._services.database is not None and item.status in ENDED
+        if known is not None or is_stored:
             return known or ""
         try:
             return graph_label(self._services.graph_execution_manager.get(item.session_id).graph)

@@ -44,7 +44,5 @@ def test_the_run_view_costs_at_most_a_fifth_of_a_run_of_cached_nodes(benchmark):
         (shown, plain), (opened, _) = json.loads(found[0][0]["stdout"])
     finally:
         kernel.close()
-    print(
-        f"\n1,000 cached nodes: {plain * 1e3:.1f} ms; with its display {shown:.2f} times; as a live widget {opened:.2f} times"
-    )
+    print(f"\n1,000 cached nodes: {plain * 1e3:.1f} ms; shown {shown:.2f} times that; as a live widget {opened:.2f} times")
     assert shown <= LIMIT
