@@ -13,6 +13,7 @@ from nbgraph.invocations import Add, Collect, Iterate, Multiply, Range
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.events.events_common import Event, NodeCompleted, NodeStarted
+from nbgraph.services.invocation_processor.node_batches import BYTES_PER_PIXEL
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from tests.services.batched_nodes import Square, cancel_at, fail_at, run_out_above, squares
@@ -69,7 +70,7 @@ def test_pixels_limit_a_batch():
 
 def test_free_memory_limits_a_batch(small, monkeypatch):
     models = type(small.services.model_manager)
-    monkeypatch.setattr(models, "free_bytes", property(lambda self: 2 * 512 * 512 * 4096))
+    monkeypatch.setattr(models, "free_bytes", property(lambda self: 2 * 512 * 512 * BYTES_PER_PIXEL))
     small.run(squares(range(4)), progress=False)
     assert sizes() == [2, 2]
 

@@ -26,7 +26,8 @@ from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.plan import Plan, PlannedInput
 
-BYTES_PER_PIXEL = 4096
+BYTES_PER_PIXEL = 5 * 1024
+"""What decoding takes with an autoencoder of Stable Diffusion's size in float32 (4.7 to 5.3 kB measured on a CPU)."""
 LINE_PER_BATCH = 8
 
 
