@@ -16,7 +16,11 @@ EDITS: dict[str, Any] = {
     "move": lambda k: [["layout", "noise1", "x", float(k)], ["layout", "noise1", "y", float(k)]],
     "unlink": lambda k: [["input", f"denoise{k}", "noise"]],
     "link": lambda k: [["input", f"denoise{k}", "noise", {"links": [[f"noise{k + 1}", "noise"]]}]],
-    "add": lambda k: [["node", f"new{k}", "", {"type": "noise"}], ["layout", f"new{k}", "x", 1.0]],
+    "add": lambda k: [
+        ["node", f"new{k}", "", {"type": "noise"}],
+        ["layout", f"new{k}", "x", 1.0],
+        ["layout", f"new{k}", "y", 1.0],
+    ],
     "delete": lambda k: [["node", f"noise{k}", ""]],
 }
 

@@ -10,6 +10,7 @@ import type { AnyFlowNode } from "./flow.ts";
 import { commandOf, type Command } from "./keys.ts";
 import { Palette } from "./Palette.tsx";
 import { Prompt, type Question } from "./Prompt.tsx";
+import type { EditorStore } from "./store.ts";
 import { Toolbar } from "./Toolbar.tsx";
 
 interface Opened {
@@ -17,8 +18,12 @@ interface Opened {
   loose: LooseEnd | null;
 }
 
+/** A map is of use from here on; in large graphs it is shown on request, as it looks at every node in each frame. */
 const MAP_FROM = 12;
+const MAP_UP_TO = 500;
 const PALETTE = { width: 320, height: 340 };
+
+const isMapped = ({ document: { nodes } }: EditorStore): boolean => nodes.size > MAP_FROM && nodes.size <= MAP_UP_TO;
 
 export function Editor() {
   const store = useStore();
@@ -29,7 +34,7 @@ export function Editor() {
   const pointer = useRef<{ x: number; y: number } | null>(null);
   const [active, setActive] = useState(false);
   const [minimap, setMinimap] = useState<boolean | null>(null);
-  const large = useStored((one) => one.document.nodes.size > MAP_FROM);
+  const mapped = useStored(isMapped);
   const [opened, setOpened] = useState<Opened | null>(null);
   const [question, setQuestion] = useState<Question | null>(null);
   const openPalette = useCallback((at: { x: number; y: number }, loose: LooseEnd | null) => {
@@ -45,7 +50,7 @@ export function Editor() {
     selectedEdges: () => canvas.current?.selectedEdges() ?? [],
     select: (ids) => canvas.current?.select(ids),
     openPalette: () => openPalette(pointer.current ?? centre(root.current!), null),
-    toggleMinimap: () => setMinimap((shown) => !(shown ?? store.document.nodes.size > MAP_FROM)),
+    toggleMinimap: () => setMinimap((shown) => !(shown ?? isMapped(store))),
     prompt: (label, text) => new Promise((resolve) => setQuestion({ label, text, answer: resolve })),
   }), [store, flow, openPalette]);
   const doCommand = useCallback((command: Command) => act(view, command), [view]);
@@ -81,7 +86,7 @@ export function Editor() {
       {readOnly && <p className="nbg-read-only" role="alert">Look only: {readOnly}</p>}
       <GraphProblems />
       <div className="nbg-canvas">
-        <Canvas handle={canvas} active={active} minimap={minimap ?? large} openPalette={openPalette} />
+        <Canvas handle={canvas} active={active} minimap={minimap ?? mapped} openPalette={openPalette} />
         <Empty />
         {opened && (
           <Palette
