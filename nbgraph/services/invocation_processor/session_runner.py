@@ -27,7 +27,8 @@ from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
-from nbgraph.services.shared.graph.plan import PlannedNode
+from nbgraph.services.shared.graph.plan import Path, PlannedNode, prepared_id
+from nbgraph.services.shared.graph.prepared import source_key
 
 RELIEF_EVERY = 1000
 OWN_PACKAGE = "nbgraph."
@@ -84,6 +85,8 @@ class SessionRunner:
         self._contents = Contents(self._content_of)
         self._recipes: dict[type[BaseInvocation], _Recipe] = {}
         self._origins: dict[Any, tuple[bytes, ...]] = {}
+        self._path: Path = ()
+        self._place = ""
 
     def run(self) -> str:
         """Run what is left of the session; returns its status. Never raises for what a node does."""
@@ -115,7 +118,11 @@ class SessionRunner:
     def _run_node(self, prepared: Prepared) -> None:
         planned, path, _ = prepared
         session, probe = self.session, self._probe
-        node = prepared.id if path else planned.id
+        node = planned.id
+        if path:
+            if path is not self._path:
+                self._path, self._place = path, prepared_id("", path)
+            node += self._place
         self._context.prepared = prepared
         probe.start()
         try:
@@ -134,9 +141,7 @@ class SessionRunner:
         seed = self._seed(prepared) if planned.seeds else None
         source, type_name = planned.id, planned.type
         seconds = probe.finish(node, source, type_name, path, COMPLETED, cached, seed)
-        events = self._events
-        if events.is_heard:
-            events.dispatch(NodeCompleted(session.id, node, source, type_name, output, cached, seconds))
+        self._events.dispatch(NodeCompleted(session.id, node, source, type_name, output, cached, seconds))
 
     def _output(self, prepared: Prepared, node: str) -> tuple[BaseInvocationOutput, bool]:
         """(output, whether it came from the cache)"""
@@ -159,16 +164,14 @@ class SessionRunner:
         if entry is not None:
             return entry.output, True
         output = self._invoke(recipe, values, planned, node)
-        sources = self._sources(planned, path) if planned.inputs else ()
+        sources = self._sources(planned, path)
         material, seconds = template.material(inputs), self._probe.elapsed()
         self._cache.save(cache_key, output, material, node, planned.type, seconds, sources)
         return output, False
 
     def _invoke(self, recipe: _Recipe, values: dict[str, Any], planned: PlannedNode, node: str) -> BaseInvocationOutput:
         """Tell that the node starts, and run it."""
-        events = self._events
-        if events.is_heard:
-            events.dispatch(NodeStarted(self.session.id, node, planned.id, planned.type))
+        self._events.dispatch(NodeStarted(self.session.id, node, planned.id, planned.type))
         return recipe.invoke(values, self._context)
 
     def _recipe(self, cls: type[BaseInvocation]) -> _Recipe:
@@ -180,12 +183,12 @@ class SessionRunner:
         store = self._services.images if field.kind == "image" else self._services.latents
         return store.content(field.resource_name)
 
-    def _sources(self, planned: PlannedNode, path: tuple[int, ...]) -> tuple[bytes, ...]:
+    def _sources(self, planned: PlannedNode, path: Path) -> tuple[bytes, ...]:
         """The cache keys of what a node's inputs came from, through nodes that are not cached."""
-        origins = self._origins
+        origins, inputs = self._origins, planned.inputs
+        if len(inputs) == 1 and planned.is_plain:
+            return origins.get(source_key(inputs[0], path), ())
         keys = self.session.source_keys(planned, path)
-        if len(keys) == 1:
-            return origins.get(keys[0], ())
         return tuple(dict.fromkeys([source for key in keys for source in origins.get(key, ())]))
 
     def _seed(self, prepared: Prepared) -> int | None:

@@ -1,9 +1,10 @@
 """Addresses of inputs, as people write them: `noise.seed`, and inside a graph node `outer.noise.seed`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from nbgraph.errors import Problems, suggest
+from nbgraph.errors import GraphError, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.flat import GRAPH
 
@@ -31,3 +32,11 @@ def split_address(nodes: Mapping[str, BaseInvocation], address: str) -> tuple[st
     if outer in nodes and (outer == node_id or nodes[outer].type == GRAPH):
         return outer, address[len(outer) + 1 :]
     return node_id, field
+
+
+def with_inner_values(node_id: str, graph_node: Any, values: Mapping[str, Any]) -> BaseInvocation:
+    """A graph node in which inner inputs have other values; a `GraphError` names inner nodes as seen from outside."""
+    try:
+        return graph_node.with_inner_values(values)
+    except GraphError as error:
+        raise GraphError([replace(each, node=f"{node_id}.{each.node}") for each in error.problems]) from None

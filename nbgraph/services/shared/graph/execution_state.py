@@ -49,7 +49,8 @@ class GraphExecutionState:
         max_iterations: int = MAX_ITERATIONS,
     ) -> None:
         self.id = id or uuid4().hex
-        self.graph = graph.copy()
+        with no_garbage():
+            self.graph = graph.copy()
         self.targets = None if targets is None else [graph.id_of(target) for target in targets]
         self.on_error: OnError = on_error
         self.strict = strict
@@ -201,8 +202,6 @@ class GraphExecutionState:
     def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
         """What the inputs of a prepared node come from; of an iterate node, give the path around it."""
         if planned.is_plain:
-            if not path:
-                return [edge[1] for edge in planned.inputs]
             return [source_key(edge, path) for edge in planned.inputs]
         return [key for _, key in self._dispatch.arrivals.sources(planned, path)]
 
@@ -247,11 +246,11 @@ class GraphExecutionState:
     # inside
 
     def _compile(self) -> None:
-        self.flat: FlatGraph = flatten(self.graph)
-        targets = self.targets
-        if targets is not None:
-            targets = [inner for target in targets for inner in self.flat.inner_ids(target)]
         with no_garbage():
+            self.flat: FlatGraph = flatten(self.graph)
+            targets = self.targets
+            if targets is not None:
+                targets = [inner for target in targets for inner in self.flat.inner_ids(target)]
             self.plan = Plan(self.flat, targets)
 
     def _start(self) -> None:

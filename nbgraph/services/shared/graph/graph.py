@@ -1,13 +1,12 @@
 """The source graph a person edits: nodes by id, and edges. The same document for Python, files and the canvas."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, Ref, is_link
-from nbgraph.services.shared.graph.addresses import by_node
+from nbgraph.services.shared.graph.addresses import by_node, with_inner_values
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link
 from nbgraph.services.shared.graph.flat import GRAPH, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
@@ -52,8 +51,6 @@ class Graph:
         with no_garbage():
             graph._collect(targets)
         return graph
-
-    # what is in it
 
     @property
     def edges(self) -> list[Edge]:
@@ -100,8 +97,6 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"Graph({len(self.nodes)} nodes, {sum(map(len, self._links.values()))} edges)"
-
-    # editing
 
     def add_node(self, node: BaseInvocation) -> str:
         """Add a node, and what it is linked to in Python; returns its id."""
@@ -177,22 +172,15 @@ class Graph:
         problems = Problems()
         for node_id, changes in by_node(self.nodes, values, problems).items():
             try:
-                copy._set_values(node_id, changes)
+                inner = {address: value for address, value in changes.items() if "." in address}
+                if inner:
+                    copy._put(node_id, with_inner_values(node_id, self.nodes[node_id], inner))
+                if outer := {name: value for name, value in changes.items() if name not in inner}:
+                    copy.update_node(node_id, **outer)
             except GraphError as error:
                 problems.found.extend(error.problems)
         problems.raise_any()
         return copy
-
-    def _set_values(self, node_id: str, changes: Mapping[str, Any]) -> None:
-        inner = {address: value for address, value in changes.items() if "." in address}
-        if inner:
-            graph_node: Any = self.nodes[node_id]
-            try:
-                self._put(node_id, graph_node.with_inner_values(inner))
-            except GraphError as error:
-                raise GraphError([replace(each, node=f"{node_id}.{each.node}") for each in error.problems]) from None
-        if outer := {name: value for name, value in changes.items() if name not in inner}:
-            self.update_node(node_id, **outer)
 
     def copy(self) -> "Graph":
         """The same nodes and edges in another graph of the same id."""
@@ -204,8 +192,6 @@ class Graph:
         other._numbers = dict(self._numbers)
         other._order = self._order and self._order.copy()
         return other
-
-    # checking and saving
 
     def problems(self) -> list[Problem]:
         """Everything that keeps the graph from running, also inside graph nodes, or an empty list."""
@@ -262,8 +248,6 @@ class Graph:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return self.show()._repr_mimebundle_()
 
-    # inside
-
     def _collect(self, targets: Iterable[BaseInvocation]) -> list[str]:
         """Add these nodes and everything they are linked to, each after what it needs; all of them or none."""
         added: list[str] = []
@@ -305,10 +289,10 @@ class Graph:
 
     def _circle(self, edge: Edge) -> list[Problem]:
         """A problem if the edge closes a circle."""
-        source, target = edge.source.node_id, edge.destination.node_id
         if self._order is None:
             self._order = RunningOrder(self.nodes, self.links)
-        path = self._order.make_way(source, target, self.links)
+        path = self._order.make_way(edge.source.node_id, edge.destination.node_id, self.links)
         if not path:
             return []
-        return [Problem("cycle", f"the edge {edge} closes a circle: {' -> '.join([*path, path[0]])}", target)]
+        text = f"the edge {edge} closes a circle: {' -> '.join([*path, path[0]])}"
+        return [Problem("cycle", text, edge.destination.node_id)]
