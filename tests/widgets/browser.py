@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -95,9 +95,15 @@ class Lab:
             self._ask(f"api/sessions/{session['id']}", "DELETE")
 
     def close(self) -> None:
-        """End the server, and the kernels with it."""
+        """End the kernels and the server, which may hang on a kernel that is just starting; that ends with its parent."""
+        with suppress(OSError):
+            self.end_sessions()
         self._process.terminate()
-        self._process.wait(30)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self.log.close()
 
     def _set(self, name: str, values: dict[str, Any]) -> None:
