@@ -95,7 +95,7 @@ class Lab:
             self._ask(f"api/sessions/{session['id']}", "DELETE")
 
     def close(self) -> None:
-        """End the kernels and the server, which may hang on a kernel that is just starting; that ends with its parent."""
+        """End the kernels and the server, which may hang on a kernel that is starting; that ends with it."""
         with suppress(OSError):
             self.end_sessions()
         self._process.terminate()
