@@ -5,6 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from widgets.conftest import Heard
 
+from nbgraph.cli.catalogue import Catalogue
+from nbgraph.cli.grammar import parse_line
+from nbgraph.cli.linking import plan_line
 from nbgraph.services.shared.graph.graph import Graph
 
 BAD = [
@@ -156,4 +159,6 @@ def test_exports_build_the_same_graph(editor):
     assert built["nodes"] == editor.graph.to_dict()["nodes"]
     assert built["edges"] == editor.graph.to_dict()["edges"]
     line = editor.tell({"type": "export", "form": "line"})[0]["text"]
-    assert line == "integer --value 1 | integer --value 2 | add --link -2 value a --link -1 value b"
+    again = plan_line(parse_line(line), Graph(), Catalogue()).graph
+    assert again.to_dict()["nodes"] == editor.graph.to_dict()["nodes"]
+    assert again.to_dict()["edges"] == editor.graph.to_dict()["edges"]
