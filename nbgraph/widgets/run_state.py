@@ -1,5 +1,6 @@
 """What a run view shows of a run: how far it is, the state of each node, and what is left."""
 
+from heapq import nlargest
 from typing import NamedTuple
 
 from nbgraph.invocations.fields import ImageField, resources_in
@@ -28,7 +29,10 @@ class NodeState(NamedTuple):
 
 
 class RunState(NamedTuple):
-    """A run at one moment; `nodes` are in the order in which they run, `left` is None while nothing can be said."""
+    """A run at one moment; `nodes` are in the order in which they run, `left` is None while nothing can be said.
+
+    Of all its `total` source nodes, `nodes` may be those that matter most.
+    """
 
     status: str
     seconds: float
@@ -42,18 +46,21 @@ class RunState(NamedTuple):
     message: str
     error: str
     nodes: list[NodeState]
+    total: int
 
 
-def run_state(run: Run) -> RunState:
-    """The run as it is now."""
+def run_state(run: Run, most: int | None = None) -> RunState:
+    """The run as it is now; with `most`, no more nodes than that: those that failed, and the slowest."""
     tracker, progress, status = run.tracker, run.progress, run.status
     expected = _expected(run.session)
-    nodes = [_node_state(planned, run, status, expected) for planned in run.session.plan.nodes]
+    plan = run.session.plan
+    chosen = plan.nodes if most is None or len(plan.nodes) <= most else _weightiest(run, most)
+    nodes = [_node_state(planned, run, status, expected) for planned in chosen]
     return RunState(
         status,
         progress.seconds,
         _seconds_left(run, nodes) if status == "running" else None,
-        1.0 if status == "completed" else _fraction(run, nodes),
+        1.0 if status == "completed" else _fraction(chosen, run, nodes),
         progress.done,
         progress.cached,
         tracker.source,
@@ -62,6 +69,7 @@ def run_state(run: Run) -> RunState:
         tracker.message[:200],
         _session_error(run, nodes) if status == "failed" else "",
         nodes,
+        len(plan.nodes),
     )
 
 
@@ -75,6 +83,12 @@ def picture_names(run: Run) -> list[str]:
                     {field.image_name: None for field in resources_in(output) if isinstance(field, ImageField)}
                 )
     return [name for name in names if run.services.images.exists(name)]
+
+
+def _weightiest(run: Run, most: int) -> list[PlannedNode]:
+    plan, tallies = run.session.plan, run.tracker.nodes
+    ids = nlargest(most, tallies, key=lambda node_id: (bool(tallies[node_id].error), tallies[node_id].seconds))
+    return [plan.nodes[rank] for rank in sorted(plan.ranks[node_id] for node_id in ids if node_id in plan.ranks)]
 
 
 def _node_state(planned: PlannedNode, run: Run, status: str, expected: dict[str, int | None]) -> NodeState:
@@ -92,19 +106,20 @@ def _node_state(planned: PlannedNode, run: Run, status: str, expected: dict[str,
     else:
         shown = "waiting" if status in LIVE else "skipped"
     title = planned.node.title or planned.node.type
+    of = expected[node_id] if planned.axes else 1
     error, warning = tally.error[:ERROR_LENGTH], tally.warning[:ERROR_LENGTH]
-    return NodeState(node_id, title, shown, runs, expected[node_id], tally.cached, tally.seconds, error, warning)
+    return NodeState(node_id, title, shown, runs, of, tally.cached, tally.seconds, error, warning)
 
 
 def _expected(session: GraphExecutionState) -> dict[str, int | None]:
-    """How often each source node runs: the product of the lengths of its lists, as far as they are known."""
+    """How often each node under an iteration runs: the product of the lengths of its lists, where they are known."""
     plan = session.plan
     lengths: list[int | None] = []
     for axis in plan.axes:
         outputs = list(session.outputs_of(plan.nodes[axis.rank].id).values())
         lengths.append(getattr(outputs[-1], "total", None) if outputs else None)
     found: dict[str, int | None] = {}
-    for planned in plan.nodes:
+    for planned in plan.nodes if lengths else ():
         count: int | None = 1
         for index in planned.axes:
             length = lengths[index]
@@ -119,10 +134,10 @@ def _weight(planned: PlannedNode) -> int:
     return steps if isinstance(steps, int) and steps > 0 else 1
 
 
-def _fraction(run: Run, nodes: list[NodeState]) -> float:
+def _fraction(chosen: list[PlannedNode], run: Run, nodes: list[NodeState]) -> float:
     done = total = 0.0
     tracker = run.tracker
-    for planned, node in zip(run.session.plan.nodes, nodes):
+    for planned, node in zip(chosen, nodes):
         weight = _weight(planned)
         total += weight * max(node.of or 1, node.runs)
         done += weight * node.runs

@@ -42,7 +42,7 @@ WORDS = {"skipped": "not run"}
 
 def static_bundle(run: Run) -> dict[str, Any]:
     """The run as text, as HTML, and as PNG if it gave pictures; the pictures are at most 512 pixels wide and high."""
-    state = run_state(run)
+    state = run_state(run, SHOWN_NODES)
     names = picture_names(run)
     pictures = [run.services.images.get(name) for name in names[:SHOWN_PICTURES]]
     bundle: dict[str, Any] = {"text/plain": repr(run), "text/html": run_html(state, pictures, len(names))}
@@ -112,13 +112,10 @@ def _problems(state: RunState) -> str:
 
 
 def _nodes(state: RunState) -> str:
-    shown = state.nodes
-    if len(shown) > SHOWN_NODES:
-        shown = sorted(shown, key=lambda node: (not node.error, -node.seconds))[:SHOWN_NODES]
-    more = len(state.nodes) - len(shown)
-    rows = "".join(_row(node) for node in shown)
+    more = state.total - len(state.nodes)
+    rows = "".join(_row(node) for node in state.nodes)
     note = f'<div style="{_SOFT}; padding: 4px 12px">and {more:,} more in run.stats</div>' if more else ""
-    title = f"{len(state.nodes):,} node{'' if len(state.nodes) == 1 else 's'}"
+    title = f"{state.total:,} node{'' if state.total == 1 else 's'}"
     return (
         f'<details style="border-top: {_LINE}"><summary style="{_SOFT}; padding: 4px 12px; cursor: pointer">{title}'
         f'</summary><table style="{_FONT}; margin: 0 0 4px 0"><tbody>{rows}</tbody></table>{note}</details>'

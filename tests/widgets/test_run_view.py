@@ -18,7 +18,7 @@ from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.run import Run
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.run_state import picture_names, run_state
-from nbgraph.widgets.run_static import run_html, static_bundle
+from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.run_view import RunView
 
 GO_ON, IN_STEP = Event(), Event()
@@ -217,8 +217,16 @@ def test_no_text_of_a_person_becomes_markup_in_what_is_saved(studio):
     assert "&lt;script&gt;" in html
 
 
+def test_of_a_large_run_what_failed_is_saved(studio):
+    nodes = [Add(id=f"n{number}", a=number) for number in range(100)]
+    run = studio.run(Graph([*nodes, Failing(id="bad", text="here")]), progress=False, on_error="continue")
+    html = static_bundle(run)["text/html"]
+    assert "bad: ValueError: here" in html
+    assert "101 nodes" in html
+
+
 def test_a_large_run_is_saved_small(studio):
     run = studio.run(Graph([Add(id=f"n{number}", a=number) for number in range(500)]), progress=False)
-    html = run_html(run_state(run), [], 0)
+    html = static_bundle(run)["text/html"]
     assert "and 460 more in run.stats" in html
     assert len(html) < 30_000
