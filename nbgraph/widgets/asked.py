@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nbgraph.errors import NbgraphError
 from nbgraph.widgets.js_bundle import BundledWidget
+from nbgraph.widgets.subshells import hear_subshells
 
 logger = logging.getLogger(__name__)
 UPDATE_SECONDS = 0.25
@@ -42,7 +43,7 @@ class AskedWidget(BundledWidget):
         self._views = False
         self._calmed = Calmed(self._tell_news)
         self.on_msg(self._on_message)
-        _hear_subshells(self)
+        hear_subshells(self)
 
     def _answer(self, question: Any) -> Answer:
         """Do what is asked; (answer, its buffers)."""
@@ -111,9 +112,3 @@ def read_question(questions: TypeAdapter[Any], content: Any) -> Any:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "message"
         raise ValueError(f"{place}: {first['msg']}") from None
-
-
-def _hear_subshells(widget: BundledWidget) -> None:
-    """Let messages come while a cell runs, on ipykernel 7.4 as on 7.0 to 7.3; older ones hear them after the cell."""
-    if hasattr(widget.comm, "_reply_subshell_for"):
-        widget.comm._reply_subshell_for = lambda data, default: default  # type: ignore[union-attr]

@@ -30,6 +30,7 @@ from nbgraph.widgets.schema import node_types, type_table
 from nbgraph.widgets.shown_document import ShownDocument
 from nbgraph.widgets.static_side import StaticSide
 from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
+from nbgraph.widgets.subshells import hear_subshells
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class GraphEditor(BundledWidget):
         if invoker is not None:
             self._feed = RunFeed(invoker.services, graph.id, self._tell, self._ran)
         self.on_msg(self._on_message)
-        _hear_subshells(self)
+        hear_subshells(self)
         shell: Any = get_ipython()
         self._events = shell.events if shell is not None else None
         if self._events is not None:
@@ -288,9 +289,3 @@ class GraphEditor(BundledWidget):
         self._outer.pop()
         self._document_now, self._shown = document, ShownDocument(document)
         self._tell_everything(0)
-
-
-def _hear_subshells(widget: GraphEditor) -> None:
-    """Let messages come while a cell runs, on ipykernel 7.4 as on 7.0 to 7.3; older ones hear them after the cell."""
-    if hasattr(widget.comm, "_reply_subshell_for"):
-        widget.comm._reply_subshell_for = lambda data, default: default  # type: ignore[union-attr]
