@@ -174,6 +174,10 @@ class Run:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return import_module("nbgraph.widgets.run_static").static_bundle(self)
 
+    def _display_(self) -> Any:
+        """What marimo shows."""
+        return import_module("nbgraph.widgets.run_display").following_view(self)
+
     def _ipython_display_(self) -> None:
         if not is_in_notebook():
             raise NotImplementedError

@@ -23,7 +23,7 @@ class Shown:
     @property
     def widget(self) -> Any:
         """The widget, made when first asked for, and anew if it was closed."""
-        if self._made is None or self._made.comm is None:
+        if self._made is None or not is_open(self._made):
             self._made = self._make_widget()
             self._side = widget_class("static_side", "StaticSide")(self._made.model_id, self._static)
             self._made.on_news = self._side.changed
@@ -47,6 +47,10 @@ class Shown:
         display({**self._view(), "text/plain": repr(self)}, raw=True)
         self._side.show()
 
+    def _display_(self) -> Any:
+        """What marimo shows."""
+        return self.widget
+
     def _view(self) -> dict[str, Any]:
         return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}}
 
@@ -54,6 +58,11 @@ class Shown:
 def is_in_notebook() -> bool:
     """Whether cells are run by a kernel, so that a widget has a page to be on."""
     return hasattr(get_ipython(), "kernel")
+
+
+def is_open(widget: Any) -> bool:
+    """Whether a widget can be shown; marimo closes those of a cell when it runs again."""
+    return widget.comm is not None and not getattr(widget.comm, "_closed", False)
 
 
 def widget_class(module: str, name: str) -> Any:

@@ -1,10 +1,12 @@
 """The front end of all widgets: one bundle a kernel, which every widget fetches through the few lines of its loader.
 
 A widget of this package derives from `BundledWidget` and names what `js/index.ts` exports for it. So ten editors in a
-notebook hold one copy of React between them, not ten.
+notebook hold one copy of React between them, not ten. marimo gets the code with each widget: it keeps one copy by
+itself, draws in shadow roots, which no style of the page reaches, and one process serves many pages.
 """
 
 import gzip
+import sys
 from base64 import b64encode
 from functools import cache
 from hashlib import sha256
@@ -88,13 +90,22 @@ class BundledWidget(anywidget.AnyWidget):
     """
 
     _esm = LOADER
+    _css = ""
     _id = traitlets.Unicode().tag(sync=True)
     _bundle = traitlets.Unicode().tag(sync=True)
     _widget = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **traits: object) -> None:
         own = uuid4().hex
-        super().__init__(_bundle=bundle_id(), _id=own, model_id=own, **traits)
+        code, css = built() if is_in_marimo() else ("", "")
+        front_end = {"_esm": code, "_css": css} if code else {"_bundle": bundle_id()}
+        super().__init__(_id=own, model_id=own, **front_end, **traits)
+
+
+def is_in_marimo() -> bool:
+    """Whether a cell of a marimo notebook runs this."""
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and marimo.running_in_notebook()
 
 
 def bundle_id() -> str:
@@ -107,10 +118,16 @@ def bundle_id() -> str:
 
 
 @cache
-def _bundle() -> Bundle:
+def built() -> tuple[str, str]:
+    """(code, style) of all widgets; the code is empty if they were not built."""
     code, css = STATIC / "widgets.js", STATIC / "widgets.css"
-    if not code.is_file():
-        return Bundle(problem=MISSING.format(path=code), digest="none")
-    text, style = code.read_text(encoding="utf-8"), css.read_text(encoding="utf-8")
+    return (code.read_text(encoding="utf-8"), css.read_text(encoding="utf-8")) if code.is_file() else ("", "")
+
+
+@cache
+def _bundle() -> Bundle:
+    text, style = built()
+    if not text:
+        return Bundle(problem=MISSING.format(path=STATIC / "widgets.js"), digest="none")
     packed = b64encode(gzip.compress(text.encode(), mtime=0)).decode()
     return Bundle(code=packed, css=style, digest=sha256((text + style).encode()).hexdigest()[:16])

@@ -62,3 +62,12 @@ class RunDisplay:
         else:
             self._is_shown = True
             self._handle.display(bundle, raw=True)
+
+
+def following_view(run: Run) -> RunView:
+    """A view that keeps looking at the run until it has ended, for places where outputs cannot be replaced."""
+    view = RunView(run)
+    if not run.is_done:
+        look = {"show": lambda _: view.refresh()}
+        Thread(target=run.wait, kwargs=look, name="nbgraph run view", daemon=True).start()
+    return view

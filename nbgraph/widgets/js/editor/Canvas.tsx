@@ -122,7 +122,8 @@ export function Canvas({ handle, active, minimap, openPalette }: Props) {
       return;
     }
     const point = "changedTouches" in event ? event.changedTouches[0] : event;
-    const element = globalThis.document.elementFromPoint(point.clientX, point.clientY);
+    const root = (event.target as Node).getRootNode() as Document | ShadowRoot;
+    const element = root.elementFromPoint(point.clientX, point.clientY);
     if (element?.closest(".react-flow__pane")) openPalette({ x: point.clientX, y: point.clientY }, loose);
   }, [store, openPalette]);
 
