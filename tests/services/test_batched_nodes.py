@@ -132,9 +132,16 @@ def test_work_beside_a_batch_does_not_hold_it_up(small):
     """The siblings come only after inner loops that no square needs: the batch is run before they are through."""
     each = Iterate(id="each", collection=[1, 2])
     beside = Add(id="beside", a=Iterate(id="inner", collection=Range(stop=Multiply(a=each, b=100))), b=1)
-    run = small.run([squares([], value=each), beside], progress=False)
+    run = small.run([squares([], value=each, kind=Add(a=0, b=0)), beside], progress=False)
     order = [prepared.id for prepared, _ in run.session.results()]
     assert order.index("square[0]") < order.index("beside[0,50]")
+
+
+def test_the_last_of_the_siblings_is_not_waited_beyond(small):
+    others = Add(id="other", a=Iterate(id="number", collection=list(range(20))), b=1)
+    run = small.run([squares([1, 2]), others], progress=False)
+    order = [prepared.id for prepared, _ in run.session.results()]
+    assert order.index("square[0]") == order.index("more[1]") + 1
 
 
 # the cache
@@ -190,6 +197,11 @@ def test_hits_and_misses_are_counted_as_one_by_one(small):
 def test_forgetting_what_went_in_forgets_what_came_of_a_batch(small):
     small.run(squares(range(4)), progress=False)
     assert small.cache.forget("more", downstream=True) == 8
+
+
+def test_forgetting_a_batch_forgets_what_came_of_it(small):
+    small.run(Add(id="after", a=squares(range(4)), b=100), progress=False)
+    assert small.cache.forget("square", downstream=True) == 8
 
 
 def test_changing_the_code_of_a_batch_runs_it_again(small):
@@ -373,6 +385,17 @@ def test_a_saved_session_goes_on_in_another_kernel_with_what_is_left(small):
         other.invoker.invoke(session).wait()
         assert session.status == "completed"
     assert Square.calls == [[5, 6, 7], [8]]
+
+
+def test_a_run_in_a_folder_goes_on_after_the_last_batch_that_finished(tmp_path):
+    settings = nb.Settings(batch_size=4, cache_entries=0)
+    Square.before = cancel_at(6)
+    with nb.Studio(tmp_path / "studio", settings) as studio:
+        run = studio.submit(squares(range(8))).wait()
+    Square.forget()
+    with nb.Studio(tmp_path / "studio", settings) as studio:
+        assert values(studio.resume(run.id).wait()) == [(n + 1) ** 2 for n in range(8)]
+    assert Square.calls == [[5, 6, 7, 8]]
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -12,7 +12,6 @@ from typing import Any
 from nbgraph.errors import CancelledError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.events.events_common import NodeCompleted, NodeStarted
-from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
 from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode, NodeBatches, batches_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory
@@ -54,13 +53,6 @@ class BatchRunner(SessionRunner):
         if self._is_cancelled():
             session.cancel()
         return not (session.cancelled or (session.errors and session.on_error == "stop"))
-
-    def _run_nodes(self, relief: CollectorRelief) -> None:
-        try:
-            super()._run_nodes(relief)
-        finally:
-            for held in self._batches.take_all():
-                self.session.release(held.prepared)
 
     def _next_or_held(self) -> Prepared | None:
         """The next node to run; while there is none, those that wait are run."""

@@ -133,11 +133,6 @@ class NodeBatches:
         """Those that wait of a source node; they wait no longer."""
         return self._lines.pop(rank, [])
 
-    def take_all(self) -> Iterator[HeldNode]:
-        """All that wait; they wait no longer."""
-        for rank in list(self._lines):
-            yield from self.take(rank)
-
     def _needed(self, rank: int) -> set[int]:
         """The ranks of all that a source node is made from."""
         found = self._ancestors.get(rank)
