@@ -104,12 +104,14 @@ def _size_arguments(
                 f"{' of a negative prompt' if prefix else ''}; encode the text with a plain Prompt"
             )
         drawn = (begin.width, begin.height)
+        if size.target and f"{prefix}target_size" not in family.parameters:
+            raise ModelError(f"models of the family {family.key!r} are told no target size; leave it out")
         told |= {
             f"{prefix}original_size": (size.original or drawn)[::-1],
             f"{prefix}crops_coords_top_left": size.crop[::-1],
             f"{prefix}target_size": (size.target or drawn)[::-1],
         }
-    return told
+    return {name: size for name, size in told.items() if name in family.parameters}
 
 
 def _makes_negative(components: Components) -> bool:

@@ -10,6 +10,7 @@ from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family, family
 from nbgraph.errors import ModelError
 
+FAMILIES = ("stable-diffusion", "stable-diffusion-xl")
 _SHAPE = ("in_channels", "block_out_channels", "cross_attention_dim", "addition_embed_type")
 """What the configurations of a ControlNet and of the UNet it was made for have in common."""
 
@@ -31,7 +32,7 @@ class Control:
 def controlled_family(components: Components) -> Family:
     """The family of pipelines that takes ControlNets for this model; `ModelError` when none is supported."""
     plain = components.model.need_family()
-    if plain.key not in ("stable-diffusion", "stable-diffusion-xl"):
+    if plain.key not in FAMILIES:
         raise ModelError(f"ControlNets work with Stable Diffusion 1.5 and XL, and this model is of {plain.key!r}")
     return family(f"{plain.key}-controlnet")
 

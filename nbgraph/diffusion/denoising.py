@@ -61,6 +61,9 @@ def denoise(
     """
     settings.check()
     family = components.model.need_family()
+    if latents is not None and mask is not None:
+        # As the inpaint pipelines have them: the layout decides how convolutions round.
+        latents = replace(latents, tensor=latents.tensor.contiguous())
     begin = _beginning(components.model, noise, latents, settings)
     call = call_arguments(components, positive, negative, begin, settings) | control_arguments(components, controls)
     guided = bool(family.cfg) and call[family.cfg] > family.cfg_off

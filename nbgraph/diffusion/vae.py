@@ -109,8 +109,9 @@ def _has_time(vae: Any) -> bool:
 
 
 def _sample(encoded: Any, seed: int | None) -> Tensor:
-    if hasattr(encoded, "latents"):
-        return encoded.latents
+    for name in ("latents", "latent"):
+        if hasattr(encoded, name):
+            return getattr(encoded, name)
     if seed is None:
         return encoded.latent_dist.mode()
     return encoded.latent_dist.sample(torch.Generator("cpu").manual_seed(seed))

@@ -16,9 +16,9 @@ from nbgraph.diffusion.refs import ClipSkipPatch
 from nbgraph.diffusion.values import Conditioning, SizeConditioning
 from nbgraph.errors import ModelError
 
-_HIDDEN_STATES = {
-    "stable-diffusion": "LAST_HIDDEN_STATES_NORMALIZED",
-    "stable-diffusion-xl": "PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED",
+FAMILIES = {
+    "stable-diffusion": "LASTFAMILIES_NORMALIZED",
+    "stable-diffusion-xl": "PENULTIMATEFAMILIES_NON_NORMALIZED",
 }
 """Which hidden states of the text encoders a family takes, by compel's names."""
 _DEEPEST = 4
@@ -37,7 +37,7 @@ def encode_weighted_prompt(
     family = components.model.need_family().key
     if find_spec("compel") is None:
         raise ModelError("weights in prompts need the package compel: pip install 'nbgraph[prompt]'")
-    if family not in _HIDDEN_STATES:
+    if family not in FAMILIES:
         raise ModelError(
             f"weights in prompts work with Stable Diffusion 1.5, 2 and XL, and this model is of {family!r}; "
             "encode the text with a plain Prompt"
@@ -46,9 +46,9 @@ def encode_weighted_prompt(
         raise ModelError("weights in prompts and CLIP skip do not go together; leave one of them out")
     bare_style = None if style is None else without_weights(style)
     plain = encode_prompt(components, without_weights(text), bare_style, size)
-    weighted = [_encode(components, text, _HIDDEN_STATES[family], "")]
+    weighted = [_encode(components, text, FAMILIES[family], "")]
     if family == "stable-diffusion-xl":
-        weighted.append(_encode(components, text if style is None else style, _HIDDEN_STATES[family], "_2"))
+        weighted.append(_encode(components, text if style is None else style, FAMILIES[family], "_2"))
     return replace(plain, text=text, tensors={**plain.tensors, "prompt_embeds": torch.cat(weighted, dim=-1)})
 
 

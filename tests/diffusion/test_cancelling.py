@@ -7,9 +7,10 @@ from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.errors import CancelledError
 from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import sample
+from tests.diffusion.table import TINY
 
 
-@pytest.mark.parametrize("name", ["sd15", "sdxl", "pixart"])
+@pytest.mark.parametrize("name", TINY)
 def test_cancel_stops_within_a_step_and_the_next_run_is_untouched(
     name: str, tiny: TinyModels, shared_cache: ModelCache
 ) -> None:

@@ -19,9 +19,13 @@ from nbgraph.diffusion.refs import ModelRef
 from nbgraph.errors import ModelError
 from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, sample
+from tests.diffusion.table import TINY, able
 from tests.tiny_models import build_controlnet
 
-PIPELINES: dict[str, Any] = {"sd15": StableDiffusionControlNetPipeline, "sdxl": StableDiffusionXLControlNetPipeline}
+PIPELINES: dict[str, Any] = {
+    "stable-diffusion": StableDiffusionControlNetPipeline,
+    "stable-diffusion-xl": StableDiffusionXLControlNetPipeline,
+}
 PICTURE = Image.linear_gradient("L").resize((SIDE, SIDE))
 SPAN = {"control_guidance_start": 0.0, "control_guidance_end": 0.6}
 
@@ -31,13 +35,13 @@ def control_ref(tiny: TinyModels, name: str, folder: Path) -> ModelRef:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("name", ["sd15", "sdxl"])
+@pytest.mark.parametrize("name", able("controlnet"))
 def test_controls_do_what_diffusers_does_with_them(
     name: str, count: int, tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
 ) -> None:
     ref = control_ref(tiny, name, tmp_path)
     net = ControlNetModel.from_pretrained(ref.path, local_files_only=True)
-    pipeline = PIPELINES[name].from_pipe(tiny.pipeline(name), controlnet=net if count == 1 else [net, net])
+    pipeline = PIPELINES[TINY[name]].from_pipe(tiny.pipeline(name), controlnet=net if count == 1 else [net, net])
     pipeline.set_progress_bar_config(disable=True)
     weights, pictures = [0.8, 0.4][:count], [PICTURE.convert("RGB")] * count
     expected = pipeline(

@@ -16,6 +16,7 @@ from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
 from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, encode, noise, sample
+from tests.diffusion.table import able
 from tests.diffusion.test_patches import train_lora
 from tests.tiny_models import build_image_encoder, build_ip_adapter
 
@@ -29,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny: TinyModels) -> Path:
     """Adapters `sd15-4.safetensors` and so on, and the image encoder they were made for."""
     made = tmp_path_factory.mktemp("ip")
     build_image_encoder(made / "encoder")
-    for name in ("sd15", "sdxl"):
+    for name in able("ip_adapter"):
         for seed in (4, 5):
             build_ip_adapter(made / f"{name}-{seed}.safetensors", Path(tiny[name].path), seed=seed)
     return made
@@ -62,7 +63,7 @@ def plain(
 
 
 @pytest.mark.parametrize("cfg", [4.0, 1.0])
-@pytest.mark.parametrize("name", ["sd15", "sdxl"])
+@pytest.mark.parametrize("name", able("ip_adapter"))
 def test_an_adapter_does_what_diffusers_does_with_it_and_leaves_the_model_alone(
     name: str, cfg: float, tiny: TinyModels, shared_cache: ModelCache, folder: Path
 ) -> None:

@@ -49,7 +49,7 @@ def plain(pipeline: StableDiffusionPipeline, **given: object) -> torch.Tensor:
                     generator=generator, output_type="latent", **given).images  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3"])
+@pytest.mark.parametrize("name", ["sd15", "sd2", "sdxl", "sd3"])
 def test_loras_do_what_diffusers_does_with_them(
     name: str, tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
 ) -> None:

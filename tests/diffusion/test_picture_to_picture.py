@@ -19,10 +19,11 @@ from nbgraph.diffusion.values import Latents, generator_states
 from nbgraph.errors import ModelError
 from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, decode, noise, pixels, sample
+from tests.diffusion.table import able, compared
 
 STEPS, CFG, STRENGTH, START, GUIDANCE = 5, 4.0, 0.6, 2, 3.5
-FAMILIES = ["sd15", "sdxl", "sd3", "flux", "qwen-image", "z-image"]
-CASES = [(name, "default") for name in FAMILIES]
+FAMILIES = compared("inpaint")
+CASES = [(name, "default") for name in compared("image_to_image")]
 CASES += [(name, scheduler) for name in ("sd15", "sdxl") for scheduler in ("euler_a", "dpmpp_2m", "heun")]
 
 
@@ -117,7 +118,7 @@ def test_a_mask_needs_what_it_keeps_and_noise(tiny: TinyModels, shared_cache: Mo
         sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=4), noise=drawn, latents=drawn, mask=small)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", able("image_to_image"))
 def test_a_picture_encoded_and_decoded_keeps_its_size(
     name: str, tiny: TinyModels, shared_cache: ModelCache, picture: Image.Image
 ) -> None:

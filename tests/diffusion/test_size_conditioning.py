@@ -14,6 +14,7 @@ from nbgraph.diffusion.values import Conditioning, SizeConditioning
 from nbgraph.errors import ModelError
 from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, noise, sample
+from tests.diffusion.table import able
 
 SIZE = SizeConditioning(original=(96, 48), crop=(16, 8), target=(128, 160))
 OTHER = SizeConditioning(original=(24, 32), crop=(4, 2), target=(40, 56))
@@ -40,8 +41,8 @@ def drawn(cache: ModelCache, ref: ModelRef, sizes: tuple[Any, Any], style: str |
         return denoise(components, positive, negative, noise(ref), settings=DenoiseSettings(steps=3, cfg=4.0)).tensor
 
 
-def plain(tiny: TinyModels, **told: Any) -> torch.Tensor:
-    return tiny.pipeline("sdxl")(
+def plain(tiny: TinyModels, name: str = "sdxl", **told: Any) -> torch.Tensor:
+    return tiny.pipeline(name)(
         TEXT, negative_prompt=AVOID, height=SIDE, width=SIDE, num_inference_steps=3, guidance_scale=4.0,
         generator=torch.Generator().manual_seed(SEED), output_type="latent", **told,
     ).images  # fmt: skip
@@ -53,6 +54,21 @@ def test_sizes_reach_the_unet_as_from_the_plain_pipeline(case: str, tiny: TinyMo
     found = drawn(shared_cache, tiny["sdxl"], (positive, negative))
     assert (found - plain(tiny, **told)).abs().max() == 0
     assert (found - drawn(shared_cache, tiny["sdxl"], (None, None))).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name in able("sizes") if name != "sdxl"])
+def test_other_families_are_told_the_sizes_of_the_positive_text(
+    name: str, tiny: TinyModels, shared_cache: ModelCache
+) -> None:
+    size = SizeConditioning(original=SIZE.original, crop=SIZE.crop)
+    told = {key: value for key, value in TOLD.items() if key != "target_size"}
+    found = drawn(shared_cache, tiny[name], (size, None))
+    assert (found - plain(tiny, name, **told)).abs().max() == 0
+    assert (found - drawn(shared_cache, tiny[name], (None, None))).abs().max() > 1e-3
+    with pytest.raises(ModelError, match="of a negative prompt"):
+        drawn(shared_cache, tiny[name], (size, OTHER))
+    with pytest.raises(ModelError, match="are told no target size; leave it out"):
+        drawn(shared_cache, tiny[name], (SIZE, None))
 
 
 def test_sizes_left_out_are_the_size_that_is_drawn(tiny: TinyModels, shared_cache: ModelCache) -> None:

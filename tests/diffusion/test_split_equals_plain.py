@@ -14,11 +14,14 @@ from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, decode, noise, pixels, sample
+from tests.diffusion.table import able
 
 STEPS, CFG = 4, 4.0
 EMOJI = Path(nbgraph.__file__).parent / "models" / "emoji"
 EXTRA: dict[str, dict[str, Any]] = {
     "pixart": {"use_resolution_binning": False, "clean_caption": False},
+    "pixart-alpha": {"use_resolution_binning": False, "clean_caption": False},
+    "sana": {"use_resolution_binning": False, "complex_human_instruction": None},
     "flux": {"true_cfg_scale": CFG},
     "qwen-image": {"true_cfg_scale": CFG},
 }
@@ -34,7 +37,7 @@ def plain(pipeline: Any, name: str, output: str) -> Any:
     ).images  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3", "flux", "pixart", "qwen-image", "z-image"])
+@pytest.mark.parametrize("name", able("text_to_image"))
 def test_picture_equals_the_plain_pipelines(name: str, tiny: TinyModels, shared_cache: ModelCache) -> None:
     latents = sample(shared_cache, tiny[name], DenoiseSettings(steps=STEPS, cfg=CFG))
     expected = pixels(plain(tiny.pipeline(name), name, "pil")[0])

@@ -20,9 +20,10 @@ from nbgraph.diffusion.t2i_adapters import T2iAdapter
 from nbgraph.errors import ModelError
 from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, noise, sample
+from tests.diffusion.table import able
 from tests.tiny_models import build_t2i_adapter
 
-PIPELINES: dict[str, Any] = {"sd15": StableDiffusionAdapterPipeline, "sdxl": StableDiffusionXLAdapterPipeline}
+PIPELINES: dict[str, Any] = {"sdxl": StableDiffusionXLAdapterPipeline}
 PICTURE = Image.linear_gradient("L").resize((SIDE, SIDE)).convert("RGB")
 SETTINGS = DenoiseSettings(steps=5, cfg=4.0)
 
@@ -39,7 +40,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelRef]:
 
 
 def plain(tiny: TinyModels, name: str, adapter: Any, image: Any, scale: Any, **given: Any) -> torch.Tensor:
-    pipeline = PIPELINES[name].from_pipe(tiny.pipeline(name), adapter=adapter)
+    pipeline = PIPELINES.get(name, StableDiffusionAdapterPipeline).from_pipe(tiny.pipeline(name), adapter=adapter)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline(
         TEXT, negative_prompt=AVOID, image=image, height=SIDE, width=SIDE, num_inference_steps=5, guidance_scale=4.0,
@@ -51,16 +52,17 @@ def load(ref: ModelRef) -> Any:
     return T2IAdapter.from_pretrained(ref.path, local_files_only=True, low_cpu_mem_usage=False)
 
 
-@pytest.mark.parametrize(("name", "end"), [("sd15", 1.0), ("sdxl", 1.0), ("sdxl", 0.6)])
+@pytest.mark.parametrize(("name", "end"), [(name, 1.0) for name in able("t2i_adapter")] + [("sdxl", 0.6)])
 def test_an_adapter_does_what_diffusers_does_with_it_and_leaves_the_model_alone(
     name: str, end: float, tiny: TinyModels, shared_cache: ModelCache, adapters: dict[str, ModelRef]
 ) -> None:
+    kind = "sdxl" if name == "sdxl" else "sd15"
     before = sample(shared_cache, tiny[name], SETTINGS).tensor
-    with shared_cache.use(adapters[name], "t2i_adapter") as held:
+    with shared_cache.use(adapters[kind], "t2i_adapter") as held:
         given = [T2iAdapter(held["t2i_adapter"], PICTURE, 0.7, 0.0, end)]
         found = sample(shared_cache, tiny[name], SETTINGS, adapters=given).tensor
-    factor = {} if name == "sd15" else {"adapter_conditioning_factor": end}
-    assert (found - plain(tiny, name, load(adapters[name]), PICTURE, 0.7, **factor)).abs().max() == 0
+    factor = {"adapter_conditioning_factor": end} if name == "sdxl" else {}
+    assert (found - plain(tiny, name, load(adapters[kind]), PICTURE, 0.7, **factor)).abs().max() == 0
     assert (found - before).abs().max() > 1e-2
     assert torch.equal(sample(shared_cache, tiny[name], SETTINGS).tensor, before)
 

@@ -17,8 +17,9 @@ from nbgraph.diffusion.weighted_prompt import encode_weighted_prompt, without_we
 from nbgraph.errors import ModelError
 from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import encode
+from tests.diffusion.table import able
 
-COMPELS = {"sd15": CompelForSD, "sdxl": CompelForSDXL}
+COMPELS = {"sdxl": CompelForSDXL}
 TEXTS = ["a red apple++", "a (red)1.3 apple", "a (red)0.4 apple--", '("a red cat", "a dog").blend(0.7, 0.3)']
 
 
@@ -28,11 +29,11 @@ def weighted(cache: ModelCache, ref: ModelRef, text: str, style: str | None = No
 
 
 @pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("name", ["sd15", "sdxl"])
+@pytest.mark.parametrize("name", able("weights"))
 def test_weights_do_what_compel_does(name: str, text: str, tiny: TinyModels, shared_cache: ModelCache) -> None:
     found = weighted(shared_cache, tiny[name], text)
     with torch.no_grad():
-        expected = COMPELS[name](tiny.pipeline(name))(text).embeds
+        expected = COMPELS.get(name, CompelForSD)(tiny.pipeline(name))(text).embeds
     assert (found.tensors["prompt_embeds"] - expected).abs().max() == 0
     bare = encode(shared_cache, tiny[name], without_weights(text))
     assert (found.tensors["prompt_embeds"] - bare.tensors["prompt_embeds"]).abs().max() > 1e-2

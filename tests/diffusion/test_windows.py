@@ -9,13 +9,15 @@ from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.errors import ModelError
 from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import noise, sample
+from tests.diffusion.table import able
 
 RESUMABLE = [
     "default", "ddim", "ddpm", "euler", "euler_k", "euler_a", "heun", "heun_k", "kdpm_2", "kdpm_2_a", "dpmpp_2m",
     "dpmpp_2m_k", "dpmpp_2m_sde", "dpmpp_2s", "dpmpp_2s_k", "unipc", "pndm", "deis", "lcm",
 ]  # fmt: skip
 CASES = [("sd15", name) for name in RESUMABLE]
-CASES += [(model, name) for model in ("sdxl", "sd3", "flux", "qwen-image", "z-image") for name in ("default", "unipc")]
+CASES += [(model, "default") for model in able("pieces") if model != "sd15"]
+CASES += [(model, "unipc") for model in ("sdxl", "sd3", "flux", "chroma", "qwen-image", "z-image", "sana")]
 CASES += [("sdxl", "euler_a"), ("sdxl", "heun"), ("sd3", "flow_heun"), ("flux", "dpmpp_2m")]
 
 
@@ -45,6 +47,11 @@ def test_without_its_memory_a_multistep_scheduler_goes_elsewhere(
         shared_cache, tiny["sd15"], DenoiseSettings(**options, start=3), latents=replace(first, solver=None)
     )
     assert (second.tensor - whole.tensor).abs().max() > 1e-3
+
+
+def test_a_scheduler_that_a_pipeline_cannot_set_up_is_refused(tiny: TinyModels, shared_cache: ModelCache) -> None:
+    with pytest.raises(ModelError, match="CogView4Pipeline refuses these inputs: UniPC"):
+        sample(shared_cache, tiny["cogview4"], DenoiseSettings(steps=8, scheduler="unipc"))
 
 
 def test_an_empty_window_gives_back_what_it_got(tiny: TinyModels, shared_cache: ModelCache) -> None:

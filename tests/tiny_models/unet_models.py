@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from diffusers import (
+    DDIMScheduler,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -29,6 +30,29 @@ def build_sd15(folder: Path) -> Path:
     )
     StableDiffusionPipeline(
         vae=tiny_vae(), text_encoder=clip(tokenizer), tokenizer=tokenizer, unet=unet, scheduler=ddim(),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def build_sd2(folder: Path) -> Path:
+    """Stable Diffusion 2: as 1.5, with linear projections, heads for each block, and a UNet that predicts velocity."""
+    torch.manual_seed(0)
+    tokenizer = clip_tokenizer(folder / "tokenizer")
+    unet = UNet2DConditionModel(
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        sample_size=32,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=32,
+        attention_head_dim=(2, 4),
+        use_linear_projection=True,
+        norm_num_groups=16,
+    )
+    StableDiffusionPipeline(
+        vae=tiny_vae(), text_encoder=clip(tokenizer), tokenizer=tokenizer, unet=unet,
+        scheduler=DDIMScheduler.from_config(ddim().config, prediction_type="v_prediction"),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(folder)  # fmt: skip
     return folder

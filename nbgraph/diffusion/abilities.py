@@ -1,0 +1,109 @@
+"""What can be done with models of each family. `python -m nbgraph.diffusion.abilities` writes it to docs/models.md."""
+
+import inspect
+import sys
+from pathlib import Path
+
+from nbgraph.diffusion.controls import FAMILIES as CONTROLLED
+from nbgraph.diffusion.families import Family, family
+from nbgraph.diffusion.ip_adapters import FAMILIES as IP_ADAPTED
+from nbgraph.diffusion.weighted_prompt import FAMILIES as WEIGHTED
+
+TESTED = {
+    "stable-diffusion": "Stable Diffusion 1.5, 2",
+    "stable-diffusion-xl": "Stable Diffusion XL",
+    "stable-diffusion-3": "Stable Diffusion 3",
+    "flux": "Flux",
+    "chroma": "Chroma",
+    "qwenimage": "Qwen-Image",
+    "z-image": "Z-Image",
+    "cogview4": "CogView 4",
+    "pixart-alpha": "PixArt-Alpha",
+    "pixart-sigma": "PixArt-Sigma",
+    "sana": "Sana",
+    "auraflow": "AuraFlow",
+}
+"""The families whose every ability is tried on a tiny model by the tests: key and name."""
+
+ABILITIES = {
+    "text_to_image": "text to image",
+    "pieces": "in pieces",
+    "image_to_image": "image to image",
+    "inpaint": "inpaint",
+    "controlnet": "ControlNet",
+    "t2i_adapter": "T2I-Adapter",
+    "ip_adapter": "IP-Adapter",
+    "lora": "LoRA",
+    "clip_skip": "CLIP skip",
+    "weights": "weights in prompts",
+    "sizes": "told sizes",
+}
+TARGET = Path("docs/models.md")
+HEAD = """\
+# Models
+
+Made by `python -m nbgraph.diffusion.abilities`; do not edit it by hand. Every cell is tried by the tests on a tiny
+model with random weights. `yes`: the nodes one by one give exactly what the pipeline of diffusers gives in one call
+(difference 0). `alone`: it works, and diffusers has no pipeline to compare it with. An empty cell is refused, before a
+step is done, with a sentence that says why. For every family a run that was cancelled leaves the next one as it was.
+"""
+TAIL = """\
+- *in pieces*: steps 0 to 3 and then 3 to 8 are exactly steps 0 to 8. Image to image and inpaint need it; the pipelines
+  of diffusers that cannot be stopped part-way take noise and all their steps.
+- *told sizes*: the original size, the crop and the target size of `SdxlPrompt`.
+- Sana: its pipeline puts a long instruction before the positive text unless `complex_human_instruction=None`; here
+  texts are encoded as they are written.
+
+Any other family that diffusers' `AutoPipelineForText2Image` knows and that has a VAE and `encode_prompt` may work,
+and is not tested.
+Known to draw another picture: Lumina 2, whose pipeline puts an instruction before the positive text alone. Not expected
+to work, from their source: Hunyuan-DiT (it encodes a text twice, by an index), Kandinsky, IF, Würstchen and Stable
+Cascade (several models in a row, or no VAE of the usual kind).
+"""
+
+
+def abilities(of: Family) -> frozenset[str]:
+    """The keys of `ABILITIES` that models of the family have, read from its pipelines."""
+    encodes = inspect.signature(of.pipeline().encode_prompt).parameters  # type: ignore[attr-defined]
+    able = {
+        "text_to_image": True,
+        "pieces": of.windows,
+        "image_to_image": of.windows,
+        "inpaint": of.windows,
+        "controlnet": of.key in CONTROLLED,
+        "t2i_adapter": of.denoiser == "unet",
+        "ip_adapter": of.key in IP_ADAPTED,
+        "lora": hasattr(of.pipeline(), "lora_state_dict"),
+        "clip_skip": "clip_skip" in encodes,
+        "weights": of.key in WEIGHTED,
+        "sizes": "original_size" in of.parameters,
+    }
+    return frozenset(name for name, is_able in able.items() if is_able)
+
+
+def page() -> str:
+    """The whole of docs/models.md."""
+    rows = [f"| family | {' | '.join(ABILITIES.values())} |", "|---" * (len(ABILITIES) + 1) + "|"]
+    for key, title in TESTED.items():
+        found = family(key)
+        cells = [_cell(found, ability) for ability in ABILITIES]
+        rows.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join([HEAD, *rows, "", TAIL])
+
+
+def _cell(of: Family, ability: str) -> str:
+    if ability not in abilities(of):
+        return ""
+    compared = ability not in ("image_to_image", "inpaint") or ability in dict(of.pipelines)
+    return "yes" if compared else "alone"
+
+
+def main() -> None:
+    """Write the page; its path may be given."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
+    target.write_text(page(), encoding="utf-8")
+    print(f"wrote {target}: {len(TESTED)} families")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
