@@ -15,6 +15,7 @@ from nbgraph.plots import RunPlots
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.depth_first import depth_first
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.showing import is_in_notebook
 
@@ -123,10 +124,16 @@ class Run:
 
     @property
     def images(self) -> list[Image]:
-        """Every picture the run gave, in order; intermediate ones left out."""
+        """Every picture the run gave, in order, path by path; intermediate ones left out."""
+        giving = {
+            planned.rank
+            for planned in self.session.plan.nodes
+            if not planned.node.is_intermediate and "image" in planned.node.outputs()
+        }
+        found = depth_first(self.session) if len(giving) > 1 else self.session.results()
         names: dict[str, None] = {}
-        for prepared, output in self.session.results():
-            if not prepared.planned.node.is_intermediate and "image" in prepared.planned.node.outputs():
+        for prepared, output in found:
+            if prepared.planned.rank in giving:
                 names.update({f.image_name: None for f in resources_in(output) if isinstance(f, ImageField)})
         return [self.services.images.get(name) for name in names if self.services.images.exists(name)]
 

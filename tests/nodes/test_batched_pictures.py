@@ -25,6 +25,7 @@ from nbgraph.invocations import (
     ModelLoader,
     Noise,
     Prompt,
+    ResizeImage,
     T2iAdapter,
 )
 from nbgraph.invocations.fields import ImageField
@@ -131,6 +132,15 @@ def test_pictures_are_saved_in_the_name_of_their_own_node(studio):
     run = studio.run(emoji(), progress=False)
     records = [studio.services.images.record(result.image_name) for result in run.outputs("image")]
     assert [record.node_id for record in records] == [f"image[{n}]" for n in SEEDS]
+
+
+def test_pictures_of_several_nodes_come_in_the_order_of_one_by_one(studio, steered):
+    last = ResizeImage(id="small", image=steered(), width=8, height=8)
+    together = studio.run(last, progress=False)
+    apart = studio.run(last, progress=False, strict=True)
+    sizes = [picture.width for picture in together.images]
+    assert sizes == [picture.width for picture in apart.images] == [64, 8, 64, 8, 64, 8]
+    assert [one.tobytes() for one in together.images] == [other.tobytes() for other in apart.images]
 
 
 def test_progress_is_told_step_by_step(studio):

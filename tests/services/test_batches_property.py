@@ -12,6 +12,7 @@ from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocati
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
+from nbgraph.services.shared.graph.depth_first import depth_first
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from tests.graph.oracle import Program
@@ -66,6 +67,8 @@ def test_batches_mean_what_nested_loops_mean(choices: Any, size: int, cached: bo
     session = run(batched(program), size, cached)
     assert session.status == "completed"
     assert max(AddTogether.sizes, default=0) <= size
+    one_by_one = [prepared.id for prepared, _ in run(batched(program), 1, cached).results()]
+    assert [prepared.id for prepared, _ in depth_first(session)] == one_by_one
     finished: dict[str, list[tuple[int, ...]]] = {}
     for prepared, _ in session.results():
         finished.setdefault(prepared.planned.id, []).append(prepared.path)
