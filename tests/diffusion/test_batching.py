@@ -17,6 +17,7 @@ from nbgraph.diffusion.batching import (
 )
 from nbgraph.diffusion.denoising import DenoiseSettings, denoise
 from nbgraph.diffusion.model_cache import ModelCache
+from nbgraph.diffusion.prompt import encode_prompts
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.diffusion.vae import encode_image
 from nbgraph.diffusion.values import Latents
@@ -93,6 +94,31 @@ def test_inputs_of_several_pictures_come_back_as_several(tiny: TinyModels, share
         found = denoise_many(components, inputs, settings)
     assert [latents.seeds for latents in found] == [(1, 2), (3,)]
     assert [len(latents) for latents in found] == [2, 1]
+
+
+@pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3", "flux"])
+def test_texts_encoded_together_are_as_if_each_were_alone(
+    name: str, tiny: TinyModels, shared_cache: ModelCache
+) -> None:
+    texts = ["a red cat", "", "a dog in a house by a tree"]
+    with shared_cache.use(tiny[name], "text") as components:
+        together = encode_prompts(components, texts)
+    for one, text in zip(together, texts, strict=True):
+        alone = encode(shared_cache, tiny[name], text)
+        assert (one.text, one.tokens, one.unknown) == (alone.text, alone.tokens, alone.unknown)
+        assert one.tensors.keys() == alone.tensors.keys()
+        assert all((one.tensors[key] - alone.tensors[key]).abs().max() < 1e-5 for key in alone.tensors)
+
+
+@pytest.mark.parametrize("name", ["qwen-image", "z-image", "pixart"])
+def test_texts_that_differ_in_length_are_not_encoded_together(
+    name: str, tiny: TinyModels, shared_cache: ModelCache
+) -> None:
+    with (
+        shared_cache.use(tiny[name], "text") as components,
+        pytest.raises(ModelError, match="differ in length; encode them one by one"),
+    ):
+        encode_prompts(components, ["a", "a red cat"])
 
 
 def test_encoding_together_is_encoding_apart(tiny: TinyModels, shared_cache: ModelCache) -> None:
