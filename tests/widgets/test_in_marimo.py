@@ -29,8 +29,12 @@ def test_widgets_hold_their_own_code_and_style_in_marimo_and_a_loader_elsewhere(
     inside = GraphEditor(Graph([Add(id="add")])).get_state()
     monkeypatch.delitem(sys.modules, "marimo")
     outside = GraphEditor(Graph([Add(id="add")])).get_state()
-    assert "react-flow" in inside["_esm"] and ".react-flow" in inside["_css"] and inside["_bundle"] == ""
-    assert outside["_esm"] == LOADER and outside["_css"] == "" and outside["_bundle"]
+    assert "react-flow" in inside["_esm"]
+    assert ".react-flow" in inside["_css"]
+    assert inside["_bundle"] == ""
+    assert outside["_esm"] == LOADER
+    assert outside["_css"] == ""
+    assert outside["_bundle"]
 
 
 @pytest.mark.parametrize("view", ["images", "cache", "queue"])
