@@ -17,8 +17,8 @@ from nbgraph.diffusion.values import Conditioning, SizeConditioning
 from nbgraph.errors import ModelError
 
 FAMILIES = {
-    "stable-diffusion": "LASTFAMILIES_NORMALIZED",
-    "stable-diffusion-xl": "PENULTIMATEFAMILIES_NON_NORMALIZED",
+    "stable-diffusion": "LAST_HIDDEN_STATES_NORMALIZED",
+    "stable-diffusion-xl": "PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED",
 }
 """Which hidden states of the text encoders a family takes, by compel's names."""
 _DEEPEST = 4

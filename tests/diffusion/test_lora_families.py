@@ -45,4 +45,4 @@ def test_a_lora_over_the_denoiser_does_what_diffusers_does_with_it(
     if packed:
         assert np.abs(pixels(decode(shared_cache, ref, found)[0]) - pixels(expected[0])).max() == 0
     else:
-        assert (found.tensor - torch.as_tensor(expected)).abs().max() == 0
+        assert (found.tensor - torch.as_tensor(expected)).abs().max() < 1e-5

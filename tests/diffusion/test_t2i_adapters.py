@@ -30,10 +30,10 @@ SETTINGS = DenoiseSettings(steps=5, cfg=4.0)
 
 @pytest.fixture(scope="module")
 def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelRef]:
-    """Two adapters for the tiny SD1.5, `sd15` and `other`, and one for SDXL."""
+    """Two adapters for the tiny SD2, `sd2` and `other`, and one for SDXL and SD1.5."""
     folder = tmp_path_factory.mktemp("adapters")
     return {
-        "sd15": ModelRef.from_path(str(build_t2i_adapter(folder / "sd15"))),
+        "sd2": ModelRef.from_path(str(build_t2i_adapter(folder / "sd2"))),
         "other": ModelRef.from_path(str(build_t2i_adapter(folder / "other", seed=3))),
         "sdxl": ModelRef.from_path(str(build_t2i_adapter(folder / "sdxl", xl=True))),
     }
@@ -56,7 +56,7 @@ def load(ref: ModelRef) -> Any:
 def test_an_adapter_does_what_diffusers_does_with_it_and_leaves_the_model_alone(
     name: str, end: float, tiny: TinyModels, shared_cache: ModelCache, adapters: dict[str, ModelRef]
 ) -> None:
-    kind = "sdxl" if name == "sdxl" else "sd15"
+    kind = "sd2" if name == "sd2" else "sdxl"
     before = sample(shared_cache, tiny[name], SETTINGS).tensor
     with shared_cache.use(adapters[kind], "t2i_adapter") as held:
         given = [T2iAdapter(held["t2i_adapter"], PICTURE, 0.7, 0.0, end)]
@@ -68,36 +68,36 @@ def test_an_adapter_does_what_diffusers_does_with_it_and_leaves_the_model_alone(
 
 
 def test_two_adapters_add_up(tiny: TinyModels, shared_cache: ModelCache, adapters: dict[str, ModelRef]) -> None:
-    multiple = MultiAdapter([load(ref) for ref in (adapters["sd15"], adapters["other"])])
-    expected = plain(tiny, "sd15", multiple, [PICTURE, PICTURE.rotate(90)], [0.7, 0.3])
+    multiple = MultiAdapter([load(ref) for ref in (adapters["sd2"], adapters["other"])])
+    expected = plain(tiny, "sd2", multiple, [PICTURE, PICTURE.rotate(90)], [0.7, 0.3])
     with (
-        shared_cache.use(adapters["sd15"], "t2i_adapter") as one,
+        shared_cache.use(adapters["sd2"], "t2i_adapter") as one,
         shared_cache.use(adapters["other"], "t2i_adapter") as other,
     ):
         given = [T2iAdapter(one["t2i_adapter"], PICTURE, 0.7)]
         given += [T2iAdapter(other["t2i_adapter"], PICTURE.rotate(90), 0.3)]
-        found = sample(shared_cache, tiny["sd15"], SETTINGS, adapters=given).tensor
+        found = sample(shared_cache, tiny["sd2"], SETTINGS, adapters=given).tensor
     assert (found - expected).abs().max() == 0
 
 
 def test_every_picture_of_a_batch_is_steered(
     tiny: TinyModels, shared_cache: ModelCache, adapters: dict[str, ModelRef]
 ) -> None:
-    with shared_cache.use(adapters["sd15"], "t2i_adapter") as held:
+    with shared_cache.use(adapters["sd2"], "t2i_adapter") as held:
         given = {"adapters": [T2iAdapter(held["t2i_adapter"], PICTURE)]}
-        both = sample(shared_cache, tiny["sd15"], SETTINGS, noise=noise(tiny["sd15"], (3, 4)), **given).tensor
-        single = sample(shared_cache, tiny["sd15"], SETTINGS, noise=noise(tiny["sd15"], 4), **given).tensor
+        both = sample(shared_cache, tiny["sd2"], SETTINGS, noise=noise(tiny["sd2"], (3, 4)), **given).tensor
+        single = sample(shared_cache, tiny["sd2"], SETTINGS, noise=noise(tiny["sd2"], 4), **given).tensor
     assert torch.allclose(both[1:], single, atol=1e-3)
 
 
 def test_two_pieces_of_a_steered_picture_are_the_whole(
     tiny: TinyModels, shared_cache: ModelCache, adapters: dict[str, ModelRef]
 ) -> None:
-    with shared_cache.use(adapters["sd15"], "t2i_adapter") as held:
+    with shared_cache.use(adapters["sd2"], "t2i_adapter") as held:
         given = {"adapters": [T2iAdapter(held["t2i_adapter"], PICTURE, 1.0, 0.2, 0.8)]}
-        whole = sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=8), **given)
-        first = sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=8, end=3), **given)
-        second = sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=8, start=3), latents=first, **given)
+        whole = sample(shared_cache, tiny["sd2"], DenoiseSettings(steps=8), **given)
+        first = sample(shared_cache, tiny["sd2"], DenoiseSettings(steps=8, end=3), **given)
+        second = sample(shared_cache, tiny["sd2"], DenoiseSettings(steps=8, start=3), latents=first, **given)
     assert torch.equal(second.tensor, whole.tensor)
 
 
@@ -113,11 +113,11 @@ def test_adapters_that_do_not_fit_say_so(
             sample(shared_cache, tiny[model], SETTINGS, adapters=[given])
 
     with pytest.raises(ModelError, match=r"gives \[\(64, 32, 32\), .* takes \[\(32, 32, 32\), \(64, 16, 16\)\]"):
-        draw(wide, "sd15")
+        draw(wide, "sd2")
     with pytest.raises(ModelError, match="use one that was made for 'stable-diffusion-xl' models"):
-        draw(adapters["sd15"], "sdxl")
+        draw(adapters["sd2"], "sdxl")
     with pytest.raises(ModelError, match="work on models with a UNet, and this model is of 'flux'"):
-        draw(adapters["sd15"], "flux")
+        draw(adapters["sd2"], "flux")
     with pytest.raises(ModelError, match=r"cannot steer from 0.8 to 0.2"):
-        draw(adapters["sd15"], "sd15", start=0.8, end=0.2)
-    draw(grey, "sd15")
+        draw(adapters["sd2"], "sd2", start=0.8, end=0.2)
+    draw(grey, "sd2")

@@ -15,7 +15,7 @@ def folder(tmp_path_factory):
     """A tiny Stable Diffusion 1.5 with a T2I-Adapter, an IP-Adapter and its image encoder."""
     made = tmp_path_factory.mktemp("adapted")
     build_sd15(made / "sd15")
-    build_t2i_adapter(made / "t2i")
+    build_t2i_adapter(made / "t2i", xl=True)
     build_image_encoder(made / "image_encoder")
     build_ip_adapter(made / "ip.safetensors", made / "sd15")
     return made

@@ -25,7 +25,7 @@ def build_controlnet(folder: Path, model: Path) -> Path:
 
 
 def build_t2i_adapter(folder: Path, width: int = 32, in_channels: int = 3, seed: int = 2, xl: bool = False) -> Path:
-    """A T2I-Adapter for the UNet of a tiny SD1.5, or of a tiny SDXL."""
+    """A T2I-Adapter for the UNet of a tiny SD2, or with `xl` of one whose first block is plain: SDXL and SD1.5."""
     torch.manual_seed(seed)
     T2IAdapter(
         in_channels=in_channels,
