@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("steered")
     build_sd15(made / "sd15")
     build_controlnet(made / "control", made / "sd15")
-    build_t2i_adapter(made / "t2i")
+    build_t2i_adapter(made / "t2i", xl=True)
     build_image_encoder(made / "image_encoder")
     build_ip_adapter(made / "ip.safetensors", made / "sd15")
     return made
