@@ -7,16 +7,19 @@ from threading import Thread
 from typing import Any
 
 import ipywidgets as widgets
+from IPython.display import display
 
 from nbgraph.errors import NotFoundError, suggest
 from nbgraph.run import Run
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
+from nbgraph.showing import is_in_notebook
 from nbgraph.widgets.form_controls import MISSING, Control, control_for
 from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.run_view import RunView
 from nbgraph.widgets.schema import node_type
+from nbgraph.widgets.static_side import StaticSide
 
 Submit = Callable[[Graph], Run]
 
@@ -32,6 +35,7 @@ class GraphForm(widgets.VBox):
         self._exposed = exposed_inputs(target)
         self._submit, self._current = submit, None
         self._view = RunView(compact=True)
+        self._static = StaticSide(self._view.model_id, self._still)
         self._controls = self._make_controls(services)
         self._title = target.name if isinstance(target, LibraryGraph) else "graph"
         self._run_button = widgets.Button(description="Run", button_style="primary", icon="play", tooltip="Run")
@@ -62,6 +66,7 @@ class GraphForm(widgets.VBox):
         self._current = run
         self._view.watch(run)
         self._run_button.disabled, self._cancel_button.disabled = True, False
+        self._static.changed()
         Thread(target=self._follow, args=(run,), name="nbgraph form", daemon=True).start()
         return run
 
@@ -78,6 +83,7 @@ class GraphForm(widgets.VBox):
             return
         layout.close()
         self.cancel()
+        self._static.close()
         parts = [part for control in self._controls.values() for part in control.parts]
         close_widgets([*parts, self._run_button, self._cancel_button, *self._boxes])
         self._view.close()
@@ -88,12 +94,25 @@ class GraphForm(widgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle: Any = super()._repr_mimebundle_(**kwargs) or {}
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/plain": repr(self), "text/html": self._html()}, metadata
+        return {**data, **self._still()}, metadata
+
+    def _ipython_display_(self) -> None:
+        if not is_in_notebook():
+            raise NotImplementedError
+        view: Any = super()._repr_mimebundle_()
+        display({**view, "text/plain": repr(self)}, raw=True)
+        self._static.show()
+
+    def _still(self) -> dict[str, str]:
+        """What a reader without a kernel sees; it is drawn again when a run begins and ends."""
+        return {"text/plain": repr(self), "text/html": self._html()}
 
     def _html(self) -> str:
-        rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in self.values.items())
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in self.values.items()
+        )
         result = static_bundle(self._current)["text/html"] if self._current is not None else ""
-        return f"<b>{escape(self._title)}</b><dl>{rows}</dl>{result}"
+        return f"<b>{escape(self._title)}</b><table>{rows}</table>{result}"
 
     def _make_controls(self, services: InvocationServices) -> dict[str, Control]:
         found: dict[str, Control] = {}
@@ -121,6 +140,7 @@ class GraphForm(widgets.VBox):
         run.wait(show=lambda _: self._view.refresh() if self._current is run else None)
         if self._current is run:
             self._run_button.disabled, self._cancel_button.disabled = False, True
+            self._static.changed()
 
     def _guarded(self, act: Callable[[], Any]) -> None:
         """Do what a click asks for; an error is shown under the form, where the person looks."""

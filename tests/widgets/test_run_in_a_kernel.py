@@ -105,6 +105,17 @@ def test_a_run_that_is_shown_again_later_is_shown(kernel):
     assert "<img" in kernel.run("run")[0]["text/html"]
 
 
+def test_a_form_leaves_what_was_typed_and_its_picture_beside_the_widget(kernel):
+    outputs = kernel.run("form = studio.form(picture()); form")
+    assert WIDGET_VIEW in outputs[0]
+    assert "text/html" not in outputs[0]
+    assert 'class="nbgraph-static nbgraph-static-' in outputs[1]["text/html"]
+    assert "<img" not in outputs[1]["text/html"]
+    kernel.run("form.run().wait()")
+    kernel.settle(3)
+    assert "<img" in outputs[1]["text/html"]
+
+
 @pytest.mark.parametrize("style", ["'text'", "False", "seen.append"])
 def test_other_kinds_of_progress_show_no_widget(kernel, style):
     outputs = kernel.run(f"seen = []; run = studio.run(wait(seconds=0.6, tag={style!r}), progress={style})")
