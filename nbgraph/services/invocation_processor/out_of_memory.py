@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 PHRASES = ("out of memory", "can't allocate memory", "not enough memory")
@@ -33,7 +33,7 @@ def _holders(loaded: Sequence[Any]) -> str:
     if not loaded:
         return "no models are loaded"
     largest = sorted(loaded, key=lambda one: -one.bytes)
-    named = [f"{Path(one.model).name} {one.component} {one.bytes / MB:,.1f} MB on {one.device}" for one in largest]
+    named = [f"{PurePath(one.model).name} {one.component} {one.bytes / MB:,.1f} MB on {one.device}" for one in largest]
     more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     total = sum(one.bytes for one in loaded) / MB
     return f"models hold {total:,.1f} MB: {', '.join(named[:SHOWN])}{more}"
