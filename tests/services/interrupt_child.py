@@ -154,4 +154,5 @@ def main(kind: str, folder: str, trials: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
     main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
