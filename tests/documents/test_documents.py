@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from markdown_it import MarkdownIt
@@ -29,7 +30,7 @@ def links(text: str) -> Iterator[str]:
         for child in token.children or []:
             target = child.attrGet("href") or child.attrGet("src")
             if target:
-                yield str(target)
+                yield unquote(str(target))
 
 
 def anchors(text: str) -> set[str]:
