@@ -1,14 +1,21 @@
-# Two commands do all the set-up: `make demo` and `make test`. They need Python 3.11 and make, nothing else.
+# Two commands do all the set-up: `make demo` and `make test`. They need Python 3.11 or newer and make, nothing else.
 PYTHON ?= python3
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS := notebooks
+# Jupyter asks for this in a container, where people are root; further options of it: make lab LAB="--no-browser"
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+LAB ?=
 
 .PHONY: demo test test-browser bench bench-ui docs pictures lab check clean
 
 $(STAMP): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2> /dev/null || $(PYTHON) -c '$(NEW_ENOUGH)' || { \
+	  echo "nbgraph needs Python 3.11 or newer, which '$(PYTHON)' is not; name one: make demo PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing into $(VENV): some minutes, without further words; most of it is torch"
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
 	touch $@
@@ -41,7 +48,7 @@ bench-ui: $(STAMP)
 	PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/benchmarks $(BIN)/python -m ui.canvas_cost
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab notebooks/01_first_picture.ipynb
+	$(BIN)/python -m jupyterlab $(AS_ROOT) $(LAB) notebooks/01_first_picture.ipynb
 
 clean:
 	rm -rf out build dist .pytest_cache .ruff_cache .benchmarks
