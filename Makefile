@@ -48,7 +48,7 @@ bench-ui: $(STAMP)
 	PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/benchmarks $(BIN)/python -m ui.canvas_cost
 
 lab: $(STAMP)
-	$(BIN)/python -m jupyterlab $(AS_ROOT) $(LAB) notebooks/01_first_picture.ipynb
+	$(BIN)/python -m jupyterlab $(AS_ROOT) --LabApp.default_url=/lab/tree/$(NOTEBOOKS)/01_first_picture.ipynb $(LAB)
 
 clean:
 	rm -rf out build dist .pytest_cache .ruff_cache .benchmarks
