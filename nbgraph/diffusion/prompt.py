@@ -1,6 +1,5 @@
 """Text to conditioning, positive or negative alike."""
 
-import copy
 import inspect
 import threading
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ import torch
 
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family
+from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.refs import ClipSkipPatch
@@ -90,7 +90,9 @@ def encode_prompts(
 def _with_text_model(components: Components) -> Components:
     """The same, with text encoders that have a `text_model`, where diffusers 0.42 looks for the last norm to apply.
 
-    transformers 5.6 took the name away from CLIP and made it the model itself. It is given to a shallow copy.
+    transformers 5.6 took the name away from CLIP and made it the model itself. It is given to a copy of the module
+    tree: transformers hooks the layers of what is asked for hidden states, and layers that a hooked copy shares with
+    the original would be hooked twice.
     """
     modules = dict(components.modules)
     for name, module in components.modules.items():
@@ -99,8 +101,8 @@ def _with_text_model(components: Components) -> Components:
             and hasattr(module, "final_layer_norm")
             and not hasattr(module, "text_model")
         ):
-            modules[name] = copy.copy(module)
-            object.__setattr__(modules[name], "text_model", module)
+            modules[name] = share_weights(module)
+            object.__setattr__(modules[name], "text_model", modules[name])
     return replace(components, modules=modules)
 
 

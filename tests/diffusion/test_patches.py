@@ -1,5 +1,6 @@
 """Patches: they do what diffusers does, and the plain model never learns of them."""
 
+import inspect
 import threading
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from nbgraph.diffusion.vae import unscale
 from nbgraph.errors import ModelError
 from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, encode, sample
+from tests.diffusion.table import able
 
 SETTINGS = DenoiseSettings(steps=4, cfg=4.0)
 
@@ -156,7 +158,7 @@ def test_patches_that_a_transformer_cannot_have(tiny: TinyModels, shared_cache: 
             pass
 
 
-@pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3"])
+@pytest.mark.parametrize("name", able("clip_skip"))
 def test_clip_skip_takes_the_layer_diffusers_takes(
     name: str, tiny: TinyModels, shared_cache: ModelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,13 +166,26 @@ def test_clip_skip_takes_the_layer_diffusers_takes(
     found = encode(shared_cache, ref, TEXT).tensors["prompt_embeds"]
     assert not hasattr(CLIPTextModel, "text_model")
     monkeypatch.setattr(CLIPTextModel, "text_model", property(lambda model: model), raising=False)
+    pipeline = tiny.pipeline(name)
+    others = [part for part in ("prompt_2", "prompt_3") if part in inspect.signature(pipeline.encode_prompt).parameters]
     with torch.no_grad():
-        expected = tiny.pipeline(name).encode_prompt(
-        TEXT, **({} if name == "sd15" else {"prompt_2": None}), **({"prompt_3": None} if name == "sd3" else {}),
-        device=torch.device("cpu"), num_images_per_prompt=1, do_classifier_free_guidance=False, clip_skip=1,
-    )[0]  # fmt: skip
+        expected = pipeline.encode_prompt(
+            TEXT, **dict.fromkeys(others), device=torch.device("cpu"), num_images_per_prompt=1,
+            do_classifier_free_guidance=False, clip_skip=1,
+        )[0]  # fmt: skip
     assert (found - expected).abs().max() == 0
     assert (found - encode(shared_cache, tiny[name], TEXT).tensors["prompt_embeds"]).abs().max() > 0
+
+
+@pytest.mark.parametrize("name", able("clip_skip"))
+def test_clip_skip_leaves_the_encoders_as_they_were(name: str, tiny: TinyModels) -> None:
+    refs = {"plain": tiny[name], "skipped": tiny[name].with_patch(ClipSkipPatch(layers=1))}
+    for order in (("skipped", "plain", "skipped"), ("plain", "skipped", "plain")):
+        cache = ModelCache(device="cpu")
+        first, other, again = (encode(cache, refs[which], TEXT).tensors["prompt_embeds"] for which in order)
+        fresh = encode(ModelCache(device="cpu"), refs[order[1]], TEXT).tensors["prompt_embeds"]
+        assert torch.equal(first, again)
+        assert torch.equal(other, fresh)
 
 
 def test_clip_skip_of_a_model_without_clip_says_so(tiny: TinyModels, shared_cache: ModelCache) -> None:
