@@ -63,7 +63,8 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'nbgraph' has no attribute {name!r} (there is: {', '.join(__all__)})")
+        hint = import_module("nbgraph.errors").suggest(name, __all__)
+        raise AttributeError(f"module 'nbgraph' has no attribute {name!r}{hint}; nodes are in nbgraph.invocations")
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

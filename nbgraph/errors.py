@@ -66,6 +66,19 @@ class IterationLimitError(GraphError):
         super().__init__([Problem("iteration_limit", text, node)])
 
 
+class TargetError(NbgraphError, TypeError):
+    """What a studio was given to run, edit or explain is neither nodes nor a graph."""
+
+    def __init__(self, given: object) -> None:
+        if isinstance(given, type):
+            shown = f"the class {given.__name__}; make a node of it: {given.__name__}(...)"
+        elif isinstance(given, str):
+            shown = f"{given!r}; nb.Graph.from_json(text) reads one, studio.form(name) finds one by name"
+        else:
+            shown = repr(given)[:80]
+        super().__init__(f"a studio takes a node, a list of nodes, or a graph, not {shown}")
+
+
 class UnknownNodeTypeError(NbgraphError, KeyError):
     """No node of that type is registered."""
 

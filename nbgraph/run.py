@@ -148,6 +148,8 @@ class Run:
         return RunPlots(self.stats)
 
     def _outputs_of(self, node: NodeLike) -> dict[tuple[int, ...], "NodeResult"]:
+        if isinstance(node, BaseInvocation) and node not in self.graph and not node.id:
+            raise NotFoundError(f"that {node.type!r} is not a node of this run{suggest(node.type, self.graph.nodes)}")
         node_id = self.graph.id_of(node) if not isinstance(node, str) or node in self.graph.nodes else node
         found = self.session.outputs_of(node_id)
         if not found:

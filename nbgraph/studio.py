@@ -1,6 +1,6 @@
 """Studio: what a notebook holds. One object over invoker, services, frames and widgets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from os import PathLike
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nbgraph.cache_view import CacheView
 from nbgraph.config import Settings
-from nbgraph.errors import NotFoundError
+from nbgraph.errors import NotFoundError, TargetError
 from nbgraph.frames import (
     compared_frame,
     loaded_frame,
@@ -274,10 +274,14 @@ class Studio:
 
 
 def target_graph(target: Target) -> Graph:
-    """The graph that is meant: a graph as it is, or all that one or several nodes need."""
+    """The graph that is meant: a graph as it is, or all that one or several nodes need; else `TargetError`."""
     if isinstance(target, Graph):
         return target
     if isinstance(target, LibraryGraph):
         return target.graph
-    nodes = [target] if isinstance(target, BaseInvocation) else list(target)
+    if isinstance(target, BaseInvocation):
+        return Graph.of(target)
+    nodes = list(target) if isinstance(target, Iterable) else [target]
+    if not all(isinstance(node, BaseInvocation) for node in nodes):
+        raise TargetError(target)
     return Graph.of(*nodes)

@@ -1,11 +1,12 @@
 """A sweep: one graph for each combination of values, as a picture with rows and columns, and as a frame."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from nbgraph.errors import GraphError, Problem
 from nbgraph.frames import sweep_frame
 from nbgraph.run import Run
 from nbgraph.services.shared.graph.batch import BatchDatum
@@ -21,6 +22,9 @@ def batch_data(values: Mapping[Axis, Any]) -> list[list[BatchDatum]]:
     """`{"a.x": [1, 2]}` multiplies; `{("a.x", "b.y"): [(1, 5), (2, 6)]}` goes through both inputs together."""
     groups = []
     for axis, items in values.items():
+        if isinstance(items, str) or not isinstance(items, Iterable):
+            text = f"a sweep takes a list of values for {axis!r}, not {items!r}"
+            raise GraphError([Problem("bad_value", text)])
         if isinstance(axis, tuple):
             rows = [tuple(row) for row in items]
             groups.append([BatchDatum(name, [row[place] for row in rows]) for place, name in enumerate(axis)])

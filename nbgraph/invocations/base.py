@@ -296,6 +296,10 @@ def input_problems(cls: type[BaseInvocation], node: Any, error: ValidationError)
         if found["type"] == "extra_forbidden":
             text = f"{cls.type!r} has no input {first!r}{suggest(first, cls.inputs())}"
             problems.append(Problem("unknown_field", text, where, place))
+        elif found["type"] == "model_type" and place == first and first in cls.inputs():
+            kind = type_name(cls.inputs()[first].annotation)
+            text = f"takes {kind}: give it a node with such an output, not {_short(found['input'])}"
+            problems.append(Problem("bad_value", text, where, place))
         else:
             text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {_short(found['input'])}"
             problems.append(Problem("bad_value", text, where, place))

@@ -4,7 +4,7 @@ import re
 from typing import Any, Protocol
 from uuid import uuid4
 
-from nbgraph.errors import InvalidNameError
+from nbgraph.errors import InvalidNameError, NbgraphError
 
 _NAME = re.compile(r"[0-9a-f]{32}\Z")
 
@@ -33,7 +33,7 @@ class Service:
     def services(self) -> Any:
         """The container this service was started in."""
         if self._invoker is None:
-            raise RuntimeError(f"{type(self).__name__} is not started; a Studio or an Invoker starts it")
+            raise NbgraphError("this studio or invoker is closed; open another, such as nb.Studio(folder)")
         return self._invoker.services
 
 

@@ -1,0 +1,67 @@
+"""What people do wrong in their first hour, and what they are told."""
+
+import pytest
+from pictures import apple
+
+import nbgraph as nb
+from nbgraph.errors import GraphError, NbgraphError, NotFoundError, TargetError
+from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
+
+
+def test_a_misspelt_name_of_the_package_is_told_the_near_one():
+    with pytest.raises(AttributeError, match="did you mean 'Studio'"):
+        nb.Studo  # noqa: B018
+
+
+def test_a_node_looked_for_in_the_package_is_told_where_nodes_are():
+    with pytest.raises(AttributeError, match="nodes are in nbgraph.invocations"):
+        nb.ModelLoader  # noqa: B018
+
+
+@pytest.mark.parametrize("given", ["emoji", 7, None])
+def test_a_text_where_an_edge_belongs_is_told_to_be_a_node(given):
+    with pytest.raises(
+        GraphError, match=f"prompt.clip: takes ClipField: give it a node with such an output, not {given!r}"
+    ):
+        Prompt(text="a red apple", clip=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (LatentsToImage, r"not the class LatentsToImage; make a node of it: LatentsToImage\(\.\.\.\)"),
+        ("text to image", r"not 'text to image'; .*studio\.form\(name\)"),
+        (None, "not None"),
+        ({"nodes": {}}, r"not \{'nodes': \{\}\}"),
+        ([apple(), "noise"], "a list of nodes"),
+    ],
+)
+def test_what_is_no_graph_is_refused_by_everything_that_takes_one(studio, given, said):
+    for take in (studio.run, studio.submit, studio.explain):
+        with pytest.raises(TargetError, match=said):
+            take(given)
+
+
+def test_a_result_of_a_node_of_another_graph_is_not_found_by_its_type(studio):
+    run = studio.run(apple(), progress=False)
+    stranger = Noise(unet=ModelLoader(model="emoji"))
+    with pytest.raises(NotFoundError, match="that 'noise' is not a node of this run; did you mean 'noise'"):
+        run[stranger]
+
+
+@pytest.mark.parametrize("values", [3, "red"])
+def test_a_sweep_over_one_value_asks_for_a_list(studio, values):
+    with pytest.raises(GraphError, match=f"takes a list of values for 'prompt.text', not {values!r}"):
+        studio.sweep(apple(), {"prompt.text": values}, progress=False)
+
+
+def test_a_closed_studio_says_that_it_is_closed():
+    studio = nb.Studio()
+    studio.close()
+    with pytest.raises(NbgraphError, match="this studio or invoker is closed; open another"):
+        studio.run(apple(), progress=False)
+
+
+def test_a_misspelt_input_is_told_the_near_one():
+    with pytest.raises(GraphError, match="has no input 'step'; did you mean 'steps'"):
+        DenoiseLatents(unet=ModelLoader(model="emoji"), step=20)
