@@ -12,22 +12,39 @@ from typing import Annotated, Any
 
 import typer
 
+from nbgraph import __version__
 from nbgraph.cli.words import one_line
 from nbgraph.errors import GraphError, NbgraphError, NodeError
 
 FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"nbgraph {__version__}")
+        raise typer.Exit()
+
+
 app = typer.Typer(
-    help="Build and run image-generation graphs. Exit codes: 0 done, 1 a node failed, 2 bad input, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 StudioFolder = Annotated[
     Path | None, typer.Option("--studio", help="folder of the studio; without it everything is in memory")
 ]
 GraphFile = Annotated[str, typer.Argument(metavar="FILE", help='a graph as JSON; "-" reads it from stdin')]
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Build and run image-generation graphs. Exit codes: 0 done, 1 a node failed, 2 bad input, 130 interrupted."""
 
 
 @app.command()
@@ -109,10 +126,17 @@ def stats(
     _leave(lambda: _part("programs").perform(["stats", *(["--csv", str(csv)] if csv else [])], studio))
 
 
-@app.command()
-def lab(folder: Annotated[Path, typer.Argument(help="the folder of your notebooks")] = Path()) -> None:
-    """Open JupyterLab."""
-    _leave(lambda: _part("lab_program").lab(folder))
+@app.command(context_settings={"ignore_unknown_options": True})
+def lab(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FOLDER...", help="a folder or a notebook, and options of JupyterLab", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Open JupyterLab: nbgraph lab notebooks --no-browser"""
+    _leave(lambda: _part("lab_program").lab(words or []))
 
 
 def main() -> None:

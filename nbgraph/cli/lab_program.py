@@ -2,16 +2,17 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from nbgraph.errors import NbgraphError
 
 
-def lab(folder: Path) -> int:
-    """Become JupyterLab in that folder; `NbgraphError` if it is not installed."""
+def lab(words: Sequence[str]) -> int:
+    """Become JupyterLab with that folder or notebook and those options; `NbgraphError` if it is not installed."""
     if find_spec("jupyterlab") is None:
         raise NbgraphError("JupyterLab is not installed here; install it with: pip install jupyterlab")
-    if not folder.is_dir():
-        raise NbgraphError(f"there is no folder {str(folder)!r}")
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder)])  # noqa: S606
+    if words and not words[0].startswith("-") and not Path(words[0]).exists():
+        raise NbgraphError(f"there is no folder or notebook {words[0]!r}")
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *words])  # noqa: S606

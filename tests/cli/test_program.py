@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import pytest
 from apple_line import APPLE_LINE
@@ -13,6 +14,7 @@ from cli_nodes import Fails
 from PIL import Image
 from typer.testing import CliRunner
 
+from nbgraph import __version__
 from nbgraph.cli.app import app
 from nbgraph.invocations import Add, Integer, Multiply
 from nbgraph.services.shared.graph.graph import Graph
@@ -218,3 +220,19 @@ def test_a_whole_picture_from_one_line_in_a_file_and_a_graph(tmp_path):
     with Image.open(tmp_path / "apple.png") as picture:
         assert picture.size == (64, 64)
         assert len(set(picture.convert("RGB").get_flattened_data())) > 50
+
+
+def test_lab_hands_its_options_to_jupyterlab():
+    out, _ = started("lab", "--version")
+    assert out.strip() == version("jupyterlab")
+
+
+def test_lab_refuses_a_folder_that_is_not_there_before_jupyterlab_starts(tmp_path):
+    _, err = nbgraph("lab", tmp_path / "nowhere", "--no-browser", code=2)
+    assert f"there is no folder or notebook '{tmp_path / 'nowhere'}'" in err
+
+
+def test_the_short_help_is_the_help_and_the_version_is_told():
+    assert nbgraph("-h") == nbgraph("--help")
+    assert nbgraph("run", "-h") == nbgraph("run", "--help")
+    assert nbgraph("--version")[0] == f"nbgraph {__version__}\n"
