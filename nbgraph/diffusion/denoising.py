@@ -14,7 +14,7 @@ from nbgraph.diffusion.controls import Control, control_arguments
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.image_prompts import ImagePrompt, image_prompt_arguments
 from nbgraph.diffusion.loop import Loop
-from nbgraph.diffusion.masks import keep_outside, mix_noise
+from nbgraph.diffusion.masks import keep_outside, latents_to_keep, mix_noise
 from nbgraph.diffusion.packing import pack, unpack
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.preview import preview_image
@@ -38,6 +38,7 @@ def denoise(
     latents: Latents | None = None,
     settings: DenoiseSettings = DenoiseSettings(),  # noqa: B008
     mask: Tensor | None = None,
+    kept: Latents | None = None,
     controls: Sequence[Control] = (),
     adapters: Sequence[T2iAdapter] = (),
     image_prompts: Sequence[ImagePrompt] = (),
@@ -53,7 +54,8 @@ def denoise(
     - `latents` alone: go on from where they are; those that stopped at step `start` go on as if they never had.
 
     One conditioning serves every picture, or each has its own. `mask` (h, w) or (B, 1, h, w) in [0, 1], in latents,
-    keeps `latents` where it is 0. `controls` and `adapters` steer by other pictures; `image_prompts`
+    keeps `kept` where it is 0, else `latents`; with both, latents that stopped part-way go on from where they are, and
+    `noise` is only for what is kept. `controls` and `adapters` steer by other pictures; `image_prompts`
     are shown to the IP-Adapters over the model. Without `negative` there is no classifier-free
     guidance (SDXL that was trained with empty prompts as zeros takes zeros); a model that needs one for its `cfg` is an
     error. After each step `on_step` is called and `cancelled` asked: `CancelledError`, and the components are as good
@@ -64,22 +66,24 @@ def denoise(
     if latents is not None and mask is not None:
         # As the inpaint pipelines have them: the layout decides how convolutions round.
         latents = replace(latents, tensor=latents.tensor.contiguous())
-    begin = _beginning(components.model, noise, latents, settings)
+        kept = latents_to_keep(latents, kept)
+    goes_on = latents is not None and (noise is None or (mask is not None and latents.unfinished))
+    begin = _beginning(components.model, noise, latents, settings, goes_on)
     call = call_arguments(components, positive, negative, begin, settings) | control_arguments(components, controls)
     guided = bool(family.cfg) and call[family.cfg] > family.cfg_off
     call |= image_prompt_arguments(components, image_prompts, len(begin), guided)
     residuals = adapter_residuals(components, adapters, begin.width, begin.height)
     start = _Start(components, call, settings, controls, steering(residuals, image_prompts))
-    if noise is not None and (latents is not None or settings.start):
+    if noise is not None and not goes_on and (latents is not None or settings.start):
         begin = replace(begin, tensor=start.noised(latents, noise))
     loop = Loop(
         settings.steps,
         settings.start,
         settings.end,
         resume=latents is not None or settings.start > 0,
-        solver=_solver_to_resume(latents if noise is None else None, settings),
+        solver=_solver_to_resume(latents if goes_on else None, settings),
         after_step=_reporter(components, begin, on_step, factors) if on_step else None,
-        change=keep_outside(components, mask, latents, noise) if mask is not None else None,
+        change=keep_outside(components, mask, kept, noise) if mask is not None else None,
         cancelled=cancelled,
     )
     generators = generators_of(begin)
@@ -126,9 +130,9 @@ class _Start:
 
 
 def _beginning(
-    model: ModelDescription, noise: Latents | None, latents: Latents | None, settings: DenoiseSettings
+    model: ModelDescription, noise: Latents | None, latents: Latents | None, settings: DenoiseSettings, goes_on: bool
 ) -> Latents:
-    """The value whose size and generators the result carries on."""
+    """The value whose size and generators go on into the result: the noise, unless the latents go on or are alone."""
     family = model.need_family()
     given = [value for value in (noise, latents) if value is not None]
     if not given:
@@ -141,26 +145,24 @@ def _beginning(
             )
         check_shape(model, value)
     if noise is not None and latents is not None:
-        _check_alike(noise, latents)
+        _check_alike(noise, latents, goes_on)
     if not family.windows and (settings.start or settings.end not in (None, settings.steps) or latents is not None):
         raise ModelError(
             f"the pipeline of the family {family.key!r} cannot start or stop part-way, and so takes only "
             "noise and all its steps"
         )
-    begin = given[0]
-    return replace(begin, family=family.key)
+    return replace(given[-1] if goes_on else given[0], family=family.key)
 
 
-def _check_alike(noise: Latents, latents: Latents) -> None:
+def _check_alike(noise: Latents, latents: Latents, goes_on: bool) -> None:
     if noise.tensor.shape[-3:] != latents.tensor.shape[-3:]:
         raise ModelError(
             f"the noise is for {noise.width}x{noise.height} and the latents are "
             f"{latents.width}x{latents.height}; draw noise of the same size"
         )
-    if len(latents) not in (1, len(noise)):
-        raise ModelError(
-            f"there are {len(latents)} latents for {len(noise)} noises; one for all or one for each is needed"
-        )
+    if len(latents) != len(noise) and (goes_on or len(latents) != 1):
+        needed = "one for each" if goes_on else "one for all or one for each"
+        raise ModelError(f"there are {len(latents)} latents for {len(noise)} noises; {needed} is needed")
 
 
 def _solver_to_resume(latents: Latents | None, settings: DenoiseSettings) -> dict[str, Any] | None:

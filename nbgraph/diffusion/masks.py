@@ -27,6 +27,25 @@ def latent_mask(model: ModelDescription, mask: Image.Image, width: int, height: 
     return torch.nn.functional.interpolate((values >= 0.5).float(), size=size, mode="nearest")
 
 
+def latents_to_keep(latents: Latents, kept: Latents | None) -> Latents:
+    """What a mask keeps: `kept`, else the latents themselves.
+
+    `ModelError` where that stopped part-way, and for another family or size than the latents have.
+    """
+    kept = latents if kept is None else kept
+    if kept.window is not None and kept.unfinished:
+        raise ModelError(
+            f"a mask cannot keep latents that stopped at step {kept.window.end} of {kept.window.steps}, which still "
+            "hold noise; give the mask the latents of the picture that is kept"
+        )
+    if (kept.family, *kept.tensor.shape[-3:]) != (latents.family, *latents.tensor.shape[-3:]):
+        raise ModelError(
+            f"the mask keeps latents for {kept.width}x{kept.height} of the family {kept.family!r}, and those that are "
+            f"denoised are for {latents.width}x{latents.height} of {latents.family!r}; give the mask latents like them"
+        )
+    return kept
+
+
 def keep_outside(
     components: Components, mask: Tensor, latents: Latents | None, noise: Latents | None
 ) -> Callable[[Tensor, Any, int], Tensor]:

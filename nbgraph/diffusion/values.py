@@ -45,6 +45,11 @@ class Latents:
     def __len__(self) -> int:
         return self.tensor.shape[0]
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether denoising stopped part-way, so that these still hold noise."""
+        return self.window is not None and self.window.end < self.window.steps
+
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Named tensors and JSON-able metadata."""
         tensors = {"latents": self.tensor}

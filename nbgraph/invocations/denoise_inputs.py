@@ -88,15 +88,20 @@ class ControlNet(BaseInvocation):
         return ControlOutput(control=control)
 
 
-@invocation("create_denoise_mask", title="Denoise mask", category="inpaint", version="1.0.0", static=True)
+@invocation("create_denoise_mask", title="Denoise mask", category="inpaint", version="1.1.0", static=True)
 class CreateDenoiseMask(BaseInvocation):
-    """A mask for denoising: what is white is painted anew, what is black is kept; soft lets the two run together."""
+    """A mask for denoising: what is white is painted anew, what is black is kept; soft lets the two run together.
+
+    What is kept is of the latents that are denoised. Where these stopped part-way, to go on in a second node, `latents`
+    are those of the picture that is kept.
+    """
 
     mask: ImageField
     soft: bool = False
+    latents: LatentsField | None = None
 
     def invoke(self, context: InvocationContext) -> DenoiseMaskOutput:
-        return DenoiseMaskOutput(denoise_mask=DenoiseMaskField(mask=self.mask, soft=self.soft))
+        return DenoiseMaskOutput(denoise_mask=DenoiseMaskField(mask=self.mask, soft=self.soft, latents=self.latents))
 
 
 @invocation("lblend", title="Blend latents", category="latents", version="1.0.0")

@@ -125,12 +125,16 @@ class ColorField(BaseModel):
 
 
 class DenoiseMaskField(BaseModel):
-    """Where denoising may change a picture: white is denoised, black is kept; soft averages over each latent's cell."""
+    """Where denoising may change a picture: white is denoised, black is kept; soft averages over each latent's cell.
+
+    `latents` are what is kept, if not those that are denoised.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mask: ImageField
     soft: bool = False
+    latents: LatentsField | None = None
 
 
 class ControlField(BaseModel):

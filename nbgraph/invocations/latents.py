@@ -104,6 +104,7 @@ class DenoiseLatents(BaseInvocation):
                 inputs,
                 settings,
                 mask=self._mask(context),
+                kept=self._latents(context, self.denoise_mask.latents if self.denoise_mask else None),
                 controls=[self._control(context, control, held) for control in _listed(self.control)],
                 adapters=[self._adapter(context, adapter, held) for adapter in _listed(self.t2i_adapter)],
                 image_prompts=[self._image_prompt(context, adapter, held) for adapter in _listed(self.ip_adapter)],

@@ -118,6 +118,21 @@ def test_a_mask_needs_what_it_keeps_and_noise(tiny: TinyModels, shared_cache: Mo
         sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=4), noise=drawn, latents=drawn, mask=small)
 
 
+def test_a_mask_keeps_a_finished_picture_like_the_one_that_is_denoised(
+    tiny: TinyModels, shared_cache: ModelCache, mask: Image.Image
+) -> None:
+    ref, rest = tiny["sd15"], DenoiseSettings(steps=4, start=2)
+    drawn, two = noise(ref), noise(ref, (1, 2))
+    half = sample(shared_cache, ref, DenoiseSettings(steps=4, end=2), noise=drawn)
+    given = {"latents": half, "mask": latent_mask(describe_model(ref), mask, SIDE, SIDE)}
+    with pytest.raises(ModelError, match="cannot keep latents that stopped at step 2 of 4"):
+        sample(shared_cache, ref, rest, noise=drawn, **given)
+    with pytest.raises(ModelError, match="keeps latents for 32x32 .* denoised are for 64x64"):
+        sample(shared_cache, ref, rest, noise=drawn, kept=noise(ref, side=32), **given)
+    with pytest.raises(ModelError, match="1 latents for 2 noises; one for each is needed"):
+        sample(shared_cache, ref, rest, noise=two, kept=drawn, **given)
+
+
 @pytest.mark.parametrize("name", able("image_to_image"))
 def test_a_picture_encoded_and_decoded_keeps_its_size(
     name: str, tiny: TinyModels, shared_cache: ModelCache, picture: Image.Image
