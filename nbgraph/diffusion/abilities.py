@@ -45,12 +45,13 @@ HEAD = """\
 Made by `python -m nbgraph.diffusion.abilities`; do not edit it by hand. Every cell is tried by the tests on a tiny
 model with random weights. `yes`: the nodes one by one give exactly what the pipeline of diffusers gives in one call
 (difference 0; a LoRA over a transformer: under 1e-5 in latents). `alone`: it works, and diffusers has no pipeline to
-compare it with. An empty cell is refused, before a step is done, with a sentence that says why. For every family a run
+compare it with. An empty cell is refused, before a step is done, with a sentence that says why. In every cell a run
 that was cancelled leaves the next one as it was.
 """
 TAIL = """\
-- *in pieces*: steps 0 to 3 and then 3 to 8 are exactly steps 0 to 8. Image to image and inpaint need it; the pipelines
-  of diffusers that cannot be stopped part-way take noise and all their steps.
+- *in pieces*: steps 0 to 3 and then 3 to 8 are exactly steps 0 to 8, with everything else that the row has: over a
+  picture, within a mask (its node is given the latents that are kept), steered, with a LoRA. Image to image and inpaint
+  need it; the pipelines of diffusers that cannot be stopped part-way take noise and all their steps.
 - *told sizes*: the original size, the crop and the target size of `SdxlPrompt`.
 - Sana: its pipeline puts a long instruction before the positive text unless `complex_human_instruction=None`; here
   texts are encoded as they are written.

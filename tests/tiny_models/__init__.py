@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.tiny_models.adapters import build_controlnet, build_image_encoder, build_ip_adapter, build_t2i_adapter
+from tests.tiny_models.loras import build_lora
 from tests.tiny_models.newer_transformers import (
     build_auraflow,
     build_chroma,
@@ -48,6 +49,7 @@ __all__ = [
     "build_flux",
     "build_image_encoder",
     "build_ip_adapter",
+    "build_lora",
     "build_pixart",
     "build_pixart_alpha",
     "build_qwen_image",
