@@ -1,10 +1,11 @@
 """The relief of the cycle collector ends with the run, whatever happens."""
 
 import gc
+from time import sleep
 
 import pytest
 
-from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
+from nbgraph.services.invocation_processor.collector_relief import QUICK_SECONDS, CollectorRelief
 
 
 def test_what_was_put_aside_is_given_back_at_the_end():
@@ -12,6 +13,15 @@ def test_what_was_put_aside_is_given_back_at_the_end():
         relief.renew()
         assert gc.get_freeze_count() > 0
     assert gc.get_freeze_count() == 0
+
+
+def test_what_came_slowly_is_left_to_the_collector():
+    with CollectorRelief() as relief:
+        sleep(2 * QUICK_SECONDS)
+        relief.renew()
+        assert gc.get_freeze_count() == 0
+        relief.renew()
+        assert gc.get_freeze_count() > 0
 
 
 def test_it_is_given_back_when_the_run_raises():
