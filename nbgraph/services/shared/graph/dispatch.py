@@ -1,6 +1,8 @@
 """Hands out prepared nodes in the order of the schedule, and passes over those that cannot or need not run."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import repeat
+from operator import length_hint
 
 from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
@@ -32,13 +34,12 @@ class Dispatch:
         self.skipped: dict[str, str] = {}
         self.refused: IterationLimitError | None = None
         self._plan = plan
-        self._nodes = plan.nodes
         self._missing = set(failed)
         self._held: list[Prepared] = []
         self._aside: list[tuple[Stretch, int]] = []
         self._stretch: Stretch = (-1, ())
-        self._ranks: list[int] = []
-        self._cursor = self._end = 0
+        self._ranks_left: Iterator[int] = iter(())
+        self._upcoming: Iterator[Prepared] = iter(())
         self._careful = bool(outputs or failed) or any(planned.gates for planned in plan.nodes)
         iterations = Iterations(plan, outputs, limit)
         self._schedule = Schedule(plan, iterations.length)
@@ -54,33 +55,29 @@ class Dispatch:
     @property
     def is_done(self) -> bool:
         """Whether there is nothing left to hand out, and nothing is claimed."""
-        return not self.claimed and self._cursor == self._end and self.refused is None
+        return not self.claimed and not length_hint(self._ranks_left) and self.refused is None
 
     def next(self) -> Prepared | None:
-        """Claim the next prepared node; None if there is none now."""
+        """Claim the next prepared node; None if there is none now. `IterationLimitError` if a list is too long."""
         if self._held:
             return self._held.pop()
+        if self.refused is not None:
+            raise self.refused
         while True:
-            if self._cursor == self._end:
+            prepared = next(self._upcoming, None)
+            if prepared is None:
                 if not self._take_stretch():
                     return None
-                continue
-            rank, path = self._ranks[self._cursor], self._stretch[1]
-            key = (rank, path) if path else rank
-            prepared = tuple.__new__(Prepared, (self._nodes[rank], path, key))
-            if (self._careful or self.claimed) and not self._may_run(prepared):
-                continue
-            self._cursor += 1
-            self.claimed[key] = self._stretch
-            return prepared
+            elif not (self._careful or self.claimed) or self._may_run(prepared):
+                self.claimed[prepared[2]] = self._stretch
+                return prepared
 
     def done(self, key: Key) -> None:
         """A claimed node has its output; stretches that waited for it come before the one that is under way."""
         stretch = self.claimed.pop(key, None)
-        if self._aside and stretch != self._stretch and self._cursor < self._end:
-            self._aside.append((self._stretch, self._cursor))
-            self._cursor = self._end = 0
-        if self._cursor == self._end or self._careful:
+        if self._aside and stretch != self._stretch and length_hint(self._ranks_left):
+            self._put_aside()
+        if self._careful or not length_hint(self._ranks_left):
             self._look_ahead()
 
     def failed(self, key: Key) -> None:
@@ -96,10 +93,10 @@ class Dispatch:
 
     def expects(self, planned: PlannedNode) -> bool:
         """Whether more prepared nodes of a source node may be handed out; if not, there are none."""
-        place = self._plan.segments[planned.segment].ranks.index(planned.rank)
-        begun = [*self._aside, (self._stretch, self._cursor)] if self._end else self._aside
+        place = self._plan.segments[planned.segment].nodes.index(planned)
+        begun = [*self._aside, (self._stretch, self._place)] if self._is_under_way else self._aside
         return (
-            any(segment == planned.segment and cursor <= place for (segment, _), cursor in begun)
+            any(segment == planned.segment and reached <= place for (segment, _), reached in begun)
             or any(held.planned is planned for held in self._held)
             or self._schedule.has_more(planned.segment)
         )
@@ -116,47 +113,68 @@ class Dispatch:
             if prepared is not None:
                 self._held.append(prepared)
 
+    @property
+    def _is_under_way(self) -> bool:
+        """Whether a stretch was taken that is neither finished nor put aside."""
+        return self._stretch[0] >= 0
+
+    @property
+    def _place(self) -> int:
+        """How many nodes of the stretch under way were handed out or passed over."""
+        return len(self._plan.segments[self._stretch[0]].nodes) - length_hint(self._ranks_left)
+
     def _may_run(self, prepared: Prepared) -> bool:
         """Whether to hand a node out; if not, go past it, or put its stretch aside until claimed nodes are done."""
         verdict, reason = self._readiness.verdict(prepared)
         if verdict == "wait":
-            self._aside.append((self._stretch, self._cursor))
-            self._cursor = self._end = 0
-        elif verdict != "run":
-            self._cursor += 1
-            if reason:
-                self.skipped[prepared.id] = reason
-                self._missing.add(prepared.key)
+            self._put_aside(self._place - 1)
+        elif verdict != "run" and reason:
+            self.skipped[prepared.id] = reason
+            self._missing.add(prepared.key)
         return verdict == "run"
+
+    def _put_aside(self, place: int | None = None) -> None:
+        """Leave the stretch under way for later, to go on at a place: where it is, if none is given."""
+        self._aside.append((self._stretch, self._place if place is None else place))
+        self._leave()
+
+    def _leave(self) -> None:
+        self._stretch, self._ranks_left, self._upcoming = (-1, ()), iter(()), iter(())
 
     def _take_stretch(self) -> bool:
         """Finish the stretch that is at its end, unless some of it still runs, and go on with one that can."""
-        if self._end:
+        if self._is_under_way:
             if self.claimed and self._stretch in self.claimed.values():
-                self._aside.append((self._stretch, self._end))
+                self._put_aside()
             else:
                 self._schedule.finish(self._stretch)
-            self._cursor = self._end = 0
+                self._leave()
         found = self._take_aside() if self._aside else None
         if found is None:
             stretch = self._schedule.next()
             if stretch is None:
                 return False
             found = stretch, 0
-        self._stretch, self._cursor = found
-        self._ranks = self._plan.segments[found[0][0]].ranks
-        self._end = len(self._ranks)
+        self._stretch, place = found
+        segment, path = self._stretch
+        ranks = self._plan.segments[segment].ranks
+        nodes = self._plan.segments[segment].nodes
+        if place:
+            ranks, nodes = ranks[place:], nodes[place:]
+        left = self._ranks_left = iter(ranks)
+        keys = zip(left, repeat(path)) if path else left
+        self._upcoming = map(tuple.__new__, repeat(Prepared), zip(nodes, repeat(path), keys))
         return True
 
     def _take_aside(self) -> tuple[Stretch, int] | None:
         """The first of the stretches put aside that need not wait any longer."""
-        for place, (stretch, cursor) in enumerate(self._aside):
-            if self._can_go_on(stretch, cursor):
-                return self._aside.pop(place)
+        for number, (stretch, place) in enumerate(self._aside):
+            if self._can_go_on(stretch, place):
+                return self._aside.pop(number)
         return None
 
-    def _can_go_on(self, stretch: Stretch, cursor: int) -> bool:
-        ranks = self._plan.segments[stretch[0]].ranks
-        if cursor == len(ranks):
+    def _can_go_on(self, stretch: Stretch, place: int) -> bool:
+        nodes = self._plan.segments[stretch[0]].nodes
+        if place == len(nodes):
             return stretch not in self.claimed.values()
-        return self._readiness.verdict(prepared_at(self._plan.nodes[ranks[cursor]], stretch[1]))[0] != "wait"
+        return self._readiness.verdict(prepared_at(nodes[place], stretch[1]))[0] != "wait"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 from uuid import uuid4
 
+from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.services.shared.graph.dispatch import Dispatch
@@ -70,16 +71,19 @@ class GraphExecutionState:
 
         Raises `IterationLimitError` if a list turned out too long; the session has failed then.
         """
-        dispatch = self._dispatch
-        if not (self.cancelled or self.errors or dispatch.refused):
-            return dispatch.next()
-        refused = dispatch.refused
-        if refused is not None:
+        if self.cancelled or self.errors:
+            return self._next_of_stopped()
+        try:
+            return self._dispatch.next()
+        except IterationLimitError as refused:
             self.errors.update({problem.node or "": problem.message for problem in refused.problems})
-            raise refused
-        if self.cancelled or (self.errors and self.on_error == "stop"):
-            return None
-        return dispatch.next()
+            raise
+
+    def _next_of_stopped(self) -> Prepared | None:
+        """The next after a cancel, a failure or a refusal: a prepared node only if failures do not stop the session."""
+        if self._dispatch.refused is not None:
+            raise self._dispatch.refused
+        return None if self.cancelled or self.on_error == "stop" else self._dispatch.next()
 
     def complete(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
         """A claimed node has its output."""

@@ -27,7 +27,7 @@ class Iterations:
         self._counts: dict[Axes, int] = {}
         self._products: dict[Axes, list[tuple[str, list[Axes]]]] = {}
         self._innermost_in: dict[int, list[Axes]] = {}
-        for axes, name in {segment.axes: plan.nodes[segment.ranks[0]].id for segment in plan.segments}.items():
+        for axes, name in {segment.axes: segment.nodes[0].id for segment in plan.segments}.items():
             self._note_groups(axes, name)
 
     def items(self, axis: int, outer: Path) -> list[Any]:

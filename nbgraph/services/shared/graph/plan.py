@@ -103,8 +103,14 @@ class Segment:
     """Nodes of equal axes that wait for the same other segments, in their order."""
 
     axes: Axes
+    nodes: list[PlannedNode] = field(default_factory=list)
     ranks: list[int] = field(default_factory=list)
     needs: set[int] = field(default_factory=set)
+
+    def append(self, planned: PlannedNode) -> None:
+        """Put a node behind the others."""
+        self.nodes.append(planned)
+        self.ranks.append(planned.rank)
 
 
 class Plan:
@@ -203,7 +209,7 @@ class Plan:
         waits_for = {source.segment for source in sources}
         if len(waits_for) == 1 and not planned.gates and sources[0].axes == planned.axes:
             planned.segment = sources[0].segment
-            self.segments[planned.segment].ranks.append(planned.rank)
+            self.segments[planned.segment].append(planned)
             return
         conditions = [choice.condition for gate in planned.gates for choice in gate]
         waits_for |= {self.nodes[found.parent].segment for found in conditions if isinstance(found, PlannedInput)}
@@ -220,7 +226,7 @@ class Plan:
             self._foreign.append(foreign)
         planned.segment = number
         segment = self.segments[number]
-        segment.ranks.append(planned.rank)
+        segment.append(planned)
         segment.needs |= waits_for - {number}
 
 

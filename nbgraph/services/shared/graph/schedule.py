@@ -103,7 +103,7 @@ class Schedule:
             for level, index in zip(levels, path):
                 indexes[level] = index
             place = tuple(indexes)
-        heappush(self._heap, (place, self._plan.segments[segment].ranks[0], stretch))
+        heappush(self._heap, (place, self._plan.segments[segment].nodes[0].rank, stretch))
 
     def _find_levels(self) -> list[tuple[int, ...] | None]:
         """Where each segment's axes stand among those they meet in some product; None if nothing stands before them."""
