@@ -35,7 +35,7 @@ def filled(kind: str, folder: Path) -> InvocationServices:
         output = ImageOutput(image=ImageField(image_name=name_of(number)), width=8, height=8)
         key = number.to_bytes(16, "big")
         services.invocation_cache._put(
-            CacheEntry(key, "{}", f"l2i[{number}]", "l2i", (name_of(number),), (), 1, 0.1, 1.0, 0, output)
+            CacheEntry(key, "{}", b"", f"l2i[{number}]", "l2i", (name_of(number),), (), 1, 0.1, 1.0, 0, output)
         )
     assert services.invocation_cache.status().size == ENTRIES
     return services

@@ -1,25 +1,23 @@
-"""What happens while sessions run, told to whoever listens. Small slotted records, made once per happening."""
+"""What happens while sessions run, told to whoever listens. Small records, made once per happening."""
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(slots=True)
-class Event:
+
+class Event(Struct, gc=False):
     """Something happened in a session."""
 
     session_id: str
 
 
-@dataclass(slots=True)
-class SessionStarted(Event):
+class SessionStarted(Event, gc=False):
     """A session begins to run; `total` source nodes are in its plan."""
 
     total: int
 
 
-@dataclass(slots=True)
-class NodeStarted(Event):
+class NodeStarted(Event, gc=False):
     """A prepared node is invoked; `node` is its id, `source` the id of its source node.
 
     What comes from the cache, and the items an iterate node hands out, only complete.
@@ -30,8 +28,7 @@ class NodeStarted(Event):
     type: str
 
 
-@dataclass(slots=True)
-class NodeProgress(Event):
+class NodeProgress(Event, gc=False):
     """A node is at `step` of `total`; `preview` is a small PIL picture, or a function that makes it, or None."""
 
     node: str
@@ -41,8 +38,7 @@ class NodeProgress(Event):
     message: str
 
 
-@dataclass(slots=True)
-class NodeCompleted(Event):
+class NodeCompleted(Event, gc=False):
     """A prepared node has its output; `cached` tells that it came from the cache."""
 
     node: str
@@ -53,8 +49,7 @@ class NodeCompleted(Event):
     seconds: float
 
 
-@dataclass(slots=True)
-class NodeFailed(Event):
+class NodeFailed(Event, gc=False):
     """A prepared node raised; `error` is the text."""
 
     node: str
@@ -63,23 +58,20 @@ class NodeFailed(Event):
     error: str
 
 
-@dataclass(slots=True)
-class NodeWarned(Event):
+class NodeWarned(Event, gc=False):
     """A node has something to say about a result that is still good."""
 
     node: str
     message: str
 
 
-@dataclass(slots=True)
-class SessionFinished(Event):
+class SessionFinished(Event, gc=False):
     """A session ended: completed, failed or cancelled."""
 
     status: str
 
 
-@dataclass(slots=True)
-class ModelLoaded(Event):
+class ModelLoaded(Event, gc=False):
     """A component of a model was loaded from disk; `session_id` is empty where no session asked for it."""
 
     model: str

@@ -98,18 +98,24 @@ class InvocationCacheBase(Service):
         type_name: str,
         seconds: float = 0.0,
         sources: tuple[bytes, ...] = (),
+        inputs: bytes = b"",
     ) -> None:
-        """Keep a result; one that is kept already stays. One that names what was deleted meanwhile is not kept."""
+        """Keep a result; one that is kept already stays. One that names what was deleted meanwhile is not kept.
+
+        The key is a hash of the material; where many have its beginning in common, its end is given apart as `inputs`.
+        """
         if not (self._enabled and self.max_entries):
             return
-        size, resources = len(material), ()
-        if not is_plain(type(output)):
+        size, resources = len(material) + len(inputs), ()
+        if not (_plain_outputs.get(output.__class__) or is_plain(output.__class__)):
             resources = resource_names(output)
             try:
                 size += sum(self._store(field).record(field.resource_name).bytes for field in resources_in(output))
             except NotFoundError:
                 return
-        self._put(CacheEntry(key, material, node, type_name, resources, sources, size, seconds, time(), 0, output))
+        self._put(
+            CacheEntry(key, material, inputs, node, type_name, resources, sources, size, seconds, time(), 0, output)
+        )
 
     def flush(self) -> None:
         """Write what is still only in memory, where the cache is stored; done at the end of each session."""

@@ -9,6 +9,8 @@ from pathlib import PurePath
 from types import CodeType, FunctionType
 from typing import Any
 
+from msgspec import Struct
+from msgspec.json import Encoder
 from pydantic import BaseModel
 from pydantic_core import to_json
 
@@ -19,17 +21,17 @@ KEY_BYTES = 16
 ContentOf = Callable[[ResourceField], str]
 
 
-@dataclass(slots=True)
-class CacheRow:
+class CacheRow(Struct):
     """What is known of one result without the result itself.
 
-    `material` is the JSON the key is a hash of: type, version, code and inputs. `sources` are the keys of the entries
-    whose outputs went into it. `bytes` counts the output's JSON and the resources it names; `seconds` is what making it
-    took. `node` is the prepared node that was the first to make it.
+    `head` and `inputs` together are the material. `sources` are the keys of the entries whose outputs went into it.
+    `bytes` counts the material and the resources the output names; `seconds` is what making it took. `node` is the
+    prepared node that was the first to make it.
     """
 
     key: bytes
-    material: str
+    head: str
+    inputs: bytes
     node: str
     type: str
     resources: tuple[str, ...]
@@ -40,13 +42,17 @@ class CacheRow:
     hits: int
 
     @property
+    def material(self) -> str:
+        """The JSON the key is a hash of: type, version, code and inputs."""
+        return self.head + self.inputs.decode()
+
+    @property
     def text(self) -> str:
         """The stringified output."""
         raise NotImplementedError
 
 
-@dataclass(slots=True)
-class CacheEntry(CacheRow):
+class CacheEntry(CacheRow, gc=False):
     """One result: the live output, and what is known of it."""
 
     output: BaseInvocationOutput
@@ -80,18 +86,18 @@ class KeyTemplate:
     Not in the key: id, labels, positions, `is_intermediate`, `use_cache`.
     """
 
-    __slots__ = ("pick", "_head", "_hash")
+    __slots__ = ("head", "pick", "_hash")
 
     def __init__(self, cls: type[BaseInvocation]) -> None:
         names = sorted(cls.inputs())
         self.pick = _picker(names)
         head = json.dumps({"type": cls.type, "version": cls.version, "code": code_fingerprint(cls), "names": names})
-        self._head = f'{head[:-1]}, "inputs": '
-        self._hash = blake2b(self._head.encode(), digest_size=KEY_BYTES)
+        self.head = f'{head[:-1]}, "inputs": '
+        self._hash = blake2b(self.head.encode(), digest_size=KEY_BYTES)
 
     def material(self, inputs: bytes) -> str:
         """The material, given what `Contents.inputs` makes of the values that `pick` picks."""
-        return self._head + inputs.decode()
+        return self.head + inputs.decode()
 
     def key(self, inputs: bytes) -> bytes:
         """The `key_of` that material, without making it."""
@@ -108,6 +114,8 @@ def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
 
 
 SMALL = frozenset({int, str, float, bool, type(None)})
+SMALL_AND_FINITE = SMALL - {float}
+_encode_finite = Encoder().encode
 
 
 class Contents:
@@ -123,6 +131,8 @@ class Contents:
 
     def inputs(self, values: tuple[Any, ...]) -> bytes:
         """The end of a key's material: these values. `NotFoundError` if one names a resource that is gone."""
+        if SMALL_AND_FINITE.issuperset(map(type, values)):
+            return _encode_finite(values) + b"}"
         if SMALL.issuperset(map(type, values)):
             return to_json(values) + b"}"
         return f"[{','.join(map(self._text, values))}]}}".encode()

@@ -33,15 +33,23 @@ class InvocationCacheMemory(InvocationCacheBase):
 
     def _put(self, entry: CacheEntry) -> None:
         key, entries = entry.key, self._entries
-        with self._lock:
-            if key in entries:
+        lock = self._lock
+        lock.acquire()
+        try:
+            if entries.setdefault(key, entry) is not entry:
                 return
-            entries[key] = entry
-            self._bytes += entry.bytes
+            size = self._bytes = self._bytes + entry.bytes
             for name in entry.resources:
                 self._keys_by_resource.setdefault(name, set()).add(key)
-            while len(entries) > self.max_entries or self._bytes > self.max_bytes:
-                self._drop((next(iter(entries)),))
+            if len(entries) > self.max_entries or size > self.max_bytes:
+                self._evict()
+        finally:
+            lock.release()
+
+    def _evict(self) -> None:
+        entries = self._entries
+        while len(entries) > self.max_entries or self._bytes > self.max_bytes:
+            self._drop((next(iter(entries)),))
 
     def _drop(self, keys: Iterable[bytes]) -> int:
         dropped = 0

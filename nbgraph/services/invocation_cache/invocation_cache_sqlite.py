@@ -6,7 +6,6 @@ cost nothing to look at.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from json import dumps, loads
 from time import monotonic, time
 from typing import Any
@@ -70,11 +69,10 @@ KEY_BYTES = 16
 USES_SECONDS = 30.0
 
 
-@dataclass(slots=True)
 class StoredRow(CacheRow):
     """An entry of the database, for listings: its output stays text."""
 
-    output_text: str = field(kw_only=True)
+    output_text: str
 
     @property
     def text(self) -> str:
@@ -132,7 +130,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
             return None
         resources = resource_names(output)
         entry = CacheEntry(
-            key, material, node, type_name, resources, _split(sources), size, seconds, created, hits, output=output
+            key, material, b"", node, type_name, resources, _split(sources), size, seconds, created, hits, output
         )
         self._known.keep([entry], moment)
         return entry
@@ -248,9 +246,7 @@ def _values(entry: CacheEntry) -> tuple[Any, ...]:
 def _stored_row(row: tuple[Any, ...]) -> StoredRow:
     key, material, node, type_name, resources, sources, size, seconds, created, hits, text = row
     names = tuple(loads(resources))
-    return StoredRow(
-        key, material, node, type_name, names, _split(sources), size, seconds, created, hits, output_text=text
-    )
+    return StoredRow(key, material, b"", node, type_name, names, _split(sources), size, seconds, created, hits, text)
 
 
 def _split(sources: bytes) -> tuple[bytes, ...]:

@@ -66,7 +66,7 @@ class KnownResults:
                 self._entries, self._characters = {}, 0
             for entry in entries:
                 self._entries.setdefault(entry.key, entry)
-                self._characters += len(entry.material)
+                self._characters += len(entry.head) + len(entry.inputs)
 
     def added(self, keys: Iterable[bytes]) -> None:
         """This kernel has stored results."""

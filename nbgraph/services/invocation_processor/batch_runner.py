@@ -143,7 +143,7 @@ class BatchRunner(SessionRunner):
         """Run nodes in one call, or in several where memory does not allow one. Those without an output did not run."""
         for held in group:
             planned = held.prepared.planned
-            self._events.dispatch(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.type))
+            self._tell(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.type))
         self._probe.start()
         while len(batch := group[: self._batches.size(rank)]) > 1:
             error: BaseException | None = None
@@ -202,7 +202,7 @@ class BatchRunner(SessionRunner):
         if self._journal is not None:
             self._journal.completed(prepared, output)
         event = NodeCompleted(session.id, prepared.id, planned.id, planned.type, output, False, held.seconds)
-        self._events.dispatch(event)
+        self._tell(event)
 
 
 def _invoke_batch(batch: list[HeldNode]) -> list[BaseInvocationOutput]:

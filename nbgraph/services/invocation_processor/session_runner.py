@@ -7,6 +7,7 @@ kept in a `_Recipe`.
 import copy
 import traceback
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,7 +31,7 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState, P
 from nbgraph.services.shared.graph.plan import Path, PlannedNode, prepared_id
 from nbgraph.services.shared.graph.prepared import source_key
 
-RELIEF_EVERY = 1000
+RELIEF_EVERY = 64
 OWN_PACKAGE = "nbgraph."
 ERROR_TEXT_LIMIT = 64 * 1024
 
@@ -48,17 +49,11 @@ class _Recipe:
         self.template = KeyTemplate(cls)
         self.is_foreign = not cls.__module__.startswith(OWN_PACKAGE)
 
-    def invoke(self, values: dict[str, Any], context: NodeContext) -> BaseInvocationOutput:
-        """What the node gives: inputs are assembled, then validated once. Foreign code gets lists of its own."""
-        if self.is_foreign:
-            self.make_own(values)
-        node = object.__new__(self.cls)
-        self.validate(values, self_instance=node)
-        output = node.invoke(context)
-        if type(output) is not self.output_class and not isinstance(output, self.output_class):
+    def check(self, output: Any) -> None:
+        """`TypeError` if that is not what the node is annotated to return."""
+        if not isinstance(output, self.output_class):
             wanted = self.output_class.__name__
             raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
-        return output
 
     @staticmethod
     def make_own(values: dict[str, Any]) -> None:
@@ -76,9 +71,9 @@ class SessionRunner:
         self.failures: list[NodeError] = []
         self._services = services
         self._cache = services.invocation_cache
-        self._events = services.events
         self._is_cancelled = is_cancelled
-        self._next = session.next
+        self._next, self._inputs = session.next, session.inputs
+        self._session_id, self._tell = session.id, services.events.dispatch
         self._probe = services.performance_statistics.probe(session.id)
         self._journal = services.graph_execution_manager.journal(session)
         self._context = NodeContext(services, session.id, is_cancelled)
@@ -90,7 +85,7 @@ class SessionRunner:
 
     def run(self) -> str:
         """Run what is left of the session; returns its status. Never raises for what a node does."""
-        self._events.dispatch(SessionStarted(self.session.id, len(self.session.plan.nodes)))
+        self._tell(SessionStarted(self.session.id, len(self.session.plan.nodes)))
         try:
             with CollectorRelief() as relief:
                 self._run_nodes(relief)
@@ -98,7 +93,7 @@ class SessionRunner:
             self._probe.flush()
             if self._journal is not None:
                 self._journal.flush()
-        self._events.dispatch(SessionFinished(self.session.id, self.session.status))
+        self._tell(SessionFinished(self.session.id, self.session.status))
         return self.session.status
 
     def _run_nodes(self, relief: CollectorRelief) -> None:
@@ -141,7 +136,7 @@ class SessionRunner:
         seed = self._seed(prepared) if planned.seeds else None
         source, type_name = planned.id, planned.type
         seconds = probe.finish(node, source, type_name, path, COMPLETED, cached, seed)
-        self._events.dispatch(NodeCompleted(session.id, node, source, type_name, output, cached, seconds))
+        self._tell(NodeCompleted(self._session_id, node, source, type_name, output, cached, seconds))
 
     def _output(self, prepared: Prepared, node: str) -> tuple[BaseInvocationOutput, bool]:
         """(output, whether it came from the cache)"""
@@ -151,7 +146,7 @@ class SessionRunner:
             return self.session.iterate_output(prepared), False
         cls = type(planned.node)
         recipe = self._recipes.get(cls) or self._recipe(cls)
-        values = self.session.inputs(prepared)
+        values = self._inputs(prepared)
         use_cache = values["use_cache"]
         if not (recipe.cached if use_cache is None else use_cache):
             self._origins[key] = self._sources(planned, path)
@@ -165,14 +160,21 @@ class SessionRunner:
             return entry.output, True
         output = self._invoke(recipe, values, planned, node)
         sources = self._sources(planned, path)
-        material, seconds = template.material(inputs), self._probe.elapsed()
-        self._cache.save(cache_key, output, material, node, planned.type, seconds, sources)
+        seconds = perf_counter() - self._probe.began
+        self._cache.save(cache_key, output, template.head, node, planned.type, seconds, sources, inputs)
         return output, False
 
     def _invoke(self, recipe: _Recipe, values: dict[str, Any], planned: PlannedNode, node: str) -> BaseInvocationOutput:
-        """Tell that the node starts, and run it."""
-        self._events.dispatch(NodeStarted(self.session.id, node, planned.id, planned.type))
-        return recipe.invoke(values, self._context)
+        """Tell that the node starts, validate its inputs, all at once, and run it. Foreign code gets its own lists."""
+        self._tell(NodeStarted(self._session_id, node, planned.id, planned.type))
+        if recipe.is_foreign:
+            recipe.make_own(values)
+        ready = object.__new__(recipe.cls)
+        recipe.validate(values, self_instance=ready)
+        output = ready.invoke(self._context)
+        if type(output) is not recipe.output_class:
+            recipe.check(output)
+        return output
 
     def _recipe(self, cls: type[BaseInvocation]) -> _Recipe:
         if cls not in self._recipes:
@@ -186,6 +188,8 @@ class SessionRunner:
     def _sources(self, planned: PlannedNode, path: Path) -> tuple[bytes, ...]:
         """The cache keys of what a node's inputs came from, through nodes that are not cached."""
         origins, inputs = self._origins, planned.inputs
+        if not inputs:
+            return ()
         if len(inputs) == 1 and planned.is_plain:
             return origins.get(source_key(inputs[0], path), ())
         keys = self.session.source_keys(planned, path)
@@ -214,7 +218,7 @@ class SessionRunner:
         if is_out_of_memory(error):
             error.__traceback__ = None
             self._services.model_manager.free_memory()
-        self._events.dispatch(NodeFailed(self.session.id, node, planned.id, planned.node.type, message))
+        self._tell(NodeFailed(self.session.id, node, planned.id, planned.node.type, message))
 
     def _message(self, error: BaseException, planned: PlannedNode) -> str:
         if is_out_of_memory(error):

@@ -113,7 +113,10 @@ class InvocationStatsServiceBase(Service):
 
 
 class Probe:
-    """Measures the nodes of one session. `start()`, then `finish(...)`, for each; rows are stored by `flush()`."""
+    """Measures the nodes of one session. `start()`, then `finish(...)`, for each; rows are stored by `flush()`.
+
+    `began` is when the last one began, by `perf_counter()`.
+    """
 
     BATCH = 512
 
@@ -123,10 +126,10 @@ class Probe:
         self._rows: list[Measured] = []
         self._clock_zero = time() - perf_counter()
         self._ram = stats.update_mem_stats()
-        self._began = 0.0
+        self.began = 0.0
         self._meters: Any | None = None
         self._vram_before: int | None = None
-        self._counts = self._models.counts
+        self._uses, self._counts = self._models.uses, self._models.counts
         self._unchanged = _unchanged(self._ram)
 
     def start(self) -> None:
@@ -136,11 +139,7 @@ class Probe:
             meters.synchronize()
             meters.reset_peak()
             self._vram_before = meters.read().allocated
-        self._began = perf_counter()
-
-    def elapsed(self) -> float:
-        """Seconds since the node began."""
-        return perf_counter() - self._began
+        self.began = perf_counter()
 
     def finish(
         self,
@@ -156,17 +155,14 @@ class Probe:
         """The node that began last has ended; returns its seconds."""
         if self._meters is not None:
             self._meters.synchronize()
-        began = self._began
+        began, rows = self.began, self._rows
         seconds = perf_counter() - began
-        counts = self._models.counts
-        if seconds > QUICK or self._meters is not None or counts != self._counts:
-            memory = self._read_memory(seconds, counts)
-        else:
-            memory = self._unchanged
+        is_slow, memory = seconds > QUICK, self._unchanged
+        if is_slow or self._meters is not None or self._models.uses != self._uses:
+            memory = self._read_memory(seconds)
         started = self._clock_zero + began
-        rows = self._rows
         rows.append((node, source, type_name, path, status, cached, started, seconds, memory, seed, error))
-        if len(rows) >= self.BATCH or seconds > QUICK:
+        if is_slow or len(rows) >= self.BATCH:
             self.flush()
         return seconds
 
@@ -179,10 +175,10 @@ class Probe:
         """
         if self._meters is not None:
             self._meters.synchronize()
-        seconds = perf_counter() - self._began
-        *memory, loads, hits, _ = self._read_memory(seconds, self._models.counts)
+        seconds = perf_counter() - self.began
+        *memory, loads, hits, _ = self._read_memory(seconds)
         share = seconds / len(nodes)
-        started = self._clock_zero + self._began
+        started = self._clock_zero + self.began
         for number, (node, path, seed) in enumerate(nodes):
             counts = (0, 0) if number else (loads, hits)
             measured: Any = (*memory, *counts, len(nodes))
@@ -192,7 +188,7 @@ class Probe:
         self.flush()
         return share
 
-    def _read_memory(self, seconds: float, counts: tuple[int, int]) -> Memory:
+    def _read_memory(self, seconds: float) -> Memory:
         """What a node that took long, or used a device or models, changed."""
         before = self._ram
         if seconds > QUICK:
@@ -202,8 +198,9 @@ class Probe:
         if self._meters is not None:
             reading = self._meters.read()
             vram_before, vram_peak, reserved = self._vram_before, reading.peak_allocated, reading.peak_reserved
-        loads, hits = counts[0] - self._counts[0], counts[1] - self._counts[1]
-        self._counts = counts
+        counts, before_it = self._models.counts, self._counts
+        loads, hits = counts[0] - before_it[0], counts[1] - before_it[1]
+        self._uses, self._counts = self._models.uses, counts
         return before, self._ram, max(before, self._ram), vram_before, vram_peak, reserved, loads, hits, 1
 
     def flush(self) -> None:

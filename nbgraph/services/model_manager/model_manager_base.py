@@ -34,6 +34,11 @@ class ModelRow:
 class ModelManagerBase(Service):
     """Finds models by name: those that ship with the package, the subfolders of `model_folders`, or a folder's path."""
 
+    meters: Any | None = None
+    """What reads the memory of the device; None on the CPU, and before any model was used."""
+    uses = 0
+    """How often components were asked for; as long as it stays, `counts` stays."""
+
     def __init__(self, model_folders: list[Path]) -> None:
         self.model_folders = model_folders
 
@@ -92,11 +97,6 @@ class ModelManagerBase(Service):
     @abstractmethod
     def counts(self) -> tuple[int, int]:
         """(components loaded from files, components found in memory) so far."""
-
-    @property
-    @abstractmethod
-    def meters(self) -> Any | None:
-        """What reads the memory of the device; None on the CPU, and before any model was used."""
 
     @abstractmethod
     def describe(self, model: ModelField) -> Any:

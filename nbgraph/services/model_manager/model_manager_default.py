@@ -30,14 +30,13 @@ class ModelManagerDefault(ModelManagerBase):
             "vram_bytes": vram_bytes,
         }
         self._used = False
-        self._meters: Any | None = None
 
     @cached_property
     def _cache(self) -> Any:
         cache = diffusion.ModelCache(**self._limits)
         cache.on_load(self._tell)
         meter = diffusion.DeviceMeter(cache.device)
-        self._meters = meter if meter.read() is not None else None
+        self.meters = meter if meter.read() is not None else None
         self._used = True
         return cache
 
@@ -62,14 +61,11 @@ class ModelManagerDefault(ModelManagerBase):
         counters = self._cache.counters()
         return counters.loads, counters.hits
 
-    @property
-    def meters(self) -> Any | None:
-        return self._meters
-
     def describe(self, model: ModelField) -> Any:
         return diffusion.describe_model(model)
 
     def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
+        self.uses += 1
         return self._cache.use(model, *names)
 
     def preview_factors(self, model: ModelField) -> Any:
