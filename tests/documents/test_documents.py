@@ -1,10 +1,12 @@
 """The pages of documentation: their links lead somewhere, their tables are whole, what they tell to type works."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -126,9 +128,88 @@ def test_every_make_command_can_be_made(page, command):
     assert done.returncode == 0, f"{page}: {done.stderr}"
 
 
-@pytest.mark.parametrize(("page", "command"), [each for each in commands() if each[1].startswith("nbgraph ")])
+TRIED = ("make ", "nbgraph ", "python -m ")
+HELD_BY_BINDER = "pip install "
+"""`binder/postBuild` installs the package with pip in an environment of its own, in its test."""
+
+
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_every_command_is_of_a_kind_that_is_tried(page, command):
+    bare = re.sub(r"^[A-Z_]+=\S+ ", "", command)
+    assert bare.startswith((*TRIED, HELD_BY_BINDER)), f"{page}: {command}"
+    assert all((ROOT / name).is_file() for name in re.findall(r"-c (\S+\.txt)", bare)), f"{page}: {command}"
+
+
+@pytest.mark.parametrize(
+    ("page", "command"), [each for each in commands() if each[1].startswith(("nbgraph ", "python -m "))]
+)
 def test_every_shell_command_does_what_the_page_says(page, command, tmp_path):
     (tmp_path / "apple.json").write_text(Graph.of(text_to_image("a red apple", 7, steps=2)).to_json())
+    (tmp_path / "notebooks").mkdir()
+    if command.startswith("nbgraph lab"):
+        command += " --version"
     variables = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(command, shell=True, cwd=tmp_path, env=variables, input="", capture_output=True, text=True)
     assert done.returncode == 0, f"{page}: {done.stderr}"
+
+
+def spans(text: str) -> list[str]:
+    """What stands in backticks in the running text and the tables of a page."""
+    return [
+        child.content for token in MARKDOWN.parse(text) for child in token.children or [] if child.type == "code_inline"
+    ]
+
+
+def sources() -> dict[str, str]:
+    """The text of every file that is written by hand, by its path."""
+    kinds = (".py", ".ts", ".tsx", ".txt", ".json", ".toml")
+    found = {}
+    for folder, inside, names in os.walk(ROOT):
+        inside[:] = [name for name in inside if name not in ("node_modules", "static", "out") and name[0] != "."]
+        found |= {f"{folder}/{name}": Path(folder, name) for name in names if name.endswith(kinds)}
+    return {path: file.read_text(encoding="utf-8") for path, file in found.items()}
+
+
+def missing_things(text: str) -> list[str]:
+    """Commands, files and classes that a page of instructions names in backticks, and that are not there."""
+    known = sources()
+    scripts = json.loads((ROOT / "nbgraph/widgets/js/package.json").read_text())["scripts"]
+    missing = []
+    for span in spans(text):
+        words = span.split()
+        names = [word for word in words if word.startswith("tests/")]
+        if "-m" in words and find_spec(words[words.index("-m") + 1]) is None:
+            missing.append(span)
+        if words[0] == "npm" and words[-1] != "ci" and words[-1] not in scripts:
+            missing.append(span)
+        if re.fullmatch(r"[a-z_/]+(\.py|\.ts|/)", span):
+            names.append(span)
+        missing += [
+            name for name in names if not (ROOT / name).exists() and not any(p.endswith(f"/{name}") for p in known)
+        ]
+        if re.fullmatch(r"[A-Z][a-z]+[A-Z]\w+|[A-Z][a-z]\w+\.[a-z]\w+", span):
+            kind, _, method = span.partition(".")
+            homes = [body for body in known.values() if f"class {kind}" in body]
+            if not any(not method or f"def {method}(" in body for body in homes):
+                missing.append(span)
+    return missing
+
+
+def test_what_contributing_names_is_there():
+    assert missing_things((ROOT / "CONTRIBUTING.md").read_text()) == []
+
+
+def test_what_is_not_there_is_found_in_instructions():
+    gone = (
+        "`nbgraph/nowhere/` `nofile.py` `.venv/bin/python -m pytest tests/none` `python -m nbgraph.none` `npm run none`"
+    )
+    assert missing_things(gone + " `NoSuchClass` `Probe.nothing` `node.py`") == [
+        "nbgraph/nowhere/",
+        "nofile.py",
+        "tests/none",
+        "python -m nbgraph.none",
+        "npm run none",
+        "NoSuchClass",
+        "Probe.nothing",
+        "node.py",
+    ]
