@@ -44,9 +44,10 @@ HEAD = """\
 
 Made by `python -m nbgraph.diffusion.abilities`; do not edit it by hand. Every cell is tried by the tests on a tiny
 model with random weights. `yes`: the nodes one by one give exactly what the pipeline of diffusers gives in one call
-(difference 0; a LoRA over a transformer: under 1e-5 in latents). `alone`: it works, and diffusers has no pipeline to
-compare it with. An empty cell is refused, before a step is done, with a sentence that says why. In every cell a run
-that was cancelled leaves the next one as it was.
+(difference 0; a pipeline whose weights need gradients, as they do until `requires_grad_(False)`, may differ by 1e-6 in
+latents, as Sana does with a LoRA). `alone`: it works, and diffusers has no pipeline to compare it with. An empty cell
+is refused, before a step is done, with a sentence that says why. In every cell a run that was cancelled leaves the next
+one as it was.
 """
 TAIL = """\
 - *in pieces*: steps 0 to 3 and then 3 to 8 are exactly steps 0 to 8, with everything else that the row has: over a

@@ -28,8 +28,8 @@ from nbgraph.invocations import (
 )
 from nbgraph.invocations.fields import ImageField
 from nbgraph.services.events.events_common import Event, NodeProgress
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, TEXT
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
 from tests.tiny_models import build_controlnet, build_image_encoder, build_ip_adapter, build_lora, build_t2i_adapter
 

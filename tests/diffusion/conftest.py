@@ -1,16 +1,14 @@
-"""Tiny models, built once a test session, and a model cache over them."""
+"""Tiny models, built once a test session, a model cache over them, and a studio that draws with them."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from diffusers import DiffusionPipeline
 
+import nbgraph as nb
 from nbgraph.diffusion.model_cache import ModelCache
-from nbgraph.diffusion.refs import ModelRef
-from tests.tiny_models import BUILDERS
+from tests.diffusion.cells import Cells
+from tests.diffusion.models import TinyModels
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -19,27 +17,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-class TinyModels:
-    """Refs of tiny models by name (`sd15`, `sdxl` ...), each built when it is first asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._refs: dict[str, ModelRef] = {}
-
-    def __getitem__(self, name: str) -> ModelRef:
-        if name not in self._refs:
-            self._refs[name] = ModelRef.from_path(str(BUILDERS[name](self._folder / name)))
-        return self._refs[name]
-
-    def pipeline(self, name: str, scheduler: Any = None) -> Any:
-        """The model as diffusers itself loads it, for comparison."""
-        pipeline = DiffusionPipeline.from_pretrained(self[name].path, local_files_only=True, dtype=torch.float32)
-        if scheduler is not None:
-            pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +28,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModels:
 def shared_cache() -> ModelCache:
     """One cache for the tests that only draw."""
     return ModelCache(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def cells(tiny: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cells]:
+    """Graphs for every cell of docs/models.md, in one studio that caches no results."""
+    with nb.Studio(settings=nb.Settings(device="cpu", cache_entries=0)) as studio:
+        yield Cells(studio, tiny, tmp_path_factory.mktemp("cells"))

@@ -12,7 +12,7 @@ from nbgraph.diffusion.description import describe_model
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.errors import ModelError, ModelNotFoundError
-from tests.diffusion.conftest import TinyModels
+from tests.diffusion.models import TinyModels
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.diffusion.schedulers import SCHEDULER_NAMES
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import TEXT, decode, encode, noise, sample
+from tests.diffusion.models import TinyModels
 from tests.tiny_models import build_controlnet
 
 SETTINGS = DenoiseSettings(steps=2, cfg=4.0)

@@ -22,8 +22,8 @@ from nbgraph.diffusion.refs import ModelRef
 from nbgraph.diffusion.vae import encode_image
 from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import decode, encode, noise, pixels
+from tests.diffusion.models import TinyModels
 
 TEXTS = ["a red cat", "a blue dog"]
 

@@ -1,26 +1,17 @@
 """For every cell of docs/models.md: its steps in pieces are the whole, and a cancelled run leaves nothing behind."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import nbgraph as nb
 from nbgraph.diffusion.abilities import ABILITIES, TESTED
 from nbgraph.errors import NodeError
 from tests.diffusion.cells import CELLS, STEPS, Cell, Cells, tensor
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.table import TINY, able
 
 IN_PIECES = [cell for cell in CELLS if cell.model in able("pieces")]
 AT_ONCE = [cell for cell in CELLS if cell.model not in able("pieces")]
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-
-
-@pytest.fixture(scope="module")
-def cells(tiny: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cells]:
-    with nb.Studio(settings=nb.Settings(device="cpu", cache_entries=0)) as studio:
-        yield Cells(studio, tiny, tmp_path_factory.mktemp("cells"))
 
 
 @pytest.mark.parametrize("cell", IN_PIECES, ids="-".join)

@@ -17,8 +17,8 @@ from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, sample
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import TINY, able
 from tests.tiny_models import build_controlnet
 

@@ -14,8 +14,8 @@ from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import IpAdapterPatch, LoraPatch, ModelRef
 from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, encode, noise, sample
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
 from tests.diffusion.test_patches import train_lora
 from tests.tiny_models import build_image_encoder, build_ip_adapter

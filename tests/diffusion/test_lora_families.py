@@ -1,48 +1,44 @@
-"""A LoRA over the denoiser of every family that takes one does what diffusers does with it."""
+"""LoRAs of every family that takes one, from their node to the picture: what the pipeline draws with them."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
 
-from nbgraph.diffusion.denoising import DenoiseSettings
-from nbgraph.diffusion.description import describe_model
-from nbgraph.diffusion.model_cache import ModelCache
-from nbgraph.diffusion.refs import LoraPatch
-from tests.diffusion.conftest import TinyModels
-from tests.diffusion.drawing import decode, pixels, sample
+from nbgraph.invocations import LatentsToImage, LoraLoader, ModelLoader, Prompt
+from tests.diffusion.cells import SIDE, STEPS, Cell, Cells, tensor
+from tests.diffusion.drawing import AVOID, TEXT, pixels
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
-from tests.diffusion.test_split_equals_plain import CFG, STEPS, plain
+from tests.diffusion.test_split_equals_plain import plain
+from tests.tiny_models import build_lora
 
-WEIGHT = 8.0
-ELSEWHERE = ("sd15", "sd2", "sdxl", "sd3")
-"""Those whose text encoders take a LoRA too are in `test_patches`."""
+WEIGHTS = (8.0, -3.0)
 
 
-@pytest.mark.parametrize("name", [name for name in able("lora") if name not in ELSEWHERE])
-def test_a_lora_over_the_denoiser_does_what_diffusers_does_with_it(
-    name: str, tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
-) -> None:
-    torch.manual_seed(0)
+@pytest.mark.parametrize("name", able("lora"))
+def test_loras_draw_what_they_draw_in_the_pipeline(name: str, cells: Cells, tiny: TinyModels, tmp_path: Path) -> None:
+    files = [build_lora(tmp_path / f"{name}-{seed}.safetensors", cells.folder(name), seed) for seed in (0, 1)]
     pipeline = tiny.pipeline(name)
-    pipeline.transformer.add_adapter(
-        LoraConfig(r=4, lora_alpha=8, init_lora_weights=False, target_modules=["to_q", "to_k", "to_v"])
-    )
-    layers = get_peft_model_state_dict(pipeline.transformer)
-    type(pipeline).save_lora_weights(str(tmp_path), transformer_lora_layers=layers, weight_name="lora.safetensors")
-    pipeline = tiny.pipeline(name)
-    pipeline.load_lora_weights(str(tmp_path / "lora.safetensors"), adapter_name="lora")
-    pipeline.set_adapters(["lora"], [WEIGHT])
-    packed = describe_model(tiny[name]).need_family().packed
-    expected = plain(pipeline, name, "pil" if packed else "latent")
-    ref = tiny[name].with_patch(LoraPatch.from_file(str(tmp_path / "lora.safetensors"), WEIGHT))
-    settings = DenoiseSettings(steps=STEPS, cfg=CFG)
-    before, found = (sample(shared_cache, model, settings) for model in (tiny[name], ref))
-    assert (found.tensor - before.tensor).abs().max() > (1e-2 if packed else 1e-4)
-    if packed:
-        assert np.abs(pixels(decode(shared_cache, ref, found)[0]) - pixels(expected[0])).max() == 0
-    else:
-        assert (found.tensor - torch.as_tensor(expected)).abs().max() < 1e-5
+    for number, file in enumerate(files):
+        pipeline.load_lora_weights(str(file), adapter_name=f"lora_{number}")
+    pipeline.set_adapters(["lora_0", "lora_1"], list(WEIGHTS))
+    denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
+    denoiser.requires_grad_(False)  # torch folds products of weights that need gradients otherwise: 1e-6 in Sana
+    expected = torch.as_tensor(plain(pipeline, name, "latent", SIDE, STEPS))
+
+    laid = model = ModelLoader(model=tiny[name].path)
+    for file, weight in zip(files, WEIGHTS):
+        laid = LoraLoader(lora=file, weight=weight, unet=laid, clip=laid)
+    texts = {"positive": Prompt(text=TEXT, clip=laid), "negative": Prompt(text=AVOID, clip=laid)}
+    node = cells.node(Cell(name, "text_to_image"), unet=laid, **texts)
+    run = cells.run(LatentsToImage(latents=node, vae=model))
+    found = tensor(run, "whole")
+
+    if expected.ndim == 3:
+        expected = pipeline._unpack_latents(expected, SIDE, SIDE, pipeline.vae_scale_factor)
+    assert (found - expected.reshape(found.shape)).abs().max() == 0
+    picture = plain(pipeline, name, "pil", SIDE, STEPS)[0]
+    assert np.abs(pixels(run.images[0]) - pixels(picture)).max() == 0
+    assert (found - cells.whole(Cell(name, "text_to_image"))).abs().max() > 1e-4

@@ -12,8 +12,8 @@ import torch
 from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import CacheCounters, LoadEvent, ModelCache
 from nbgraph.diffusion.refs import ModelRef
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import encode, sample
+from tests.diffusion.models import TinyModels
 
 
 def names(cache: ModelCache) -> set[tuple[str, str]]:

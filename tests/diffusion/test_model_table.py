@@ -21,8 +21,8 @@ from nbgraph.diffusion.vae import encode_image
 from nbgraph.diffusion.values import SizeConditioning
 from nbgraph.diffusion.weighted_prompt import encode_weighted_prompt
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import SIDE, TEXT, encode, noise, sample
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import TINY, able, compared, lacking
 
 PICTURE = Image.linear_gradient("L").resize((SIDE, SIDE)).convert("RGB")

@@ -8,8 +8,6 @@ import diffusers
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
 from transformers import CLIPTextModel
 
 from nbgraph.diffusion.denoising import DenoiseSettings
@@ -18,53 +16,23 @@ from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.refs import ClipSkipPatch, FreeuPatch, LoraPatch, ModelRef, Patch, SeamlessPatch
 from nbgraph.diffusion.vae import unscale
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, encode, sample
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
+from tests.tiny_models import build_lora
 
 SETTINGS = DenoiseSettings(steps=4, cfg=4.0)
 
 
-def train_lora(tiny: TinyModels, name: str, folder: Path, seed: int = 0, alpha: int = 8) -> str:
-    """A LoRA file of random layers for the denoiser and the first text encoder, with alphas that are not the rank."""
-    torch.manual_seed(seed)
-    pipeline = tiny.pipeline(name)
-    denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
-    parts = {}
-    for part, module, targets in (
-        ("denoiser", denoiser, ["to_q", "to_k", "to_v"]),
-        ("text", pipeline.text_encoder, ["q_proj", "v_proj"]),
-    ):
-        module.add_adapter(LoraConfig(r=4, lora_alpha=alpha, init_lora_weights=False, target_modules=targets))
-        parts[part] = get_peft_model_state_dict(module)
-    key = "unet" if hasattr(pipeline, "unet") else "transformer"
-    type(pipeline).save_lora_weights(
-        str(folder), **{f"{key}_lora_layers": parts["denoiser"], "text_encoder_lora_layers": parts["text"]},
-        weight_name=f"{name}-{seed}.safetensors",
-    )  # fmt: skip
-    return str(folder / f"{name}-{seed}.safetensors")
+def train_lora(tiny: TinyModels, name: str, folder: Path) -> str:
+    """The file of a LoRA for a tiny model."""
+    return str(build_lora(folder / f"{name}.safetensors", Path(tiny[name].path)))
 
 
 def plain(pipeline: StableDiffusionPipeline, **given: object) -> torch.Tensor:
     generator = torch.Generator("cpu").manual_seed(SEED)
     return pipeline(TEXT, negative_prompt=AVOID, height=SIDE, width=SIDE, num_inference_steps=4, guidance_scale=4.0,
                     generator=generator, output_type="latent", **given).images  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["sd15", "sd2", "sdxl", "sd3"])
-def test_loras_do_what_diffusers_does_with_them(
-    name: str, tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
-) -> None:
-    files = [train_lora(tiny, name, tmp_path, seed) for seed in (0, 1)]
-    pipeline = tiny.pipeline(name)
-    for number, file in enumerate(files):
-        pipeline.load_lora_weights(file, adapter_name=f"lora_{number}")
-    pipeline.set_adapters(["lora_0", "lora_1"], [0.7, 0.3])
-    ref = tiny[name].with_patch(LoraPatch.from_file(files[0], 0.7)).with_patch(LoraPatch.from_file(files[1], 0.3))
-    before = sample(shared_cache, tiny[name], SETTINGS).tensor
-    patched = sample(shared_cache, ref, SETTINGS).tensor
-    assert (patched - before).abs().max() > 1e-2
-    assert (patched - plain(pipeline)).abs().max() == 0
 
 
 def test_a_patched_picture_leaves_the_plain_one_alone(tiny: TinyModels, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from nbgraph.diffusion.schedulers import make_scheduler
 from nbgraph.diffusion.vae import encode_image
 from nbgraph.diffusion.values import Latents, generator_states
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, decode, noise, pixels, sample
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able, compared
 
 STEPS, CFG, STRENGTH, START, GUIDANCE = 5, 4.0, 0.6, 2, 3.5

@@ -15,8 +15,8 @@ from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.noise import blend_latents, draw_noise, resize_latents, scale_latents
 from nbgraph.diffusion.preview import PreviewFactors, fit_factors, preview_image
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import decode, encode, noise, pixels, sample
+from tests.diffusion.models import TinyModels
 
 
 @pytest.mark.parametrize("name", ["sd15", "flux"])

@@ -11,8 +11,8 @@ from nbgraph.diffusion.description import describe_model
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.schedulers import SCHEDULER_NAMES, make_scheduler
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import sample
+from tests.diffusion.models import TinyModels
 
 DIFFUSION = [name for name in SCHEDULER_NAMES if not name.startswith("flow_")]
 FLOW = ["default", "flow_euler", "flow_heun", "dpmpp_2m", "unipc", "deis", "dpmpp_2s", "dpmpp_2m_sde"]

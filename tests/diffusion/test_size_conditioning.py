@@ -12,8 +12,8 @@ from nbgraph.diffusion.prompt import encode_prompt
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.diffusion.values import Conditioning, SizeConditioning
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, noise, sample
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
 
 SIZE = SizeConditioning(original=(96, 48), crop=(16, 8), target=(128, 160))

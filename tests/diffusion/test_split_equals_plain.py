@@ -12,8 +12,8 @@ import nbgraph
 from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, decode, noise, pixels, sample
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
 
 STEPS, CFG = 4, 4.0
@@ -27,12 +27,13 @@ EXTRA: dict[str, dict[str, Any]] = {
 }
 
 
-def plain(pipeline: Any, name: str, output: str) -> Any:
+def plain(pipeline: Any, name: str, output: str, side: int = SIDE, steps: int = STEPS) -> Any:
+    """What a pipeline gives for `TEXT` without `AVOID`."""
     options = EXTRA.get(name, {})
     if "true_cfg_scale" not in options:
         options = {**options, "guidance_scale": CFG}
     return pipeline(
-        TEXT, negative_prompt=AVOID, height=SIDE, width=SIDE, num_inference_steps=STEPS, output_type=output,
+        TEXT, negative_prompt=AVOID, height=side, width=side, num_inference_steps=steps, output_type=output,
         generator=torch.Generator("cpu").manual_seed(SEED), **options,
     ).images  # fmt: skip
 

@@ -18,8 +18,8 @@ from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.diffusion.t2i_adapters import T2iAdapter
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, noise, sample
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
 from tests.tiny_models import build_t2i_adapter
 

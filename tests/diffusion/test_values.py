@@ -13,8 +13,8 @@ from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import FreeuPatch, ModelRef
 from nbgraph.diffusion.values import Conditioning, Latents
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import encode, sample
+from tests.diffusion.models import TinyModels
 
 
 def through_a_file(value: Latents | Conditioning, file: Path) -> Latents | Conditioning:

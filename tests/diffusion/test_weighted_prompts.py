@@ -15,8 +15,8 @@ from nbgraph.diffusion.refs import ClipSkipPatch, ModelRef
 from nbgraph.diffusion.values import Conditioning
 from nbgraph.diffusion.weighted_prompt import encode_weighted_prompt, without_weights
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import encode
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
 
 COMPELS = {"sdxl": CompelForSDXL}

@@ -7,8 +7,8 @@ import pytest
 from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.errors import ModelError
-from tests.diffusion.conftest import TinyModels
 from tests.diffusion.drawing import noise, sample
+from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
 
 RESUMABLE = [
