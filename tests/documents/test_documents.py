@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote
@@ -35,6 +36,7 @@ def links(text: str) -> Iterator[str]:
                 yield unquote(str(target))
 
 
+@cache
 def anchors(text: str) -> set[str]:
     tokens = MARKDOWN.parse(text)
     titles = [after.content for token, after in zip(tokens, tokens[1:]) if token.type == "heading_open"]
