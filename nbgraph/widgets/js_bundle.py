@@ -45,23 +45,23 @@ async function load(model) {
   return (await modules.get(digest)).widgets[model.get("_widget")];
 }
 
+const styleId = (model) => `nbgraph-hides-${model.get("_id")}`;
+
 function hideStaticSide(model) {
   const style = document.createElement("style");
+  style.id = styleId(model);
   style.textContent = `.nbgraph-static-${CSS.escape(model.get("_id"))} { display: none }`;
   document.head.append(style);
   return () => style.remove();
 }
 
 export default {
+  initialize: ({ model }) => hideStaticSide(model),
   async render({ model, el }) {
     try {
-      const end = (await load(model)).render({ model, el });
-      const show = hideStaticSide(model);
-      return () => {
-        show();
-        end?.();
-      };
+      return (await load(model)).render({ model, el });
     } catch (error) {
+      document.getElementById(styleId(model))?.remove();
       el.textContent = String(error?.message ?? error);
       el.setAttribute("role", "alert");
     }
@@ -85,8 +85,8 @@ class Bundle(Widget):
 class BundledWidget(anywidget.AnyWidget):
     """A widget whose front end is `widgets[name]` of the bundle; subclasses say `_widget = Unicode(name)`.
 
-    While it lives on a page, it hides elements of the class `nbgraph-static-ID` (its `model_id`): what is shown in its
-    place where there is no kernel.
+    While it lives on a page, it hides elements of the class `nbgraph-static-ID` (its `model_id`), before they are drawn:
+    what is shown in its place where there is no kernel, or no front end.
     """
 
     _esm = LOADER

@@ -5,7 +5,7 @@ import { FakeModel } from "./editor/fake.test.ts";
 
 vi.stubGlobal("ResizeObserver", class { observe() {} unobserve() {} disconnect() {} });
 vi.stubGlobal("DOMMatrixReadOnly", class { m22 = 1; });
-Object.defineProperties(HTMLElement.prototype, { offsetWidth: { get: () => 240 }, offsetHeight: { get: () => 100 } });
+Object.defineProperties(HTMLElement.prototype, { offsetWidth: { get: () => 900 }, offsetHeight: { get: () => 600 } });
 (SVGElement.prototype as any).getBBox = () => ({ x: 0, y: 0, width: 0, height: 0 });
 
 const { editor } = await import("./editor.tsx");

@@ -10,11 +10,11 @@ import { useStored, useStore } from "./context.ts";
 import { endsOf, flowEdges, flowNodes, measured, type AnyFlowNode } from "./flow.ts";
 import { NodeView } from "./NodeView.tsx";
 import { NoteView } from "./NoteView.tsx";
+import { FIT, MIN_ZOOM, openingViewport, type Size } from "./opening.ts";
 
 const NODE_TYPES = { node: NodeView, note: NoteView };
 const MAP_SIZE = { width: 160, height: 110 };
 const MANY = 200;
-const FIT_LIMIT = 300;
 
 export interface CanvasHandle {
   selected: () => string[];
@@ -24,12 +24,14 @@ export interface CanvasHandle {
 
 interface Props {
   handle: RefObject<CanvasHandle | null>;
+  /** Its size when it opens. */
+  size: Size;
   active: boolean;
   minimap: boolean;
   openPalette: (at: { x: number; y: number }, loose: LooseEnd | null) => void;
 }
 
-export function Canvas({ handle, active, minimap, openPalette }: Props) {
+export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
   const store = useStore();
   const flow = useReactFlow<AnyFlowNode>();
   const document = useStored((one) => one.document);
@@ -37,7 +39,7 @@ export function Canvas({ handle, active, minimap, openPalette }: Props) {
   const readOnly = useStored((one) => one.readOnly !== "");
   const [nodes, setNodes] = useState<AnyFlowNode[]>(() => flowNodes(document, schema, []));
   const [chosenEdges, setChosenEdges] = useState<Set<string>>(() => new Set());
-  const [fits] = useState(() => document.nodes.size > 0 && document.nodes.size <= FIT_LIMIT);
+  const [opening] = useState(() => openingViewport(nodes, size));
   const wanted = useRef<Set<string> | null>(null);
 
   useEffect(() => {
@@ -71,8 +73,8 @@ export function Canvas({ handle, active, minimap, openPalette }: Props) {
   const onNodesChange = useCallback((changes: NodeChange<AnyFlowNode>[]) => {
     const kept = changes.filter((change) => change.type !== "remove");
     if (kept.some((change) => change.type === "select")) wanted.current = null;
-    const sized = kept.some((change) => change.type === "dimensions");
-    setNodes((before) => (sized ? measured(applyNodeChanges(kept, before)) : applyNodeChanges(kept, before)));
+    const sized = new Set(kept.flatMap((change) => (change.type === "dimensions" ? [change.id] : [])));
+    setNodes((before) => (sized.size ? measured(applyNodeChanges(kept, before), sized) : applyNodeChanges(kept, before)));
   }, []);
 
   const view = useStoreApi();
@@ -172,9 +174,9 @@ export function Canvas({ handle, active, minimap, openPalette }: Props) {
       panOnScroll={false}
       preventScrolling={active}
       onlyRenderVisibleElements={document.nodes.size > MANY}
-      fitView={fits}
-      fitViewOptions={{ padding: 0.15, maxZoom: 1 }}
-      minZoom={0.05}
+      defaultViewport={opening}
+      fitViewOptions={FIT}
+      minZoom={MIN_ZOOM}
       maxZoom={2}
       onMoveStart={() => moves(true)}
       onMoveEnd={() => moves(false)}

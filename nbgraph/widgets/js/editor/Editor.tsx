@@ -8,6 +8,7 @@ import type { LooseEnd } from "./commands.ts";
 import { useStored, useStore } from "./context.ts";
 import type { AnyFlowNode } from "./flow.ts";
 import { commandOf, type Command } from "./keys.ts";
+import { useFirstSize } from "./opening.ts";
 import { Palette } from "./Palette.tsx";
 import { Prompt, type Question } from "./Prompt.tsx";
 import type { EditorStore } from "./store.ts";
@@ -31,6 +32,8 @@ export function Editor() {
   const readOnly = useStored((one) => one.readOnly);
   const root = useRef<HTMLDivElement>(null);
   const canvas = useRef<CanvasHandle>(null);
+  const place = useRef<HTMLDivElement>(null);
+  const size = useFirstSize(place);
   const pointer = useRef<{ x: number; y: number } | null>(null);
   const [active, setActive] = useState(false);
   const [minimap, setMinimap] = useState<boolean | null>(null);
@@ -85,8 +88,8 @@ export function Editor() {
       <Toolbar act={doCommand} selected={() => view.selected()} />
       {readOnly && <p className="nbg-read-only" role="alert">Look only: {readOnly}</p>}
       <GraphProblems />
-      <div className="nbg-canvas">
-        <Canvas handle={canvas} active={active} minimap={minimap ?? mapped} openPalette={openPalette} />
+      <div ref={place} className="nbg-canvas">
+        {size && <Canvas handle={canvas} size={size} active={active} minimap={minimap ?? mapped} openPalette={openPalette} />}
         <Empty />
         {opened && (
           <Palette

@@ -4,6 +4,7 @@ import { memo } from "react";
 
 import { useStored, useStore } from "./context.ts";
 import type { GraphNode, Input } from "./document.ts";
+import { expected } from "./expected.ts";
 import { Field } from "./Field.tsx";
 import type { Problem } from "./protocol.ts";
 import { RunState } from "./RunState.tsx";
@@ -13,7 +14,7 @@ import { TypeMark, colourOf } from "./TypeMark.tsx";
 export type FlowNode = Node<{ node: GraphNode }, "node">;
 const FAR = 0.4;
 
-export const NodeView = memo(function NodeView({ id, data, selected }: NodeProps<FlowNode>) {
+export const NodeView = memo(function NodeView({ id, data, selected, height }: NodeProps<FlowNode>) {
   const { node } = data;
   const type = useStored((store) => typeOf(store.schema, node));
   const problems = useStored((store) => store.problemsOf(id));
@@ -24,12 +25,13 @@ export const NodeView = memo(function NodeView({ id, data, selected }: NodeProps
   const classes = ["nbg-node", `nbg-${status}`, mode && `nbg-${mode}`, selected && "nbg-selected", wrong && "nbg-wrong", far && "nbg-far"];
   const title = type?.title ?? node.type;
   return (
-    <div className={classes.filter(Boolean).join(" ")} title={far ? id : undefined}>
+    <div className={classes.filter(Boolean).join(" ")} title={far ? id : undefined} style={far ? { height } : undefined}>
       <Header node={node} title={title} category={type?.category ?? ""} />
-      {node.unknown && <p className="nbg-unknown">The type {node.type} is not installed. The node is kept as it is, and cannot run.</p>}
+      {node.unknown && !far && <p className="nbg-unknown">The type {node.type} is not installed. The node is kept as it is, and cannot run.</p>}
       {type && !collapsed && !far && <Rows node={node} inputs={type.inputs} problems={problems} />}
       {(collapsed || far || !type) && <Stubs node={node} />}
       {!far && <Problems problems={problems.filter((problem) => !problem.field)} />}
+      {far && <Picture id={id} />}
       {!far && !collapsed && <Result id={id} />}
     </div>
   );
@@ -98,17 +100,13 @@ const InputRow = memo(function InputRow({ node, spec, input, problem }: InputRow
   );
 });
 
-/** Handles without rows, for nodes that are collapsed or far away: edges still find their ends. */
+/** Handles without rows, for nodes that are collapsed or far away, in the places that edges expect. */
 function Stubs({ node }: { node: GraphNode }) {
-  const schema = useStored((store) => store.schema);
-  const type = typeOf(schema, node);
+  const type = useStored((store) => typeOf(store.schema, node));
   return (
     <div className="nbg-stubs">
-      {(type?.inputs ?? []).map((spec) => (
-        <Handle key={spec.name} type="target" position={Position.Left} id={spec.name} className="nbg-stub" />
-      ))}
-      {(type?.outputs ?? []).map((output) => (
-        <Handle key={output.name} type="source" position={Position.Right} id={output.name} className="nbg-stub" />
+      {expected(node, type)?.handles.map(({ id, type: side, position, y = 0, height = 0 }) => (
+        <Handle key={`${side} ${id}`} type={side!} position={position} id={id!} className="nbg-stub" style={{ top: y + height / 2 }} />
       ))}
     </div>
   );
@@ -127,15 +125,21 @@ function Problems({ problems }: { problems: Problem[] }) {
   );
 }
 
+function Picture({ id }: { id: string }) {
+  const url = useStored((one) => one.pictures[id]);
+  const running = useStored((one) => one.runs[id]?.status === "running");
+  if (!url) return null;
+  return <img className="nbg-result" src={url} alt={running ? `preview of ${id}` : `result of ${id}`} draggable={false} />;
+}
+
 function Result({ id }: { id: string }) {
   const store = useStore();
-  const url = useStored((one) => one.pictures[id]);
   const run = useStored((one) => one.runs[id]);
   const reason = useStored((one) => one.reasons[id]);
   const busy = run?.status === "running" || run?.status === "waiting";
   return (
     <>
-      {url && <img className="nbg-result" src={url} alt={run?.status === "running" ? `preview of ${id}` : `result of ${id}`} draggable={false} />}
+      <Picture id={id} />
       {run?.error && <p className="nbg-error" role="alert">{run.error}</p>}
       {run?.warning && <p className="nbg-warning">{run.warning}</p>}
       {!busy && reason && store.canRun && (

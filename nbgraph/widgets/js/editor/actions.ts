@@ -4,10 +4,11 @@ import type { ReactFlowInstance } from "@xyflow/react";
 import { copy, paste, type Clip } from "./clipboard.ts";
 import { addNode, disconnect, freeId, linkTo, place, remove, rename, toggle, type LooseEnd } from "./commands.ts";
 import type { Change } from "./changes.ts";
-import { expected } from "./expected.ts";
+import { expected, WIDTH } from "./expected.ts";
 import { endsOf, type AnyFlowNode } from "./flow.ts";
 import type { Command } from "./keys.ts";
 import { layout, type Size } from "./layout.ts";
+import { FIT } from "./opening.ts";
 import { typeOf } from "./schema.ts";
 import type { EditorStore } from "./store.ts";
 
@@ -72,7 +73,7 @@ export function act(view: View, command: Command): void {
     case "layout":
       return store.edit(layout(document, ids, (id) => sizeOf(view, id)));
     case "fit":
-      return void flow.fitView({ padding: 0.15, maxZoom: 1, nodes: ids.length ? ids.map((id) => ({ id })) : undefined });
+      return void flow.fitView({ ...FIT, nodes: ids.length ? ids.map((id) => ({ id })) : undefined });
     case "minimap":
       return view.toggleMinimap();
     case "zoomIn":
@@ -179,8 +180,7 @@ export function sizeOf(view: View, id: string): Size {
   const measured = view.flow.getNode(id)?.measured;
   if (measured?.width && measured.height) return { width: measured.width, height: measured.height };
   const node = view.store.document.nodes.get(id)!;
-  const { initialWidth: width = 240, initialHeight: height = 100 } = expected(node, typeOf(view.store.schema, node)) ?? {};
-  return { width, height };
+  return expected(node, typeOf(view.store.schema, node))?.measured ?? { width: WIDTH, height: 100 };
 }
 
 export function centre(root: HTMLElement): { x: number; y: number } {

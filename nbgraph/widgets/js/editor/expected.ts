@@ -1,35 +1,43 @@
-// How large a node will be and where its handles will stand, as its rows let one expect: React Flow draws only what is
-// in view of nodes it knows that of, and all others once to measure them.
+// How large a node will be and where its handles will stand, as its rows let one expect (editor.css has the same sizes).
+// React Flow so knows both before anything is drawn: it draws only what is in view, and measures nothing twice.
 import { Position, type NodeHandle } from "@xyflow/react";
 
 import type { GraphNode } from "./document.ts";
 import type { InputType, NodeType } from "./schema.ts";
 
-const WIDTH = 240;
+export const WIDTH = 242;
 const HEAD = 38;
 const ROW = 26;
-const TEXT_ROW = 91;
+const TEXT_ROW = 86;
+const FOOT = 5;
+const COLLAPSED = 39;
 const HANDLE = 18;
+const STUB = 6;
 
 export interface Expected {
-  initialWidth: number;
-  initialHeight: number;
+  measured: { width: number; height: number };
   handles: NodeHandle[];
 }
 
 export function expected(node: GraphNode, type: NodeType | undefined): Expected | undefined {
   if (!type) return undefined;
   const handles: NodeHandle[] = [];
+  const { collapsed } = node.layout;
   let y = HEAD;
   const add = (kind: "source" | "target", id: string, height: number): void => {
-    const right = kind === "source";
-    const place = { x: (right ? WIDTH : 0) - HANDLE / 2, y: y + (ROW - HANDLE) / 2 };
-    handles.push({ id, type: kind, position: right ? Position.Right : Position.Left, ...place, width: HANDLE, height: HANDLE });
-    if (!node.layout.collapsed) y += height;
+    handles.push({ id, type: kind, ...place(kind === "source", collapsed ? STUB : HANDLE, collapsed ? HEAD / 2 - 1 : y + ROW / 2) });
+    y += height;
   };
   for (const output of type.outputs) add("source", output.name, ROW);
   for (const input of type.inputs) add("target", input.name, isTall(node, input) ? TEXT_ROW : ROW);
-  return { initialWidth: WIDTH, initialHeight: y, handles };
+  return { measured: { width: WIDTH, height: collapsed ? COLLAPSED : y + FOOT }, handles };
+}
+
+/** A handle whose middle is on the border, or within it where it is as large as its mark. */
+function place(right: boolean, size: number, middle: number): Pick<NodeHandle, "x" | "y" | "width" | "height" | "position"> {
+  const inset = size === HANDLE ? 1 : 0;
+  const x = (right ? WIDTH - inset : inset) - size / 2;
+  return { position: right ? Position.Right : Position.Left, x, y: middle - size / 2, width: size, height: size };
 }
 
 const isTall = (node: GraphNode, input: InputType): boolean => input.control === "text" && !("links" in (node.inputs[input.name] ?? {}));

@@ -28,8 +28,8 @@ export function flowNodes(document: GraphDocument, schema: Schema, before: AnyFl
     else {
       const { x = 0, y = 0 } = node.layout;
       const position = old?.dragging ? old.position : { x, y };
-      const size = old?.measured ? undefined : expected(node, typeOf(schema, node));
-      found.push({ ...size, ...kept(old), id, type: "node", data: { node }, position, ariaLabel: `${node.type} ${id}` });
+      const size = isDrawn(old) ? undefined : expected(node, typeOf(schema, node));
+      found.push({ ...kept(old), ...size, id, type: "node", data: { node }, position, ariaLabel: `${node.type} ${id}` });
     }
   }
   return found;
@@ -37,9 +37,12 @@ export function flowNodes(document: GraphDocument, schema: Schema, before: AnyFl
 
 const kept = (old: Node | undefined): object => (old ? { selected: old.selected, measured: old.measured, dragging: old.dragging } : {});
 
-/** Nodes that were measured stand by that, no longer by what was expected of them. */
-export function measured(nodes: AnyFlowNode[]): AnyFlowNode[] {
-  return nodes.map((node) => (node.measured?.width && node.handles ? { ...node, handles: undefined } : node));
+/** Whether the size of a node is what it was found to be, and not only what was expected. */
+const isDrawn = (node: Node | undefined): boolean => node?.measured !== undefined && !node.handles;
+
+/** Nodes that turned out to be other than expected stand by that from then on. */
+export function measured(nodes: AnyFlowNode[], ids: Set<string>): AnyFlowNode[] {
+  return nodes.map((node) => (ids.has(node.id) && node.handles ? { ...node, handles: undefined } : node));
 }
 
 export function flowEdges(document: GraphDocument, schema: Schema, chosen: Set<string>, before: Edge[]): Edge[] {
