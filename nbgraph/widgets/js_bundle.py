@@ -85,8 +85,8 @@ class Bundle(Widget):
 class BundledWidget(anywidget.AnyWidget):
     """A widget whose front end is `widgets[name]` of the bundle; subclasses say `_widget = Unicode(name)`.
 
-    While it lives on a page, it hides elements of the class `nbgraph-static-ID` (its `model_id`), before they are drawn:
-    what is shown in its place where there is no kernel, or no front end.
+    While it lives on a page, it hides elements of the class `nbgraph-static-ID` (its `model_id`) before they are drawn;
+    they are what is shown in its place where there is no kernel, or no front end.
     """
 
     _esm = LOADER
