@@ -63,14 +63,14 @@ def _look(session: GraphExecutionState, prepared: Prepared, services: Any) -> Re
         session.complete(prepared, session.iterate_output(prepared))
         return reason(True, HANDS_OUT)
     cached = node.use_cache if node.use_cache is not None else node.cached_by_default
-    if planned.collects or node.type == "if":
+    if planned.kind.collects or node.type == "if":
         arriving = session.arriving(prepared)
         session.complete(prepared, type(node)(**{**node.literals(), **arriving}).invoke(None))  # type: ignore[arg-type]
         return reason(True, PUTS_TOGETHER)
     if not cached:
         session.fail(prepared, "")
         return reason(True, f"{node.type} is never cached" if node.use_cache is None else "use_cache is off")
-    open_seeds = [name for name in planned.seeds if node.__dict__[name] is None]
+    open_seeds = [name for name in planned.kind.seeds if node.__dict__[name] is None]
     arriving = session.arriving(prepared)
     if open_seeds and not {edge.field for edge in planned.inputs} & set(open_seeds):
         session.fail(prepared, "")

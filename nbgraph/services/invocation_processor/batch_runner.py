@@ -143,7 +143,7 @@ class BatchRunner(SessionRunner):
         """Run nodes in one call, or in several where memory does not allow one. Those without an output did not run."""
         for held in group:
             planned = held.prepared.planned
-            self._tell(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.type))
+            self._tell(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.kind.type))
         self._probe.start()
         while len(batch := group[: self._batches.size(rank)]) > 1:
             error: BaseException | None = None
@@ -179,7 +179,7 @@ class BatchRunner(SessionRunner):
         """Write the rows of nodes that ran together, and begin to measure anew; each one's seconds."""
         planned = batch[0].prepared.planned
         nodes = [(held.prepared.id, held.prepared.path, self._seed(held.prepared)) for held in batch]
-        seconds = self._probe.finish_together(nodes, planned.id, planned.type, status)
+        seconds = self._probe.finish_together(nodes, planned.id, planned.kind.type, status)
         self._probe.start()
         return seconds
 
@@ -193,7 +193,7 @@ class BatchRunner(SessionRunner):
             self._cache.misses += self._cache.enabled
             try:
                 self._cache.save(
-                    held.cache_key, output, held.material, prepared.id, planned.type, held.seconds, sources
+                    held.cache_key, output, held.material, prepared.id, planned.kind.type, held.seconds, sources
                 )
             except BaseException as error:
                 self._fail(prepared, prepared.id, error)
@@ -201,7 +201,7 @@ class BatchRunner(SessionRunner):
         session.complete(prepared, output)
         if self._journal is not None:
             self._journal.completed(prepared, output)
-        event = NodeCompleted(session.id, prepared.id, planned.id, planned.type, output, False, held.seconds)
+        event = NodeCompleted(session.id, prepared.id, planned.id, planned.kind.type, output, False, held.seconds)
         self._tell(event)
 
 

@@ -133,8 +133,9 @@ class SessionRunner:
         session.complete(prepared, output)
         if self._journal is not None:
             self._journal.completed(prepared, output)
-        seed = self._seed(prepared) if planned.seeds else None
-        source, type_name = planned.id, planned.type
+        kind = planned.kind
+        seed = self._seed(prepared) if kind.seeds else None
+        source, type_name = planned.id, kind.type
         seconds = probe.finish(node, source, type_name, path, COMPLETED, cached, seed)
         self._tell(NodeCompleted(self._session_id, node, source, type_name, output, cached, seconds))
 
@@ -161,12 +162,12 @@ class SessionRunner:
         output = self._invoke(recipe, values, planned, node)
         sources = self._sources(planned, path)
         seconds = perf_counter() - self._probe.began
-        self._cache.save(cache_key, output, template.head, node, planned.type, seconds, sources, inputs)
+        self._cache.save(cache_key, output, template.head, node, planned.kind.type, seconds, sources, inputs)
         return output, False
 
     def _invoke(self, recipe: _Recipe, values: dict[str, Any], planned: PlannedNode, node: str) -> BaseInvocationOutput:
         """Tell that the node starts, validate its inputs, all at once, and run it. Foreign code gets its own lists."""
-        self._tell(NodeStarted(self._session_id, node, planned.id, planned.type))
+        self._tell(NodeStarted(self._session_id, node, planned.id, planned.kind.type))
         if recipe.is_foreign:
             recipe.make_own(values)
         ready = object.__new__(recipe.cls)
@@ -190,7 +191,7 @@ class SessionRunner:
         origins, inputs = self._origins, planned.inputs
         if not inputs:
             return ()
-        if len(inputs) == 1 and planned.is_plain:
+        if len(inputs) == 1 and planned.kind.is_plain:
             return origins.get(source_key(inputs[0], path), ())
         keys = self.session.source_keys(planned, path)
         return tuple(dict.fromkeys([source for key in keys for source in origins.get(key, ())]))
@@ -201,7 +202,7 @@ class SessionRunner:
     def _finish(self, prepared: Prepared, node: str, status: str, cached: bool, error: str = "") -> None:
         planned = prepared.planned
         seed = self._seed(prepared)
-        self._probe.finish(node, planned.id, planned.node.type, prepared.path, status, cached, seed, error)
+        self._probe.finish(node, planned.id, planned.kind.type, prepared.path, status, cached, seed, error)
 
     def _fail(self, prepared: Prepared, node: str, error: BaseException) -> None:
         """Note a failure as text, and let go of the exception: its frames would keep tensors alive."""
@@ -209,7 +210,7 @@ class SessionRunner:
         message = self._message(error, planned)
         text = "".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:]
         traceback.clear_frames(error.__traceback__)
-        failure = NodeError(node, planned.node.type, message, self._inputs_as_text(prepared), text)
+        failure = NodeError(node, planned.kind.type, message, self._inputs_as_text(prepared), text)
         self.failures.append(failure)
         self.session.fail(prepared, message)
         if self._journal is not None:
@@ -218,7 +219,7 @@ class SessionRunner:
         if is_out_of_memory(error):
             error.__traceback__ = None
             self._services.model_manager.free_memory()
-        self._tell(NodeFailed(self.session.id, node, planned.id, planned.node.type, message))
+        self._tell(NodeFailed(self.session.id, node, planned.id, planned.kind.type, message))
 
     def _message(self, error: BaseException, planned: PlannedNode) -> str:
         if is_out_of_memory(error):

@@ -35,7 +35,7 @@ class Arrivals:
     def values(self, prepared: Prepared) -> dict[str, Any]:
         """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
         planned = prepared.planned
-        if not planned.is_plain:
+        if not planned.kind.is_plain:
             return self._special(prepared)
         values = self.inputs(prepared)
         return {edge.field: values[edge.field] for edge in planned.inputs}
@@ -44,16 +44,17 @@ class Arrivals:
         """All that a node runs on: what was typed, and in its place what arrives."""
         planned, path, _ = prepared
         values, outputs = planned.node.__dict__.copy(), self._outputs
-        if not planned.is_plain:
+        if not planned.kind.is_plain:
             values.update(self._special(prepared))
             return values
         if not path:
-            for field, parent, output, _ in planned.inputs:
-                values[field] = outputs[parent].__dict__[output]
+            for edge in planned.inputs:
+                values[edge.field] = outputs[edge.parent].__dict__[edge.output]
             return values
-        for field, parent, output, keep in planned.inputs:
+        for edge in planned.inputs:
+            keep = edge.keep
             at = path if keep is None else tuple([path[place] for place in keep])
-            values[field] = outputs[(parent, at) if at else parent].__dict__[output]
+            values[edge.field] = outputs[(edge.parent, at) if at else edge.parent].__dict__[edge.output]
         return values
 
     def item(self, prepared: Prepared) -> IterateOutput:
@@ -66,27 +67,27 @@ class Arrivals:
     def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, Key]]:
         """Every edge that arrives at a node, as the input and what must have run; of a collect, one for each item."""
         for edge in planned.inputs:
-            if planned.collects:
+            if planned.kind.collects:
                 yield from ((edge.field, key_at(edge.parent, at)) for at, _ in self._instances(planned, edge, path))
             else:
                 yield edge.field, source_key(edge, path)
 
     def _special(self, prepared: Prepared) -> dict[str, Any]:
         planned, path, _ = prepared
-        if planned.collects:
+        if planned.kind.collects:
             return self._gathered(planned, path)
         values: dict[str, Any] = {}
         specs = planned.node.inputs()
         for edge in planned.inputs:
             output = self._outputs.get(source_key(edge, path))
-            if output is None and not planned.is_if:
+            if output is None and not planned.kind.is_if:
                 raise KeyError(f"{prepared.id} has nothing on {edge.field} yet")
             value = None if output is None else output.__dict__[edge.output]
             if specs[edge.field].many:
                 values.setdefault(edge.field, []).append(value)
             else:
                 values[edge.field] = value
-        for name in planned.seeds:
+        for name in planned.kind.seeds:
             if values.get(name, planned.node.__dict__[name]) is None:
                 values[name] = self._drawn(prepared, name)
         return values

@@ -205,7 +205,7 @@ class GraphExecutionState:
 
     def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
         """What the inputs of a prepared node come from; of an iterate node, give the path around it."""
-        if planned.is_plain:
+        if planned.kind.is_plain:
             return [source_key(edge, path) for edge in planned.inputs]
         return [key for _, key in self._dispatch.arrivals.sources(planned, path)]
 

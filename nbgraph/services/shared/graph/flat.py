@@ -26,12 +26,13 @@ class FlatGraph:
 
     def __init__(self, graph: GraphLike) -> None:
         self.nodes: dict[str, BaseInvocation] = graph.nodes
-        self._links = {node_id: graph.links(node_id) for node_id in graph.nodes}
         self.outlets: dict[str, Outlet] = {}
+        self._graph = graph
+        self._links: dict[str, list[Link]] = {}
 
     def links(self, node_id: str) -> list[Link]:
         """The edges that arrive at a node."""
-        return self._links[node_id]
+        return self._links[node_id] if self._links else self._graph.links(node_id)
 
     def inner_ids(self, node_id: str) -> list[str]:
         """The nodes that make the outputs of a node: itself, unless it is a graph; all of one that shows no outputs."""
@@ -44,6 +45,7 @@ class FlatGraph:
         """Replace the graph nodes of this level by their inner nodes; False if there were none."""
         if not any(node.type == GRAPH for node in self.nodes.values()):
             return False
+        self._links = self._links or {node_id: self._graph.links(node_id) for node_id in self.nodes}
         before, self.nodes = self.nodes, {}
         for node_id, node in before.items():
             if node.type == GRAPH:

@@ -37,7 +37,7 @@ class Graph:
         self.id = id or uuid4().hex
         self.nodes: dict[str, BaseInvocation] = {}
         self.layout: dict[str, Any] = {}
-        self._links: dict[str, list[Link]] = {}
+        self._links: dict[str, list[Link]] = {}  # the lists are never changed: copies of the graph share them
         self._homes: dict[BaseInvocation, str] = {}
         self._order: RunningOrder | None = None
         self._numbers: dict[str, int] = {}
@@ -145,11 +145,11 @@ class Graph:
                 continue
             (source, output), (target, field) = edge
             link = Link(field, source, output)
-            self._links.setdefault(target, []).append(link)
+            self._links[target] = [*self.links(target), link]
             added.append((target, link))
         if problems.found:
             for target, link in added:
-                self._links[target].remove(link)
+                self._unlink(target, link)
         problems.raise_any()
 
     def delete_edge(self, edge: Edge) -> None:
@@ -158,7 +158,7 @@ class Graph:
         link = Link(field, source, output)
         if link not in self.links(target):
             return
-        self._links[target].remove(link)
+        self._unlink(target, link)
         node = self.nodes[target]
         if is_link(node.__dict__[field]):
             self._put(target, without_link(node, field))
@@ -187,7 +187,7 @@ class Graph:
         other = Graph(id=self.id)
         other.nodes = dict(self.nodes)
         other.layout = dict(self.layout)
-        other._links = {node_id: list(links) for node_id, links in self._links.items()}
+        other._links = dict(self._links)
         other._homes = dict(self._homes)
         other._numbers = dict(self._numbers)
         other._order = self._order and self._order.copy()
@@ -282,6 +282,9 @@ class Graph:
             del self.nodes[node_id]
             self._links.pop(node_id, None)
         self._homes = {node: home for node, home in self._homes.items() if home not in gone}
+
+    def _unlink(self, target: str, link: Link) -> None:
+        self._links[target] = [each for each in self._links[target] if each != link]
 
     def _put(self, node_id: str, node: BaseInvocation) -> None:
         self.nodes[node_id] = node

@@ -33,7 +33,8 @@ other (see `schedule.py`).
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.gates import Alternatives, condition_of, find_gates
@@ -44,7 +45,7 @@ Axes = tuple[int, ...]
 Path = tuple[int, ...]
 
 
-class PlannedInput(NamedTuple):
+class PlannedInput(Struct, gc=False):
     """One edge: from the output of the node of rank `parent`; `keep` picks its path from ours, None if all of it."""
 
     field: str
@@ -61,31 +62,27 @@ class PlannedChoice:
     branch: bool
 
 
-class Kind(NamedTuple):
-    """What all nodes of a class have in common for the plan."""
+class Kind(Struct, frozen=True):
+    """What all nodes of a class have in common for the plan; *plain* ones take each input from one edge at most."""
 
+    type: str
     collects: bool
     is_if: bool
     seeds: tuple[str, ...]
     is_plain: bool
 
 
-@dataclass(slots=True, eq=False)
-class PlannedNode:
-    """A source node, as the session needs it; a *plain* one takes each input from one edge, and nothing else."""
+class PlannedNode(Struct, gc=False, eq=False):
+    """A source node, as the session needs it."""
 
     rank: int
     id: str
-    type: str
+    kind: Kind
     node: BaseInvocation
     axes: Axes = ()
     inputs: tuple[PlannedInput, ...] = ()
     segment: int = -1
     axis: int | None = None
-    collects: bool = False
-    is_if: bool = False
-    seeds: tuple[str, ...] = ()
-    is_plain: bool = True
     gates: tuple[tuple[PlannedChoice, ...], ...] = ()
 
 
@@ -146,13 +143,12 @@ class Plan:
 
     def _add(self, graph: GraphLike, node_id: str, alternatives: Alternatives | None) -> None:
         node = graph.nodes[node_id]
-        planned = PlannedNode(len(self.nodes), node_id, type(node).type, node)
+        kind = self._kinds.get(type(node)) or self._note_kind(type(node))
+        planned = PlannedNode(len(self.nodes), node_id, kind, node)
         links = graph.links(node_id)
         sources = [self.nodes[self.ranks[link.source]] for link in links]
         planned.axes = sources[0].axes if len(sources) == 1 else self._union(source.axes for source in sources)
-        kind = self._kinds.get(type(node)) or self._note_kind(type(node))
-        planned.collects, planned.is_if, planned.seeds, planned.is_plain = kind
-        if planned.collects:
+        if kind.collects:
             planned.axes = self._without_innermost(planned.axes)
         planned.inputs = tuple(
             [
@@ -160,7 +156,7 @@ class Plan:
                 for (field, _, output), source in zip(links, sources)
             ]
         )
-        if node.type == "iterate":
+        if kind.type == "iterate":
             planned.axis = len(self.axes)
             self.axes.append(Axis(planned.rank, planned.axes, planned.inputs[0] if planned.inputs else None))
             planned.axes = (*planned.axes, planned.axis)
@@ -174,7 +170,7 @@ class Plan:
         seeds = tuple(name for name, spec in specs.items() if spec.seed)
         takes_several = any(spec.many for spec in specs.values())
         collects, is_if = cls.type == "collect", cls.type == "if"
-        kind = Kind(collects, is_if, seeds, not (collects or is_if or seeds or takes_several))
+        kind = Kind(cls.type, collects, is_if, seeds, not (collects or is_if or seeds or takes_several))
         self._kinds[cls] = kind
         return kind
 
@@ -244,4 +240,6 @@ def _condition_sources(graph: GraphLike, alternatives: Alternatives) -> list[str
 
 def prepared_id(node_id: str, path: Path) -> str:
     """`denoise[1,0]`; a node without axes is called as in the source graph."""
+    if len(path) == 1:
+        return f"{node_id}[{path[0]}]"
     return f"{node_id}[{','.join(map(str, path))}]" if path else node_id

@@ -52,17 +52,17 @@ class Readiness:
         """What must have an output before a node can run; of an `if`, its condition and the branch that is taken."""
         for gate in planned.gates:
             yield from (source_key(c.condition, path) for c in gate if isinstance(c.condition, PlannedInput))
-        unused = self._unused_branches(planned, path) if planned.is_if else ()
+        unused = self._unused_branches(planned, path) if planned.kind.is_if else ()
         yield from (key for field, key in self._arrivals.sources(planned, path) if field not in unused)
 
     def _lost(self, planned: PlannedNode, path: Path) -> str | None:
         """The prepared node whose failure keeps this one from running."""
-        unused = self._unused_branches(planned, path) if planned.is_if else ()
+        unused = self._unused_branches(planned, path) if planned.kind.is_if else ()
         for field, key in self._arrivals.sources(planned, path):
             if key in self._missing and field not in unused:
                 rank, at = place_of(key)
                 return prepared_id(self._plan.nodes[rank].id, at)
-        return self._lost_list(planned, path) if planned.collects else None
+        return self._lost_list(planned, path) if planned.kind.collects else None
 
     def _lost_list(self, planned: PlannedNode, path: Path) -> str | None:
         """The list that was never made among those a collect gathers over."""
