@@ -32,10 +32,13 @@ def main() -> None:
     parser.add_argument("--prompt", default="a red apple")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out {options.out} cannot be made ({error.strerror}); give a folder that may be written")
     image = text_to_image(options.prompt, options.seed)
     with Studio() as studio:
         run = studio.run(image, progress="text")
-        options.out.mkdir(parents=True, exist_ok=True)
         picture, table = options.out / "apple.png", options.out / "stats.csv"
         run[image].image.save(picture)
         run[image].image.resize((ENLARGED, ENLARGED)).save(options.out / "apple_large.png")

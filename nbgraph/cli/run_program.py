@@ -1,6 +1,7 @@
 """What `nbgraph run` does: a graph in a file, with other values, its pictures and its results."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +79,9 @@ def check_destination(out: Path) -> None:
     """`NbgraphError` if no picture could be written there, before anything runs."""
     if not out.parent.is_dir():
         raise NbgraphError(f"there is no folder {str(out.parent)!r} for --out")
+    folder = out if out.is_dir() else out.parent
+    if not os.access(folder, os.W_OK):
+        raise NbgraphError(f"--out {str(out)!r}: the folder {str(folder.resolve())!r} may not be written; give another")
     if out.suffix and not out.is_dir() and out.suffix.lower() not in Image.registered_extensions():
         raise NbgraphError(f"--out {str(out)!r}: no picture format ends in {out.suffix!r}; use .png, .jpg or .webp")
 

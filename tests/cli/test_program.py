@@ -2,20 +2,26 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from apple_line import APPLE_LINE
 from cli_nodes import Fails
 from PIL import Image
+from services.test_read_only_folders import as_nobody
 from typer.testing import CliRunner
 
 from nbgraph import __version__
 from nbgraph.cli.app import app
+from nbgraph.cli.run_program import check_destination
+from nbgraph.errors import NbgraphError
 from nbgraph.invocations import Add, Integer, Multiply
 from nbgraph.services.shared.graph.graph import Graph
 
@@ -236,3 +242,24 @@ def test_the_short_help_is_the_help_and_the_version_is_told():
     assert nbgraph("-h") == nbgraph("--help")
     assert nbgraph("run", "-h") == nbgraph("run", "--help")
     assert nbgraph("--version")[0] == f"nbgraph {__version__}\n"
+
+
+def test_a_folder_that_may_not_be_written_is_told_before_anything_runs():
+    def refuse():
+        with pytest.raises(
+            NbgraphError, match=f"--out .*apple.png': the folder '{re.escape(folder)}' may not be written"
+        ):
+            check_destination(Path(folder) / "apple.png")
+
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        as_nobody(refuse)
+
+
+def test_the_demo_names_a_folder_that_cannot_be_made_before_it_draws(tmp_path):
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "nbgraph.cli.demo", "--out", tmp_path / "file" / "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"--out {tmp_path / 'file' / 'out'} cannot be made (Not a directory)" in done.stderr
+    assert done.stdout == ""
