@@ -141,7 +141,8 @@ class BaseInvocation(BaseModel):
     def __init__(self, /, **data: Any) -> None:
         links = None
         for name, value in data.items():
-            if type(value) not in _PLAIN and _holds_nodes(value):
+            kind = type(value)
+            if kind is Ref or (kind not in _PLAIN and _holds_nodes(value)):
                 links = {} if links is None else links
                 links[name] = value
         if links is not None:
@@ -234,9 +235,10 @@ class BaseInvocation(BaseModel):
         """The edges that arrive, in the order of the fields: (input, where it comes from)."""
         found = []
         for name, value in self.__dict__.items():
-            if type(value) is Ref:
+            kind = type(value)
+            if kind is Ref:
                 found.append((name, value))
-            elif type(value) is list and value and isinstance(value[0], Ref):
+            elif kind is list and value and isinstance(value[0], Ref):
                 found.extend([(name, ref) for ref in value])
         return found
 

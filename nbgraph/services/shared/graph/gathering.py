@@ -13,28 +13,29 @@ Gathered = dict[BaseInvocation, list[tuple[str, Ref]]]
 def gather(targets: Iterable[BaseInvocation], known: Container[BaseInvocation]) -> Gathered:
     """These nodes and everything they are linked to, apart from what is known; `GraphError` if they form a circle."""
     gathered: Gathered = {}
-    begun: Gathered = {}
-    waiting = list(targets)
-    waiting.reverse()
-    while waiting:
-        node = waiting[-1]
-        if node in gathered or node in known:
-            waiting.pop()
-            continue
-        links = begun.pop(node, None)
-        if links is None:
-            links = node.links()
-            missing = [ref[0] for _, ref in links if ref[0] not in gathered and ref[0] not in known]
-            if missing:
-                begun[node] = links
-                for source in missing:
-                    if source in begun:
-                        raise GraphError([_circle(list(begun), source)])
-                waiting.extend(reversed(missing))
-                continue
-        gathered[node] = links
-        waiting.pop()
+    for target in targets:
+        if target not in gathered and target not in known:
+            _gather_one(target, gathered, known)
     return gathered
+
+
+def _gather_one(target: BaseInvocation, gathered: Gathered, known: Container[BaseInvocation]) -> None:
+    """Add a node, and before it, depth first, what it is linked to."""
+    links = target.links()
+    way, begun = [(target, links, iter(links))], {target}
+    while way:
+        node, links, left = way[-1]
+        for _, (source, _) in left:
+            if source not in gathered and source not in known:
+                if source in begun:
+                    raise GraphError([_circle([each for each, _, _ in way], source)])
+                links = source.links()
+                way.append((source, links, iter(links)))
+                begun.add(source)
+                break
+        else:
+            gathered[node] = links
+            way.pop()
 
 
 def free_id(node: BaseInvocation, taken: Container[str], numbers: dict[str, int]) -> str:
@@ -46,13 +47,13 @@ def free_id(node: BaseInvocation, taken: Container[str], numbers: dict[str, int]
         text = "two different nodes have this id; choose another for one of them"
         raise GraphError([Problem("duplicate_id", text, node.id)])
     name = type(node).type
-    number = numbers.get(name, 0)
-    while True:
+    number = numbers.get(name, 0) + 1
+    node_id = name if number == 1 else f"{name}_{number}"
+    while node_id in taken:
         number += 1
-        node_id = name if number == 1 else f"{name}_{number}"
-        if node_id not in taken:
-            numbers[name] = number
-            return node_id
+        node_id = f"{name}_{number}"
+    numbers[name] = number
+    return node_id
 
 
 def _circle(chain: list[BaseInvocation], start: BaseInvocation) -> Problem:

@@ -260,13 +260,13 @@ class Graph:
         return added
 
     def _adopt(self, node: BaseInvocation, links: list[tuple[str, Ref]]) -> str:
-        values, homes = vars(node), self._homes
+        values, homes, nodes = node.__dict__, self._homes, self.nodes
         node_id = values["id"]
-        if node_id is None or node_id in self.nodes:
-            node_id = free_id(node, self.nodes, self._numbers)
-            if values["id"] is None:
-                values["id"] = node_id
-        self.nodes[node_id] = node
+        if node_id is None:
+            node_id = values["id"] = free_id(node, nodes, self._numbers)
+        elif node_id in nodes:
+            node_id = free_id(node, nodes, self._numbers)
+        nodes[node_id] = node
         homes[node] = node_id
         if links:
             self._links[node_id] = [tuple.__new__(Link, (name, homes[ref[0]], ref[1])) for name, ref in links]
