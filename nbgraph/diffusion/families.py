@@ -53,6 +53,8 @@ class Family:
     """Whether the pipeline holds latents as a sequence of 2x2 patches rather than as (B, C, h, w)."""
     windows: bool
     """Whether it can start and stop at any step: its loop reads `interrupt` once a step."""
+    padded: bool
+    """Whether every text is padded to one number of tokens, and not only to the longest of those it came with."""
     conditioning_listed: bool = False
     """Whether embeddings are a list of (tokens, width), one for each prompt, instead of one (B, tokens, width)."""
     float_latents: bool = False
@@ -110,6 +112,7 @@ def family(key: str) -> Family:
         denoiser="unet" if "unet" in inspect.signature(pipeline_class.__init__).parameters else "transformer",
         packed=hasattr(pipeline_class, "_pack_latents") and hasattr(pipeline_class, "_unpack_latents"),
         windows=hasattr(pipeline_class, "interrupt"),
+        padded='padding="max_length"' in inspect.getsource(pipeline_class),
     )
     return replace(read, **_OVERRIDES.get(key, {}))
 

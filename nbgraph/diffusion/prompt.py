@@ -39,9 +39,9 @@ def encode_prompt(
 def encodes_alike(family: Family) -> bool:
     """Whether every text becomes the same number of tokens, so that texts encoded together are as if each were alone.
 
-    Where that differs, an embedding comes with a mask, or as one of a list.
+    Where that differs, an embedding comes with a mask, or as one of a list, or is only as long as the longest text.
     """
-    return not family.conditioning_listed and not any("mask" in name for name in family.positive)
+    return family.padded and not family.conditioning_listed and not any("mask" in name for name in family.positive)
 
 
 @torch.no_grad()

@@ -16,16 +16,20 @@ from nbgraph.diffusion.batching import (
     split_latents,
 )
 from nbgraph.diffusion.denoising import DenoiseSettings, denoise
+from nbgraph.diffusion.families import family
 from nbgraph.diffusion.model_cache import ModelCache
-from nbgraph.diffusion.prompt import encode_prompts
+from nbgraph.diffusion.prompt import encode_prompts, encodes_alike
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.diffusion.vae import encode_image
 from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
 from tests.diffusion.drawing import decode, encode, noise, pixels
 from tests.diffusion.models import TinyModels
+from tests.diffusion.table import TINY, able
 
 TEXTS = ["a red cat", "a blue dog"]
+ALIKE = [name for name, key in TINY.items() if encodes_alike(family(key))]
+"""The tiny models whose texts all become the same number of tokens."""
 
 
 def inputs_of(cache: ModelCache, ref: ModelRef) -> list[DenoiseInput]:
@@ -96,7 +100,7 @@ def test_inputs_of_several_pictures_come_back_as_several(tiny: TinyModels, share
     assert [len(latents) for latents in found] == [2, 1]
 
 
-@pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3", "flux"])
+@pytest.mark.parametrize("name", ALIKE)
 def test_texts_encoded_together_are_as_if_each_were_alone(
     name: str, tiny: TinyModels, shared_cache: ModelCache
 ) -> None:
@@ -110,7 +114,7 @@ def test_texts_encoded_together_are_as_if_each_were_alone(
         assert all((one.tensors[key] - alone.tensors[key]).abs().max() < 1e-5 for key in alone.tensors)
 
 
-@pytest.mark.parametrize("name", ["qwen-image", "z-image", "pixart"])
+@pytest.mark.parametrize("name", [name for name in TINY if name not in ALIKE])
 def test_texts_that_differ_in_length_are_not_encoded_together(
     name: str, tiny: TinyModels, shared_cache: ModelCache
 ) -> None:
@@ -121,11 +125,12 @@ def test_texts_that_differ_in_length_are_not_encoded_together(
         encode_prompts(components, ["a", "a red cat"])
 
 
-def test_encoding_together_is_encoding_apart(tiny: TinyModels, shared_cache: ModelCache) -> None:
+@pytest.mark.parametrize("name", able("image_to_image"))
+def test_encoding_together_is_encoding_apart(name: str, tiny: TinyModels, shared_cache: ModelCache) -> None:
     pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green")] + [
         Image.new("RGB", (32, 64), "blue")
     ]
-    with shared_cache.use(tiny["sd15"], "vae") as components:
+    with shared_cache.use(tiny[name], "vae") as components:
         together = encode_many(components, pictures)
         apart = [encode_image(components, picture) for picture in pictures]
     assert [one.width for one in together] == [64, 64, 32]
