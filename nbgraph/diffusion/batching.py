@@ -31,6 +31,7 @@ class DenoiseInput:
     negative: Conditioning | None = None
     noise: Latents | None = None
     latents: Latents | None = None
+    kept: Latents | None = None
 
     @property
     def pictures(self) -> int:
@@ -39,7 +40,8 @@ class DenoiseInput:
 
     def batch_key(self) -> Hashable:
         """Equal for inputs that can be denoised together: sizes, shapes and stages, whatever the content."""
-        return tuple(shape_key(value) for value in (self.positive, self.negative, self.noise, self.latents))
+        values = (self.positive, self.negative, self.noise, self.latents, self.kept)
+        return tuple(shape_key(value) for value in values)
 
 
 def denoise_together(
@@ -51,17 +53,17 @@ def denoise_together(
     """
     if len(inputs) == 1:
         one = inputs[0]
-        return [denoise(components, one.positive, one.negative, one.noise, one.latents, settings, **options)]
+        values = (one.positive, one.negative, one.noise, one.latents)
+        return [denoise(components, *values, settings, kept=one.kept, **options)]
     negatives = [_repeat(one.negative, one.pictures) for one in inputs if one.negative is not None]
-    noises = [one.noise for one in inputs if one.noise is not None]
-    latents = [one.latents for one in inputs if one.latents is not None]
     joined = denoise(
         components,
         join_conditioning([_repeat(one.positive, one.pictures) for one in inputs]),
         join_conditioning(negatives) if negatives else None,
-        join_latents(noises) if noises else None,
-        join_latents(latents) if latents else None,
+        _joined([one.noise for one in inputs]),
+        _joined([one.latents for one in inputs]),
         settings,
+        kept=_joined([one.kept for one in inputs]),
         **options,
     )
     return split_latents(joined, [one.pictures for one in inputs])
@@ -162,6 +164,12 @@ def split_latents(latents: Latents, sizes: Sequence[int]) -> list[Latents]:
         )
         begin += size
     return found
+
+
+def _joined(latents: Sequence[Latents | None]) -> Latents | None:
+    """`join_latents` of those there are; None without any."""
+    given = [one for one in latents if one is not None]
+    return join_latents(given) if given else None
 
 
 def _repeat(conditioning: Conditioning, pictures: int) -> Conditioning:

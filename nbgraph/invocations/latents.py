@@ -71,7 +71,8 @@ class DenoiseLatents(BaseInvocation):
 
     def batch_key(self, context: InvocationContext) -> Hashable:
         """All that is not of one picture alone, and the sizes and shapes of what is."""
-        shared = self.model_dump_json(exclude={"positive", "negative", "noise", "latents"})
+        own = dict.fromkeys(("positive", "negative", "noise", "latents"), True)
+        shared = self.model_dump_json(exclude={**own, "denoise_mask": {"latents"}})
         return shared, self._input(context).batch_key()
 
     def batch_pixels(self, context: InvocationContext) -> int:
@@ -104,7 +105,6 @@ class DenoiseLatents(BaseInvocation):
                 inputs,
                 settings,
                 mask=self._mask(context),
-                kept=self._latents(context, self.denoise_mask.latents if self.denoise_mask else None),
                 controls=[self._control(context, control, held) for control in _listed(self.control)],
                 adapters=[self._adapter(context, adapter, held) for adapter in _listed(self.t2i_adapter)],
                 image_prompts=[self._image_prompt(context, adapter, held) for adapter in _listed(self.ip_adapter)],
@@ -120,6 +120,7 @@ class DenoiseLatents(BaseInvocation):
             self._conditioning(context, self.negative),
             self._latents(context, self.noise),
             self._latents(context, self.latents),
+            self._latents(context, self.denoise_mask.latents if self.denoise_mask else None),
         )
 
     def _mask(self, context: InvocationContext) -> Any:

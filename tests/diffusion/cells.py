@@ -11,6 +11,7 @@ from torch import Tensor
 
 import nbgraph as nb
 from nbgraph.invocations import (
+    BlurImage,
     ClipSkip,
     ControlNet,
     CreateDenoiseMask,
@@ -18,6 +19,8 @@ from nbgraph.invocations import (
     Image,
     ImageToLatents,
     IpAdapter,
+    Iterate,
+    LatentsToImage,
     LoraLoader,
     ModelLoader,
     Noise,
@@ -64,7 +67,15 @@ class Cells:
         self._tiny, self._folder = tiny, folder
         self._whole: dict[Cell, Tensor] = {}
 
-    def node(self, cell: Cell, id: str = "whole", start: int | None = None, end: int = STEPS, **more: Any) -> Any:
+    def node(
+        self,
+        cell: Cell,
+        id: str = "whole",
+        start: int | None = None,
+        end: int = STEPS,
+        picture: Any = None,
+        **more: Any,
+    ) -> Any:
         """The denoise node of a cell, from one step to another; `more` are inputs instead of its own."""
         model = ModelLoader(model=self._tiny[cell.model].path)
         inputs: Inputs = {
@@ -75,13 +86,21 @@ class Cells:
             "denoising_start": (cell.start if start is None else start) / STEPS,
             "denoising_end": end / STEPS,
         }
-        inputs |= TASKS[cell.ability](self, cell.model, model)
+        inputs |= TASKS[cell.ability](self, cell.model, model, picture or self.picture())
         return DenoiseLatents(id=id, steps=STEPS, cfg_scale=4.0, **inputs | more)
 
     def rest(self, cell: Cell, first: Any, start: int) -> Any:
         """The denoise node that goes on from another at a step; only a mask still needs noise."""
         noise = {} if cell.ability == "inpaint" else {"noise": None}
         return self.node(cell, "rest", start, latents=first, **noise)
+
+    def pictures(self, cell: Cell, count: int) -> LatentsToImage:
+        """Pictures of a cell: one a seed, and of those that begin with a picture each with its own."""
+        each = Iterate(collection=list(range(count)))
+        model = ModelLoader(model=self._tiny[cell.model].path)
+        noise = Noise(unet=model, seed=each, width=SIDE, height=SIDE)
+        picture = BlurImage(image=self.picture(), radius=each) if cell.start else None
+        return LatentsToImage(id="drawn", latents=self.node(cell, picture=picture, noise=noise), vae=model)
 
     def run(self, node: Any) -> nb.Run:
         """Run it, with nothing taken from the cache."""
@@ -145,52 +164,52 @@ def tensor(run: nb.Run, node: str) -> Tensor:
     return run[node].latents.tensor()
 
 
-def _image_to_image(cells: Cells, name: str, model: ModelLoader) -> Inputs:
-    return {"latents": ImageToLatents(image=cells.picture(), vae=model)}
+def _image_to_image(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:
+    return {"latents": ImageToLatents(image=picture, vae=model)}
 
 
-def _inpaint(cells: Cells, name: str, model: ModelLoader) -> Inputs:
-    kept = ImageToLatents(image=cells.picture(), vae=model)
+def _inpaint(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:
+    kept = ImageToLatents(image=picture, vae=model)
     return {"latents": kept, "denoise_mask": CreateDenoiseMask(mask=cells.mask(), latents=kept)}
 
 
-def _controlnet(cells: Cells, name: str, model: ModelLoader) -> Inputs:
+def _controlnet(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:
     net = cells.built(f"control-{name}", lambda path: build_controlnet(path, cells.folder(name)))
-    return {"control": ControlNet(image=cells.picture(), control_model=str(net), **SPAN)}
+    return {"control": ControlNet(image=picture, control_model=str(net), **SPAN)}
 
 
-def _t2i_adapter(cells: Cells, name: str, model: ModelLoader) -> Inputs:
+def _t2i_adapter(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:
     adapter = cells.built(f"t2i-{name}", lambda path: build_t2i_adapter(path, xl=name != "sd2"))
-    return {"t2i_adapter": T2iAdapter(image=cells.picture(), t2i_adapter_model=str(adapter), **SPAN)}
+    return {"t2i_adapter": T2iAdapter(image=picture, t2i_adapter_model=str(adapter), **SPAN)}
 
 
-def _ip_adapter(cells: Cells, name: str, model: ModelLoader) -> Inputs:
+def _ip_adapter(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:
     cells.built("image_encoder", build_image_encoder)
     file = cells.built(f"ip-{name}.safetensors", lambda path: build_ip_adapter(path, cells.folder(name)))
-    return {"ip_adapter": IpAdapter(image=cells.picture(), ip_adapter_model=file, **SPAN)}
+    return {"ip_adapter": IpAdapter(image=picture, ip_adapter_model=file, **SPAN)}
 
 
-def _lora(cells: Cells, name: str, model: ModelLoader) -> Inputs:
+def _lora(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:
     file = cells.built(f"lora-{name}.safetensors", lambda path: build_lora(path, cells.folder(name)))
-    laid = LoraLoader(lora=file, weight=8.0, unet=model, clip=model)
+    laid = LoraLoader(lora=file, weight=4.0, unet=model, clip=model)
     return {"unet": laid, "positive": Prompt(text=TEXT, clip=laid), "negative": Prompt(text=AVOID, clip=laid)}
 
 
-def _clip_skip(cells: Cells, name: str, model: ModelLoader) -> Inputs:
+def _clip_skip(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:
     return {"positive": Prompt(text=TEXT, clip=ClipSkip(clip=model, skipped_layers=1))}
 
 
-def _weights(cells: Cells, name: str, model: ModelLoader) -> Inputs:
+def _weights(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:
     return {"positive": WeightedPrompt(text="a (red)0.4 cat++", clip=model)}
 
 
-def _sizes(cells: Cells, name: str, model: ModelLoader) -> Inputs:
+def _sizes(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:
     sizes = {"original_width": 96, "original_height": 48, "crop_left": 16, "crop_top": 8}
     return {"positive": SdxlPrompt(text=TEXT, clip=model, **sizes)}
 
 
-TASKS: dict[str, Callable[[Cells, str, ModelLoader], Inputs]] = {
-    "text_to_image": lambda cells, name, model: {},
+TASKS: dict[str, Callable[[Cells, str, ModelLoader, Any], Inputs]] = {
+    "text_to_image": lambda cells, name, model, picture: {},
     "image_to_image": _image_to_image,
     "inpaint": _inpaint,
     "controlnet": _controlnet,

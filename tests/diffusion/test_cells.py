@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nbgraph.diffusion.abilities import ABILITIES, TESTED
 from nbgraph.errors import NodeError
 from tests.diffusion.cells import CELLS, STEPS, Cell, Cells, tensor
+from tests.diffusion.drawing import pixels
 from tests.diffusion.table import TINY, able
 
 IN_PIECES = [cell for cell in CELLS if cell.model in able("pieces")]
@@ -46,7 +48,21 @@ def test_a_cancelled_run_leaves_the_next_and_the_plain_model_as_they_were(cell: 
 
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != cell.plain], ids="-".join)
 def test_every_ability_shows(cell: Cell, cells: Cells) -> None:
-    assert (cells.whole(cell) - cells.whole(cell.plain)).abs().max() > 1e-4
+    assert (cells.whole(cell) - cells.whole(cell.plain)).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("cell", CELLS, ids="-".join)
+def test_pictures_drawn_together_are_those_drawn_alone(cell: Cell, cells: Cells) -> None:
+    node = cells.pictures(cell, 2)
+    together, alone = (cells.studio.run(node, progress=False, strict=strict) for strict in (False, True))
+    for run, size in ((together, 2), (alone, 1)):
+        rows = run.stats[run.stats.type.isin(["denoise_latents", "l2i", *["i2l"] * bool(cell.start)])]
+        assert len(rows) == 6 if cell.start else 4
+        assert set(rows.batch) == {size}
+    drawn, expected = ([pixels(result.image) for result in run.outputs("drawn")] for run in (together, alone))
+    assert len(drawn) == 2
+    assert max(np.abs(one - other).max() for one, other in zip(drawn, expected, strict=True)) <= 1
+    assert np.abs(drawn[0] - drawn[1]).max() > 1
 
 
 def test_every_cell_of_the_page_is_tried() -> None:
