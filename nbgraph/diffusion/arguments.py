@@ -61,8 +61,8 @@ def call_arguments(
         call[family.cfg] = settings.cfg if negative is not None or _makes_negative(components) else family.cfg_off
     if guided and negative is None and family.cfg == "guidance_scale" and not _makes_negative(components):
         raise ModelError(
-            f"cfg is {settings.cfg}, which guides away from a negative conditioning, and there is none; "
-            f"encode an empty text for it, or set cfg to {family.cfg_off:g}"
+            f"cfg_scale is {settings.cfg}, which guides away from a negative conditioning, and there is none; "
+            f"encode an empty text for it, or set cfg_scale to {family.cfg_off:g}"
         )
     if family.guidance and settings.guidance is not None:
         call[family.guidance] = settings.guidance

@@ -99,7 +99,7 @@ def test_conditioning_of_another_family_is_refused(tiny: TinyModels, shared_cach
 def test_guidance_without_a_negative_says_what_to_do(tiny: TinyModels, shared_cache: ModelCache) -> None:
     text = encode(shared_cache, tiny["sd15"], "a")
     with shared_cache.use(tiny["sd15"], "denoiser") as components:
-        with pytest.raises(ModelError, match="encode an empty text for it, or set cfg to 1"):
+        with pytest.raises(ModelError, match="encode an empty text for it, or set cfg_scale to 1"):
             denoise(components, text, None, noise(tiny["sd15"]), settings=DenoiseSettings(steps=2, cfg=5.0))
         alone = denoise(components, text, None, noise(tiny["sd15"]), settings=DenoiseSettings(steps=2, cfg=1.0))
         same = denoise(components, text, text, noise(tiny["sd15"]), settings=DenoiseSettings(steps=2, cfg=1.0))
