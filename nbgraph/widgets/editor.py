@@ -32,6 +32,8 @@ from nbgraph.widgets.static_side import StaticSide
 from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
 from nbgraph.widgets.subshells import hear_subshells
 
+DRAWN_AFTER, DRAWN_WITHIN = 5.0, 30.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,7 +57,7 @@ class GraphEditor(BundledWidget):
         self._reasons = Reasons(invoker.services) if invoker is not None else None
         self._open(GraphDocument(graph, read_only))
         super().__init__(_document=self._shown.snapshot([]))
-        self._static = StaticSide(self._id, lambda: self.show()._repr_mimebundle_())
+        self._static = StaticSide(self._id, lambda: self.show()._repr_mimebundle_(), DRAWN_AFTER, DRAWN_WITHIN)
         if invoker is not None:
             self._feed = RunFeed(invoker.services, graph.id, self._tell, self._ran)
         self.on_msg(self._on_message)
@@ -213,6 +215,8 @@ class GraphEditor(BundledWidget):
             self._library(message)
         elif isinstance(message, ask.CloseRequest):
             self._leave()
+        elif isinstance(message, ask.DrawRequest):
+            self._static.draw_now()
         elif isinstance(message, ask.UploadRequest | ask.PicturesRequest):
             self._tell(*answer_pictures(self._need_invoker().services.images, message, buffers))
         return None

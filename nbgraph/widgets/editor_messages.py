@@ -101,6 +101,12 @@ class CloseRequest(Message):
     type: Literal["close"]
 
 
+class DrawRequest(Message):
+    """Bring the drawing that is saved with the notebook up to date: the person saves, or is about to."""
+
+    type: Literal["draw"]
+
+
 AnyMessage = (
     Ready
     | EditRequest
@@ -114,6 +120,7 @@ AnyMessage = (
     | CollapseRequest
     | NodeRequest
     | CloseRequest
+    | DrawRequest
 )
 _adapter: TypeAdapter[AnyMessage] = TypeAdapter(Annotated[AnyMessage, Field(discriminator="type")])
 

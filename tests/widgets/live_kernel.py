@@ -10,12 +10,16 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class LiveKernel:
-    """`run(source)` gives the outputs of a cell; `comms` are the widgets that are open, by id."""
+    """`run(source)` gives the outputs of a cell; `comms` are the widgets that are open, by id.
+
+    `redrawn` counts the bytes of each display that took the place of an earlier one.
+    """
 
     def __init__(self) -> None:
         self._manager, self._client = start_new_kernel(env={**os.environ, "OMP_NUM_THREADS": "1"})
         self._places: dict[str, dict[str, Any]] = {}
         self.comms: dict[str, Any] = {}
+        self.redrawn: list[int] = []
 
     def run(self, source: str, seconds: float = 120) -> list[dict[str, Any]]:
         """Run a cell to its end; the outputs as they are then, each a dictionary of types. Errors are raised."""
@@ -80,6 +84,7 @@ class LiveKernel:
     def _show(self, outputs: list[dict[str, Any]], kind: str, content: dict[str, Any]) -> None:
         place = content.get("transient", {}).get("display_id", "")
         if kind == "update_display_data":
+            self.redrawn.append(sum(map(len, content["data"].values())))
             shown = self._places[place]
             shown.clear()
             shown.update(content["data"])

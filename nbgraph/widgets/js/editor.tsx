@@ -24,7 +24,7 @@ export const editor: Widget = {
   render({ model, el }) {
     const store = storeOf(model);
     const root = createRoot(el);
-    const release = guard(el);
+    const release = guard(el, store.draw);
     el.classList.add("nbg");
     root.render(
       <StoreContext value={store}>

@@ -83,7 +83,10 @@ export function Editor() {
         if (target.closest(".react-flow__pane")) root.current?.focus({ preventScroll: true });
       }}
       onPointerMove={(event) => (pointer.current = { x: event.clientX, y: event.clientY })}
-      onPointerLeave={() => (pointer.current = null)}
+      onPointerLeave={() => {
+        pointer.current = null;
+        store.draw();
+      }}
     >
       <Toolbar act={doCommand} selected={() => view.selected()} />
       {readOnly && <p className="nbg-read-only" role="alert">Look only: {readOnly}</p>}

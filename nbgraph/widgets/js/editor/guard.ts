@@ -8,23 +8,25 @@ const MODIFIERS = new Set(["Control", "Meta", "Shift", "Alt"]);
 const isSave = (event: KeyboardEvent): boolean => (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s";
 
 /** Saving stays the notebook's: the marks are taken off until it has heard the keys. */
-function letSavePass(root: HTMLElement): (event: KeyboardEvent) => void {
+function letSavePass(root: HTMLElement, saves: () => void): (event: KeyboardEvent) => void {
   return (event) => {
     if (!isSave(event) || !event.composedPath().includes(root)) return;
+    saves();
     const marked = [root, ...root.querySelectorAll(`[${ATTRIBUTE}]`)];
     for (const element of marked) element.removeAttribute(ATTRIBUTE);
     setTimeout(() => marked.forEach((element) => element.setAttribute(ATTRIBUTE, "true")));
   };
 }
 
-export function guard(root: HTMLElement): () => void {
+/** `saves` is called when the person saves the notebook from within. */
+export function guard(root: HTMLElement, saves = (): void => {}): () => void {
   const mark = (event: FocusEvent): void => {
     if (event.target instanceof Element) event.target.setAttribute(ATTRIBUTE, "true");
   };
   root.setAttribute(ATTRIBUTE, "true");
   root.setAttribute("data-jp-suppress-context-menu", "");
   root.addEventListener("focusin", mark);
-  const save = letSavePass(root);
+  const save = letSavePass(root, saves);
   window.addEventListener("keydown", save, true);
   const stop = (event: KeyboardEvent): void => {
     if (!MODIFIERS.has(event.key) && !isSave(event)) event.stopPropagation();

@@ -52,6 +52,15 @@ describe("the store", () => {
     expect(model.sent.filter((one) => one.type === "edit")).toHaveLength(2);
     expect(model.sent.at(-1).changes).toEqual([seed(5)]);
   });
+  it("asks for the saved drawing once for what was edited, after its edits have arrived", () => {
+    store.draw();
+    store.edit([seed(2)]);
+    store.draw();
+    expect(model.sent.at(-1).type).toBe("edit");
+    patch(4, 2);
+    model.tell({ type: "done", request: 1, revision: 4 });
+    expect(model.sent.filter((one) => one.type === "draw")).toHaveLength(1);
+  });
   it("undoes only after its edits have arrived", () => {
     store.edit([seed(2)]);
     store.undo();

@@ -49,6 +49,7 @@ export class EditorStore {
   private requests = 0;
   private waiting = new Map<number, (told: Told) => void>();
   private listeners = new Set<() => void>();
+  private drawn = true;
   private explainTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private model: Model) {
@@ -74,6 +75,7 @@ export class EditorStore {
     if (last && group && last.group === group) last.changes = merged([...last.changes, ...changes]);
     else this.queue.push({ changes, group, request: 0 });
     this.document = apply(this.document, changes);
+    this.drawn = false;
     this.pump();
     this.changed();
   }
@@ -110,6 +112,13 @@ export class EditorStore {
     this.toasts = this.toasts.filter((one) => one.id !== id);
     this.changed();
   }
+
+  /** The person saves, or is about to: the drawing that is saved with the notebook should be of what is on the page. */
+  draw = (): void => {
+    if (this.drawn) return;
+    this.drawn = true;
+    this.afterEdits({ type: "draw" });
+  };
 
   private afterEdits(content: Record<string, unknown>): void {
     if (this.sent || this.queue.length) {
@@ -178,6 +187,7 @@ export class EditorStore {
 
   private takePatch(told: Extract<Told, { type: "patch" }>): void {
     this.revision = told.revision;
+    this.drawn = false;
     this.confirmed = apply(this.confirmed, told.changes);
     this.derive(told);
     this.rebase();
