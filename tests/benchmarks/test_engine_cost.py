@@ -1,6 +1,7 @@
 """What the engine costs for each node, everything on (validation, key, cache, events, stats), as multiples of F.
 
 F is measured before each graph is built: with a large heap around it F is slower, which would flatter the engine.
+Beside it stands the bare loop: the same features with nothing between them.
 """
 
 import gc
@@ -11,15 +12,19 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
+from bare_loop import run_bare
 from floor import floor_seconds
 
 from nbgraph.invocations import Add, Collect, Iterate, Multiply
 from nbgraph.services.events.events_common import Event
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.plan import Plan
 
 SIZES = (100, 1_000, 10_000, 100_000)
 FITTED_FROM = 1_000
@@ -64,6 +69,8 @@ class Cost(NamedTuple):
     plan: float
     cold: float
     cached: float
+    bare_cold: float
+    bare_cached: float
 
 
 def timed(work: Callable) -> tuple[float, object]:
@@ -83,6 +90,16 @@ def run(session: GraphExecutionState, invoker: Invoker) -> float:
     return seconds
 
 
+def bare(plan: Plan) -> tuple[float, float]:
+    """Seconds of the bare loop, cold and cached, without the collector of cycles; of plans with iterations none."""
+    if plan.axes:
+        return 0.0, 0.0
+    cache: dict[bytes, CacheEntry] = {}
+    with no_garbage():
+        cold, cached = (timed(lambda: run_bare(plan, cache, Counter()))[0] for _ in range(2))
+    return cold, cached
+
+
 def measure(make: Callable[[int], Graph], size: int) -> Cost:
     """The best of some rounds, each with its own F, graph and empty cache."""
     rounds = []
@@ -94,7 +111,7 @@ def measure(make: Callable[[int], Graph], size: int) -> Cost:
             plan, session = timed(lambda graph=graph: GraphExecutionState(graph))
             cold = run(session, invoker)
             cached = run(GraphExecutionState(graph), invoker)
-        rounds.append((floor, build, plan, cold, cached))
+        rounds.append((floor, build, plan, cold, cached, *bare(session.plan)))
         del graph, session, invoker
     return Cost(size, *map(min, zip(*rounds)))
 
@@ -104,13 +121,14 @@ def test_cost_of_a_node(make, benchmark):
     costs: list[Cost] = []
     benchmark.pedantic(lambda: costs.extend(measure(make, size) for size in SIZES), rounds=1)
     print(f"\n{make.__name__}: microseconds of CPU time a node, and as multiples of F")
-    names = ("cold", "cached") if make is mapped_body else ("build", "plan", "cold", "cached")
-    print(f"{'nodes':>8} {'F':>6}" + "".join(f"{name:>17}" for name in names))
+    of_engine = ("cold", "cached") if make is mapped_body else ("build", "plan", "cold", "cached")
+    names = of_engine if make is mapped_body else (*of_engine, "bare_cold", "bare_cached")
+    print(f"{'nodes':>8} {'F':>6}" + "".join(f"{name.replace('_', ' '):>17}" for name in names))
     for cost in costs:
         parts = [getattr(cost, name) / cost.size for name in names]
         shown = "".join(f"{part * 1e6:>10.2f}{part / cost.floor:>6.2f}F" for part in parts)
         print(f"{cost.size:>8} {cost.floor * 1e6:>6.2f}{shown}")
-    fitted = ", ".join(f"{name} {exponent(costs, name):.3f}" for name in names)
+    fitted = ", ".join(f"{name} {exponent(costs, name):.3f}" for name in of_engine)
     print(f"growth exponent from {FITTED_FROM:,} to {SIZES[-1]:,} nodes: {fitted}")
 
 

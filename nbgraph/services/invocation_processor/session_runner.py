@@ -1,7 +1,7 @@
 """The run loop: one session, node by node. For each prepared node: inputs, key, cache or invoke, stats, events.
 
 Everything this loop costs is paid once for each prepared node, so what can be known of a source node is made once and
-kept in a `_Recipe`.
+kept in a `Recipe`.
 """
 
 import copy
@@ -36,7 +36,7 @@ OWN_PACKAGE = "nbgraph."
 ERROR_TEXT_LIMIT = 64 * 1024
 
 
-class _Recipe:
+class Recipe:
     """What is the same for all nodes of a class."""
 
     __slots__ = ("cached", "cls", "is_foreign", "output_class", "template", "validate")
@@ -78,7 +78,7 @@ class SessionRunner:
         self._journal = services.graph_execution_manager.journal(session)
         self._context = NodeContext(services, session.id, is_cancelled)
         self._contents = Contents(self._content_of)
-        self._recipes: dict[type[BaseInvocation], _Recipe] = {}
+        self._recipes: dict[type[BaseInvocation], Recipe] = {}
         self._origins: dict[Any, tuple[bytes, ...]] = {}
         self._path: Path = ()
         self._place = ""
@@ -165,7 +165,7 @@ class SessionRunner:
         self._cache.save(cache_key, output, template.head, node, planned.kind.type, seconds, sources, inputs)
         return output, False
 
-    def _invoke(self, recipe: _Recipe, values: dict[str, Any], planned: PlannedNode, node: str) -> BaseInvocationOutput:
+    def _invoke(self, recipe: Recipe, values: dict[str, Any], planned: PlannedNode, node: str) -> BaseInvocationOutput:
         """Tell that the node starts, validate its inputs, all at once, and run it. Foreign code gets its own lists."""
         self._tell(NodeStarted(self._session_id, node, planned.id, planned.kind.type))
         if recipe.is_foreign:
@@ -177,9 +177,9 @@ class SessionRunner:
             recipe.check(output)
         return output
 
-    def _recipe(self, cls: type[BaseInvocation]) -> _Recipe:
+    def _recipe(self, cls: type[BaseInvocation]) -> Recipe:
         if cls not in self._recipes:
-            self._recipes[cls] = _Recipe(cls)
+            self._recipes[cls] = Recipe(cls)
         return self._recipes[cls]
 
     def _content_of(self, field: ResourceField) -> str:
