@@ -15,6 +15,7 @@ from torch import Tensor
 from nbgraph.diffusion.arguments import DenoiseSettings
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.denoising import denoise
+from nbgraph.diffusion.device_memory import free_memory
 from nbgraph.diffusion.vae import decode_latents, encode_image
 from nbgraph.diffusion.values import Conditioning, Latents
 from nbgraph.errors import ModelError
@@ -119,7 +120,7 @@ def run_in_batches(
                 if len(batch) == 1:
                     raise
                 limit = len(batch) // 2
-                _free_memory()
+                free_memory()
                 continue
             results |= dict(zip(batch, found))
             numbers = numbers[len(batch) :]
@@ -213,8 +214,3 @@ def _slice(value: Any, span: slice) -> Any:
     if isinstance(value, list):
         return [_slice(item, span) for item in value]
     return value
-
-
-def _free_memory() -> None:
-    if torch.accelerator.is_available():
-        torch.accelerator.empty_cache()

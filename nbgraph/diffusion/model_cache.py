@@ -18,50 +18,17 @@ from typing import Any
 import psutil
 import torch
 
+from nbgraph.diffusion.cache_reports import CacheCounters, LoadedComponent, LoadEvent
 from nbgraph.diffusion.components import Components, component_bytes
 from nbgraph.diffusion.description import ModelDescription, describe_model
 from nbgraph.diffusion.device import choose_device, choose_dtype
+from nbgraph.diffusion.device_memory import free_bytes, free_memory, models_budget
 from nbgraph.diffusion.load import LOAD_LOCK, load_component
 from nbgraph.diffusion.patches import apply_patches, patches_for
 from nbgraph.diffusion.refs import ModelRef, Patch
 
 _CPU = torch.device("cpu")
-_WORKING_SHARE = 0.25
 Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class LoadedComponent:
-    """One row of what the cache holds. Bytes are of parameters and buffers; `last_used` is seconds since the epoch."""
-
-    model: str
-    component: str
-    bytes: int
-    device: str
-    dtype: str
-    patches: int
-    in_use: int
-    uses: int
-    last_used: float
-
-
-@dataclass(frozen=True)
-class LoadEvent:
-    """A component is about to be loaded (`seconds` None) or was loaded."""
-
-    model: str
-    component: str
-    bytes: int
-    seconds: float | None
-
-
-@dataclass(frozen=True)
-class CacheCounters:
-    """How often components were asked for: found in the cache, loaded from files, dropped for room."""
-
-    hits: int = 0
-    loads: int = 0
-    evictions: int = 0
 
 
 @dataclass
@@ -98,7 +65,7 @@ class ModelCache:
         self.device = device if isinstance(device, torch.device) else choose_device(device)
         self.dtype = dtype
         self.ram_bytes = psutil.virtual_memory().total // 2 if ram_bytes is None else ram_bytes
-        self.vram_bytes = _device_bytes(self.device) if vram_bytes is None else vram_bytes
+        self.vram_bytes = models_budget(self.device) if vram_bytes is None else vram_bytes
         self._entries: dict[Key, _Entry] = {}
         self._lock = threading.RLock()
         self._listeners: list[Callable[[LoadEvent], None]] = []
@@ -163,16 +130,11 @@ class ModelCache:
 
     def free_bytes(self) -> int | None:
         """Memory of the device that nothing holds, what torch keeps for reuse included; None where that is RAM."""
-        if self.device.type in ("cpu", "mps"):
-            return None
-        free, _ = torch.accelerator.get_memory_info(self.device)
-        kept = torch.accelerator.memory_reserved(self.device) - torch.accelerator.memory_allocated(self.device)
-        return free + kept
+        return free_bytes(self.device)
 
     def free_memory(self) -> None:
         """Give memory that torch keeps for reuse back to the device."""
-        if self.device.type != "cpu":
-            torch.accelerator.empty_cache()
+        free_memory(self.device)
 
     def _take(self, ref: ModelRef, description: ModelDescription, name: str) -> Iterator[_Entry]:
         """The plain component, held, and after it the patched one over its weights if patches concern it."""
@@ -277,6 +239,14 @@ class ModelCache:
                 patched.device = device
 
     def _drop(self, keys: list[Key]) -> int:
+        """Take components out of the cache, and their memory back; the bytes of those that were not in use."""
+        freed = self._take_out(keys)
+        if freed:
+            gc.collect()
+            free_memory(self.device)
+        return freed
+
+    def _take_out(self, keys: list[Key]) -> int:
         freed = 0
         for key in keys:
             entry = self._entries.get(key)
@@ -286,11 +256,7 @@ class ModelCache:
                 entry.doomed = True
                 continue
             freed += self._entries.pop(key).size
-            freed += self._drop([other for other, patched in self._entries.items() if patched.base is entry])
-        if freed:
-            gc.collect()
-            if self.device.type != "cpu":
-                torch.accelerator.empty_cache()
+            freed += self._take_out([other for other, patched in self._entries.items() if patched.base is entry])
         return freed
 
     def _dtype(self, ref: ModelRef, description: ModelDescription) -> torch.dtype:
@@ -300,10 +266,3 @@ class ModelCache:
     def _tell(self, event: LoadEvent) -> None:
         for listener in list(self._listeners):
             listener(event)
-
-
-def _device_bytes(device: torch.device) -> int:
-    if device.type == "cpu" or device.type == "mps":
-        return psutil.virtual_memory().total // 2
-    _, total = torch.accelerator.get_memory_info(device)
-    return int(total * (1 - _WORKING_SHARE))

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from nbgraph.diffusion.cache_reports import CacheCounters, LoadEvent
 from nbgraph.diffusion.denoising import DenoiseSettings
-from nbgraph.diffusion.model_cache import CacheCounters, LoadEvent, ModelCache
+from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from tests.diffusion.drawing import encode, sample
 from tests.diffusion.models import TinyModels

@@ -1,0 +1,37 @@
+"""What a model cache tells: rows of what it holds, events of what it loads, counters of both."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LoadedComponent:
+    """One row of what the cache holds. Bytes are of parameters and buffers; `last_used` is seconds since the epoch."""
+
+    model: str
+    component: str
+    bytes: int
+    device: str
+    dtype: str
+    patches: int
+    in_use: int
+    uses: int
+    last_used: float
+
+
+@dataclass(frozen=True)
+class LoadEvent:
+    """A component is about to be loaded (`seconds` None) or was loaded."""
+
+    model: str
+    component: str
+    bytes: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class CacheCounters:
+    """How often components were asked for: found in the cache, loaded from files, dropped for room."""
+
+    hits: int = 0
+    loads: int = 0
+    evictions: int = 0
