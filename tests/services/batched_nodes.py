@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
+import nbgraph as nb
 from nbgraph.errors import CancelledError
 from nbgraph.invocations import Add, Iterate
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
@@ -45,6 +46,16 @@ def squares(values: Sequence[int], **inputs: Any) -> Square:
     """A square of each number, one more than it is added first."""
     inputs.setdefault("value", Add(id="more", a=Iterate(id="each", collection=list(values)), b=1))
     return Square(id="square", **inputs)
+
+
+def values(run: nb.Run, node: str = "square") -> list[int]:
+    """What a node of a run gave, in order."""
+    return [output.value for output in run.outputs(node)]
+
+
+def sizes() -> list[int]:
+    """How many numbers each call had."""
+    return [len(call) for call in Square.calls]
 
 
 def fail_at(value: int) -> Callable[[list[int]], None]:

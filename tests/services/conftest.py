@@ -1,4 +1,4 @@
-"""A container of each kind, for the contract suites: what holds in memory holds in a folder."""
+"""A container of each kind, for the contract suites: what holds in memory holds in a folder; a studio for batches."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +8,8 @@ import pytest
 from nbgraph.config import Settings
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
+from nbgraph.studio import Studio
+from tests.services.batched_nodes import Square
 
 KINDS = ("memory", "sqlite")
 MakeServices = Callable[..., InvocationServices]
@@ -55,3 +57,18 @@ def open_folder(folder: Path) -> Iterator[Callable[..., Invoker]]:
     yield open_it
     for invoker in invokers:
         invoker.stop()
+
+
+@pytest.fixture
+def no_calls() -> Iterator[None]:
+    """The node that can be batched notes no calls but those of this test."""
+    Square.forget()
+    yield
+    Square.forget()
+
+
+@pytest.fixture
+def small() -> Iterator[Studio]:
+    """A studio that runs at most four nodes in one call."""
+    with Studio(settings=Settings(batch_size=4)) as studio:
+        yield studio
