@@ -40,6 +40,7 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/jupyter nbconvert --to html --execute $(NOTEBOOKS)/*.ipynb --output-dir docs/_rendered
+	@echo "open docs/_rendered/01_first_picture.html"
 
 pictures: $(STAMP)
 	cd tests && PYTHONPATH=. ../$(BIN)/python ../docs/draw.py
@@ -47,6 +48,7 @@ pictures: $(STAMP)
 bench-ui: $(STAMP)
 	PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/benchmarks $(BIN)/python -m ui.canvas_cost
 
+lab: export PATH := $(CURDIR)/$(BIN):$(PATH)
 lab: $(STAMP)
 	$(BIN)/python -m jupyterlab $(AS_ROOT) --LabApp.default_url=/lab/tree/$(NOTEBOOKS)/01_first_picture.ipynb $(LAB)
 

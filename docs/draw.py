@@ -1,10 +1,13 @@
-"""Takes the pictures of the README from a real notebook in JupyterLab: `make pictures`."""
+"""Makes the pictures of the README: a real notebook in JupyterLab, and a sweep. `make pictures` runs it."""
 
 import tempfile
 from pathlib import Path
 
 from widgets.browser import Lab, open_browser
 from widgets.notebook_page import NotebookPage
+
+from nbgraph import Studio
+from nbgraph.cli.demo import text_to_image
 
 DOCS = Path(__file__).parent
 CODE = """\
@@ -20,26 +23,35 @@ image = LatentsToImage(id="image", latents=denoise, vae=model)"""
 CELLS = [CODE, "editor = studio.edit(image)\neditor", "run = studio.run(image, {'noise.seed': 8})"]
 
 
-def main() -> None:
-    """Run the cells, press Run on the canvas, and keep pictures of the page, light and dark."""
+def draw_sweep() -> None:
+    """Prompts against guidance, on the shipped model."""
+    values = {
+        "prompt.text": ["red apple", "dog face", "grinning face", "rocket", "pizza"],
+        "denoise.cfg_scale": [1, 2, 3, 5, 8],
+    }
+    with Studio() as studio:
+        studio.sweep(text_to_image("", seed=7), values, progress="text").image.save(DOCS / "sweep.png")
+
+
+def draw_notebook() -> None:
+    """Run the cells, press Run on the canvas, and keep a picture of the page."""
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         lab = Lab(Path(folder))
         try:
-            for dark in (False, True):
-                name = "notebook_dark" if dark else "notebook"
-                page = NotebookPage(browser, lab, *CELLS, name=f"{name}.ipynb", dark=dark)
-                page.page.set_viewport_size({"width": 1280, "height": 1180})
-                page.run(0)
-                page.run(1)
-                page.editor.get_by_role("button", name="Run", exact=True).first.click()
-                page.node("image").locator("img").first.wait_for()
-                page.run(2)
-                page.page.keyboard.press("Control+b")
-                page.page.wait_for_timeout(2000)
-                page.page.locator(".jp-NotebookPanel").screenshot(path=DOCS / f"{name}.png")
+            page = NotebookPage(browser, lab, *CELLS, name="notebook.ipynb")
+            page.page.set_viewport_size({"width": 1280, "height": 1180})
+            page.run(0)
+            page.run(1)
+            page.editor.get_by_role("button", name="Run", exact=True).first.click()
+            page.node("image").locator("img").first.wait_for()
+            page.run(2)
+            page.page.keyboard.press("Control+b")
+            page.page.wait_for_timeout(2000)
+            page.page.locator(".jp-NotebookPanel").screenshot(path=DOCS / "notebook.png")
         finally:
             lab.close()
 
 
 if __name__ == "__main__":
-    main()
+    draw_sweep()
+    draw_notebook()
