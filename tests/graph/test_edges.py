@@ -107,6 +107,22 @@ def test_edges_are_added_all_or_none(graph: Graph) -> None:
     assert graph.edges == []
 
 
+def test_an_edge_is_added_and_deleted_by_the_names_of_its_ends(graph: Graph) -> None:
+    graph.add_edge("one.value", "sum.a")
+    assert graph.edges == [edge("one.value", "sum.a")]
+    graph.delete_edge("one.value", "sum.a")
+    assert graph.edges == []
+
+
+@pytest.mark.parametrize(
+    "ends", [("one", "sum.a"), ("one.value", "sum"), ("one.value",), (".value", "sum.a"), (1, "sum.a")]
+)
+def test_an_end_that_names_no_field_is_refused_with_the_form(graph: Graph, ends: tuple) -> None:
+    with pytest.raises(GraphError, match='an end of an edge is "node.(input|output)"'):
+        graph.add_edge(*ends)
+    assert graph.edges == []
+
+
 def test_an_edge_that_is_not_there_can_be_deleted(graph: Graph) -> None:
     graph.delete_edge(edge("one.value", "sum.a"))
     graph.delete_edge(edge("nobody.value", "none.a"))

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from nbgraph.errors import GraphError, Problem
+
 
 class Connection(NamedTuple):
     """One end of an edge."""
@@ -31,6 +33,17 @@ class Link(NamedTuple):
     output: str
 
 
-def edge(source: str, destination: str) -> Edge:
-    """`edge("noise.noise", "denoise.noise")`; the part after the last dot is the field."""
-    return Edge(Connection(*source.rsplit(".", 1)), Connection(*destination.rsplit(".", 1)))
+def edge(source: "Edge | str", destination: str = "") -> Edge:
+    """`edge("noise.noise", "denoise.noise")`; the part after the last dot is the field. An edge stays as it is.
+
+    Raises `GraphError` for an end that is not of that form.
+    """
+    return source if isinstance(source, Edge) else Edge(_end(source, "output"), _end(destination, "input"))
+
+
+def _end(text: str, what: str) -> Connection:
+    node_id, dot, field = text.rpartition(".") if isinstance(text, str) else ("", "", "")
+    if not (node_id and field):
+        message = f'an end of an edge is "node.{what}", as in edge("noise.noise", "denoise.noise"), not {text!r}'
+        raise GraphError([Problem("bad_edge", message)])
+    return Connection(node_id, field)

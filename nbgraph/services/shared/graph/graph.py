@@ -7,7 +7,7 @@ from uuid import uuid4
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, Ref, is_link
 from nbgraph.services.shared.graph.addresses import by_node, with_inner_values
-from nbgraph.services.shared.graph.edges import Connection, Edge, Link
+from nbgraph.services.shared.graph.edges import Connection, Edge, Link, edge
 from nbgraph.services.shared.graph.flat import GRAPH, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.gathering import free_id, gather
@@ -130,20 +130,20 @@ class Graph:
                 self.delete_edge(Edge(Connection(node_id, link.output), Connection(target, link.field)))
         self._forget([node_id])
 
-    def add_edge(self, edge: Edge) -> None:
-        """Add one edge, if the two ends exist, fit, and no circle results."""
-        self.add_edges([edge])
+    def add_edge(self, source: Edge | str, destination: str = "") -> None:
+        """Add an edge, `add_edge("noise.noise", "denoise.noise")`, if its ends exist, fit, and no circle results."""
+        self.add_edges([edge(source, destination)])
 
     def add_edges(self, edges: Iterable[Edge], restored: bool = False) -> None:
         """Add edges, all of them or none; what `restored` ones fit was judged when they were first there."""
         added: list[tuple[str, Link]] = []
         problems = Problems()
-        for edge in edges:
-            found = ([] if restored else check_edge(self, edge)) or self._circle(edge)
+        for each in edges:
+            found = ([] if restored else check_edge(self, each)) or self._circle(each)
             if found:
                 problems.found.extend(found)
                 continue
-            (source, output), (target, field) = edge
+            (source, output), (target, field) = each
             link = Link(field, source, output)
             self._links[target] = [*self.links(target), link]
             added.append((target, link))
@@ -152,10 +152,10 @@ class Graph:
                 self._unlink(target, link)
         problems.raise_any()
 
-    def delete_edge(self, edge: Edge) -> None:
-        """Remove an edge; one that is not there is no error."""
-        (source, output), (target, field) = edge
-        link = Link(field, source, output)
+    def delete_edge(self, source: Edge | str, destination: str = "") -> None:
+        """Remove an edge, named as for `add_edge`; one that is not there is no error."""
+        (node_id, output), (target, field) = edge(source, destination)
+        link = Link(field, node_id, output)
         if link not in self.links(target):
             return
         self._unlink(target, link)
@@ -185,8 +185,7 @@ class Graph:
     def copy(self) -> "Graph":
         """The same nodes and edges in another graph of the same id."""
         other = Graph(id=self.id)
-        other.nodes = dict(self.nodes)
-        other.layout = dict(self.layout)
+        other.nodes, other.layout = dict(self.nodes), dict(self.layout)
         other._links = dict(self._links)
         other._homes = dict(self._homes)
         other._numbers = dict(self._numbers)
@@ -290,12 +289,12 @@ class Graph:
         self.nodes[node_id] = node
         self._homes[node] = node_id
 
-    def _circle(self, edge: Edge) -> list[Problem]:
+    def _circle(self, new: Edge) -> list[Problem]:
         """A problem if the edge closes a circle."""
         if self._order is None:
             self._order = RunningOrder(self.nodes, self.links)
-        path = self._order.make_way(edge.source.node_id, edge.destination.node_id, self.links)
+        path = self._order.make_way(new.source.node_id, new.destination.node_id, self.links)
         if not path:
             return []
-        text = f"the edge {edge} closes a circle: {' -> '.join([*path, path[0]])}"
-        return [Problem("cycle", text, edge.destination.node_id)]
+        text = f"the edge {new} closes a circle: {' -> '.join([*path, path[0]])}"
+        return [Problem("cycle", text, new.destination.node_id)]
