@@ -8,6 +8,7 @@ from PIL import Image
 
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family, family
+from nbgraph.diffusion.spans import check_span
 from nbgraph.errors import ModelError
 
 FAMILIES = ("stable-diffusion", "stable-diffusion-xl")
@@ -47,11 +48,7 @@ def control_arguments(components: Components, controls: Sequence[Control]) -> di
     controlled_family(components)
     for control in controls:
         _check_fits(components, control)
-        if not 0 <= control.start < control.end <= 1:
-            raise ModelError(
-                f"a ControlNet cannot steer from {control.start} to {control.end}: both are shares of the "
-                "steps between 0 and 1, and the start comes first"
-            )
+        check_span("a ControlNet cannot steer", control.start, control.end)
     return {
         "image": [control.image.convert("RGB") for control in controls],
         "controlnet_conditioning_scale": [float(control.weight) for control in controls],

@@ -12,6 +12,7 @@ from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.refs import IpAdapterPatch
+from nbgraph.diffusion.spans import check_span
 from nbgraph.errors import ModelError
 
 
@@ -41,11 +42,7 @@ def image_prompt_arguments(
     if len(laid) != len(prompts):
         raise ModelError(f"there are {len(prompts)} image prompts for {len(laid)} IP-Adapters over the model")
     for prompt in prompts:
-        if not 0 <= prompt.start < prompt.end <= 1:
-            raise ModelError(
-                f"an IP-Adapter cannot work from {prompt.start} to {prompt.end}: both are shares of the steps "
-                "between 0 and 1, and the start comes first"
-            )
+        check_span("an IP-Adapter cannot work", prompt.start, prompt.end)
     if not prompts:
         return {}
     layers = components["unet"].encoder_hid_proj.image_projection_layers

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.spans import check_span
 from nbgraph.errors import ModelError
 
 
@@ -47,11 +48,7 @@ def _residuals(components: Components, adapter: T2iAdapter, width: int, height: 
     family = components.model.need_family().key
     if "unet" not in components:
         raise ModelError(f"T2I-Adapters work on models with a UNet, and this model is of {family!r}")
-    if not 0 <= adapter.start < adapter.end <= 1:
-        raise ModelError(
-            f"a T2I-Adapter cannot steer from {adapter.start} to {adapter.end}: both are shares of the steps "
-            "between 0 and 1, and the start comes first"
-        )
+    check_span("a T2I-Adapter cannot steer", adapter.start, adapter.end)
     factor = adapter.module.total_downscale_factor
     if width % factor or height % factor:
         raise ModelError(f"the T2I-Adapter needs sides that are multiples of {factor} pixels, not {width}x{height}")

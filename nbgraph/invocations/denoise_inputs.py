@@ -73,9 +73,7 @@ class ControlNet(BaseInvocation):
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from model_problem(known, "control_model", "controlnet", context)
-        begin, end = known.get("begin_step_percent", 0.0), known.get("end_step_percent", 1.0)
-        if begin >= end:
-            yield "end_step_percent", f"is {end}, and must be more than begin_step_percent, which is {begin}"
+        yield from span_problem(known)
 
     def invoke(self, context: InvocationContext) -> ControlOutput:
         control = ControlField(
@@ -127,3 +125,10 @@ def model_problem(
         context.models.describe(context.models.resolve(known[field])).component_names(component)
     except ModelError as error:
         yield field, str(error)
+
+
+def span_problem(known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(field, problem) if something begins to steer when it has ended."""
+    begin, end = known.get("begin_step_percent", 0.0), known.get("end_step_percent", 1.0)
+    if begin >= end:
+        yield "end_step_percent", f"is {end}, and must be more than begin_step_percent, which is {begin}"

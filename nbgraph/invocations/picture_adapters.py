@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nbgraph.diffusion.fingerprints import fingerprint_path
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
-from nbgraph.invocations.denoise_inputs import model_problem
+from nbgraph.invocations.denoise_inputs import model_problem, span_problem
 from nbgraph.invocations.fields import ImageField, IpAdapterField, ModelField, T2iAdapterField
 
 
@@ -36,7 +36,7 @@ class T2iAdapter(BaseInvocation):
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from model_problem(known, "t2i_adapter_model", "t2i_adapter", context)
-        yield from _span_problem(known)
+        yield from span_problem(known)
 
     def invoke(self, context: InvocationContext) -> T2iAdapterOutput:
         adapter = T2iAdapterField(
@@ -72,7 +72,7 @@ class IpAdapter(BaseInvocation):
         elif file is not None and "image_encoder" in known:
             found = {"image_encoder": known["image_encoder"] or str(_beside(file))}
             yield from model_problem(found, "image_encoder", "image_encoder", context)
-        yield from _span_problem(known)
+        yield from span_problem(known)
 
     def invoke(self, context: InvocationContext) -> IpAdapterOutput:
         path = str(self.ip_adapter_model)
@@ -89,9 +89,3 @@ class IpAdapter(BaseInvocation):
 
 def _beside(file: Path) -> Path:
     return file.parent / "image_encoder"
-
-
-def _span_problem(known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    begin, end = known.get("begin_step_percent", 0.0), known.get("end_step_percent", 1.0)
-    if begin >= end:
-        yield "end_step_percent", f"is {end}, and must be more than begin_step_percent, which is {begin}"
