@@ -8,16 +8,12 @@ from pathlib import Path
 
 from tests.tiny_models.adapters import build_controlnet, build_image_encoder, build_ip_adapter, build_t2i_adapter
 from tests.tiny_models.loras import build_lora
-from tests.tiny_models.newer_transformers import (
-    build_auraflow,
-    build_chroma,
-    build_cogview4,
-    build_pixart_alpha,
-    build_sana,
-)
+from tests.tiny_models.newer_transformers import build_auraflow, build_cogview4, build_sana
 from tests.tiny_models.transformer_models import (
+    build_chroma,
     build_flux,
     build_pixart,
+    build_pixart_alpha,
     build_qwen_image,
     build_sd3,
     build_z_image,

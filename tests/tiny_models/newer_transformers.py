@@ -7,14 +7,9 @@ from diffusers import (
     AuraFlowPipeline,
     AuraFlowTransformer2DModel,
     AutoencoderDC,
-    ChromaPipeline,
-    ChromaTransformer2DModel,
     CogView4Pipeline,
     CogView4Transformer2DModel,
-    DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
-    PixArtAlphaPipeline,
-    PixArtTransformer2DModel,
     SanaPipeline,
     SanaTransformer2DModel,
 )
@@ -29,40 +24,6 @@ def _gemma() -> Gemma2Model:
         head_dim=4, vocab_size=128, max_position_embeddings=512, pad_token_id=0, bos_token_id=None, eos_token_id=None,
     )  # fmt: skip
     return Gemma2Model(config).eval()
-
-
-def build_pixart_alpha(folder: Path) -> Path:
-    """PixArt-Alpha: transformer and T5 with an attention mask, DPM++; its pipeline cannot be interrupted."""
-    torch.manual_seed(0)
-    tokenizer, t5 = tiny_t5()
-    transformer = PixArtTransformer2DModel(
-        sample_size=32, num_layers=2, patch_size=2, attention_head_dim=8, num_attention_heads=4, caption_channels=32,
-        in_channels=4, cross_attention_dim=32, out_channels=8, attention_bias=True, activation_fn="gelu-approximate",
-        num_embeds_ada_norm=1000, norm_type="ada_norm_single", norm_elementwise_affine=False, norm_eps=1e-6,
-        use_additional_conditions=False,
-    )  # fmt: skip
-    PixArtAlphaPipeline(
-        tokenizer=tokenizer, text_encoder=t5, vae=tiny_vae(), transformer=transformer,
-        scheduler=DPMSolverMultistepScheduler(),
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
-
-
-def build_chroma(folder: Path) -> Path:
-    """Chroma: a Flux transformer with guidance of its own and a T5, packed latents."""
-    torch.manual_seed(0)
-    tokenizer, t5 = tiny_t5()
-    transformer = ChromaTransformer2DModel(
-        patch_size=1, in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=32, axes_dims_rope=(4, 4, 8), approximator_num_channels=16, approximator_hidden_dim=32,
-        approximator_layers=1,
-    )  # fmt: skip
-    ChromaPipeline(
-        transformer=transformer, scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
-        vae=tiny_vae(16, shift_factor=0.1159, scaling_factor=0.3611, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=t5, tokenizer=tokenizer,
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
 
 
 def build_auraflow(folder: Path) -> Path:

@@ -66,6 +66,11 @@ def tiny_vae(channels: int = 4, **options: object) -> AutoencoderKL:
     )
 
 
+def flux_vae() -> AutoencoderKL:
+    """An autoencoder of 16 channels, scaled and shifted as that of Flux."""
+    return tiny_vae(16, shift_factor=0.1159, scaling_factor=0.3611, use_quant_conv=False, use_post_quant_conv=False)
+
+
 def ddim() -> DDIMScheduler:
     return DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False,

@@ -1,14 +1,19 @@
 """Tiny models with a transformer."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
     AutoencoderKLQwenImage,
+    ChromaPipeline,
+    ChromaTransformer2DModel,
+    DiffusionPipeline,
     DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    PixArtAlphaPipeline,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
     QwenImagePipeline,
@@ -20,7 +25,22 @@ from diffusers import (
 )
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen3Config, Qwen3Model
 
-from tests.tiny_models.parts import CHAT, clip, clip_projected, clip_tokenizer, qwen_tokenizer, tiny_t5, tiny_vae
+from tests.tiny_models.parts import (
+    CHAT,
+    clip,
+    clip_projected,
+    clip_tokenizer,
+    flux_vae,
+    qwen_tokenizer,
+    tiny_t5,
+    tiny_vae,
+)
+
+_FLUX: dict[str, Any] = {
+    "patch_size": 1, "in_channels": 64, "num_layers": 1, "num_single_layers": 1, "attention_head_dim": 16,
+    "num_attention_heads": 2, "joint_attention_dim": 32, "axes_dims_rope": (4, 4, 8),
+}  # fmt: skip
+"""What the transformers of Flux and Chroma have in common."""
 
 
 def build_sd3(folder: Path) -> Path:
@@ -48,19 +68,30 @@ def build_flux(folder: Path) -> Path:
     torch.manual_seed(0)
     tokenizer = clip_tokenizer(folder / "tokenizer")
     t5_tokenizer, t5 = tiny_t5()
-    transformer = FluxTransformer2DModel(
-        patch_size=1, in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8), guidance_embeds=True,
-    )  # fmt: skip
+    transformer = FluxTransformer2DModel(**_FLUX, pooled_projection_dim=32, guidance_embeds=True)
     FluxPipeline(
         transformer=transformer, scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
-        vae=tiny_vae(16, shift_factor=0.1159, scaling_factor=0.3611, use_quant_conv=False, use_post_quant_conv=False),
+        vae=flux_vae(),
         text_encoder=clip(tokenizer), tokenizer=tokenizer, text_encoder_2=t5, tokenizer_2=t5_tokenizer,
     ).save_pretrained(folder)  # fmt: skip
     return folder
 
 
-def build_pixart(folder: Path) -> Path:
+def build_chroma(folder: Path) -> Path:
+    """Chroma: a Flux transformer with guidance of its own and a T5, packed latents."""
+    torch.manual_seed(0)
+    tokenizer, t5 = tiny_t5()
+    transformer = ChromaTransformer2DModel(
+        **_FLUX, approximator_num_channels=16, approximator_hidden_dim=32, approximator_layers=1
+    )
+    ChromaPipeline(
+        transformer=transformer, scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
+        vae=flux_vae(), text_encoder=t5, tokenizer=tokenizer,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def build_pixart(folder: Path, pipeline: type[DiffusionPipeline] = PixArtSigmaPipeline) -> Path:
     """PixArt-Sigma: transformer and T5 with an attention mask, DPM++; its pipeline cannot be interrupted."""
     torch.manual_seed(0)
     tokenizer, t5 = tiny_t5()
@@ -70,11 +101,16 @@ def build_pixart(folder: Path) -> Path:
         num_embeds_ada_norm=1000, norm_type="ada_norm_single", norm_elementwise_affine=False, norm_eps=1e-6,
         use_additional_conditions=False,
     )  # fmt: skip
-    PixArtSigmaPipeline(
+    pipeline(
         tokenizer=tokenizer, text_encoder=t5, vae=tiny_vae(), transformer=transformer,
         scheduler=DPMSolverMultistepScheduler(),
     ).save_pretrained(folder)  # fmt: skip
     return folder
+
+
+def build_pixart_alpha(folder: Path) -> Path:
+    """PixArt-Alpha: the same parts as Sigma, in its own pipeline."""
+    return build_pixart(folder, PixArtAlphaPipeline)
 
 
 def build_qwen_image(folder: Path) -> Path:
@@ -124,7 +160,7 @@ def build_z_image(folder: Path) -> Path:
     )  # fmt: skip
     ZImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=tiny_vae(16, shift_factor=0.1159, scaling_factor=0.3611, use_quant_conv=False, use_post_quant_conv=False),
+        vae=flux_vae(),
         text_encoder=Qwen3Model(config).eval(), tokenizer=qwen_tokenizer(CHAT), transformer=transformer,
     ).save_pretrained(folder)  # fmt: skip
     return folder
