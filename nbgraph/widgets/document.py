@@ -4,10 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import RLock
 from time import monotonic
+from typing import Any
 
 from nbgraph.errors import NbgraphError, Problem
 from nbgraph.services.shared.callbacks import Callbacks
-from nbgraph.services.shared.graph.auto_layout import missing_positions
+from nbgraph.services.shared.graph.auto_layout import (
+    GAP_ACROSS,
+    GAP_DOWN,
+    NODE_WIDTH,
+    missing_positions,
+    node_height,
+)
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.changes import GONE, Change, Owner, State
 from nbgraph.widgets.graph_changes import apply_changes
@@ -142,14 +149,29 @@ class GraphDocument:
 
     def _read(self, owners: list[Owner]) -> tuple[list[Change], list[Change]]:
         """Take over what these owners are now, nodes without a place having been given one."""
-        known = self.graph.layout.get("nodes", {})
-        if any(id in self.graph.nodes and not {"x", "y"} <= known.get(id, {}).keys() for _, id in owners):
+        known, unknown = self.graph.layout.get("nodes", {}), self.graph.layout.get("unknown", {})
+        shown = [id for _, id in owners if id in self.graph.nodes or id in unknown]
+        if any(not {"x", "y"} <= known.get(id, {}).keys() for id in shown):
             self._place_nodes()
         return self._state.update(self.graph, owners)
 
     def _place_nodes(self) -> None:
         places = missing_positions(self.graph)
+        known = self.graph.layout.get("nodes", {})
+        places |= placeholder_positions(self.graph, {**known, **places})
         if places:
-            known = self.graph.layout.get("nodes", {})
             nodes = {**known, **{node_id: {**known.get(node_id, {}), **place} for node_id, place in places.items()}}
             self.graph.layout = {**self.graph.layout, "nodes": nodes}
+
+
+def placeholder_positions(graph: Graph, places: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Places for nodes of unknown types that have none: in a row below all the others."""
+    missing = [id for id in graph.layout.get("unknown", {}) if not {"x", "y"} <= places.get(id, {}).keys()]
+    if not missing:
+        return {}
+    others = {id: places[id] for id in graph.nodes}
+    left = min((own["x"] for own in others.values()), default=0.0)
+    below = max((own["y"] + node_height(graph.nodes[id]) for id, own in others.items()), default=0.0)
+    return {
+        id: {"x": left + number * (NODE_WIDTH + GAP_ACROSS), "y": below + GAP_DOWN} for number, id in enumerate(missing)
+    }

@@ -252,7 +252,8 @@ class GraphEditor(BundledWidget):
     def _explain(self) -> dict[str, Any]:
         if self._reasons is None:
             return {}
-        session = None if len(self.graph) > MAX_EXPLAINED or self._outer else self._session()
+        cannot = len(self.graph) > MAX_EXPLAINED or self._outer or self._document_now.unknown_types()
+        session = None if cannot else self._session()
         return self._reasons.changes(None if session is None or session.graph.problems() else session)
 
     def _ran(self) -> None:

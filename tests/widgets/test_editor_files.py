@@ -52,6 +52,29 @@ def test_a_node_of_an_unknown_type_is_kept_with_its_edges_and_cannot_run(graph, 
     editor.close()
 
 
+def test_placeholders_without_a_place_stand_side_by_side_below_the_others(graph):
+    data = saved(graph)
+    data["layout"] = {"nodes": {"odd": {"x": 7.0, "y": 8.0}}}
+    for name in ("odd", "new", "newer"):
+        data["nodes"][name] = {"id": name, "type": "from_elsewhere"}
+    opened, _ = open_graph(data)
+    Heard(opened).close()
+    places = opened.layout["nodes"]
+    assert places["odd"] == {"x": 7.0, "y": 8.0}
+    assert places["new"]["y"] > max(places[name]["y"] for name in ("one", "two", "total")) + 100
+    assert places["newer"]["x"] >= places["new"]["x"] + 242
+    assert places["newer"]["y"] == places["new"]["y"]
+
+
+def test_what_would_run_is_asked_in_vain_and_without_a_word_while_types_are_missing(graph, invoker):
+    data = saved(graph)
+    data["nodes"]["odd"] = {"id": "odd", "type": "from_elsewhere"}
+    editor = Heard(open_graph(data)[0], invoker)
+    editor.tell({"type": "ready"})
+    assert [told["type"] for told in editor.tell({"type": "explain"})] == ["done"]
+    editor.close()
+
+
 def test_a_damaged_file_opens_read_only_and_names_what_is_missing(graph):
     data = saved(graph)
     data["nodes"]["two"]["value"] = "not a number"

@@ -10,6 +10,12 @@ graph = nb.Graph.of(text_to_image(8))
 graph.layout["nodes"] = {id: {"x": 1500 * number, "y": 300 * number} for number, id in enumerate(graph)}
 editor = studio.edit(graph); editor
 """
+GONE = "a_type_with_a_long_name_of_a_package_that_is_gone"
+MISSING = f"""
+graph = nb.Graph.of(text_to_image(8))
+graph.layout["unknown"] = {{"{GONE}": {{"data": {{"type": "{GONE}"}}, "edges": []}}}}
+editor = studio.edit(graph); editor
+"""
 SIZES = "nodes => Object.fromEntries(nodes.map(node => [node.dataset.id, [node.offsetWidth, node.offsetHeight]]))"
 GAPS = """edges => edges.flatMap(edge => {
   const path = edge.querySelector(".react-flow__edge-path");
@@ -57,6 +63,17 @@ def test_a_graph_opens_as_a_whole_and_far_nodes_keep_the_size_they_have_near(boo
         reason = book.node(id).locator(".nbg-reason")
         below = reason.evaluate("one => one.offsetHeight") if reason.count() else 0
         assert [width, height - below] == far[id]
+
+
+def test_placeholders_are_in_view_when_a_graph_opens_and_say_once_what_is_missing(book):
+    book.execute(EDITOR, MISSING)
+    expect(book.node(GONE)).to_be_in_viewport(ratio=0.95)
+    expect(book.node(GONE)).to_contain_text(f"The type {GONE} is not installed.")
+    assert book.node(GONE).locator("p, li").count() == 1
+    title, node = book.title(GONE).bounding_box(), book.node(GONE).bounding_box()
+    assert title["x"] + title["width"] <= node["x"] + node["width"]
+    expect(book.node("noise").locator("input")).to_have_count(3)
+    expect(book.editor.locator(".nbg-toast")).to_have_count(0)
 
 
 def test_nodes_stay_as_they_were_when_one_goes_away_and_comes_back(book):

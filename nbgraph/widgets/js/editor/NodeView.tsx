@@ -22,7 +22,8 @@ export const NodeView = memo(function NodeView({ id, data, selected, height }: N
   const status = useStored((store) => store.runs[id]?.status ?? "");
   const { collapsed, mode } = node.layout;
   const wrong = problems.some((problem) => problem.kind !== "missing_input");
-  const classes = ["nbg-node", `nbg-${status}`, mode && `nbg-${mode}`, selected && "nbg-selected", wrong && "nbg-wrong", far && "nbg-far"];
+  const others = problems.filter((problem) => !problem.field && problem.kind !== "unknown_type");
+  const classes = ["nbg-node", `nbg-${status}`, mode && `nbg-${mode}`, selected && "nbg-selected", wrong && "nbg-wrong", node.unknown && "nbg-placeholder", far && "nbg-far"];
   const title = type?.title ?? node.type;
   return (
     <div className={classes.filter(Boolean).join(" ")} title={far ? id : undefined} style={far ? { height } : undefined}>
@@ -30,7 +31,7 @@ export const NodeView = memo(function NodeView({ id, data, selected, height }: N
       {node.unknown && !far && <p className="nbg-unknown">The type {node.type} is not installed. The node is kept as it is, and cannot run.</p>}
       {type && !collapsed && !far && <Rows node={node} inputs={type.inputs} problems={problems} />}
       {(collapsed || far || !type) && <Stubs node={node} />}
-      {!far && <Problems problems={problems.filter((problem) => !problem.field)} />}
+      {!far && <Problems problems={others} />}
       {far && <Picture id={id} />}
       {!far && !collapsed && <Result id={id} />}
     </div>
@@ -41,7 +42,7 @@ function Header({ node, title, category }: { node: GraphNode; title: string; cat
   const { mode } = node.layout;
   return (
     <header className="nbg-head" style={{ borderLeftColor: colourOf(category) }}>
-      <span className="nbg-title">{title}</span>
+      <span className="nbg-title" title={title}>{title}</span>
       <span className="nbg-id">{node.id === title ? "" : node.id}</span>
       {mode && <span className="nbg-mode">{mode === "mute" ? "muted" : "bypassed"}</span>}
       <RunState id={node.id} />
@@ -105,7 +106,7 @@ function Stubs({ node }: { node: GraphNode }) {
   const type = useStored((store) => typeOf(store.schema, node));
   return (
     <div className="nbg-stubs">
-      {expected(node, type)?.handles.map(({ id, type: side, position, y = 0, height = 0 }) => (
+      {expected(node, type).handles.map(({ id, type: side, position, y = 0, height = 0 }) => (
         <Handle key={`${side} ${id}`} type={side!} position={position} id={id!} className="nbg-stub" style={{ top: y + height / 2 }} />
       ))}
     </div>

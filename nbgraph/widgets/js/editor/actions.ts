@@ -4,7 +4,7 @@ import type { ReactFlowInstance } from "@xyflow/react";
 import { copy, paste, type Clip } from "./clipboard.ts";
 import { addNode, disconnect, freeId, linkTo, place, remove, rename, toggle, type LooseEnd } from "./commands.ts";
 import type { Change } from "./changes.ts";
-import { expected, WIDTH } from "./expected.ts";
+import { expected } from "./expected.ts";
 import { endsOf, type AnyFlowNode } from "./flow.ts";
 import type { Command } from "./keys.ts";
 import { layout, type Size } from "./layout.ts";
@@ -180,7 +180,7 @@ export function sizeOf(view: View, id: string): Size {
   const measured = view.flow.getNode(id)?.measured;
   if (measured?.width && measured.height) return { width: measured.width, height: measured.height };
   const node = view.store.document.nodes.get(id)!;
-  return expected(node, typeOf(view.store.schema, node))?.measured ?? { width: WIDTH, height: 100 };
+  return expected(node, typeOf(view.store.schema, node)).measured;
 }
 
 export function centre(root: HTMLElement): { x: number; y: number } {

@@ -5,12 +5,13 @@ import { Position, type NodeHandle } from "@xyflow/react";
 import type { GraphNode } from "./document.ts";
 import type { InputType, NodeType } from "./schema.ts";
 
-export const WIDTH = 242;
+const WIDTH = 242;
 const HEAD = 38;
 const ROW = 26;
 const TEXT_ROW = 86;
 const FOOT = 5;
 const COLLAPSED = 39;
+const PLACEHOLDER = 90;
 const HANDLE = 18;
 const STUB = 6;
 
@@ -19,8 +20,8 @@ export interface Expected {
   handles: NodeHandle[];
 }
 
-export function expected(node: GraphNode, type: NodeType | undefined): Expected | undefined {
-  if (!type) return undefined;
+export function expected(node: GraphNode, type: NodeType | undefined): Expected {
+  if (!type) return { measured: { width: WIDTH, height: PLACEHOLDER }, handles: [] };
   const handles: NodeHandle[] = [];
   const { collapsed } = node.layout;
   let y = HEAD;
