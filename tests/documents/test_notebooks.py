@@ -52,3 +52,19 @@ def test_the_notebooks_are_numbered_from_one_without_gaps():
 def test_every_public_name_occurs_in_a_notebook():
     used = set().union(*(names_used(source) for path in NOTEBOOKS for source in code_cells(path)))
     assert set(nbgraph.__all__) - used == set()
+
+
+def parameters(path: Path) -> str:
+    cells = nbformat.read(path, 4).cells
+    return "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if parameters(path)], ids=lambda path: path.stem)
+def test_each_parameter_has_a_line_of_its_own_as_papermill_reads_them(path):
+    assignments = [node for node in ast.parse(parameters(path)).body if isinstance(node, ast.Assign)]
+    assert assignments
+    assert all(isinstance(target, ast.Name) for node in assignments for target in node.targets)
+
+
+def test_most_notebooks_have_parameters():
+    assert 2 * sum(bool(parameters(path)) for path in NOTEBOOKS) > len(NOTEBOOKS)
