@@ -234,6 +234,34 @@ def test_a_list_that_turns_out_too_long_fails_the_session_and_tells_where() -> N
     assert not session.is_complete
 
 
+def too_long_beside_others() -> GraphExecutionState:
+    """A list that is too long at one item of another; a node under that item alone need not wait for it."""
+    item = Iterate(id="item", collection=[2, 30, 3])
+    body = Add(id="body", a=Iterate(id="each", collection=Range(id="list", stop=item)), b=1)
+    graph = Graph.of(Fails(id="beside", value=item, at=2), Collect(id="all", item=body))
+    return GraphExecutionState(graph, on_error="continue", max_iterations=10)
+
+
+def test_a_list_that_is_too_long_is_told_beside_what_failed() -> None:
+    session = too_long_beside_others()
+    with pytest.raises(IterationLimitError, match="over the limit of 10"):
+        run_session(session)
+    assert list(session.errors) == ["beside[0]", "each"]
+
+
+def test_nothing_more_is_handed_out_after_a_list_that_is_too_long_though_nodes_still_run() -> None:
+    session = too_long_beside_others()
+    claimed = session.next()
+    assert claimed is not None
+    with pytest.raises(IterationLimitError):
+        run_session(session)
+    assert session.status == "failed"
+    session.complete(claimed, invoke(session, claimed))
+    with pytest.raises(IterationLimitError):
+        session.next()
+    assert session.status == "failed"
+
+
 def test_lists_of_unequal_length_are_counted_by_their_sum() -> None:
     outer = Iterate(id="outer", collection=IntegerCollection(collection=[49, 1, 1, 1]))
     inner = Iterate(id="inner", collection=Spread(value=outer, modulus=50))

@@ -1,6 +1,7 @@
 """Hands out prepared nodes in the order of the schedule, and passes over those that cannot or need not run."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from itertools import repeat
 from operator import length_hint
 
@@ -58,19 +59,26 @@ class Dispatch:
         return not self.claimed and not length_hint(self._ranks_left) and self.refused is None
 
     def next(self) -> Prepared | None:
-        """Claim the next prepared node; None if there is none now. `IterationLimitError` if a list is too long."""
+        """Claim the next prepared node; None if there is none now.
+
+        `IterationLimitError` if a list is too long, this time and each further one.
+        """
         if self._held:
             return self._held.pop()
         if self.refused is not None:
             raise self.refused
-        while True:
-            prepared = next(self._upcoming, None)
-            if prepared is None:
-                if not self._take_stretch():
-                    return None
-            elif not (self._careful or self.claimed) or self._may_run(prepared):
-                self.claimed[prepared[2]] = self._stretch
-                return prepared
+        try:
+            while True:
+                prepared = next(self._upcoming, None)
+                if prepared is None:
+                    if not self._take_stretch():
+                        return None
+                elif not (self._careful or self.claimed) or self._may_run(prepared):
+                    self.claimed[prepared[2]] = self._stretch
+                    return prepared
+        except IterationLimitError as error:
+            self.refused = error
+            raise
 
     def done(self, key: Key) -> None:
         """A claimed node has its output; stretches that waited for it come before the one that is under way."""
@@ -105,11 +113,8 @@ class Dispatch:
         """If nothing runs, claim the next node already: only then is it known whether there is one."""
         if self.claimed:
             return
-        try:
+        with suppress(IterationLimitError):
             prepared = self.next()
-        except IterationLimitError as error:
-            self.refused = error
-        else:
             if prepared is not None:
                 self._held.append(prepared)
 

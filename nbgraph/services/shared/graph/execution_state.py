@@ -71,9 +71,9 @@ class GraphExecutionState:
 
         Raises `IterationLimitError` if a list turned out too long; the session has failed then.
         """
-        if self.cancelled or self.errors:
-            return self._next_of_stopped()
         try:
+            if self.cancelled or self.errors:
+                return self._next_of_stopped()
             return self._dispatch.next()
         except IterationLimitError as refused:
             self.errors.update({problem.node or "": problem.message for problem in refused.problems})

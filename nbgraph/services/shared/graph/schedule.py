@@ -30,7 +30,7 @@ class Blocked:
 class Schedule:
     """Hands out stretches in order. `length(axis, path)` tells how many items an axis has at a path of its outer ones.
 
-    It may raise, and is then asked again when the schedule is.
+    If it raises, the schedule is not to be asked again.
     """
 
     def __init__(self, plan: Plan, length: Length) -> None:
