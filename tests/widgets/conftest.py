@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import expect
-from widgets.browser import Lab, find_browser, open_browser
-from widgets.notebook_page import EDITOR, PYTHON, NotebookPage
+from widgets.notebook_page import EDITOR, NotebookPage, opened_notebook
 
 from nbgraph.invocations import Add, Integer, Noise, Prompt
 from nbgraph.services.invocation_services import InvocationServices
@@ -76,17 +75,8 @@ def editor(graph: Graph):
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory):
     """One notebook in one JupyterLab for a whole file of tests, so that torch is loaded once."""
-    path, reason = find_browser()
-    if not path:
-        pytest.skip(reason)
-    lab = Lab(tmp_path_factory.mktemp("lab"))
-    try:
-        with open_browser() as browser:
-            opened = NotebookPage(browser, lab, "0", SETUP, "2 + 2")
-            opened.run(PYTHON)
-            yield opened
-    finally:
-        lab.close()
+    with opened_notebook(tmp_path_factory.mktemp("lab"), "0", SETUP, "2 + 2") as opened:
+        yield opened
 
 
 @pytest.fixture

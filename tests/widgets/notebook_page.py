@@ -3,12 +3,13 @@
 import json
 import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from widgets.browser import Lab
+from widgets.browser import Lab, find_browser, open_browser
 
 LONG = 150_000
 EDITOR, PYTHON, OTHER = 0, 1, 2
@@ -196,6 +197,22 @@ class NotebookPage:
     def press(self, keys: str) -> None:
         """Press keys, with the focus where it is."""
         self.page.keyboard.press(keys)
+
+
+@contextmanager
+def opened_notebook(folder: Path, *cells: str) -> Iterator[NotebookPage]:
+    """A notebook in a JupyterLab of its own, its second cell run; the test is skipped where there is no browser."""
+    path, reason = find_browser()
+    if not path:
+        pytest.skip(reason)
+    lab = Lab(folder)
+    try:
+        with open_browser() as browser:
+            opened = NotebookPage(browser, lab, *cells)
+            opened.run(PYTHON)
+            yield opened
+    finally:
+        lab.close()
 
 
 def middle(locator: Locator) -> tuple[float, float]:

@@ -4,8 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import Locator, expect
-from widgets.browser import Lab, find_browser, open_browser
-from widgets.notebook_page import LONG, NotebookPage
+from widgets.notebook_page import LONG, NotebookPage, opened_notebook
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror='window.planted=1'><script>window.planted=1</script>$\\frac$"
@@ -32,17 +31,8 @@ SHOWN, PYTHON = 0, 1
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory):
     """One notebook for all tests; each makes a studio of its own."""
-    path, reason = find_browser()
-    if not path:
-        pytest.skip(reason)
-    lab = Lab(tmp_path_factory.mktemp("lab"))
-    try:
-        with open_browser() as browser:
-            opened = NotebookPage(browser, lab, "0", SETUP)
-            opened.run(PYTHON)
-            yield opened
-    finally:
-        lab.close()
+    with opened_notebook(tmp_path_factory.mktemp("lab"), "0", SETUP) as opened:
+        yield opened
 
 
 @pytest.fixture

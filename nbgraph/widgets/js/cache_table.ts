@@ -2,7 +2,7 @@
 import "./panel.css";
 import "./cache_table.css";
 
-import { Asker, type Content } from "./asker.ts";
+import type { Content } from "./asker.ts";
 import { limits } from "./cache_table/limits.ts";
 import type { Column, Page, Status, Why } from "./cache_table/protocol.ts";
 import { entryRow, heading, type Sort } from "./cache_table/rows.ts";
@@ -11,6 +11,7 @@ import { confirmation } from "./confirm.ts";
 import { element, fill, Pictures, write } from "./dom.ts";
 import { guard } from "./editor/guard.ts";
 import type { Model, Widget } from "./model.ts";
+import { button, Pager, Questions } from "./paging.ts";
 import { bytes, count } from "./units.ts";
 
 const PER_PAGE = 50;
@@ -19,7 +20,7 @@ const ASCENDING_FIRST: Column[] = ["node", "type"];
 
 class TableView {
   readonly root: HTMLElement;
-  private readonly asker: Asker;
+  private readonly questions: Questions;
   private readonly pictures = new Pictures();
   private page: Page | null = null;
   private sort: Sort = { column: "created", descending: true };
@@ -31,34 +32,31 @@ class TableView {
   private readonly line = element("span", { class: "nbp-soft nbp-number nbp-status" }, "Waiting for the kernel…");
   private readonly search = element("input", { type: "search", class: "nbp-input", placeholder: "Node, input, resource", "aria-label": "search entries", on: { input: () => this.typed() } });
   private readonly kind = element("select", { class: "nbp-input", "aria-label": "node type", on: { change: () => this.load(0) } });
-  private readonly forget = this.button("Forget", () => this.forgetChosen(false), { title: "Forget these alone: they run again, and what was computed from them is used if they come out the same" });
-  private readonly downstream = this.button("Forget downstream", () => this.forgetChosen(true), { title: "Forget these, and everything that was computed from them" });
+  private readonly forget = button("Forget", () => this.forgetChosen(false), { title: "Forget these alone: they run again, and what was computed from them is used if they come out the same" });
+  private readonly downstream = button("Forget downstream", () => this.forgetChosen(true), { title: "Forget these, and everything that was computed from them" });
   private readonly all = element("input", { type: "checkbox", "aria-label": "choose all on this page", on: { change: () => this.tickAll() } });
   private readonly heads = heading(this.all, (column) => this.sortBy(column));
   private readonly body = element("tbody");
-  private readonly back = this.button("‹", () => this.load((this.page?.page ?? 0) - 1), { "aria-label": "previous page" });
-  private readonly on = this.button("›", () => this.load((this.page?.page ?? 0) + 1), { "aria-label": "next page" });
-  private readonly where = element("span", { class: "nbp-soft nbp-number nbp-where", "aria-live": "polite" });
+  private readonly pager = new Pager(PER_PAGE, (by) => this.load((this.page?.page ?? 0) + by));
   private readonly told = element("span", { class: "nbp-told", role: "status" });
-  private readonly problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
   private readonly question = element("div");
   private readonly limits = limits((changed) => this.act({ type: "limit", ...changed }));
   private readonly why = new WouldRun((graph) => this.explain(graph));
 
   constructor(model: Model) {
-    this.asker = new Asker(model, (content) => this.hear(content));
+    this.questions = new Questions(model, (content) => this.hear(content));
     const space = () => element("span", { class: "nbp-space" });
     const table = element("table", { class: "nbp-table nbp-entries", "aria-label": "cached results" }, element("thead", {}, this.heads.row), this.body);
     this.root = element(
       "section",
       { class: "nbp nbp-card nbp-cache", "aria-label": "cache" },
-      element("div", { class: "nbp-bar" }, element("span", { class: "nbp-title" }, "Cache"), element("label", { class: "nbp-switch" }, this.power, "on"), this.line, space(), this.limits.root, this.button("Clear", () => this.askToClear(), { class: "nbp-button nbp-danger" })),
+      element("div", { class: "nbp-bar" }, element("span", { class: "nbp-title" }, "Cache"), element("label", { class: "nbp-switch" }, this.power, "on"), this.line, space(), this.limits.root, button("Clear", () => this.askToClear(), { class: "nbp-button nbp-danger" })),
       this.question,
       element("div", { class: "nbp-bar nbp-tools" }, this.search, this.kind, space(), this.forget, this.downstream),
       element("div", { class: "nbp-scroll", tabindex: 0, role: "region", "aria-label": "entries of the cache" }, table),
-      element("div", { class: "nbp-bar nbp-foot" }, this.where, this.told, space(), this.back, this.on),
+      element("div", { class: "nbp-bar nbp-foot" }, this.pager.where, this.told, space(), this.pager.back, this.pager.on),
       this.why.root,
-      this.problem,
+      this.questions.problem,
     );
     this.heads.show(this.sort);
     this.load(0);
@@ -66,28 +64,8 @@ class TableView {
 
   close(): void {
     clearTimeout(this.typing);
-    this.asker.close();
+    this.questions.close();
     this.pictures.clear();
-  }
-
-  private button(text: string, act: () => void, options = {}): HTMLButtonElement {
-    return element("button", { class: "nbp-button", type: "button", on: { click: act }, ...options }, text);
-  }
-
-  private async ask(question: Content): Promise<[any, DataView[]] | null> {
-    try {
-      const reply = await this.asker.ask(question);
-      this.complain("");
-      return reply;
-    } catch (error) {
-      this.complain((error as Error).message);
-      return null;
-    }
-  }
-
-  private complain(text: string): void {
-    write(this.problem, text);
-    this.problem.classList.toggle("nbp-hidden", !text);
   }
 
   private hear(content: Content): void {
@@ -110,7 +88,7 @@ class TableView {
 
   private async load(page = this.page?.page ?? 0): Promise<void> {
     const order = ++this.asked;
-    const reply = await this.ask({
+    const reply = await this.questions.ask({
       type: "list",
       page: Math.max(0, page),
       per_page: PER_PAGE,
@@ -145,10 +123,7 @@ class TableView {
     const empty = this.search.value || kind ? "No entry fits." : "Nothing is cached yet.";
     fill(this.body, ...(rows.length ? rows : [element("tr", {}, element("td", { colspan: 9, class: "nbp-empty" }, empty))]));
     if (focused) this.body.querySelector<HTMLElement>(`[data-key="${focused}"]`)?.focus();
-    const first = shown.page * PER_PAGE + 1;
-    write(this.where, shown.total ? `${first.toLocaleString("en")} to ${(first + rows.length - 1).toLocaleString("en")} of ${count(shown.total, "entry", "entries")}` : "0 entries");
-    this.back.disabled = shown.page <= 0;
-    this.on.disabled = shown.page >= shown.pages - 1;
+    this.pager.show(shown, rows.length, count(shown.total, "entry", "entries"), "0 entries");
     this.showChoice();
   }
 
@@ -176,7 +151,7 @@ class TableView {
 
   private async act(question: Content): Promise<void> {
     fill(this.question);
-    const reply = await this.ask(question);
+    const reply = await this.questions.ask(question);
     await this.load();
     this.why.refresh();
     if (reply) write(this.told, reply[0].count === undefined ? "" : `${count(reply[0].count, "entry", "entries")} forgotten`);
@@ -185,7 +160,7 @@ class TableView {
   private async forgetChosen(downstream: boolean): Promise<void> {
     const keys = [...this.chosen];
     if (!downstream) return this.act({ type: "forget", keys, downstream });
-    const reply = await this.ask({ type: "doomed", keys, downstream });
+    const reply = await this.questions.ask({ type: "doomed", keys, downstream });
     if (!reply) return;
     const { nodes, total } = reply[0];
     const what = total > keys.length ? "What is ticked, and what was computed from it:" : "Nothing else was computed from them.";
@@ -207,7 +182,7 @@ class TableView {
   }
 
   private async explain(graph: string): Promise<void> {
-    const reply = await this.ask({ type: "why", graph: graph || this.why.graph });
+    const reply = await this.questions.ask({ type: "why", graph: graph || this.why.graph });
     if (reply) this.why.show(reply[0] as Why & Content);
   }
 }

@@ -2,7 +2,7 @@
 import "./panel.css";
 import "./gallery.css";
 
-import { Asker, type Content } from "./asker.ts";
+import type { Content } from "./asker.ts";
 import { confirmation } from "./confirm.ts";
 import { attribute, element, fill, Pictures, write } from "./dom.ts";
 import { guard } from "./editor/guard.ts";
@@ -10,6 +10,7 @@ import { compareView } from "./gallery/compare.ts";
 import { pictureView } from "./gallery/picture.ts";
 import { type Compared, type Doomed, type Opened, type Page, type Picture } from "./gallery/protocol.ts";
 import type { Model, Widget } from "./model.ts";
+import { button, Pager, Questions } from "./paging.ts";
 import { age, count } from "./units.ts";
 
 const PER_PAGE = 24;
@@ -18,7 +19,7 @@ const KINDS: Record<string, boolean | null> = { results: false, intermediate: tr
 
 class GalleryView {
   readonly root: HTMLElement;
-  private readonly asker: Asker;
+  private readonly questions: Questions;
   private readonly pictures = new Pictures();
   private readonly large = new Pictures();
   private page: Page = { page: 0, pages: 0, total: 0, pictures: [] };
@@ -28,36 +29,34 @@ class GalleryView {
   private typing: ReturnType<typeof setTimeout> | undefined;
 
   private readonly search = element("input", { type: "search", class: "nbp-input", placeholder: "Search", "aria-label": "search pictures", on: { input: () => this.typed() } });
-  private readonly starred = this.button("☆ Starred", () => this.toggleStarred(), { "aria-pressed": "false", title: "Show only pictures with a star" });
+  private readonly starred = button("☆ Starred", () => this.toggleStarred(), { "aria-pressed": "false", title: "Show only pictures with a star" });
   private readonly kind = element(
     "select",
     { class: "nbp-input", "aria-label": "kind of pictures", on: { change: () => this.load(0) } },
     ...Object.keys(KINDS).map((kind) => element("option", { value: kind }, kind === "all" ? "All kinds" : kind === "results" ? "Results" : "Intermediate")),
   );
-  private readonly compare = this.button("Compare", () => this.openCompare([...this.chosen]), { title: "Compare the two that are ticked" });
-  private readonly star = this.button("★ Star", () => this.setStar([...this.chosen], !this.allStarred()));
-  private readonly remove = this.button("Delete", () => this.askToDelete([...this.chosen]), { class: "nbp-button nbp-danger" });
+  private readonly compare = button("Compare", () => this.openCompare([...this.chosen]), { title: "Compare the two that are ticked" });
+  private readonly star = button("★ Star", () => this.setStar([...this.chosen], !this.allStarred()));
+  private readonly remove = button("Delete", () => this.askToDelete([...this.chosen]), { class: "nbp-button nbp-danger" });
   private readonly grid = element("div", { class: "nbp-grid", role: "list", "aria-label": "pictures" });
-  private readonly back = this.button("‹", () => this.load(this.page.page - 1), { "aria-label": "previous page" });
-  private readonly on = this.button("›", () => this.load(this.page.page + 1), { "aria-label": "next page" });
-  private readonly where = element("span", { class: "nbp-soft nbp-number nbp-where", "aria-live": "polite" }, "Waiting for the kernel…");
+  private readonly pager = new Pager(PER_PAGE, (by) => this.load(this.page.page + by));
   private readonly told = element("span", { class: "nbp-told", role: "status" });
-  private readonly problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
   private readonly question = element("div");
   private readonly single = element("div", { class: "nbp-hidden" });
   private readonly list: HTMLElement;
 
   constructor(model: Model) {
     const pair = (model.get("_compared") as string[] | undefined) ?? [];
-    this.asker = new Asker(model, () => pair.length || this.load());
+    this.questions = new Questions(model, () => pair.length || this.load());
+    write(this.pager.where, "Waiting for the kernel…");
     this.list = element(
       "div",
       {},
       element("div", { class: "nbp-bar" }, element("span", { class: "nbp-title" }, "Pictures"), this.search, this.starred, this.kind, element("span", { class: "nbp-space" }), this.compare, this.star, this.remove),
       this.grid,
-      element("div", { class: "nbp-bar nbp-foot" }, this.where, this.told, element("span", { class: "nbp-space" }), this.back, this.on),
+      element("div", { class: "nbp-bar nbp-foot" }, this.pager.where, this.told, element("span", { class: "nbp-space" }), this.pager.back, this.pager.on),
     );
-    this.root = element("section", { class: "nbp nbp-card nbp-gallery", "aria-label": "gallery" }, this.question, this.list, this.single, this.problem);
+    this.root = element("section", { class: "nbp nbp-card nbp-gallery", "aria-label": "gallery" }, this.question, this.list, this.single, this.questions.problem);
     this.list.classList.toggle("nbp-hidden", pair.length > 0);
     if (pair.length) this.openCompare(pair, false);
     else this.load(0);
@@ -65,29 +64,9 @@ class GalleryView {
 
   close(): void {
     clearTimeout(this.typing);
-    this.asker.close();
+    this.questions.close();
     this.pictures.clear();
     this.large.clear();
-  }
-
-  private button(text: string, act: () => void, options = {}): HTMLButtonElement {
-    return element("button", { class: "nbp-button", type: "button", on: { click: act }, ...options }, text);
-  }
-
-  private async ask(question: Content): Promise<[any, DataView[]] | null> {
-    try {
-      const reply = await this.asker.ask(question);
-      this.complain("");
-      return reply;
-    } catch (error) {
-      this.complain((error as Error).message);
-      return null;
-    }
-  }
-
-  private complain(text: string): void {
-    write(this.problem, text);
-    this.problem.classList.toggle("nbp-hidden", !text);
   }
 
   private typed(): void {
@@ -104,7 +83,7 @@ class GalleryView {
 
   private async load(page = this.page.page): Promise<void> {
     const order = ++this.asked;
-    const reply = await this.ask({
+    const reply = await this.questions.ask({
       type: "list",
       page: Math.max(0, page),
       per_page: PER_PAGE,
@@ -122,17 +101,14 @@ class GalleryView {
   }
 
   private draw(): void {
-    const { page, pages, total, pictures } = this.page;
+    const { pictures } = this.page;
     const shown = new Set(pictures.map((picture) => picture.name));
     for (const name of this.chosen) if (!shown.has(name)) this.chosen.delete(name);
     const focused = this.focusedKey();
     fill(this.grid, ...pictures.map((picture) => this.tile(picture)));
     if (!pictures.length) fill(this.grid, element("p", { class: "nbp-empty" }, this.search.value || this.starred.textContent?.startsWith("★") ? "No picture fits the search." : "No pictures yet: run a graph that makes one."));
     this.focusAgain(focused);
-    const first = page * PER_PAGE + 1;
-    write(this.where, total ? `${first} to ${first + pictures.length - 1} of ${count(total, "picture")}` : "0 pictures");
-    this.back.disabled = page <= 0;
-    this.on.disabled = page >= pages - 1;
+    this.pager.show(this.page, pictures.length, count(this.page.total, "picture"), "0 pictures");
     this.drawChoice();
   }
 
@@ -192,13 +168,13 @@ class GalleryView {
   }
 
   private async setStar(names: string[], starred: boolean): Promise<void> {
-    if (names.length) await this.ask({ type: "star", names, starred });
+    if (names.length) await this.questions.ask({ type: "star", names, starred });
     await this.load();
     if (this.opened) await this.open(this.opened);
   }
 
   private async askToDelete(names: string[]): Promise<void> {
-    const reply = names.length ? await this.ask({ type: "doomed", names }) : null;
+    const reply = names.length ? await this.questions.ask({ type: "doomed", names }) : null;
     if (!reply) return;
     const leave = (): void => {
       fill(this.question);
@@ -209,7 +185,7 @@ class GalleryView {
 
   private async deleteThese(names: string[]): Promise<void> {
     fill(this.question);
-    const reply = await this.ask({ type: "delete", names });
+    const reply = await this.questions.ask({ type: "delete", names });
     if (reply) this.showList();
     await this.load();
     this.search.focus({ preventScroll: true });
@@ -217,7 +193,7 @@ class GalleryView {
   }
 
   private async open(name: string): Promise<void> {
-    const reply = await this.ask({ type: "open", name });
+    const reply = await this.questions.ask({ type: "open", name });
     if (!reply) return;
     const [content, buffers] = reply as [Opened & Content, DataView[]];
     this.opened = name;
@@ -239,7 +215,7 @@ class GalleryView {
   }
 
   private async openCompare(names: string[], canLeave = true): Promise<void> {
-    const reply = await this.ask({ type: "compare", names });
+    const reply = await this.questions.ask({ type: "compare", names });
     if (!reply) return;
     const urls: [string, string] = [this.large.put("first", reply[1][0]), this.large.put("second", reply[1][1])];
     this.opened = "";

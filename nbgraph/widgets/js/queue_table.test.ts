@@ -1,39 +1,26 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
+import { FakeModel, HOSTILE } from "./fake.test.ts";
 import { queueTable, timeText } from "./queue_table.ts";
 
-const HOSTILE = "<img src=x onerror='globalThis.planted=1'><script>globalThis.planted=1</script>";
 const run = (more: any = {}) => ({ session: "s1", number: 1, status: "pending", label: "picture", submitted: 100, started: null, ended: null, error: "", mine: true, ...more });
 
-class FakeModel {
-  sent: any[] = [];
+/** A queue that answers with its runs. */
+class FakeQueue extends FakeModel {
   runs: any[] = [run()];
   refusal = "";
-  private listeners: any[] = [];
-  get(): unknown {
-    return undefined;
-  }
-  on(_: string, callback: any): void {
-    this.listeners.push(callback);
-  }
-  off(_: string, callback: any): void {
-    this.listeners = this.listeners.filter((one) => one !== callback);
-  }
-  send(content: any): void {
-    this.sent.push(content);
+  override send(content: any): void {
+    super.send(content);
     const live = (status: string) => this.runs.filter((one) => one.status === status).length;
     const answer = this.refusal
       ? { type: "refused", message: this.refusal }
       : { type: "runs", runs: this.runs, waiting: live("pending"), running: live("in_progress"), ended: 0, paused: content.type === "pause" };
     this.tell({ ...answer, request: content.request });
   }
-  tell(content: any): void {
-    for (const listener of this.listeners) listener(content, []);
-  }
 }
 
-let model: FakeModel;
+let model: FakeQueue;
 let el: HTMLElement;
 let close: () => void;
 (globalThis as any).CSS ??= { escape: (text: string) => text };
@@ -41,7 +28,7 @@ const button = (name: string) => [...el.querySelectorAll("button")].find((one) =
 const open = () => (close = queueTable.render({ model: model as any, el }));
 
 beforeEach(() => {
-  model = new FakeModel();
+  model = new FakeQueue();
   el = document.createElement("div");
   document.body.append(el);
 });

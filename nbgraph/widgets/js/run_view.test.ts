@@ -2,33 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { attribute, element } from "./dom.ts";
+import { FakeModel, HOSTILE } from "./fake.test.ts";
 import { headLine, nodeMeta, type NodeState, type RunState, secondsText } from "./run_text.ts";
 import { runView } from "./run_view.ts";
-
-const HOSTILE = "<img src=x onerror='globalThis.planted=1'><script>globalThis.planted=1</script>";
-
-class FakeModel {
-  sent: any[] = [];
-  private listeners: ((content: any, buffers: DataView[]) => void)[] = [];
-  get(): unknown {
-    return undefined;
-  }
-  on(_: string, callback: any): void {
-    this.listeners.push(callback);
-  }
-  off(_: string, callback: any): void {
-    this.listeners = this.listeners.filter((one) => one !== callback);
-  }
-  send(content: unknown): void {
-    this.sent.push(content);
-  }
-  tell(content: any, buffers: DataView[] = []): void {
-    for (const listener of this.listeners) listener(content, buffers);
-  }
-  get listening(): number {
-    return this.listeners.length;
-  }
-}
 
 const state = (more: Partial<RunState> = {}): RunState => ({ status: "running", seconds: 4, left: 6, fraction: 0.4, done: 2, cached: 1, node: "slow", step: 3, steps: 10, message: "", error: "", ...more });
 const node = (more: Partial<NodeState> = {}): NodeState => ({ id: "slow", title: "Slow", status: "running", runs: 0, of: 1, cached: 0, seconds: 0, error: "", warning: "", ...more });
