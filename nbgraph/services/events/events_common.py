@@ -5,19 +5,19 @@ from typing import Any
 from msgspec import Struct
 
 
-class Event(Struct, gc=False):
+class Event(Struct):
     """Something happened in a session."""
 
     session_id: str
 
 
-class SessionStarted(Event, gc=False):
+class SessionStarted(Event):
     """A session begins to run; `total` source nodes are in its plan."""
 
     total: int
 
 
-class NodeStarted(Event, gc=False):
+class NodeStarted(Event):
     """A prepared node is invoked; `node` is its id, `source` the id of its source node.
 
     What comes from the cache, and the items an iterate node hands out, only complete.
@@ -28,7 +28,7 @@ class NodeStarted(Event, gc=False):
     type: str
 
 
-class NodeProgress(Event, gc=False):
+class NodeProgress(Event):
     """A node is at `step` of `total`; `preview` is a small PIL picture, or a function that makes it, or None."""
 
     node: str
@@ -38,7 +38,7 @@ class NodeProgress(Event, gc=False):
     message: str
 
 
-class NodeCompleted(Event, gc=False):
+class NodeCompleted(Event):
     """A prepared node has its output; `cached` tells that it came from the cache."""
 
     node: str
@@ -49,7 +49,7 @@ class NodeCompleted(Event, gc=False):
     seconds: float
 
 
-class NodeFailed(Event, gc=False):
+class NodeFailed(Event):
     """A prepared node raised; `error` is the text."""
 
     node: str
@@ -58,20 +58,20 @@ class NodeFailed(Event, gc=False):
     error: str
 
 
-class NodeWarned(Event, gc=False):
+class NodeWarned(Event):
     """A node has something to say about a result that is still good."""
 
     node: str
     message: str
 
 
-class SessionFinished(Event, gc=False):
+class SessionFinished(Event):
     """A session ended: completed, failed or cancelled."""
 
     status: str
 
 
-class ModelLoaded(Event, gc=False):
+class ModelLoaded(Event):
     """A component of a model was loaded from disk; `session_id` is empty where no session asked for it."""
 
     model: str

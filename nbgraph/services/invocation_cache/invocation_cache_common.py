@@ -52,7 +52,7 @@ class CacheRow(Struct):
         raise NotImplementedError
 
 
-class CacheEntry(CacheRow, gc=False):
+class CacheEntry(CacheRow):
     """One result: the live output, and what is known of it."""
 
     output: BaseInvocationOutput
