@@ -100,7 +100,9 @@ class Cells:
         model = ModelLoader(model=self._tiny[cell.model].path)
         noise = Noise(unet=model, seed=each, width=SIDE, height=SIDE)
         picture = BlurImage(image=self.picture(), radius=each) if cell.start else None
-        return LatentsToImage(id="drawn", latents=self.node(cell, picture=picture, noise=noise), vae=model)
+        denoise = self.node(cell, picture=picture, noise=noise)
+        denoise.steps = STEPS // 2
+        return LatentsToImage(id="drawn", latents=denoise, vae=model)
 
     def run(self, node: Any) -> nb.Run:
         """Run it, with nothing taken from the cache."""

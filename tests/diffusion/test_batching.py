@@ -48,9 +48,8 @@ def one_by_one(
 
 @pytest.mark.parametrize(
     ("name", "scheduler"),
-    [("sd15", "euler_a"), ("sd15", "dpmpp_2m"), ("sdxl", "default"), ("sd3", "default"), ("flux", "default"),
-     ("pixart", "default"), ("qwen-image", "default"), ("z-image", "default")],
-)  # fmt: skip
+    [("sd15", "euler_a"), ("sd15", "dpmpp_2m"), ("flux", "default"), ("pixart", "default")],
+)
 def test_a_batch_draws_what_singles_draw(name: str, scheduler: str, tiny: TinyModels, shared_cache: ModelCache) -> None:
     ref, settings = tiny[name], DenoiseSettings(steps=4, cfg=3.0, scheduler=scheduler)
     inputs = inputs_of(shared_cache, ref)

@@ -57,17 +57,6 @@ def test_controls_do_what_diffusers_does_with_them(
     assert (found - sample(shared_cache, tiny[name], settings).tensor).abs().max() > 1e-2
 
 
-def test_a_controlled_picture_in_two_pieces_is_the_whole(
-    tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
-) -> None:
-    with shared_cache.use(control_ref(tiny, "sd15", tmp_path), "controlnet") as nets:
-        given = {"controls": [Control(nets["controlnet"], PICTURE, 1.0, 0.2, 0.8)]}
-        whole = sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=6), **given)
-        first = sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=6, end=3), **given)
-        second = sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=6, start=3), latents=first, **given)
-    assert torch.equal(second.tensor, whole.tensor)
-
-
 def test_a_family_without_controls_and_a_span_the_wrong_way_round(
     tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
 ) -> None:

@@ -90,17 +90,6 @@ def test_every_picture_of_a_batch_is_steered(
     assert torch.allclose(both[1:], single, atol=1e-3)
 
 
-def test_two_pieces_of_a_steered_picture_are_the_whole(
-    tiny: TinyModels, shared_cache: ModelCache, adapters: dict[str, ModelRef]
-) -> None:
-    with shared_cache.use(adapters["sd2"], "t2i_adapter") as held:
-        given = {"adapters": [T2iAdapter(held["t2i_adapter"], PICTURE, 1.0, 0.2, 0.8)]}
-        whole = sample(shared_cache, tiny["sd2"], DenoiseSettings(steps=8), **given)
-        first = sample(shared_cache, tiny["sd2"], DenoiseSettings(steps=8, end=3), **given)
-        second = sample(shared_cache, tiny["sd2"], DenoiseSettings(steps=8, start=3), latents=first, **given)
-    assert torch.equal(second.tensor, whole.tensor)
-
-
 def test_adapters_that_do_not_fit_say_so(
     tiny: TinyModels, shared_cache: ModelCache, adapters: dict[str, ModelRef], tmp_path: Path
 ) -> None:

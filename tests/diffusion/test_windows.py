@@ -1,4 +1,7 @@
-"""Denoising in pieces: steps 0-3 and 3-8 are exactly steps 0-8, for every scheduler that has a memory or a dice."""
+"""Denoising in pieces: steps 0-3 and 3-8 are exactly steps 0-8, for every scheduler that has a memory or a dice.
+
+Every family, with all that it can do, is tried with its own scheduler in `test_cells`.
+"""
 
 from dataclasses import replace
 
@@ -9,14 +12,12 @@ from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.errors import ModelError
 from tests.diffusion.drawing import noise, sample
 from tests.diffusion.models import TinyModels
-from tests.diffusion.table import able
 
 RESUMABLE = [
     "default", "ddim", "ddpm", "euler", "euler_k", "euler_a", "heun", "heun_k", "kdpm_2", "kdpm_2_a", "dpmpp_2m",
     "dpmpp_2m_k", "dpmpp_2m_sde", "dpmpp_2s", "dpmpp_2s_k", "unipc", "pndm", "deis", "lcm",
 ]  # fmt: skip
 CASES = [("sd15", name) for name in RESUMABLE]
-CASES += [(model, "default") for model in able("pieces") if model != "sd15"]
 CASES += [(model, "unipc") for model in ("sdxl", "sd3", "flux", "chroma", "qwen-image", "z-image", "sana")]
 CASES += [("sdxl", "euler_a"), ("sdxl", "heun"), ("sd3", "flow_heun"), ("flux", "dpmpp_2m")]
 
