@@ -1,11 +1,18 @@
 """The relief of the cycle collector ends with the run, whatever happens."""
 
 import gc
+import weakref
 from time import sleep
 
 import pytest
 
 from nbgraph.services.invocation_processor.collector_relief import QUICK_SECONDS, CollectorRelief
+
+
+class Cycle:
+    """Something that leads back to itself."""
+
+    itself: "Cycle"
 
 
 def test_what_was_put_aside_is_given_back_at_the_end():
@@ -15,13 +22,31 @@ def test_what_was_put_aside_is_given_back_at_the_end():
     assert gc.get_freeze_count() == 0
 
 
+def work_slowly(relief: CollectorRelief) -> weakref.ref:
+    """What a slow node does: it makes a cycle and leaves it, and takes its time."""
+    cycle = Cycle()
+    cycle.itself = cycle
+    sleep(2 * QUICK_SECONDS)
+    relief.renew()
+    return weakref.ref(cycle)
+
+
 def test_what_came_slowly_is_left_to_the_collector():
     with CollectorRelief() as relief:
-        sleep(2 * QUICK_SECONDS)
+        left = work_slowly(relief)
         relief.renew()
         assert gc.get_freeze_count() == 0
+        gc.collect()
+        assert left() is None
+
+
+def test_what_slow_nodes_leave_among_quick_ones_is_collected_before_more_is_put_aside():
+    with CollectorRelief() as relief:
         relief.renew()
-        assert gc.get_freeze_count() > 0
+        left = work_slowly(relief)
+        assert left() is not None
+        relief.renew()
+        assert left() is None
 
 
 def test_it_is_given_back_when_the_run_raises():

@@ -6,7 +6,8 @@ aside for the time of the run (`gc.freeze`), and given back at its end. Referenc
 cycles are found later.
 
 That is for nodes of some microseconds. Nodes that do real work make cycles that may hold tensors, and next to their
-work the collector costs nothing, so there it is left alone.
+work the collector costs nothing, so there it is left alone. Where quick nodes follow, what the slow ones left is
+collected before anything is put aside.
 """
 
 import gc
@@ -14,6 +15,8 @@ from threading import Lock
 from time import perf_counter
 
 QUICK_SECONDS = 0.01
+SLOW_SECONDS = 1.0
+"""Slow work next to which a collection of all that a process has costs little."""
 
 
 class CollectorRelief:
@@ -29,17 +32,28 @@ class CollectorRelief:
     def __enter__(self) -> "CollectorRelief":
         cls = CollectorRelief
         self._renewed = perf_counter()
+        self._slow, self._has_put_aside = 0.0, False
         with cls._lock:
             self._helps = cls._active > 0 or gc.get_freeze_count() == 0
             cls._active += self._helps
         return self
 
     def renew(self) -> None:
-        """Put aside what has come since, if that was quick."""
-        now = perf_counter()
-        if self._helps and now - self._renewed < QUICK_SECONDS:
+        """Put aside what has come since, if that was quick and nothing that slow nodes left is among it."""
+        seconds = perf_counter() - self._renewed
+        if seconds >= QUICK_SECONDS:
+            self._slow += seconds
+        elif self._helps and self._is_clean():
             gc.freeze()
-        self._renewed = now
+            self._has_put_aside = True
+        self._renewed = perf_counter()
+
+    def _is_clean(self) -> bool:
+        """Whether the collector has seen what slow nodes left; it does so here as soon as that costs little."""
+        if self._slow and (self._has_put_aside or self._slow > SLOW_SECONDS):
+            gc.collect()
+            self._slow = 0.0
+        return not self._slow
 
     def __exit__(self, *_: object) -> None:
         cls = CollectorRelief
