@@ -123,6 +123,22 @@ def test_an_end_that_names_no_field_is_refused_with_the_form(graph: Graph, ends:
     assert graph.edges == []
 
 
+def test_of_two_edges_alike_one_is_deleted_and_the_other_stays() -> None:
+    number = Integer(id="one")
+    graph = Graph.of(Collect(id="all", item=[number, number]))
+    graph.delete_edge("one.value", "all.item")
+    assert graph.edges == [edge("one.value", "all.item")]
+
+
+def test_edges_that_are_restored_in_vain_leave_those_that_are_like_them() -> None:
+    one, two = Integer(id="one"), Integer(id="two")
+    graph = Graph.of(Collect(id="all", item=[one, two]), Add(id="sum", a=one))
+    before = graph.edges
+    with pytest.raises(GraphError, match="circle"):
+        graph.add_edges([edge("one.value", "all.item"), edge("sum.value", "one.value")], restored=True)
+    assert graph.edges == before
+
+
 def test_an_edge_that_is_not_there_can_be_deleted(graph: Graph) -> None:
     graph.delete_edge(edge("one.value", "sum.a"))
     graph.delete_edge(edge("nobody.value", "none.a"))

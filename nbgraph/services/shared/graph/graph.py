@@ -136,7 +136,7 @@ class Graph:
 
     def add_edges(self, edges: Iterable[Edge], restored: bool = False) -> None:
         """Add edges, all of them or none; what `restored` ones fit was judged when they were first there."""
-        added: list[tuple[str, Link]] = []
+        before: list[tuple[str, list[Link]]] = []
         problems = Problems()
         for each in edges:
             found = ([] if restored else check_edge(self, each)) or self._circle(each)
@@ -144,21 +144,20 @@ class Graph:
                 problems.found.extend(found)
                 continue
             (source, output), (target, field) = each
-            link = Link(field, source, output)
-            self._links[target] = [*self.links(target), link]
-            added.append((target, link))
+            before.append((target, self.links(target)))
+            self._links[target] = [*self.links(target), Link(field, source, output)]
         if problems.found:
-            for target, link in added:
-                self._unlink(target, link)
+            self._links.update(reversed(before))
         problems.raise_any()
 
     def delete_edge(self, source: Edge | str, destination: str = "") -> None:
-        """Remove an edge, named as for `add_edge`; one that is not there is no error."""
+        """Remove an edge, named as for `add_edge`; one that is not there is no error, of two alike one stays."""
         (node_id, output), (target, field) = edge(source, destination)
-        link = Link(field, node_id, output)
-        if link not in self.links(target):
+        link, links = Link(field, node_id, output), list(self.links(target))
+        if link not in links:
             return
-        self._unlink(target, link)
+        links.remove(link)
+        self._links[target] = links
         node = self.nodes[target]
         if is_link(node.__dict__[field]):
             self._put(target, without_link(node, field))
@@ -259,7 +258,7 @@ class Graph:
         return added
 
     def _adopt(self, node: BaseInvocation, links: list[tuple[str, Ref]]) -> str:
-        values, homes, nodes = node.__dict__, self._homes, self.nodes
+        values, homes, nodes = vars(node), self._homes, self.nodes
         node_id = values["id"]
         if node_id is None:
             node_id = values["id"] = free_id(node, nodes, self._numbers)
@@ -281,9 +280,6 @@ class Graph:
             del self.nodes[node_id]
             self._links.pop(node_id, None)
         self._homes = {node: home for node, home in self._homes.items() if home not in gone}
-
-    def _unlink(self, target: str, link: Link) -> None:
-        self._links[target] = [each for each in self._links[target] if each != link]
 
     def _put(self, node_id: str, node: BaseInvocation) -> None:
         self.nodes[node_id] = node
