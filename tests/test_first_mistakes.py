@@ -18,6 +18,23 @@ def test_a_node_looked_for_in_the_package_is_told_where_nodes_are():
         nb.ModelLoader  # noqa: B018
 
 
+def test_a_misspelt_choice_is_told_the_near_one():
+    with pytest.raises(GraphError, match="not 'eulr'; did you mean 'euler'"):
+        DenoiseLatents(scheduler="eulr")  # pyright: ignore[reportArgumentType]
+
+
+def test_the_name_of_a_graph_file_in_place_of_its_text_is_told_to_be_a_name():
+    with pytest.raises(GraphError, match=r"looks like the name of a file; give its text, Path\('apple.json'\)"):
+        nb.Graph.from_json("apple.json")
+
+
+def test_a_checkpoint_of_one_file_is_told_how_to_become_a_folder(studio, tmp_path):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"0")
+    with pytest.raises(NbgraphError, match="is one file, and a model is a folder in diffusers layout"):
+        studio.run(ModelLoader(model=str(file)))
+
+
 @pytest.mark.parametrize("given", ["emoji", 7, None])
 def test_a_text_where_an_edge_belongs_is_told_to_be_a_node(given):
     with pytest.raises(

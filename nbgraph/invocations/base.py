@@ -39,6 +39,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
 from nbgraph.invocations.context import InvocationContext
+from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.inputs import REQUIRED, InputSpec, input_specs
 from nbgraph.invocations.node_registry import register
 from nbgraph.invocations.types import assignable, type_name
@@ -286,31 +287,6 @@ def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
         f" (outputs: {listed}); name one with .output(name)"
     )
     raise GraphError([Problem("wrong_type", text, owner, spec.name)])
-
-
-def input_problems(cls: type[BaseInvocation], node: Any, error: ValidationError) -> list[Problem]:
-    """What pydantic found wrong with a node's inputs, each as a sentence with the place."""
-    problems = []
-    where = node if isinstance(node, str) and node else cls.type
-    for found in error.errors(include_url=False, include_context=False):
-        place = ".".join(map(str, found["loc"])) or None
-        first = str(found["loc"][0]) if found["loc"] else ""
-        if found["type"] == "extra_forbidden":
-            text = f"{cls.type!r} has no input {first!r}{suggest(first, cls.inputs())}"
-            problems.append(Problem("unknown_field", text, where, place))
-        elif found["type"] == "model_type" and place == first and first in cls.inputs():
-            kind = type_name(cls.inputs()[first].annotation)
-            text = f"takes {kind}: give it a node with such an output, not {_short(found['input'])}"
-            problems.append(Problem("bad_value", text, where, place))
-        else:
-            text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {_short(found['input'])}"
-            problems.append(Problem("bad_value", text, where, place))
-    return problems
-
-
-def _short(value: Any, limit: int = 80) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def invocation(

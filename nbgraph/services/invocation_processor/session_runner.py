@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from nbgraph.errors import CancelledError, NbgraphError, NodeError
-from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, input_problems
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.fields import ResourceField
+from nbgraph.invocations.input_problems import input_problems
 from nbgraph.services.events.events_common import (
     NodeCompleted,
     NodeFailed,
@@ -84,8 +85,20 @@ class SessionRunner:
         self._place = ""
 
     def run(self) -> str:
-        """Run what is left of the session; returns its status. Never raises for what a node does."""
+        """Run what is left of the session; returns its status. Never raises for what a node does.
+
+        `IterationLimitError` if a list turned out too long.
+        """
         self._tell(SessionStarted(self.session.id, len(self.session.plan.nodes)))
+        status = "failed"
+        try:
+            self._run_and_flush()
+            status = self.session.status
+        finally:
+            self._tell(SessionFinished(self.session.id, status))
+        return status
+
+    def _run_and_flush(self) -> None:
         try:
             with CollectorRelief() as relief:
                 self._run_nodes(relief)
@@ -93,8 +106,6 @@ class SessionRunner:
             self._probe.flush()
             if self._journal is not None:
                 self._journal.flush()
-        self._tell(SessionFinished(self.session.id, self.session.status))
-        return self.session.status
 
     def _run_nodes(self, relief: CollectorRelief) -> None:
         session, is_cancelled = self.session, self._is_cancelled
@@ -251,5 +262,8 @@ def _text_of(error: BaseException) -> str:
 
 
 def _short(value: Any, limit: int = 60) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a {type(value).__name__} (it cannot be shown as text)"
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -64,6 +64,11 @@ class ModelManagerBase(Service):
             path = str(resolve_folder(name))
         else:
             text = f"no model {name!r}{suggest(name, rows)}; a folder in diffusers layout may be given by its path"
+            if Path(name).expanduser().is_file():
+                text = (
+                    f"{name!r} is one file, and a model is a folder in diffusers layout; make one of a checkpoint with"
+                    " StableDiffusionPipeline.from_single_file(file).save_pretrained(folder)"
+                )
             raise ModelNotFoundError(text)
         return ModelField(name=name, path=path, fingerprint=fingerprint_path(path))
 

@@ -95,6 +95,8 @@ def _parse(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        if isinstance(text, str) and text.endswith(".json"):
+            reason = f"it looks like the name of a file; give its text, Path({text!r}).read_text()"
         raise GraphError([Problem("bad_file", f"this is no JSON graph: {reason}")]) from None
 
 

@@ -1,0 +1,42 @@
+"""What is wrong with the inputs of a node, in sentences."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from nbgraph.errors import Problem, suggest
+from nbgraph.invocations.types import type_name
+
+
+def input_problems(cls: Any, node: Any, error: ValidationError) -> list[Problem]:
+    """What pydantic found wrong with the inputs of a node of a class, each as a sentence with the place."""
+    problems = []
+    where = node if isinstance(node, str) and node else cls.type
+    for found in error.errors(include_url=False, include_context=False):
+        place = ".".join(map(str, found["loc"])) or None
+        first = str(found["loc"][0]) if found["loc"] else ""
+        if found["type"] == "extra_forbidden":
+            text = f"{cls.type!r} has no input {first!r}{suggest(first, cls.inputs())}"
+            problems.append(Problem("unknown_field", text, where, place))
+        elif found["type"] == "model_type" and place == first and first in cls.inputs():
+            kind = type_name(cls.inputs()[first].annotation)
+            text = f"takes {kind}: give it a node with such an output, not {_short(found['input'])}"
+            problems.append(Problem("bad_value", text, where, place))
+        else:
+            text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {_short(found['input'])}"
+            if found["type"] == "literal_error":
+                text += _near(found["input"], get_args(cls.model_fields[first].annotation))
+            problems.append(Problem("bad_value", text, where, place))
+    return problems
+
+
+def _near(given: Any, possible: Iterable[Any]) -> str:
+    near = get_close_matches(str(given), [one for one in possible if isinstance(one, str)], n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _short(value: Any, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
