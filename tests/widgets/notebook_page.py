@@ -63,10 +63,17 @@ class NotebookPage:
                 return
 
     def save(self, act: Callable[[], None] | None = None) -> None:
-        """Save the notebook, by its button or as `act` does, and wait until the file is another."""
+        """Save the notebook, by its button or as `act` does, and wait until the file is another.
+
+        JupyterLab drops a save while another one is under way, as one is a while after it has written the file.
+        """
         before = self.path.stat().st_mtime_ns
-        (act or self.press_save)()
-        self.until(lambda: self.path.stat().st_mtime_ns != before, "the notebook was not saved")
+        for _ in range(10):
+            (act or self.press_save)()
+            with suppress(AssertionError):
+                self.until(lambda: self.path.stat().st_mtime_ns != before, "the notebook was not saved", seconds=3)
+                return
+        raise AssertionError("the notebook was not saved")
 
     def press_save(self) -> None:
         """Press the notebook's button, which writes nothing if nothing has changed."""
