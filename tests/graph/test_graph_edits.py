@@ -35,6 +35,14 @@ def test_the_same_id_for_two_nodes_is_refused_and_nothing_changes() -> None:
     assert list(graph) == ["one", "double", "sum"]
 
 
+def test_an_id_made_from_the_type_leaves_the_one_that_a_later_node_was_given() -> None:
+    first = Add()
+    later = Multiply(id="add", a=first)
+    graph = Graph.of(later)
+    assert graph["add"] is later
+    assert graph.id_of(first) == "add_2"
+
+
 def test_nodes_linked_in_a_circle_in_python_are_named() -> None:
     first = Add(id="first")
     second = Add(id="second", a=first)

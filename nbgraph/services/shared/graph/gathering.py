@@ -38,10 +38,11 @@ def _gather_one(target: BaseInvocation, gathered: Gathered, known: Container[Bas
             way.pop()
 
 
-def free_id(node: BaseInvocation, taken: Container[str], numbers: dict[str, int]) -> str:
+def free_id(node: BaseInvocation, taken: Container[str], given: Container[str | None], numbers: dict[str, int]) -> str:
     """An id for a node without one: `noise`, `noise_2`, ...; `numbers` has the last of each type.
 
-    `GraphError` for a node that was given an id, which is taken then.
+    It is none that is taken, or given to a node that is still to come. `GraphError` for a node that was given an id,
+    which is taken then.
     """
     if node.id is not None and "id" in node.model_fields_set:
         text = "two different nodes have this id; choose another for one of them"
@@ -49,7 +50,7 @@ def free_id(node: BaseInvocation, taken: Container[str], numbers: dict[str, int]
     name = type(node).type
     number = numbers.get(name, 0) + 1
     node_id = name if number == 1 else f"{name}_{number}"
-    while node_id in taken:
+    while node_id in taken or node_id in given:
         number += 1
         node_id = f"{name}_{number}"
     numbers[name] = number

@@ -1,6 +1,6 @@
 """The source graph a person edits: nodes by id, and edges. The same document for Python, files and the canvas."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -250,20 +250,22 @@ class Graph:
         """Add these nodes and everything they are linked to, each after what it needs; all of them or none."""
         added: list[str] = []
         try:
-            for node, links in gather(targets, self._homes).items():
-                added.append(self._adopt(node, links))
+            gathered = gather(targets, self._homes)
+            given = {node.id for node in gathered}
+            for node, links in gathered.items():
+                added.append(self._adopt(node, links, given))
         except GraphError:
             self._forget(added)
             raise
         return added
 
-    def _adopt(self, node: BaseInvocation, links: list[tuple[str, Ref]]) -> str:
+    def _adopt(self, node: BaseInvocation, links: list[tuple[str, Ref]], given: Container[str | None]) -> str:
         values, homes, nodes = vars(node), self._homes, self.nodes
         node_id = values["id"]
         if node_id is None:
-            node_id = values["id"] = free_id(node, nodes, self._numbers)
+            node_id = values["id"] = free_id(node, nodes, given, self._numbers)
         elif node_id in nodes:
-            node_id = free_id(node, nodes, self._numbers)
+            node_id = free_id(node, nodes, given, self._numbers)
         nodes[node_id] = node
         homes[node] = node_id
         if links:
