@@ -5,12 +5,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
-from PIL.Image import Image
 
 from nbgraph.errors import NbgraphError, NodeError, NotFoundError, suggest
 from nbgraph.frames import stats_frame
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
+from nbgraph.pictures import Pictures
 from nbgraph.plots import RunPlots
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
@@ -123,7 +123,7 @@ class Run:
         return found[path]
 
     @property
-    def images(self) -> list[Image]:
+    def images(self) -> Pictures:
         """Every picture the run gave, in order, path by path; intermediate ones left out."""
         giving = {
             planned.rank
@@ -135,7 +135,7 @@ class Run:
         for prepared, output in found:
             if prepared.planned.rank in giving:
                 names.update({f.image_name: None for f in resources_in(output) if isinstance(f, ImageField)})
-        return [self.services.images.get(name) for name in names if self.services.images.exists(name)]
+        return Pictures(self.services.images.get(name) for name in names if self.services.images.exists(name))
 
     @property
     def stats(self) -> "pd.DataFrame":
