@@ -21,7 +21,8 @@ ALLOWED = {
     "plots": {"frames", "errors"},
     "showing": set(),
     "progress": {"services", GRAPH, "errors", "showing"},
-    "run": {"services", GRAPH, "invocations", "frames", "plots", "progress", "errors", "showing"},
+    "pictures": {"services", "static_html"},
+    "run": {"services", GRAPH, "invocations", "frames", "pictures", "plots", "progress", "errors", "showing"},
     "models": {"errors"},
 }
 """For each layer, the layers it may import beside its own; `cli`, `widgets` and `studio` stand above all of these."""
