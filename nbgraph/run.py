@@ -99,14 +99,14 @@ class Run:
 
     @property
     def graph(self) -> Graph:
-        """The graph that was run, with the values it was run with."""
-        return self.session.graph
+        """A copy of the graph that was run, with the values it was run with."""
+        return self.session.graph.copy()
 
     def __getitem__(self, node: NodeLike) -> "NodeResult":
         """The result of a node that ran once; of one that ran several times, see `outputs`."""
         found = self._outputs_of(node)
         if len(found) > 1:
-            name = self.graph.id_of(node)
+            name = self.session.graph.id_of(node)
             raise NbgraphError(
                 f"{name!r} ran {len(found)} times; use run.outputs({name!r}), or with path=(0,) for one of them"
             )
@@ -119,7 +119,7 @@ class Run:
             return list(found.values())
         if path not in found:
             paths = ", ".join(map(str, list(found)[:10]))
-            raise NotFoundError(f"{self.graph.id_of(node)!r} has no result at path {path} (there is: {paths})")
+            raise NotFoundError(f"{self.session.graph.id_of(node)!r} has no result at path {path} (there is: {paths})")
         return found[path]
 
     @property
@@ -148,9 +148,10 @@ class Run:
         return RunPlots(self.stats)
 
     def _outputs_of(self, node: NodeLike) -> dict[tuple[int, ...], "NodeResult"]:
-        if isinstance(node, BaseInvocation) and node not in self.graph and not node.id:
-            raise NotFoundError(f"that {node.type!r} is not a node of this run{suggest(node.type, self.graph.nodes)}")
-        node_id = self.graph.id_of(node) if not isinstance(node, str) or node in self.graph.nodes else node
+        graph = self.session.graph
+        if isinstance(node, BaseInvocation) and node not in graph and not node.id:
+            raise NotFoundError(f"that {node.type!r} is not a node of this run{suggest(node.type, graph.nodes)}")
+        node_id = graph.id_of(node) if not isinstance(node, str) or node in graph.nodes else node
         found = self.session.outputs_of(node_id)
         if not found:
             self._explain_missing(node_id)
@@ -165,10 +166,10 @@ class Run:
         raise NotFoundError(f"{node_id!r} has no result: {state}")
 
     def _ipython_key_completions_(self) -> list[str]:
-        return list(self.graph.nodes)
+        return list(self.session.graph.nodes)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.graph.nodes)
+        return iter(self.session.graph.nodes)
 
     def __repr__(self) -> str:
         return f"Run({self.status}, {len(self.session)} nodes, {self.progress.seconds:.2f} s)"

@@ -210,3 +210,9 @@ def test_errors_on_one_branch_leave_the_others_when_asked_to_go_on(studio):
     assert [error.node for error in run.errors] == ["bad"]
     assert "bad" in run.session.skipped["after"]
     assert run.status == "failed"
+
+
+def test_who_changes_the_graph_of_a_run_does_not_change_the_run(studio):
+    run = studio.run(Add(id="sum", a=1), progress=False)
+    run.graph.update_node("sum", a=5)
+    assert run.graph["sum"].a == 1
