@@ -60,6 +60,20 @@ def test_it_is_given_back_when_the_run_raises():
     assert gc.get_freeze_count() == 0
 
 
+def test_the_collector_sees_all_again_when_memory_runs_out():
+    with CollectorRelief() as relief:
+        cycle = Cycle()
+        cycle.itself = cycle
+        left = weakref.ref(cycle)
+        relief.renew()
+        del cycle
+        gc.collect()
+        assert left() is not None
+        CollectorRelief.give_back()
+        gc.collect()
+        assert left() is None
+
+
 def test_of_two_that_overlap_the_last_one_gives_back():
     with CollectorRelief() as outer:
         outer.renew()

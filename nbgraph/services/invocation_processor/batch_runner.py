@@ -164,7 +164,7 @@ class BatchRunner(SessionRunner):
             if error is not None and is_out_of_memory(error):
                 self._batches.shrink(rank, len(batch) // 2)
                 del error
-                self._services.model_manager.free_memory()
+                self._free_memory()
             elif error is not None:
                 logger.warning(
                     "%s: %d nodes in one call failed, each is run by itself: %s: %s",

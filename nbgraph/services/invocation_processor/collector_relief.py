@@ -55,6 +55,13 @@ class CollectorRelief:
             self._slow = 0.0
         return not self._slow
 
+    @classmethod
+    def give_back(cls) -> None:
+        """Let the collector see everything again, as when memory runs out; the next renewals put aside anew."""
+        with cls._lock:
+            if cls._active:
+                gc.unfreeze()
+
     def __exit__(self, *_: object) -> None:
         cls = CollectorRelief
         with cls._lock:

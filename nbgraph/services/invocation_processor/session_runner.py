@@ -229,8 +229,12 @@ class SessionRunner:
         self._finish(prepared, node, FAILED, False, message)
         if is_out_of_memory(error):
             error.__traceback__ = None
-            self._services.model_manager.free_memory()
+            self._free_memory()
         self._tell(NodeFailed(self.session.id, node, planned.id, planned.kind.type, message))
+
+    def _free_memory(self) -> None:
+        CollectorRelief.give_back()
+        self._services.model_manager.free_memory()
 
     def _message(self, error: BaseException, planned: PlannedNode) -> str:
         if is_out_of_memory(error):
