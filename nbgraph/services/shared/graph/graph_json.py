@@ -12,7 +12,7 @@ from nbgraph.services.shared.graph.flat import MAX_DEPTH
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.validation import GraphLike
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES, MAX_NAME = 64 * 2**20, 4096
 COMMON = {"is_intermediate", "use_cache"}
 
 
@@ -95,8 +95,10 @@ def _parse(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        if isinstance(text, str) and text.endswith(".json"):
-            reason = f"it looks like the name of a file; give its text, Path({text!r}).read_text()"
+        if isinstance(text, str) and text.endswith(".json") and len(text) < MAX_NAME:
+            reason = (
+                f"it looks like the name of a file; give what is written in it, or open it by studio.edit({text!r})"
+            )
         raise GraphError([Problem("bad_file", f"this is no JSON graph: {reason}")]) from None
 
 
