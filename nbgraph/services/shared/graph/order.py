@@ -16,6 +16,10 @@ def topological_order(
     for start in parents if wanted is None else wanted:
         if start in done:
             continue
+        if done.issuperset(parents.get(start, ())):
+            done.add(start)
+            order.append(start)
+            continue
         chain: list[tuple[str, int]] = [(start, 0)]
         on_chain = {start}
         while chain:

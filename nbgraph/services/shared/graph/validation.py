@@ -63,13 +63,15 @@ def graph_problems(graph: GraphLike, unknown_targets: Iterable[str] = ()) -> lis
     for node_id in order if not circle else graph.nodes:
         for link in sound[node_id]:
             _check_type(graph, problems, node_id, link, types)
-        _note_output_types(graph, problems, node_id, sound[node_id], types)
+        if graph.nodes[node_id].output_types_vary:
+            _note_output_types(graph, problems, node_id, sound[node_id], types)
     return problems.found
 
 
 def _sound_links(graph: GraphLike, problems: Problems, node_id: str) -> list[Link]:
     """The edges that arrive at a node and whose ends exist; the others are problems."""
-    links, specs, nodes = graph.links(node_id), graph.nodes[node_id].inputs(), graph.nodes
+    links, nodes = graph.links(node_id), graph.nodes
+    specs = nodes[node_id].inputs() if links else {}
     for field, source, output in links:
         if field not in specs or source not in nodes or output not in nodes[source].outputs():
             return [link for link in links if _ends_exist(graph, problems, node_id, link)]
@@ -121,11 +123,12 @@ def _check_arrivals(graph: GraphLike, problems: Problems, node_id: str, links: l
 
 
 def _check_type(graph: GraphLike, problems: Problems, target: str, link: Link, types: OutputTypes) -> None:
-    varying = types.get(link.source)
-    given = varying.get(link.output) if varying else None
+    field, source, output = link
+    varying = types.get(source) if types else None
+    given = varying.get(output) if varying else None
     if given is None:
-        given = graph.nodes[link.source].outputs()[link.output]
-    wanted = graph.nodes[target].inputs()[link.field].annotation
+        given = graph.nodes[source].outputs()[output]
+    wanted = graph.nodes[target].inputs()[field].annotation
     if given is not wanted and not assignable(given, wanted):
         outputs = {**graph.nodes[link.source].outputs(), **types.get(link.source, {})}
         fitting = [f"{link.source}.{name}" for name, annotation in outputs.items() if assignable(annotation, wanted)]
@@ -139,8 +142,6 @@ def _note_output_types(
 ) -> None:
     """For nodes whose outputs take the type of what arrives: iterate, collect, if."""
     node = graph.nodes[node_id]
-    if not node.output_types_vary:
-        return
     arriving: dict[str, list[Any]] = {}
     for link in links:
         known: Mapping[str, Any] = types.get(link.source, {})
@@ -172,5 +173,6 @@ def output_types(graph: GraphLike, order: Iterable[str]) -> OutputTypes:
     """What the outputs that take the type of what arrives are, by node and output; `order` has sources first."""
     types: OutputTypes = {}
     for node_id in order:
-        _note_output_types(graph, Problems(), node_id, graph.links(node_id), types)
+        if graph.nodes[node_id].output_types_vary:
+            _note_output_types(graph, Problems(), node_id, graph.links(node_id), types)
     return types
