@@ -90,10 +90,10 @@ class BatchRunner(SessionRunner):
         recipe = self._recipe(cls)
         try:
             values = self.session.inputs(prepared)
-            use_cache, key, material = values["use_cache"], None, None
+            use_cache, key, inputs = values["use_cache"], None, None
             if recipe.cached if use_cache is None else use_cache:
                 inputs = self._contents.inputs(recipe.template.pick(values))
-                key, material = recipe.template.key(inputs), recipe.template.material(inputs)
+                key = recipe.template.key(inputs)
                 if self._cache.peek(key) is not None:
                     return HeldNode(prepared)
             if recipe.is_foreign:
@@ -102,7 +102,7 @@ class BatchRunner(SessionRunner):
             recipe.validate(values, self_instance=node)
             context = NodeContext(self._services, self.session.id, self._is_cancelled)
             context.prepared = prepared
-            return HeldNode(prepared, (node, context), node.batch_pixels(context), key, material)
+            return HeldNode(prepared, (node, context), node.batch_pixels(context), key, inputs)
         except Exception:
             logger.debug("%s is not held", prepared.id, exc_info=True)
             return HeldNode(prepared)
@@ -188,12 +188,13 @@ class BatchRunner(SessionRunner):
         prepared, session = held.prepared, self.session
         planned, path, key = prepared
         self._origins[key] = sources = self._sources(planned, path)
-        if held.cache_key is not None and held.material is not None:
+        if held.cache_key is not None and held.key_inputs is not None:
             self._origins[key] = (held.cache_key,)
             self._cache.misses += self._cache.enabled
             try:
+                head, type_name = self._recipe(type(planned.node)).template.head, planned.kind.type
                 self._cache.save(
-                    held.cache_key, output, held.material, prepared.id, planned.kind.type, held.seconds, sources
+                    held.cache_key, output, head, prepared.id, type_name, held.seconds, sources, held.key_inputs
                 )
             except BaseException as error:
                 self._fail(prepared, prepared.id, error)

@@ -43,14 +43,15 @@ class BatchLimits:
 class HeldNode:
     """A prepared node that waits. `ready` is the node with its inputs; None for one that runs by itself in its turn.
 
-    `cache_key` and `material` are None where results are not cached. `output` and `seconds` are there when it has run.
+    `cache_key` and `key_inputs`, the end of its material, are None where results are not cached. `output` and `seconds`
+    are there when it has run.
     """
 
     prepared: Prepared
     ready: tuple[BaseInvocation, NodeContext] | None = None
     pixels: int = 0
     cache_key: bytes | None = None
-    material: str | None = None
+    key_inputs: bytes | None = None
     output: BaseInvocationOutput | None = None
     seconds: float = 0.0
 
