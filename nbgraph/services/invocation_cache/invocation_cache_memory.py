@@ -34,7 +34,7 @@ class InvocationCacheMemory(InvocationCacheBase):
     def _put(self, entry: CacheEntry) -> None:
         key, entries = entry.key, self._entries
         lock = self._lock
-        lock.acquire()
+        lock.acquire()  # `with` takes three times as long
         try:
             if entries.setdefault(key, entry) is not entry:
                 return

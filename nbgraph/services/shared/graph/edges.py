@@ -44,6 +44,6 @@ def edge(source: "Edge | str", destination: str = "") -> Edge:
 def _end(text: str, what: str) -> Connection:
     node_id, dot, field = text.rpartition(".") if isinstance(text, str) else ("", "", "")
     if not (node_id and field):
-        message = f'an end of an edge is "node.{what}", as in edge("noise.noise", "denoise.noise"), not {text!r}'
+        message = f'an end of an edge is "node.{what}", as in "noise.noise" and "denoise.noise", not {text!r}'
         raise GraphError([Problem("bad_edge", message)])
     return Connection(node_id, field)
