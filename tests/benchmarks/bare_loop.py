@@ -6,18 +6,18 @@ cancel: what the engine costs above it is the price of those.
 """
 
 from collections.abc import Callable
-from time import perf_counter, time
+from time import perf_counter
 
 from nbgraph.services.events.events_common import Event, NodeCompleted, NodeStarted
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, Contents
-from nbgraph.services.invocation_processor.session_runner import Recipe
+from nbgraph.services.invocation_processor.recipe import Recipe
 from nbgraph.services.shared.graph.plan import Plan
 
 
 def run_bare(plan: Plan, cache: dict[bytes, CacheEntry], listen: Callable[[Event], None]) -> list[tuple]:
     """Run the nodes of a plan without iterations; returns the stats rows."""
     recipes = {cls: Recipe(cls) for cls in plan.classes}
-    inputs_of = Contents(lambda field: field.resource_name).inputs
+    key_of = Contents(lambda field: field.resource_name).key
     outputs, rows = [], []
     for planned in plan.nodes:
         began = perf_counter()
@@ -26,18 +26,13 @@ def run_bare(plan: Plan, cache: dict[bytes, CacheEntry], listen: Callable[[Event
         values = planned.node.__dict__.copy()
         for edge in planned.inputs:
             values[edge.field] = outputs[edge.parent].__dict__[edge.output]
-        inputs = inputs_of(recipe.template.pick(values))
-        key = recipe.template.key(inputs)
+        key, inputs = key_of(recipe.template, recipe.pick(values))
         entry = cache.get(key)
         if entry is None:
             listen(NodeStarted("bare", node, node, type_name))
-            ready = object.__new__(recipe.cls)
-            recipe.validate(values, self_instance=ready)
-            output = ready.invoke(None)
-            seconds, size = perf_counter() - began, len(recipe.template.head) + len(inputs)
-            cache[key] = CacheEntry(
-                key, recipe.template.head, inputs, node, type_name, (), (), size, seconds, time(), 0, output
-            )
+            output = recipe.validated(values).invoke(None)
+            seconds, head = perf_counter() - began, recipe.template.head
+            cache[key] = CacheEntry(key, node, type_name, head, inputs, (), seconds, output=output)
         else:
             output = entry.output
             entry.hits += 1

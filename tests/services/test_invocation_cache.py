@@ -8,7 +8,7 @@ from nbgraph.invocations.fields import ImageField, LatentsField
 from nbgraph.invocations.math import Add
 from nbgraph.invocations.outputs import ImageOutput, IntegerOutput, LatentsOutput
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
-from nbgraph.services.invocation_cache.invocation_cache_common import key_of
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, key_of
 from nbgraph.services.invocation_services import InvocationServices
 
 
@@ -23,7 +23,8 @@ def material(number: int) -> str:
 
 def keep(cache: InvocationCacheBase, number: int, node: str = "", sources: tuple[bytes, ...] = ()) -> bytes:
     key = key_of(material(number))
-    cache.save(key, IntegerOutput(value=number), material(number), node or f"add_{number}", Add.type, 0.5, sources)
+    found = node or f"add_{number}", Add.type, material(number), b"", sources, 0.5
+    cache.save(CacheEntry(key, *found, output=IntegerOutput(value=number)))
     return key
 
 
@@ -32,7 +33,7 @@ def keep_picture(services: InvocationServices, number: int, names: list[str] | N
     name = services.images.save(Image.new("RGB", (8, 8), (number, 0, 0))).image_name
     key = key_of(f"picture {number}")
     output = ImageOutput(image=ImageField(image_name=name), width=8, height=8)
-    services.invocation_cache.save(key, output, material(number), f"l2i_{number}", "l2i")
+    services.invocation_cache.save(CacheEntry(key, f"l2i_{number}", "l2i", material(number), output=output))
     return key, name
 
 
@@ -123,9 +124,10 @@ def test_deleting_a_resource_drops_exactly_the_entries_that_name_it(services):
     kept = [keep_picture(services, number) for number in range(5)]
     name = kept[2][1]
     output = ImageOutput(image=ImageField(image_name=name), width=8, height=8)
-    cache.save(key_of("again"), output, material(9), "resize", "resize")
+    cache.save(CacheEntry(key_of("again"), "resize", "resize", material(9), output=output))
     text = key_of("a text")
-    cache.save(text, IntegerOutput(value=1), material(8).replace('"x"', f'"{name}"'), name, "add")
+    words = material(8).replace('"x"', f'"{name}"')
+    cache.save(CacheEntry(text, name, "add", words, output=IntegerOutput(value=1)))
     services.images.delete(name)
     assert [row.node for row in cache.entries()] == ["l2i_0", "l2i_1", "l2i_3", "l2i_4", name]
     assert cache.get(text) is not None
@@ -173,7 +175,7 @@ def test_forgetting_a_resource_takes_along_what_was_computed_from_it(services):
 def test_what_names_a_resource_that_is_gone_is_not_kept(services):
     name = services.latents.list().total and "" or "0" * 32
     output = LatentsOutput(latents=LatentsField(latents_name=name), width=8, height=8)
-    services.invocation_cache.save(key_of("x"), output, material(1), "noise", "noise")
+    services.invocation_cache.save(CacheEntry(key_of("x"), "noise", "noise", material(1), output=output))
     assert services.invocation_cache.status().size == 0
     with pytest.raises(NotFoundError):
         services.latents.get(name)

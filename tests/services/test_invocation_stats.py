@@ -98,8 +98,9 @@ def test_the_frame_has_the_same_dtypes_with_and_without_rows(stats):
 def test_many_rows_come_back_in_order_with_their_paths(services, stats):
     probe = stats.probe("s")
     for number in range(1500):
-        probe.start()
-        probe.finish(f"add[{number},1]", "add", "add", (number, 1), "completed", number % 2 == 0, 2**32 - 1)
+        probe.finish(
+            probe.start(), f"add[{number},1]", "add", "add", (number, 1), "completed", number % 2 == 0, 2**32 - 1
+        )
     probe.flush()
     rows = stats.rows("s")
     assert [row.path for row in rows] == [(number, 1) for number in range(1500)]

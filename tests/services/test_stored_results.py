@@ -10,7 +10,7 @@ from nbgraph.invocations import Add, Collect, Iterate
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.invocation_cache import known_results
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
-from nbgraph.services.invocation_cache.invocation_cache_common import key_of
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, key_of
 from nbgraph.services.shared.sqlite.shared_counter import SharedCounter
 from nbgraph.services.shared.sqlite.write_ahead_log import WriteAheadLog
 
@@ -18,7 +18,7 @@ from nbgraph.services.shared.sqlite.write_ahead_log import WriteAheadLog
 def keep(cache: InvocationCacheBase, number: int) -> bytes:
     """Save and write a result, as the end of a session does."""
     key = key_of(str(number))
-    cache.save(key, IntegerOutput(value=number), '{"inputs": {}}', f"add_{number}", "add")
+    cache.save(CacheEntry(key, f"add_{number}", "add", '{"inputs": {}}', output=IntegerOutput(value=number)))
     cache.flush()
     return key
 

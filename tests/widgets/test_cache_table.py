@@ -8,7 +8,7 @@ from widgets.panel_page import PanelPage
 
 from nbgraph.invocations import Add, BlankImage, String
 from nbgraph.invocations.outputs import IntegerOutput
-from nbgraph.services.invocation_cache.invocation_cache_common import key_of
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, key_of
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.cache_table import CacheTable
 
@@ -25,7 +25,9 @@ def fill(studio, count):
     cache = studio.services.invocation_cache
     for number in range(count):
         material = f'{{"type": "add", "version": "1", "code": "x", "inputs": {{"a": {number}}}}}'
-        cache.save(key_of(material), IntegerOutput(value=number), material, f"add[{number}]", "add", number / 1000)
+        entry = CacheEntry(key_of(material), f"add[{number}]", "add", material, output=IntegerOutput(value=number))
+        entry.seconds = number / 1000
+        cache.save(entry)
 
 
 @pytest.fixture
@@ -184,7 +186,7 @@ def test_unknown_keys_forget_nothing(studio, page):
 
 def test_without_a_kernel_the_cache_is_a_table_of_escaped_text(studio):
     cache = studio.services.invocation_cache
-    cache.save(key_of("x"), IntegerOutput(value=1), "{}", HOSTILE, "add")
+    cache.save(CacheEntry(key_of("x"), HOSTILE, "add", "{}", output=IntegerOutput(value=1)))
     bundle = studio.cache._repr_mimebundle_()
     assert bundle["text/plain"].startswith("Cache(1 results")
     assert "&lt;script&gt;" in bundle["text/html"]

@@ -175,7 +175,9 @@ def test_markup_in_names_prompts_metadata_and_errors_stays_text(book):
         "images.save(Image.new('RGB', (8, 8)), node_id=HOSTILE, metadata={HOSTILE: HOSTILE})\n"
         "bad = studio.submit(broken(id='bad', text=String(id='words', value=HOSTILE)), on_error='continue').wait()\n"
         "output = runs[0].session.outputs_of('blank')[()]\n"
-        "studio.services.invocation_cache.save(b'k' * 16, output, '{}', HOSTILE, HOSTILE)",
+        "from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry\n"
+        "entry = CacheEntry(b'k' * 16, HOSTILE, HOSTILE, '{}', output=output)\n"
+        "studio.services.invocation_cache.save(entry)",
     )
     shown = gallery(book)
     expect(shown.locator(".nbp-caption").first).to_contain_text("<img src=x")

@@ -92,7 +92,7 @@ def _material(prepared: Prepared, arriving: dict[str, Any], services: Any) -> st
     template = KeyTemplate(type(node))
     values = {**node.__dict__, **arriving}
     try:
-        return template.material(contents.inputs(template.pick(values)))
+        return template.material(contents.key(template, template.pick(values))[1])
     except NbgraphError:
         return ""
 

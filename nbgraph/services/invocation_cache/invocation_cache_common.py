@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from operator import itemgetter
 from pathlib import PurePath
+from time import time
 from types import CodeType, FunctionType
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.json import Encoder
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -24,22 +25,23 @@ ContentOf = Callable[[ResourceField], str]
 class CacheRow(Struct):
     """What is known of one result without the result itself.
 
-    `head` and `inputs` together are the material. `sources` are the keys of the entries whose outputs went into it.
-    `bytes` counts the material and the resources the output names; `seconds` is what making it took. `node` is the
-    prepared node that was the first to make it.
+    `head` and `inputs` together are the material: the key is a hash of it, and where many have its beginning in common
+    its end is apart. `node` is the prepared node that was the first to make the result, `sources` are the keys of the
+    entries whose outputs went into it, `seconds` is what making it took. `resources` are those the output names, and
+    `bytes` counts them and the material: the cache fills them in.
     """
 
     key: bytes
-    head: str
-    inputs: bytes
     node: str
     type: str
-    resources: tuple[str, ...]
-    sources: tuple[bytes, ...]
-    bytes: int
-    seconds: float
-    created: float
-    hits: int
+    head: str
+    inputs: bytes = b""
+    sources: tuple[bytes, ...] = ()
+    seconds: float = 0.0
+    resources: tuple[str, ...] = ()
+    bytes: int = 0
+    created: float = field(default_factory=time)
+    hits: int = 0
 
     @property
     def material(self) -> str:
@@ -52,7 +54,7 @@ class CacheRow(Struct):
         raise NotImplementedError
 
 
-class CacheEntry(CacheRow):
+class CacheEntry(CacheRow, kw_only=True):
     """One result: the live output, and what is known of it."""
 
     output: BaseInvocationOutput
@@ -86,24 +88,18 @@ class KeyTemplate:
     Not in the key: id, labels, positions, `is_intermediate`, `use_cache`.
     """
 
-    __slots__ = ("head", "pick", "_hash")
+    __slots__ = ("begin_hash", "head", "pick")
 
     def __init__(self, cls: type[BaseInvocation]) -> None:
         names = sorted(cls.inputs())
         self.pick = _picker(names)
         head = json.dumps({"type": cls.type, "version": cls.version, "code": code_fingerprint(cls), "names": names})
         self.head = f'{head[:-1]}, "inputs": '
-        self._hash = blake2b(self.head.encode(), digest_size=KEY_BYTES)
+        self.begin_hash = blake2b(self.head.encode(), digest_size=KEY_BYTES).copy
 
     def material(self, inputs: bytes) -> str:
-        """The material, given what `Contents.inputs` makes of the values that `pick` picks."""
+        """The material, given the end of it that `Contents.key` makes."""
         return self.head + inputs.decode()
-
-    def key(self, inputs: bytes) -> bytes:
-        """The `key_of` that material, without making it."""
-        digest = self._hash.copy()
-        digest.update(inputs)
-        return digest.digest()
 
 
 def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
@@ -129,16 +125,24 @@ class Contents:
         self._content_of = content_of
         self._known: dict[int, str] = {}
 
-    def inputs(self, values: tuple[Any, ...]) -> bytes:
-        """The end of a key's material: these values. `NotFoundError` if one names a resource that is gone."""
-        if SMALL_AND_FINITE.issuperset(map(type, values)):
+    def key(self, template: KeyTemplate, picked: tuple[Any, ...], is_small: bool = False) -> tuple[bytes, bytes]:
+        """The key of a node with the values that were picked, the `key_of` its material, and the end of that: they.
+
+        `is_small` says that all are known to be whole numbers, texts and the like. `NotFoundError` if one names a
+        resource that is gone.
+        """
+        if is_small or SMALL_AND_FINITE.issuperset(map(type, picked)):
             try:
-                return _encode_finite(values) + b"}"
+                inputs = _encode_finite(picked) + b"}"
             except ValueError:  # an integer of more than 4,300 digits, which only the slower way can write
-                return to_json(values) + b"}"
-        if SMALL.issuperset(map(type, values)):
-            return to_json(values) + b"}"
-        return f"[{','.join(map(self._text, values))}]}}".encode()
+                inputs = to_json(picked) + b"}"
+        elif SMALL.issuperset(map(type, picked)):
+            inputs = to_json(picked) + b"}"
+        else:
+            inputs = f"[{','.join(map(self._text, picked))}]}}".encode()
+        digest = template.begin_hash()
+        digest.update(inputs)
+        return digest.digest(), inputs
 
     def _text(self, value: Any) -> str:
         if value.__class__ in SMALL:

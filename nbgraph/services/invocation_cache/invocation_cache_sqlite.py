@@ -61,7 +61,7 @@ _INSERT = (
     " (key, type, node, output, material, resources, sources, bytes, seconds, created, hits, used)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_COLUMNS = "key, material, node, type, resources, sources, bytes, seconds, created, hits, output"
+_COLUMNS = "key, node, material, sources, seconds, resources, bytes, created, hits, type, output"
 _SELECT = f"SELECT {_COLUMNS} FROM cache_entries "  # noqa: S608
 _TOUCH = "UPDATE cache_entries SET hits = hits + ?, used = ? WHERE key = ?"
 _NAMING = "SELECT key FROM cache_resources JOIN cache_entries ON number = entry WHERE resource = ?"
@@ -69,7 +69,7 @@ KEY_BYTES = 16
 USES_SECONDS = 30.0
 
 
-class StoredRow(CacheRow):
+class StoredRow(CacheRow, kw_only=True):
     """An entry of the database, for listings: its output stays text."""
 
     output_text: str
@@ -86,6 +86,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
         super().__init__(max_entries, max_bytes)
         self._database = database
         self._known = KnownResults(database)
+        self._find = self._look_up
         self._unwritten: dict[bytes, CacheEntry] = {}
         self._batch: Batch[CacheEntry] = Batch(self._write)
         self._uses: dict[bytes, tuple[int, float]] = {}
@@ -93,24 +94,23 @@ class InvocationCacheSqlite(InvocationCacheBase):
 
     def stop(self) -> None:
         if self._invoker is not None:
+            self.settle()
             self._batch.flush()
             self._write_uses()
             self._known.forget_all()
         super().stop()
 
     def flush(self) -> None:
+        super().flush()
         self._batch.flush()
         if monotonic() - self._uses_written > USES_SECONDS:
             self._write_uses()
 
-    def _get(self, key: bytes) -> CacheEntry | None:
-        entry = self._peek(key)
-        if entry is not None:
-            noted = self._uses.get(key)
-            self._uses[key] = (1 if noted is None else noted[0] + 1, time())
-        return entry
+    def _touch(self, key: bytes) -> None:
+        noted = self._uses.get(key)
+        self._uses[key] = (1 if noted is None else noted[0] + 1, time())
 
-    def _peek(self, key: bytes) -> CacheEntry | None:
+    def _look_up(self, key: bytes) -> CacheEntry | None:
         known = self._known
         entry = known.get(key) or self._unwritten.get(key)
         if entry is None and not known.is_absent(key):
@@ -122,23 +122,22 @@ class InvocationCacheSqlite(InvocationCacheBase):
         row = self._database.row(_SELECT + "WHERE key = ?", (key,))
         if row is None:
             return None
-        key, material, node, type_name, _, sources, size, seconds, created, hits, text = row
+        *_, type_name, text = row
         try:
             output = _read_output(type_name, text)
         except (UnknownNodeTypeError, ValidationError, ValueError):
             self._drop((key,))
             return None
-        resources = resource_names(output)
-        entry = CacheEntry(
-            key, material, b"", node, type_name, resources, _split(sources), size, seconds, created, hits, output
-        )
+        entry = CacheEntry(*_row_values(row), output=output)
+        entry.resources = resource_names(output)
         self._known.keep([entry], moment)
         return entry
 
-    def _put(self, entry: CacheEntry) -> None:
-        if self._is_faithful(entry.output, entry.type):
-            self._unwritten.setdefault(entry.key, entry)
-            self._batch.add(entry)
+    def _put(self, entries: dict[bytes, CacheEntry]) -> None:
+        for entry in entries.values():
+            if self._is_faithful(entry.output, entry.type):
+                self._unwritten.setdefault(entry.key, entry)
+                self._batch.add(entry)
 
     def _is_faithful(self, output: BaseInvocationOutput, type_name: str) -> bool:
         """Whether the output is the same after it was text; outputs without open types are, and are not tried."""
@@ -244,9 +243,13 @@ def _values(entry: CacheEntry) -> tuple[Any, ...]:
 
 
 def _stored_row(row: tuple[Any, ...]) -> StoredRow:
-    key, material, node, type_name, resources, sources, size, seconds, created, hits, text = row
-    names = tuple(loads(resources))
-    return StoredRow(key, material, b"", node, type_name, names, _split(sources), size, seconds, created, hits, text)
+    return StoredRow(*_row_values(row), output_text=row[-1])
+
+
+def _row_values(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The fields of a `CacheRow`, in their order."""
+    key, node, material, sources, seconds, resources, size, created, hits, type_name, _ = row
+    return key, node, type_name, material, b"", _split(sources), seconds, tuple(loads(resources)), size, created, hits
 
 
 def _split(sources: bytes) -> tuple[bytes, ...]:

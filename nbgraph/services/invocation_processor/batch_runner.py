@@ -12,6 +12,7 @@ from typing import Any
 from nbgraph.errors import CancelledError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.events.events_common import NodeCompleted, NodeStarted
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode, NodeBatches, batches_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory
@@ -44,7 +45,7 @@ class BatchRunner(SessionRunner):
     ) -> None:
         super().__init__(session, services, is_cancelled)
         self._batches = batches
-        self._next = self._next_or_held
+        self._next, self._straight = self._next_or_held, lambda: iter(())
 
     @property
     def _goes_on(self) -> bool:
@@ -86,22 +87,19 @@ class BatchRunner(SessionRunner):
 
     def _held(self, prepared: Prepared) -> HeldNode:
         """The node, ready to run; not ready if its result is known, or its inputs are wrong, as it will say itself."""
-        cls = type(prepared.planned.node)
-        recipe = self._recipe(cls)
+        recipe = self._recipe(prepared.planned)
         try:
             values = self.session.inputs(prepared)
             use_cache, key, inputs = values["use_cache"], None, None
             if recipe.cached if use_cache is None else use_cache:
-                inputs = self._contents.inputs(recipe.template.pick(values))
-                key = recipe.template.key(inputs)
+                key, inputs = self._contents.key(recipe.template, recipe.pick(values))
                 if self._cache.peek(key) is not None:
                     return HeldNode(prepared)
             if recipe.is_foreign:
                 recipe.make_own(values)
-            node = object.__new__(cls)
-            recipe.validate(values, self_instance=node)
+            node = recipe.validated(values)
             context = NodeContext(self._services, self.session.id, self._is_cancelled)
-            context.prepared = prepared
+            context.planned, context.path = prepared.planned, prepared.path
             return HeldNode(prepared, (node, context), node.batch_pixels(context), key, inputs)
         except Exception:
             logger.debug("%s is not held", prepared.id, exc_info=True)
@@ -144,7 +142,7 @@ class BatchRunner(SessionRunner):
         for held in group:
             planned = held.prepared.planned
             self._tell(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.kind.type))
-        self._probe.start()
+        began = self._probe.start()
         while len(batch := group[: self._batches.size(rank)]) > 1:
             error: BaseException | None = None
             try:
@@ -154,11 +152,12 @@ class BatchRunner(SessionRunner):
                 error = raised.with_traceback(None)
             else:
                 group = group[len(batch) :]
-                seconds = self._note(batch, COMPLETED)
+                seconds = self._note(began, batch, COMPLETED)
+                began = self._probe.start()
                 for held, output in zip(batch, outputs):
                     held.output, held.seconds = output, seconds
             if isinstance(error, CancelledError):
-                self._note(batch, CANCELLED)
+                self._note(began, batch, CANCELLED)
                 self.session.cancel()
                 return
             if error is not None and is_out_of_memory(error):
@@ -175,30 +174,28 @@ class BatchRunner(SessionRunner):
                 )
                 return
 
-    def _note(self, batch: list[HeldNode], status: str) -> float:
-        """Write the rows of nodes that ran together, and begin to measure anew; each one's seconds."""
+    def _note(self, began: float, batch: list[HeldNode], status: str) -> float:
+        """Write the rows of nodes that ran together; each one's seconds."""
         planned = batch[0].prepared.planned
-        nodes = [(held.prepared.id, held.prepared.path, self._seed(held.prepared)) for held in batch]
-        seconds = self._probe.finish_together(nodes, planned.id, planned.kind.type, status)
-        self._probe.start()
-        return seconds
+        nodes = [(held.prepared.id, held.prepared.path, self._seed(held.prepared.key)) for held in batch]
+        return self._probe.finish_together(began, nodes, planned.id, planned.kind.type, status)
 
     def _complete(self, held: HeldNode, output: BaseInvocationOutput) -> None:
         """A node that ran with others has its output, as if it had run by itself."""
         prepared, session = held.prepared, self.session
-        planned, path, key = prepared
-        self._origins[key] = sources = self._sources(planned, path)
+        planned, path, _ = prepared
+        sources = origin = self._sources(planned, path)
         if held.cache_key is not None and held.key_inputs is not None:
-            self._origins[key] = (held.cache_key,)
+            origin = (held.cache_key,)
             self._cache.misses += self._cache.enabled
             try:
-                head, type_name = self._recipe(type(planned.node)).template.head, planned.kind.type
-                self._cache.save(
-                    held.cache_key, output, head, prepared.id, type_name, held.seconds, sources, held.key_inputs
-                )
+                head, type_name = self._recipe(planned).template.head, planned.kind.type
+                found = prepared.id, type_name, head, held.key_inputs, sources, held.seconds
+                self._cache.save(CacheEntry(held.cache_key, *found, output=output))
             except BaseException as error:
-                self._fail(prepared, prepared.id, error)
+                self._fail(prepared, self._probe.start(), error)
                 return
+        self._origins.setdefault(path, {})[planned.rank] = origin
         session.complete(prepared, output)
         if self._journal is not None:
             self._journal.completed(prepared, output)

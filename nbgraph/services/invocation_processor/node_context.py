@@ -12,16 +12,17 @@ from nbgraph.invocations.fields import ImageField, ModelField
 from nbgraph.invocations.outputs import ImageOutput
 from nbgraph.services.events.events_common import NodeProgress, NodeWarned
 from nbgraph.services.images.images_common import ImageCategory, ImageRecord
-from nbgraph.services.shared.graph.execution_state import Prepared
+from nbgraph.services.shared.graph.plan import Path, PlannedNode, prepared_id
 
 
 class NodeContext:
-    """One for each session; `prepared` is the node that runs now."""
+    """One for each session; `planned` at `path` is the node that runs now."""
 
     def __init__(self, services: Any, session_id: str, is_cancelled: Callable[[], bool]) -> None:
         self.services, self.session_id = services, session_id
         self.is_cancelled = is_cancelled
-        self.prepared: Prepared | None = None
+        self.planned: PlannedNode | None = None
+        self.path: Path = ()
         self.images = ContextImages(self)
         self.tensors = ContextTensors(services)
         self.models = ContextModels(services)
@@ -29,7 +30,7 @@ class NodeContext:
     @property
     def prepared_id(self) -> str:
         """The id of the prepared node that runs."""
-        return self.prepared.id if self.prepared is not None else ""
+        return prepared_id(self.planned.id, self.path) if self.planned is not None else ""
 
     @property
     def wants_previews(self) -> bool:
@@ -72,9 +73,9 @@ class ContextImages:
         is_intermediate: bool | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> ImageOutput:
-        prepared = self._context.prepared
+        planned = self._context.planned
         if is_intermediate is None:
-            is_intermediate = prepared is not None and prepared.planned.node.is_intermediate
+            is_intermediate = planned is not None and planned.node.is_intermediate
         record = self._images.save(
             image,
             category=category,

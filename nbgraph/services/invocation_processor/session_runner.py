@@ -1,21 +1,21 @@
 """The run loop: one session, node by node. For each prepared node: inputs, key, cache or invoke, stats, events.
 
-Everything this loop costs is paid once for each prepared node, so what can be known of a source node is made once and
-kept in a `Recipe`.
+Everything this loop costs is paid once for each prepared node, so what can be known of a class is kept in a `Recipe`.
 """
 
-import copy
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from time import perf_counter
 from typing import Any
 
 from pydantic import ValidationError
 
 from nbgraph.errors import CancelledError, NbgraphError, NodeError
-from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
+from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ResourceField
 from nbgraph.invocations.input_problems import input_problems
+from nbgraph.invocations.valid import make_valid
 from nbgraph.services.events.events_common import (
     NodeCompleted,
     NodeFailed,
@@ -23,45 +23,19 @@ from nbgraph.services.events.events_common import (
     SessionFinished,
     SessionStarted,
 )
-from nbgraph.services.invocation_cache.invocation_cache_common import Contents, KeyTemplate
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, Contents
 from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
+from nbgraph.services.invocation_processor.recipe import Recipe
+from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
-from nbgraph.services.shared.graph.plan import Path, PlannedNode, prepared_id
-from nbgraph.services.shared.graph.prepared import source_key
+from nbgraph.services.shared.graph.plan import Kind, Path, PlannedNode, prepared_id
+from nbgraph.services.shared.graph.prepared import Key, PathRun, prepared_at, source_key
 
-RELIEF_EVERY = 64
-OWN_PACKAGE = "nbgraph."
+BREATH_EVERY = 64
 ERROR_TEXT_LIMIT = 64 * 1024
-
-
-class Recipe:
-    """What is the same for all nodes of a class."""
-
-    __slots__ = ("cached", "cls", "is_foreign", "output_class", "template", "validate")
-
-    def __init__(self, cls: type[BaseInvocation]) -> None:
-        self.cls = cls
-        cls.model_rebuild()
-        self.validate = cls.__pydantic_validator__.validate_python
-        self.cached, self.output_class = cls.cached_by_default, cls.output_class
-        self.template = KeyTemplate(cls)
-        self.is_foreign = not cls.__module__.startswith(OWN_PACKAGE)
-
-    def check(self, output: Any) -> None:
-        """`TypeError` if that is not what the node is annotated to return."""
-        if not isinstance(output, self.output_class):
-            wanted = self.output_class.__name__
-            raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
-
-    @staticmethod
-    def make_own(values: dict[str, Any]) -> None:
-        """Copy lists and the like in place, so that who changes them hurts nobody."""
-        for name, value in values.items():
-            if isinstance(value, list | dict | set):
-                values[name] = copy.deepcopy(value)
 
 
 class SessionRunner:
@@ -73,16 +47,15 @@ class SessionRunner:
         self._services = services
         self._cache = services.invocation_cache
         self._is_cancelled = is_cancelled
-        self._next, self._inputs = session.next, session.inputs
-        self._session_id, self._tell = session.id, services.events.dispatch
+        self._next, self._straight = session.next, session.straight
+        self._tell = services.events.dispatch
         self._probe = services.performance_statistics.probe(session.id)
         self._journal = services.graph_execution_manager.journal(session)
         self._context = NodeContext(services, session.id, is_cancelled)
         self._contents = Contents(self._content_of)
-        self._recipes: dict[type[BaseInvocation], Recipe] = {}
-        self._origins: dict[Any, tuple[bytes, ...]] = {}
-        self._path: Path = ()
-        self._place = ""
+        self._recipes: dict[Kind, Recipe] = {}
+        self._relief, self._due_at = CollectorRelief(), 0
+        self._origins: dict[Path, dict[int, tuple[bytes, ...]]] = {(): {}}
 
     def run(self) -> str:
         """Run what is left of the session; returns its status. Never raises for what a node does.
@@ -100,98 +73,132 @@ class SessionRunner:
 
     def _run_and_flush(self) -> None:
         try:
-            with CollectorRelief() as relief:
-                self._run_nodes(relief)
+            with self._relief:
+                self._run_nodes()
         finally:
+            self._cache.settle()
             self._probe.flush()
             if self._journal is not None:
                 self._journal.flush()
 
-    def _run_nodes(self, relief: CollectorRelief) -> None:
-        session, is_cancelled = self.session, self._is_cancelled
-        take_next, run_node = self._next, self._run_node
-        done = 0
-        while (prepared := take_next()) is not None:
-            if is_cancelled():
-                session.release(prepared)
-                session.cancel()
+    def _run_nodes(self) -> None:
+        while True:
+            self._run_each(self._straight())
+            prepared = self._next()
+            if prepared is None:
                 return
-            run_node(prepared)
-            done += 1
-            if not done % RELIEF_EVERY:
-                relief.renew()
+            self._run_node(prepared)
 
     def _run_node(self, prepared: Prepared) -> None:
-        planned, path, _ = prepared
-        session, probe = self.session, self._probe
-        node = planned.id
-        if path:
-            if path is not self._path:
-                self._path, self._place = path, prepared_id("", path)
-            node += self._place
-        self._context.prepared = prepared
-        probe.start()
-        try:
-            output, cached = self._output(prepared, node)
-        except CancelledError:
-            session.release(prepared)
-            session.cancel()
-            self._finish(prepared, node, CANCELLED, False)
-            return
-        except BaseException as error:
-            self._fail(prepared, node, error)
-            return
-        session.complete(prepared, output)
-        if self._journal is not None:
-            self._journal.completed(prepared, output)
-        kind = planned.kind
-        seed = self._seed(prepared) if kind.seeds else None
-        source, type_name = planned.id, kind.type
-        seconds = probe.finish(node, source, type_name, path, COMPLETED, cached, seed)
-        self._tell(NodeCompleted(self._session_id, node, source, type_name, output, cached, seconds))
+        self._run_each([(prepared.path, (prepared.planned,))])
 
-    def _output(self, prepared: Prepared, node: str) -> tuple[BaseInvocationOutput, bool]:
-        """(output, whether it came from the cache)"""
-        planned, path, key = prepared
-        if planned.axis is not None:
-            self._origins[key] = self._sources(planned, path[:-1])
-            return self.session.iterate_output(prepared), False
-        cls = type(planned.node)
-        recipe = self._recipes.get(cls) or self._recipe(cls)
-        values = self._inputs(prepared)
-        use_cache = values["use_cache"]
-        if not (recipe.cached if use_cache is None else use_cache):
-            self._origins[key] = self._sources(planned, path)
-            return self._invoke(recipe, values, planned, node), False
-        template = recipe.template
-        inputs = self._contents.inputs(template.pick(values))
-        cache_key = template.key(inputs)
-        self._origins[key] = (cache_key,)
-        entry = self._cache.get(cache_key)
-        if entry is not None:
-            return entry.output, True
-        output = self._invoke(recipe, values, planned, node)
-        sources = self._sources(planned, path)
-        seconds = perf_counter() - self._probe.began
-        self._cache.save(cache_key, output, template.head, node, planned.kind.type, seconds, sources, inputs)
-        return output, False
+    def _run_each(self, runs: Iterable[PathRun]) -> None:
+        """Run nodes one after the other, up to a failure or a cancel.
 
-    def _invoke(self, recipe: Recipe, values: dict[str, Any], planned: PlannedNode, node: str) -> BaseInvocationOutput:
-        """Tell that the node starts, validate its inputs, all at once, and run it. Foreign code gets its own lists."""
-        self._tell(NodeStarted(self._session_id, node, planned.id, planned.kind.type))
-        if recipe.is_foreign:
-            recipe.make_own(values)
-        ready = object.__new__(recipe.cls)
-        recipe.validate(values, self_instance=ready)
-        output = ready.invoke(self._context)
-        if type(output) is not recipe.output_class:
-            recipe.check(output)
-        return output
+        What every node pays for stands in this one function: of some microseconds a node, calls would take the most.
+        """
+        session, context, recipes, is_cancelled = self.session, self._context, self._recipes, self._is_cancelled
+        session_id, tell, outputs, claimed = session.id, self._tell, session.outputs, session.claimed
+        key_of, get, made_by_key, pending = self._contents.key, self._cache.get, self._origins, self._cache.pending
+        probe, models, journal, note = self._probe, self._probe.models, self._journal, self._probe.rows.append
+        meters, uses, unchanged, due_at = models.meters, probe.uses, probe.unchanged, self._due_at
+        for path, nodes in runs:
+            context.path, place, is_due = path, prepared_id("", path), len(outputs) >= due_at
+            made, origins = ({}, made_by_key.setdefault(path, {})) if path else (outputs, made_by_key[()])
+            for planned in nodes:
+                if is_cancelled():
+                    self._cancel(prepared_at(planned, path))
+                    return
+                kind, source, rank = planned.kind, planned.id, planned.rank
+                key = (rank, path) if path else rank
+                node, type_name, cache_key, entry = source + place, kind.type, None, None
+                context.planned = planned
+                began = perf_counter() if meters is None else probe.start()
+                try:
+                    if is_due:
+                        is_due, due_at = False, self._breathe()
+                    if planned.axis is not None:
+                        output, seconds = session.item(planned.axis, path), 0.0
+                        origin = self._sources(planned, path[:-1]) if planned.inputs else ()
+                    else:
+                        recipe = recipes.get(kind) or self._recipe(planned)
+                        if kind.is_plain:
+                            values = planned.node.__dict__.copy()
+                            for edge in planned.inputs:
+                                arriving = made.get(edge.parent)
+                                if arriving is None:
+                                    arriving = outputs[source_key(edge, path)]
+                                values[edge.field] = arriving.__dict__[edge.output]
+                        else:
+                            values = session.inputs(prepared_at(planned, path))
+                        picked, use_cache = recipe.pick(values), values["use_cache"]
+                        is_exact = [*map(type, picked)] == recipe.exact
+                        if recipe.cached if use_cache is None else use_cache:
+                            cache_key, inputs = key_of(recipe.template, picked, is_exact)
+                            entry = get(cache_key)
+                        if entry is not None:
+                            output, origin, seconds = entry.output, (entry.key,), perf_counter() - began
+                        else:
+                            tell(NodeStarted(session_id, node, source, type_name))
+                            if recipe.is_foreign:
+                                recipe.make_own(values)
+                            ready = (
+                                make_valid(recipe.cls, values, recipe.names) if is_exact else recipe.validated(values)
+                            )
+                            output = ready.invoke(context)
+                            if output.__class__ is not recipe.output_class:
+                                recipe.check(output)
+                            seconds = perf_counter() - began
+                            from_one = kind.is_plain and len(planned.inputs) == 1
+                            origin = origins.get(planned.inputs[0].parent) if from_one else None
+                            if origin is None:
+                                origin = self._sources(planned, path)
+                            if cache_key is not None:
+                                head = recipe.template.head
+                                pending[cache_key] = CacheEntry(
+                                    cache_key, node, type_name, head, inputs, origin, seconds, output=output
+                                )
+                                origin = (cache_key,)
+                                if seconds > QUICK:
+                                    self._cache.settle()
+                except CancelledError:
+                    self._cancel(prepared_at(planned, path))
+                    probe.finish(began, node, source, type_name, path, CANCELLED, False, self._seed(key))
+                    return
+                except BaseException as error:
+                    self._fail(prepared_at(planned, path), began, error)
+                    return
+                origins[rank], made[rank] = origin, output
+                if claimed:
+                    session.complete(prepared_at(planned, path), output)
+                else:
+                    outputs[key] = output
+                if journal is not None:
+                    journal.completed(prepared_at(planned, path), output)
+                cached = entry is not None
+                seed = self._seed(key) if kind.seeds else None
+                if seconds < QUICK and meters is None and models.uses == uses:
+                    note((node, source, type_name, path, COMPLETED, cached, began, seconds, unchanged, seed, ""))
+                else:
+                    seconds = probe.finish(began, node, source, type_name, path, COMPLETED, cached, seed)
+                    meters, uses, unchanged = models.meters, probe.uses, probe.unchanged
+                tell(NodeCompleted(session_id, node, source, type_name, output, cached, seconds))
 
-    def _recipe(self, cls: type[BaseInvocation]) -> Recipe:
-        if cls not in self._recipes:
-            self._recipes[cls] = Recipe(cls)
-        return self._recipes[cls]
+    def _breathe(self) -> int:
+        """What is done once for many quick nodes; returns how many have run when it is due again."""
+        self._cache.settle()
+        self._relief.renew()
+        self._due_at = len(self.session.outputs) + BREATH_EVERY
+        return self._due_at
+
+    def _cancel(self, prepared: Prepared) -> None:
+        self.session.release(prepared)
+        self.session.cancel()
+
+    def _recipe(self, planned: PlannedNode) -> Recipe:
+        if planned.kind not in self._recipes:
+            self._recipes[planned.kind] = Recipe(type(planned.node))
+        return self._recipes[planned.kind]
 
     def _content_of(self, field: ResourceField) -> str:
         store = self._services.images if field.kind == "image" else self._services.latents
@@ -199,38 +206,30 @@ class SessionRunner:
 
     def _sources(self, planned: PlannedNode, path: Path) -> tuple[bytes, ...]:
         """The cache keys of what a node's inputs came from, through nodes that are not cached."""
-        origins, inputs = self._origins, planned.inputs
-        if not inputs:
-            return ()
-        if len(inputs) == 1 and planned.kind.is_plain:
-            return origins.get(source_key(inputs[0], path), ())
-        keys = self.session.source_keys(planned, path)
-        return tuple(dict.fromkeys([source for key in keys for source in origins.get(key, ())]))
+        at_path, nothing = self._origins.get, {}
+        found = [at_path(at, nothing).get(rank, ()) for _, rank, at in self.session.sources(planned, path)]
+        return tuple(dict.fromkeys(chain.from_iterable(found)))
 
-    def _seed(self, prepared: Prepared) -> int | None:
-        return next(iter(self.session.seeds.get(prepared.key, {}).values()), None)
+    def _seed(self, key: Key) -> int | None:
+        return next(iter(self.session.seeds.get(key, {}).values()), None)
 
-    def _finish(self, prepared: Prepared, node: str, status: str, cached: bool, error: str = "") -> None:
-        planned = prepared.planned
-        seed = self._seed(prepared)
-        self._probe.finish(node, planned.id, planned.kind.type, prepared.path, status, cached, seed, error)
-
-    def _fail(self, prepared: Prepared, node: str, error: BaseException) -> None:
+    def _fail(self, prepared: Prepared, began: float, error: BaseException) -> None:
         """Note a failure as text, and let go of the exception: its frames would keep tensors alive."""
-        planned = prepared.planned
+        planned, path, key = prepared
+        node, source, type_name = prepared.id, planned.id, planned.kind.type
         message = self._message(error, planned)
         text = "".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:]
         traceback.clear_frames(error.__traceback__)
-        failure = NodeError(node, planned.kind.type, message, self._inputs_as_text(prepared), text)
+        failure = NodeError(node, type_name, message, self._inputs_as_text(prepared), text)
         self.failures.append(failure)
         self.session.fail(prepared, message)
         if self._journal is not None:
             self._journal.failed(prepared, message)
-        self._finish(prepared, node, FAILED, False, message)
+        self._probe.finish(began, node, source, type_name, path, FAILED, False, self._seed(key), message)
         if is_out_of_memory(error):
             error.__traceback__ = None
             self._free_memory()
-        self._tell(NodeFailed(self.session.id, node, planned.id, planned.kind.type, message))
+        self._tell(NodeFailed(self.session.id, node, source, type_name, message))
 
     def _free_memory(self) -> None:
         CollectorRelief.give_back()

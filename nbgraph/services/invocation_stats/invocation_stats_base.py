@@ -37,7 +37,7 @@ class InvocationStatsServiceBase(Service):
     def collect_stats(self, invocation: BaseInvocation, graph_execution_state_id: str) -> Iterator[None]:
         """Measure what is done inside the `with` as one run of the node, also if it raises."""
         probe = self.probe(graph_execution_state_id)
-        probe.start()
+        began = probe.start()
         status, error = COMPLETED, ""
         try:
             yield
@@ -47,7 +47,7 @@ class InvocationStatsServiceBase(Service):
             raise
         finally:
             node = invocation.id or invocation.type
-            probe.finish(node, node, invocation.type, (), status, False, None, error)
+            probe.finish(began, node, node, invocation.type, (), status, False, None, error)
             probe.flush()
 
     def probe(self, session_id: str) -> "Probe":
@@ -113,36 +113,38 @@ class InvocationStatsServiceBase(Service):
 
 
 class Probe:
-    """Measures the nodes of one session. `start()`, then `finish(...)`, for each; rows are stored by `flush()`.
+    """Measures the nodes of one session: `start()`, then `finish(...)`, for each; rows are stored by `flush()`.
 
-    `began` is when the last one began, by `perf_counter()`.
+    Whoever runs very many of them may do the same for quick ones: where no `meters` are to be read and the `uses` of
+    models are what they were, a row as `Measured` with `unchanged` in it goes to `rows`.
     """
 
     BATCH = 512
 
     def __init__(self, stats: InvocationStatsServiceBase, session_id: str) -> None:
+        self.models = stats.services.model_manager
+        self.rows: list[Measured] = []
+        self.uses = self.models.uses
         self._stats, self._session_id = stats, session_id
-        self._models = stats.services.model_manager
-        self._rows: list[Measured] = []
-        self._clock_zero = time() - perf_counter()
+        self._zero = time() - perf_counter()
         self._ram = stats.update_mem_stats()
-        self.began = 0.0
+        self.unchanged = _unchanged(self._ram)
         self._meters: Any | None = None
         self._vram_before: int | None = None
-        self._uses, self._counts = self._models.uses, self._models.counts
-        self._unchanged = _unchanged(self._ram)
+        self._counts = self.models.counts
 
-    def start(self) -> None:
-        """A node begins."""
-        meters = self._meters = self._models.meters
+    def start(self) -> float:
+        """A node begins; returns when, by `perf_counter()`."""
+        meters = self._meters = self.models.meters
         if meters is not None:
             meters.synchronize()
             meters.reset_peak()
             self._vram_before = meters.read().allocated
-        self.began = perf_counter()
+        return perf_counter()
 
     def finish(
         self,
+        began: float,
         node: str,
         source: str,
         type_name: str,
@@ -152,22 +154,25 @@ class Probe:
         seed: int | None = None,
         error: str = "",
     ) -> float:
-        """The node that began last has ended; returns its seconds."""
+        """The node that began then has ended; returns its seconds."""
         if self._meters is not None:
             self._meters.synchronize()
-        began, rows = self.began, self._rows
         seconds = perf_counter() - began
-        is_slow, memory = seconds > QUICK, self._unchanged
-        if is_slow or self._meters is not None or self._models.uses != self._uses:
+        is_slow, memory = seconds > QUICK, self.unchanged
+        if is_slow or self._meters is not None or self.models.uses != self.uses:
             memory = self._read_memory(seconds)
-        started = self._clock_zero + began
-        rows.append((node, source, type_name, path, status, cached, started, seconds, memory, seed, error))
-        if is_slow or len(rows) >= self.BATCH:
+        self.rows.append((node, source, type_name, path, status, cached, began, seconds, memory, seed, error))
+        if is_slow or len(self.rows) >= self.BATCH:
             self.flush()
         return seconds
 
     def finish_together(
-        self, nodes: Sequence[tuple[str, tuple[int, ...], int | None]], source: str, type_name: str, status: str
+        self,
+        began: float,
+        nodes: Sequence[tuple[str, tuple[int, ...], int | None]],
+        source: str,
+        type_name: str,
+        status: str,
     ) -> float:
         """Nodes that ran in one call have ended, each told by its id, path and drawn seed; returns the seconds of each.
 
@@ -175,16 +180,14 @@ class Probe:
         """
         if self._meters is not None:
             self._meters.synchronize()
-        seconds = perf_counter() - self.began
+        seconds = perf_counter() - began
         *memory, loads, hits, _ = self._read_memory(seconds)
         share = seconds / len(nodes)
-        started = self._clock_zero + self.began
         for number, (node, path, seed) in enumerate(nodes):
             counts = (0, 0) if number else (loads, hits)
             measured: Any = (*memory, *counts, len(nodes))
-            self._rows.append(
-                (node, source, type_name, path, status, False, started + number * share, share, measured, seed, "")
-            )
+            start = began + number * share
+            self.rows.append((node, source, type_name, path, status, False, start, share, measured, seed, ""))
         self.flush()
         return share
 
@@ -193,21 +196,21 @@ class Probe:
         before = self._ram
         if seconds > QUICK:
             self._ram = self._stats.update_mem_stats()
-            self._unchanged = _unchanged(self._ram)
+            self.unchanged = _unchanged(self._ram)
         vram_before = vram_peak = reserved = None
         if self._meters is not None:
             reading = self._meters.read()
             vram_before, vram_peak, reserved = self._vram_before, reading.peak_allocated, reading.peak_reserved
-        counts, before_it = self._models.counts, self._counts
+        counts, before_it = self.models.counts, self._counts
         loads, hits = counts[0] - before_it[0], counts[1] - before_it[1]
-        self._uses, self._counts = self._models.uses, counts
+        self.uses, self._counts = self.models.uses, counts
         return before, self._ram, max(before, self._ram), vram_before, vram_peak, reserved, loads, hits, 1
 
     def flush(self) -> None:
         """Store what was measured."""
-        rows, self._rows = self._rows, []
-        if rows:
-            self._stats.record(self._session_id, MeasuredRows(self._session_id, rows))
+        if self.rows:
+            self._stats.record(self._session_id, MeasuredRows(self._session_id, self._zero, self.rows[:]))
+            self.rows.clear()
 
 
 def _unchanged(ram: int) -> Memory:

@@ -38,23 +38,23 @@ class NodeStats(NamedTuple):
 Memory = tuple[int, int, int, int | None, int | None, int | None, int, int, int]
 """The fields of a row from `ram_before` to `batch`."""
 Measured = tuple[str, str, str, tuple[int, ...], str, bool, float, float, Memory, int | None, str]
-"""The other fields of a row, from `node` on, with the memory in one: that of most nodes is the same object."""
+"""The other fields of a row, from `node` on: the start by `perf_counter()`, the memory in one, most often the same."""
 
 
 class MeasuredRows:
-    """Rows of one session as they were measured; each is made when it is read."""
+    """Rows of one session as they were measured; each is made when it is read. At `zero`, `perf_counter()` was 0."""
 
-    __slots__ = ("_session_id", "_measured")
+    __slots__ = ("_measured", "_session_id", "_zero")
 
-    def __init__(self, session_id: str, measured: list[Measured]) -> None:
-        self._session_id, self._measured = session_id, measured
+    def __init__(self, session_id: str, zero: float, measured: list[Measured]) -> None:
+        self._session_id, self._zero, self._measured = session_id, zero, measured
 
     def __len__(self) -> int:
         return len(self._measured)
 
     def __iter__(self) -> Iterator[NodeStats]:
-        for *front, memory, seed, error in self._measured:
-            yield NodeStats._make((self._session_id, *front, *memory, seed, error))
+        for *front, began, seconds, memory, seed, error in self._measured:
+            yield NodeStats._make((self._session_id, *front, self._zero + began, seconds, *memory, seed, error))
 
 
 COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"

@@ -7,11 +7,13 @@ from typing import Any
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.fields import SEED_MAX
+from nbgraph.invocations.valid import make_valid
 from nbgraph.services.shared.graph.iterations import Iterations
 from nbgraph.services.shared.graph.plan import Axes, Path, Plan, PlannedInput, PlannedNode
-from nbgraph.services.shared.graph.prepared import Key, Prepared, key_at, source_key
+from nbgraph.services.shared.graph.prepared import Key, Prepared, source_key, source_path
 from nbgraph.services.shared.graph.schedule import Blocked
 
+ITERATE_FIELDS = set(IterateOutput.model_fields)
 Walk = Callable[[Axes, Mapping[int, int]], Iterator[Path | Blocked]]
 
 
@@ -57,20 +59,19 @@ class Arrivals:
             values[edge.field] = outputs[(edge.parent, at) if at else edge.parent].__dict__[edge.output]
         return values
 
-    def item(self, prepared: Prepared) -> IterateOutput:
-        """The output of an iterate node at a path: its item, the place of the item, how many there are."""
-        planned, path, _ = prepared
-        assert planned.axis is not None
-        items = self._iterations.items(planned.axis, path[:-1])
-        return IterateOutput(item=items[path[-1]], index=path[-1], total=len(items))
+    def item(self, axis: int, path: Path) -> IterateOutput:
+        """The output of the iterate node of an axis at a path: its item, the place of the item, how many there are."""
+        items, index = self._iterations.items(axis, path[:-1]), path[-1]
+        values = {"item": items[index], "index": index, "total": len(items)}
+        return make_valid(IterateOutput, values, ITERATE_FIELDS)
 
-    def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, Key]]:
-        """Every edge that arrives at a node, as the input and what must have run; of a collect, one for each item."""
+    def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, int, Path]]:
+        """What must have run before a node: the input, and the rank and path of what arrives there, item by item."""
         for edge in planned.inputs:
-            if planned.kind.collects:
-                yield from ((edge.field, key_at(edge.parent, at)) for at, _ in self._instances(planned, edge, path))
-            else:
-                yield edge.field, source_key(edge, path)
+            field, parent = edge.field, edge.parent
+            paths = self._instances(planned, edge, path) if planned.kind.collects else (source_path(edge, path),)
+            for at in paths:
+                yield field, parent, at
 
     def _special(self, prepared: Prepared) -> dict[str, Any]:
         planned, path, _ = prepared
@@ -103,23 +104,36 @@ class Arrivals:
         values: dict[str, Any] = {"item": []}
         for field in dict.fromkeys(edge.field for edge in planned.inputs):
             edges = [edge for edge in planned.inputs if edge.field == field]
-            found = [
-                (inner, number, self._outputs[key_at(edge.parent, at)].__dict__[edge.output])
-                for number, edge in enumerate(edges)
-                for at, inner in self._instances(planned, edge, path)
-            ]
-            if len(edges) > 1:
-                found.sort(key=lambda entry: entry[:2])
-            values[field] = [value for _, _, value in found]
+            if len(edges) == 1:
+                values[field] = self._gathered_over(edges[0], self._instances(planned, edges[0], path))
+            else:
+                values[field] = self._merged(planned, edges, path)
         if "collection" in values:
             values["collection"] = [item for items in values["collection"] for item in items]
         return values
 
-    def _instances(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> Iterator[tuple[Path, Path]]:
-        """The paths of a source that belong to a collect's path, each with the part of it that the collect removes."""
+    def _merged(self, planned: PlannedNode, edges: list[PlannedInput], path: Path) -> list[Any]:
+        """What comes over several edges, by the part of their paths that the collect removes, then by edge."""
+        found = []
+        for number, edge in enumerate(edges):
+            removed = [
+                place for place, axis in enumerate(self._plan.nodes[edge.parent].axes) if axis not in planned.axes
+            ]
+            paths = self._instances(planned, edge, path)
+            for at, value in zip(paths, self._gathered_over(edge, paths)):
+                found.append((tuple([at[place] for place in removed]), number, value))
+        found.sort(key=lambda entry: entry[:2])
+        return [value for _, _, value in found]
+
+    def _gathered_over(self, edge: PlannedInput, paths: list[Path]) -> list[Any]:
+        """What comes over one edge of a collect from these paths."""
+        parent, output, outputs = edge.parent, edge.output, self._outputs
+        if paths == [()]:
+            return [outputs[parent].__dict__[output]]
+        return [outputs[parent, at].__dict__[output] for at in paths]
+
+    def _instances(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Path]:
+        """The paths of a source that belong to a collect's path, in order."""
         axes = self._plan.nodes[edge.parent].axes
         fixed = {axis: path[planned.axes.index(axis)] for axis in axes if axis in planned.axes}
-        removed = [place for place, axis in enumerate(axes) if axis not in fixed]
-        for at in self._walk(axes, fixed):
-            if not isinstance(at, Blocked):
-                yield at, tuple([at[place] for place in removed])
+        return [at for at in self._walk(axes, fixed) if not isinstance(at, Blocked)]

@@ -2,17 +2,19 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from itertools import repeat
+from itertools import islice
 from operator import length_hint
 
 from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.shared.graph.arrivals import Arrivals
 from nbgraph.services.shared.graph.iterations import Iterations
-from nbgraph.services.shared.graph.plan import Plan, PlannedNode
-from nbgraph.services.shared.graph.prepared import Key, Prepared, prepared_at
+from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode
+from nbgraph.services.shared.graph.prepared import Key, PathRun, Prepared, place_of, prepared_at
 from nbgraph.services.shared.graph.readiness import Readiness
 from nbgraph.services.shared.graph.schedule import Schedule, Stretch
+
+MOST_TOGETHER = 64
 
 
 class Dispatch:
@@ -39,8 +41,12 @@ class Dispatch:
         self._held: list[Prepared] = []
         self._aside: list[tuple[Stretch, int]] = []
         self._stretch: Stretch = (-1, ())
-        self._ranks_left: Iterator[int] = iter(())
-        self._upcoming: Iterator[Prepared] = iter(())
+        self._left: Iterator[PlannedNode] = iter(())
+        self._is_straight = False
+        self._begun: list[set[Path]] = [set() for _ in plan.segments]
+        for key in outputs:
+            rank, path = place_of(key)
+            self._begun[plan.nodes[rank].segment].add(path)
         self._careful = bool(outputs or failed) or any(planned.gates for planned in plan.nodes)
         iterations = Iterations(plan, outputs, limit)
         self._schedule = Schedule(plan, iterations.length)
@@ -51,12 +57,13 @@ class Dispatch:
     @property
     def running(self) -> int:
         """How many prepared nodes were handed out and are not done."""
-        return len(self.claimed) - len(self._held)
+        return len(self.claimed) - len(self._held) + self._is_straight
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing left to hand out, and nothing is claimed."""
-        return not self.claimed and not length_hint(self._ranks_left) and self.refused is None
+        """Whether there is nothing left to hand out, and nothing runs."""
+        left = self.claimed or self._is_straight or length_hint(self._left)
+        return not left and self.refused is None
 
     def next(self) -> Prepared | None:
         """Claim the next prepared node; None if there is none now.
@@ -69,35 +76,72 @@ class Dispatch:
             raise self.refused
         try:
             while True:
-                prepared = next(self._upcoming, None)
-                if prepared is None:
+                planned = next(self._left, None)
+                if planned is None:
                     if not self._take_stretch():
                         return None
-                elif not (self._careful or self.claimed) or self._may_run(prepared):
-                    self.claimed[prepared[2]] = self._stretch
+                    continue
+                prepared = prepared_at(planned, self._stretch[1])
+                if not (self._careful or self.claimed) or self._may_run(prepared):
+                    self.claimed[prepared.key] = self._stretch
                     return prepared
         except IterationLimitError as error:
             self.refused = error
             raise
 
+    def straight(self) -> Iterator[PathRun]:
+        """The prepared nodes that come next, some at a time, without claims, up to one that needs looking at.
+
+        Each is to have its output before the next is taken. If one fails or is released, no more are to be taken.
+        """
+        if self._careful or self.refused:
+            return
+        if len(self.claimed) == len(self._held) == 1 and self._stretch in self.claimed.values():
+            self.claimed.clear()
+            self._is_straight = True
+            held = self._held.pop()
+            yield held.path, (held.planned,)
+        while not (self.claimed or self._careful or self.refused):
+            self._is_straight = True
+            yield self._stretch[1], islice(self._left, MOST_TOGETHER)
+            try:
+                has_more = length_hint(self._left) or self._take_stretch()
+            except IterationLimitError as error:
+                self.refused, has_more = error, False
+            self._is_straight = False
+            if not has_more:
+                return
+
     def done(self, key: Key) -> None:
         """A claimed node has its output; stretches that waited for it come before the one that is under way."""
         stretch = self.claimed.pop(key, None)
-        if self._aside and stretch != self._stretch and length_hint(self._ranks_left):
+        if self._aside and stretch != self._stretch and length_hint(self._left):
             self._put_aside()
-        if self._careful or not length_hint(self._ranks_left):
+        if self._careful or not length_hint(self._left):
             self._look_ahead()
 
     def failed(self, key: Key) -> None:
         """A claimed node will have no output."""
         self._missing.add(key)
         self._careful = True
+        self._leave_straight(key)
         self.done(key)
 
     def release(self, prepared: Prepared) -> None:
         """Take a claimed node back undone, and hand it out next."""
+        self._leave_straight(prepared.key)
         if prepared.key in self.claimed and prepared not in self._held:
             self._held.append(prepared)
+
+    def paths(self, planned: PlannedNode) -> list[Path]:
+        """The paths in order at which a source node may have run."""
+        return sorted(self._begun[planned.segment])
+
+    def _leave_straight(self, key: Key) -> None:
+        """Go on with claims, the node that runs being the first."""
+        if self._is_straight:
+            self._is_straight = False
+            self.claimed[key] = self._stretch
 
     def expects(self, planned: PlannedNode) -> bool:
         """Whether more prepared nodes of a source node may be handed out; if not, there are none."""
@@ -126,7 +170,7 @@ class Dispatch:
     @property
     def _place(self) -> int:
         """How many nodes of the stretch under way were handed out or passed over."""
-        return len(self._plan.segments[self._stretch[0]].nodes) - length_hint(self._ranks_left)
+        return len(self._plan.segments[self._stretch[0]].nodes) - length_hint(self._left)
 
     def _may_run(self, prepared: Prepared) -> bool:
         """Whether to hand a node out; if not, go past it, or put its stretch aside until claimed nodes are done."""
@@ -144,39 +188,33 @@ class Dispatch:
         self._leave()
 
     def _leave(self) -> None:
-        self._stretch, self._ranks_left, self._upcoming = (-1, ()), iter(()), iter(())
+        self._stretch, self._left = (-1, ()), iter(())
 
     def _take_stretch(self) -> bool:
         """Finish the stretch that is at its end, unless some of it still runs, and go on with one that can."""
-        if self._is_under_way:
+        if self._stretch[0] >= 0:
             if self.claimed and self._stretch in self.claimed.values():
                 self._put_aside()
             else:
                 self._schedule.finish(self._stretch)
-                self._leave()
-        found = self._take_aside() if self._aside else None
+        found, place = self._take_aside() if self._aside else (None, 0)
         if found is None:
-            stretch = self._schedule.next()
-            if stretch is None:
+            found = self._schedule.next()
+            if found is None:
+                self._leave()
                 return False
-            found = stretch, 0
-        self._stretch, place = found
-        segment, path = self._stretch
-        ranks = self._plan.segments[segment].ranks
+        self._stretch = segment, path = found
+        self._begun[segment].add(path)
         nodes = self._plan.segments[segment].nodes
-        if place:
-            ranks, nodes = ranks[place:], nodes[place:]
-        left = self._ranks_left = iter(ranks)
-        keys = zip(left, repeat(path)) if path else left
-        self._upcoming = map(tuple.__new__, repeat(Prepared), zip(nodes, repeat(path), keys))
+        self._left = iter(nodes[place:] if place else nodes)
         return True
 
-    def _take_aside(self) -> tuple[Stretch, int] | None:
-        """The first of the stretches put aside that need not wait any longer."""
+    def _take_aside(self) -> tuple[Stretch | None, int]:
+        """The first of the stretches put aside that need not wait any longer, and where it goes on."""
         for number, (stretch, place) in enumerate(self._aside):
             if self._can_go_on(stretch, place):
                 return self._aside.pop(number)
-        return None
+        return None, 0
 
     def _can_go_on(self, stretch: Stretch, place: int) -> bool:
         nodes = self._plan.segments[stretch[0]].nodes

@@ -1,6 +1,6 @@
 """A session: one execution of a graph. It hands out prepared nodes, takes their outputs, and can be saved half way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.growth import refuse_changes, renamed_key
 from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode
-from nbgraph.services.shared.graph.prepared import Key, Prepared, place_of, prepared_at, source_key
+from nbgraph.services.shared.graph.prepared import Key, PathRun, Prepared, place_of, prepared_at
 from nbgraph.services.shared.graph.saved_session import (
     SavedSession,
     by_key,
@@ -30,6 +30,9 @@ MAX_ITERATIONS = 1_000_000
 
 class GraphExecutionState:
     """One execution of a graph: `next()` claims a prepared node, `complete()` or `fail()` says what became of it.
+
+    `outputs` holds what has finished, in that order. Most nodes can be taken without claims, which is quicker: see
+    `straight()`.
 
     `targets` restricts it to what those nodes need. With `on_error="continue"`, what does not depend on a failed node
     still runs. A `strict` one runs every node by itself, also those that could run together. What has finished is never
@@ -59,7 +62,7 @@ class GraphExecutionState:
         self.cancelled = False
         self.errors: dict[str, str] = {}
         self.seeds: dict[Key, dict[str, int]] = {}
-        self._outputs: dict[Key, BaseInvocationOutput] = {}
+        self.outputs: dict[Key, BaseInvocationOutput] = {}
         self._failed: set[Key] = set()
         self._compile()
         self._start()
@@ -85,16 +88,18 @@ class GraphExecutionState:
             raise self._dispatch.refused
         return None if self.cancelled or self.on_error == "stop" else self._dispatch.next()
 
+    def straight(self) -> Iterator[PathRun]:
+        """The prepared nodes that come next, without claims, up to one for which `next()` is to be asked.
+
+        Whoever takes them puts the output of each into `outputs` before taking the next, and takes no more when one
+        fails or is released, or the session is cancelled.
+        """
+        return iter(()) if self.cancelled or self.errors else self._dispatch.straight()
+
     def complete(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
         """A claimed node has its output."""
-        planned, path, key = prepared
-        self._outputs[key] = output
-        if path:
-            paths = self._paths_of.get(planned.rank)
-            if paths is None:
-                paths = self._paths_of[planned.rank] = []
-            paths.append(path)
-        self._dispatch.done(key)
+        self.outputs[prepared.key] = output
+        self._dispatch.done(prepared.key)
 
     def fail(self, prepared: Prepared, error: str) -> None:
         """A claimed node failed; `error` is text, never the exception, which would keep its tensors alive."""
@@ -124,17 +129,22 @@ class GraphExecutionState:
     def grow(self, graph: Graph, targets: Sequence[str] | None = None) -> None:
         """Go on with a graph that has more in it; `GraphError` if it lacks or changes what has run already."""
         before = self.plan
-        ran = list(dict.fromkeys(before.nodes[place_of(key)[0]].id for key in (*self._outputs, *self._failed)))
+        ran = list(dict.fromkeys(before.nodes[place_of(key)[0]].id for key in (*self.outputs, *self._failed)))
         refuse_changes(self.flat, flatten(graph.validate()), ran)
         self.graph = graph.copy()
         self.targets = None if targets is None else [*(graph.id_of(target) for target in targets), *ran]
         self._compile()
-        self._outputs = {renamed_key(key, before, self.plan): output for key, output in self._outputs.items()}
+        self.outputs = {renamed_key(key, before, self.plan): output for key, output in self.outputs.items()}
         self._failed = {renamed_key(key, before, self.plan) for key in self._failed}
         self.seeds = {renamed_key(key, before, self.plan): drawn for key, drawn in self.seeds.items()}
         self._start()
 
     # what is known of it
+
+    @property
+    def claimed(self) -> Collection[Key]:
+        """The keys of what `next()` handed out and is not done; it is always the same object."""
+        return self._dispatch.claimed
 
     @property
     def status(self) -> Status:
@@ -145,7 +155,7 @@ class GraphExecutionState:
             return "completed"
         if self.cancelled:
             return "cancelled"
-        return "running" if self._outputs or self._dispatch.running else "pending"
+        return "running" if self.outputs or self._dispatch.running else "pending"
 
     @property
     def is_complete(self) -> bool:
@@ -159,11 +169,11 @@ class GraphExecutionState:
 
     def __len__(self) -> int:
         """How many prepared nodes have finished."""
-        return len(self._outputs)
+        return len(self.outputs)
 
     def results(self) -> Iterator[tuple[Prepared, BaseInvocationOutput]]:
         """Every finished prepared node and its output, in the order they finished."""
-        for key, output in list(self._outputs.items()):
+        for key, output in list(self.outputs.items()):
             rank, path = place_of(key)
             yield prepared_at(self.plan.nodes[rank], path), output
 
@@ -175,8 +185,9 @@ class GraphExecutionState:
         if rank is None:
             return {}
         if not self.plan.nodes[rank].axes:
-            return {(): self._outputs[rank]} if rank in self._outputs else {}
-        return {path: self._outputs[rank, path] for path in sorted(self._paths_of.get(rank, ()))}
+            return {(): self.outputs[rank]} if rank in self.outputs else {}
+        paths = self._dispatch.paths(self.plan.nodes[rank])
+        return {path: self.outputs[rank, path] for path in paths if (rank, path) in self.outputs}
 
     def _exposed(self, node_id: str) -> dict[Path, BaseInvocationOutput]:
         outlet = self.flat.outlets[node_id]
@@ -201,13 +212,16 @@ class GraphExecutionState:
 
     def iterate_output(self, prepared: Prepared) -> IterateOutput:
         """The output of an iterate node at a path: its item, the place of the item, how many there are."""
-        return self._dispatch.arrivals.item(prepared)
+        assert prepared.planned.axis is not None
+        return self.item(prepared.planned.axis, prepared.path)
 
-    def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
-        """What the inputs of a prepared node come from; of an iterate node, give the path around it."""
-        if planned.kind.is_plain:
-            return [source_key(edge, path) for edge in planned.inputs]
-        return [key for _, key in self._dispatch.arrivals.sources(planned, path)]
+    def item(self, axis: int, path: Path) -> IterateOutput:
+        """The same, of the iterate node of an axis."""
+        return self._dispatch.arrivals.item(axis, path)
+
+    def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, int, Path]]:
+        """The inputs of a prepared node, and the rank and path of what comes there; of an iterate, give that around."""
+        return self._dispatch.arrivals.sources(planned, path)
 
     # saving
 
@@ -221,7 +235,7 @@ class GraphExecutionState:
             strict=self.strict,
             max_iterations=self.max_iterations,
             cancelled=self.cancelled,
-            outputs=dump_outputs(self.plan, self._outputs),
+            outputs=dump_outputs(self.plan, self.outputs),
             seeds=rows(self.plan, self.seeds),
             errors=self.errors,
             failed=rows(self.plan, dict.fromkeys(self._failed)),
@@ -240,7 +254,7 @@ class GraphExecutionState:
             max_iterations=saved.max_iterations,
         )
         session.cancelled = saved.cancelled
-        session._outputs = load_outputs(session.plan, session.flat, saved.outputs)
+        session.outputs = load_outputs(session.plan, session.flat, saved.outputs)
         session.seeds = by_key(session.plan, saved.seeds)
         session.errors = saved.errors
         session._failed = set(by_key(session.plan, saved.failed))
@@ -259,8 +273,4 @@ class GraphExecutionState:
 
     def _start(self) -> None:
         """Go on from what has finished and what has failed; nothing is claimed."""
-        self._paths_of: dict[int, list[Path]] = {}
-        for key in self._outputs:
-            if isinstance(key, tuple):
-                self._paths_of.setdefault(key[0], []).append(key[1])
-        self._dispatch = Dispatch(self.plan, self._outputs, self.seeds, self._failed, self.max_iterations)
+        self._dispatch = Dispatch(self.plan, self.outputs, self.seeds, self._failed, self.max_iterations)

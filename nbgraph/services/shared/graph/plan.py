@@ -62,7 +62,7 @@ class PlannedChoice:
     branch: bool
 
 
-class Kind(Struct, frozen=True):
+class Kind(Struct, eq=False):
     """What all nodes of a class have in common for the plan; *plain* ones take each input from one edge at most."""
 
     type: str
@@ -101,13 +101,7 @@ class Segment:
 
     axes: Axes
     nodes: list[PlannedNode] = field(default_factory=list)
-    ranks: list[int] = field(default_factory=list)
     needs: set[int] = field(default_factory=set)
-
-    def append(self, planned: PlannedNode) -> None:
-        """Put a node behind the others."""
-        self.nodes.append(planned)
-        self.ranks.append(planned.rank)
 
 
 class Plan:
@@ -205,7 +199,7 @@ class Plan:
         waits_for = {source.segment for source in sources}
         if len(waits_for) == 1 and not planned.gates and sources[0].axes == planned.axes:
             planned.segment = sources[0].segment
-            self.segments[planned.segment].append(planned)
+            self.segments[planned.segment].nodes.append(planned)
             return
         conditions = [choice.condition for gate in planned.gates for choice in gate]
         waits_for |= {self.nodes[found.parent].segment for found in conditions if isinstance(found, PlannedInput)}
@@ -222,7 +216,7 @@ class Plan:
             self._foreign.append(foreign)
         planned.segment = number
         segment = self.segments[number]
-        segment.append(planned)
+        segment.nodes.append(planned)
         segment.needs |= waits_for - {number}
 
 

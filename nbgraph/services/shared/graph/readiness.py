@@ -10,7 +10,7 @@ from nbgraph.services.shared.graph.arrivals import Arrivals
 from nbgraph.services.shared.graph.gates import BRANCHES
 from nbgraph.services.shared.graph.iterations import Iterations
 from nbgraph.services.shared.graph.plan import Path, Plan, PlannedChoice, PlannedInput, PlannedNode, prepared_id
-from nbgraph.services.shared.graph.prepared import Key, Prepared, place_of, source_key
+from nbgraph.services.shared.graph.prepared import Key, Prepared, key_at, place_of, source_key
 
 Verdict = Literal["run", "done", "wait", "gated", "lost"]
 TRUTH = TypeAdapter(bool)
@@ -53,14 +53,15 @@ class Readiness:
         for gate in planned.gates:
             yield from (source_key(c.condition, path) for c in gate if isinstance(c.condition, PlannedInput))
         unused = self._unused_branches(planned, path) if planned.kind.is_if else ()
-        yield from (key for field, key in self._arrivals.sources(planned, path) if field not in unused)
+        for field, rank, at in self._arrivals.sources(planned, path):
+            if field not in unused:
+                yield key_at(rank, at)
 
     def _lost(self, planned: PlannedNode, path: Path) -> str | None:
         """The prepared node whose failure keeps this one from running."""
         unused = self._unused_branches(planned, path) if planned.kind.is_if else ()
-        for field, key in self._arrivals.sources(planned, path):
-            if key in self._missing and field not in unused:
-                rank, at = place_of(key)
+        for field, rank, at in self._arrivals.sources(planned, path):
+            if key_at(rank, at) in self._missing and field not in unused:
                 return prepared_id(self._plan.nodes[rank].id, at)
         return self._lost_list(planned, path) if planned.kind.collects else None
 

@@ -8,13 +8,14 @@ that may be next, each segment's next path at most once, so it stays as small as
 parked under the one thing it waits for, and comes back to the heap when that is finished.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 from nbgraph.services.shared.graph.plan import Axes, Path, Plan
 
 Stretch = tuple[int, Path]
-NOTHING = ([], [])
+MOST_AHEAD = 64
 Length = Callable[[int, Path], int]
 
 
@@ -40,23 +41,31 @@ class Schedule:
         self._parked: dict[Stretch, list[tuple[int, Path | None]]] = {}
         self._checks: dict[Stretch, Iterator[Stretch]] = {}
         self._paths: list[Iterator[Path | Blocked]] = [self.walk(segment.axes, {}) for segment in plan.segments]
-        self._needs = [self._split_needs(segment) for segment in range(len(plan.segments))]
+        self._needs = {number: self._split_needs(number) for number, found in enumerate(plan.segments) if found.needs}
         self._levels = self._find_levels()
+        self._ranks = [segment.nodes[0].rank for segment in plan.segments]
         self._open = [True] * len(plan.segments)
         self._heap: list[tuple[Path, int, Stretch]] = []
+        self._ahead: deque[Stretch] = deque()
         for segment in range(len(plan.segments)):
             self._push_next(segment)
 
     def next(self) -> Stretch | None:
         """The next stretch that can run, or None if there is none now."""
+        if self._ahead:
+            return self._ahead.popleft()
         while self._heap:
-            _, _, stretch = heappop(self._heap)
+            stretch = heappop(self._heap)[2]
             segment, path = stretch
             checks = self._checks.get(stretch) if self._checks else None
             if checks is None:
                 if path:
                     self._push_next(segment)
-                if self._needs[segment] == NOTHING or self._is_free(segment, path):
+                if segment not in self._needs:
+                    if len(self._heap) == 1:
+                        self._look_ahead(segment)
+                    return stretch
+                if self._is_free(segment, path):
                     return stretch
                 checks = self._checks[stretch] = self._waits(segment, path)
             blocker = next(checks, None)
@@ -70,7 +79,11 @@ class Schedule:
         """Every node of a stretch is done: what waited for it may go on."""
         segment, path = stretch
         self._finished[segment].add(path)
-        for waiting, parked_path in self._parked.pop(stretch, ()):
+        if stretch not in self._parked:
+            return
+        while self._ahead:
+            self._push(self._ahead.pop())
+        for waiting, parked_path in self._parked.pop(stretch):
             if parked_path is None:
                 self._push_next(waiting)
             else:
@@ -80,16 +93,26 @@ class Schedule:
         """Whether stretches of a segment may still be handed out."""
         if self._open[segment] or any(stretch[0] == segment for _, _, stretch in self._heap):
             return True
+        if any(stretch[0] == segment for stretch in self._ahead):
+            return True
         return any(waiting == segment for parked in self._parked.values() for waiting, _ in parked)
+
+    def _look_ahead(self, segment: int) -> None:
+        """Take stretches out of the heap in advance while nothing else is there: many at once is quicker."""
+        heap = self._heap
+        while len(heap) == 1 and heap[0][2][0] == segment and len(self._ahead) < MOST_AHEAD:
+            self._ahead.append(heappop(heap)[2])
+            self._push_next(segment)
 
     def _push_next(self, segment: int) -> None:
         """Put the segment's next path into the heap, or park the segment under what decides that path."""
         step = next(self._paths[segment], None)
         if step is None:
             self._open[segment] = False
-            return
-        if isinstance(step, Blocked):
+        elif isinstance(step, Blocked):
             self._parked.setdefault(step.stretch, []).append((segment, None))
+        elif self._levels[segment] is None:
+            heappush(self._heap, (step, self._ranks[segment], (segment, step)))
         else:
             self._push((segment, step))
 
@@ -103,7 +126,7 @@ class Schedule:
             for level, index in zip(levels, path):
                 indexes[level] = index
             place = tuple(indexes)
-        heappush(self._heap, (place, self._plan.segments[segment].nodes[0].rank, stretch))
+        heappush(self._heap, (place, self._ranks[segment], stretch))
 
     def _find_levels(self) -> list[tuple[int, ...] | None]:
         """Where each segment's axes stand among those they meet in some product; None if nothing stands before them."""
@@ -138,7 +161,10 @@ class Schedule:
         return not inside
 
     def _waits(self, segment: int, path: Path) -> Iterator[Stretch]:
-        """Yield, one after the other, the unfinished stretches this one needs."""
+        """Yield, one after the other, unfinished stretches this one needs, until there are none.
+
+        Of those on the innermost axis the last comes first: when it is finished, most often all are.
+        """
         around, inside = self._needs[segment]
         for needed, keep in around:
             at = tuple([path[place] for place in keep])
@@ -151,7 +177,17 @@ class Schedule:
             for step in self.walk(theirs, fixed):
                 stretch = step.stretch if isinstance(step, Blocked) else (needed, step)
                 while stretch[1] not in self._finished[stretch[0]]:
-                    yield stretch
+                    yield stretch if isinstance(step, Blocked) else self._last_beside(needed, step, fixed)
+
+    def _last_beside(self, segment: int, path: Path, fixed: Collection[int]) -> Stretch:
+        """The last stretch on the innermost axis beside an unfinished one; that one itself, if the last is finished."""
+        axes = self._plan.segments[segment].axes
+        if axes[-1] not in fixed:
+            count = self._length(axes[-1], self._outer(axes[-1], axes, path))
+            last = (*path[:-1], count - 1)
+            if last not in self._finished[segment]:
+                return segment, last
+        return segment, path
 
     def walk(self, axes: Axes, fixed: Mapping[int, int]) -> Iterator[Path | Blocked]:
         """All paths on these axes, in order, `fixed` giving some indexes; Blocked where a length is not known yet."""
@@ -170,7 +206,7 @@ class Schedule:
             if len(path) + 1 == len(axes):
                 around = tuple(path)
                 for index in range(start, stop):
-                    yield (*around, index)
+                    yield around + (index,)
             elif start < stop:
                 path.append(start)
                 stops.append(stop)
@@ -182,7 +218,7 @@ class Schedule:
                 return
             path[-1] += 1
 
-    def _outer(self, axis: int, axes: Axes, path: list[int]) -> Path:
+    def _outer(self, axis: int, axes: Axes, path: Sequence[int]) -> Path:
         return tuple([path[axes.index(outer)] for outer in self._plan.axes[axis].outer])
 
     def _deciding(self, axis: int, axes: Axes, path: list[int]) -> Iterator[Blocked]:

@@ -1,0 +1,26 @@
+"""Models of values that are known to be valid, without validating them: for where very many are made."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+Model = TypeVar("Model", bound=BaseModel)
+_new = object.__new__
+_set_values, _set_names, _set_extra, _set_private = [
+    vars(BaseModel)[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+]
+
+
+def make_valid(cls: type[Model], values: dict[str, Any], names: set[str]) -> Model:
+    """What pydantic's `model_construct` makes of values for all the fields, in a fraction of the time.
+
+    The model takes the dictionary for its own, and shares `names`, those of all its fields. Not for classes with
+    private attributes, or that allow others than their fields.
+    """
+    model = _new(cls)
+    _set_values(model, values)
+    _set_names(model, names)
+    _set_extra(model, None)
+    _set_private(model, None)
+    return model

@@ -1,0 +1,62 @@
+"""What can be known of a node class before its nodes run, so that it is found out once and not for each of them."""
+
+import copy
+from typing import Any
+
+from pydantic import BaseModel
+
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate
+
+OWN_PACKAGE = "nbgraph."
+
+
+class Recipe:
+    """What is the same for all nodes of a class."""
+
+    __slots__ = ("cached", "cls", "exact", "is_foreign", "names", "output_class", "pick", "template", "_validate")
+
+    def __init__(self, cls: type[BaseInvocation]) -> None:
+        self.cls = cls
+        cls.model_rebuild()
+        self._validate = cls.__pydantic_validator__.validate_python
+        self.cached, self.output_class = cls.cached_by_default, cls.output_class
+        self.template = KeyTemplate(cls)
+        self.pick = self.template.pick
+        self.names = set(cls.model_fields)
+        self.exact = exact_types(cls)
+        self.is_foreign = not cls.__module__.startswith(OWN_PACKAGE)
+
+    def validated(self, values: dict[str, Any]) -> BaseInvocation:
+        """The node with these values; pydantic's `ValidationError` tells what is wrong with them, all at once."""
+        node = object.__new__(self.cls)
+        self._validate(values, self_instance=node)
+        return node
+
+    def check(self, output: Any) -> None:
+        """`TypeError` if that is not what the node is annotated to return."""
+        if not isinstance(output, self.output_class):
+            wanted = self.output_class.__name__
+            raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
+
+    @staticmethod
+    def make_own(values: dict[str, Any]) -> None:
+        """Copy lists and the like in place, so that who changes them hurts nobody."""
+        for name, value in values.items():
+            if isinstance(value, list | dict | set):
+                values[name] = copy.deepcopy(value)
+
+
+def exact_types(cls: type[BaseInvocation]) -> list[type] | None:
+    """The types of a class's inputs, by their names' order, if values of these very types are valid as they are.
+
+    That is so for plain whole numbers, texts and truth values without limits, in a class without rules of its own.
+    """
+    rules = cls.__pydantic_decorators__
+    has_rules = any((rules.validators, rules.field_validators, rules.root_validators, rules.model_validators))
+    makes_schema = cls.__get_pydantic_core_schema__.__func__ is not BaseModel.__get_pydantic_core_schema__.__func__
+    if has_rules or makes_schema or cls.__pydantic_post_init__ or cls.model_config != BaseInvocation.model_config:
+        return None
+    fields = [cls.model_fields[name] for name in sorted(cls.inputs())]
+    types = [kind for field in fields for kind in (int, str, bool) if field.annotation is kind and not field.metadata]
+    return types if len(types) == len(fields) else None
