@@ -33,14 +33,15 @@ to one of its outputs: the one of equal name if that fits, else the output's `ma
 
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
 from nbgraph.invocations.context import InvocationContext
 from nbgraph.invocations.input_problems import input_problems
-from nbgraph.invocations.inputs import REQUIRED, InputSpec, input_specs
+from nbgraph.invocations.inputs import REQUIRED, InputSpec, Many, input_specs
 from nbgraph.invocations.node_registry import register
 from nbgraph.invocations.types import assignable, type_name
 
@@ -60,8 +61,11 @@ class BaseInvocationOutput(BaseModel):
     main_field: ClassVar[str] = ""
 
 
-class Ref(NamedTuple):
-    """An edge, held in the field it ends in: the output `field` of `node`."""
+class Ref(Struct, gc=False, eq=False):
+    """An edge, held in the field it ends in: the output `field` of `node`.
+
+    The collector of cycles need not look at edges: those of a graph go around in no circle.
+    """
 
     node: "BaseInvocation"
     field: str
@@ -94,6 +98,7 @@ class BaseInvocation(BaseModel):
     output_class: ClassVar[type[BaseInvocationOutput]] = BaseInvocationOutput
     _specs: ClassVar[dict[str, InputSpec] | None] = None
     _outputs: ClassVar[dict[str, Any] | None] = None
+    _takes_lists: ClassVar[bool] = False
     output_types_vary: ClassVar[bool] = False
     type: ClassVar[str] = ""
 
@@ -138,6 +143,8 @@ class BaseInvocation(BaseModel):
             if info.is_required():
                 info.default = REQUIRED
         cls._specs = cls._outputs = None
+        marks = [mark for info in cls.model_fields.values() for mark in info.metadata]
+        cls._takes_lists = any(isinstance(mark, Many) for mark in marks)
 
     def __init__(self, /, **data: Any) -> None:
         links = None
@@ -221,10 +228,10 @@ class BaseInvocation(BaseModel):
 
     def output(self, field: str) -> Ref:
         """The output of that name, to be given to an input: `Add(a=size.output("width"))`."""
-        if field not in self.outputs():
+        if field not in (self._outputs or self.outputs()):
             text = f"has no output {field!r}{suggest(field, self.outputs())}"
             raise GraphError([Problem("unknown_output", text, self.id or self.type, field)])
-        return tuple.__new__(Ref, (self, field))
+        return Ref(self, field)
 
     def literals(self) -> dict[str, Any]:
         """The inputs that hold values, neither edges nor nothing."""
@@ -234,14 +241,10 @@ class BaseInvocation(BaseModel):
 
     def links(self) -> list[tuple[str, Ref]]:
         """The edges that arrive, in the order of the fields: (input, where it comes from)."""
-        found = []
-        for name, value in self.__dict__.items():
-            kind = type(value)
-            if kind is Ref:
-                found.append((name, value))
-            elif kind is list and value and isinstance(value[0], Ref):
-                found.extend([(name, ref) for ref in value])
-        return found
+        if not self._takes_lists:
+            return [item for item in self.__dict__.items() if item[1].__class__ is Ref]
+        held = [(name, value if type(value) is list else [value]) for name, value in self.__dict__.items()]
+        return [(name, ref) for name, refs in held for ref in refs if type(ref) is Ref]
 
     def __repr_args__(self) -> Any:
         shown = {"id": self.id, **{name: self.__dict__[name] for name in self.inputs() if name in self.__dict__}}

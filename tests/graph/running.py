@@ -7,6 +7,7 @@ from typing import Any, cast
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.prepared import prepared_at
 
 
 @dataclass
@@ -68,3 +69,16 @@ def run(*targets: BaseInvocation | Graph, **options: Any) -> Ran:
     """Run a graph, or what some nodes need."""
     graph = targets[0] if isinstance(targets[0], Graph) else Graph.of(*cast(tuple[BaseInvocation, ...], targets))
     return run_session(GraphExecutionState(graph.validate(), **options))
+
+
+def run_straight(graph: Graph, **options: Any) -> Ran:
+    """Run a graph by what can be taken without claims, and the rest by claims."""
+    ran = Ran(GraphExecutionState(graph.validate(), **options))
+    while True:
+        for path, nodes in ran.session.straight():
+            for planned in nodes:
+                prepared = prepared_at(planned, path)
+                ran.order.append(prepared.id)
+                ran.session.outputs[prepared.key] = invoke(ran.session, prepared)
+        if not step(ran):
+            return ran

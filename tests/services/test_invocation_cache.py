@@ -109,6 +109,65 @@ def test_while_it_is_off_nothing_is_read_or_kept_or_counted(cache):
     assert cache.get(key) is not None
 
 
+def pend(cache: InvocationCacheBase, number: int) -> bytes:
+    """Make a result known as a run does that will settle it later."""
+    key = key_of(material(number))
+    cache.pending[key] = CacheEntry(key, f"add_{number}", "add", material(number), output=IntegerOutput(value=number))
+    return key
+
+
+def test_what_is_pending_is_a_hit_and_is_listed(cache):
+    keys = [pend(cache, number) for number in range(3)]
+    assert [cache.get(key).output.value for key in keys] == [0, 1, 2]
+    assert cache.peek(keys[0]).node == "add_0"
+    assert (cache.hits, cache.misses) == (3, 0)
+    assert [row.node for row in cache.entries()] == ["add_0", "add_1", "add_2"]
+    assert cache.status().bytes == sum(len(material(number)) for number in range(3))
+    assert cache.pending == {}
+
+
+def test_what_is_pending_is_forgotten_with_all_else(cache):
+    keep(cache, 0)
+    first = pend(cache, 1)
+    assert cache.forget(node="add_1") == 1
+    assert cache.get(first) is None
+    second = pend(cache, 2)
+    assert cache.clear() == 2
+    assert cache.get(second) is None
+
+
+def test_what_becomes_pending_while_it_is_off_is_not_kept(cache):
+    kept = pend(cache, 1)
+    with cache.off():
+        lost = pend(cache, 2)
+        assert cache.get(kept) is None
+    assert cache.get(kept) is not None
+    assert cache.get(lost) is None
+
+
+def test_a_pending_result_goes_with_the_resource_it_names(services):
+    cache = services.invocation_cache
+    name = services.images.save(Image.new("RGB", (8, 8))).image_name
+    output = ImageOutput(image=ImageField(image_name=name), width=8, height=8)
+    key = key_of("pending")
+    cache.pending[key] = CacheEntry(key, "l2i", "l2i", material(1), output=output)
+    assert cache.forget_resource(name) == 1
+    cache.pending[key] = CacheEntry(key, "l2i", "l2i", material(1), output=output)
+    services.images.delete(name)
+    assert cache.get(key) is None
+    assert cache.entries() == []
+
+
+def test_what_is_pending_twice_or_is_kept_already_counts_once(cache):
+    keep(cache, 1)
+    key = pend(cache, 1)
+    cache.settle()
+    pend(cache, 1)
+    assert cache.status().size == 1
+    assert cache.status().bytes == len(material(1))
+    assert cache.get(key).seconds == 0.5
+
+
 def test_deletions_are_heard_while_it_is_off(services):
     cache = services.invocation_cache
     key, name = keep_picture(services, 1)

@@ -4,11 +4,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given as hypothesis_given
+from hypothesis import strategies
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from nbgraph.config import Settings
 from nbgraph.invocations import Add, Integer, Iterate, Multiply, Range
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
+from nbgraph.invocations.node_registry import registry
+from nbgraph.invocations.outputs import IntegerOutput
+from nbgraph.invocations.valid import make_valid
 from nbgraph.services.events.events_common import Event, SessionFinished
+from nbgraph.services.invocation_processor.recipe import Recipe, exact_types
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
@@ -46,6 +53,55 @@ class Refuses(BaseInvocation):
         raise ValueError("not this one")
 
 
+@invocation("test_limited", category="test")
+class Limited(BaseInvocation):
+    """Takes no negative number."""
+
+    value: int = Field(default=0, ge=0)
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        return IntegerOutput(value=self.value)
+
+
+@invocation("test_looks_at_one", category="test")
+class LooksAtOne(Limited):
+    """Looks at its number itself."""
+
+    value: int = 0
+
+    @field_validator("value")
+    @classmethod
+    def _is_even(cls, value: int) -> int:
+        if value % 2:
+            raise ValueError("is odd")
+        return value
+
+
+@invocation("test_looks_at_all", category="test")
+class LooksAtAll(LooksAtOne):
+    """Looks at all its values together."""
+
+    @model_validator(mode="after")
+    def _is_small(self) -> "LooksAtAll":
+        if self.value > 100:
+            raise ValueError("is large")
+        return self
+
+
+@invocation("test_makes_ready", category="test")
+class MakesReady(Limited):
+    """Makes something of its values when they are there."""
+
+    value: int = 0
+    _twice: int = PrivateAttr(default=0)
+
+    def model_post_init(self, context: Any) -> None:
+        self._twice = 2 * self.value if isinstance(self.value, int) else 0
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        return IntegerOutput(value=self._twice)
+
+
 @pytest.fixture
 def invoker() -> Iterator[Invoker]:
     invoker = Invoker(InvocationServices.memory(Settings()))
@@ -69,6 +125,66 @@ def test_a_node_that_fails_is_told_though_its_input_cannot_be_shown(invoker):
     assert failure.node == "refuses"
     assert failure.message == "ValueError: not this one"
     assert failure.inputs == {"value": "a Silent (it cannot be shown as text)"}
+
+
+def given(invoker: Invoker, node: BaseInvocation) -> tuple[int | None, list[str]]:
+    """What a node gives, and what is wrong."""
+    session = GraphExecutionState(Graph.of(node))
+    ticket = invoker.invoke(session)
+    ticket.wait()
+    output = session.outputs_of(node.id or "").get(())
+    return getattr(output, "value", None), [failure.message for failure in ticket.failures]
+
+
+@pytest.mark.parametrize(
+    ("cls", "number", "wrong"),
+    [(Limited, -1, "greater than or equal to 0"), (LooksAtOne, 3, "is odd"), (LooksAtAll, 102, "is large")],
+)
+def test_what_arrives_is_held_against_the_rules_of_the_node(invoker, cls, number, wrong):
+    assert exact_types(cls) is None
+    value, problems = given(invoker, cls(value=Add(a=number, b=0)))
+    assert value is None
+    assert len(problems) == 1
+    assert wrong in problems[0]
+
+
+def test_a_node_with_private_attributes_is_made_ready(invoker):
+    assert exact_types(MakesReady) is None
+    assert given(invoker, MakesReady(value=Add(a=20, b=1))) == (42, [])
+
+
+def test_what_arrives_in_another_type_is_validated(invoker):
+    assert exact_types(Add) == [int, int]
+    truth = Add(a=1)
+    truth.__dict__["a"] = True
+    value, problems = given(invoker, truth)
+    assert (value, type(value), problems) == (1, int, [])
+    text = Add(a=1)
+    text.__dict__["a"] = "no number"
+    value, problems = given(invoker, text)
+    assert value is None
+    assert "valid integer" in problems[0]
+
+
+VALUES = {int: strategies.integers(), str: strategies.text(), bool: strategies.booleans()}
+
+
+@hypothesis_given(strategies.data())
+def test_values_of_exact_types_are_what_validation_makes_of_them(data):
+    exact = {cls: types for cls in registry().values() if (types := exact_types(cls)) is not None}
+    assert Add in exact
+    for cls, types in exact.items():
+        cls.model_rebuild()
+        drawn = {name: data.draw(VALUES[kind]) for name, kind in zip(sorted(cls.inputs()), types)}
+        values = {"id": "node", "is_intermediate": False, "use_cache": None}
+        values |= {name: drawn[name] for name in cls.inputs()}
+        made = make_valid(cls, dict(values), set(cls.model_fields))
+        validated = Recipe(cls).validated(values)
+        assert vars(made) == vars(validated)
+        assert [type(value) for value in vars(made).values()] == [type(value) for value in vars(validated).values()]
+        assert made.model_fields_set == validated.model_fields_set
+        assert made.model_dump_json() == validated.model_dump_json()
+        assert made.model_copy(update={"id": "other"}).id == "other"
 
 
 def test_numbers_too_long_to_print_are_computed_with(invoker):

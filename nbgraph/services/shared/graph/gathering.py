@@ -25,7 +25,8 @@ def _gather_one(target: BaseInvocation, gathered: Gathered, known: Container[Bas
     way, begun = [(target, links, iter(links))], {target}
     while way:
         node, links, left = way[-1]
-        for _, (source, _) in left:
+        for _, ref in left:
+            source = ref.node
             if source not in gathered and source not in known:
                 if source in begun:
                     raise GraphError([_circle([each for each, _, _ in way], source)])

@@ -269,7 +269,7 @@ class Graph:
         nodes[node_id] = node
         homes[node] = node_id
         if links:
-            self._links[node_id] = [tuple.__new__(Link, (name, homes[ref[0]], ref[1])) for name, ref in links]
+            self._links[node_id] = [tuple.__new__(Link, (name, homes[ref.node], ref.field)) for name, ref in links]
         if self._order is not None:
             self._order.append(node_id)
         return node_id

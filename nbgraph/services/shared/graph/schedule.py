@@ -8,14 +8,12 @@ that may be next, each segment's next path at most once, so it stays as small as
 parked under the one thing it waits for, and comes back to the heap when that is finished.
 """
 
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 from nbgraph.services.shared.graph.plan import Axes, Path, Plan
 
 Stretch = tuple[int, Path]
-MOST_AHEAD = 64
 Length = Callable[[int, Path], int]
 
 
@@ -46,14 +44,11 @@ class Schedule:
         self._ranks = [segment.nodes[0].rank for segment in plan.segments]
         self._open = [True] * len(plan.segments)
         self._heap: list[tuple[Path, int, Stretch]] = []
-        self._ahead: deque[Stretch] = deque()
         for segment in range(len(plan.segments)):
             self._push_next(segment)
 
     def next(self) -> Stretch | None:
         """The next stretch that can run, or None if there is none now."""
-        if self._ahead:
-            return self._ahead.popleft()
         while self._heap:
             stretch = heappop(self._heap)[2]
             segment, path = stretch
@@ -61,11 +56,7 @@ class Schedule:
             if checks is None:
                 if path:
                     self._push_next(segment)
-                if segment not in self._needs:
-                    if len(self._heap) == 1:
-                        self._look_ahead(segment)
-                    return stretch
-                if self._is_free(segment, path):
+                if segment not in self._needs or self._is_free(segment, path):
                     return stretch
                 checks = self._checks[stretch] = self._waits(segment, path)
             blocker = next(checks, None)
@@ -81,8 +72,6 @@ class Schedule:
         self._finished[segment].add(path)
         if stretch not in self._parked:
             return
-        while self._ahead:
-            self._push(self._ahead.pop())
         for waiting, parked_path in self._parked.pop(stretch):
             if parked_path is None:
                 self._push_next(waiting)
@@ -93,16 +82,7 @@ class Schedule:
         """Whether stretches of a segment may still be handed out."""
         if self._open[segment] or any(stretch[0] == segment for _, _, stretch in self._heap):
             return True
-        if any(stretch[0] == segment for stretch in self._ahead):
-            return True
         return any(waiting == segment for parked in self._parked.values() for waiting, _ in parked)
-
-    def _look_ahead(self, segment: int) -> None:
-        """Take stretches out of the heap in advance while nothing else is there: many at once is quicker."""
-        heap = self._heap
-        while len(heap) == 1 and heap[0][2][0] == segment and len(self._ahead) < MOST_AHEAD:
-            self._ahead.append(heappop(heap)[2])
-            self._push_next(segment)
 
     def _push_next(self, segment: int) -> None:
         """Put the segment's next path into the heap, or park the segment under what decides that path."""
