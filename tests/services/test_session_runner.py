@@ -14,7 +14,7 @@ from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Invoc
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.invocations.valid import make_valid
-from nbgraph.services.events.events_common import Event, SessionFinished
+from nbgraph.services.events.events_common import Event, NodeCompleted, SessionFinished
 from nbgraph.services.invocation_processor.recipe import Recipe, exact_types
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
@@ -125,6 +125,20 @@ def test_a_node_that_fails_is_told_though_its_input_cannot_be_shown(invoker):
     assert failure.node == "refuses"
     assert failure.message == "ValueError: not this one"
     assert failure.inputs == {"value": "a Silent (it cannot be shown as text)"}
+
+
+def test_a_session_that_is_cancelled_by_who_listens_runs_nothing_more(invoker):
+    graph = Graph.of(*[Add(id=f"add_{number}", a=number) for number in range(5)])
+    session = GraphExecutionState(graph)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, NodeCompleted):
+            session.cancel()
+
+    invoker.services.events.subscribe(listen)
+    invoker.invoke(session).wait()
+    assert list(session.outputs) == [0]
+    assert session.status == "cancelled"
 
 
 def given(invoker: Invoker, node: BaseInvocation) -> tuple[int | None, list[str]]:

@@ -106,7 +106,7 @@ class SessionRunner:
             context.path, place, is_due = path, prepared_id("", path), len(outputs) >= due_at
             made, origins = ({}, made_by_key.setdefault(path, {})) if path else (outputs, made_by_key[()])
             for planned in nodes:
-                if is_cancelled():
+                if is_cancelled() or session.cancelled:
                     self._cancel(prepared_at(planned, path))
                     return
                 kind, source, rank = planned.kind, planned.id, planned.rank
