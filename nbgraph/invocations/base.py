@@ -33,9 +33,8 @@ to one of its outputs: the one of equal name if that fits, else the output's `ma
 
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar, get_type_hints
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_type_hints
 
-from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
@@ -61,11 +60,8 @@ class BaseInvocationOutput(BaseModel):
     main_field: ClassVar[str] = ""
 
 
-class Ref(Struct, gc=False, eq=False):
-    """An edge, held in the field it ends in: the output `field` of `node`.
-
-    The collector of cycles need not look at edges: those of a graph go around in no circle.
-    """
+class Ref(NamedTuple):
+    """An edge, held in the field it ends in: the output `field` of `node`."""
 
     node: "BaseInvocation"
     field: str
@@ -231,7 +227,7 @@ class BaseInvocation(BaseModel):
         if field not in (self._outputs or self.outputs()):
             text = f"has no output {field!r}{suggest(field, self.outputs())}"
             raise GraphError([Problem("unknown_output", text, self.id or self.type, field)])
-        return Ref(self, field)
+        return tuple.__new__(Ref, (self, field))
 
     def literals(self) -> dict[str, Any]:
         """The inputs that hold values, neither edges nor nothing."""

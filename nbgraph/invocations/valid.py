@@ -15,8 +15,8 @@ _set_values, _set_names, _set_extra, _set_private = [
 def make_valid(cls: type[Model], values: dict[str, Any], names: set[str]) -> Model:
     """What pydantic's `model_construct` makes of values for all the fields, in a fraction of the time.
 
-    The model takes the dictionary for its own, and shares `names`, those of all its fields. Not for classes with
-    private attributes, or that allow others than their fields.
+    The model takes the dictionary for its own, and shares `names`, those of all its fields, which must not be changed.
+    Not for classes with private attributes, or that allow others than their fields.
     """
     model = _new(cls)
     _set_values(model, values)

@@ -145,19 +145,6 @@ def test_what_becomes_pending_while_it_is_off_is_not_kept(cache):
     assert cache.get(lost) is None
 
 
-def test_a_pending_result_goes_with_the_resource_it_names(services):
-    cache = services.invocation_cache
-    name = services.images.save(Image.new("RGB", (8, 8))).image_name
-    output = ImageOutput(image=ImageField(image_name=name), width=8, height=8)
-    key = key_of("pending")
-    cache.pending[key] = CacheEntry(key, "l2i", "l2i", material(1), output=output)
-    assert cache.forget_resource(name) == 1
-    cache.pending[key] = CacheEntry(key, "l2i", "l2i", material(1), output=output)
-    services.images.delete(name)
-    assert cache.get(key) is None
-    assert cache.entries() == []
-
-
 def test_what_is_pending_twice_or_is_kept_already_counts_once(cache):
     keep(cache, 1)
     key = pend(cache, 1)

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from threading import RLock
 
 from nbgraph.errors import NotFoundError
 from nbgraph.invocations.base import BaseInvocationOutput
@@ -14,6 +15,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import (
     CacheStatus,
     with_descendants,
 )
+from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.service import InvokerLike, Service
 
 
@@ -23,8 +25,8 @@ class InvocationCacheBase(Service):
     It listens to the image and latents services: when a resource is deleted, exactly the entries that name it go, in
     time proportional to those. `disable()` stops reads and writes, never that.
 
-    A run that makes results every few microseconds puts them into `pending`, by key, where `get` finds them, and calls
-    `settle()` now and then: together they are kept in a third of the time.
+    A run that makes results every few microseconds puts those that name no resource into `pending`, by key, where `get`
+    finds them, and calls `settle()` now and then: together they are kept in a third of the time.
 
     Implementations set `_find`, which gives the entry of a key, or None.
     """
@@ -35,6 +37,7 @@ class InvocationCacheBase(Service):
         self.max_entries, self.max_bytes = max_entries, max_bytes
         self.hits = self.misses = 0
         self.pending: dict[bytes, CacheEntry] = {}
+        self._settling = RLock()
         self._enabled = True
         self._endings: list = []
 
@@ -99,27 +102,26 @@ class InvocationCacheBase(Service):
 
     def peek(self, key: bytes) -> CacheEntry | None:
         """The entry a `get` would give, without counting or touching anything."""
-        entry = self._find(key) or self.pending.get(key) if self.enabled else None
+        entry = (self._find(key) or self.pending.get(key)) if self.enabled else None
         return entry if entry is not None and self._is_good(entry) else None
 
     def save(self, entry: CacheEntry) -> None:
         """Keep a result; one that is kept already stays. One that names what was deleted meanwhile is not kept."""
-        self.pending[entry.key] = entry
-        self.settle()
+        if self._enabled and self.max_entries:
+            entry.bytes = len(entry.head) + len(entry.inputs)
+            if is_plain(entry.output.__class__) or self._note_resources(entry):
+                self._put({entry.key: entry})
 
     def settle(self) -> None:
-        """Keep what is pending, as `save` does; nothing, while results are not kept."""
-        pending = self.pending
-        entries = [pending.pop(key, None) for key in list(pending)]
-        if not (entries and self._enabled and self.max_entries):
-            return
-        kept = {}
-        for entry in filter(None, entries):
-            entry.bytes = len(entry.head) + len(entry.inputs)
-            cls = entry.output.__class__
-            if _plain_outputs.get(cls) or is_plain(cls) or self._note_resources(entry):
-                kept[entry.key] = entry
-        self._put(kept)
+        """Keep what is pending, as `save` does; while results are not kept, what is pending is dropped."""
+        with HeldStop(), self._settling:
+            taken = [self.pending.pop(key, None) for key in list(self.pending)]
+            if not (taken and self._enabled and self.max_entries):
+                return
+            entries = [entry for entry in taken if entry is not None]
+            for entry in entries:
+                entry.bytes = len(entry.head) + len(entry.inputs)
+            self._put({entry.key: entry for entry in entries})
 
     def _note_resources(self, entry: CacheEntry) -> bool:
         """Note the resources an entry names, and count them in; False if one of them is gone."""
@@ -186,7 +188,6 @@ class InvocationCacheBase(Service):
 
     def forget_resource(self, name: str) -> int:
         """Forget exactly the entries whose outputs name a resource; returns how many."""
-        self.settle()
         return self._drop(self._naming(name))
 
     def entries(self, node: str | None = None) -> list[CacheRow]:

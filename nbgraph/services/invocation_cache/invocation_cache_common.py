@@ -117,19 +117,19 @@ _encode_finite = Encoder().encode
 class Contents:
     """Values as canonical JSON; resources stand as the hash of their content, not by their names.
 
-    Texts of larger values are kept by identity, so the values must live as long as this does.
+    Texts of larger values are kept by identity, and with them the values, so that nothing else gets their identity.
     """
 
     def __init__(self, content_of: ContentOf) -> None:
         self._encode = json.JSONEncoder(default=self._plain, sort_keys=True, ensure_ascii=False).encode
         self._content_of = content_of
-        self._known: dict[int, str] = {}
+        self._known: dict[int, tuple[Any, str]] = {}
 
     def key(self, template: KeyTemplate, picked: tuple[Any, ...], is_small: bool = False) -> tuple[bytes, bytes]:
-        """The key of a node with the values that were picked, the `key_of` its material, and the end of that: they.
+        """The key of a node, which is the `key_of` its material, and the end of that material, made of what was picked.
 
-        `is_small` says that all are known to be whole numbers, texts and the like. `NotFoundError` if one names a
-        resource that is gone.
+        `is_small` says that all values are known to be whole numbers, texts and the like. `NotFoundError` if one names
+        a resource that is gone.
         """
         if is_small or SMALL_AND_FINITE.issuperset(map(type, picked)):
             try:
@@ -149,8 +149,8 @@ class Contents:
             return self._encode(value)
         known = self._known.get(id(value))
         if known is None:
-            known = self._known[id(value)] = self._encode(value)
-        return known
+            known = self._known[id(value)] = (value, self._encode(value))
+        return known[1]
 
     def _plain(self, item: Any) -> Any:
         if isinstance(item, ResourceField):

@@ -64,7 +64,8 @@ class InvocationCacheMemory(InvocationCacheBase):
 
     def _rows(self, node: str | None = None) -> Iterable[CacheRow]:
         with self._lock:
-            return [entry for entry in self._entries.values() if node is None or entry.node == node]
+            entries = list(self._entries.values())  # at once: a run goes on using some meanwhile
+        return entries if node is None else [entry for entry in entries if entry.node == node]
 
     def _totals(self) -> tuple[int, int]:
         return len(self._entries), self._bytes

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.invocation_cache.invocation_cache_base import is_plain
 from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate
 
 OWN_PACKAGE = "nbgraph."
@@ -14,13 +15,25 @@ OWN_PACKAGE = "nbgraph."
 class Recipe:
     """What is the same for all nodes of a class."""
 
-    __slots__ = ("cached", "cls", "exact", "is_foreign", "names", "output_class", "pick", "template", "_validate")
+    __slots__ = (
+        "cached",
+        "cls",
+        "exact",
+        "is_foreign",
+        "is_plain",
+        "names",
+        "output_class",
+        "pick",
+        "template",
+        "_validate",
+    )
 
     def __init__(self, cls: type[BaseInvocation]) -> None:
         self.cls = cls
         cls.model_rebuild()
         self._validate = cls.__pydantic_validator__.validate_python
         self.cached, self.output_class = cls.cached_by_default, cls.output_class
+        self.is_plain = is_plain(cls.output_class)
         self.template = KeyTemplate(cls)
         self.pick = self.template.pick
         self.names = set(cls.model_fields)

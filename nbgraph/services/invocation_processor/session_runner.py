@@ -76,10 +76,10 @@ class SessionRunner:
             with self._relief:
                 self._run_nodes()
         finally:
-            self._cache.settle()
             self._probe.flush()
             if self._journal is not None:
                 self._journal.flush()
+            self._cache.settle()
 
     def _run_nodes(self) -> None:
         while True:
@@ -99,12 +99,20 @@ class SessionRunner:
         """
         session, context, recipes, is_cancelled = self.session, self._context, self._recipes, self._is_cancelled
         session_id, tell, outputs, claimed = session.id, self._tell, session.outputs, session.claimed
-        key_of, get, made_by_key, pending = self._contents.key, self._cache.get, self._origins, self._cache.pending
+        key_of, get, save, origins_at, pending = (
+            self._contents.key,
+            self._cache.get,
+            self._cache.save,
+            self._origins,
+            self._cache.pending,
+        )
         probe, models, journal, note = self._probe, self._probe.models, self._journal, self._probe.rows.append
         meters, uses, unchanged, due_at = models.meters, probe.uses, probe.unchanged, self._due_at
         for path, nodes in runs:
-            context.path, place, is_due = path, prepared_id("", path), len(outputs) >= due_at
-            made, origins = ({}, made_by_key.setdefault(path, {})) if path else (outputs, made_by_key[()])
+            if len(outputs) >= due_at:
+                due_at = self._breathe()
+            context.path, place = path, prepared_id("", path)
+            made, origins = ({}, origins_at.setdefault(path, {})) if path else (outputs, origins_at[()])
             for planned in nodes:
                 if is_cancelled() or session.cancelled:
                     self._cancel(prepared_at(planned, path))
@@ -115,8 +123,6 @@ class SessionRunner:
                 context.planned = planned
                 began = perf_counter() if meters is None else probe.start()
                 try:
-                    if is_due:
-                        is_due, due_at = False, self._breathe()
                     if planned.axis is not None:
                         output, seconds = session.item(planned.axis, path), 0.0
                         origin = self._sources(planned, path[:-1]) if planned.inputs else ()
@@ -142,10 +148,9 @@ class SessionRunner:
                             tell(NodeStarted(session_id, node, source, type_name))
                             if recipe.is_foreign:
                                 recipe.make_own(values)
-                            ready = (
+                            output = (
                                 make_valid(recipe.cls, values, recipe.names) if is_exact else recipe.validated(values)
-                            )
-                            output = ready.invoke(context)
+                            ).invoke(context)
                             if output.__class__ is not recipe.output_class:
                                 recipe.check(output)
                             seconds = perf_counter() - began
@@ -155,12 +160,14 @@ class SessionRunner:
                                 origin = self._sources(planned, path)
                             if cache_key is not None:
                                 head = recipe.template.head
-                                pending[cache_key] = CacheEntry(
+                                fresh = CacheEntry(
                                     cache_key, node, type_name, head, inputs, origin, seconds, output=output
                                 )
                                 origin = (cache_key,)
-                                if seconds > QUICK:
-                                    self._cache.settle()
+                                if seconds < QUICK and recipe.is_plain and output.__class__ is recipe.output_class:
+                                    pending[cache_key] = fresh
+                                else:
+                                    save(fresh)
                 except CancelledError:
                     self._cancel(prepared_at(planned, path))
                     probe.finish(began, node, source, type_name, path, CANCELLED, False, self._seed(key))
@@ -185,9 +192,11 @@ class SessionRunner:
                 tell(NodeCompleted(session_id, node, source, type_name, output, cached, seconds))
 
     def _breathe(self) -> int:
-        """What is done once for many quick nodes; returns how many have run when it is due again."""
+        """Do what is done once for many quick nodes; returns, and keeps, how many have run when it is due again."""
         self._cache.settle()
         self._relief.renew()
+        if len(self._probe.rows) >= self._probe.BATCH:
+            self._probe.flush()
         self._due_at = len(self.session.outputs) + BREATH_EVERY
         return self._due_at
 

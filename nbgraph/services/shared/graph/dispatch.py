@@ -97,8 +97,8 @@ class Dispatch:
         if self._careful or self.refused:
             return
         if len(self.claimed) == len(self._held) == 1 and self._stretch in self.claimed.values():
-            self.claimed.clear()
             self._is_straight = True
+            self.claimed.clear()
             held = self._held.pop()
             yield held.path, (held.planned,)
         while not (self.claimed or self._careful or self.refused):
@@ -140,8 +140,8 @@ class Dispatch:
     def _leave_straight(self, key: Key) -> None:
         """Go on with claims, the node that runs being the first."""
         if self._is_straight:
-            self._is_straight = False
             self.claimed[key] = self._stretch
+            self._is_straight = False
 
     def expects(self, planned: PlannedNode) -> bool:
         """Whether more prepared nodes of a source node may be handed out; if not, there are none."""

@@ -143,7 +143,7 @@ class GraphExecutionState:
 
     @property
     def claimed(self) -> Collection[Key]:
-        """The keys of what `next()` handed out and is not done; it is always the same object."""
+        """The keys of what `next()` handed out and is not done; the same object until a `resume()` or `grow()`."""
         return self._dispatch.claimed
 
     @property
