@@ -115,13 +115,14 @@ class InvocationCacheBase(Service):
     def settle(self) -> None:
         """Keep what is pending, as `save` does; while results are not kept, what is pending is dropped."""
         with HeldStop(), self._settling:
-            taken = [self.pending.pop(key, None) for key in list(self.pending)]
-            if not (taken and self._enabled and self.max_entries):
-                return
-            entries = [entry for entry in taken if entry is not None]
-            for entry in entries:
-                entry.bytes = len(entry.head) + len(entry.inputs)
-            self._put({entry.key: entry for entry in entries})
+            entries, take = {}, self.pending.pop
+            for key in list(self.pending):
+                entry = take(key, None)
+                if entry is not None:
+                    entry.bytes = len(entry.head) + len(entry.inputs)
+                    entries[key] = entry
+            if entries and self._enabled and self.max_entries:
+                self._put(entries)
 
     def _note_resources(self, entry: CacheEntry) -> bool:
         """Note the resources an entry names, and count them in; False if one of them is gone."""
