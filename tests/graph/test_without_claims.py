@@ -44,6 +44,20 @@ def test_a_session_is_running_while_the_last_node_taken_without_a_claim_runs() -
     assert not session.is_complete
 
 
+def test_a_session_is_not_complete_while_it_turns_from_claims_to_none() -> None:
+    seen: list[str] = []
+    session = GraphExecutionState(Graph.of(Add(a=1)))
+
+    class Told(dict):
+        def clear(self) -> None:
+            super().clear()
+            seen.append(session.status)
+
+    session._dispatch.claimed = Told(session._dispatch.claimed)
+    assert len(straight_ids(session, until=10)) == 1
+    assert seen == ["pending"]
+
+
 def test_what_fails_without_a_claim_fails_alone() -> None:
     session = mapped()
     failing = straight_ids(session, until=5)[-1]

@@ -1,5 +1,9 @@
 """The contract of the invocation cache, in memory and in a folder."""
 
+import signal
+from threading import Event, Thread
+from time import sleep
+
 import pytest
 from PIL import Image
 
@@ -153,6 +157,40 @@ def test_what_is_pending_twice_or_is_kept_already_counts_once(cache):
     assert cache.status().size == 1
     assert cache.status().bytes == len(material(1))
     assert cache.get(key).seconds == 0.5
+
+
+def test_clearing_while_results_settle_clears_those_too(cache, monkeypatch):
+    under_way, put = Event(), cache._put
+
+    def slow_put(entries):
+        under_way.set()
+        sleep(0.2)
+        put(entries)
+
+    monkeypatch.setattr(cache, "_put", slow_put)
+    keys = [pend(cache, number) for number in range(3)]
+    settling = Thread(target=cache.settle)
+    settling.start()
+    assert under_way.wait(10)
+    assert cache.clear() == 3
+    settling.join()
+    assert [cache.get(key) for key in keys] == [None] * 3
+
+
+def test_stop_while_results_settle_leaves_them_whole(cache, monkeypatch):
+    put = cache._put
+
+    def stopped_put(entries):
+        signal.raise_signal(signal.SIGINT)
+        put(entries)
+
+    key = pend(cache, 1)
+    monkeypatch.setattr(cache, "_put", stopped_put)
+    with pytest.raises(KeyboardInterrupt):
+        cache.settle()
+    monkeypatch.undo()
+    assert cache.get(key).output.value == 1
+    assert cache.status().bytes == len(material(1))
 
 
 def test_deletions_are_heard_while_it_is_off(services):

@@ -54,7 +54,6 @@ class InvocationCacheBase(Service):
         for end in self._endings:
             end()
         self._endings = []
-        self.settle()
         super().stop()
 
     @property
@@ -89,7 +88,6 @@ class InvocationCacheBase(Service):
             return None
         entry = self._find(key) or self.pending.get(key)
         if entry is not None and not (_plain_outputs.get(type(entry.output)) or self._is_good(entry)):
-            self.pending.pop(key, None)
             self._drop((key,))
             entry = None
         if entry is None:

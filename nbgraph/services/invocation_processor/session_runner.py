@@ -107,10 +107,10 @@ class SessionRunner:
             self._cache.pending,
         )
         probe, models, journal, note = self._probe, self._probe.models, self._journal, self._probe.rows.append
-        meters, uses, unchanged, due_at = models.meters, probe.uses, probe.unchanged, self._due_at
+        meters, uses, unchanged = models.meters, probe.uses, probe.unchanged
         for path, nodes in runs:
-            if len(outputs) >= due_at:
-                due_at = self._breathe()
+            if len(outputs) >= self._due_at:
+                self._breathe()
             context.path, place = path, prepared_id("", path)
             made, origins = ({}, origins_at.setdefault(path, {})) if path else (outputs, origins_at[()])
             for planned in nodes:
@@ -191,14 +191,13 @@ class SessionRunner:
                     meters, uses, unchanged = models.meters, probe.uses, probe.unchanged
                 tell(NodeCompleted(session_id, node, source, type_name, output, cached, seconds))
 
-    def _breathe(self) -> int:
-        """Do what is done once for many quick nodes; returns, and keeps, how many have run when it is due again."""
+    def _breathe(self) -> None:
+        """Do what is done once for many quick nodes, and note how many have run when it is due again."""
         self._cache.settle()
         self._relief.renew()
         if len(self._probe.rows) >= self._probe.BATCH:
             self._probe.flush()
         self._due_at = len(self.session.outputs) + BREATH_EVERY
-        return self._due_at
 
     def _cancel(self, prepared: Prepared) -> None:
         self.session.release(prepared)
