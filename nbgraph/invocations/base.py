@@ -33,16 +33,19 @@ to one of its outputs: the one of equal name if that fits, else the output's `ma
 
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
 from nbgraph.invocations.context import InvocationContext
+from nbgraph.invocations.exact import ExactInputs, exact_inputs
 from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.inputs import REQUIRED, InputSpec, Many, input_specs
 from nbgraph.invocations.node_registry import register
 from nbgraph.invocations.types import assignable, type_name
+from nbgraph.invocations.valid import fill_valid, set_names
 
 _class = type
 USUAL_PIXELS = 512 * 512
@@ -60,8 +63,12 @@ class BaseInvocationOutput(BaseModel):
     main_field: ClassVar[str] = ""
 
 
-class Ref(NamedTuple):
-    """An edge, held in the field it ends in: the output `field` of `node`."""
+class Ref(Struct, frozen=True, eq=False, gc=False):
+    """An edge, held in the field it ends in: the output `field` of `node`.
+
+    The collector of cycles does not look at edges, so it has a quarter of the work while many nodes are made. Nodes
+    that were linked in a circle, which no graph takes, are not freed for that.
+    """
 
     node: "BaseInvocation"
     field: str
@@ -94,7 +101,9 @@ class BaseInvocation(BaseModel):
     output_class: ClassVar[type[BaseInvocationOutput]] = BaseInvocationOutput
     _specs: ClassVar[dict[str, InputSpec] | None] = None
     _outputs: ClassVar[dict[str, Any] | None] = None
-    _takes_lists: ClassVar[bool] = False
+    _single_inputs: ClassVar[tuple[str, ...]] = ()
+    _exact: ClassVar[ExactInputs | None] = None
+    _is_examined: ClassVar[bool] = False
     output_types_vary: ClassVar[bool] = False
     type: ClassVar[str] = ""
 
@@ -138,29 +147,40 @@ class BaseInvocation(BaseModel):
         for info in cls.model_fields.values():
             if info.is_required():
                 info.default = REQUIRED
-        cls._specs = cls._outputs = None
+        cls._specs = cls._outputs = cls._exact = None
+        cls._is_examined = False
         marks = [mark for info in cls.model_fields.values() for mark in info.metadata]
-        cls._takes_lists = any(isinstance(mark, Many) for mark in marks)
+        takes_lists = any(isinstance(mark, Many) for mark in marks)
+        cls._single_inputs = () if takes_lists else tuple(name for name in cls.model_fields if name not in BASE_FIELDS)
 
     def __init__(self, /, **data: Any) -> None:
-        links = None
-        for name, value in data.items():
-            kind = type(value)
-            if kind is Ref or (kind not in _PLAIN and _holds_nodes(value)):
-                links = {} if links is None else links
-                links[name] = value
-        if links is not None:
-            for name in links:
-                del data[name]
+        exact = self._exact
+        if exact is not None:
+            names = exact.shapes.get((*data, *map(type, data.values())))
+            if names is not None:
+                values = exact.defaults.copy()
+                values.update(data)
+                fill_valid(self, values, names)
+                return
+        self._validate(data)
+
+    def _validate(self, data: dict[str, Any]) -> None:
+        """Let pydantic make the node of all but the edges; the next of the same shape may be made without it."""
+        links = {name: value for name, value in data.items() if type(value) not in _PLAIN and _holds_nodes(value)}
+        typed = {name: value for name, value in data.items() if name not in links}
         try:
-            self.__pydantic_validator__.validate_python(data, self_instance=self)
+            self.__pydantic_validator__.validate_python(typed, self_instance=self)
         except ValidationError as error:
             raise GraphError(input_problems(type(self), data.get("id"), error)) from None
-        if links is not None:
-            values = vars(self)
-            for name, value in links.items():
-                is_edge = type(value) is Ref and name in values and name not in BASE_FIELDS
-                values[name] = value if is_edge else self._link(name, value)
+        values = vars(self)
+        for name, value in links.items():
+            is_edge = type(value) is Ref and name in values and name not in BASE_FIELDS
+            values[name] = value if is_edge else self._link(name, value)
+        cls = type(self)
+        if not cls._is_examined:
+            cls._exact, cls._is_examined = exact_inputs(cls, BaseInvocation.model_config), True
+        if cls._exact is not None and all(type(value) is Ref for value in links.values()):
+            cls._exact.note({name: type(value) for name, value in data.items()}, links)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set one input, checked as at construction."""
@@ -169,7 +189,7 @@ class BaseInvocation(BaseModel):
             return
         changed = type(self)(**{**self._given(), name: value})
         vars(self)[name] = vars(changed)[name]
-        self.__pydantic_fields_set__.add(name)
+        set_names(self, {*self.__pydantic_fields_set__, name})
 
     def _given(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if value is not REQUIRED}
@@ -227,7 +247,7 @@ class BaseInvocation(BaseModel):
         if field not in (self._outputs or self.outputs()):
             text = f"has no output {field!r}{suggest(field, self.outputs())}"
             raise GraphError([Problem("unknown_output", text, self.id or self.type, field)])
-        return tuple.__new__(Ref, (self, field))
+        return Ref(self, field)
 
     def literals(self) -> dict[str, Any]:
         """The inputs that hold values, neither edges nor nothing."""
@@ -237,9 +257,10 @@ class BaseInvocation(BaseModel):
 
     def links(self) -> list[tuple[str, Ref]]:
         """The edges that arrive, in the order of the fields: (input, where it comes from)."""
-        if not self._takes_lists:
-            return [item for item in self.__dict__.items() if item[1].__class__ is Ref]
-        held = [(name, value if type(value) is list else [value]) for name, value in self.__dict__.items()]
+        values, names = self.__dict__, self._single_inputs
+        if names:
+            return [(name, values[name]) for name in names if type(values[name]) is Ref]
+        held = [(name, value if type(value) is list else [value]) for name, value in values.items()]
         return [(name, ref) for name, refs in held for ref in refs if type(ref) is Ref]
 
     def __repr_args__(self) -> Any:

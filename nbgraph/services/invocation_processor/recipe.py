@@ -3,9 +3,8 @@
 import copy
 from typing import Any
 
-from pydantic import BaseModel
-
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.exact import exact_kinds, has_rules
 from nbgraph.services.invocation_cache.invocation_cache_base import is_plain
 from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate
 
@@ -65,11 +64,7 @@ def exact_types(cls: type[BaseInvocation]) -> list[type] | None:
 
     That is so for plain whole numbers, texts and truth values without limits, in a class without rules of its own.
     """
-    rules = cls.__pydantic_decorators__
-    has_rules = any((rules.validators, rules.field_validators, rules.root_validators, rules.model_validators))
-    makes_schema = cls.__get_pydantic_core_schema__.__func__ is not BaseModel.__get_pydantic_core_schema__.__func__
-    if has_rules or makes_schema or cls.__pydantic_post_init__ or cls.model_config != BaseInvocation.model_config:
+    if has_rules(cls, BaseInvocation.model_config):
         return None
-    fields = [cls.model_fields[name] for name in sorted(cls.inputs())]
-    types = [kind for field in fields for kind in (int, str, bool) if field.annotation is kind and not field.metadata]
-    return types if len(types) == len(fields) else None
+    kinds = [exact_kinds(cls.model_fields[name]) for name in sorted(cls.inputs())]
+    return [kind for each in kinds for kind in each] if all(len(each) == 1 for each in kinds) else None

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from nbgraph.errors import GraphError, Problem
 
 
@@ -25,7 +27,7 @@ class Edge(NamedTuple):
         return f"{self.source} -> {self.destination}"
 
 
-class Link(NamedTuple):
+class Link(Struct, frozen=True, gc=False):
     """An edge as the graph keeps it, under the node it arrives at: input field, source node, output of that."""
 
     field: str

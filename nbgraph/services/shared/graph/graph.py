@@ -1,16 +1,16 @@
 """The source graph a person edits: nodes by id, and edges. The same document for Python, files and the canvas."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
-from nbgraph.invocations.base import BaseInvocation, Ref, is_link
+from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.services.shared.graph.addresses import by_node, with_inner_values
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link, edge
 from nbgraph.services.shared.graph.flat import GRAPH, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
-from nbgraph.services.shared.graph.gathering import free_id, gather
+from nbgraph.services.shared.graph.gathering import Gathering, free_id
 from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
@@ -248,31 +248,34 @@ class Graph:
 
     def _collect(self, targets: Iterable[BaseInvocation]) -> list[str]:
         """Add these nodes and everything they are linked to, each after what it needs; all of them or none."""
+        gathering = Gathering(self._homes)
+        for target in targets:
+            gathering.add(target)
         added: list[str] = []
         try:
-            gathered = gather(targets, self._homes)
-            given = {node.id for node in gathered}
-            for node, links in gathered.items():
-                added.append(self._adopt(node, links, given))
+            self._adopt(gathering, added)
         except GraphError:
             self._forget(added)
             raise
+        if self._order is not None:
+            for node_id in added:
+                self._order.append(node_id)
         return added
 
-    def _adopt(self, node: BaseInvocation, links: list[tuple[str, Ref]], given: Container[str | None]) -> str:
-        values, homes, nodes = vars(node), self._homes, self.nodes
-        node_id = values["id"]
-        if node_id is None:
-            node_id = values["id"] = free_id(node, nodes, given, self._numbers)
-        elif node_id in nodes:
-            node_id = free_id(node, nodes, given, self._numbers)
-        nodes[node_id] = node
-        homes[node] = node_id
-        if links:
-            self._links[node_id] = [tuple.__new__(Link, (name, homes[ref.node], ref.field)) for name, ref in links]
-        if self._order is not None:
-            self._order.append(node_id)
-        return node_id
+    def _adopt(self, gathering: Gathering, added: list[str]) -> None:
+        """Give each node that was gathered an id and its edges, and note the id among those `added`."""
+        nodes, links, found = self.nodes, self._links, gathering.found
+        homes = self._homes or found
+        for node in gathering.order:
+            node_id, refs = node.id, found[node]
+            if node_id is None or node_id in nodes:
+                node_id = free_id(node, nodes, gathering.ids, self._numbers)
+            nodes[node_id] = node
+            homes[node] = node_id
+            added.append(node_id)
+            if refs:
+                links[node_id] = [Link(name, homes[ref.node], ref.field) for name, ref in refs]
+        self._homes = homes
 
     def _forget(self, node_ids: Iterable[str]) -> None:
         gone = set(node_ids)

@@ -168,9 +168,9 @@ def _read_edges(data: list[Any], problems: Problems) -> dict[str, list[Link]]:
     for number, edge in enumerate(data):
         try:
             source, target = edge["source"], edge["destination"]
-            link = Link(target["field"], source["node_id"], source["field"])
-            arrives_at = target["node_id"]
-            "".join((*link, arrives_at))  # a TypeError unless all four are texts
+            field, output, arrives_at = target["field"], source["field"], target["node_id"]
+            link = Link(field, source["node_id"], output)
+            "".join((field, link.source, output, arrives_at))  # a TypeError unless all four are texts
         except (TypeError, KeyError, IndexError):
             text = f"edge {number} is not of the form source/destination, each with node_id and field"
             problems.add("bad_file", text)

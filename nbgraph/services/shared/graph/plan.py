@@ -146,8 +146,8 @@ class Plan:
             planned.axes = self._without_innermost(planned.axes)
         planned.inputs = tuple(
             [
-                PlannedInput(field, source.rank, output, _keep(source.axes, planned.axes))
-                for (field, _, output), source in zip(links, sources)
+                PlannedInput(link.field, source.rank, link.output, _keep(source.axes, planned.axes))
+                for link, source in zip(links, sources)
             ]
         )
         if kind.type == "iterate":

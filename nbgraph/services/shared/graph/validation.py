@@ -72,8 +72,9 @@ def _sound_links(graph: GraphLike, problems: Problems, node_id: str) -> list[Lin
     """The edges that arrive at a node and whose ends exist; the others are problems."""
     links, nodes = graph.links(node_id), graph.nodes
     specs = nodes[node_id].inputs() if links else {}
-    for field, source, output in links:
-        if field not in specs or source not in nodes or output not in nodes[source].outputs():
+    for link in links:
+        source = nodes.get(link.source)
+        if link.field not in specs or source is None or link.output not in source.outputs():
             return [link for link in links if _ends_exist(graph, problems, node_id, link)]
     return links
 
@@ -107,8 +108,9 @@ def _check_arrivals(graph: GraphLike, problems: Problems, node_id: str, links: l
     node = graph.nodes[node_id]
     specs = node.inputs()
     seen: set[str] = set()
-    for field, source, _ in links:
-        if source == node_id:
+    for link in links:
+        field = link.field
+        if link.source == node_id:
             problems.add("self_loop", "an edge leads from the node to itself; delete it", node_id, field)
         if field in seen and not specs[field].many:
             problems.add("two_edges", "two edges arrive at this input; delete one of them", node_id, field)
@@ -123,7 +125,7 @@ def _check_arrivals(graph: GraphLike, problems: Problems, node_id: str, links: l
 
 
 def _check_type(graph: GraphLike, problems: Problems, target: str, link: Link, types: OutputTypes) -> None:
-    field, source, output = link
+    field, source, output = link.field, link.source, link.output
     varying = types.get(source) if types else None
     given = varying.get(output) if varying else None
     if given is None:
