@@ -10,13 +10,13 @@ from time import perf_counter
 
 from nbgraph.services.events.events_common import Event, NodeCompleted, NodeStarted
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, Contents
-from nbgraph.services.invocation_processor.recipe import Recipe
+from nbgraph.services.invocation_processor.recipe import recipe_of
 from nbgraph.services.shared.graph.plan import Plan
 
 
 def run_bare(plan: Plan, cache: dict[bytes, CacheEntry], listen: Callable[[Event], None]) -> list[tuple]:
     """Run the nodes of a plan without iterations; returns the stats rows."""
-    recipes = {cls: Recipe(cls) for cls in plan.classes}
+    recipes = {cls: recipe_of(cls) for cls in plan.classes}
     key_of = Contents(lambda field: field.resource_name).key
     outputs, rows = [], []
     for planned in plan.nodes:

@@ -6,7 +6,7 @@ from typing import Any
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.exact import exact_kinds, has_rules
 from nbgraph.services.invocation_cache.invocation_cache_base import is_plain
-from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate
+from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate, code_fingerprint
 
 OWN_PACKAGE = "nbgraph."
 
@@ -57,6 +57,18 @@ class Recipe:
         for name, value in values.items():
             if isinstance(value, list | dict | set):
                 values[name] = copy.deepcopy(value)
+
+
+_known: dict[type[BaseInvocation], tuple[tuple[str, str], Recipe]] = {}
+
+
+def recipe_of(cls: type[BaseInvocation]) -> Recipe:
+    """The recipe of a class, made once, and anew where its version or the code of its `invoke` is another."""
+    made_for = cls.version, code_fingerprint(cls)
+    known = _known.get(cls)
+    if known is None or known[0] != made_for:
+        known = _known[cls] = made_for, Recipe(cls)
+    return known[1]
 
 
 def exact_types(cls: type[BaseInvocation]) -> list[type] | None:

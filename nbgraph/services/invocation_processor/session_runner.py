@@ -27,7 +27,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
-from nbgraph.services.invocation_processor.recipe import Recipe
+from nbgraph.services.invocation_processor.recipe import Recipe, recipe_of
 from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
@@ -205,7 +205,7 @@ class SessionRunner:
 
     def _recipe(self, planned: PlannedNode) -> Recipe:
         if planned.kind not in self._recipes:
-            self._recipes[planned.kind] = Recipe(type(planned.node))
+            self._recipes[planned.kind] = recipe_of(type(planned.node))
         return self._recipes[planned.kind]
 
     def _content_of(self, field: ResourceField) -> str:
