@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from threading import RLock
+from time import time
 
 from nbgraph.errors import NotFoundError
 from nbgraph.invocations.base import BaseInvocationOutput
@@ -93,7 +94,7 @@ class InvocationCacheBase(Service):
         if entry is None:
             self.misses += 1
             return None
-        self._touch(key)
+        self._touch(entry)
         self.hits += 1
         entry.hits += 1
         return entry
@@ -106,18 +107,18 @@ class InvocationCacheBase(Service):
     def save(self, entry: CacheEntry) -> None:
         """Keep a result; one that is kept already stays. One that names what was deleted meanwhile is not kept."""
         if self._enabled and self.max_entries:
-            entry.bytes = len(entry.head) + len(entry.inputs)
+            entry.bytes, entry.created = len(entry.head) + len(entry.inputs), time()
             if is_plain(entry.output.__class__) or self._note_resources(entry):
                 self._put({entry.key: entry})
 
     def settle(self) -> None:
         """Keep what is pending, as `save` does; while results are not kept, what is pending is dropped."""
         with HeldStop(), self._settling:
-            entries, take = {}, self.pending.pop
+            entries, take, now = {}, self.pending.pop, time()
             for key in list(self.pending):
                 entry = take(key, None)
                 if entry is not None:
-                    entry.bytes = len(entry.head) + len(entry.inputs)
+                    entry.bytes, entry.created = len(entry.head) + len(entry.inputs), now
                     entries[key] = entry
             if entries and self._enabled and self.max_entries:
                 self._put(entries)
@@ -214,8 +215,8 @@ class InvocationCacheBase(Service):
         return self.services.images if field.kind == "image" else self.services.latents
 
     @abstractmethod
-    def _touch(self, key: bytes) -> None:
-        """An entry is now the most recently used; if it is gone already, nothing is done."""
+    def _touch(self, entry: CacheEntry) -> None:
+        """An entry is now the most recently used; if it is gone already, nothing comes of it."""
 
     @abstractmethod
     def _put(self, entries: dict[bytes, CacheEntry]) -> None:

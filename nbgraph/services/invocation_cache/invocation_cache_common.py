@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from operator import itemgetter
 from pathlib import PurePath
-from time import time
 from types import CodeType, FunctionType
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.json import Encoder
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -27,8 +26,8 @@ class CacheRow(Struct):
 
     `head` and `inputs` together are the material: the key is a hash of it, and where many have its beginning in common
     its end is apart. `node` is the prepared node that was the first to make the result, `sources` are the keys of the
-    entries whose outputs went into it, `seconds` is what making it took. `resources` are those the output names, and
-    `bytes` counts them and the material: the cache fills them in.
+    entries whose outputs went into it, `seconds` is what making it took. The cache fills the others in: `resources` are
+    those the output names, `bytes` counts them and the material, and `used` grows from one use of the cache to the next.
     """
 
     key: bytes
@@ -40,8 +39,9 @@ class CacheRow(Struct):
     seconds: float = 0.0
     resources: tuple[str, ...] = ()
     bytes: int = 0
-    created: float = field(default_factory=time)
+    created: float = 0.0
     hits: int = 0
+    used: int = 0
 
     @property
     def material(self) -> str:

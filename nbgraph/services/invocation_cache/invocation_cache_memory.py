@@ -1,46 +1,60 @@
-"""The cache in memory: an ordered dictionary, and a reverse index from resources to keys."""
+"""The cache in memory: a dictionary, and a reverse index from resources to keys."""
 
-from collections import OrderedDict
 from collections.abc import Iterable
+from operator import attrgetter
 from threading import RLock
 
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow
 from nbgraph.services.shared.interrupts import HeldStop
 
+_used = attrgetter("used")
+
 
 class InvocationCacheMemory(InvocationCacheBase):
-    """Lives as long as its studio."""
+    """Lives as long as its studio.
+
+    A use notes its number at the entry and moves nothing. What is to be evicted is found by sorting the entries by it,
+    once for as many evictions as there were entries: those used since, or kept since, are passed over or not among them.
+    """
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         super().__init__(max_entries, max_bytes)
-        self._entries: OrderedDict[bytes, CacheEntry] = OrderedDict()
+        self._entries: dict[bytes, CacheEntry] = {}
         self._find = self._entries.get
         self._keys_by_resource: dict[str, set[bytes]] = {}
         self._bytes = 0
+        self._uses = 0
+        self._oldest: list[tuple[int, bytes]] = []
         self._lock = RLock()
 
-    def _touch(self, key: bytes) -> None:
-        try:
-            self._entries.move_to_end(key)
-        except KeyError:
-            return
+    def _touch(self, entry: CacheEntry) -> None:
+        entry.used = self._uses = self._uses + 1
 
     def _put(self, entries: dict[bytes, CacheEntry]) -> None:
         with self._lock:
             if not entries.keys().isdisjoint(self._entries.keys()):
                 entries = {key: entry for key, entry in entries.items() if key not in self._entries}
-            self._entries.update(entries)
-            self._bytes += sum([entry.bytes for entry in entries.values()])
+            size, use = self._bytes, self._uses + 1
             for entry in entries.values():
+                size += entry.bytes
+                entry.used = use
                 for name in entry.resources:
                     self._keys_by_resource.setdefault(name, set()).add(entry.key)
+            self._entries.update(entries)
+            self._bytes, self._uses = size, use
             self._evict()
 
     def _evict(self) -> None:
         entries = self._entries
         while len(entries) > self.max_entries or self._bytes > self.max_bytes:
-            self._drop((next(iter(entries)),))
+            if not self._oldest:
+                self._oldest = [(entry.used, entry.key) for entry in self._rows()]
+                self._oldest.reverse()
+            used, key = self._oldest.pop()
+            entry = entries.get(key)
+            if entry is not None and entry.used == used:
+                self._drop((key,))
 
     def _drop(self, keys: Iterable[bytes]) -> int:
         dropped = 0
@@ -65,7 +79,7 @@ class InvocationCacheMemory(InvocationCacheBase):
     def _rows(self, node: str | None = None) -> Iterable[CacheRow]:
         with self._lock:
             entries = list(self._entries.values())  # at once: a run goes on using some meanwhile
-        return entries if node is None else [entry for entry in entries if entry.node == node]
+        return sorted([entry for entry in entries if node is None or entry.node == node], key=_used)
 
     def _totals(self) -> tuple[int, int]:
         return len(self._entries), self._bytes

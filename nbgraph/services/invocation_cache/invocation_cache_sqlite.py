@@ -106,9 +106,9 @@ class InvocationCacheSqlite(InvocationCacheBase):
         if monotonic() - self._uses_written > USES_SECONDS:
             self._write_uses()
 
-    def _touch(self, key: bytes) -> None:
-        noted = self._uses.get(key)
-        self._uses[key] = (1 if noted is None else noted[0] + 1, time())
+    def _touch(self, entry: CacheEntry) -> None:
+        noted = self._uses.get(entry.key)
+        self._uses[entry.key] = (1 if noted is None else noted[0] + 1, time())
 
     def _look_up(self, key: bytes) -> CacheEntry | None:
         known = self._known
