@@ -7,8 +7,8 @@ from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from tests.services.test_invocation_cache import keep
 
-NUMBERS = strategies.integers(0, 9)
-STEPS = strategies.tuples(strategies.sampled_from(["keep", "get", "forget"]), NUMBERS)
+NUMBERS = strategies.integers(0, 7)
+STEPS = strategies.tuples(strategies.sampled_from(["keep", "keep", "get", "forget"]), NUMBERS)
 
 
 def in_order(steps: list[tuple[str, int]], limit: int) -> list[int]:
@@ -24,7 +24,7 @@ def in_order(steps: list[tuple[str, int]], limit: int) -> list[int]:
     return there
 
 
-@given(strategies.lists(STEPS, max_size=60), strategies.integers(1, 6))
+@given(strategies.lists(STEPS, min_size=20, max_size=60), strategies.integers(2, 4))
 def test_the_least_recently_used_go_one_by_one_in_any_history(steps, limit):
     keys: dict[int, bytes] = {}
     with Invoker(InvocationServices.memory(Settings(cache_entries=limit))) as invoker:

@@ -8,6 +8,7 @@ from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCa
 from nbgraph.services.invocation_cache.invocation_cache_memory import InvocationCacheMemory
 from nbgraph.services.invocation_cache.invocation_cache_sqlite import InvocationCacheSqlite
 from nbgraph.services.invocation_cache.known_results import KnownResults
+from nbgraph.services.invocation_processor import recipe
 
 STALE = {"a stale hit", "a stale picture"}
 IMPLEMENTATIONS = (InvocationCacheMemory, InvocationCacheSqlite)
@@ -18,6 +19,7 @@ def key_without(name: str):
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         whole = invocation_cache_common._picker
+        patch.setattr(recipe, "_known", {})
         patch.setattr(invocation_cache_common, "_picker", lambda names: whole([each for each in names if each != name]))
 
     return plant

@@ -26,8 +26,8 @@ class CacheRow(Struct):
 
     `head` and `inputs` together are the material: the key is a hash of it, and where many have its beginning in common
     its end is apart. `node` is the prepared node that was the first to make the result, `sources` are the keys of the
-    entries whose outputs went into it, `seconds` is what making it took. The cache fills the others in: `resources` are
-    those the output names, `bytes` counts them and the material, and `used` grows from one use of the cache to the next.
+    entries whose outputs went into it, `seconds` is what making it took. The cache fills in the others: `resources` are
+    those the output names, `bytes` counts them and the material, `used` grows from one use of the cache to the next.
     """
 
     key: bytes

@@ -14,8 +14,8 @@ _used = attrgetter("used")
 class InvocationCacheMemory(InvocationCacheBase):
     """Lives as long as its studio.
 
-    A use notes its number at the entry and moves nothing. What is to be evicted is found by sorting the entries by it,
-    once for as many evictions as there were entries: those used since, or kept since, are passed over or not among them.
+    A use notes its number at the entry and moves nothing. What is to go is found by sorting the entries by that number,
+    once for as many as there are: what was used since is passed over, and what was kept since is not among them.
     """
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
