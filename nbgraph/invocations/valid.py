@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 Model = TypeVar("Model", bound=BaseModel)
 _new = object.__new__
-_set_values, set_names, _set_extra, _set_private = [
+set_values, set_names, _set_extra, _set_private = [
     vars(BaseModel)[name].__set__
     for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 ]
@@ -14,7 +14,7 @@ _set_values, set_names, _set_extra, _set_private = [
 
 def fill_valid(model: BaseModel, values: dict[str, Any], names: set[str]) -> None:
     """Give a new model values for all its fields, `names` being those that were given; both are as for `make_valid`."""
-    _set_values(model, values)
+    set_values(model, values)
     set_names(model, names)
     _set_extra(model, None)
     _set_private(model, None)
@@ -27,7 +27,7 @@ def make_valid(cls: type[Model], values: dict[str, Any], names: set[str]) -> Mod
     Not for classes with private attributes, or that allow others than their fields.
     """
     model = _new(cls)
-    _set_values(model, values)
+    set_values(model, values)
     set_names(model, names)
     _set_extra(model, None)
     _set_private(model, None)

@@ -39,11 +39,15 @@ class InvocationCacheMemory(InvocationCacheBase):
             for entry in entries.values():
                 size += entry.bytes
                 entry.used = use
-                for name in entry.resources:
-                    self._keys_by_resource.setdefault(name, set()).add(entry.key)
+                if entry.resources:
+                    self._note(entry)
             self._entries.update(entries)
             self._bytes, self._uses = size, use
             self._evict()
+
+    def _note(self, entry: CacheEntry) -> None:
+        for name in entry.resources:
+            self._keys_by_resource.setdefault(name, set()).add(entry.key)
 
     def _evict(self) -> None:
         entries = self._entries

@@ -12,7 +12,11 @@ OWN_PACKAGE = "nbgraph."
 
 
 class Recipe:
-    """What is the same for all nodes of a class."""
+    """What is the same for all nodes of a class.
+
+    A *foreign* node is a person's own, and may change its lists in place or keep a hold of itself; of one that is
+    *reusable* neither is so, and one object may be given the values of each node in turn.
+    """
 
     __slots__ = (
         "cached",
@@ -20,6 +24,7 @@ class Recipe:
         "exact",
         "is_foreign",
         "is_plain",
+        "is_reusable",
         "names",
         "output_class",
         "pick",
@@ -38,6 +43,7 @@ class Recipe:
         self.names = set(cls.model_fields)
         self.exact = exact_types(cls)
         self.is_foreign = not cls.__module__.startswith(OWN_PACKAGE)
+        self.is_reusable = self.exact is not None and self.is_plain and not self.is_foreign
 
     def validated(self, values: dict[str, Any]) -> BaseInvocation:
         """The node with these values; pydantic's `ValidationError` tells what is wrong with them, all at once."""

@@ -15,7 +15,7 @@ from nbgraph.errors import CancelledError, NbgraphError, NodeError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ResourceField
 from nbgraph.invocations.input_problems import input_problems
-from nbgraph.invocations.valid import make_valid
+from nbgraph.invocations.valid import make_valid, set_values
 from nbgraph.services.events.events_common import (
     NodeCompleted,
     NodeFailed,
@@ -54,6 +54,7 @@ class SessionRunner:
         self._context = NodeContext(services, session.id, is_cancelled)
         self._contents = Contents(self._content_of)
         self._recipes: dict[Kind, Recipe] = {}
+        self._at_hand: dict[Kind, BaseInvocation] = {}
         self._relief, self._due_at = CollectorRelief(), 0
         self._origins: dict[Path, dict[int, tuple[bytes, ...]]] = {(): {}}
 
@@ -107,7 +108,7 @@ class SessionRunner:
             self._cache.pending,
         )
         probe, models, journal, note = self._probe, self._probe.models, self._journal, self._probe.rows.append
-        meters, uses, unchanged = models.meters, probe.uses, probe.unchanged
+        meters, uses, unchanged, at_hand = models.meters, probe.uses, probe.unchanged, self._at_hand
         for path, nodes in runs:
             if len(outputs) >= self._due_at:
                 self._breathe()
@@ -148,10 +149,17 @@ class SessionRunner:
                             tell(NodeStarted(session_id, node, source, type_name))
                             if recipe.is_foreign:
                                 recipe.make_own(values)
-                            output = (
-                                make_valid(recipe.cls, values, recipe.names) if is_exact else recipe.validated(values)
-                            ).invoke(context)
-                            if output.__class__ is not recipe.output_class:
+                            if not is_exact:
+                                runnable = recipe.validated(values)
+                            elif (runnable := at_hand.get(kind)) is not None:
+                                set_values(runnable, values)
+                            else:
+                                runnable = make_valid(recipe.cls, values, recipe.names)
+                                if recipe.is_reusable:
+                                    at_hand[kind] = runnable
+                            output = runnable.invoke(context)
+                            is_usual = type(output) is recipe.output_class
+                            if not is_usual:
                                 recipe.check(output)
                             seconds = perf_counter() - began
                             from_one = kind.is_plain and len(planned.inputs) == 1
@@ -164,7 +172,7 @@ class SessionRunner:
                                     cache_key, node, type_name, head, inputs, origin, seconds, output=output
                                 )
                                 origin = (cache_key,)
-                                if seconds < QUICK and recipe.is_plain and output.__class__ is recipe.output_class:
+                                if seconds < QUICK and recipe.is_plain and is_usual:
                                     pending[cache_key] = fresh
                                 else:
                                     save(fresh)

@@ -33,6 +33,8 @@ class Arrivals:
         self._seeds = seeds
         self._iterations = iterations
         self._walk = walk
+        self._listed: tuple[int, Path, list[Any]] = (-1, (), [])
+        self._found: tuple[PlannedInput | None, Path, list[Path]] = (None, (), [])
 
     def values(self, prepared: Prepared) -> dict[str, Any]:
         """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
@@ -61,7 +63,11 @@ class Arrivals:
 
     def item(self, axis: int, path: Path) -> IterateOutput:
         """The output of the iterate node of an axis at a path: its item, the place of the item, how many there are."""
-        items, index = self._iterations.items(axis, path[:-1]), path[-1]
+        around, index = path[:-1], path[-1]
+        listed_axis, listed_at, items = self._listed
+        if listed_axis != axis or listed_at != around:
+            items = self._iterations.items(axis, around)
+            self._listed = axis, around, items
         values = {"item": items[index], "index": index, "total": len(items)}
         return make_valid(IterateOutput, values, ITERATE_FIELDS)
 
@@ -133,7 +139,12 @@ class Arrivals:
         return [outputs[parent, at].__dict__[output] for at in paths]
 
     def _instances(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Path]:
-        """The paths of a source that belong to a collect's path, in order."""
+        """The paths of a source that belong to a collect's path, in order; those asked for last are known."""
+        found_edge, found_at, found = self._found
+        if found_edge is edge and found_at == path:
+            return found
         axes = self._plan.nodes[edge.parent].axes
         fixed = {axis: path[planned.axes.index(axis)] for axis in axes if axis in planned.axes}
-        return [at for at in self._walk(axes, fixed) if not isinstance(at, Blocked)]
+        found = [at for at in self._walk(axes, fixed) if not isinstance(at, Blocked)]
+        self._found = edge, path, found
+        return found
