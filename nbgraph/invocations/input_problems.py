@@ -22,10 +22,10 @@ def input_problems(cls: Any, node: Any, error: ValidationError) -> list[Problem]
             problems.append(Problem("unknown_field", text, where, place))
         elif found["type"] == "model_type" and place == first and first in cls.inputs():
             kind = type_name(cls.inputs()[first].annotation)
-            text = f"takes {kind}: give it a node with such an output, not {_short(found['input'])}"
+            text = f"takes {kind}: give it a node with such an output, not {short_text(found['input'])}"
             problems.append(Problem("bad_value", text, where, place))
         else:
-            text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {_short(found['input'])}"
+            text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {short_text(found['input'])}"
             if found["type"] == "literal_error":
                 text += _near(found["input"], get_args(cls.model_fields[first].annotation))
             problems.append(Problem("bad_value", text, where, place))
@@ -37,6 +37,10 @@ def _near(given: Any, possible: Iterable[Any]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _short(value: Any, limit: int = 80) -> str:
-    text = repr(value)
+def short_text(value: Any, limit: int = 80) -> str:
+    """A value as it would be typed, cut off where it is long; in words where Python cannot show it."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a {type(value).__name__} (it cannot be shown as text)"
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from nbgraph.errors import CancelledError, NbgraphError, NodeError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ResourceField
-from nbgraph.invocations.input_problems import input_problems
+from nbgraph.invocations.input_problems import input_problems, short_text
 from nbgraph.invocations.valid import make_valid, set_values
 from nbgraph.services.events.events_common import (
     NodeCompleted,
@@ -262,7 +262,7 @@ class SessionRunner:
         except KeyError:
             arriving = {}
         values = {**prepared.planned.node.literals(), **arriving}
-        return {name: _short(value) for name, value in values.items()}
+        return {name: short_text(value, 60) for name, value in values.items()}
 
 
 def _message(error: BaseException, node: BaseInvocation) -> str:
@@ -278,11 +278,3 @@ def _text_of(error: BaseException) -> str:
         return str(error)
     except Exception:
         return "(it cannot be shown as text)"
-
-
-def _short(value: Any, limit: int = 60) -> str:
-    try:
-        text = repr(value)
-    except Exception:
-        text = f"a {type(value).__name__} (it cannot be shown as text)"
-    return text if len(text) <= limit else text[: limit - 3] + "..."
