@@ -67,7 +67,7 @@ class Ref(Struct, frozen=True, eq=False, gc=False):
     """An edge, held in the field it ends in: the output `field` of `node`.
 
     The collector of cycles does not look at edges, so a node is one object to it where it would be four. The price:
-    nodes that were linked in a circle, which no graph takes, are never freed.
+    what refers to itself by way of an edge, as nodes that are linked in a circle, is never freed.
     """
 
     node: "BaseInvocation"
@@ -259,7 +259,7 @@ class BaseInvocation(BaseModel):
         """The edges that arrive, in the order of the fields: (input, where it comes from)."""
         values, names = self.__dict__, self._single_inputs
         if names:
-            return [(name, values[name]) for name in names if type(values[name]) is Ref]
+            return [(name, value) for name in names if type(value := values.get(name)) is Ref]
         held = [(name, value if type(value) is list else [value]) for name, value in values.items()]
         return [(name, ref) for name, refs in held for ref in refs if type(ref) is Ref]
 

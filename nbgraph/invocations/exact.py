@@ -9,8 +9,8 @@ from pydantic.fields import FieldInfo
 
 from nbgraph.invocations.inputs import REQUIRED
 
-KINDS = frozenset({int, str, bool})
-Kinds = frozenset[Any]
+KINDS = (int, str, bool, NoneType)
+Kinds = tuple[type, ...]
 
 
 class ExactInputs:
@@ -47,11 +47,10 @@ def exact_inputs(cls: type[BaseModel], usual: ConfigDict) -> ExactInputs | None:
 
 def exact_kinds(info: FieldInfo) -> Kinds:
     """The types whose values a field takes as they are: whole numbers, texts, truth values, None, without limits."""
-    if info.metadata:
-        return frozenset()
     is_union = get_origin(info.annotation) in (Union, UnionType)
-    kinds: Kinds = frozenset(get_args(info.annotation) if is_union else (info.annotation,))
-    return kinds if kinds <= KINDS | {NoneType} else frozenset()
+    given = get_args(info.annotation) if is_union else (info.annotation,)
+    kinds = tuple(kind for kind in KINDS if any(kind is each for each in given))
+    return kinds if len(kinds) == len(given) and not info.metadata else ()
 
 
 def has_rules(cls: type[BaseModel], usual: ConfigDict) -> bool:

@@ -172,3 +172,21 @@ def test_a_chain_longer_than_any_stack_is_built_saved_loaded_run_printed_and_for
     del node, graph, ran
     gc.collect()
     assert alive() is None
+
+
+@pytest.mark.parametrize("before", [[], [Integer(id="before")]])
+def test_an_interrupt_while_nodes_are_added_leaves_the_graph_as_it_was(before, monkeypatch) -> None:
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    graph = Graph(before)
+    unnamed = Add(a=Add(id="b", a=Add(id="a")))
+    with monkeypatch.context() as patched:
+        patched.setattr("nbgraph.services.shared.graph.graph.free_id", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            graph.add_node(unnamed)
+    assert list(graph) == [node.id for node in before]
+    graph.add_node(unnamed)
+    assert list(graph) == [*[node.id for node in before], "a", "b", "add"]
+    assert unnamed in graph
+    assert len(graph.edges) == 2

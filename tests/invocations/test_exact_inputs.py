@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+import nbgraph as nb
 from nbgraph.errors import GraphError
 from nbgraph.invocations import Add, Integer, registry
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, Ref, invocation
@@ -154,6 +155,26 @@ def test_the_rules_of_a_class_hold_each_time():
         held = Held(number=4, text=" a ").held
         assert held == []
         held.append(1)
+
+
+@nb.node
+def weigh(weights: list[Annotated[float, {"unit": "kg"}]], times: int = 1) -> int:  # type: ignore[valid-type]
+    """Has an annotation that cannot be hashed."""
+    return int(sum(weights)) * times
+
+
+def test_any_annotation_that_pydantic_knows_will_do():
+    for _ in range(3):
+        assert weigh(weights=[1.0, 2.0], times=2).weights == [1.0, 2.0]
+    with nb.Studio() as studio:
+        total = weigh(weights=[1.0, 2.0], times=Integer(value=2))
+        assert studio.run(total, progress=False)[total].value == 6
+
+
+def test_a_node_without_one_of_its_values_has_no_edge_there():
+    node = Add(a=EDGE, b=1)
+    del node.a
+    assert node.links() == []
 
 
 def test_a_field_that_is_set_later_counts_as_given_at_that_node_only():

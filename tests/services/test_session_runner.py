@@ -15,7 +15,7 @@ from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.invocations.valid import make_valid
 from nbgraph.services.events.events_common import Event, NodeCompleted, SessionFinished
-from nbgraph.services.invocation_processor.recipe import Recipe, exact_types
+from nbgraph.services.invocation_processor.recipe import Recipe, exact_types, recipe_of
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
@@ -178,6 +178,18 @@ def test_what_arrives_in_another_type_is_validated(invoker):
     value, problems = given(invoker, text)
     assert value is None
     assert "valid integer" in problems[0]
+
+
+def test_what_is_known_of_a_class_is_found_out_anew_where_its_decorator_says_another_thing(invoker):
+    node = Limited(value=3)
+    before = recipe_of(Limited)
+    assert given(invoker, node) == (3, [])
+    assert recipe_of(Limited) is before
+    try:
+        Limited.cached_by_default = False
+        assert (before.cached, recipe_of(Limited).cached) == (True, False)
+    finally:
+        Limited.cached_by_default = True
 
 
 VALUES = {int: strategies.integers(), str: strategies.text(), bool: strategies.booleans()}

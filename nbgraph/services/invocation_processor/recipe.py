@@ -65,12 +65,12 @@ class Recipe:
                 values[name] = copy.deepcopy(value)
 
 
-_known: dict[type[BaseInvocation], tuple[tuple[str, str], Recipe]] = {}
+_known: dict[type[BaseInvocation], tuple[tuple[Any, ...], Recipe]] = {}
 
 
 def recipe_of(cls: type[BaseInvocation]) -> Recipe:
-    """The recipe of a class, made once, and anew where its version or the code of its `invoke` is another."""
-    made_for = cls.version, code_fingerprint(cls)
+    """The recipe of a class, made once, and anew where what its decorator says or the code of `invoke` is another."""
+    made_for = cls.type, cls.version, cls.cached_by_default, cls.output_class, code_fingerprint(cls)
     known = _known.get(cls)
     if known is None or known[0] != made_for:
         known = _known[cls] = made_for, Recipe(cls)

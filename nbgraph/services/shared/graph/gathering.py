@@ -67,7 +67,7 @@ def free_id(node: BaseInvocation, taken: Container[str], given: Container[str], 
     if values["id"] is not None and "id" in node.model_fields_set:
         text = "two different nodes have this id; choose another for one of them"
         raise GraphError([Problem("duplicate_id", text, node.id)])
-    name = node.type
+    name = type(node).type
     number = numbers.get(name, 0) + 1
     node_id = name if number == 1 else f"{name}_{number}"
     while node_id in taken or node_id in given:

@@ -254,7 +254,7 @@ class Graph:
         added: list[str] = []
         try:
             self._adopt(gathering, added)
-        except GraphError:
+        except BaseException:
             self._forget(added)
             raise
         if self._order is not None:
@@ -270,9 +270,9 @@ class Graph:
             node_id, refs = node.id, found[node]
             if node_id is None or node_id in nodes:
                 node_id = free_id(node, nodes, gathering.ids, self._numbers)
+            added.append(node_id)
             nodes[node_id] = node
             homes[node] = node_id
-            added.append(node_id)
             if refs:
                 links[node_id] = [Link(name, homes[ref.node], ref.field) for name, ref in refs]
         self._homes = homes
@@ -282,7 +282,7 @@ class Graph:
         if not gone:
             return
         for node_id in gone:
-            del self.nodes[node_id]
+            self.nodes.pop(node_id, None)
             self._links.pop(node_id, None)
         self._homes = {node: home for node, home in self._homes.items() if home not in gone}
 
