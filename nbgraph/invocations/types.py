@@ -17,9 +17,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 
-@lru_cache(maxsize=16384)
 def assignable(source: Any, target: Any) -> bool:
     """Whether a value of the annotation `source` may arrive on an input of the annotation `target`."""
+    try:
+        return _known_assignable(source, target)
+    except TypeError:  # one that cannot be hashed, as `list[Annotated[float, {"unit": "kg"}]]`
+        return _assignable(source, target)
+
+
+def _assignable(source: Any, target: Any) -> bool:
     source, target = plain(source), plain(target)
     if source == target or source is Any or target is Any:
         return True
@@ -32,6 +38,9 @@ def assignable(source: Any, target: Any) -> bool:
     if get_origin(target) is Literal:
         return False
     return _class_assignable(source, target)
+
+
+_known_assignable = lru_cache(maxsize=16384)(_assignable)
 
 
 def _literal_assignable(source: Any, target: Any) -> bool:

@@ -90,8 +90,9 @@ def _control(node: str, spec: InputSpec) -> str:
     if spec.seed:
         return "seed"
     kind = _bare(spec.annotation)
-    if kind in PRIMITIVES:
-        return PRIMITIVES[kind]
+    for primitive, control in PRIMITIVES.items():
+        if kind is primitive:
+            return control
     if get_origin(kind) is Literal:
         return "choice"
     if kind is ImageField:

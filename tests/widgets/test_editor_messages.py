@@ -1,13 +1,17 @@
 """Whatever comes from the page: good messages are done, all others are answered by an error and change nothing."""
 
+from typing import Annotated
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from widgets.conftest import Heard
 
+import nbgraph as nb
 from nbgraph.cli.catalogue import Catalogue
 from nbgraph.cli.grammar import parse_line
 from nbgraph.cli.linking import plan_line
+from nbgraph.invocations import FloatCollection, Integer
 from nbgraph.services.shared.graph.graph import Graph
 
 BAD = [
@@ -162,3 +166,17 @@ def test_exports_build_the_same_graph(editor):
     again = plan_line(parse_line(line), Graph(), Catalogue()).graph
     assert again.to_dict()["nodes"] == editor.graph.to_dict()["nodes"]
     assert again.to_dict()["edges"] == editor.graph.to_dict()["edges"]
+
+
+def test_a_node_whose_annotation_cannot_be_hashed_has_inputs_as_any_other(open_graph):
+    @nb.node
+    def weigh(weights: list[Annotated[float, {"unit": "kg"}]], times: int = 1) -> int:  # type: ignore[valid-type]
+        return int(sum(weights)) * times
+
+    told = Heard(open_graph).tell({"type": "ready"})[0]
+    assert [one["name"] for one in told["types"]["weigh"]["inputs"]] == ["weights", "times"]
+    total = weigh(weights=FloatCollection(collection=[1.5, 2.5]), times=Integer(value=2))
+    assert [str(edge) for edge in nb.Graph.of(total).validate().edges] == [
+        "float_collection.collection -> weigh.weights",
+        "integer.value -> weigh.times",
+    ]

@@ -158,6 +158,7 @@ class SessionRunner:
                                 if recipe.is_reusable:
                                     at_hand[kind] = runnable
                             output = runnable.invoke(context)
+                            runnable = None  # nor does it stay where it fails: it may hold much
                             is_usual = type(output) is recipe.output_class
                             if not is_usual:
                                 recipe.check(output)
@@ -181,6 +182,7 @@ class SessionRunner:
                     probe.finish(began, node, source, type_name, path, CANCELLED, False, self._seed(key))
                     return
                 except BaseException as error:
+                    runnable = None
                     self._fail(prepared_at(planned, path), began, error)
                     return
                 origins[rank], made[rank] = origin, output
