@@ -27,8 +27,5 @@ def make_valid(cls: type[Model], values: dict[str, Any], names: set[str]) -> Mod
     Not for classes with private attributes, or that allow others than their fields.
     """
     model = _new(cls)
-    set_values(model, values)
-    set_names(model, names)
-    _set_extra(model, None)
-    _set_private(model, None)
+    fill_valid(model, values, names)
     return model
