@@ -170,13 +170,13 @@ def test_exports_build_the_same_graph(editor):
 
 def test_a_node_whose_annotation_cannot_be_hashed_has_inputs_as_any_other(open_graph):
     @nb.node
-    def weigh(weights: list[Annotated[float, {"unit": "kg"}]], times: int = 1) -> int:  # type: ignore[valid-type]
+    def total_weight(weights: list[Annotated[float, {"unit": "kg"}]], times: int = 1) -> int:  # type: ignore[valid-type]
         return int(sum(weights)) * times
 
     told = Heard(open_graph).tell({"type": "ready"})[0]
-    assert [one["name"] for one in told["types"]["weigh"]["inputs"]] == ["weights", "times"]
-    total = weigh(weights=FloatCollection(collection=[1.5, 2.5]), times=Integer(value=2))
+    assert [one["name"] for one in told["types"]["total_weight"]["inputs"]] == ["weights", "times"]
+    total = total_weight(weights=FloatCollection(collection=[1.5, 2.5]), times=Integer(value=2))
     assert [str(edge) for edge in nb.Graph.of(total).validate().edges] == [
-        "float_collection.collection -> weigh.weights",
-        "integer.value -> weigh.times",
+        "float_collection.collection -> total_weight.weights",
+        "integer.value -> total_weight.times",
     ]
