@@ -7,7 +7,6 @@ from typing import Any, cast
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.prepared import prepared_at
 
 
 @dataclass
@@ -77,7 +76,7 @@ def run_straight(graph: Graph, **options: Any) -> Ran:
     while True:
         for path, nodes in ran.session.straight():
             for planned in nodes:
-                prepared = prepared_at(planned, path)
+                prepared = ran.session.keys.prepared(planned, path)
                 ran.order.append(prepared.id)
                 ran.session.outputs[prepared.key] = invoke(ran.session, prepared)
         if not step(ran):

@@ -6,7 +6,6 @@ from nbgraph.errors import IterationLimitError
 from nbgraph.invocations import Add, Collect, Iterate, Range
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.prepared import prepared_at
 from tests.graph.running import invoke, run_session
 
 
@@ -15,7 +14,7 @@ def straight_ids(session: GraphExecutionState, until: int) -> list[Prepared]:
     taken: list[Prepared] = []
     for path, nodes in session.straight():
         for planned in nodes:
-            taken.append(prepared_at(planned, path))
+            taken.append(session.keys.prepared(planned, path))
             if len(taken) == until:
                 return taken
             session.outputs[taken[-1].key] = invoke(session, taken[-1])

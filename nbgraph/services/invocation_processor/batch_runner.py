@@ -195,7 +195,7 @@ class BatchRunner(SessionRunner):
             except BaseException as error:
                 self._fail(prepared, self._probe.start(), error)
                 return
-        self._origins.setdefault(path, {})[planned.rank] = origin
+        self._origins[prepared.key] = origin
         session.complete(prepared, output)
         if self._journal is not None:
             self._journal.completed(prepared, output)

@@ -32,7 +32,7 @@ from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.plan import Kind, Path, PlannedNode, prepared_id
-from nbgraph.services.shared.graph.prepared import Key, PathRun, prepared_at, source_key
+from nbgraph.services.shared.graph.prepared import Key, PathRun
 
 BREATH_EVERY = 64
 ERROR_TEXT_LIMIT = 64 * 1024
@@ -56,7 +56,7 @@ class SessionRunner:
         self._recipes: dict[Kind, Recipe] = {}
         self._at_hand: dict[Kind, BaseInvocation] = {}
         self._relief, self._due_at = CollectorRelief(), 0
-        self._origins: dict[Path, dict[int, tuple[bytes, ...]]] = {(): {}}
+        self._origins: dict[Key, tuple[bytes, ...]] = {}
 
     def run(self) -> str:
         """Run what is left of the session; returns its status. Never raises for what a node does.
@@ -99,27 +99,32 @@ class SessionRunner:
         What every node pays for stands in this one function: of some microseconds a node, calls would take the most.
         """
         session, context, recipes, is_cancelled = self.session, self._context, self._recipes, self._is_cancelled
-        session_id, tell, outputs, claimed = session.id, self._tell, session.outputs, session.claimed
-        key_of, get, save, origins_at, pending = (
+        session_id, tell, outputs, claimed, keys = (
+            session.id,
+            self._tell,
+            session.outputs,
+            session.claimed,
+            session.keys,
+        )
+        key_of, get, save, pending, origins = (
             self._contents.key,
             self._cache.get,
             self._cache.save,
-            self._origins,
             self._cache.pending,
+            self._origins,
         )
         probe, models, journal, note = self._probe, self._probe.models, self._journal, self._probe.rows.append
         meters, uses, unchanged, at_hand = models.meters, probe.uses, probe.unchanged, self._at_hand
         for path, nodes in runs:
             if len(outputs) >= self._due_at:
                 self._breathe()
-            context.path, place = path, prepared_id("", path)
-            made, origins = ({}, origins_at.setdefault(path, {})) if path else (outputs, origins_at[()])
+            context.path, place, first = path, prepared_id("", path), keys.begin(path)
             for planned in nodes:
                 if is_cancelled() or session.cancelled:
-                    self._cancel(prepared_at(planned, path))
+                    self._cancel(keys.prepared(planned, path))
                     return
-                kind, source, rank = planned.kind, planned.id, planned.rank
-                key = (rank, path) if path else rank
+                kind, source = planned.kind, planned.id
+                key = first + planned.rank if first else planned.rank
                 node, type_name, cache_key, entry = source + place, kind.type, None, None
                 context.planned = planned
                 began = perf_counter() if meters is None else probe.start()
@@ -132,12 +137,10 @@ class SessionRunner:
                         if kind.is_plain:
                             values = planned.node.__dict__.copy()
                             for edge in planned.inputs:
-                                arriving = made.get(edge.parent)
-                                if arriving is None:
-                                    arriving = outputs[source_key(edge, path)]
-                                values[edge.field] = arriving.__dict__[edge.output]
+                                arriving = first + edge.parent if edge.keep is None else keys.source(edge, path)
+                                values[edge.field] = outputs[arriving].__dict__[edge.output]
                         else:
-                            values = session.inputs(prepared_at(planned, path))
+                            values = session.inputs(keys.prepared(planned, path))
                         picked, use_cache = recipe.pick(values), values["use_cache"]
                         is_exact = [*map(type, picked)] == recipe.exact
                         if recipe.cached if use_cache is None else use_cache:
@@ -164,9 +167,7 @@ class SessionRunner:
                                 recipe.check(output)
                             seconds = perf_counter() - began
                             from_one = kind.is_plain and len(planned.inputs) == 1
-                            origin = origins.get(planned.inputs[0].parent) if from_one else None
-                            if origin is None:
-                                origin = self._sources(planned, path)
+                            origin = origins.get(arriving, ()) if from_one else self._sources(planned, path)
                             if cache_key is not None:
                                 head = recipe.template.head
                                 fresh = CacheEntry(
@@ -178,20 +179,20 @@ class SessionRunner:
                                 else:
                                     save(fresh)
                 except CancelledError:
-                    self._cancel(prepared_at(planned, path))
+                    self._cancel(keys.prepared(planned, path))
                     probe.finish(began, node, source, type_name, path, CANCELLED, False, self._seed(key))
                     return
                 except BaseException as error:
                     runnable = None
-                    self._fail(prepared_at(planned, path), began, error)
+                    self._fail(keys.prepared(planned, path), began, error)
                     return
-                origins[rank], made[rank] = origin, output
+                origins[key] = origin
                 if claimed:
-                    session.complete(prepared_at(planned, path), output)
+                    session.complete(keys.prepared(planned, path), output)
                 else:
                     outputs[key] = output
                 if journal is not None:
-                    journal.completed(prepared_at(planned, path), output)
+                    journal.completed(keys.prepared(planned, path), output)
                 cached = entry is not None
                 seed = self._seed(key) if kind.seeds else None
                 if seconds < QUICK and meters is None and models.uses == uses:
@@ -224,8 +225,8 @@ class SessionRunner:
 
     def _sources(self, planned: PlannedNode, path: Path) -> tuple[bytes, ...]:
         """The cache keys of what a node's inputs came from, through nodes that are not cached."""
-        at_path, nothing = self._origins.get, {}
-        found = [at_path(at, nothing).get(rank, ()) for _, rank, at in self.session.sources(planned, path)]
+        origin = self._origins.get
+        found = [origin(key, ()) for _, key in self.session.sources(planned, path)]
         return tuple(dict.fromkeys(chain.from_iterable(found)))
 
     def _seed(self, key: Key) -> int | None:

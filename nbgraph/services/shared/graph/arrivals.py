@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 from typing import Any
 
 from nbgraph.invocations.base import BaseInvocationOutput
@@ -10,7 +11,7 @@ from nbgraph.invocations.fields import SEED_MAX
 from nbgraph.invocations.valid import make_valid
 from nbgraph.services.shared.graph.iterations import Iterations
 from nbgraph.services.shared.graph.plan import Axes, Path, Plan, PlannedInput, PlannedNode
-from nbgraph.services.shared.graph.prepared import Key, Prepared, source_key, source_path
+from nbgraph.services.shared.graph.prepared import Key, Prepared, PreparedKeys
 from nbgraph.services.shared.graph.schedule import Blocked
 
 ITERATE_FIELDS = set(IterateOutput.model_fields)
@@ -23,18 +24,20 @@ class Arrivals:
     def __init__(
         self,
         plan: Plan,
+        keys: PreparedKeys,
         outputs: Mapping[Key, BaseInvocationOutput],
         seeds: dict[Key, dict[str, int]],
         iterations: Iterations,
         walk: Walk,
     ) -> None:
         self._plan = plan
+        self._keys = keys
         self._outputs = outputs
         self._seeds = seeds
         self._iterations = iterations
         self._walk = walk
         self._listed: tuple[int, Path, list[Any]] = (-1, (), [])
-        self._found: tuple[PlannedInput | None, Path, list[Path]] = (None, (), [])
+        self._found: tuple[PlannedInput | None, Path, list[Key]] = (None, (), [])
 
     def values(self, prepared: Prepared) -> dict[str, Any]:
         """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
@@ -47,18 +50,12 @@ class Arrivals:
     def inputs(self, prepared: Prepared) -> dict[str, Any]:
         """All that a node runs on: what was typed, and in its place what arrives."""
         planned, path, _ = prepared
-        values, outputs = planned.node.__dict__.copy(), self._outputs
+        values = planned.node.__dict__.copy()
         if not planned.kind.is_plain:
             values.update(self._special(prepared))
             return values
-        if not path:
-            for edge in planned.inputs:
-                values[edge.field] = outputs[edge.parent].__dict__[edge.output]
-            return values
         for edge in planned.inputs:
-            keep = edge.keep
-            at = path if keep is None else tuple([path[place] for place in keep])
-            values[edge.field] = outputs[(edge.parent, at) if at else edge.parent].__dict__[edge.output]
+            values[edge.field] = self._outputs[self._keys.source(edge, path)].__dict__[edge.output]
         return values
 
     def item(self, axis: int, path: Path) -> IterateOutput:
@@ -71,13 +68,13 @@ class Arrivals:
         values = {"item": items[index], "index": index, "total": len(items)}
         return make_valid(IterateOutput, values, ITERATE_FIELDS)
 
-    def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, int, Path]]:
-        """What must have run before a node: the input, and the rank and path of what arrives there, item by item."""
+    def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, Key]]:
+        """What must have run before a node: the input, and the key of what arrives there, item by item."""
         for edge in planned.inputs:
-            field, parent = edge.field, edge.parent
-            paths = self._instances(planned, edge, path) if planned.kind.collects else (source_path(edge, path),)
-            for at in paths:
-                yield field, parent, at
+            if planned.kind.collects:
+                yield from zip(repeat(edge.field), self._instances(planned, edge, path))
+            else:
+                yield edge.field, self._keys.source(edge, path)
 
     def _special(self, prepared: Prepared) -> dict[str, Any]:
         planned, path, _ = prepared
@@ -86,7 +83,7 @@ class Arrivals:
         values: dict[str, Any] = {}
         specs = planned.node.inputs()
         for edge in planned.inputs:
-            output = self._outputs.get(source_key(edge, path))
+            output = self._outputs.get(self._keys.source(edge, path))
             if output is None and not planned.kind.is_if:
                 raise KeyError(f"{prepared.id} has nothing on {edge.field} yet")
             value = None if output is None else output.__dict__[edge.output]
@@ -125,26 +122,26 @@ class Arrivals:
             removed = [
                 place for place, axis in enumerate(self._plan.nodes[edge.parent].axes) if axis not in planned.axes
             ]
-            paths = self._instances(planned, edge, path)
-            for at, value in zip(paths, self._gathered_over(edge, paths)):
+            keys = self._instances(planned, edge, path)
+            for key, value in zip(keys, self._gathered_over(edge, keys)):
+                _, at = self._keys.place(key)
                 found.append((tuple([at[place] for place in removed]), number, value))
         found.sort(key=lambda entry: entry[:2])
         return [value for _, _, value in found]
 
-    def _gathered_over(self, edge: PlannedInput, paths: list[Path]) -> list[Any]:
-        """What comes over one edge of a collect from these paths."""
-        parent, output, outputs = edge.parent, edge.output, self._outputs
-        if paths == [()]:
-            return [outputs[parent].__dict__[output]]
-        return [outputs[parent, at].__dict__[output] for at in paths]
+    def _gathered_over(self, edge: PlannedInput, keys: list[Key]) -> list[Any]:
+        """What comes over one edge of a collect from what has these keys."""
+        output, outputs = edge.output, self._outputs
+        return [outputs[key].__dict__[output] for key in keys]
 
-    def _instances(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Path]:
-        """The paths of a source that belong to a collect's path, in order; those asked for last are known."""
+    def _instances(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Key]:
+        """The keys of a source that belong to a collect's path, in order; those asked for last are known."""
         found_edge, found_at, found = self._found
         if found_edge is edge and found_at == path:
             return found
         axes = self._plan.nodes[edge.parent].axes
         fixed = {axis: path[planned.axes.index(axis)] for axis in axes if axis in planned.axes}
-        found = [at for at in self._walk(axes, fixed) if not isinstance(at, Blocked)]
+        paths = [at for at in self._walk(axes, fixed) if not isinstance(at, Blocked)]
+        found = self._keys.sources(edge.parent, paths)
         self._found = edge, path, found
         return found

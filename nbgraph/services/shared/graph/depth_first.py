@@ -12,10 +12,10 @@ def depth_first(session: GraphExecutionState) -> Iterator[tuple[Prepared, BaseIn
 
     The session is gone through again with the outputs it has, and nothing is run.
     """
-    outputs = {prepared.key: output for prepared, output in session.results()}
+    outputs = {(prepared.planned.rank, prepared.path): output for prepared, output in session.results()}
     again = GraphExecutionState(session.graph, targets=session.targets, on_error="continue", max_iterations=2**62)
     while outputs and (prepared := again.next()) is not None:
-        output = outputs.pop(prepared.key, None)
+        output = outputs.pop((prepared.planned.rank, prepared.path), None)
         if output is None:
             again.fail(prepared, "it has not finished")
         else:

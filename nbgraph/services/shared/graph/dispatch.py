@@ -10,7 +10,7 @@ from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.shared.graph.arrivals import Arrivals
 from nbgraph.services.shared.graph.iterations import Iterations
 from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode
-from nbgraph.services.shared.graph.prepared import Key, PathRun, Prepared, place_of, prepared_at
+from nbgraph.services.shared.graph.prepared import Key, PathRun, Prepared, PreparedKeys
 from nbgraph.services.shared.graph.readiness import Readiness
 from nbgraph.services.shared.graph.schedule import Schedule, Stretch
 
@@ -28,6 +28,7 @@ class Dispatch:
     def __init__(
         self,
         plan: Plan,
+        keys: PreparedKeys,
         outputs: Mapping[Key, BaseInvocationOutput],
         seeds: dict[Key, dict[str, int]],
         failed: Collection[Key],
@@ -37,6 +38,7 @@ class Dispatch:
         self.skipped: dict[str, str] = {}
         self.refused: IterationLimitError | None = None
         self._plan = plan
+        self._keys = keys
         self._missing = set(failed)
         self._held: list[Prepared] = []
         self._aside: list[tuple[Stretch, int]] = []
@@ -45,13 +47,13 @@ class Dispatch:
         self._is_straight = False
         self._begun: list[set[Path]] = [set() for _ in plan.segments]
         for key in outputs:
-            rank, path = place_of(key)
+            rank, path = keys.place(key)
             self._begun[plan.nodes[rank].segment].add(path)
         self._careful = bool(outputs or failed) or any(planned.gates for planned in plan.nodes)
-        iterations = Iterations(plan, outputs, limit)
+        iterations = Iterations(plan, keys, outputs, limit)
         self._schedule = Schedule(plan, iterations.length)
-        self.arrivals = Arrivals(plan, outputs, seeds, iterations, self._schedule.walk)
-        self._readiness = Readiness(plan, outputs, self._missing, self.claimed, iterations, self.arrivals)
+        self.arrivals = Arrivals(plan, keys, outputs, seeds, iterations, self._schedule.walk)
+        self._readiness = Readiness(plan, keys, outputs, self._missing, self.claimed, iterations, self.arrivals)
         self._look_ahead()
 
     @property
@@ -81,7 +83,7 @@ class Dispatch:
                     if not self._take_stretch():
                         return None
                     continue
-                prepared = prepared_at(planned, self._stretch[1])
+                prepared = self._keys.prepared(planned, self._stretch[1])
                 if not (self._careful or self.claimed) or self._may_run(prepared):
                     self.claimed[prepared.key] = self._stretch
                     return prepared
@@ -220,4 +222,4 @@ class Dispatch:
         nodes = self._plan.segments[stretch[0]].nodes
         if place == len(nodes):
             return stretch not in self.claimed.values()
-        return self._readiness.verdict(prepared_at(nodes[place], stretch[1]))[0] != "wait"
+        return self._readiness.verdict(self._keys.prepared(nodes[place], stretch[1]))[0] != "wait"

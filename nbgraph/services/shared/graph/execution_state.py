@@ -11,9 +11,9 @@ from nbgraph.services.shared.graph.dispatch import Dispatch
 from nbgraph.services.shared.graph.flat import FlatGraph, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.growth import refuse_changes, renamed_key
+from nbgraph.services.shared.graph.growth import place_after, refuse_changes
 from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode
-from nbgraph.services.shared.graph.prepared import Key, PathRun, Prepared, place_of, prepared_at
+from nbgraph.services.shared.graph.prepared import Key, PathRun, Prepared, PreparedKeys
 from nbgraph.services.shared.graph.saved_session import (
     SavedSession,
     by_key,
@@ -128,15 +128,20 @@ class GraphExecutionState:
 
     def grow(self, graph: Graph, targets: Sequence[str] | None = None) -> None:
         """Go on with a graph that has more in it; `GraphError` if it lacks or changes what has run already."""
-        before = self.plan
-        ran = list(dict.fromkeys(before.nodes[place_of(key)[0]].id for key in (*self.outputs, *self._failed)))
+        before, keys = self.plan, self.keys
+        ran = list(dict.fromkeys(before.nodes[keys.place(key)[0]].id for key in (*self.outputs, *self._failed)))
         refuse_changes(self.flat, flatten(graph.validate()), ran)
         self.graph = graph.copy()
         self.targets = None if targets is None else [*(graph.id_of(target) for target in targets), *ran]
         self._compile()
-        self.outputs = {renamed_key(key, before, self.plan): output for key, output in self.outputs.items()}
-        self._failed = {renamed_key(key, before, self.plan) for key in self._failed}
-        self.seeds = {renamed_key(key, before, self.plan): drawn for key, drawn in self.seeds.items()}
+
+        def renamed(key: Key) -> Key:
+            rank, path = place_after(*keys.place(key), before, self.plan)
+            return self.keys.begin(path) + rank
+
+        self.outputs = {renamed(key): output for key, output in self.outputs.items()}
+        self._failed = {renamed(key) for key in self._failed}
+        self.seeds = {renamed(key): drawn for key, drawn in self.seeds.items()}
         self._start()
 
     # what is known of it
@@ -174,8 +179,8 @@ class GraphExecutionState:
     def results(self) -> Iterator[tuple[Prepared, BaseInvocationOutput]]:
         """Every finished prepared node and its output, in the order they finished."""
         for key, output in list(self.outputs.items()):
-            rank, path = place_of(key)
-            yield prepared_at(self.plan.nodes[rank], path), output
+            rank, path = self.keys.place(key)
+            yield Prepared(self.plan.nodes[rank], path, key), output
 
     def outputs_of(self, node_id: str) -> dict[Path, BaseInvocationOutput]:
         """The outputs of a source node by path, in path order; of a graph node, what it exposes."""
@@ -184,10 +189,9 @@ class GraphExecutionState:
         rank = self.plan.ranks.get(node_id)
         if rank is None:
             return {}
-        if not self.plan.nodes[rank].axes:
-            return {(): self.outputs[rank]} if rank in self.outputs else {}
         paths = self._dispatch.paths(self.plan.nodes[rank])
-        return {path: self.outputs[rank, path] for path in paths if (rank, path) in self.outputs}
+        keys = [(path, self.keys.at(rank, path)) for path in paths]
+        return {path: self.outputs[key] for path, key in keys if key in self.outputs}
 
     def _exposed(self, node_id: str) -> dict[Path, BaseInvocationOutput]:
         outlet = self.flat.outlets[node_id]
@@ -219,8 +223,8 @@ class GraphExecutionState:
         """The same, of the iterate node of an axis."""
         return self._dispatch.arrivals.item(axis, path)
 
-    def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, int, Path]]:
-        """The inputs of a prepared node, and the rank and path of what comes there; of an iterate, give that around."""
+    def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, Key]]:
+        """The inputs of a prepared node, and the key of what comes there; of an iterate, give the path around."""
         return self._dispatch.arrivals.sources(planned, path)
 
     # saving
@@ -235,10 +239,10 @@ class GraphExecutionState:
             strict=self.strict,
             max_iterations=self.max_iterations,
             cancelled=self.cancelled,
-            outputs=dump_outputs(self.plan, self.outputs),
-            seeds=rows(self.plan, self.seeds),
+            outputs=dump_outputs(self.plan, self.keys, self.outputs),
+            seeds=rows(self.plan, self.keys, self.seeds),
             errors=self.errors,
-            failed=rows(self.plan, dict.fromkeys(self._failed)),
+            failed=rows(self.plan, self.keys, dict.fromkeys(self._failed)),
         ).model_dump(mode="json")
 
     @classmethod
@@ -254,10 +258,10 @@ class GraphExecutionState:
             max_iterations=saved.max_iterations,
         )
         session.cancelled = saved.cancelled
-        session.outputs = load_outputs(session.plan, session.flat, saved.outputs)
-        session.seeds = by_key(session.plan, saved.seeds)
+        session.outputs = load_outputs(session.plan, session.keys, session.flat, saved.outputs)
+        session.seeds = by_key(session.plan, session.keys, saved.seeds)
         session.errors = saved.errors
-        session._failed = set(by_key(session.plan, saved.failed))
+        session._failed = set(by_key(session.plan, session.keys, saved.failed))
         session._start()
         return session
 
@@ -270,7 +274,8 @@ class GraphExecutionState:
             if targets is not None:
                 targets = [inner for target in targets for inner in self.flat.inner_ids(target)]
             self.plan = Plan(self.flat, targets)
+        self.keys = PreparedKeys(len(self.plan.nodes))
 
     def _start(self) -> None:
         """Go on from what has finished and what has failed; nothing is claimed."""
-        self._dispatch = Dispatch(self.plan, self.outputs, self.seeds, self._failed, self.max_iterations)
+        self._dispatch = Dispatch(self.plan, self.keys, self.outputs, self.seeds, self._failed, self.max_iterations)

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from nbgraph.errors import Problems, suggest
 from nbgraph.services.shared.graph.graph_json import node_to_dict
-from nbgraph.services.shared.graph.plan import Plan
-from nbgraph.services.shared.graph.prepared import Key, key_at, place_of
+from nbgraph.services.shared.graph.plan import Path, Plan
 from nbgraph.services.shared.graph.validation import GraphLike
 
 
@@ -35,10 +34,9 @@ def _changed_inputs(before: GraphLike, after: GraphLike, node_id: str) -> list[s
     return sorted(changed)
 
 
-def renamed_key(key: Key, before: Plan, after: Plan) -> Key:
-    """The key in a new plan of what a key stands for in the old one; its axes may count in another order there."""
-    rank, path = place_of(key)
+def place_after(rank: int, path: Path, before: Plan, after: Plan) -> tuple[int, Path]:
+    """The rank and path in a new plan of a node in the old one; its axes may count in another order there."""
     planned = before.nodes[rank]
     again = after.nodes[after.ranks[planned.id]]
     index_of = {before.nodes[before.axes[axis].rank].id: index for axis, index in zip(planned.axes, path)}
-    return key_at(again.rank, tuple([index_of[after.nodes[after.axes[axis].rank].id] for axis in again.axes]))
+    return again.rank, tuple([index_of[after.nodes[after.axes[axis].rank].id] for axis in again.axes])

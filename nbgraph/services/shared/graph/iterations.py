@@ -7,7 +7,7 @@ from typing import Any
 from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.shared.graph.plan import Axes, Path, Plan
-from nbgraph.services.shared.graph.prepared import Key, source_key
+from nbgraph.services.shared.graph.prepared import Key, PreparedKeys
 
 
 class Iterations:
@@ -17,9 +17,10 @@ class Iterations:
     each group's are counted as its lengths become known.
     """
 
-    def __init__(self, plan: Plan, outputs: Mapping[Key, BaseInvocationOutput], limit: int) -> None:
+    def __init__(self, plan: Plan, keys: PreparedKeys, outputs: Mapping[Key, BaseInvocationOutput], limit: int) -> None:
         self.lost: set[tuple[int, Path]] = set()
         self._plan = plan
+        self._keys = keys
         self._outputs = outputs
         self._limit = limit
         self._lengths: dict[tuple[int, Path], int] = {}
@@ -36,7 +37,7 @@ class Iterations:
         source = self._plan.axes[axis].source
         if source is None:
             return planned.node.__dict__["collection"]
-        output = self._outputs.get(source_key(source, outer))
+        output = self._outputs.get(self._keys.source(source, outer))
         if output is None:
             self.lost.add((axis, outer))
             return []

@@ -10,7 +10,7 @@ from nbgraph.services.shared.graph.arrivals import Arrivals
 from nbgraph.services.shared.graph.gates import BRANCHES
 from nbgraph.services.shared.graph.iterations import Iterations
 from nbgraph.services.shared.graph.plan import Path, Plan, PlannedChoice, PlannedInput, PlannedNode, prepared_id
-from nbgraph.services.shared.graph.prepared import Key, Prepared, key_at, place_of, source_key
+from nbgraph.services.shared.graph.prepared import Key, Prepared, PreparedKeys, source_path
 
 Verdict = Literal["run", "done", "wait", "gated", "lost"]
 TRUTH = TypeAdapter(bool)
@@ -22,6 +22,7 @@ class Readiness:
     def __init__(
         self,
         plan: Plan,
+        keys: PreparedKeys,
         outputs: Mapping[Key, BaseInvocationOutput],
         missing: Collection[Key],
         claimed: Collection[Key],
@@ -29,6 +30,7 @@ class Readiness:
         arrivals: Arrivals,
     ) -> None:
         self._plan = plan
+        self._keys = keys
         self._outputs = outputs
         self._missing = missing
         self._claimed = claimed
@@ -51,17 +53,18 @@ class Readiness:
     def _needed(self, planned: PlannedNode, path: Path) -> Iterator[Key]:
         """What must have an output before a node can run; of an `if`, its condition and the branch that is taken."""
         for gate in planned.gates:
-            yield from (source_key(c.condition, path) for c in gate if isinstance(c.condition, PlannedInput))
+            yield from (self._keys.source(c.condition, path) for c in gate if isinstance(c.condition, PlannedInput))
         unused = self._unused_branches(planned, path) if planned.kind.is_if else ()
-        for field, rank, at in self._arrivals.sources(planned, path):
+        for field, key in self._arrivals.sources(planned, path):
             if field not in unused:
-                yield key_at(rank, at)
+                yield key
 
     def _lost(self, planned: PlannedNode, path: Path) -> str | None:
         """The prepared node whose failure keeps this one from running."""
         unused = self._unused_branches(planned, path) if planned.kind.is_if else ()
-        for field, rank, at in self._arrivals.sources(planned, path):
-            if key_at(rank, at) in self._missing and field not in unused:
+        for field, key in self._arrivals.sources(planned, path):
+            if key in self._missing and field not in unused:
+                rank, at = self._keys.place(key)
                 return prepared_id(self._plan.nodes[rank].id, at)
         return self._lost_list(planned, path) if planned.kind.collects else None
 
@@ -75,8 +78,7 @@ class Readiness:
             source = self._plan.axes[axis].source
             around = zip(self._plan.axes[axis].outer, outer)
             if axis in gathered and source is not None and all(ours.get(each, at) == at for each, at in around):
-                rank, at = place_of(source_key(source, outer))
-                return prepared_id(self._plan.nodes[rank].id, at)
+                return prepared_id(self._plan.nodes[source.parent].id, source_path(source, outer))
         return None
 
     def _unused_branches(self, planned: PlannedNode, path: Path) -> list[str]:
@@ -91,7 +93,7 @@ class Readiness:
     def _truth(self, condition: Any, path: Path) -> bool | None:
         """What an `if` makes of its condition; None if it is not known or neither true nor false."""
         if isinstance(condition, PlannedInput):
-            output = self._outputs.get(source_key(condition, path))
+            output = self._outputs.get(self._keys.source(condition, path))
             condition = None if output is None else output.__dict__[condition.output]
         try:
             return TRUTH.validate_python(condition)

@@ -9,7 +9,7 @@ from pydantic_core import PydanticSerializationError
 from nbgraph.errors import GraphError, Problem, Problems
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.shared.graph.plan import Path, Plan, prepared_id
-from nbgraph.services.shared.graph.prepared import Key, key_at, place_of
+from nbgraph.services.shared.graph.prepared import Key, PreparedKeys
 from nbgraph.services.shared.graph.validation import GraphLike, output_types
 
 Row = tuple[str, Path, Any]
@@ -42,13 +42,13 @@ def read_session(data: Any) -> SavedSession:
         raise GraphError([Problem("bad_file", text)]) from None
 
 
-def rows(plan: Plan, by_key: Mapping[Key, Any]) -> list[Row]:
+def rows(plan: Plan, keys: PreparedKeys, by_key: Mapping[Key, Any]) -> list[Row]:
     """What is kept by key, by node and path."""
-    places = [(*place_of(key), value) for key, value in by_key.items()]
+    places = [(*keys.place(key), value) for key, value in by_key.items()]
     return [(plan.nodes[rank].id, path, value) for rank, path, value in places]
 
 
-def by_key(plan: Plan, found: list[Row]) -> dict[Key, Any]:
+def by_key(plan: Plan, keys: PreparedKeys, found: list[Row]) -> dict[Key, Any]:
     """The reverse of `rows`; `GraphError` for nodes and paths there are none of in the plan."""
     problems = Problems()
     kept: dict[Key, Any] = {}
@@ -57,16 +57,16 @@ def by_key(plan: Plan, found: list[Row]) -> dict[Key, Any]:
         if rank is None or len(path) != len(plan.nodes[rank].axes):
             problems.add("bad_file", "the saved session has results of it, and its graph has no such node", node)
         else:
-            kept[key_at(rank, path)] = value
+            kept[keys.begin(path) + rank] = value
     problems.raise_any()
     return kept
 
 
-def dump_outputs(plan: Plan, outputs: Mapping[Key, BaseInvocationOutput]) -> list[Row]:
+def dump_outputs(plan: Plan, keys: PreparedKeys, outputs: Mapping[Key, BaseInvocationOutput]) -> list[Row]:
     """Outputs as JSON-able rows; `GraphError` names those that cannot be."""
     problems = Problems()
     dumped: list[Row] = []
-    for node, path, output in rows(plan, outputs):
+    for node, path, output in rows(plan, keys, outputs):
         try:
             dumped.append((node, path, output.model_dump(mode="json")))
         except PydanticSerializationError as error:
@@ -75,13 +75,13 @@ def dump_outputs(plan: Plan, outputs: Mapping[Key, BaseInvocationOutput]) -> lis
     return dumped
 
 
-def load_outputs(plan: Plan, graph: GraphLike, found: list[Row]) -> dict[Key, BaseInvocationOutput]:
+def load_outputs(plan: Plan, keys: PreparedKeys, graph: GraphLike, found: list[Row]) -> dict[Key, BaseInvocationOutput]:
     """Outputs from rows, validated by each node's output class, and by the types that arrive where outputs vary."""
     types = output_types(graph, [planned.id for planned in plan.nodes])
     problems = Problems()
     loaded: dict[Key, BaseInvocationOutput] = {}
-    for key, values in by_key(plan, found).items():
-        rank, path = place_of(key)
+    for key, values in by_key(plan, keys, found).items():
+        rank, path = keys.place(key)
         planned = plan.nodes[rank]
         try:
             exact = {
