@@ -87,7 +87,7 @@ class Run:
         if self.is_done and self.errors:
             raise self.errors[0]
         if self.is_done and self.status == "failed":
-            raise NbgraphError("; ".join(self.session.errors.values()))
+            raise NbgraphError("; ".join(f"{node}: {message}" for node, message in self.session.errors.items()))
         return self
 
     @property
@@ -100,7 +100,7 @@ class Run:
     @property
     def graph(self) -> Graph:
         """A copy of the graph that was run, with the values it was run with."""
-        return self.session.graph.copy()
+        return self.session.graph_as_it_was().copy()
 
     def __getitem__(self, node: NodeLike) -> "NodeResult":
         """The result of a node that ran once; of one that ran several times, see `outputs`."""
@@ -128,7 +128,7 @@ class Run:
         giving = {
             planned.rank
             for planned in self.session.plan.nodes
-            if not planned.node.is_intermediate and "image" in planned.node.outputs()
+            if not planned.values["is_intermediate"] and "image" in planned.node.outputs()
         }
         found = depth_first(self.session) if len(giving) > 1 else self.session.results()
         names: dict[str, None] = {}

@@ -8,8 +8,8 @@ import pytest
 from pictures import apple
 
 import nbgraph as nb
-from nbgraph.errors import GraphError, NodeError
-from nbgraph.invocations import Add, Collect, DenoiseLatents, Float, Integer, Iterate
+from nbgraph.errors import GraphError, NbgraphError, NodeError
+from nbgraph.invocations import Add, Collect, DenoiseLatents, Float, Integer, Iterate, RangeOfSize
 
 
 @nb.node(category="test")
@@ -216,3 +216,29 @@ def test_who_changes_the_graph_of_a_run_does_not_change_the_run(studio):
     run = studio.run(Add(id="sum", a=1), progress=False)
     run.graph.update_node("sum", a=5)
     assert run.graph["sum"].a == 1
+
+
+def test_who_assigns_to_a_node_does_not_change_the_runs_that_were_submitted(studio):
+    node, runs = Add(id="sum", a=1), []
+    for number in range(5):
+        node.b = number
+        runs.append(studio.submit(node))
+    node.b = 100
+    assert [run.wait()[node].value for run in runs] == [1, 2, 3, 4, 5]
+    assert [run.graph["sum"].b for run in runs] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("ask", ["run", "explain", "why"])
+def test_a_list_to_iterate_over_that_is_still_open_is_told_before_anything_runs(studio, ask):
+    asked = {"run": studio.run, "explain": studio.explain, "why": studio.cache.why}[ask]
+    with pytest.raises(GraphError, match="'iterate' needs collection"):
+        asked(Iterate())
+
+
+def test_too_many_iterations_are_told_once_and_without_a_traceback(studio, caplog):
+    first, second = Iterate(collection=RangeOfSize(size=10_000)), Iterate(collection=RangeOfSize(size=10_000))
+    with pytest.raises(NbgraphError) as told:
+        studio.run(Add(id="sum", a=first, b=second), progress=False)
+    assert str(told.value).startswith("sum: would run 100,000,000 times")
+    assert str(told.value).count("would run") == 1
+    assert caplog.records == []

@@ -45,7 +45,7 @@ from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.inputs import REQUIRED, InputSpec, Many, input_specs
 from nbgraph.invocations.node_registry import register
 from nbgraph.invocations.types import assignable, type_name
-from nbgraph.invocations.valid import fill_valid, set_names
+from nbgraph.invocations.valid import fill_valid, set_names, set_values
 
 _class = type
 USUAL_PIXELS = 512 * 512
@@ -183,12 +183,12 @@ class BaseInvocation(BaseModel):
             cls._exact.note({name: type(value) for name, value in data.items()}, links)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set one input, checked as at construction."""
+        """Set one input, checked as at construction. Who holds the dictionary of the values keeps them as they were."""
         if name not in type(self).model_fields:
             super().__setattr__(name, value)
             return
         changed = type(self)(**{**self._given(), name: value})
-        vars(self)[name] = vars(changed)[name]
+        set_values(self, {**vars(self), name: vars(changed)[name]})
         set_names(self, {*self.__pydantic_fields_set__, name})
 
     def _given(self) -> dict[str, Any]:

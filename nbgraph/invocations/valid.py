@@ -29,3 +29,13 @@ def make_valid(cls: type[Model], values: dict[str, Any], names: set[str]) -> Mod
     model = _new(cls)
     fill_valid(model, values, names)
     return model
+
+
+def twin(model: Model, values: dict[str, Any]) -> Model:
+    """Another model of the same class, and the same in all but its values, whose dictionary it takes for its own."""
+    other = _new(type(model))
+    set_values(other, values)
+    set_names(other, model.__pydantic_fields_set__)
+    _set_extra(other, model.__pydantic_extra__)
+    _set_private(other, model.__pydantic_private__)
+    return other

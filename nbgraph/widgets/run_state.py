@@ -77,7 +77,7 @@ def picture_names(run: Run) -> list[str]:
     """The names of the pictures that the run has given so far, in order; intermediate ones left out."""
     names: dict[str, None] = {}
     for planned in run.session.plan.nodes:
-        if "image" in planned.node.outputs() and not planned.node.is_intermediate:
+        if "image" in planned.node.outputs() and not planned.values["is_intermediate"]:
             for output in run.session.outputs_of(planned.id).values():
                 names.update(
                     {field.image_name: None for field in resources_in(output) if isinstance(field, ImageField)}
@@ -130,7 +130,7 @@ def _expected(session: GraphExecutionState) -> dict[str, int | None]:
 
 def _weight(planned: PlannedNode) -> int:
     """What a node counts in the bar: as many as the steps it is told to do, else one."""
-    steps = planned.node.__dict__.get("steps")
+    steps = planned.values.get("steps")
     return steps if isinstance(steps, int) and steps > 0 else 1
 
 

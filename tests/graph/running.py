@@ -34,10 +34,9 @@ def invoke(session: GraphExecutionState, prepared: Prepared) -> BaseInvocationOu
     """What a prepared node gives: its inputs assembled, then validated once, then the node invoked."""
     if prepared.planned.axis is not None:
         return session.iterate_output(prepared)
-    data = {**prepared.planned.node.__dict__, **session.arriving(prepared)}
     cls = type(prepared.planned.node)
     node = cls.__new__(cls)
-    cls.__pydantic_validator__.validate_python(data, self_instance=node)
+    cls.__pydantic_validator__.validate_python(session.inputs(prepared), self_instance=node)
     return node.invoke(cast(InvocationContext, None))
 
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from nbgraph.errors import NodeError, StoreError
+from nbgraph.errors import IterationLimitError, NodeError, StoreError
 from nbgraph.services.invocation_processor.batch_runner import runner_of
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
 from nbgraph.services.invocation_processor.node_batches import BatchLimits
@@ -129,6 +129,8 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             runner = runner_of(session, self.services, lambda: ticket.cancelled, self._batches)
             ticket.failures = runner.failures
             status = runner.run()  # type: ignore[assignment]
+        except IterationLimitError as refused:
+            logger.info("session %s: %s", session.id, refused)
         except BaseException as error:
             logger.exception("session %s could not be run", session.id)
             session.errors.setdefault("session", f"{type(error).__name__}: {error}")

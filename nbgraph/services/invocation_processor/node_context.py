@@ -75,7 +75,7 @@ class ContextImages:
     ) -> ImageOutput:
         planned = self._context.planned
         if is_intermediate is None:
-            is_intermediate = planned is not None and planned.node.is_intermediate
+            is_intermediate = planned is not None and planned.values["is_intermediate"]
         record = self._images.save(
             image,
             category=category,

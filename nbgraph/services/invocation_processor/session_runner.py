@@ -15,7 +15,7 @@ from nbgraph.errors import CancelledError, NbgraphError, NodeError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ResourceField
 from nbgraph.invocations.input_problems import input_problems, short_text
-from nbgraph.invocations.valid import make_valid, set_values
+from nbgraph.invocations.valid import make_valid, set_values, twin
 from nbgraph.services.events.events_common import (
     NodeCompleted,
     NodeFailed,
@@ -135,7 +135,7 @@ class SessionRunner:
                     else:
                         recipe = recipes.get(kind) or self._recipe(planned)
                         if kind.is_plain:
-                            values = planned.node.__dict__.copy()
+                            values = planned.values.copy()
                             for edge in planned.inputs:
                                 arriving = first + edge.parent if edge.keep is None else keys.source(edge, path)
                                 values[edge.field] = outputs[arriving].__dict__[edge.output]
@@ -264,7 +264,8 @@ class SessionRunner:
             arriving = {} if prepared.planned.axis is not None else self.session.arriving(prepared)
         except KeyError:
             arriving = {}
-        values = {**prepared.planned.node.literals(), **arriving}
+        planned = prepared.planned
+        values = {**twin(planned.node, planned.values).literals(), **arriving}
         return {name: short_text(value, 60) for name, value in values.items()}
 
 

@@ -50,7 +50,7 @@ class Arrivals:
     def inputs(self, prepared: Prepared) -> dict[str, Any]:
         """All that a node runs on: what was typed, and in its place what arrives."""
         planned, path, _ = prepared
-        values = planned.node.__dict__.copy()
+        values = planned.values.copy()
         if not planned.kind.is_plain:
             values.update(self._special(prepared))
             return values
@@ -92,7 +92,7 @@ class Arrivals:
             else:
                 values[edge.field] = value
         for name in planned.kind.seeds:
-            if values.get(name, planned.node.__dict__[name]) is None:
+            if values.get(name, planned.values[name]) is None:
                 values[name] = self._drawn(prepared, name)
         return values
 

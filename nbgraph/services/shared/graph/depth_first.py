@@ -13,7 +13,9 @@ def depth_first(session: GraphExecutionState) -> Iterator[tuple[Prepared, BaseIn
     The session is gone through again with the outputs it has, and nothing is run.
     """
     outputs = {(prepared.planned.rank, prepared.path): output for prepared, output in session.results()}
-    again = GraphExecutionState(session.graph, targets=session.targets, on_error="continue", max_iterations=2**62)
+    again = GraphExecutionState(
+        session.graph_as_it_was(), targets=session.targets, on_error="continue", max_iterations=2**62
+    )
     while outputs and (prepared := again.next()) is not None:
         output = outputs.pop((prepared.planned.rank, prepared.path), None)
         if output is None:

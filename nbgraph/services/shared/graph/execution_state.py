@@ -7,6 +7,7 @@ from uuid import uuid4
 from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
+from nbgraph.services.shared.graph.as_it_was import as_it_was, held_values
 from nbgraph.services.shared.graph.dispatch import Dispatch
 from nbgraph.services.shared.graph.flat import FlatGraph, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
@@ -39,7 +40,7 @@ class GraphExecutionState:
     run again: a saved session goes on where it was, and a session may grow.
 
     One thread drives a session; others may read `status`, `outputs_of` and the like meanwhile. Edits of the graph after
-    the session was made do not reach it.
+    the session was made do not reach it, nor does what is assigned to its nodes: see `graph_as_it_was()`.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class GraphExecutionState:
         self.id = id or uuid4().hex
         with no_garbage():
             self.graph = graph.copy()
+            self._held = held_values(self.graph)
         self.targets = None if targets is None else [graph.id_of(target) for target in targets]
         self.on_error: OnError = on_error
         self.strict = strict
@@ -130,8 +132,9 @@ class GraphExecutionState:
         """Go on with a graph that has more in it; `GraphError` if it lacks or changes what has run already."""
         before, keys = self.plan, self.keys
         ran = list(dict.fromkeys(before.nodes[keys.place(key)[0]].id for key in (*self.outputs, *self._failed)))
-        refuse_changes(self.flat, flatten(graph.validate()), ran)
+        refuse_changes(flatten(self.graph_as_it_was()), flatten(graph.validate()), ran)
         self.graph = graph.copy()
+        self._held = held_values(self.graph)
         self.targets = None if targets is None else [*(graph.id_of(target) for target in targets), *ran]
         self._compile()
 
@@ -175,6 +178,10 @@ class GraphExecutionState:
     def __len__(self) -> int:
         """How many prepared nodes have finished."""
         return len(self.outputs)
+
+    def graph_as_it_was(self) -> Graph:
+        """The graph with the values that this session runs on; `graph` has the nodes themselves, as they are now."""
+        return as_it_was(self.graph, self._held)
 
     def results(self) -> Iterator[tuple[Prepared, BaseInvocationOutput]]:
         """Every finished prepared node and its output, in the order they finished."""
@@ -233,7 +240,7 @@ class GraphExecutionState:
         """The session as JSON-able values. What is claimed counts as not run."""
         return SavedSession(
             id=self.id,
-            graph=self.graph.to_dict(),
+            graph=self.graph_as_it_was().to_dict(),
             targets=self.targets,
             on_error=self.on_error,
             strict=self.strict,

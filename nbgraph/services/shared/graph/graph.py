@@ -191,6 +191,13 @@ class Graph:
         other._order = self._order and self._order.copy()
         return other
 
+    def replaced(self, others: Mapping[BaseInvocation, BaseInvocation]) -> "Graph":
+        """A copy in which others stand for some nodes, which are known in it still."""
+        copy = self.copy()
+        copy.nodes = {node_id: others.get(node, node) for node_id, node in self.nodes.items()}
+        copy._homes.update({other: self._homes[node] for node, other in others.items()})
+        return copy
+
     def problems(self) -> list[Problem]:
         """Everything that keeps the graph from running, also inside graph nodes, or an empty list."""
         with no_garbage():

@@ -6,6 +6,7 @@ from typing import Any
 
 from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.services.shared.graph.plan import Axes, Path, Plan
 from nbgraph.services.shared.graph.prepared import Key, PreparedKeys
 
@@ -32,11 +33,15 @@ class Iterations:
             self._note_groups(axes, name)
 
     def items(self, axis: int, outer: Path) -> list[Any]:
-        """The list of an axis at a path of the axes around it; empty, and noted as lost, if nothing made it."""
+        """The list of an axis at a path of the axes around it; empty, and noted as lost, if nothing made it.
+
+        Empty too where it is still open, which whoever checks the graph will say.
+        """
         planned = self._plan.nodes[self._plan.axes[axis].rank]
         source = self._plan.axes[axis].source
         if source is None:
-            return planned.node.__dict__["collection"]
+            listed = planned.values["collection"]
+            return [] if listed is REQUIRED else listed
         output = self._outputs.get(self._keys.source(source, outer))
         if output is None:
             self.lost.add((axis, outer))

@@ -33,6 +33,7 @@ other (see `schedule.py`).
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec import Struct
 
@@ -73,12 +74,13 @@ class Kind(Struct, eq=False):
 
 
 class PlannedNode(Struct, gc=False, eq=False):
-    """A source node, as the session needs it."""
+    """A source node, as the session needs it; `values` stay what they are when others are assigned to the node."""
 
     rank: int
     id: str
     kind: Kind
     node: BaseInvocation
+    values: dict[str, Any]
     axes: Axes = ()
     inputs: tuple[PlannedInput, ...] = ()
     segment: int = -1
@@ -138,7 +140,7 @@ class Plan:
     def _add(self, graph: GraphLike, node_id: str, alternatives: Alternatives | None) -> None:
         node = graph.nodes[node_id]
         kind = self._kinds.get(type(node)) or self._note_kind(type(node))
-        planned = PlannedNode(len(self.nodes), node_id, kind, node)
+        planned = PlannedNode(len(self.nodes), node_id, kind, node, vars(node))
         links = graph.links(node_id)
         sources = [self.nodes[self.ranks[link.source]] for link in links]
         planned.axes = sources[0].axes if len(sources) == 1 else self._union(source.axes for source in sources)

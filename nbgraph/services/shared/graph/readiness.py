@@ -84,7 +84,7 @@ class Readiness:
     def _unused_branches(self, planned: PlannedNode, path: Path) -> list[str]:
         """The branches an `if` does not take; both, if its condition is neither true nor false."""
         edge = next((edge for edge in planned.inputs if edge.field == "condition"), None)
-        taken = self._truth(planned.node.__dict__["condition"] if edge is None else edge, path)
+        taken = self._truth(planned.values["condition"] if edge is None else edge, path)
         return [field for field, branch in BRANCHES.items() if branch is not taken]
 
     def _is_open(self, gate: Sequence[PlannedChoice], path: Path) -> bool:
