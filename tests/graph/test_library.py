@@ -7,6 +7,7 @@ import pytest
 from nbgraph.errors import GraphError
 from nbgraph.invocations import Add, Collect, Integer, Iterate, Multiply, Range
 from nbgraph.services.shared.graph.edges import edge
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.flat import MAX_DEPTH
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
@@ -77,6 +78,49 @@ def test_a_graph_with_graphs_comes_back_from_json() -> None:
     again = Graph.from_json(graph.to_json())
     assert again == graph
     assert run(again).value("end", "value") == 4
+
+
+def ten_times() -> LibraryGraph:
+    """(1 + 2) * 10, with the sum, which is linked inside, exposed as `over`."""
+    inner = Graph.of(Multiply(id="product", a=Add(id="sum", a=1, b=2), b=10))
+    return LibraryGraph("ten times", inner, [Exposed("over", "product", "a")], [Exposed("out", "product", "value")])
+
+
+def around(library: LibraryGraph) -> LibraryGraph:
+    """A library graph that holds another one with these names, and exposes the same."""
+    inner = Graph([library.node_class()(id="inner")])
+    return LibraryGraph("around", inner, [Exposed("over", "inner", "over")], [Exposed("out", "inner", "out")])
+
+
+LINKED_INSIDE = [ten_times(), around(ten_times()), around(around(ten_times()))]
+
+
+@pytest.mark.parametrize("library", LINKED_INSIDE)
+def test_an_exposed_input_that_is_linked_inside_stays_linked_in_files(library: LibraryGraph) -> None:
+    graph = Graph([library.node_class()(id="graph")])
+    again = Graph.from_json(graph.to_json())
+    assert again == graph
+    assert run(again).value("graph", "out") == 30
+    assert run(GraphExecutionState.from_dict(GraphExecutionState(again).to_dict()).graph).value("graph", "out") == 30
+    assert run(LibraryGraph.from_dict(library.to_dict()).node_class()(id="graph")).value("graph", "out") == 30
+
+
+@pytest.mark.parametrize("library", LINKED_INSIDE)
+def test_a_value_takes_the_place_of_an_edge_inside_and_none_gives_it_back(library: LibraryGraph) -> None:
+    graph = Graph([library.node_class()(id="graph", over=4)])
+    assert run(Graph.from_json(graph.to_json())).value("graph", "out") == 40
+    graph.update_node("graph", over=None)
+    assert run(Graph.from_json(graph.to_json())).value("graph", "out") == 30
+    graph.update_node("graph", over=Integer(id="n", value=5))
+    assert run(Graph.from_json(graph.to_json())).value("graph", "out") == 50
+
+
+def test_an_exposed_input_that_takes_many_edges_does_so_also_if_it_is_linked_inside() -> None:
+    inner = Graph.of(Collect(id="all", item=Integer(id="one", value=1)))
+    library = LibraryGraph("all", inner, [Exposed("items", "all", "item")], [Exposed("found", "all", "collection")])
+    assert run(library.node_class()(id="graph")).value("graph", "found") == [1]
+    two = library.node_class()(id="graph", items=[Integer(id="two", value=2), Integer(id="three", value=3)])
+    assert run(Graph.from_json(Graph.of(two).to_json())).value("graph", "found") == [2, 3]
 
 
 def test_a_library_graph_comes_back_from_json() -> None:

@@ -6,7 +6,7 @@
 Its inner nodes run as `picture.noise`, `picture.denoise`: `flatten` puts them in its place before a graph is planned.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from uuid import uuid4
@@ -15,7 +15,7 @@ from pydantic import Field, create_model
 
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
-from nbgraph.invocations.inputs import Many
+from nbgraph.invocations.inputs import Many, RandomSeed
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.node_values import typed_values
 
@@ -85,20 +85,19 @@ class LibraryGraph:
         output_class: Any = create_model("GraphOutput", __base__=BaseInvocationOutput, **outputs)
         cls: Any = create_model(_class_name(self.name), __base__=GraphInvocation, **fields)
         cls.library, cls.output_class, cls.title = self, output_class, self.name
+        cls._linked_inside = frozenset(one.alias for one in self.inputs if is_linked_inside(self.graph, one))
         cls.__doc__ = self.description or f"The library graph {self.name!r}."
         return cls
 
     def _field(self, exposed: Exposed) -> Any:
         node = self.graph.nodes[exposed.node]
         spec = node.inputs()[exposed.field]
-        annotation: Any = spec.annotation
-        for mark in (*spec.info.metadata, *([Many()] if spec.many else [])):
-            annotation = Annotated[annotation, mark]
-        literals = node.literals()
-        linked = any(link.field == exposed.field for link in self.graph.links(exposed.node))
-        default = literals.get(exposed.field, ...) if not linked else None
-        if linked:
-            annotation = annotation | None
+        annotation: Any = _marked(spec.annotation, spec.info.metadata)
+        if is_linked_inside(self.graph, exposed):
+            of_the_input = [mark for mark in spec.info.metadata if isinstance(mark, Many | RandomSeed)]
+            annotation, default = _marked(annotation | None, of_the_input), None
+        else:
+            default = node.literals().get(exposed.field, ...)
         return annotation, Field(default, description=spec.info.description)
 
     def with_values(self, values: Mapping[str, Any]) -> "LibraryGraph":
@@ -133,12 +132,20 @@ class LibraryGraph:
 
 @invocation("graph", title="Graph", category="control flow", version="1.0.0")
 class GraphInvocation(BaseInvocation):
-    """A library graph used as a node; make a class of it with `LibraryGraph.node_class()`."""
+    """A library graph used as a node; make a class of it with `LibraryGraph.node_class()`.
+
+    An input to which an edge leads inside is None as long as that edge is to give its value.
+    """
 
     library: ClassVar[LibraryGraph | None] = None
+    _linked_inside: ClassVar[frozenset[str]] = frozenset()
 
     def invoke(self, context: InvocationContext) -> BaseInvocationOutput:
         raise NotImplementedError("a graph node is replaced by its inner nodes before it runs")
+
+    def literals(self) -> dict[str, Any]:
+        values = super().literals()
+        return {name: value for name, value in values.items() if value is not None or name not in self._linked_inside}
 
     def with_inner_values(self, values: Mapping[str, Any]) -> "GraphInvocation":
         """A copy in which `{"noise.seed": 8}` inner inputs have other values; an exposed one goes by its alias."""
@@ -155,6 +162,20 @@ class GraphInvocation(BaseInvocation):
     @classmethod
     def class_from_json(cls, values: dict[str, Any]) -> "type[GraphInvocation]":
         return LibraryGraph.from_dict(values.pop("library", None)).node_class()
+
+
+def is_linked_inside(graph: Graph, exposed: Exposed) -> bool:
+    """Whether an inner input has its value from an edge, in this graph or in one of its graph nodes."""
+    if any(link.field == exposed.field for link in graph.links(exposed.node)):
+        return True
+    node = graph.nodes[exposed.node]
+    return not node.inputs()[exposed.field].required and exposed.field not in node.literals()
+
+
+def _marked(annotation: Any, marks: Iterable[Any]) -> Any:
+    for mark in marks:
+        annotation = Annotated[annotation, mark]
+    return annotation
 
 
 def _class_name(name: str) -> str:
