@@ -13,9 +13,9 @@ from nbgraph.errors import NotFoundError, suggest
 from nbgraph.run import Run
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
+from nbgraph.services.shared.graph.library import Exposed, LibraryGraph, is_linked_inside
 from nbgraph.showing import is_in_notebook
-from nbgraph.widgets.form_controls import MISSING, Control, control_for
+from nbgraph.widgets.form_controls import MISSING, Control, LinkedInside, control_for
 from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.run_view import RunView
 from nbgraph.widgets.schema import node_type
@@ -120,9 +120,10 @@ class GraphForm(widgets.VBox):
             node = self._graph.nodes[one.node]
             (shown,) = [each for each in node_type(type(node))["inputs"] if each["name"] == one.field]
             value = node.literals().get(one.field, shown.get("default"))
-            control = control_for(shown, one.alias.replace("_", " "), value, services, self._guarded)
+            label = one.alias.replace("_", " ")
+            control = control_for(shown, label, value, services, self._guarded)
             if control is not None:
-                found[one.alias] = control
+                found[one.alias] = LinkedInside(control, label) if is_linked_inside(self._graph, one) else control
         return found
 
     def _parts(self, target: LibraryGraph | Graph) -> list[Any]:

@@ -138,6 +138,37 @@ class PictureControl(Control):
             self.shown.value = thumbnail(self._images.get(field.image_name), SHOWN_SIZE)
 
 
+class LinkedInside(Control):
+    """An input to which an edge leads inside: a tick says so, and nothing is given; without it the control shows."""
+
+    def __init__(self, control: Control, label: str) -> None:
+        self.control = control
+        margin = f"2px 0 2px {INDENT}"
+        self.linked = widgets.Checkbox(
+            value=True, description=f"{label}: linked inside", indent=False, layout={"width": "auto", "margin": margin}
+        )
+        self.linked.observe(self._show, "value")
+        self._show()
+        super().__init__(widgets.VBox([self.linked, control.widget], layout={"width": "100%"}))
+
+    @property
+    def value(self) -> Any:
+        return MISSING if self.linked.value else self.control.value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.linked.value = value is None
+        if value is not None:
+            self.control.value = value
+
+    @property
+    def parts(self) -> list[Any]:
+        return [self.linked, *self.control.parts, self.widget]
+
+    def _show(self, _: Any = None) -> None:
+        self.control.widget.layout.display = "none" if self.linked.value else None
+
+
 def control_for(
     shown: Mapping[str, Any], label: str, value: Any, services: InvocationServices, guarded: Callable[..., Any]
 ) -> Control | None:

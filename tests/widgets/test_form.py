@@ -11,10 +11,12 @@ from PIL import Image as PillowImage
 from pydantic import Field
 
 from nbgraph.errors import GraphError, NotFoundError
+from nbgraph.invocations import Add, Multiply
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.inputs import RandomSeed
 from nbgraph.invocations.outputs import StringOutput
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
 from nbgraph.widgets.form import GraphForm
 from nbgraph.widgets.form_controls import OptionalNumber
 
@@ -154,6 +156,32 @@ def test_a_library_graph_is_found_by_name_however_it_is_written(studio, name):
     form.close()
 
 
+@pytest.fixture
+def ten_times():
+    inner = Graph.of(Multiply(id="product", a=Add(id="sum", a=1, b=2), b=10))
+    return LibraryGraph("ten times", inner, [Exposed("over", "product", "a")], [Exposed("out", "product", "value")])
+
+
+def test_what_is_linked_inside_says_so_and_stays_linked_until_its_tick_is_taken_off(studio, ten_times):
+    for target, name in ((ten_times, "over"), (Graph([ten_times.node_class()(id="graph")]), "graph.over")):
+        form = studio.form(target)
+        over = control(form, name)
+        assert (form.values, over.linked.value, over.control.widget.layout.display) == ({}, True, "none")
+        assert product(form) == 30
+        over.linked.value = False
+        assert over.control.widget.layout.display is None
+        form.values = {name: 4}
+        assert product(form) == 40
+        form.values = {name: None}
+        assert product(form) == 30
+        form.close()
+
+
+def product(form: GraphForm) -> Any:
+    run = form.run().wait(20)
+    return next(vars(output)["value"] for ran, output in run.session.results() if ran.id.endswith("product"))
+
+
 def test_an_unknown_name_is_an_error_that_lists_the_names(studio):
     with pytest.raises(NotFoundError, match=r"no graph 'text to video'.*image to image, text to image"):
         studio.form("text to video")
@@ -175,8 +203,9 @@ def test_a_picture_is_uploaded_and_one_that_is_none_is_refused(studio):
     form.close()
 
 
-def test_a_closed_form_leaves_no_widget(studio):
+def test_a_closed_form_leaves_no_widget(studio, ten_times):
     studio.form("image to image").close()
     before = set(open_widgets)
     studio.form("image to image").close()
+    studio.form(ten_times).close()
     assert set(open_widgets) == before
