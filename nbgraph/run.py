@@ -162,7 +162,7 @@ class Run:
         if node_id not in ranks and node_id not in self.session.flat.outlets:
             raise NotFoundError(f"the run has no node {node_id!r}{suggest(node_id, ranks)}")
         self.raise_error()
-        state = self.session.skipped.get(node_id) or f"the run is {self.status}"
+        state = self.session.why_missing(node_id) or f"the run is {self.status}"
         raise NotFoundError(f"{node_id!r} has no result: {state}")
 
     def _ipython_key_completions_(self) -> list[str]:
@@ -207,8 +207,8 @@ class NodeResult:
 
     def __getattr__(self, name: str) -> Any:
         values = self._output.__dict__
-        if name in values:
-            return self._open(values[name])
+        if name in type(self._output).model_fields:
+            return self._open(getattr(self._output, name))
         for value in values.values():
             if isinstance(value, ResourceField) and name in type(value).model_fields:
                 return getattr(value, name)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from nbgraph.errors import GraphError
-from nbgraph.invocations import Add, Collect, Integer, Iterate, Multiply, Range
+from nbgraph.invocations import Add, BooleanCollection, Collect, Divide, If, Integer, Iterate, Multiply, Range
 from nbgraph.services.shared.graph.edges import edge
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.flat import MAX_DEPTH
@@ -177,6 +177,50 @@ def test_all_that_is_wrong_with_what_is_exposed_is_told_at_once() -> None:
 def test_an_inner_input_has_one_name() -> None:
     with pytest.raises(GraphError, match="sum.a has another name already"):
         LibraryGraph("bad", Graph([Add(id="sum")]), [Exposed("x", "sum", "a"), Exposed("y", "sum", "a")])
+
+
+def either() -> LibraryGraph:
+    """An `if`, the nodes of its two branches, and a quotient."""
+    inner = Graph.of(
+        If(id="if", true_input=Add(id="yes", a=1, b=1), false_input=Add(id="no", a=2, b=2), condition=True),
+        Divide(id="quotient", a=1),
+    )
+    ends = {"taken": "if", "yes": "yes", "no": "no", "quotient": "quotient"}
+    outputs = [Exposed(alias, node, "value") for alias, node in ends.items()]
+    return LibraryGraph("either", inner, [Exposed("way", "if", "condition"), Exposed("by", "quotient", "b")], outputs)
+
+
+def test_a_graph_gives_what_there_is_when_a_branch_is_skipped_or_a_node_fails() -> None:
+    ran = run(Graph([around_either().node_class()(id="graph", by=0)]), on_error="continue")
+    assert ran.session.outputs_of("graph")[()].model_dump() == {"taken": 2, "yes": 2}
+    with pytest.raises(AttributeError, match=r"no 'no' here: graph\.inner\.no: its branch was not taken"):
+        ran.value("graph", "no")
+    with pytest.raises(AttributeError, match=r"no 'quotient' here: graph\.inner\.quotient: .*zero"):
+        ran.value("graph", "quotient")
+
+
+def around_either() -> LibraryGraph:
+    """`either` in a library graph that exposes the same."""
+    library = either()
+    inner = Graph([library.node_class()(id="inner")])
+    inputs = [Exposed(one.alias, "inner", one.alias) for one in library.inputs]
+    return LibraryGraph("around", inner, inputs, [Exposed(one.alias, "inner", one.alias) for one in library.outputs])
+
+
+def test_what_a_graph_computes_once_stands_beside_each_of_what_it_iterates() -> None:
+    ways = Iterate(collection=BooleanCollection(collection=[True, False]))
+    ran = run(either().node_class()(id="graph", way=ways, by=2))
+    assert [found.model_dump() for found in ran.session.outputs_of("graph").values()] == [
+        {"taken": 2, "yes": 2, "no": 4, "quotient": 0},
+        {"taken": 4, "yes": 2, "no": 4, "quotient": 0},
+    ]
+
+
+def test_what_a_graph_computes_once_is_there_when_all_iterations_fail() -> None:
+    ran = run(either().node_class()(id="graph", by=Iterate(collection=Range(stop=1))), on_error="continue")
+    assert {path: found.model_dump() for path, found in ran.session.outputs_of("graph").items()} == {
+        (): {"taken": 2, "yes": 2}
+    }
 
 
 def test_an_inner_node_does_not_hide_a_node_of_the_same_name() -> None:

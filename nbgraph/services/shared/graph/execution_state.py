@@ -9,11 +9,12 @@ from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.services.shared.graph.as_it_was import as_it_was, held_values
 from nbgraph.services.shared.graph.dispatch import Dispatch
+from nbgraph.services.shared.graph.exposed_output import exposed_outputs
 from nbgraph.services.shared.graph.flat import FlatGraph, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.growth import place_after, refuse_changes
-from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode
+from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode, prepared_id
 from nbgraph.services.shared.graph.prepared import Key, PathRun, Prepared, PreparedKeys
 from nbgraph.services.shared.graph.saved_session import (
     SavedSession,
@@ -190,9 +191,9 @@ class GraphExecutionState:
             yield Prepared(self.plan.nodes[rank], path, key), output
 
     def outputs_of(self, node_id: str) -> dict[Path, BaseInvocationOutput]:
-        """The outputs of a source node by path, in path order; of a graph node, what it exposes."""
+        """The outputs of a source node by path, in path order; of a graph node, what there is of what it exposes."""
         if node_id in self.flat.outlets:
-            return self._exposed(node_id)
+            return exposed_outputs(self.flat.outlets[node_id], self.plan, self.outputs_of, self.why_missing)
         rank = self.plan.ranks.get(node_id)
         if rank is None:
             return {}
@@ -200,16 +201,14 @@ class GraphExecutionState:
         keys = [(path, self.keys.at(rank, path)) for path in paths]
         return {path: self.outputs[key] for path, key in keys if key in self.outputs}
 
-    def _exposed(self, node_id: str) -> dict[Path, BaseInvocationOutput]:
-        outlet = self.flat.outlets[node_id]
-        found = {alias: self.outputs_of(source) for alias, (source, _) in outlet.ends.items()}
-        paths = sorted(set.intersection(*(set(each) for each in found.values()))) if found else []
-        return {
-            path: outlet.output_class.model_construct(
-                **{alias: getattr(found[alias][path], field) for alias, (_, field) in outlet.ends.items()}
-            )
-            for path in paths
-        }
+    def why_missing(self, node_id: str, path: Path = ()) -> str:
+        """Why a source node, or all that a graph node exposes, gave nothing at a path; empty if it is still to come."""
+        name = prepared_id(node_id, path)
+        if reason := self.errors.get(name) or self.skipped.get(name):
+            return reason
+        inner = self.flat.inner_ids(node_id) if node_id in self.flat.outlets else []
+        reasons = {source: self.why_missing(source, path) for source in inner}
+        return "; ".join(f"{source}: {reason}" for source, reason in reasons.items() if reason)
 
     # inputs
 

@@ -1,24 +1,16 @@
 """A graph without graph nodes: what is in each of them stands in its place, named `outer.inner`."""
 
 from collections.abc import Container
-from dataclasses import dataclass
 from typing import Any
 
 from nbgraph.errors import GraphError, Problem
-from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
+from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.edges import Link
+from nbgraph.services.shared.graph.exposed_output import Outlet
 from nbgraph.services.shared.graph.validation import GraphLike
 
 GRAPH = "graph"
 MAX_DEPTH = 32
-
-
-@dataclass
-class Outlet:
-    """The outputs of a graph node: its output class, and by name the inner node and output each one is."""
-
-    output_class: type[BaseInvocationOutput]
-    ends: dict[str, tuple[str, str]]
 
 
 class FlatGraph:

@@ -16,6 +16,7 @@ from pydantic import Field, create_model
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.inputs import Many, RandomSeed
+from nbgraph.services.shared.graph.exposed_output import ExposedOutput
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.node_values import typed_values
 
@@ -82,7 +83,7 @@ class LibraryGraph:
         outputs: dict[str, Any] = {
             one.alias: (self.graph.nodes[one.node].outputs()[one.field], ...) for one in self.outputs
         }
-        output_class: Any = create_model("GraphOutput", __base__=BaseInvocationOutput, **outputs)
+        output_class: Any = create_model("GraphOutput", __base__=ExposedOutput, **outputs)
         cls: Any = create_model(_class_name(self.name), __base__=GraphInvocation, **fields)
         cls.library, cls.output_class, cls.title = self, output_class, self.name
         cls._linked_inside = frozenset(one.alias for one in self.inputs if is_linked_inside(self.graph, one))
