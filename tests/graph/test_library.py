@@ -161,10 +161,23 @@ def test_an_exposed_input_that_must_be_given_is_missing_on_the_outer_node() -> N
     ]
 
 
-@pytest.mark.parametrize("alias", ["id", "use_cache", "invoke", "model_dump", "not a name", "_hidden", ""])
+@pytest.mark.parametrize("alias", ["id", "type", "use_cache", "library", "invoke", "model_dump"])
 def test_a_name_that_a_node_uses_itself_cannot_be_exposed(alias: str) -> None:
-    with pytest.raises(GraphError, match=r"cannot be the name|is taken"):
+    with pytest.raises(GraphError, match=f"bad.{alias}: '{alias}' cannot be the name.*uses it itself; choose another"):
         LibraryGraph("bad", Graph([Add(id="sum")]), [Exposed(alias, "sum", "a")])
+
+
+@pytest.mark.parametrize("alias", ["class", "None", "not a name", "2nd", "_hidden", ""])
+def test_what_is_no_name_in_python_cannot_be_exposed(alias: str) -> None:
+    for inputs, outputs in (([Exposed(alias, "sum", "a")], []), ([], [Exposed(alias, "sum", "value")])):
+        with pytest.raises(GraphError, match=f"'{alias}' cannot be the name.*no keyword.*choose another"):
+            LibraryGraph("bad", Graph([Add(id="sum")]), inputs, outputs)
+
+
+@pytest.mark.parametrize("alias", ["main_field", "model_dump"])
+def test_a_name_that_an_output_uses_itself_cannot_be_exposed(alias: str) -> None:
+    with pytest.raises(GraphError, match="uses it itself"):
+        LibraryGraph("bad", Graph([Add(id="sum")]), [], [Exposed(alias, "sum", "value")])
 
 
 def test_all_that_is_wrong_with_what_is_exposed_is_told_at_once() -> None:

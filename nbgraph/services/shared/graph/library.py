@@ -8,10 +8,11 @@ Its inner nodes run as `picture.noise`, `picture.denoise`: `flatten` puts them i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Annotated, Any, ClassVar
 from uuid import uuid4
 
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
@@ -54,11 +55,10 @@ class LibraryGraph:
         aliases: set[str] = set()
         ends: set[tuple[str, str]] = set()
         for one in exposed:
-            base = BaseInvocation if kind == "inputs" else BaseInvocationOutput
-            if not one.alias.isidentifier() or one.alias.startswith("_") or hasattr(base, one.alias):
-                text = f"{one.alias!r} cannot be the name of one of the {kind}; choose another"
+            if why_not := _alias_problem(one.alias, kind):
+                text = f"{one.alias!r} cannot be the name of one of the {kind}: {why_not}; choose another"
                 problems.add("bad_alias", text, self.name, one.alias)
-            elif one.alias in aliases or one.alias in base.model_fields:
+            elif one.alias in aliases:
                 problems.add("bad_alias", f"{one.alias!r} is taken; choose another", self.name, one.alias)
             if kind == "inputs" and (one.node, one.field) in ends:
                 problems.add("bad_alias", f"{one.node}.{one.field} has another name already", self.name, one.alias)
@@ -171,6 +171,16 @@ def is_linked_inside(graph: Graph, exposed: Exposed) -> bool:
         return True
     node = graph.nodes[exposed.node]
     return not node.inputs()[exposed.field].required and exposed.field not in node.literals()
+
+
+def _alias_problem(alias: str, kind: str) -> str:
+    """Why an input or output cannot have that name, or nothing."""
+    if not alias.isidentifier() or iskeyword(alias) or alias.startswith("_"):
+        return "a name is a word that Python takes, no keyword of it, and does not start with _"
+    base: type[BaseModel] = GraphInvocation if kind == "inputs" else ExposedOutput
+    if hasattr(base, alias) or alias in base.model_fields:
+        return "every graph node uses it itself"
+    return ""
 
 
 def _marked(annotation: Any, marks: Iterable[Any]) -> Any:
