@@ -5,7 +5,7 @@ from typing import Any
 
 from nbgraph.errors import GraphError, Problem
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
+from nbgraph.services.shared.graph.library import Exposed, ExposedKind, LibraryGraph, alias_problem
 from nbgraph.widgets.changes import Change
 from nbgraph.widgets.graph_state import state_of
 
@@ -16,9 +16,10 @@ def collapse_changes(graph: Graph, ids: list[str], name: str) -> list[Change]:
     if len(inside) < 2:
         raise GraphError([Problem("nothing_chosen", "choose two nodes or more to make a library graph of them")])
     inner = _part(graph, inside)
-    inputs = [Exposed(alias, node, field) for alias, (node, field) in _aliases(_open_inputs(graph, inside)).items()]
+    open_inputs = _open_inputs(graph, inside)
+    inputs = [Exposed(alias, node, field) for alias, (node, field) in _aliases(open_inputs, "inputs").items()]
     ends = _used_outputs(graph, inside)
-    outputs = [Exposed(alias, node, field) for alias, (node, field) in _aliases(ends).items()]
+    outputs = [Exposed(alias, node, field) for alias, (node, field) in _aliases(ends, "outputs").items()]
     library = LibraryGraph(name.strip() or "Group", inner, inputs, outputs)
     node_id = _free_id(graph, library.name)
     changes = [Change("node", gone, "") for gone in inside]
@@ -117,14 +118,14 @@ def _used_outputs(graph: Graph, inside: list[str]) -> list[tuple[str, str]]:
     return list(dict.fromkeys(used + ends))
 
 
-def _aliases(ends: list[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+def _aliases(ends: list[tuple[str, str]], kind: ExposedKind) -> dict[str, tuple[str, str]]:
     """A name for each inner field: the field's own where it is the only one of that name, else with its node's."""
     names: dict[str, tuple[str, str]] = {}
     for node_id, field in ends:
         alone = sum(other == field for _, other in ends) == 1
         alias = field if alone else re.sub(r"\W", "_", f"{node_id}_{field}")
-        while alias in names or not alias.isidentifier():
-            alias = f"_{alias}"
+        while alias in names or alias_problem(alias, kind):
+            alias = f"node_{alias}"
         names[alias] = (node_id, field)
     return names
 

@@ -11,7 +11,7 @@ import nbgraph as nb
 from nbgraph.cli.catalogue import Catalogue
 from nbgraph.cli.grammar import parse_line
 from nbgraph.cli.linking import plan_line
-from nbgraph.invocations import FloatCollection, Integer
+from nbgraph.invocations import Add, FloatCollection, Integer
 from nbgraph.services.shared.graph.graph import Graph
 
 BAD = [
@@ -153,6 +153,12 @@ def test_part_of_a_graph_becomes_a_library_graph_is_opened_edited_and_taken_apar
     for _ in range(3):
         editor.undo()
     assert editor.document.state == before
+
+
+def test_nodes_whose_ids_begin_with_a_digit_become_a_library_graph():
+    editor = Heard(Graph.of(Add(id="2", a=Add(id="1", a=1))))
+    editor.tell({"type": "collapse", "ids": ["1", "2"], "name": "Sum"})
+    assert list(editor.graph["sum"].inputs()) == ["a", "node_1_b", "node_2_b"]
 
 
 def test_exports_build_the_same_graph(editor):

@@ -9,7 +9,7 @@ Its inner nodes run as `picture.noise`, `picture.denoise`: `flatten` puts them i
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import uuid4
 
 from pydantic import BaseModel, Field, create_model
@@ -20,6 +20,8 @@ from nbgraph.invocations.inputs import Many, RandomSeed
 from nbgraph.services.shared.graph.exposed_output import ExposedOutput
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.node_values import typed_values
+
+ExposedKind = Literal["inputs", "outputs"]
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,11 @@ class LibraryGraph:
         self._check(problems, self.outputs, "outputs")
         problems.raise_any()
 
-    def _check(self, problems: Problems, exposed: Sequence[Exposed], kind: str) -> None:
+    def _check(self, problems: Problems, exposed: Sequence[Exposed], kind: ExposedKind) -> None:
         aliases: set[str] = set()
         ends: set[tuple[str, str]] = set()
         for one in exposed:
-            if why_not := _alias_problem(one.alias, kind):
+            if why_not := alias_problem(one.alias, kind):
                 text = f"{one.alias!r} cannot be the name of one of the {kind}: {why_not}; choose another"
                 problems.add("bad_alias", text, self.name, one.alias)
             elif one.alias in aliases:
@@ -66,7 +68,7 @@ class LibraryGraph:
             ends.add((one.node, one.field))
             self._check_end(problems, one, kind)
 
-    def _check_end(self, problems: Problems, one: Exposed, kind: str) -> None:
+    def _check_end(self, problems: Problems, one: Exposed, kind: ExposedKind) -> None:
         if one.node not in self.graph.nodes:
             text = f"exposes {one.node!r}, which is no node of the graph{suggest(one.node, self.graph.nodes)}"
             problems.add("unknown_node", text, self.name, one.alias)
@@ -173,7 +175,7 @@ def is_linked_inside(graph: Graph, exposed: Exposed) -> bool:
     return not node.inputs()[exposed.field].required and exposed.field not in node.literals()
 
 
-def _alias_problem(alias: str, kind: str) -> str:
+def alias_problem(alias: str, kind: ExposedKind) -> str:
     """Why an input or output cannot have that name, or nothing."""
     if not alias.isidentifier() or iskeyword(alias) or alias.startswith("_"):
         return "a name is a word that Python takes, no keyword of it, and does not start with _"
