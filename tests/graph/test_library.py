@@ -1,11 +1,13 @@
 """Graphs as nodes: exposed names are fields, inner nodes run in their place, at any depth that is allowed."""
 
 import json
+from typing import Any
 
 import pytest
 
 from nbgraph.errors import GraphError
 from nbgraph.invocations import Add, BooleanCollection, Collect, Divide, If, Integer, Iterate, Multiply, Range
+from nbgraph.services.shared.default_graphs import default_graphs
 from nbgraph.services.shared.graph.edges import edge
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.flat import MAX_DEPTH
@@ -121,6 +123,35 @@ def test_an_exposed_input_that_takes_many_edges_does_so_also_if_it_is_linked_ins
     assert run(library.node_class()(id="graph")).value("graph", "found") == [1]
     two = library.node_class()(id="graph", items=[Integer(id="two", value=2), Integer(id="three", value=3)])
     assert run(Graph.from_json(Graph.of(two).to_json())).value("graph", "found") == [2, 3]
+
+
+def built(graph: Graph) -> Graph:
+    """What the code that a graph is written as gives, run by itself, with the id of that graph."""
+    scope: dict[str, Any] = {}
+    exec(graph.to_python(), scope)  # noqa: S102
+    scope["graph"].id = graph.id
+    return scope["graph"]
+
+
+@pytest.mark.parametrize("library", [double_and_add(), nested(3), *LINKED_INSIDE, *default_graphs()])
+def test_the_python_of_a_graph_node_builds_it(library: LibraryGraph) -> None:
+    graph = Graph([library.node_class()(id="graph", is_intermediate=True)])
+    assert built(graph).to_dict() == graph.to_dict()
+
+
+def test_the_python_of_linked_graph_nodes_makes_each_library_graph_once() -> None:
+    first = DoubleAndAdd(id="first", number=Integer(id="DoubleAndAdd", value=3))
+    graph = Graph.of(Add(id="end", a=DoubleAndAdd(id="second", number=first, more=4), b=1))
+    assert graph.to_python().count("from_dict") == 1
+    assert built(graph).to_dict() == graph.to_dict()
+    assert run(built(graph)).value("end", "value") == 17
+
+
+@pytest.mark.parametrize("name", ["add", "graph", "LibraryGraph", "2nd", "none", "日本", "!", "², a\n'\"\\"])
+def test_the_python_of_a_library_graph_with_any_name_builds_it(name: str) -> None:
+    library = LibraryGraph(name, Graph([Add(id="sum")]), [Exposed("number", "sum", "a")], description=name * 100)
+    graph = Graph.of(library.node_class()(id="graph", number=Add(id="add", a=1, b=1)))
+    assert built(graph).to_dict() == graph.to_dict()
 
 
 def test_a_library_graph_comes_back_from_json() -> None:
