@@ -1,8 +1,10 @@
 """Building and editing a graph: in Python, by hand, and never half."""
 
+import copy
 import gc
 import sys
 import weakref
+from collections.abc import Callable
 
 import pytest
 
@@ -136,12 +138,23 @@ def test_all_wrong_addresses_are_told_at_once() -> None:
     ] or len(raised.value.problems) == 4  # fmt: skip
 
 
-def test_a_copy_is_edited_apart() -> None:
+@pytest.mark.parametrize("copied", [Graph.copy, copy.copy, copy.deepcopy])
+def test_a_copy_is_edited_apart(copied: Callable[[Graph], Graph]) -> None:
     graph = linked()
-    copy = graph.copy()
-    copy.delete_node("sum")
-    copy.add_node(Integer(id="new"))
+    other = copied(graph)
+    assert other == graph
+    other.delete_node("sum")
+    other.add_node(Integer(id="new"))
     assert list(graph) == ["one", "double", "sum"]
+    assert len(graph.edges) == 3
+
+
+def test_a_deep_copy_has_nodes_of_its_own_that_are_linked_to_one_another() -> None:
+    graph = linked()
+    other = copy.deepcopy(graph)
+    other["one"].value = 5  # type: ignore[attr-defined]
+    assert [run(each).value("sum", "value") for each in (graph, other)] == [3, 15]
+    assert other.id_of(other["double"].links()[0][1].node) == "one"
 
 
 def test_a_graph_comes_back_from_json_and_from_its_python_code() -> None:

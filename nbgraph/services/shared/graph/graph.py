@@ -191,6 +191,8 @@ class Graph:
         other._order = self._order and self._order.copy()
         return other
 
+    __copy__ = copy
+
     def replaced(self, others: Mapping[BaseInvocation, BaseInvocation]) -> "Graph":
         """A copy in which others stand for some nodes, which are known in it still."""
         copy = self.copy()
