@@ -68,6 +68,17 @@ def test_updating_a_node_gives_it_values_and_takes_its_edges_there() -> None:
     assert run(graph).value("sum", "value") == 6
 
 
+@pytest.mark.parametrize("given", ["one", "new", None])
+def test_a_node_keeps_its_id_and_another_one_is_refused_in_every_way_of_giving_values(given: str | None) -> None:
+    graph, before = linked(), linked().to_dict()["nodes"]
+    graph.update_node("sum", id="sum")
+    with pytest.raises(GraphError, match=f"sum.id: a node keeps its id, and {given!r} was given; add a node"):
+        graph.update_node("sum", id=given, b=Integer(id="three", value=3))
+    with pytest.raises(GraphError, match="sum.id: a node keeps its id"):
+        graph.with_values({"sum.id": given})
+    assert graph.to_dict()["nodes"] == before
+
+
 def test_updating_a_node_can_link_it_to_new_nodes() -> None:
     graph = linked()
     graph.update_node("double", b=Integer(id="new", value=7))

@@ -104,8 +104,14 @@ class Graph:
         return self._homes[node]
 
     def update_node(self, node: "str | BaseInvocation", **values: Any) -> None:
-        """Give inputs of a node new values, or other nodes; an edge that arrives at such an input goes."""
+        """Give inputs of a node new values, or other nodes; an edge that arrives at such an input goes.
+
+        A node keeps its id: `GraphError` if another one is given.
+        """
         node_id = self.id_of(node)
+        if values.get("id", node_id) != node_id:
+            text = f"a node keeps its id, and {values['id']!r} was given; add a node of that id and delete this one"
+            raise GraphError([Problem("bad_id", text, node_id, "id")])
         old, links = self.nodes[node_id], self.links(node_id)
         changed = type(old)(**{**typed_values(old), "id": node_id, **values})
         refs = list(changed.links())
