@@ -86,6 +86,8 @@ class Studio:
     ) -> Run:
         """Run a node and all it needs, or a graph, and wait; `values` are other inputs: `{"noise.seed": 8}`.
 
+        Of a library graph, also by the names it exposes: `{"seed": 8}`.
+
         In a notebook the run shows itself meanwhile, with previews, pictures and Cancel; `progress="text"` writes a
         line on stderr, `False` shows nothing, a function is called with a `Progress` four times a second.
         Pictures under an iteration are drawn several at once; `strict` draws each by itself, which differs by rounding.
@@ -267,10 +269,11 @@ class Studio:
         return f"Studio({where}: {self.images.count} images, {cached} cached results)"
 
     def _session(self, target: Target, values: Values | None) -> GraphExecutionState:
-        graph = target_graph(target)
-        if values:
-            graph = graph.with_values(values)
-        return GraphExecutionState(graph, max_iterations=self.settings.max_iterations)
+        if values and isinstance(target, LibraryGraph):
+            target = target.with_values(values)
+        elif values:
+            target = target_graph(target).with_values(values)
+        return GraphExecutionState(target_graph(target), max_iterations=self.settings.max_iterations)
 
 
 def target_graph(target: Target) -> Graph:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbgraph.errors import NotFoundError
+from nbgraph.errors import GraphError, NotFoundError
 from nbgraph.invocations import Add, If
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
@@ -28,3 +28,16 @@ def test_a_graph_node_that_gave_nothing_tells_why(studio):
     run = studio.run(either(Exposed("other", "no", "value")).node_class()(id="graph"), progress=False)
     with pytest.raises(NotFoundError, match=r"'graph' has no result: graph\.no: its branch was not taken"):
         _ = run["graph"]
+
+
+def test_a_library_graph_that_is_run_takes_values_by_the_names_it_exposes_and_by_address(studio):
+    library = either(Exposed("taken", "if", "value"))
+    run = studio.run(library, {"way": False, "no.a": 5}, progress=False)
+    assert run["if"].value == 7
+    assert studio.run(library, progress=False)["if"].value == 2
+    assert studio.explain(library, {"way": False}).set_index("node").because["if"]
+
+
+def test_a_name_that_a_library_graph_does_not_expose_is_told_with_those_it_does(studio):
+    with pytest.raises(GraphError, match=r"either.wya: has no input 'wya'.*possible: way.*\"node\.field\""):
+        studio.run(either(), {"wya": False}, progress=False)

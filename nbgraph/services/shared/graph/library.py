@@ -104,9 +104,17 @@ class LibraryGraph:
         return annotation, Field(default, description=spec.info.description)
 
     def with_values(self, values: Mapping[str, Any]) -> "LibraryGraph":
-        """The same library graph with other values inside: `{"noise.seed": 8}`."""
-        graph = self.graph.with_values(values)
+        """The same library graph with other values inside: `{"noise.seed": 8}`, or by exposed name: `{"seed": 8}`."""
+        graph = self.graph.with_values({self._address(name): value for name, value in values.items()})
         return LibraryGraph(self.name, graph, self.inputs, self.outputs, self.description, self.id)
+
+    def _address(self, name: str) -> str:
+        """The address of an inner input, given that or the name it is exposed by."""
+        addresses = {one.alias: f"{one.node}.{one.field}" for one in self.inputs}
+        if name not in addresses and "." not in name:
+            text = f'has no input {name!r}{suggest(name, addresses)}; inner ones are named "node.field"'
+            raise GraphError([Problem("unknown_field", text, self.name, name)])
+        return addresses.get(name, name)
 
     def to_dict(self) -> dict[str, Any]:
         """The library graph as JSON-able values."""
