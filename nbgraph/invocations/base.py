@@ -36,7 +36,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
 from nbgraph.invocations.context import InvocationContext
@@ -90,7 +90,9 @@ class BaseInvocation(BaseModel):
     gallery; `use_cache=False` makes it run every time (None: what the node's class says).
     """
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        defer_build=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), coerce_numbers_to_str=True
+    )
 
     title: ClassVar[str] = ""
     category: ClassVar[str] = ""
@@ -107,7 +109,7 @@ class BaseInvocation(BaseModel):
     output_types_vary: ClassVar[bool] = False
     type: ClassVar[str] = ""
 
-    id: str | None = None
+    id: str | None = Field(default=None, strict=True)
     is_intermediate: bool = False
     use_cache: bool | None = None
 

@@ -8,6 +8,7 @@ from nbgraph.errors import GraphError
 from nbgraph.invocations import (
     Add,
     Collect,
+    Float,
     FloatRange,
     Integer,
     IntegerCollection,
@@ -21,6 +22,7 @@ from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocati
 from nbgraph.invocations.outputs import FloatOutput
 from nbgraph.services.shared.graph.edges import edge
 from nbgraph.services.shared.graph.graph import Graph
+from tests.graph.running import run
 
 
 @invocation("test_polymorphic", category="test")
@@ -272,3 +274,14 @@ def test_open_inputs_are_no_error_in_a_file_but_before_a_run() -> None:
 def test_ids_are_always_strings() -> None:
     with pytest.raises(GraphError, match="string"):
         Add(id=7)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(Integer(value=3), "3"), (Float(value=1.5), "1.5"), (Add(a=1, b=2), "3")], ids=repr
+)
+def test_a_number_that_arrives_at_a_text_arrives_as_the_text_of_it(number: Any, text: str) -> None:
+    assert run(String(id="text", value=number)).value("text", "value") == text
+
+
+def test_a_list_of_numbers_that_arrives_at_a_list_of_texts_arrives_as_texts() -> None:
+    assert run(StringCollection(id="texts", collection=Range(stop=3))).value("texts", "collection") == ["0", "1", "2"]
