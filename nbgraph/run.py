@@ -17,6 +17,7 @@ from nbgraph.services.invocation_processor.invocation_processor_base import Tick
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.depth_first import depth_first
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.own_copies import own_copy
 from nbgraph.showing import is_in_notebook
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ class NodeResult:
             return TensorHandle(value.resource_name, self._services)
         if isinstance(value, list):
             return [self._open(item) for item in value]
-        return value
+        return own_copy(value)
 
     def __dir__(self) -> list[str]:
         return [*self._output.__dict__]

@@ -146,7 +146,8 @@ class BatchRunner(SessionRunner):
         while len(batch := group[: self._batches.size(rank)]) > 1:
             error: BaseException | None = None
             try:
-                outputs = _invoke_batch(batch)
+                recipe = self._recipe(batch[0].prepared.planned)
+                outputs = list(map(recipe.taken, _invoke_batch(batch)))
             except BaseException as raised:
                 traceback.clear_frames(raised.__traceback__)
                 error = raised.with_traceback(None)

@@ -1,12 +1,12 @@
 """What can be known of a node class before its nodes run, so that it is found out once and not for each of them."""
 
-import copy
 from typing import Any
 
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.exact import exact_kinds, has_rules
 from nbgraph.services.invocation_cache.invocation_cache_base import is_plain
 from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate, code_fingerprint
+from nbgraph.services.shared.own_copies import SMALL, own_copy
 
 OWN_PACKAGE = "nbgraph."
 
@@ -15,7 +15,9 @@ class Recipe:
     """What is the same for all nodes of a class.
 
     A *foreign* node is a person's own, and may change its lists in place or keep a hold of itself; of one that is
-    *reusable* neither is so, and one object may be given the values of each node in turn.
+    *reusable* neither is so, and one object may be given the values of each node in turn. An output of the *usual
+    class* is kept as it is, any other as `taken`; where outputs may hold a list that somebody else holds too, no class
+    is usual.
     """
 
     __slots__ = (
@@ -29,6 +31,7 @@ class Recipe:
         "output_class",
         "pick",
         "template",
+        "usual_class",
         "_validate",
     )
 
@@ -44,6 +47,8 @@ class Recipe:
         self.exact = exact_types(cls)
         self.is_foreign = not cls.__module__.startswith(OWN_PACKAGE)
         self.is_reusable = self.exact is not None and self.is_plain and not self.is_foreign
+        is_shared = not self.is_plain and (self.is_foreign or self.cached)
+        self.usual_class = None if is_shared else self.output_class
 
     def validated(self, values: dict[str, Any]) -> BaseInvocation:
         """The node with these values; pydantic's `ValidationError` tells what is wrong with them, all at once."""
@@ -51,18 +56,19 @@ class Recipe:
         self._validate(values, self_instance=node)
         return node
 
-    def check(self, output: Any) -> None:
-        """`TypeError` if that is not what the node is annotated to return."""
+    def taken(self, output: Any) -> BaseInvocationOutput:
+        """The output with containers of its own; `TypeError` if it is not what the node is annotated to return."""
         if not isinstance(output, self.output_class):
             wanted = self.output_class.__name__
             raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
+        return output if self.usual_class else own_copy(output)
 
     @staticmethod
     def make_own(values: dict[str, Any]) -> None:
         """Copy lists and the like in place, so that who changes them hurts nobody."""
         for name, value in values.items():
-            if isinstance(value, list | dict | set):
-                values[name] = copy.deepcopy(value)
+            if value.__class__ not in SMALL:
+                values[name] = own_copy(value)
 
 
 _known: dict[type[BaseInvocation], tuple[tuple[Any, ...], Recipe]] = {}

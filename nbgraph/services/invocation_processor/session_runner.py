@@ -162,9 +162,9 @@ class SessionRunner:
                                     at_hand[kind] = runnable
                             output = runnable.invoke(context)
                             runnable = None  # nor does it stay where it fails: it may hold much
-                            is_usual = type(output) is recipe.output_class
+                            is_usual = type(output) is recipe.usual_class
                             if not is_usual:
-                                recipe.check(output)
+                                output = recipe.taken(output)
                             seconds = perf_counter() - began
                             from_one = kind.is_plain and len(planned.inputs) == 1
                             origin = origins.get(arriving, ()) if from_one else self._sources(planned, path)
