@@ -5,9 +5,9 @@ from typing import Any
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ResourceField
+from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import (
     CacheRow,
-    Contents,
     KeyTemplate,
     describe_change,
     key_of,

@@ -5,20 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import itemgetter
-from pathlib import PurePath
 from types import CodeType, FunctionType
 from typing import Any
 
 from msgspec import Struct
-from msgspec.json import Encoder
-from pydantic import BaseModel
-from pydantic_core import to_json
 
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
-from nbgraph.invocations.fields import ModelField, ResourceField
 
 KEY_BYTES = 16
-ContentOf = Callable[[ResourceField], str]
 
 
 class CacheRow(Struct):
@@ -109,63 +103,6 @@ def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
     return lambda values: tuple([values[name] for name in names])
 
 
-SMALL = frozenset({int, str, float, bool, type(None)})
-SMALL_AND_FINITE = SMALL - {float}
-_encode_finite = Encoder().encode
-
-
-class Contents:
-    """Values as canonical JSON; resources stand as the hash of their content, not by their names.
-
-    Texts of larger values are kept by identity, and with them the values, so that nothing else gets their identity.
-    """
-
-    def __init__(self, content_of: ContentOf) -> None:
-        self._encode = json.JSONEncoder(default=self._plain, sort_keys=True, ensure_ascii=False).encode
-        self._content_of = content_of
-        self._known: dict[int, tuple[Any, str]] = {}
-
-    def key(self, template: KeyTemplate, picked: tuple[Any, ...], is_small: bool = False) -> tuple[bytes, bytes]:
-        """The key of a node, which is the `key_of` its material, and the end of that material, made of what was picked.
-
-        `is_small` says that all values are known to be whole numbers, texts and the like. `NotFoundError` if one names
-        a resource that is gone.
-        """
-        if is_small or SMALL_AND_FINITE.issuperset(map(type, picked)):
-            try:
-                inputs = _encode_finite(picked) + b"}"
-            except ValueError:  # an integer of more than 4,300 digits, which only the slower way can write
-                inputs = to_json(picked) + b"}"
-        elif SMALL.issuperset(map(type, picked)):
-            inputs = to_json(picked) + b"}"
-        else:
-            inputs = f"[{','.join(map(self._text, picked))}]}}".encode()
-        digest = template.begin_hash()
-        digest.update(inputs)
-        return digest.digest(), inputs
-
-    def _text(self, value: Any) -> str:
-        if value.__class__ in SMALL:
-            return self._encode(value)
-        known = self._known.get(id(value))
-        if known is None:
-            known = self._known[id(value)] = (value, self._encode(value))
-        return known[1]
-
-    def _plain(self, item: Any) -> Any:
-        if isinstance(item, ResourceField):
-            return {"content": self._content_of(item)}
-        if isinstance(item, ModelField):
-            return item.content()
-        if isinstance(item, BaseModel):
-            return {"model": type(item).__name__, **item.__dict__}
-        if isinstance(item, set | frozenset):
-            return sorted(item)
-        if isinstance(item, PurePath):
-            return str(item)
-        raise TypeError(f"a {type(item).__name__} cannot be part of a cache key; set use_cache=False on the node")
-
-
 _fingerprints: dict[type, tuple[CodeType, str]] = {}
 
 
@@ -238,6 +175,7 @@ def describe_change(old: str, new: str) -> list[str]:
     for name in sorted({*old_inputs, *new_inputs}):
         was, now = old_inputs.get(name), new_inputs.get(name)
         if was != now:
+            was, now = _within(was, now)
             lines.append(f"{name} {_short(was)} -> {_short(now)}" if _is_plain(was, now) else f"{name} changed")
     return lines
 
@@ -246,6 +184,14 @@ def _inputs_by_name(material: dict[str, Any]) -> dict[str, Any]:
     """The inputs of a key material; folders of earlier versions have them by name already."""
     inputs = material["inputs"]
     return inputs if isinstance(inputs, dict) else dict(zip(material["names"], inputs))
+
+
+def _within(*values: Any) -> list[Any]:
+    """The values without their class where that is told beside them, as for a path, if so they still differ."""
+    found = [
+        value["value"] if isinstance(value, dict) and value.keys() == {"is", "value"} else value for value in values
+    ]
+    return found if found[0] != found[1] else list(values)
 
 
 def _is_plain(*values: Any) -> bool:

@@ -23,7 +23,8 @@ from nbgraph.services.events.events_common import (
     SessionFinished,
     SessionStarted,
 )
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, Contents
+from nbgraph.services.invocation_cache.contents import Contents
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
