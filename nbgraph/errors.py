@@ -104,6 +104,16 @@ class CancelledError(NbgraphError):
     """A run was cancelled; what had finished is kept."""
 
 
+class OwnWorkerError(NbgraphError):
+    """A node waits for a run of the studio that runs the node: it would wait for itself."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a node cannot run a graph in the studio that runs the node: it would wait for itself; link the inner nodes"
+            " to its inputs, make a library graph of them, or run them in a studio of their own, nb.Studio()"
+        )
+
+
 class NotFoundError(NbgraphError, KeyError):
     """A service holds nothing of that name."""
 

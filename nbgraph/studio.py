@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nbgraph.cache_view import CacheView
 from nbgraph.config import Settings
-from nbgraph.errors import NotFoundError, TargetError
+from nbgraph.errors import NotFoundError, OwnWorkerError, TargetError
 from nbgraph.frames import (
     compared_frame,
     loaded_frame,
@@ -94,6 +94,7 @@ class Studio:
         Raises `GraphError` before anything runs if the graph cannot run, `NodeError` if a node failed. The Stop button
         cancels the run and raises `KeyboardInterrupt` here.
         """
+        self._refuse_worker()
         run = self.submit(target, values, on_error=on_error, strict=strict)
         show = run.display() if shows_view(progress) else progress_display(progress)
         try:
@@ -141,6 +142,7 @@ class Studio:
         two together. Too many combinations are an error, with the count, before anything runs. A cell that fails stays
         empty and the others go on; an interrupt cancels what is left.
         """
+        self._refuse_worker()
         graph = target_graph(target)
         batch = Batch(graph, batch_data(values), runs, self.settings.max_sessions)
         cells = [(chosen, self.submit(each, strict=strict)) for chosen, each in batch]
@@ -267,6 +269,11 @@ class Studio:
         where = "in memory" if self.folder is None else str(self.folder)
         cached = self.services.invocation_cache.status().size
         return f"Studio({where}: {self.images.count} images, {cached} cached results)"
+
+    def _refuse_worker(self) -> None:
+        """`OwnWorkerError` inside a node that this studio runs, before anything is queued."""
+        if self.services.processor.is_worker:
+            raise OwnWorkerError
 
     def _session(self, target: Target, values: Values | None) -> GraphExecutionState:
         if values and isinstance(target, LibraryGraph):

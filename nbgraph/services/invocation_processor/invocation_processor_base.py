@@ -2,8 +2,9 @@
 
 from _thread import allocate_lock
 from abc import abstractmethod
+from collections.abc import Callable
 
-from nbgraph.errors import NodeError
+from nbgraph.errors import NodeError, OwnWorkerError
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.service import Service
 
@@ -11,11 +12,13 @@ from nbgraph.services.shared.service import Service
 class Ticket:
     """What a submitted session leaves with who submitted it: to wait, to cancel, to see what failed.
 
-    It waits on a lock, a C primitive: an interrupt while waiting leaves nothing locked.
+    It waits on a lock, a C primitive: an interrupt while waiting leaves nothing locked. On the thread that runs the
+    sessions, which `is_worker` tells, nobody may wait: the session would never begin.
     """
 
-    def __init__(self, session: GraphExecutionState) -> None:
+    def __init__(self, session: GraphExecutionState, is_worker: Callable[[], bool]) -> None:
         self.session = session
+        self._is_worker = is_worker
         self.cancelled = False
         self.failures: list[NodeError] = []
         self.status = "pending"
@@ -23,7 +26,12 @@ class Ticket:
         self._running.acquire()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until the session has ended, at most so long; whether it has."""
+        """Wait until the session has ended, at most so long; whether it has.
+
+        `OwnWorkerError` inside a node that runs on the same thread; asking there with 0 seconds is allowed.
+        """
+        if seconds != 0 and self._is_worker():
+            raise OwnWorkerError
         done = self._running.acquire(timeout=-1 if seconds is None else seconds)
         if done:
             self._running.release()
@@ -44,6 +52,11 @@ class InvocationProcessorBase(Service):
     @abstractmethod
     def submit(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
         """Queue a session and return at once."""
+
+    @property
+    @abstractmethod
+    def is_worker(self) -> bool:
+        """Whether this very thread runs the sessions, as inside a node; there is no waiting for one here."""
 
     @abstractmethod
     def cancel(self, session_id: str) -> bool:

@@ -47,7 +47,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         super().stop()
 
     def submit(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
-        ticket = Ticket(session)
+        ticket = Ticket(session, lambda: self.is_worker)
         with HeldStop():
             with self._lock:
                 self._tickets = {**self._tickets, session.id: ticket}
@@ -59,6 +59,10 @@ class InvocationProcessorDefault(InvocationProcessorBase):
                 raise
             self._keep_working()
         return ticket
+
+    @property
+    def is_worker(self) -> bool:
+        return threading.current_thread() is self._thread
 
     def cancel(self, session_id: str) -> bool:
         ticket = self._tickets.get(session_id)
