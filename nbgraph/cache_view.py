@@ -63,12 +63,27 @@ class CacheView(Shown):
     ) -> int:
         """Forget results by node, type, resource or key, and what was computed from them; returns how many.
 
+        A node's result is the one that a run of it would find now, whichever equal node was the first to make it, and
+        those that were made under an id that it was given. An id alone means those that were made under it.
         With `downstream=False` what was computed from them stays, and is used if they come out the same again.
         """
-        name = node.id if isinstance(node, BaseInvocation) else node
-        return self._cache.forget(
-            node=name, type=type, resource=resource, key=bytes.fromhex(key) if key else None, downstream=downstream
-        )
+        name, keys = node if isinstance(node, str) else None, [bytes.fromhex(key)] if key else []
+        if isinstance(node, BaseInvocation):
+            name, found = self._results_of(node)
+            keys += found
+        return self._cache.forget(node=name, type=type, resource=resource, keys=keys, downstream=downstream)
+
+    def _results_of(self, node: BaseInvocation) -> tuple[str | None, list[bytes]]:
+        """The id to go by, and the keys of what runs of a node would find now.
+
+        An id that was not given but made may be that of other nodes too; it counts only where the keys cannot be told.
+        """
+        graph = Graph.of(node)
+        reasons = [] if graph.problems() else explain(GraphExecutionState(graph), self._services)
+        told = [reason.key for reason in reasons if reason.source == graph.id_of(node)]
+        keys = [key for key in told if key]
+        is_certain = bool(keys) and len(keys) == len(told)
+        return (None if is_certain and "id" not in node.model_fields_set else node.id), keys
 
     def clear(self) -> int:
         """Forget everything."""

@@ -19,13 +19,14 @@ HANDS_OUT, PUTS_TOGETHER = "hands out items", "puts together what is there"
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Whether a prepared node will run, and because of what."""
+    """Whether a prepared node will run, and because of what; the key of its result where that can be told."""
 
     node: str
     source: str
     type: str
     will_run: bool
     because: str
+    key: bytes | None = None
 
 
 def explain(session: GraphExecutionState, services: Any) -> list[Reason]:
@@ -56,8 +57,8 @@ def _look(session: GraphExecutionState, prepared: Prepared, services: Any) -> Re
     planned = prepared.planned
     node = planned.node
 
-    def reason(will_run: bool, because: str) -> Reason:
-        return Reason(prepared.id, planned.id, node.type, will_run, because)
+    def reason(will_run: bool, because: str, key: bytes | None = None) -> Reason:
+        return Reason(prepared.id, planned.id, node.type, will_run, because, key)
 
     if planned.axis is not None:
         session.complete(prepared, session.iterate_output(prepared))
@@ -75,13 +76,18 @@ def _look(session: GraphExecutionState, prepared: Prepared, services: Any) -> Re
     if open_seeds and not {edge.field for edge in planned.inputs} & set(open_seeds):
         session.fail(prepared, "")
         return reason(True, f"{open_seeds[0]} is drawn anew each time")
-    material = _material(prepared, arriving, services)
-    entry = services.invocation_cache.peek(key_of(material)) if material else None
+    try:
+        material = _material(prepared, arriving, services)
+    except TypeError as refused:
+        session.fail(prepared, "")
+        return reason(True, str(refused))
+    key = key_of(material) if material else None
+    entry = services.invocation_cache.peek(key) if key else None
     if entry is not None:
         session.complete(prepared, entry.output)
-        return reason(False, f"cached {entry.hits} times used" if entry.hits else "cached")
+        return reason(False, f"cached {entry.hits} times used" if entry.hits else "cached", key)
     session.fail(prepared, "")
-    return reason(True, _because(prepared, material, services))
+    return reason(True, _because(prepared, material, services), key)
 
 
 def _material(prepared: Prepared, arriving: dict[str, Any], services: Any) -> str:
