@@ -5,7 +5,7 @@ from pictures import apple
 
 import nbgraph as nb
 from nbgraph.errors import GraphError, NbgraphError, NotFoundError, TargetError
-from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
+from nbgraph.invocations import Add, DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
 
 
 def test_a_misspelt_name_of_the_package_is_told_the_near_one():
@@ -82,3 +82,20 @@ def test_a_closed_studio_says_that_it_is_closed():
 def test_a_misspelt_input_is_told_the_near_one():
     with pytest.raises(GraphError, match="has no input 'step'; did you mean 'steps'"):
         DenoiseLatents(unet=ModelLoader(model="emoji"), step=20)
+
+
+@pytest.mark.parametrize("address", [5, None, Add(id="sum")])
+def test_an_address_that_is_no_text_is_told_how_one_is_written(studio, address):
+    with pytest.raises(GraphError, match='an address is a text, "node.field", as in "noise.seed", not '):
+        studio.run(Add(id="sum", a=1, b=2), {address: 3}, progress=False)
+
+
+@pytest.mark.parametrize("values", [[("sum.a", 3)], "sum.a=3", 7])
+def test_values_that_are_no_dict_are_told_to_be_one(studio, values):
+    with pytest.raises(GraphError, match='values are a dict by address, such as {"noise.seed": 8}, not'):
+        studio.run(Add(id="sum", a=1, b=2), values, progress=False)
+
+
+def test_a_node_in_place_of_an_address_is_told_its_inputs(studio):
+    with pytest.raises(GraphError, match=r"sum: is a node, .* one of its inputs, sum\.<input> \(inputs: a, b\)"):
+        studio.run(Add(id="sum", a=1, b=2), {"sum": 3}, progress=False)

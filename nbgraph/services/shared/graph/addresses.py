@@ -4,23 +4,39 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nbgraph.errors import GraphError, Problems, suggest
+from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.flat import GRAPH
 
 
 def by_node(nodes: Mapping[str, BaseInvocation], values: Mapping[str, Any], problems: Problems) -> dict[str, dict]:
-    """Values given by address, by the node they are for and its field; addresses of no node are problems."""
+    """Values given by address, by the node they are for and its field; addresses of no input are problems."""
     found: dict[str, dict[str, Any]] = {}
+    if not isinstance(values, Mapping):
+        text = f'values are a dict by address, such as {{"noise.seed": 8}}, not {repr(values)[:80]}'
+        problems.add("bad_value", text)
+        return found
     for address, value in values.items():
-        node_id, field = split_address(nodes, address)
+        node_id, field = split_address(nodes, address) if isinstance(address, str) else ("", "")
         if node_id in nodes:
             found.setdefault(node_id, {})[field] = value
         else:
-            known = node_id or address
-            text = f'no node {known!r} for the address {address!r}{suggest(known, nodes)}; write "node.field"'
-            problems.add("unknown_node", text)
+            problems.found.append(_no_input(nodes, address))
     return found
+
+
+def _no_input(nodes: Mapping[str, BaseInvocation], address: Any) -> Problem:
+    """What is wrong with the address of no input: it is no text, or names a node alone, or no node."""
+    if not isinstance(address, str):
+        given = repr(address)[:80]
+        return Problem("unknown_node", f'an address is a text, "node.field", as in "noise.seed", not {given}')
+    if address in nodes:
+        inputs = ", ".join(nodes[address].inputs()) or "none"
+        text = f"is a node, and an address names one of its inputs, {address}.<input> (inputs: {inputs})"
+        return Problem("unknown_field", text, address)
+    known = address.rpartition(".")[0] or address
+    text = f'no node {known!r} for the address {address!r}{suggest(known, nodes)}; write "node.field"'
+    return Problem("unknown_node", text)
 
 
 def split_address(nodes: Mapping[str, BaseInvocation], address: str) -> tuple[str, str]:
