@@ -79,6 +79,13 @@ class TargetError(NbgraphError, TypeError):
         super().__init__(f"a studio takes a node, a list of nodes, or a graph, not {shown}")
 
 
+class ChoiceError(NbgraphError, ValueError):
+    """An argument was given a value that it does not take; `possible` are those that it takes, as they are shown."""
+
+    def __init__(self, argument: str, given: object, possible: Iterable[str]) -> None:
+        super().__init__(f"{argument} cannot be {repr(given)[:80]}{suggest(repr(given)[:80], possible)}")
+
+
 class UnknownNodeTypeError(NbgraphError, KeyError):
     """No node of that type is registered."""
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from IPython.display import DisplayHandle
 
+from nbgraph.errors import ChoiceError
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_common import (
     Event,
@@ -23,6 +24,7 @@ from nbgraph.services.events.events_common import (
 from nbgraph.showing import is_in_notebook
 
 ProgressStyle = bool | Literal["text", "widget"] | Callable[["Progress"], None]
+STYLES = (True, False, "text", "widget")
 UPDATE_SECONDS = 0.25
 BAR = 24
 
@@ -173,9 +175,14 @@ def shows_view(style: ProgressStyle) -> bool:
 
 
 def progress_display(style: ProgressStyle) -> Callable[[Progress], None]:
-    """What shows progress: in a notebook one display that is updated, in a terminal one line on stderr."""
+    """What shows progress: in a notebook one display that is updated, in a terminal one line on stderr.
+
+    `ChoiceError` for what is no style.
+    """
     if callable(style):
         return style
+    if style not in STYLES:
+        raise ChoiceError("progress", style, [*map(repr, STYLES), "a function of a Progress"])
     if not style:
         return lambda progress: None
     if style != "text" and is_in_notebook():

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from nbgraph.cache_view import CacheView
 from nbgraph.config import Settings
@@ -25,7 +25,7 @@ from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.batch import Batch
-from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState, OnError
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
@@ -81,7 +81,7 @@ class Studio:
         values: Values | None = None,
         *,
         progress: ProgressStyle = True,
-        on_error: Literal["stop", "continue"] = "stop",
+        on_error: OnError = "stop",
         strict: bool = False,
     ) -> Run:
         """Run a node and all it needs, or a graph, and wait; `values` are other inputs: `{"noise.seed": 8}`.
@@ -91,12 +91,15 @@ class Studio:
         In a notebook the run shows itself meanwhile, with previews, pictures and Cancel; `progress="text"` writes a
         line on stderr, `False` shows nothing, a function is called with a `Progress` four times a second.
         Pictures under an iteration are drawn several at once; `strict` draws each by itself, which differs by rounding.
-        Raises `GraphError` before anything runs if the graph cannot run, `NodeError` if a node failed. The Stop button
+        Raises `GraphError` before anything runs if the graph cannot run, `NodeError` if a node failed. With
+        `on_error="continue"` what does not depend on it still runs, and `run.errors` has what failed. The Stop button
         cancels the run and raises `KeyboardInterrupt` here.
         """
         self._refuse_worker()
+        show = progress_display(progress)
         run = self.submit(target, values, on_error=on_error, strict=strict)
-        show = run.display() if shows_view(progress) else progress_display(progress)
+        if shows_view(progress):
+            show = run.display()
         try:
             run.wait(show=show)
         except KeyboardInterrupt:
@@ -111,13 +114,12 @@ class Studio:
         target: Target,
         values: Values | None = None,
         *,
-        on_error: Literal["stop", "continue"] = "stop",
+        on_error: OnError = "stop",
         strict: bool = False,
         prepend: bool = False,
     ) -> Run:
         """Queue a node and all it needs, or a graph, and return at once."""
-        session = self._session(target, values)
-        session.on_error, session.strict = on_error, strict
+        session = self._session(target, values, on_error=on_error, strict=strict)
         tracker = ProgressTracker(session.id)
         tracker.listen(self.services.events)
         try:
@@ -143,10 +145,10 @@ class Studio:
         empty and the others go on; an interrupt cancels what is left.
         """
         self._refuse_worker()
+        show = progress_display(progress)
         graph = target_graph(target)
         batch = Batch(graph, batch_data(values), runs, self.settings.max_sessions)
         cells = [(chosen, self.submit(each, strict=strict)) for chosen, each in batch]
-        show = progress_display(progress)
         try:
             for _, run in cells:
                 run.wait(show=show)
@@ -275,12 +277,12 @@ class Studio:
         if self.services.processor.is_worker:
             raise OwnWorkerError
 
-    def _session(self, target: Target, values: Values | None) -> GraphExecutionState:
+    def _session(self, target: Target, values: Values | None, **how: Any) -> GraphExecutionState:
         if values and isinstance(target, LibraryGraph):
             target = target.with_values(values)
         elif values:
             target = target_graph(target).with_values(values)
-        return GraphExecutionState(target_graph(target), max_iterations=self.settings.max_iterations)
+        return GraphExecutionState(target_graph(target), max_iterations=self.settings.max_iterations, **how)
 
 
 def target_graph(target: Target) -> Graph:

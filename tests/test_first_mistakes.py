@@ -4,8 +4,10 @@ import pytest
 from pictures import apple
 
 import nbgraph as nb
-from nbgraph.errors import GraphError, NbgraphError, NotFoundError, TargetError
+from nbgraph.errors import ChoiceError, GraphError, NbgraphError, NotFoundError, TargetError
 from nbgraph.invocations import Add, DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
 
 
 def test_a_misspelt_name_of_the_package_is_told_the_near_one():
@@ -99,3 +101,21 @@ def test_values_that_are_no_dict_are_told_to_be_one(studio, values):
 def test_a_node_in_place_of_an_address_is_told_its_inputs(studio):
     with pytest.raises(GraphError, match=r"sum: is a node, .* one of its inputs, sum\.<input> \(inputs: a, b\)"):
         studio.run(Add(id="sum", a=1, b=2), {"sum": 3}, progress=False)
+
+
+@pytest.mark.parametrize("on_error", ["Continue", "ignore", True, None])
+def test_a_misspelt_on_error_is_told_what_is_possible_before_anything_runs(studio, on_error):
+    for take in (studio.run, studio.submit, lambda node, **how: GraphExecutionState(Graph.of(node), **how)):
+        with pytest.raises(ChoiceError, match=r"on_error cannot be .* \(possible: 'continue', 'stop'\)"):
+            take(Add(a=1, b=2), on_error=on_error)
+    assert len(studio.queue) == 0
+
+
+@pytest.mark.parametrize("progress", ["blah", "Text", 3])
+def test_a_misspelt_progress_is_told_what_is_possible_before_anything_runs(studio, progress):
+    said = r"progress cannot be .* \(possible: 'text', 'widget', False, True, a function of a Progress\)"
+    with pytest.raises(ChoiceError, match=said):
+        studio.run(Add(a=1, b=2), progress=progress)
+    with pytest.raises(ChoiceError, match=said):
+        studio.sweep(Add(id="sum", a=1, b=2), {"sum.a": [1]}, progress=progress)
+    assert len(studio.queue) == 0

@@ -1,10 +1,10 @@
 """A session: one execution of a graph. It hands out prepared nodes, takes their outputs, and can be saved half way."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import uuid4
 
-from nbgraph.errors import IterationLimitError
+from nbgraph.errors import ChoiceError, IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.services.shared.graph.as_it_was import as_it_was, held_values
@@ -37,8 +37,8 @@ class GraphExecutionState:
     `straight()`.
 
     `targets` restricts it to what those nodes need. With `on_error="continue"`, what does not depend on a failed node
-    still runs. A `strict` one runs every node by itself, also those that could run together. What has finished is never
-    run again: a saved session goes on where it was, and a session may grow.
+    still runs; `ChoiceError` for any other word. A `strict` one runs every node by itself, also those that could run
+    together. What has finished is never run again: a saved session goes on where it was, and a session may grow.
 
     One thread drives a session; others may read `status`, `outputs_of` and the like meanwhile. Edits of the graph after
     the session was made do not reach it, nor does what is assigned to its nodes: see `graph_as_it_was()`.
@@ -54,6 +54,8 @@ class GraphExecutionState:
         strict: bool = False,
         max_iterations: int = MAX_ITERATIONS,
     ) -> None:
+        if on_error not in get_args(OnError):
+            raise ChoiceError("on_error", on_error, map(repr, get_args(OnError)))
         self.id = id or uuid4().hex
         with no_garbage():
             self.graph = graph.copy()
