@@ -1,12 +1,12 @@
 """A sweep: one graph for each combination of values, as a picture with rows and columns, and as a frame."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from nbgraph.errors import GraphError, Problem
+from nbgraph.errors import GraphError, Problem, Problems
 from nbgraph.frames import sweep_frame
 from nbgraph.run import Run
 from nbgraph.services.shared.graph.batch import BatchDatum
@@ -19,18 +19,35 @@ MARGIN, LABEL_HEIGHT, SMALLEST_CELL = 4, 16, 96
 
 
 def batch_data(values: Mapping[Axis, Any]) -> list[list[BatchDatum]]:
-    """`{"a.x": [1, 2]}` multiplies; `{("a.x", "b.y"): [(1, 5), (2, 6)]}` goes through both inputs together."""
-    groups = []
+    """`{"a.x": [1, 2]}` multiplies; `{("a.x", "b.y"): [(1, 5), (2, 6)]}` goes through both inputs together.
+
+    `GraphError` for an axis without a list of values, and for rows that do not have one value for each input.
+    """
+    if not isinstance(values, Mapping):
+        text = f'a sweep takes a dict of lists, such as {{"noise.seed": [1, 2]}}, not {repr(values)[:80]}'
+        raise GraphError([Problem("bad_value", text)])
+    problems, groups = Problems(), []
     for axis, items in values.items():
         if isinstance(items, str) or not isinstance(items, Iterable):
-            text = f"a sweep takes a list of values for {axis!r}, not {items!r}"
-            raise GraphError([Problem("bad_value", text)])
-        if isinstance(axis, tuple):
-            rows = [tuple(row) for row in items]
-            groups.append([BatchDatum(name, [row[place] for row in rows]) for place, name in enumerate(axis)])
+            problems.add("bad_value", f"a sweep takes a list of values for {axis!r}, not {items!r}")
+        elif isinstance(axis, tuple):
+            rows = [_row(axis, number, row, problems) for number, row in enumerate(items)]
+            columns = list(zip(*rows)) or [()] * len(axis)
+            groups.append([BatchDatum(name, column) for name, column in zip(axis, columns)])
         else:
             groups.append([BatchDatum(axis, list(items))])
+    problems.raise_any()
     return groups
+
+
+def _row(axis: tuple[str, ...], number: int, row: Any, problems: Problems) -> tuple[Any, ...]:
+    """The values of one row of inputs that go together, one for each."""
+    is_row = isinstance(row, Iterable) and not isinstance(row, str | Mapping | Set)
+    values = tuple(row) if is_row else ()
+    if not is_row or len(values) != len(axis):
+        expected = f"a row has {len(axis)} values, one for each of {', '.join(map(str, axis))}"
+        problems.add("bad_value", f"{axis!r}: row {number} is {repr(row)[:80]}, and {expected}")
+    return values
 
 
 class Sweep:
