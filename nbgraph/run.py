@@ -1,14 +1,14 @@
 """Run: the handle of a submitted session. Results are references into the studio, so a Run in a cell pins no tensor."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from IPython.core.getipython import get_ipython
 
 from nbgraph.errors import NbgraphError, NodeError, NotFoundError, suggest
 from nbgraph.frames import stats_frame
-from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
 from nbgraph.pictures import Pictures
 from nbgraph.plots import RunPlots
@@ -40,6 +40,8 @@ class Run:
     [10, 11, 12]
     >>> run.outputs(each, path=(1,)).value
     11
+    >>> run.outputs(each.output("value"))
+    [10, 11, 12]
     """
 
     def __init__(self, ticket: Ticket, services: InvocationServices, tracker: ProgressTracker) -> None:
@@ -103,8 +105,16 @@ class Run:
         """A copy of the graph that was run, with the values it was run with."""
         return self.session.graph_as_it_was().copy()
 
-    def __getitem__(self, node: NodeLike) -> "NodeResult":
-        """The result of a node that ran once; of one that ran several times, see `outputs`."""
+    @overload
+    def __getitem__(self, node: NodeLike) -> "NodeResult": ...
+
+    @overload
+    def __getitem__(self, node: Ref) -> Any: ...
+
+    def __getitem__(self, node: NodeLike | Ref) -> Any:
+        """The result of a node that ran once, or its value at one output; of one that ran several times, `outputs`."""
+        if isinstance(node, Ref):
+            return getattr(self[node.node], node.field)
         found = self._outputs_of(node)
         if len(found) > 1:
             name = self.session.graph.id_of(node)
@@ -113,15 +123,19 @@ class Run:
             )
         return next(iter(found.values()))
 
-    def outputs(self, node: NodeLike, path: tuple[int, ...] | None = None) -> Any:
-        """The results of a node in path order, or the one at a path."""
+    def outputs(self, node: NodeLike | Ref, path: Sequence[int] | int | None = None) -> Any:
+        """The results of a node, or its values at one output, in path order; or the one at a path."""
+        if isinstance(node, Ref):
+            found = self.outputs(node.node, path)
+            return [getattr(one, node.field) for one in found] if path is None else getattr(found, node.field)
         found = self._outputs_of(node)
         if path is None:
             return list(found.values())
-        if path not in found:
+        place = tuple(path) if isinstance(path, Iterable) else (path,)
+        if place not in found:
             paths = ", ".join(map(str, list(found)[:10]))
-            raise NotFoundError(f"{self.session.graph.id_of(node)!r} has no result at path {path} (there is: {paths})")
-        return found[path]
+            raise NotFoundError(f"{self.session.graph.id_of(node)!r} has no result at path {place} (there is: {paths})")
+        return found[place]
 
     @property
     def images(self) -> Pictures:
@@ -149,6 +163,8 @@ class Run:
         return RunPlots(self.stats)
 
     def _outputs_of(self, node: NodeLike) -> dict[tuple[int, ...], "NodeResult"]:
+        if not isinstance(node, NodeLike):
+            raise NotFoundError(f"a run is asked for a node, its id or one of its outputs, not for {repr(node)[:80]}")
         graph = self.session.graph
         if isinstance(node, BaseInvocation) and node not in graph and not node.id:
             raise NotFoundError(f"that {node.type!r} is not a node of this run{suggest(node.type, graph.nodes)}")

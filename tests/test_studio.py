@@ -181,6 +181,23 @@ def test_a_node_that_ran_several_times_is_asked_for_by_outputs_and_path(studio):
         run.outputs("body", path=(7,))
 
 
+def test_an_output_of_a_node_is_asked_for_its_value(studio):
+    total = Add(id="total", a=1, b=2)
+    body = Add(id="body", a=Iterate(collection=[1, 2, 3]), b=total)
+    run = studio.run(body, progress=False)
+    assert run[total.output("value")] == 3
+    assert run.outputs(body.output("value")) == [4, 5, 6]
+    assert run.outputs(body.output("value"), path=(1,)) == 5
+    with pytest.raises(nb.NbgraphError, match=r"run.outputs\('body'\)"):
+        run[body.output("value")]
+
+
+@pytest.mark.parametrize("path", [[1], range(1, 2), 1])
+def test_a_path_may_be_any_sequence_or_one_number(studio, path):
+    body = Add(id="body", a=Iterate(collection=[1, 2, 3]), b=10)
+    assert studio.run(body, progress=False).outputs(body, path=path).value == 12
+
+
 def test_asking_for_a_node_that_is_not_there_names_the_nearest(studio):
     run = studio.run(Add(id="sum", a=1), progress=False)
     with pytest.raises(nb.NbgraphError, match="did you mean 'sum'"):
