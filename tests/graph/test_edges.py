@@ -109,6 +109,11 @@ def test_edges_are_added_all_or_none(graph: Graph) -> None:
     assert graph.edges == []
 
 
+def test_edges_are_added_as_pairs_of_their_ends(graph: Graph) -> None:
+    graph.add_edges([("one.value", "sum.a")])
+    assert graph.edges == [edge("one.value", "sum.a")]
+
+
 def test_an_edge_is_added_and_deleted_by_the_names_of_its_ends(graph: Graph) -> None:
     graph.add_edge("one.value", "sum.a")
     assert graph.edges == [edge("one.value", "sum.a")]

@@ -1,5 +1,6 @@
 """Edges: from an output of one node to an input of another."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -33,6 +34,16 @@ class Link(Struct, frozen=True, gc=False):
     field: str
     source: str
     output: str
+
+
+def as_edge(given: Edge | tuple[str, str]) -> Edge:
+    """An edge as it is, or the one that a pair means: `("noise.noise", "denoise.noise")`; else `GraphError`."""
+    if isinstance(given, Edge):
+        return given
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != 2:
+        text = f'an edge is a pair, ("noise.noise", "denoise.noise"), not {repr(given)[:80]}'
+        raise GraphError([Problem("bad_edge", text)])
+    return edge(*given)
 
 
 def edge(source: "Edge | str", destination: str = "") -> Edge:

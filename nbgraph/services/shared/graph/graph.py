@@ -7,7 +7,7 @@ from uuid import uuid4
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.services.shared.graph.addresses import by_node, with_inner_values
-from nbgraph.services.shared.graph.edges import Connection, Edge, Link, edge
+from nbgraph.services.shared.graph.edges import Connection, Edge, Link, as_edge, edge
 from nbgraph.services.shared.graph.flat import GRAPH, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.gathering import Gathering, free_id
@@ -33,7 +33,9 @@ class Graph:
     True
     """
 
-    def __init__(self, nodes: Iterable[BaseInvocation] = (), edges: Iterable[Edge] = (), id: str | None = None) -> None:
+    def __init__(
+        self, nodes: Iterable[BaseInvocation] = (), edges: Iterable[Edge | tuple[str, str]] = (), id: str | None = None
+    ) -> None:
         self.id = id or uuid4().hex
         self.nodes: dict[str, BaseInvocation] = {}
         self.layout: dict[str, Any] = {}
@@ -140,11 +142,14 @@ class Graph:
         """Add an edge, `add_edge("noise.noise", "denoise.noise")`, if its ends exist, fit, and no circle results."""
         self.add_edges([edge(source, destination)])
 
-    def add_edges(self, edges: Iterable[Edge], restored: bool = False) -> None:
-        """Add edges, all of them or none; what `restored` ones fit was judged when they were first there."""
+    def add_edges(self, edges: Iterable[Edge | tuple[str, str]], restored: bool = False) -> None:
+        """Add edges, or pairs as `("noise.noise", "denoise.noise")`, all of them or none.
+
+        What `restored` ones fit was judged when they were first there.
+        """
         before: list[tuple[str, list[Link]]] = []
         problems = Problems()
-        for each in edges:
+        for each in [as_edge(given) for given in edges]:
             found = ([] if restored else check_edge(self, each)) or self._circle(each)
             if found:
                 problems.found.extend(found)
