@@ -1,11 +1,14 @@
 """What people do wrong in their first hour, and what they are told."""
 
+from pathlib import Path
+
 import pytest
 from pictures import apple
 
 import nbgraph as nb
 from nbgraph.errors import ChoiceError, GraphError, NbgraphError, NotFoundError, TargetError
 from nbgraph.invocations import Add, DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
+from nbgraph.services.shared.graph.batch import Batch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 
@@ -119,3 +122,40 @@ def test_a_misspelt_progress_is_told_what_is_possible_before_anything_runs(studi
     with pytest.raises(ChoiceError, match=said):
         studio.sweep(Add(id="sum", a=1, b=2), {"sum.a": [1]}, progress=progress)
     assert len(studio.queue) == 0
+
+
+@pytest.mark.parametrize("given", [5, Add, None, ("sum", "value")])
+def test_a_run_asked_for_what_is_no_node_is_told_what_it_can_be_asked_for(studio, given):
+    run = studio.run(Add(id="sum", a=1, b=2), progress=False)
+    for ask in (run.__getitem__, run.outputs):
+        with pytest.raises(NotFoundError, match="asked for a node, its id or one of its outputs, not for"):
+            ask(given)
+
+
+@pytest.mark.parametrize("given", [["a.value"], ["a.value -> b.a"], [("a.value",)], [7], [None], [{"a.value": "b.a"}]])
+def test_an_edge_that_is_no_pair_is_told_to_be_one_and_nothing_is_added(given):
+    graph = Graph([Add(id="a"), Add(id="b")])
+    with pytest.raises(GraphError, match=r'an edge is a pair, \("noise.noise", "denoise.noise"\), not'):
+        graph.add_edges([("a.value", "b.b"), *given])
+    assert not graph.edges
+
+
+@pytest.mark.parametrize("runs", ["3", 2.5, None])
+def test_a_batch_that_runs_no_whole_number_of_times_is_refused(studio, runs):
+    with pytest.raises(GraphError, match=f"runs a whole number of times, not {runs!r} times"):
+        Batch(Graph.of(Add(id="sum")), runs=runs)
+    with pytest.raises(GraphError, match=f"runs a whole number of times, not {runs!r} times"):
+        studio.sweep(Add(id="sum"), {"sum.a": [1]}, runs=runs, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "not None$"),
+        ({"nodes": {}}, r"not \{'nodes': \{\}\}; Graph.from_dict takes a dict"),
+        (Path("apple.json"), r"not .*Path\('apple.json'\); give its read_text\(\), or open it by studio.edit"),
+    ],
+)
+def test_what_is_no_json_text_is_told_how_it_becomes_a_graph(given, said):
+    with pytest.raises(GraphError, match=f"a graph is read from a JSON text, {said}"):
+        Graph.from_json(given)

@@ -9,9 +9,9 @@ Batch(graph, [
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, SupportsIndex
 
-from nbgraph.errors import GraphError, Problems
+from nbgraph.errors import GraphError, Problem, Problems
 from nbgraph.services.shared.graph.graph import Graph
 
 MAX_SESSIONS = 10_000
@@ -43,6 +43,8 @@ class Batch:
         runs: int = 1,
         max_sessions: int = MAX_SESSIONS,
     ) -> None:
+        if not isinstance(runs, SupportsIndex):
+            raise GraphError([Problem("bad_value", f"a batch runs a whole number of times, not {runs!r} times")])
         self.graph = graph
         self.data = [list(group) for group in data if group]
         self.runs = runs

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any, Protocol, TypeVar
 
 from nbgraph.errors import GraphError, Problem, Problems, UnknownNodeTypeError
@@ -89,6 +90,10 @@ def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
 
 
 def _parse(text: str | bytes) -> Any:
+    if not isinstance(text, str | bytes | bytearray):
+        raise GraphError(
+            [Problem("bad_file", f"a graph is read from a JSON text, not {repr(text)[:80]}{_remedy(text)}")]
+        )
     if len(text) > MAX_BYTES:
         raise GraphError([Problem("bad_file", f"the file has {len(text):,} bytes; a graph has at most {MAX_BYTES:,}")])
     try:
@@ -100,6 +105,13 @@ def _parse(text: str | bytes) -> Any:
                 f"it looks like the name of a file; give what is written in it, or open it by studio.edit({text!r})"
             )
         raise GraphError([Problem("bad_file", f"this is no JSON graph: {reason}")]) from None
+
+
+def _remedy(given: Any) -> str:
+    """What to do with a thing that is no text."""
+    if isinstance(given, dict):
+        return "; Graph.from_dict takes a dict"
+    return "; give its read_text(), or open it by studio.edit" if isinstance(given, PathLike) else ""
 
 
 def _no_constant(name: str) -> Any:
