@@ -86,6 +86,17 @@ class ChoiceError(NbgraphError, ValueError):
         super().__init__(f"{argument} cannot be {repr(given)[:80]}{suggest(repr(given)[:80], possible)}")
 
 
+class PositionalError(NbgraphError, TypeError):
+    """Inputs of a node were given by place; a node takes them by name."""
+
+    def __init__(self, node_class: str, given: Sequence[object], inputs: Iterable[str], named: Iterable[str]) -> None:
+        names = list(inputs)
+        left = [name for name in names if name not in set(named)]
+        call = ", ".join(f"{name}={repr(value)[:40]}" for name, value in zip(left, given))
+        text = f"{node_class} takes its inputs by name: write {node_class}({call})"
+        super().__init__(f"{text} (inputs: {', '.join(names) or 'none'})")
+
+
 class UnknownNodeTypeError(NbgraphError, KeyError):
     """No node of that type is registered."""
 

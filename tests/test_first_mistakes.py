@@ -1,12 +1,13 @@
 """What people do wrong in their first hour, and what they are told."""
 
+from inspect import signature
 from pathlib import Path
 
 import pytest
 from pictures import apple
 
 import nbgraph as nb
-from nbgraph.errors import ChoiceError, GraphError, NbgraphError, NotFoundError, TargetError
+from nbgraph.errors import ChoiceError, GraphError, NbgraphError, NotFoundError, PositionalError, TargetError
 from nbgraph.invocations import Add, DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
 from nbgraph.services.shared.graph.batch import Batch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
@@ -159,3 +160,23 @@ def test_a_batch_that_runs_no_whole_number_of_times_is_refused(studio, runs):
 def test_what_is_no_json_text_is_told_how_it_becomes_a_graph(given, said):
     with pytest.raises(GraphError, match=f"a graph is read from a JSON text, {said}"):
         Graph.from_json(given)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Add(1, 2), r"Add takes its inputs by name: write Add\(a=1, b=2\) \(inputs: a, b\)"),
+        (lambda: Add(1, a=2), r"write Add\(b=1\) "),
+        (lambda: Add(1, 2, 3), r"write Add\(a=1, b=2\) \(inputs: a, b\)"),
+        (lambda: ModelLoader("emoji"), r"write ModelLoader\(model='emoji'\)"),
+        (lambda: Prompt("a red apple", ModelLoader(model="emoji")), r"write Prompt\(text='a red apple', clip=ModelL"),
+    ],
+)
+def test_inputs_given_by_place_are_told_to_be_given_by_name(make, said):
+    Add(), Add(a=2)
+    with pytest.raises(PositionalError, match=said):
+        make()
+
+
+def test_completion_shows_the_inputs_of_a_node_and_none_by_place():
+    assert list(signature(Add).parameters) == ["id", "is_intermediate", "use_cache", "a", "b"]

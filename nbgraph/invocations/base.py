@@ -32,13 +32,14 @@ to one of its outputs: the one of equal name if that fits, else the output's `ma
 """
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar, get_type_hints
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from inspect import Parameter, Signature
+from typing import Any, ClassVar, Never, TypeVar, get_type_hints
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
+from nbgraph.errors import GraphError, NbgraphError, PositionalError, Problem, suggest
 from nbgraph.invocations.context import InvocationContext
 from nbgraph.invocations.exact import ExactInputs, exact_inputs
 from nbgraph.invocations.input_problems import input_problems
@@ -48,8 +49,16 @@ from nbgraph.invocations.types import assignable, type_name
 from nbgraph.invocations.valid import fill_valid, set_names, set_values
 
 _class = type
+Init = TypeVar("Init", bound=Callable[..., None])
 USUAL_PIXELS = 512 * 512
 BASE_FIELDS = frozenset({"id", "is_intermediate", "use_cache"})
+
+
+def _shown_without_places(init: Init) -> Init:
+    """Leave what is given by place, which is an error, out of the signature that completion shows."""
+    parameters = [Parameter("self", Parameter.POSITIONAL_ONLY), Parameter("data", Parameter.VAR_KEYWORD)]
+    vars(init)["__signature__"] = Signature(parameters)
+    return init
 
 
 class BaseInvocationOutput(BaseModel):
@@ -155,14 +164,15 @@ class BaseInvocation(BaseModel):
         takes_lists = any(isinstance(mark, Many) for mark in marks)
         cls._single_inputs = () if takes_lists else tuple(name for name in cls.model_fields if name not in BASE_FIELDS)
 
-    def __init__(self, /, **data: Any) -> None:
+    @_shown_without_places
+    def __init__(self, /, *given: Never, **data: Any) -> None:
+        if given:
+            raise PositionalError(type(self).__name__, given, self.inputs(), data)
         exact = self._exact
         if exact is not None:
             names = exact.shapes.get((*data, *map(type, data.values())))
             if names is not None:
-                values = exact.defaults.copy()
-                values.update(data)
-                fill_valid(self, values, names)
+                fill_valid(self, exact.defaults | data, names)
                 return
         self._validate(data)
 
