@@ -250,7 +250,10 @@ class NodeResult:
         pictures = [value for value in self._output.__dict__.values() if isinstance(value, ImageField)]
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if len(pictures) == 1:
-            bundle["image/png"] = self._open(pictures[0])._repr_png_()
+            try:
+                bundle["image/png"] = self._open(pictures[0])._repr_png_()
+            except NotFoundError as error:
+                bundle["text/plain"] += f"\n{error}"
         return bundle
 
 

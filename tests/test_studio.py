@@ -9,7 +9,7 @@ from pictures import apple
 
 import nbgraph as nb
 from nbgraph.errors import GraphError, NbgraphError, NodeError
-from nbgraph.invocations import Add, Collect, DenoiseLatents, Float, Integer, Iterate, RangeOfSize
+from nbgraph.invocations import Add, BlankImage, Collect, DenoiseLatents, Float, Integer, Iterate, RangeOfSize
 
 
 @nb.node(category="test")
@@ -190,6 +190,16 @@ def test_an_output_of_a_node_is_asked_for_its_value(studio):
     assert run.outputs(body.output("value"), path=(1,)) == 5
     with pytest.raises(nb.NbgraphError, match=r"run.outputs\('body'\)"):
         run[body.output("value")]
+
+
+def test_a_result_whose_picture_was_deleted_shows_a_sentence_in_its_place(studio):
+    page = BlankImage(id="page", width=8, height=8)
+    run = studio.run(page, progress=False)
+    assert run[page]._repr_mimebundle_()["image/png"]
+    studio.images.delete(run[page].image_name)
+    bundle = run[page]._repr_mimebundle_()
+    assert "image/png" not in bundle
+    assert f"there is no image {run[page].image_name!r}; it was deleted" in bundle["text/plain"]
 
 
 @pytest.mark.parametrize("path", [[1], range(1, 2), 1])
