@@ -270,15 +270,26 @@ def loaded_frame(rows: Iterable[Any]) -> pd.DataFrame:
     )
 
 
-def sweep_frame(rows: Iterable[tuple[dict[str, Any], str, float, str]]) -> pd.DataFrame:
-    """One row for each cell of a sweep: a column for each value, then image_name, seconds and status."""
-    table = pd.DataFrame.from_records(
-        [
-            {**values, "image_name": image, "seconds": seconds, "status": status}
-            for values, image, seconds, status in rows
-        ]
-    )
-    return table.astype({"image_name": "str", "seconds": "float64", "status": "category"}) if len(table) else table
+def sweep_frame(
+    values: Sequence[dict[str, Any]], given: dict[str, list[Any]], seconds: Sequence[float], status: Sequence[str]
+) -> pd.DataFrame:
+    """One row for each cell of a sweep: a column for each value, for each thing its node gave, seconds and status."""
+    table = pd.DataFrame(list(values), index=range(len(values)))
+    for name, column in given.items():
+        table[name] = _given_column(column)
+    table["seconds"] = pd.Series(seconds, dtype="float64")
+    table["status"] = pd.Series(status, dtype="category")
+    return table
+
+
+def _given_column(values: list[Any]) -> pd.Series:
+    """Texts as such, numbers and truth values by a dtype that has <NA>, anything else as it is."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {str}:
+        return pd.Series(values, dtype="str")
+    if kinds <= {bool, int, float}:
+        return pd.Series(pd.array(values))
+    return pd.Series(values, dtype="object")
 
 
 def _time(seconds: float | None) -> datetime | None:

@@ -20,7 +20,7 @@ from nbgraph.images_view import ImagesView
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.queue_view import QueueView
-from nbgraph.run import Run
+from nbgraph.run import NodeLike, Run
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
@@ -30,7 +30,7 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
 from nbgraph.stats_view import StatsView
-from nbgraph.sweep import Axis, Sweep, batch_data
+from nbgraph.sweep import Axis, Sweep, batch_data, swept_node
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,22 +131,25 @@ class Studio:
 
     def sweep(
         self,
-        target: BaseInvocation,
+        target: Target,
         values: Mapping[Axis, Any],
         *,
+        node: NodeLike | None = None,
         runs: int = 1,
         progress: ProgressStyle = True,
         strict: bool = False,
     ) -> Sweep:
-        """Run a node for each combination of values: `{"denoise.cfg_scale": [2, 4, 8], "noise.seed": range(4)}`.
+        """Run a node or a graph for each combination of values: `{"denoise.cfg_scale": [2, 4], "noise.seed": [1, 2]}`.
 
         Values of one address are multiplied with those of the others; `{("a.x", "b.y"): [(1, 5), (2, 6)]}` goes through
         two together. Too many combinations are an error, with the count, before anything runs. A cell that fails stays
-        empty and the others go on; an interrupt cancels what is left.
+        empty and the others go on; an interrupt cancels what is left. Of a graph, what the node gives is shown that it
+        ends in; where it ends in several, or another is meant, `node` says which.
         """
         self._refuse_worker()
         show = progress_display(progress)
         graph = target_graph(target)
+        shown = swept_node(graph, node)
         batch = Batch(graph, batch_data(values), runs, self.settings.max_sessions)
         cells = [(chosen, self.submit(each, strict=strict)) for chosen, each in batch]
         try:
@@ -156,7 +159,7 @@ class Studio:
             for _, run in cells:
                 run.cancel()
             raise
-        return Sweep(graph.id_of(target), list(values), cells)
+        return Sweep(shown, list(values), cells)
 
     def resume(self, run: str) -> Run:
         """Go on with a run that was interrupted, cancelled or failed, by its id; what has finished is not run again.

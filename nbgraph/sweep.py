@@ -1,21 +1,28 @@
-"""A sweep: one graph for each combination of values, as a picture with rows and columns, and as a frame."""
+"""A sweep: one graph for each combination of values, as a picture with rows and columns, or a table, and a frame."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from nbgraph.errors import GraphError, Problem, Problems
+from nbgraph.errors import GraphError, NotFoundError, Problem, Problems
 from nbgraph.frames import sweep_frame
-from nbgraph.run import Run
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
+from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
+from nbgraph.run import NodeLike, Run
 from nbgraph.services.shared.graph.batch import BatchDatum
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.plan import Path
+from nbgraph.static_html import table_html
+from nbgraph.sweep_sheet import draw_sheet, tiled
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Axis = str | tuple[str, ...]
-MARGIN, LABEL_HEIGHT, SMALLEST_CELL = 4, 16, 96
+OWN_COLUMNS = ("seconds", "status")
 
 
 def batch_data(values: Mapping[Axis, Any]) -> list[list[BatchDatum]]:
@@ -50,11 +57,31 @@ def _row(axis: tuple[str, ...], number: int, row: Any, problems: Problems) -> tu
     return values
 
 
+def swept_node(graph: Graph, node: NodeLike | None) -> str:
+    """The id of the node that a sweep shows: the one that is named, or the only one that the graph ends in."""
+    if node is not None:
+        return graph.id_of(node)
+    inner = {edge.source.node_id for edge in graph.edges}
+    ends = [node_id for node_id in graph.nodes if node_id not in inner]
+    if len(ends) != 1:
+        found = f"ends in {len(ends)} nodes ({', '.join(ends[:20])}), and a sweep shows one" if ends else "has no nodes"
+        remedy = f"; name it: node={ends[0]!r}" if ends else "; add what is to be swept"
+        raise GraphError([Problem("bad_value", found + remedy)])
+    return ends[0]
+
+
 class Sweep:
-    """The runs of a sweep, in order, the last axis changing fastest; shows itself as the XY picture."""
+    """The runs of a sweep, in order, the last axis changing fastest; shows itself as the XY picture.
+
+    One of a node that gives no picture shows itself as a table.
+    """
 
     def __init__(self, node: str, axes: Sequence[Axis], cells: Sequence[tuple[dict[str, Any], Run]]) -> None:
         self.node, self.axes, self._cells = node, list(axes), list(cells)
+
+    @property
+    def _node(self) -> BaseInvocation:
+        return self.runs[0].session.graph[self.node]
 
     @property
     def runs(self) -> list[Run]:
@@ -63,52 +90,68 @@ class Sweep:
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row for each cell: its values, the name of its picture, its seconds, and what became of it."""
-        rows = [
-            (values, self._image_name(run), float(run.stats.seconds.sum()), run.status) for values, run in self._cells
-        ]
-        return sweep_frame(rows)
+        """One row for each cell: its values, what its node gave, its seconds, and what became of it.
+
+        A node gives its main output, or each of its outputs, by name; of a picture that is `image_name`. Under an
+        iterate it gives a list, in path order. Where it gave nothing there is <NA>, or a name is empty.
+        """
+        values = [chosen for chosen, _ in self._cells]
+        seconds = [float(run.stats.seconds.sum()) for run in self.runs]
+        return sweep_frame(values, self._columns(), seconds, [run.status for run in self.runs])
 
     @property
     def images(self) -> list[Image.Image | None]:
-        """The pictures in order; None where a run gave none."""
-        return [run[self.node].image if run.status == "completed" else None for run in self.runs]
+        """The picture of each cell in order, several as one; None where a run gave none, or it was deleted."""
+        return [self._picture(names, run) for names, run in zip(self._image_names(), self.runs)]
 
     @property
     def image(self) -> Image.Image:
         """All pictures as one: the last axis goes across, the others down, each row and column labelled."""
-        columns = self._columns()
-        pictures = [_cell(picture) for picture in self.images]
-        width = max((picture.width for picture in pictures), default=SMALLEST_CELL)
-        height = max((picture.height for picture in pictures), default=SMALLEST_CELL)
-        rows = -(-len(pictures) // columns)
-        left = self._label_width() if len(self.axes) > 1 else 0
-        sheet = Image.new("RGB", (left + columns * (width + MARGIN), LABEL_HEIGHT + rows * (height + MARGIN)), "white")
-        draw = ImageDraw.Draw(sheet)
-        for place, (picture, (values, _)) in enumerate(zip(pictures, self._cells)):
-            x, y = left + place % columns * (width + MARGIN), LABEL_HEIGHT + place // columns * (height + MARGIN)
-            sheet.paste(picture, (x, y))
-            if place < columns:
-                draw.text((x, 2), self._label(values, self.axes[-1:])[: width // 6], fill="black", font=_font())
-            if place % columns == 0 and left:
-                draw.text((2, y + height // 2), self._label(values, self.axes[:-1]), fill="black", font=_font())
-        return sheet
-
-    def _columns(self) -> int:
+        cells = [
+            picture or _why_empty(names, run)
+            for picture, names, run in zip(self.images, self._image_names(), self.runs)
+        ]
+        values = [chosen for chosen, _ in self._cells]
         last = _names(self.axes[-1]) if self.axes else ()
-        return max(1, len({tuple(repr(values[name]) for name in last) for values, _ in self._cells}))
+        columns = max(1, len({tuple(repr(chosen[name]) for name in last) for chosen in values}))
+        over = [_label(chosen, self.axes[-1:]) for chosen in values[:columns]]
+        beside = [_label(chosen, self.axes[:-1]) for chosen in values[::columns]] if len(self.axes) > 1 else []
+        return draw_sheet(cells, columns, over, beside)
 
-    def _label(self, values: Mapping[str, Any], axes: Sequence[Axis]) -> str:
-        shown = [f"{name.rpartition('.')[2]} {values[name]}" for axis in axes for name in _names(axis)]
-        return "\n".join(shown)
+    def _given(self) -> dict[str, list[Any]]:
+        """What the node gave in each cell, a list under an iterate, by output: the main one, or each of them."""
+        found = [run.session.outputs_of(self.node) for run in self.runs]
+        is_iterated = any(path for results in found for path in results)
+        main = self._node.output_class.main_field
+        return {
+            output: [_all_of(results, output) if is_iterated else _first_of(results, output) for results in found]
+            for output in ([main] if main else self._node.outputs())
+        }
 
-    def _label_width(self) -> int:
-        draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-        labels = [self._label(values, self.axes[:-1]) for values, _ in self._cells]
-        return 8 + int(max(draw.multiline_textbbox((0, 0), label, font=_font())[2] for label in labels))
+    def _columns(self) -> dict[str, list[Any]]:
+        """What the node gave in each cell, by the name of the column it stands in; names in place of references."""
+        columns = {}
+        for output, given in self._given().items():
+            annotation = self._node.outputs()[output]
+            if isinstance(annotation, type) and issubclass(annotation, ResourceField):
+                columns[f"{output}_name"] = ["" if value is None else _plain(value) for value in given]
+            else:
+                column = f"{self.node}.{output}" if output in OWN_COLUMNS else output
+                columns[column] = [_plain(value) for value in given]
+        return columns
 
-    def _image_name(self, run: Run) -> str:
-        return run[self.node].image_name if run.status == "completed" else ""
+    def _image_names(self) -> list[list[str]]:
+        """The names of the pictures of each cell, also of those that were deleted."""
+        given = list(self._given().values())
+        cells = [resources_in([values[place] for values in given]) for place in range(len(self))]
+        return [[found.image_name for found in cell if isinstance(found, ImageField)] for cell in cells]
+
+    def _picture(self, names: Sequence[str], run: Run) -> Image.Image | None:
+        pictures = []
+        for name in names:
+            with suppress(NotFoundError):
+                pictures.append(run.services.images.get(name))
+        return tiled(pictures) if pictures else None
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -116,22 +159,42 @@ class Sweep:
     def __repr__(self) -> str:
         return f"Sweep({len(self)} cells of {self.node!r} over {', '.join(map(str, self.axes))})"
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | None:
+        if not any(self._image_names()):
+            return None
         buffer = BytesIO()
         self.image.save(buffer, "PNG")
         return buffer.getvalue()
+
+    def _repr_html_(self) -> str | None:
+        return None if any(self._image_names()) else table_html(self.frame, repr(self))
 
 
 def _names(axis: Axis) -> tuple[str, ...]:
     return axis if isinstance(axis, tuple) else (axis,)
 
 
-def _cell(picture: Image.Image | None) -> Image.Image:
-    if picture is None:
-        return Image.new("RGB", (SMALLEST_CELL, SMALLEST_CELL), "lightgray")
-    grown = max(1, -(-SMALLEST_CELL // max(picture.size)))
-    return picture.convert("RGB").resize((picture.width * grown, picture.height * grown), Image.Resampling.NEAREST)
+def _label(values: Mapping[str, Any], axes: Sequence[Axis]) -> str:
+    return "\n".join(f"{name.rpartition('.')[2]} {values[name]}" for axis in axes for name in _names(axis))
 
 
-def _font() -> Any:
-    return ImageFont.load_default(size=11)
+def _why_empty(names: Sequence[str], run: Run) -> str:
+    """What stands in a cell without a picture."""
+    if names:
+        return "deleted"
+    return "no picture" if run.status == "completed" else run.status
+
+
+def _all_of(results: Mapping[Path, BaseInvocationOutput], output: str) -> list[Any]:
+    return [getattr(result, output) for result in results.values()]
+
+
+def _first_of(results: Mapping[Path, BaseInvocationOutput], output: str) -> Any:
+    return next(iter(_all_of(results, output)), None)
+
+
+def _plain(value: Any) -> Any:
+    """The value with names in place of references to pictures and tensors."""
+    if isinstance(value, ResourceField):
+        return value.resource_name
+    return [_plain(item) for item in value] if isinstance(value, list) else value

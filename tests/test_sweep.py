@@ -1,10 +1,37 @@
 """Sweeps: a graph for each combination of values."""
 
+from typing import NamedTuple
+
 import pytest
 from pictures import apple
 
-from nbgraph.errors import GraphError
-from nbgraph.invocations import BlankImage
+import nbgraph as nb
+from nbgraph.errors import GraphError, NotFoundError
+from nbgraph.invocations import Add, BlankImage, Collect, Iterate, ModelLoader, Noise, Range
+from nbgraph.services.shared.graph.graph import Graph
+
+
+@nb.node(category="test")
+def sweep_inverse(number: int) -> float:
+    """One over a number."""
+    return 1 / number
+
+
+class Clock(NamedTuple):
+    minutes: int
+    seconds: int
+
+
+@nb.node(category="test")
+def sweep_clock(hours: int) -> Clock:
+    """Hours in other units."""
+    return Clock(60 * hours, 3600 * hours)
+
+
+@nb.node(category="test")
+def sweep_square(side: int) -> nb.Image:
+    """A white square; there is none of a side of 0."""
+    return nb.Image.new("L", (100 // side, 100 // side), 255)
 
 
 def test_a_sweep_multiplies_its_axes_and_has_a_row_for_each_cell(studio):
@@ -74,3 +101,96 @@ def test_rows_may_be_anything_that_has_values_in_order(studio):
 def test_the_values_of_a_sweep_that_are_no_dict_are_told_to_be_one(studio, values):
     with pytest.raises(GraphError, match="a sweep takes a dict of lists, such as"):
         studio.sweep(BlankImage(id="page"), values, progress=False)
+
+
+def test_a_sweep_of_a_node_that_gives_a_number_has_it_in_its_frame(studio):
+    grid = studio.sweep(Add(id="sum", b=2), {"sum.a": [1, 2]}, progress=False)
+    assert list(grid.frame.columns) == ["sum.a", "value", "seconds", "status"]
+    assert list(grid.frame.value) == [3, 4]
+    assert str(grid.frame.value.dtype) == "Int64"
+
+
+def test_a_sweep_without_pictures_shows_itself_as_a_table(studio):
+    grid = studio.sweep(Add(id="sum", b=2), {"sum.a": [1, 2]}, progress=False)
+    assert grid._repr_png_() is None
+    assert "<td>4</td>" in grid._repr_html_()
+    pictures = studio.sweep(BlankImage(id="page"), {"page.width": [8, 16]}, progress=False)
+    assert pictures._repr_html_() is None
+
+
+def test_a_sweep_under_an_iterate_has_a_list_in_each_cell(studio):
+    each = Add(id="sum", a=Iterate(collection=Range(id="range", stop=3)))
+    grid = studio.sweep(each, {"sum.b": [10, 20], "range.stop": [0, 2]}, progress=False)
+    assert list(grid.frame.value) == [[], [10, 11], [], [20, 21]]
+
+
+def test_a_cell_that_failed_is_missing_and_the_others_keep_their_values(studio):
+    frame = studio.sweep(sweep_inverse(id="inverse"), {"inverse.number": [2, 0]}, progress=False).frame
+    assert frame.value[0] == 0.5
+    assert frame.value.isna()[1]
+    assert list(frame.status) == ["completed", "failed"]
+
+
+def test_an_output_named_like_a_column_of_the_sweep_stands_under_its_address(studio):
+    grid = studio.sweep(sweep_clock(id="clock"), {"clock.hours": [1, 2]}, progress=False)
+    assert list(grid.frame.columns) == ["clock.hours", "minutes", "clock.seconds", "seconds", "status"]
+    assert list(grid.frame["clock.seconds"]) == [3600, 7200]
+
+
+def test_a_sweep_of_tensors_has_their_names(studio):
+    noise = Noise(id="noise", unet=ModelLoader(model="emoji"))
+    names = studio.sweep(noise, {"noise.seed": [1, 2]}, progress=False).frame.noise_name
+    assert names.nunique() == 2
+    assert all(studio.services.latents.exists(name) for name in names)
+
+
+def test_pictures_under_an_iterate_are_one_picture_of_their_cell(studio):
+    page = BlankImage(id="page", width=Iterate(collection=[100, 120, 140]))
+    grid = studio.sweep(page, {"page.height": [100, 200]}, progress=False)
+    assert [picture.size for picture in grid.images] == [(2 * 140, 2 * 100), (2 * 140, 2 * 200)]
+    assert [len(names) for names in grid.frame.image_name] == [3, 3]
+    together = studio.sweep(Collect(id="all", item=page), {"page.height": [100, 200]}, progress=False)
+    assert list(together.frame.collection) == list(grid.frame.image_name)
+    assert all(studio.services.images.exists(name) for names in together.frame.collection for name in names)
+    assert [picture.size for picture in together.images] == [picture.size for picture in grid.images]
+
+
+def test_a_deleted_picture_leaves_its_cell_empty_and_says_so(studio):
+    grid = studio.sweep(BlankImage(id="page", height=100), {"page.width": [100, 120]}, progress=False)
+    before = grid.image
+    studio.images.delete(grid.frame.image_name[0])
+    assert [picture and picture.size for picture in grid.images] == [None, (120, 100)]
+    assert grid._repr_png_().startswith(b"\x89PNG")
+    assert grid.image.size == before.size
+    empty, failed = _first_cell(grid), _first_cell(_failed_sweep(studio))
+    assert empty.getpixel((2, 2)) == failed.getpixel((2, 2)) == (211, 211, 211)
+    assert empty.tobytes() != failed.tobytes()
+
+
+def _failed_sweep(studio):
+    return studio.sweep(sweep_square(id="square"), {"square.side": [0, 1]}, progress=False)
+
+
+def _first_cell(grid):
+    return grid.image.crop((0, 16, 96, 112))
+
+
+def test_a_graph_is_swept_by_the_node_it_ends_in(studio):
+    graph = Graph([Add(id="sum"), Add(id="total", b=1)])
+    graph.add_edge("sum.value", "total.a")
+    assert list(studio.sweep(graph, {"sum.a": [1, 2]}, progress=False).frame.value) == [2, 3]
+    assert list(studio.sweep(graph, {"sum.a": [1, 2]}, node="sum", progress=False).frame.value) == [1, 2]
+
+
+def test_a_graph_that_ends_in_several_nodes_asks_for_one(studio):
+    graph = Graph([Add(id="one"), Add(id="two", b=1)])
+    with pytest.raises(GraphError, match=r"ends in 2 nodes \(one, two\), .*; name it: node='one'"):
+        studio.sweep(graph, {"two.a": [1, 2]}, progress=False)
+    assert list(studio.sweep(graph, {"two.a": [1, 2]}, node="two", progress=False).frame.value) == [2, 3]
+    with pytest.raises(NotFoundError, match=r"no node 5 \(possible: one, two\)"):
+        studio.sweep(graph, {"two.a": [1, 2]}, node=5, progress=False)
+
+
+def test_a_graph_without_nodes_cannot_be_swept(studio):
+    with pytest.raises(GraphError, match="has no nodes; add what is to be swept"):
+        studio.sweep(Graph(), {"two.a": [1, 2]}, progress=False)

@@ -74,7 +74,7 @@ class Graph:
                 return self._homes[node]
             node = node.id or ""
         if node not in self.nodes:
-            raise NotFoundError(f"the graph has no node {node!r}{suggest(node, self.nodes)}")
+            raise NotFoundError(f"the graph has no node {node!r}{suggest(str(node), self.nodes)}")
         return node
 
     def __getitem__(self, node_id: str) -> BaseInvocation:
