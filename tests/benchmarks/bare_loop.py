@@ -9,7 +9,8 @@ from collections.abc import Callable
 from time import perf_counter
 
 from nbgraph.services.events.events_common import Event, NodeCompleted, NodeStarted
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, Contents
+from nbgraph.services.invocation_cache.contents import Contents
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.recipe import recipe_of
 from nbgraph.services.shared.graph.plan import Plan
 
