@@ -116,6 +116,7 @@ class BaseInvocation(BaseModel):
     _exact: ClassVar[ExactInputs | None] = None
     _is_examined: ClassVar[bool] = False
     output_types_vary: ClassVar[bool] = False
+    __wrapped_function__: ClassVar[Any] = None
     type: ClassVar[str] = ""
 
     id: str | None = Field(default=None, strict=True)

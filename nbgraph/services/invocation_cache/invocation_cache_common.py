@@ -112,7 +112,7 @@ def code_fingerprint(cls: type[BaseInvocation]) -> str:
     So editing a node in a cell makes it run again. Comments and layout do not count; functions that it calls by a
     global name do not either: raise the version for those.
     """
-    function = getattr(cls, "__wrapped_function__", cls.invoke)
+    function = cls.__wrapped_function__ or cls.invoke
     known = _fingerprints.get(cls)
     if known is None or known[0] is not function.__code__:
         digest = blake2b(digest_size=8)

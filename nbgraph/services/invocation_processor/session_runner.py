@@ -227,7 +227,7 @@ class SessionRunner:
     def _sources(self, planned: PlannedNode, path: Path) -> tuple[bytes, ...]:
         """The cache keys of what a node's inputs came from, through nodes that are not cached."""
         origin = self._origins.get
-        found = [origin(key, ()) for _, key in self.session.sources(planned, path)]
+        found = [origin(key, ()) for key in self.session.source_keys(planned, path)]
         return tuple(dict.fromkeys(chain.from_iterable(found)))
 
     def _seed(self, key: Key) -> int | None:

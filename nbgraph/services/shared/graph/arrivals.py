@@ -71,10 +71,14 @@ class Arrivals:
     def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, Key]]:
         """What must have run before a node: the input, and the key of what arrives there, item by item."""
         for edge in planned.inputs:
-            if planned.kind.collects:
-                yield from zip(repeat(edge.field), self._instances(planned, edge, path))
-            else:
-                yield edge.field, self._keys.source(edge, path)
+            yield from zip(repeat(edge.field), self._keys_over(planned, edge, path))
+
+    def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
+        """The same without the inputs."""
+        return [key for edge in planned.inputs for key in self._keys_over(planned, edge, path)]
+
+    def _keys_over(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Key]:
+        return self._instances(planned, edge, path) if planned.kind.collects else [self._keys.source(edge, path)]
 
     def _special(self, prepared: Prepared) -> dict[str, Any]:
         planned, path, _ = prepared

@@ -231,9 +231,9 @@ class GraphExecutionState:
         """The same, of the iterate node of an axis."""
         return self._dispatch.arrivals.item(axis, path)
 
-    def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, Key]]:
-        """The inputs of a prepared node, and the key of what comes there; of an iterate, give the path around."""
-        return self._dispatch.arrivals.sources(planned, path)
+    def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
+        """The keys of what arrives at a prepared node, item by item; of an iterate, give the path around."""
+        return self._dispatch.arrivals.source_keys(planned, path)
 
     # saving
 
