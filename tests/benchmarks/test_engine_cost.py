@@ -137,12 +137,23 @@ def test_cost_of_a_node(make, benchmark):
 
 
 def exponent(costs: list[Cost], name: str) -> float:
-    """The slope of the straight line through the logarithms of what all nodes cost, in F, and of how many there are."""
-    points = [
-        (math.log(cost.size), math.log(getattr(cost, name) / cost.floor)) for cost in costs if cost.size >= FITTED_FROM
-    ]
+    """The growth of what all nodes cost, in F, by how many there are."""
+    return slope([(cost.size, getattr(cost, name) / cost.floor) for cost in costs if cost.size >= FITTED_FROM])
+
+
+def slope(costs: list[tuple[int, float]]) -> float:
+    """The slope of the straight line through the logarithms of sizes and what they cost."""
+    points = [(math.log(size), math.log(cost)) for size, cost in costs]
     mean_x, mean_y = (sum(each) / len(points) for each in zip(*points))
     return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+
+
+def test_cost_of_the_floor_where_all_it_makes_is_kept(benchmark):
+    """F is measured with little kept. With as much kept as a graph keeps it costs more, by what memory costs."""
+    sizes = [size for size in SIZES if size >= FITTED_FROM]
+    floors = benchmark.pedantic(lambda: [floor_seconds(size) for size in sizes], rounds=1)
+    print("\nF with so many kept: " + ", ".join(f"{size:,}: {each * 1e6:.2f} us" for size, each in zip(sizes, floors)))
+    print(f"its growth exponent: {slope([(size, size * each) for size, each in zip(sizes, floors)]):.3f}")
 
 
 @pytest.mark.parametrize("make", [chain, mapped_body])
