@@ -224,7 +224,7 @@ class NodeResult:
 
     def __getattr__(self, name: str) -> Any:
         values = self._output.__dict__
-        if name in type(self._output).model_fields:
+        if name in type(self._output).model_fields or name in values:
             return self._open(getattr(self._output, name))
         for value in values.values():
             if isinstance(value, ResourceField) and name in type(value).model_fields:

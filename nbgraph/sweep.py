@@ -186,7 +186,7 @@ def _why_empty(names: Sequence[str], run: Run) -> str:
 
 
 def _all_of(results: Mapping[Path, BaseInvocationOutput], output: str) -> list[Any]:
-    return [getattr(result, output) for result in results.values()]
+    return [getattr(result, output, None) for result in results.values()]
 
 
 def _first_of(results: Mapping[Path, BaseInvocationOutput], output: str) -> Any:

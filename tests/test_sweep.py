@@ -9,6 +9,7 @@ import nbgraph as nb
 from nbgraph.errors import GraphError, NotFoundError
 from nbgraph.invocations import Add, BlankImage, Collect, Iterate, ModelLoader, Noise, Range
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
 
 
 @nb.node(category="test")
@@ -129,6 +130,17 @@ def test_a_cell_that_failed_is_missing_and_the_others_keep_their_values(studio):
     assert frame.value[0] == 0.5
     assert frame.value.isna()[1]
     assert list(frame.status) == ["completed", "failed"]
+
+
+def test_a_cell_of_a_graph_node_that_gave_only_a_part_has_that_part(studio):
+    inner = Graph.of(Add(id="sum", a=1), sweep_inverse(id="inverse", number=1))
+    exposed = [Exposed("sum", "sum", "value"), Exposed("inverse", "inverse", "value")]
+    library = LibraryGraph("Both", inner, [Exposed("number", "inverse", "number")], exposed)
+    grid = studio.sweep(library.node_class()(id="both"), {"both.number": [2, 0]}, progress=False)
+    assert list(grid.frame["sum"]) == [1, 1]
+    assert grid.frame.inverse[0] == 0.5
+    assert grid.frame.inverse.isna()[1]
+    assert "failed" in grid._repr_html_()
 
 
 def test_an_output_named_like_a_column_of_the_sweep_stands_under_its_address(studio):

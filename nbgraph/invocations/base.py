@@ -37,7 +37,7 @@ from inspect import Parameter, Signature
 from typing import Any, ClassVar, Never, TypeVar, get_type_hints
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nbgraph.errors import GraphError, NbgraphError, PositionalError, Problem, suggest
 from nbgraph.invocations.context import InvocationContext
@@ -119,7 +119,7 @@ class BaseInvocation(BaseModel):
     __wrapped_function__: ClassVar[Any] = None
     type: ClassVar[str] = ""
 
-    id: str | None = Field(default=None, strict=True)
+    id: str | None = None
     is_intermediate: bool = False
     use_cache: bool | None = None
 
@@ -179,6 +179,9 @@ class BaseInvocation(BaseModel):
 
     def _validate(self, data: dict[str, Any]) -> None:
         """Let pydantic make the node of all but the edges; the next of the same shape may be made without it."""
+        if isinstance(data.get("id"), int | float):
+            text = f"input should be a valid string, not {data['id']!r}"
+            raise GraphError([Problem("bad_value", text, self.type, "id")])
         links = {name: value for name, value in data.items() if type(value) not in _PLAIN and _holds_nodes(value)}
         typed = {name: value for name, value in data.items() if name not in links}
         try:

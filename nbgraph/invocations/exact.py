@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Strict
+from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from nbgraph.invocations.inputs import REQUIRED
@@ -50,8 +50,7 @@ def exact_kinds(info: FieldInfo) -> Kinds:
     is_union = get_origin(info.annotation) in (Union, UnionType)
     given = get_args(info.annotation) if is_union else (info.annotation,)
     kinds = tuple(kind for kind in KINDS if any(kind is each for each in given))
-    has_limits = any(mark != Strict() for mark in info.metadata)
-    return () if has_limits or len(kinds) < len(given) else kinds
+    return kinds if len(kinds) == len(given) and not info.metadata else ()
 
 
 def has_rules(cls: type[BaseModel], usual: ConfigDict) -> bool:

@@ -18,8 +18,9 @@ from nbgraph.invocations import Add
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, ColorField, ImageField, ModelField, UNetField
 from nbgraph.invocations.outputs import StringOutput
+from nbgraph.services.invocation_cache import invocation_cache_common
 from nbgraph.services.invocation_cache.contents import Contents
-from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate
+from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate, describe_change
 
 TEMPLATE = KeyTemplate(Add)
 
@@ -230,3 +231,12 @@ def test_a_node_never_gets_the_result_of_a_value_that_it_can_tell_apart(studio):
 def test_another_path_is_told_as_such(studio):
     studio.run(Reads(path="a", id="reads"), progress=False)  # type: ignore[arg-type]
     assert studio.explain(Reads(path="b", id="reads")).because[0] == 'reads.path "a" -> "b"'  # type: ignore[arg-type]
+
+
+def test_keys_that_were_written_in_another_way_are_never_met_and_it_is_told_why(monkeypatch):
+    now = KeyTemplate(Add)
+    monkeypatch.setattr(invocation_cache_common, "FORMAT", 1)
+    before = KeyTemplate(Add)
+    values = (1, 2)
+    assert Contents(lambda field: "").key(now, values)[0] != Contents(lambda field: "").key(before, values)[0]
+    assert describe_change(before.material(b"[1,2]}"), now.material(b"[1,2]}")) == ["format changed"]

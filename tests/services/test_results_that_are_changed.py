@@ -2,9 +2,11 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
@@ -36,6 +38,29 @@ class Pair(NamedTuple):
 
     one: Any
     two: Any
+
+
+@dataclass
+class Point:
+    """A dataclass."""
+
+    x: int
+    more: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A dataclass that may not be changed, though what is in it may."""
+
+    x: int
+    more: list[int]
+
+
+class Refusing(dict):
+    """A dict that may not be changed."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("it may not be changed")
 
 
 KEPT: list[Any] = [{"a": 1}]
@@ -156,6 +181,24 @@ def test_a_copy_has_the_containers_and_models_anew_and_shares_what_is_in_them():
 def test_what_nobody_can_change_is_not_copied():
     for value in (1, "a", None, (1, (2, "b")), ImageField(image_name="x" * 32), Image.new("L", (1, 1))):
         assert own_copy(value) is value
+
+
+def test_arrays_and_dataclasses_in_a_container_are_copied_too():
+    value = [np.zeros(2), Point(1, [2]), Fixed(3, [4])]
+    copied = own_copy(value)
+    value[0][:] = 9
+    value[1].x = 9
+    value[1].more.append(9)
+    value[2].more.append(9)
+    assert list(copied[0]) == [0, 0]
+    assert copied[1:] == [Point(1, [2]), Fixed(3, [4])]
+
+
+def test_a_dict_that_refuses_new_items_is_shared():
+    value = {"a": Refusing(b=1)}
+    copied = own_copy(value)
+    assert copied is not value
+    assert copied["a"] is value["a"]
 
 
 def test_containers_of_special_kinds_stay_of_their_kind():

@@ -2,11 +2,12 @@
 
 import pytest
 
-from nbgraph import NodeError, Studio, node
+from nbgraph import NodeError, Run, Studio, node
 from nbgraph.invocations import Add
 
 WAITS = 20
 STUDIOS: list[Studio] = []
+ENDED: list[Run] = []
 
 
 @node(type="test_runs_inside", use_cache=False)
@@ -18,6 +19,8 @@ def runs_inside(how: str) -> int:
         return len(studio.sweep(target, {"inner.a": [1, 2]}, progress=False))
     if how == "wait":
         return studio.submit(target).wait()[target].value
+    if how == "ended":
+        return ENDED[-1].wait()["before"].value
     return int(studio.submit(target).is_done)
 
 
@@ -45,6 +48,13 @@ def test_what_is_refused_to_run_is_not_queued(busy):
 def test_a_node_may_leave_a_run_for_later(busy):
     run = busy.submit(runs_inside(how="submit", id="outer"))
     assert run.wait(WAITS)["outer"].value == 0
+
+
+def test_a_node_may_wait_for_what_has_ended(busy):
+    ENDED.append(busy.run(Add(a=1, b=2, id="before"), progress=False))
+    run = busy.submit(runs_inside(how="ended", id="outer"))
+    assert run.wait(WAITS)["outer"].value == 3
+    ENDED.clear()
 
 
 def test_a_node_may_run_a_graph_in_another_studio(studio):

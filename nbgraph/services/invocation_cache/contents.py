@@ -18,8 +18,8 @@ ContentOf = Callable[[ResourceField], str]
 SMALL_AND_FINITE = SMALL - {float}
 TEXT = frozenset({str})
 MARKS = frozenset({"is", "content", "model"})
-"""What an object in the JSON begins with that stands for something else than a dict; a dict with such a key is told
-as a list of pairs, so that the two are never the same."""
+"""The keys that tell what stands for something else than a dict: `is` its class, `content` a resource, `model` a model,
+as `ModelField.content` has it. A dict with such a key of its own is told as pairs, so the two are never the same."""
 NO_KEY = "cannot be part of a cache key; set use_cache=False on the node"
 _encode_finite = Encoder().encode
 _encode = JSONEncoder(ensure_ascii=False).encode

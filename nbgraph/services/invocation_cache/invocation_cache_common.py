@@ -13,6 +13,8 @@ from msgspec import Struct
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 
 KEY_BYTES = 16
+FORMAT = 2
+"""How values are written into keys; another number for another way, so that keys of the two never meet."""
 
 
 class CacheRow(Struct):
@@ -87,7 +89,8 @@ class KeyTemplate:
     def __init__(self, cls: type[BaseInvocation]) -> None:
         names = sorted(cls.inputs())
         self.pick = _picker(names)
-        head = json.dumps({"type": cls.type, "version": cls.version, "code": code_fingerprint(cls), "names": names})
+        of_class = {"type": cls.type, "version": cls.version, "code": code_fingerprint(cls), "names": names}
+        head = json.dumps({"format": FORMAT, **of_class})
         self.head = f'{head[:-1]}, "inputs": '
         self.begin_hash = blake2b(self.head.encode(), digest_size=KEY_BYTES).copy
 
@@ -170,7 +173,7 @@ def _constant_text(constant: Any) -> str:
 def describe_change(old: str, new: str) -> list[str]:
     """What differs between two key materials, a line each: `seed 7 -> 8`."""
     before, after = json.loads(old), json.loads(new)
-    lines = [f"{part} changed" for part in ("type", "version", "code") if before.get(part) != after.get(part)]
+    lines = [f"{part} changed" for part in ("format", "type", "version", "code") if before.get(part) != after.get(part)]
     old_inputs, new_inputs = _inputs_by_name(before), _inputs_by_name(after)
     for name in sorted({*old_inputs, *new_inputs}):
         was, now = old_inputs.get(name), new_inputs.get(name)

@@ -147,7 +147,7 @@ class BatchRunner(SessionRunner):
             error: BaseException | None = None
             try:
                 recipe = self._recipe(batch[0].prepared.planned)
-                outputs = list(map(recipe.taken, _invoke_batch(batch)))
+                outputs = list(map(recipe.to_keep, _invoke_batch(batch)))
             except BaseException as raised:
                 traceback.clear_frames(raised.__traceback__)
                 error = raised.with_traceback(None)

@@ -13,7 +13,7 @@ class Ticket:
     """What a submitted session leaves with who submitted it: to wait, to cancel, to see what failed.
 
     It waits on a lock, a C primitive: an interrupt while waiting leaves nothing locked. On the thread that runs the
-    sessions, which `is_worker` tells, nobody may wait: the session would never begin.
+    sessions, which `is_worker` tells, nobody may wait for one that has not ended: it never would.
     """
 
     def __init__(self, session: GraphExecutionState, is_worker: Callable[[], bool]) -> None:
@@ -28,11 +28,13 @@ class Ticket:
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until the session has ended, at most so long; whether it has.
 
-        `OwnWorkerError` inside a node that runs on the same thread; asking there with 0 seconds is allowed.
+        `OwnWorkerError` if it has not, inside a node that runs on the same thread, where only 0 seconds are allowed.
         """
-        if seconds != 0 and self._is_worker():
-            raise OwnWorkerError
-        done = self._running.acquire(timeout=-1 if seconds is None else seconds)
+        done = self._running.acquire(blocking=False)
+        if not done and seconds != 0:
+            if self._is_worker():
+                raise OwnWorkerError
+            done = self._running.acquire(timeout=-1 if seconds is None else seconds)
         if done:
             self._running.release()
         return done

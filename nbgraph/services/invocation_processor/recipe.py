@@ -16,8 +16,8 @@ class Recipe:
 
     A *foreign* node is a person's own, and may change its lists in place or keep a hold of itself; of one that is
     *reusable* neither is so, and one object may be given the values of each node in turn. An output of the *usual
-    class* is kept as it is, any other as `taken`; where outputs may hold a list that somebody else holds too, no class
-    is usual.
+    class* is kept as it is, of any other what `to_keep` makes of it; where outputs may hold a list that somebody else
+    holds too, no class is usual.
     """
 
     __slots__ = (
@@ -56,7 +56,7 @@ class Recipe:
         self._validate(values, self_instance=node)
         return node
 
-    def taken(self, output: Any) -> BaseInvocationOutput:
+    def to_keep(self, output: Any) -> BaseInvocationOutput:
         """The output with containers of its own; `TypeError` if it is not what the node is annotated to return."""
         if not isinstance(output, self.output_class):
             wanted = self.output_class.__name__
@@ -65,7 +65,7 @@ class Recipe:
 
     @staticmethod
     def make_own(values: dict[str, Any]) -> None:
-        """Copy lists and the like in place, so that who changes them hurts nobody."""
+        """Put copies in the place of lists, models and the like, so that who changes them hurts nobody."""
         for name, value in values.items():
             if value.__class__ not in SMALL:
                 values[name] = own_copy(value)

@@ -165,7 +165,7 @@ class SessionRunner:
                             runnable = None  # nor does it stay where it fails: it may hold much
                             is_usual = type(output) is recipe.usual_class
                             if not is_usual:
-                                output = recipe.taken(output)
+                                output = recipe.to_keep(output)
                             seconds = perf_counter() - began
                             from_one = kind.is_plain and len(planned.inputs) == 1
                             origin = origins.get(arriving, ()) if from_one else self._sources(planned, path)

@@ -1,7 +1,7 @@
 """A graph as it was when a session began, whatever a person has assigned to its nodes since.
 
 Assigning to a node gives it a new dictionary of values. So who holds the old one has all that the node was, and a graph
-of 100,000 nodes is kept as it was by a list of what its nodes hold anyway.
+of 100,000 nodes is kept as it was by a list of what its nodes hold anyway. A list that is changed in place is not kept.
 """
 
 from collections.abc import Sequence

@@ -58,9 +58,8 @@ class PreparedKeys:
         return self.at(edge.parent, source_path(edge, path))
 
     def sources(self, rank: int, paths: Iterable[Path]) -> list[Key]:
-        """The keys of the node of that rank at these paths, at all of which something has begun."""
-        firsts = self._firsts
-        return [firsts[path] + rank for path in paths]
+        """The keys of the node of that rank at these paths."""
+        return [self.at(rank, path) for path in paths]
 
     def place(self, key: Key) -> tuple[int, Path]:
         """The rank and the path a key stands for."""
