@@ -120,14 +120,8 @@ class Studio:
     ) -> Run:
         """Queue a node and all it needs, or a graph, and return at once."""
         session = self._session(target, values, on_error=on_error, strict=strict)
-        tracker = ProgressTracker(session.id)
-        tracker.listen(self.services.events)
-        try:
-            ticket = self.invoker.invoke(session, prepend=prepend)
-        except BaseException:
-            tracker.close()
-            raise
-        return Run(ticket, self.services, tracker)
+        self.invoker.check(session)
+        return self._queued(session, prepend)
 
     def sweep(
         self,
@@ -142,16 +136,19 @@ class Studio:
         """Run a node or a graph for each combination of values: `{"denoise.cfg_scale": [2, 4], "noise.seed": [1, 2]}`.
 
         Values of one address are multiplied with those of the others; `{("a.x", "b.y"): [(1, 5), (2, 6)]}` goes through
-        two together. Too many combinations are an error, with the count, before anything runs. A cell that fails stays
-        empty and the others go on; an interrupt cancels what is left. Of a graph, what the node gives is shown that it
-        ends in; where it ends in several, or another is meant, `node` says which.
+        two together. Too many combinations, and values that are seen to be wrong, are an error before anything runs. A
+        cell that fails stays empty and the others go on; an interrupt cancels what is left. Of a graph, what the node
+        gives is shown that it ends in; where there are several, `node` says which.
         """
         self._refuse_worker()
         show = progress_display(progress)
         graph = target_graph(target)
         shown = swept_node(graph, node)
         batch = Batch(graph, batch_data(values), runs, self.settings.max_sessions)
-        cells = [(chosen, self.submit(each, strict=strict)) for chosen, each in batch]
+        sessions = [(chosen, self._session(each, None, strict=strict)) for chosen, each in batch]
+        for _, session in sessions:
+            self.invoker.check(session)
+        cells = [(chosen, self._queued(session)) for chosen, session in sessions]
         try:
             for _, run in cells:
                 run.wait(show=show)
@@ -279,6 +276,16 @@ class Studio:
         """`OwnWorkerError` inside a node that this studio runs, before anything is queued."""
         if self.services.processor.is_worker:
             raise OwnWorkerError
+
+    def _queued(self, session: GraphExecutionState, prepend: bool = False) -> Run:
+        tracker = ProgressTracker(session.id)
+        tracker.listen(self.services.events)
+        try:
+            ticket = self.invoker.queue(session, prepend=prepend)
+        except BaseException:
+            tracker.close()
+            raise
+        return Run(ticket, self.services, tracker)
 
     def _session(self, target: Target, values: Values | None, **how: Any) -> GraphExecutionState:
         if values and isinstance(target, LibraryGraph):

@@ -7,7 +7,7 @@ from pictures import apple
 
 import nbgraph as nb
 from nbgraph.errors import GraphError, NotFoundError
-from nbgraph.invocations import Add, BlankImage, Collect, Iterate, ModelLoader, Noise, Range
+from nbgraph.invocations import Add, BlankImage, Collect, Divide, Iterate, ModelLoader, Noise, Range
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
 
@@ -79,6 +79,13 @@ def test_a_row_without_one_value_for_each_input_is_named_and_nothing_runs(studio
     with pytest.raises(GraphError, match=said):
         studio.sweep(BlankImage(id="page"), {("page.width", "page.height"): rows}, progress=False)
     assert len(studio.queue) == 0
+
+
+def test_a_value_that_is_seen_to_be_wrong_is_told_before_any_cell_runs(studio):
+    with pytest.raises(GraphError, match="q.b"):
+        studio.sweep(Divide(id="q", a=10, b=1), {"q.b": [5, 4, 0]}, progress=False)
+    assert len(studio.queue.frame) == 0
+    assert studio.run(Add(id="after", a=1, b=2), progress=False)["after"].value == 3
 
 
 def test_every_row_that_does_not_fit_is_told_at_once(studio):

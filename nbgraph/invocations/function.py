@@ -112,7 +112,8 @@ def node(
 
     The node's type is the function's name unless `type` is given. Calling the result always makes a node, also with
     plain values; `.function` is the function itself. Defining it again, in a cell, replaces it. The code, defaults and
-    enclosed values of the function are part of the cache key; functions it calls are not: raise `version` for those.
+    enclosed values of the function are part of the cache key; globals, and functions it calls, are not: raise `version`
+    for those.
     Raises `NbgraphError` for a parameter without a type, or a type that cannot travel along an edge.
 
     >>> @node

@@ -39,7 +39,15 @@ class Invoker:
 
     def invoke(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
         """Check a session and queue it; `GraphError` with every problem if it cannot run."""
+        self.check(session)
+        return self.queue(session, prepend=prepend)
+
+    def check(self, session: GraphExecutionState) -> None:
+        """Raise `GraphError` with everything that can be seen to be wrong before a session runs."""
         preflight(session, NodeContext(self.services, session.id, lambda: False))
+
+    def queue(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
+        """Queue a session that was checked."""
         return self.services.processor.submit(session, prepend=prepend)
 
     def resume(self, session_id: str, *, prepend: bool = False) -> Ticket:
