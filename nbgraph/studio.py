@@ -138,7 +138,7 @@ class Studio:
         Values of one address are multiplied with those of the others; `{("a.x", "b.y"): [(1, 5), (2, 6)]}` goes through
         two together. Too many combinations, and values that are seen to be wrong, are an error before anything runs. A
         cell that fails stays empty and the others go on; an interrupt cancels what is left. Of a graph, what the node
-        gives is shown that it ends in; where there are several, `node` says which.
+        gives is shown that it ends in; where there are several, or another is meant, `node` says which.
         """
         self._refuse_worker()
         show = progress_display(progress)
