@@ -12,6 +12,7 @@ from nbgraph.invocations.fields import ImageCategory, ImageField
 from nbgraph.picture_facts import label_of
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.images.images_common import ImageQuery
+from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.showing import Shown, widget_class
 from nbgraph.static_html import pictures_html
@@ -92,10 +93,10 @@ class ImagesView(Shown):
 
     def _html(self) -> str:
         page = self._images.list(ImageQuery(is_intermediate=False), per_page=STATIC_PICTURES)
-        pictures = [
-            (label_of(record, self._services), thumbnail_of(self._images.get(record.image_name), STATIC_SIZE))
-            for record in page.items
+        found = [
+            (label_of(record, self._services), picture_or_why(self._images, record.image_name)) for record in page.items
         ]
+        pictures = [(label, one if isinstance(one, str) else thumbnail_of(one, STATIC_SIZE)) for label, one in found]
         more = page.total - len(pictures)
         return pictures_html(pictures, f"{self!r}{f', {more} more' if more else ''}")
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 from IPython.core.getipython import get_ipython
 
-from nbgraph.errors import NbgraphError, NodeError, NotFoundError, suggest
+from nbgraph.errors import NbgraphError, NodeError, NotFoundError, ResourceFileError, suggest
 from nbgraph.frames import stats_frame
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
 from nbgraph.pictures import Pictures
 from nbgraph.plots import RunPlots
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
+from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.depth_first import depth_first
@@ -139,7 +140,7 @@ class Run:
 
     @property
     def images(self) -> Pictures:
-        """Every picture the run gave, in order, path by path; intermediate ones left out."""
+        """Every picture the run gave, in order, path by path; without intermediate ones and such as cannot be read."""
         giving = {
             planned.rank
             for planned in self.session.plan.nodes
@@ -150,7 +151,7 @@ class Run:
         for prepared, output in found:
             if prepared.planned.rank in giving:
                 names.update({f.image_name: None for f in resources_in(output) if isinstance(f, ImageField)})
-        return Pictures(self.services.images.get(name) for name in names if self.services.images.exists(name))
+        return Pictures(picture_or_why(self.services.images, name) for name in names)
 
     @property
     def stats(self) -> "pd.DataFrame":
@@ -252,7 +253,7 @@ class NodeResult:
         if len(pictures) == 1:
             try:
                 bundle["image/png"] = self._open(pictures[0])._repr_png_()
-            except NotFoundError as error:
+            except (NotFoundError, ResourceFileError) as error:
                 bundle["text/plain"] += f"\n{error}"
         return bundle
 

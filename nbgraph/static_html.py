@@ -10,18 +10,24 @@ if TYPE_CHECKING:
 
 FIGURE = "display:inline-block;margin:0 8px 8px 0;text-align:center;vertical-align:top;max-width:144px"
 IMAGE = "display:block;width:128px;height:128px;object-fit:contain;border-radius:4px"
+EMPTY = f"{IMAGE};line-height:128px;background:lightgray;color:black"
 CAPTION = "font-size:12px;overflow-wrap:anywhere"
 
 
-def pictures_html(pictures: Iterable[tuple[str, bytes]], note: str) -> str:
-    """(caption, WebP bytes) as figures in a row, and a line of text below."""
+def pictures_html(pictures: Iterable[tuple[str, bytes | str]], note: str) -> str:
+    """(caption, WebP bytes, or why there are none) as figures in a row, and a line of text below."""
     figures = "".join(
-        f'<figure style="{FIGURE}"><img alt="{escape(caption)}" style="{IMAGE}" '
-        f'src="data:image/webp;base64,{b64encode(data).decode()}">'
+        f'<figure style="{FIGURE}">{_image(caption, data)}'
         f'<figcaption style="{CAPTION}">{escape(caption)}</figcaption></figure>'
         for caption, data in pictures
     )
     return f"<div>{figures}</div><p>{escape(note)}</p>"
+
+
+def _image(caption: str, data: bytes | str) -> str:
+    if isinstance(data, str):
+        return f'<div style="{EMPTY}">{escape(data)}</div>'
+    return f'<img alt="{escape(caption)}" style="{IMAGE}" src="data:image/webp;base64,{b64encode(data).decode()}">'
 
 
 def picture_html(png: bytes, text: str) -> str:

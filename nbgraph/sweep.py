@@ -1,17 +1,17 @@
 """A sweep: one graph for each combination of values, as a picture with rows and columns, or a table, and a frame."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from nbgraph.errors import GraphError, NotFoundError, Problem, Problems
+from nbgraph.errors import GraphError, Problem, Problems
 from nbgraph.frames import sweep_frame
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
 from nbgraph.run import NodeLike, Run
+from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.shared.graph.batch import BatchDatum
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import Path
@@ -101,22 +101,18 @@ class Sweep:
 
     @property
     def images(self) -> list[Image.Image | None]:
-        """The picture of each cell in order, several as one; None where a run gave none, or it was deleted."""
-        return [self._picture(names, run) for names, run in zip(self._image_names(), self.runs)]
+        """The picture of each cell in order, several as one; None where a run gave none that can be read."""
+        return [None if isinstance(cell, str) else cell for cell in self._shown()]
 
     @property
     def image(self) -> Image.Image:
         """All pictures as one: the last axis goes across, the others down, each row and column labelled."""
-        cells = [
-            picture or _why_empty(names, run)
-            for picture, names, run in zip(self.images, self._image_names(), self.runs)
-        ]
         values = [chosen for chosen, _ in self._cells]
         last = _names(self.axes[-1]) if self.axes else ()
         columns = max(1, len({tuple(repr(chosen[name]) for name in last) for chosen in values}))
         over = [_label(chosen, self.axes[-1:]) for chosen in values[:columns]]
         beside = [_label(chosen, self.axes[:-1]) for chosen in values[::columns]] if len(self.axes) > 1 else []
-        return draw_sheet(cells, columns, over, beside)
+        return draw_sheet(self._shown(), columns, over, beside)
 
     def _given(self) -> dict[str, list[Any]]:
         """What the node gave in each cell, a list under an iterate, by output: the main one, or each of them."""
@@ -146,12 +142,9 @@ class Sweep:
         cells = [resources_in([values[place] for values in given]) for place in range(len(self))]
         return [[found.image_name for found in cell if isinstance(found, ImageField)] for cell in cells]
 
-    def _picture(self, names: Sequence[str], run: Run) -> Image.Image | None:
-        pictures = []
-        for name in names:
-            with suppress(NotFoundError):
-                pictures.append(run.services.images.get(name))
-        return tiled(pictures) if pictures else None
+    def _shown(self) -> list[Image.Image | str]:
+        """What stands in each cell: its pictures as one, or why there is none."""
+        return [_picture_of(names, run) for names, run in zip(self._image_names(), self.runs)]
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -178,11 +171,13 @@ def _label(values: Mapping[str, Any], axes: Sequence[Axis]) -> str:
     return "\n".join(f"{name.rpartition('.')[2]} {values[name]}" for axis in axes for name in _names(axis))
 
 
-def _why_empty(names: Sequence[str], run: Run) -> str:
-    """What stands in a cell without a picture."""
-    if names:
-        return "deleted"
-    return "no picture" if run.status == "completed" else run.status
+def _picture_of(names: Sequence[str], run: Run) -> Image.Image | str:
+    """The pictures of a cell as one, or why there is none."""
+    found = [picture_or_why(run.services.images, name) for name in names]
+    pictures = [picture for picture in found if isinstance(picture, Image.Image)]
+    if pictures:
+        return tiled(pictures)
+    return found[0] if found else "no picture" if run.status == "completed" else run.status
 
 
 def _all_of(results: Mapping[Path, BaseInvocationOutput], output: str) -> list[Any]:

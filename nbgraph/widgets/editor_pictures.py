@@ -4,6 +4,7 @@ from typing import Any
 
 from nbgraph.services.images.images_base import ImageServiceBase
 from nbgraph.services.images.images_common import ImageQuery
+from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.widgets.editor_messages import MAX_UPLOAD, PicturesRequest, UploadRequest
 from nbgraph.widgets.pictures import open_upload, thumbnail
 
@@ -27,12 +28,13 @@ def answer_pictures(
 def newest_pictures(images: ImageServiceBase) -> dict[str, bytes]:
     """Name -> thumbnail of the newest pictures that are not intermediate."""
     records = images.list(ImageQuery(is_intermediate=False), per_page=SHOWN).items
-    return {record.image_name: thumbnail(images.get(record.image_name), SIZE) for record in records}
+    return thumbnails(images, [record.image_name for record in records])
 
 
 def thumbnails(images: ImageServiceBase, names: list[str]) -> dict[str, bytes]:
-    """Name -> thumbnail, of those that exist."""
-    return {name: thumbnail(images.get(name), SIZE) for name in names[:SHOWN] if images.exists(name)}
+    """Name -> thumbnail, of those that can be shown."""
+    found = {name: picture_or_why(images, name) for name in names[:SHOWN]}
+    return {name: thumbnail(picture, SIZE) for name, picture in found.items() if not isinstance(picture, str)}
 
 
 def save_upload(images: ImageServiceBase, buffers: list[bytes | memoryview]) -> str:

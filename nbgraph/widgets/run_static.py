@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from nbgraph.run import Run
+from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.widgets.pictures import png, thumbnail
 from nbgraph.widgets.run_state import NodeState, RunState, picture_names, run_state
 
@@ -21,6 +22,7 @@ _LINE = "1px solid var(--jp-border-color2, #dfe3e8)"
 _SOFT = "color: var(--jp-content-font-color2, #52606d)"
 _FONT = "font-family: var(--jp-ui-font-family, system-ui, sans-serif); font-size: 13px; line-height: 1.4"
 _ERROR = "color: var(--jp-error-color1, #c62828)"
+_EMPTY = "display: inline-block; width: 128px; line-height: 128px; text-align: center; border-radius: 4px; margin: 2px"
 _COLOURS = {
     "completed": "var(--jp-success-color1, #2e7d32)",
     "failed": "var(--jp-error-color1, #c62828)",
@@ -44,15 +46,15 @@ def static_bundle(run: Run) -> dict[str, Any]:
     """The run as text, as HTML, and as PNG if it gave pictures; the pictures are at most 512 pixels wide and high."""
     state = run_state(run, SHOWN_NODES)
     names = picture_names(run)
-    pictures = [run.services.images.get(name) for name in names[:SHOWN_PICTURES]]
-    bundle: dict[str, Any] = {"text/plain": repr(run), "text/html": run_html(state, pictures, len(names))}
-    if pictures:
+    found = [picture_or_why(run.services.images, name) for name in names[:SHOWN_PICTURES]]
+    bundle: dict[str, Any] = {"text/plain": repr(run), "text/html": run_html(state, found, len(names))}
+    if pictures := [picture for picture in found if isinstance(picture, Image.Image)]:
         bundle["image/png"] = _base64(png(_sheet(pictures[:SHEET_PICTURES])))
     return bundle
 
 
-def run_html(state: RunState, pictures: list[Image.Image], count: int) -> str:
-    """A card: what became of the run, its pictures, its errors, and its nodes to unfold."""
+def run_html(state: RunState, pictures: list[Image.Image | str], count: int) -> str:
+    """A card: what became of the run, its pictures, or why there are none, its errors, and its nodes to unfold."""
     return (
         f'<div class="nbgraph-run" style="border: {_LINE}; border-radius: 8px; max-width: 900px; {_FONT}">'
         f"{_head(state)}{_pictures(pictures, count)}{_problems(state)}{_nodes(state)}</div>"
@@ -84,7 +86,7 @@ def _head(state: RunState) -> str:
     )
 
 
-def _pictures(pictures: list[Image.Image], count: int) -> str:
+def _pictures(pictures: list[Image.Image | str], count: int) -> str:
     if not pictures:
         return ""
     shown = " ".join(_picture(picture, f"picture {number}") for number, picture in enumerate(pictures, 1))
@@ -93,7 +95,9 @@ def _pictures(pictures: list[Image.Image], count: int) -> str:
     return f'<div style="padding: 0 12px 8px 12px">{shown}{note}</div>'
 
 
-def _picture(picture: Image.Image, label: str) -> str:
+def _picture(picture: Image.Image | str, label: str) -> str:
+    if isinstance(picture, str):
+        return f'<span role="img" aria-label="{label}, {picture}" style="{_EMPTY}; border: {_LINE}">{picture}</span>'
     data = thumbnail(picture, PICTURE_SIZE)
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     width = min(PICTURE_SIZE, max(picture.width, 128))

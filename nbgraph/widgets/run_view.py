@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from nbgraph.errors import NbgraphError
 from nbgraph.run import Run
+from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.widgets.asked import Answer, AskedWidget, Question
 from nbgraph.widgets.pictures import thumbnail
 from nbgraph.widgets.run_state import RunState, picture_names, run_state
@@ -107,10 +108,10 @@ class RunView(AskedWidget):
         assert run is not None
         self._state = run_state(run)
         self._draw_preview(run.tracker.preview)
-        names = picture_names(run)[:MAX_PICTURES]
-        for name in names:
-            if name not in self._pictures:
-                self._pictures[name] = thumbnail(run.services.images.get(name), PICTURE_SIZE)
+        for name in picture_names(run)[:MAX_PICTURES]:
+            picture = "" if name in self._pictures else picture_or_why(run.services.images, name)
+            if not isinstance(picture, str):
+                self._pictures[name] = thumbnail(picture, PICTURE_SIZE)
 
     def _draw_preview(self, preview: Any) -> None:
         if preview is self._drawn:

@@ -1,0 +1,18 @@
+"""Pictures as displays show them: one that cannot be read never keeps the others from being shown."""
+
+from PIL import Image
+
+from nbgraph.errors import NotFoundError, ResourceFileCorruptError, ResourceFileMissingError
+from nbgraph.services.images.images_base import ImageServiceBase
+
+
+def picture_or_why(images: ImageServiceBase, name: str) -> Image.Image | str:
+    """The picture of that name, or why there is nothing to show: "deleted", "missing" or "damaged"."""
+    try:
+        return images.get(name)
+    except NotFoundError:
+        return "deleted"
+    except ResourceFileMissingError:
+        return "missing"
+    except ResourceFileCorruptError:
+        return "damaged"
