@@ -36,7 +36,7 @@ class ImagesView(Shown):
     @property
     def frame(self) -> "pd.DataFrame":
         """One row for each picture, the newest first."""
-        return images_frame(self._images.list(per_page=max(1, self.count)).items)
+        return self._frame_of(ImageQuery())
 
     @property
     def count(self) -> int:
@@ -81,12 +81,14 @@ class ImagesView(Shown):
 
     def search(self, text: str = "", *, starred: bool | None = None) -> "pd.DataFrame":
         """Pictures whose name, node or metadata hold a text; with `starred` only those with, or without, a star."""
-        query = ImageQuery(text=text.casefold(), starred=starred)
-        return images_frame(self._images.list(query, per_page=1000).items)
+        return self._frame_of(ImageQuery(text=text.casefold(), starred=starred))
 
     def compare(self, first: str, second: str) -> Comparison:
         """Two pictures beside each other or under a slider, with what was set differently for them."""
         return Comparison(self._services, first, second)
+
+    def _frame_of(self, query: ImageQuery) -> "pd.DataFrame":
+        return images_frame(self._images.list(query, per_page=max(1, self.count)).items)
 
     def _make_widget(self) -> Any:
         return widget_class("gallery", "Gallery")(self._services)

@@ -61,6 +61,14 @@ def test_what_is_said_of_a_picture_is_found_again(studio):
     assert studio.images.delete_intermediates() == 0
 
 
+def test_a_search_finds_every_picture_however_many_there_are():
+    with Studio() as studio:
+        for number in range(1002):
+            studio.services.images.save(Image.new("1", (1, 1)), node_id="apple" if number else "pear")
+        assert len(studio.images.search("apple")) == 1001
+        assert len(studio.images.frame) == 1002
+
+
 def test_changing_the_picture_afterwards_changes_nothing(studio):
     given = picture()
     name = studio.images.add(given).image_name
