@@ -11,15 +11,21 @@ from nbgraph.errors import NbgraphError, suggest
 from nbgraph.invocations.fields import ImageCategory
 from nbgraph.invocations.image_files import read_picture
 from nbgraph.invocations.pictures import in_plain_mode, size_problem
+from nbgraph.services.images.images_base import mode_error
 
 
 def open_picture(picture: Image.Image | str | PathLike[str]) -> Image.Image:
-    """A PIL image, or the picture in a file, as L, LA, RGB or RGBA; `NbgraphError` if it cannot be."""
+    """A PIL image, or the picture in a file, as L, LA, RGB or RGBA; `NbgraphError` if it cannot be.
+
+    `ImageModeError` for mode F, which does not say what number is white.
+    """
     if isinstance(picture, str | PathLike):
         return read_picture(Path(picture).expanduser())
     if not isinstance(picture, Image.Image):
         kind = type(picture).__name__
         raise NbgraphError(f"a {kind} is no picture; give a PIL image, as Image.fromarray makes one, or a file's path")
+    if picture.mode == "F":
+        raise mode_error(picture.mode)
     if not all(picture.size):
         raise NbgraphError(f"the picture has {picture.width} x {picture.height} pixels; give one that shows something")
     if problem := size_problem(*picture.size):

@@ -56,8 +56,9 @@ class ImagesView(Shown):
     ) -> ImageField:
         """Keep a PIL image, or the picture in a PNG, JPEG or WebP file, and give what nodes take: `image=added`.
 
-        Modes other than L, LA, RGB and RGBA are converted; files are turned upright. `metadata` fits JSON, and is
-        searched by `search`. `NbgraphError` says what is wrong with a file, a size, a category or metadata.
+        Modes other than L, LA, RGB and RGBA are converted, but for F; files are turned upright. `metadata` fits JSON,
+        and is searched by `search`. `NbgraphError` says what is wrong with a file, a size, a mode, a category or
+        metadata.
         """
         image = open_picture(picture)
         check_category(category)

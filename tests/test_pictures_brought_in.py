@@ -43,10 +43,24 @@ def test_a_file_is_turned_upright(studio, tmp_path):
     assert studio.images.get(studio.images.add(tmp_path / "phone.jpg").image_name).size == (20, 30)
 
 
-@pytest.mark.parametrize(("mode", "kept"), [("CMYK", "RGB"), ("P", "RGB"), ("1", "L"), ("I;16", "L"), ("F", "RGB")])
+@pytest.mark.parametrize(("mode", "kept"), [("CMYK", "RGB"), ("P", "RGB"), ("1", "L"), ("I;16", "L")])
 def test_modes_that_nodes_do_not_know_are_converted(studio, mode, kept):
     given = picture("L").convert("I").convert("I;16") if mode == "I;16" else picture("L").convert(mode)
     assert studio.images.get(studio.images.add(given).image_name).mode == kept
+
+
+def test_what_a_picture_of_numbers_is_told_to_do_gives_its_greys(studio):
+    greys = picture("F").point(lambda value: value / 255)
+    added = studio.images.add(greys.point(lambda value: value * 255 + 0.5).convert("L"))
+    assert studio.images.get(added.image_name).tobytes() == picture("L").tobytes()
+
+
+@pytest.mark.parametrize(("mode", "colour", "kept"), [("RGB", (255, 0, 0), "RGBA"), ("L", 7, "LA")])
+def test_a_colour_that_a_file_calls_transparent_stays_transparent(studio, tmp_path, mode, colour, kept):
+    Image.new(mode, (2, 1), colour).save(tmp_path / "clear.png", transparency=colour)
+    for given in (tmp_path / "clear.png", Image.open(tmp_path / "clear.png")):
+        added = studio.images.get(studio.images.add(given).image_name)
+        assert (added.mode, added.getchannel("A").getextrema()) == (kept, (0, 0))
 
 
 def test_what_is_said_of_a_picture_is_found_again(studio):
@@ -82,6 +96,7 @@ def test_changing_the_picture_afterwards_changes_nothing(studio):
         (np.zeros((4, 4, 3)), {}, "ndarray is no picture.*Image.fromarray"),
         (None, {}, "NoneType is no picture"),
         (Image.new("RGB", (0, 7)), {}, "0 x 7 pixels"),
+        (picture("F"), {}, r"mode 'F' cannot be kept; scale its values from 0..1 with .*convert\('L'\)"),
         ("no-such-file.png", {}, "'no-such-file.png' does not exist"),
         (picture(), {"category": "masks"}, "no category 'masks'; did you mean 'mask'"),
         (picture(), {"metadata": [1]}, "metadata is a list; give a dict"),

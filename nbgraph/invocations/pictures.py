@@ -44,7 +44,12 @@ def open_picture(context: InvocationContext, field: ImageField) -> Image.Image:
 
 
 def in_plain_mode(picture: Image.Image) -> Image.Image:
-    """The picture as L, LA, RGB or RGBA: palettes are resolved, 16 bits a channel become 8, CMYK becomes RGB."""
+    """The picture as L, LA, RGB or RGBA: palettes are resolved, 16 bits a channel become 8, CMYK becomes RGB.
+
+    A colour that the file calls transparent, as PNG can, becomes an alpha channel.
+    """
+    if picture.mode in ("L", "RGB") and "transparency" in picture.info:
+        return picture.convert(f"{picture.mode}A")
     if picture.mode in ("L", "LA", "RGB", "RGBA"):
         return picture
     if picture.mode.startswith("I"):

@@ -52,10 +52,7 @@ class ImageServiceBase(Service):
         `ImageModeError` for modes that no PNG file holds, such as CMYK.
         """
         if image.mode not in MODES:
-            modes = ", ".join(MODES)
-            raise ImageModeError(
-                f"a picture of mode {image.mode!r} cannot be kept; use .convert('RGB') (possible: {modes})"
-            )
+            raise mode_error(image.mode)
         image.load()
         record = ImageRecord(
             image_name=new_name(),
@@ -175,6 +172,13 @@ class ImageServiceBase(Service):
     def _thumbnail(self, record: ImageRecord) -> bytes:
         """The thumbnail of a record that exists."""
         return thumbnail_of(self._load(record))
+
+
+def mode_error(mode: str) -> ImageModeError:
+    """What says that pictures of a mode cannot be kept, and how to make one that can be."""
+    scaled = "scale its values from 0..1 with .point(lambda value: value * 255 + 0.5).convert('L')"
+    remedy = scaled if mode == "F" else "use .convert('RGB')"
+    return ImageModeError(f"a picture of mode {mode!r} cannot be kept; {remedy} (possible: {', '.join(MODES)})")
 
 
 def thumbnail_of(image: Image.Image, size: int = THUMBNAIL_SIZE) -> bytes:
