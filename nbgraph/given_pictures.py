@@ -50,10 +50,19 @@ def check_metadata(metadata: dict[str, Any] | None) -> None:
     if not isinstance(metadata, dict):
         raise NbgraphError(f"metadata is a {type(metadata).__name__}; give a dict, such as {{'prompt': 'an apple'}}")
     for name, value in metadata.items():
-        try:
-            is_same = json.loads(json.dumps({name: value}, allow_nan=False)) == {name: value}
-        except (TypeError, ValueError, RecursionError):
-            is_same = False
-        if not is_same:
-            kind = type(value).__name__
-            raise NbgraphError(f"metadata {name!r} ({kind}) is not JSON; give texts, numbers, lists and dicts of texts")
+        if problem := _json_problem({name: value}):
+            raise NbgraphError(f"metadata {name!r} ({type(value).__name__}) {problem}")
+
+
+def _json_problem(values: dict[str, Any]) -> str:
+    """Why JSON in UTF-8 does not give values back as they are, or an empty text."""
+    try:
+        text = json.dumps(values, allow_nan=False, ensure_ascii=False)
+        text.encode()
+        if json.loads(text) == values:
+            return ""
+    except UnicodeEncodeError as error:
+        return f"holds {error.object[error.start]!r}, half of a character; give text that UTF-8 can hold"
+    except (TypeError, ValueError, RecursionError):
+        pass
+    return "is not JSON; give texts, numbers, lists and dicts of texts"

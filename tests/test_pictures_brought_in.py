@@ -104,6 +104,8 @@ def test_changing_the_picture_afterwards_changes_nothing(studio):
         (picture(), {"metadata": {"x": float("nan")}}, r"metadata 'x' \(float\) is not JSON"),
         (picture(), {"metadata": {"x": (1, 2)}}, r"metadata 'x' \(tuple\) is not JSON"),
         (picture(), {"metadata": {7: "x"}}, "metadata 7"),
+        (picture(), {"metadata": {"x": ["\ud800"]}}, r"metadata 'x' \(list\) holds '\\ud800', half of a character"),
+        (picture(), {"metadata": {"\ud800": 1}}, r"metadata '\\ud800' \(int\) holds '\\ud800', half of a"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_with_what_to_do(studio, given, options, said):
