@@ -6,7 +6,7 @@ from PIL import Image
 
 from nbgraph import Studio
 from nbgraph.errors import ImageModeError, NbgraphError
-from nbgraph.invocations import ImageChannel
+from nbgraph.invocations import BlankImage, ImageChannel
 from nbgraph.invocations.fields import ImageField
 
 
@@ -144,3 +144,17 @@ def test_pictures_of_a_folder_are_told_by_the_path_they_have_there(studio):
     else:
         assert path.is_relative_to(studio.folder)
         assert Image.open(path).tobytes() == picture().tobytes()
+
+
+def test_a_node_whose_picture_was_deleted_is_said_to_have_lost_its_result(studio):
+    def because(width: int) -> str:
+        return studio.explain(BlankImage(id="page", width=width)).because[0]
+
+    names = [studio.run(BlankImage(id="page", width=width), progress=False)["page"].image_name for width in (8, 16)]
+    studio.images.delete(names[0])
+    assert because(8) == "its result was dropped when the picture or tensors it names were deleted"
+    assert because(24) == "page.width 16 -> 24"
+    studio.run(BlankImage(id="page", width=8), progress=False)
+    assert because(8) == "cached"
+    studio.cache.clear()
+    assert because(8) == "it has not run before"

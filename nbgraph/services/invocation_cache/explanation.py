@@ -108,6 +108,8 @@ def _because(prepared: Prepared, material: str, services: Any) -> str:
         return "the cache is off"
     if not material:
         return "a resource it needs was deleted"
+    if services.invocation_cache.went_with_resource(key_of(material)):
+        return "its result was dropped when the picture or tensors it names were deleted"
     known: list[CacheRow] = services.invocation_cache.entries(node=prepared.id)
     if not known:
         return "it has not run before"

@@ -19,6 +19,8 @@ from nbgraph.services.invocation_cache.invocation_cache_common import (
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.service import InvokerLike, Service
 
+MAX_LOST = 10_000
+
 
 class InvocationCacheBase(Service):
     """Keeps at most `max_entries` results and `max_bytes` bytes, the least recently used going first; 0 keeps none.
@@ -38,6 +40,7 @@ class InvocationCacheBase(Service):
         self.max_entries, self.max_bytes = max_entries, max_bytes
         self.hits = self.misses = 0
         self.pending: dict[bytes, CacheEntry] = {}
+        self._lost: set[bytes] = set()
         self._settling = RLock()
         self._enabled = True
         self._endings: list = []
@@ -109,6 +112,7 @@ class InvocationCacheBase(Service):
         if self._enabled and self.max_entries:
             entry.bytes, entry.created = len(entry.head) + len(entry.inputs), time()
             if is_plain(entry.output.__class__) or self._note_resources(entry):
+                self._lost.discard(entry.key)
                 self._put({entry.key: entry})
 
     def settle(self) -> None:
@@ -188,7 +192,15 @@ class InvocationCacheBase(Service):
 
     def forget_resource(self, name: str) -> int:
         """Forget exactly the entries whose outputs name a resource; returns how many."""
-        return self._drop(self._naming(name))
+        keys = self._naming(name)
+        if len(self._lost) > MAX_LOST:
+            self._lost.clear()
+        self._lost.update(keys)
+        return self._drop(keys)
+
+    def went_with_resource(self, key: bytes) -> bool:
+        """Whether this kernel forgot the entry of that key because a picture or tensors that it names were deleted."""
+        return key in self._lost
 
     def entries(self, node: str | None = None) -> list[CacheRow]:
         """All entries, or those of one prepared node, the least recently used first."""
