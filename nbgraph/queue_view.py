@@ -1,8 +1,9 @@
 """The sessions that wait, run or have ended, as a person sees them: `studio.queue`."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nbgraph.frames import queue_frame
+from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.showing import Shown, widget_class
 from nbgraph.static_html import table_html
@@ -11,13 +12,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STATIC_COLUMNS = ["number", "status", "session", "submitted", "started", "ended", "error"]
-
-
-class HasId(Protocol):
-    """A run, as the queue needs it."""
-
-    @property
-    def id(self) -> str: ...
 
 
 class QueueView(Shown):
@@ -34,18 +28,18 @@ class QueueView(Shown):
         """One row for each session that waits, runs or has ended."""
         return queue_frame(self._queue.rows())
 
-    def cancel(self, run: "HasId | str") -> bool:
+    def cancel(self, run: Run | str) -> bool:
         """Cancel a run that waits or runs; False if it has ended, `NotFoundError` if it was never submitted."""
-        item = self._queue.item(_id_of(run))
+        item = self._queue.item(run_id(run))
         return self._services.processor.cancel(item.session_id)
 
     def cancel_all(self) -> int:
         """Cancel everything that waits or runs here; returns how many runs."""
         return self._services.processor.cancel_all()
 
-    def prepend(self, run: "HasId | str") -> bool:
+    def prepend(self, run: Run | str) -> bool:
         """Move a waiting run to the front; False if it does not wait (any more)."""
-        return self._queue.prepend(_id_of(run))
+        return self._queue.prepend(run_id(run))
 
     def clear(self) -> int:
         """Forget the runs that have ended; returns how many. Their pictures and figures stay."""
@@ -80,7 +74,3 @@ class QueueView(Shown):
         }
         paused = "; paused" if self.is_paused else ""
         return f"Queue({', '.join(f'{count} {state}' for state, count in counts.items()) or 'empty'}{paused})"
-
-
-def _id_of(run: "HasId | str") -> str:
-    return run if isinstance(run, str) else run.id

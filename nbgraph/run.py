@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from IPython.core.getipython import get_ipython
 
-from nbgraph.errors import NbgraphError, NodeError, NotFoundError, ResourceFileError, suggest
+from nbgraph.errors import ChoiceError, NbgraphError, NodeError, NotFoundError, ResourceFileError, suggest
 from nbgraph.frames import stats_frame
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
@@ -280,3 +280,12 @@ class TensorHandle:
 
     def __repr__(self) -> str:
         return f"TensorHandle({self.name})"
+
+
+def run_id(run: Run | str) -> str:
+    """The id of a run that is given as the `Run` or by its id; `ChoiceError` if it is neither."""
+    if isinstance(run, Run):
+        return run.id
+    if isinstance(run, str):
+        return run
+    raise ChoiceError("a run", run, ["a Run", "the id of a run, as in studio.queue.frame"])

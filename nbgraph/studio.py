@@ -20,7 +20,7 @@ from nbgraph.images_view import ImagesView
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.queue_view import QueueView
-from nbgraph.run import NodeLike, Run
+from nbgraph.run import NodeLike, Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
@@ -158,15 +158,16 @@ class Studio:
             raise
         return Sweep(shown, list(values), cells)
 
-    def resume(self, run: str) -> Run:
-        """Go on with a run that was interrupted, cancelled or failed, by its id; what has finished is not run again.
+    def resume(self, run: Run | str) -> Run:
+        """Go on with a run, given itself or its id, that was interrupted, cancelled or failed; only the rest is run.
 
         `studio.queue` lists the runs; those that a kernel left when it died are `interrupted`.
         """
-        tracker = ProgressTracker(run)
+        session_id = run_id(run)
+        tracker = ProgressTracker(session_id)
         tracker.listen(self.services.events)
         try:
-            ticket = self.invoker.resume(run)
+            ticket = self.invoker.resume(session_id)
         except BaseException:
             tracker.close()
             raise

@@ -8,7 +8,7 @@ import pytest
 from pictures import apple
 
 import nbgraph as nb
-from nbgraph.errors import GraphError, NbgraphError, NodeError
+from nbgraph.errors import ChoiceError, GraphError, NbgraphError, NodeError
 from nbgraph.invocations import Add, BlankImage, Collect, DenoiseLatents, Float, Integer, Iterate, RangeOfSize
 
 
@@ -269,3 +269,14 @@ def test_too_many_iterations_are_told_once_and_without_a_traceback(studio, caplo
     assert str(told.value).startswith("sum: would run 100,000,000 times")
     assert str(told.value).count("would run") == 1
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("is_in_folder", [False, True])
+def test_a_run_is_resumed_given_itself_or_its_id(tmp_path, is_in_folder):
+    with nb.Studio(tmp_path if is_in_folder else None) as studio:
+        run = studio.run(Add(id="sum", a=1, b=2), progress=False)
+        for given in (run, run.id):
+            assert studio.resume(given).wait()["sum"].value == 3
+        for take in (studio.resume, studio.queue.cancel, studio.queue.prepend):
+            with pytest.raises(ChoiceError, match=r"a run cannot be None \(possible: a Run, the id of a run"):
+                take(None)  # pyright: ignore[reportArgumentType]
