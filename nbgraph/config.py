@@ -1,24 +1,33 @@
 """Settings, from keyword arguments, `NBGRAPH_...` environment variables or a `.env` file, in that order."""
 
+import json
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from nbgraph.errors import SettingsError, suggest
+
+PREFIX = "NBGRAPH_"
 
 
 class Settings(BaseSettings):
     """What a person may want to set for a studio; every field is also an environment variable.
 
-    `Settings(device="cpu")` and `NBGRAPH_DEVICE=cpu` do the same.
+    `Settings(device="cpu")` and `NBGRAPH_DEVICE=cpu` do the same; a list is JSON in the environment, `["/models"]`.
+    `SettingsError` names every setting that is unknown or has a value that it does not take.
     """
 
-    model_config = SettingsConfigDict(env_prefix="NBGRAPH_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore")
 
     device: str | None = Field(default=None, description="torch device for models; None picks cuda, then mps, then cpu")
     dtype: str | None = Field(
         default=None, description="torch dtype for models, such as 'float16'; None picks by device"
     )
-    model_folders: list[Path] = Field(default=[], description="folders whose subfolders are models in diffusers layout")
+    model_folders: Annotated[list[Path], NoDecode] = Field(
+        default=[], description="folders whose subfolders are models in diffusers layout"
+    )
     cache_entries: int = Field(default=10_000_000, ge=0, description="invocation cache: entries kept; 0 turns it off")
     cache_bytes: int = Field(default=4 * 2**30, ge=0, description="invocation cache: bytes of outputs kept")
     model_ram_bytes: int | None = Field(default=None, ge=0, description="RAM for models; None is half of the machine's")
@@ -33,3 +42,33 @@ class Settings(BaseSettings):
         default=8 * 512 * 512, ge=1, description="pixels of all pictures that are drawn in one call"
     )
     max_sessions: int = Field(default=10_000, ge=1, description="sessions that one batch may become")
+
+    def __init__(self, **given: Any) -> None:
+        fields = type(self).model_fields
+        unknown = [name for name in given if name not in fields and not name.startswith("_")]
+        if unknown:
+            raise SettingsError([f"there is no setting {name!r}{suggest(name, fields)}" for name in unknown])
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False)
+            raise SettingsError([_refusal(each, given) for each in found]) from None
+
+    @field_validator("model_folders", mode="before")
+    @classmethod
+    def _read_folders(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError(f"write a list as JSON, {json.dumps([value])}") from None
+
+
+def _refusal(found: Any, given: dict[str, Any]) -> str:
+    """What pydantic found wrong with a setting, with the name under which it was given, and what it is for."""
+    name = str(found["loc"][0])
+    shown = name if name in given else f"{PREFIX}{name.upper()}"
+    reason = found["msg"].removeprefix("Value error, ")
+    purpose = Settings.model_fields[name].description
+    return f"{shown} cannot be {repr(found['input'])[:80]}: {reason[0].lower()}{reason[1:]} ({purpose})"

@@ -86,6 +86,13 @@ class ChoiceError(NbgraphError, ValueError):
         super().__init__(f"{argument} cannot be {repr(given)[:80]}{suggest(repr(given)[:80], possible)}")
 
 
+class SettingsError(NbgraphError, ValueError):
+    """Settings are unknown, or have values that they do not take; all of them are told."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+
+
 class PositionalError(NbgraphError, TypeError):
     """Inputs of a node were given by place; a node takes them by name."""
 
