@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,7 +141,9 @@ def lab(
 
 
 def main() -> None:
-    """The entry point."""
+    """The entry point. What stdout cannot encode is printed escaped, as stderr does it."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()
 
 

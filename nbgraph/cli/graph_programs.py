@@ -9,7 +9,7 @@ from nbgraph.cli.descriptions import describe_node, node_table
 from nbgraph.cli.files import graph_from_bytes, read_bytes, write_text
 from nbgraph.cli.line_form import graph_lines
 from nbgraph.cli.words import Word, one_line
-from nbgraph.errors import GraphError, NbgraphError
+from nbgraph.errors import GraphError, NbgraphError, Problem
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import MAX_BYTES
 
@@ -18,9 +18,13 @@ DONE, REFUSED = 0, 2
 
 def open_graph(file: str) -> Graph:
     """The graph in a JSON file, or on stdin for `-`."""
-    if file == "-":
-        return graph_from_bytes(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin")
-    return graph_from_bytes(read_bytes(Path(file)), file)
+    data = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else read_bytes(Path(file))
+    return graph_from_bytes(data, _source_name(file))
+
+
+def _source_name(file: str) -> str:
+    """What errors call a file."""
+    return "stdin" if file == "-" else file
 
 
 def validate(files: list[str]) -> int:
@@ -32,13 +36,18 @@ def validate(files: list[str]) -> int:
         except GraphError as error:
             code = REFUSED
             for problem in error.problems:
-                print(one_line(f"{file}: {problem}"), file=sys.stderr)
+                print(one_line(_located(problem, file)), file=sys.stderr)
         except NbgraphError as error:
             code = REFUSED
             print(one_line(str(error)), file=sys.stderr)
         else:
             print(one_line(f"{file}: valid, {len(graph)} nodes, {len(graph.edges)} edges"))
     return code
+
+
+def _located(problem: Problem, file: str) -> str:
+    """A problem with the file it is in, which it names itself where it is about no node."""
+    return str(problem) if problem.node == _source_name(file) else f"{file}: {problem}"
 
 
 def describe(type: str) -> int:

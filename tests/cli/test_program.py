@@ -28,9 +28,10 @@ from nbgraph.services.shared.graph.graph import Graph
 PROGRAM = [sys.executable, "-c", "from nbgraph.cli.app import main; main()"]
 
 
-def started(*arguments, stdin=b"", code=0, cwd=None):
+def started(*arguments, stdin=b"", code=0, cwd=None, **environment):
     """(stdout, stderr) of the program in a process of its own, which must end with that code."""
-    done = subprocess.run([*PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, timeout=120, cwd=cwd)
+    line, surrounding = [*PROGRAM, *map(str, arguments)], {**os.environ, **environment}
+    done = subprocess.run(line, input=stdin, capture_output=True, timeout=120, cwd=cwd, env=surrounding)
     assert done.returncode == code, done.stderr.decode()
     return done.stdout.decode(), done.stderr.decode()
 
@@ -146,6 +147,16 @@ def test_hostile_files_are_refused_in_lines_a_terminal_can_show(tmp_path, conten
         assert "\x1b" not in err
 
 
+@pytest.mark.parametrize("from_stdin", [False, True])
+def test_validate_names_the_file_once(tmp_path, from_stdin):
+    path = tmp_path / "bad.json"
+    path.write_text("{")
+    file = "-" if from_stdin else str(path)
+    _, err = nbgraph("validate", file, stdin=b"{", code=2)
+    assert err.count("stdin: " if from_stdin else f"{path}: ") == 1
+    assert "-: " not in err
+
+
 def test_a_circle_is_told_by_validate(tmp_path):
     path = tmp_path / "circle.json"
     ends = [("a", "b"), ("b", "a")]
@@ -190,6 +201,22 @@ def test_results_of_a_studio_in_a_folder_outlive_the_program(sum_file, tmp_path)
     assert len(table.read_text().splitlines()) == 7
     assert "results forgotten" in nbgraph("cache", "forget", "--all", "--studio", folder)[0]
     assert nbgraph("cache", "--studio", folder)[0] == "the cache is empty\n"
+
+
+@pytest.mark.parametrize(("name", "value"), [("NBGRAPH_MODEL_FOLDERS", "/tmp"), ("NBGRAPH_CACHE_ENTRIES", "abc")])
+def test_a_bad_setting_in_the_environment_is_one_line_that_names_it(sum_file, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    for arguments in (("run", sum_file), ("models",)):
+        out, err = nbgraph(*arguments, code=2)
+        assert (out, len(err.splitlines())) == ("", 1)
+        assert err.startswith(f"nbgraph: {name} cannot be '{value}': ")
+
+
+def test_results_are_printed_where_stdout_cannot_say_them_all(tmp_path):
+    file = tmp_path / "add.json"
+    file.write_text(Graph([Add(id="Grüße", a=1, b=2)]).to_json())
+    out, _ = started("run", file, PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONUTF8="0")
+    assert out == "Gr\\xfc\\xdfe add: value=3\n"
 
 
 def test_models_lists_the_shipped_one():
