@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from nbgraph.errors import ChoiceError
 from nbgraph.frames import cache_frame, reasons_frame
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.invocation_cache.explanation import explain
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ASKED = 8
+SHOWN_IN = {"type": "type", "resource": "resources"}
 STATIC_COLUMNS = ["node", "type", "age_seconds", "hits", "bytes", "seconds"]
 
 
@@ -66,8 +68,14 @@ class CacheView(Shown):
         A node's result is the one that a run of it would find now, whichever equal node was the first to make it, and
         those that were made under an id that it was given. An id alone means those that were made under it.
         With `downstream=False` what was computed from them stays, and is used if they come out the same again.
+        What is none of these is a `ChoiceError`; a name, an id or a key of which there is nothing is 0.
         """
-        name, keys = node if isinstance(node, str) else None, [bytes.fromhex(key)] if key else []
+        if not isinstance(node, str | BaseInvocation | None):
+            raise ChoiceError("node", node, ["a node", "the id of a node"])
+        for argument, text in (("type", type), ("resource", resource)):
+            if not isinstance(text, str | None):
+                raise ChoiceError(argument, text, [f"a text, as in studio.cache.frame.{SHOWN_IN[argument]}"])
+        name, keys = node if isinstance(node, str) else None, [] if key is None else [_read_key(key)]
         if isinstance(node, BaseInvocation):
             name, found = self._results_of(node)
             keys += found
@@ -115,3 +123,13 @@ class CacheView(Shown):
         state = "" if status.enabled else ", off"
         size = f"{status.size} results, {status.bytes / 2**20:.1f} MB"
         return f"Cache({size}, {status.hits} hits, {status.misses} misses{state})"
+
+
+def _read_key(key: str) -> bytes:
+    try:
+        found = bytes.fromhex(key)
+    except (ValueError, TypeError):
+        found = b""
+    if not found:
+        raise ChoiceError("key", key, ["hexadecimal digits, as in studio.cache.frame.key"])
+    return found

@@ -1,9 +1,12 @@
 """The stats of a studio, as a person looks at them: `studio.stats_view()`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbgraph.errors import ChoiceError
 from nbgraph.frames import session_frame
+from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.showing import Shown, widget_class
 from nbgraph.static_html import picture_html, table_html
@@ -32,17 +35,24 @@ class StatsView(Shown):
         """One row for each run, the newest first: its id, nodes, cached, failed and seconds."""
         return session_frame(self._services.performance_statistics.readable_rows())
 
-    def choose(self, runs: "list[Any] | None" = None, *, plot: str | None = None) -> "StatsView":
-        """Choose runs, as `Run`s or ids, and the plot, by its name in the list; ValueError if there is none."""
+    def choose(self, runs: Run | str | Iterable[Run | str] | None = None, *, plot: str | None = None) -> "StatsView":
+        """Choose one or several runs, as `Run`s or ids, and the plot, by its name in the list.
+
+        `ChoiceError`, a ValueError, names what there is, and nothing is chosen.
+        """
         panel = self.widget
         panel.refresh()
-        if runs is not None:
-            panel.runs.value = [getattr(run, "id", run) for run in runs]
+        plots, sessions = dict(panel.plot.options), [session for _, session in panel.runs.options]
+        chosen = None if runs is None else [run_id(run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
+        for session in chosen or ():
+            if session not in sessions:
+                raise ChoiceError("a chosen run", session, sessions)
+        if plot is not None and plot not in plots:
+            raise ChoiceError("plot", plot, plots)
+        if chosen is not None:
+            panel.runs.value = chosen
         if plot is not None:
-            names = dict(panel.plot.options)
-            if plot not in names:
-                raise ValueError(f"there is no plot {plot!r} (there is: {', '.join(names)})")
-            panel.plot.value = names[plot]
+            panel.plot.value = plots[plot]
         return self
 
     def draw(self) -> "Figure":

@@ -215,12 +215,12 @@ class Studio:
     def _stats_view(self) -> StatsView:
         return StatsView(self.services)
 
-    def compare(self, first: "str | Run", second: "str | Run") -> "pd.DataFrame":
+    def compare(self, first: Run | str, second: Run | str) -> "pd.DataFrame":
         """One row for each node of two runs, given themselves or their ids: what got slower, and by how much."""
         return compared_frame(self._stats_of(first), self._stats_of(second))
 
-    def _stats_of(self, run: "str | Run") -> "pd.DataFrame":
-        rows = self.services.performance_statistics.rows(run.id if isinstance(run, Run) else run)
+    def _stats_of(self, run: Run | str) -> "pd.DataFrame":
+        rows = self.services.performance_statistics.rows(run_id(run))
         if not rows:
             raise NotFoundError(f"there are no stats of {run!r}; studio.stats_view().sessions lists the runs")
         return stats_frame(rows)

@@ -180,3 +180,30 @@ def test_inputs_given_by_place_are_told_to_be_given_by_name(make, said):
 
 def test_completion_shows_the_inputs_of_a_node_and_none_by_place():
     assert list(signature(Add).parameters) == ["id", "is_intermediate", "use_cache", "a", "b"]
+
+
+def test_comparing_what_is_no_run_is_refused(studio):
+    run = studio.run(Add(a=1, b=2), progress=False)
+    for pair in ((None, run), (run, None)):
+        with pytest.raises(ChoiceError, match=r"a run cannot be None .*a Run, the id of a run"):
+            studio.compare(*pair)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"node": [Add(a=1, b=2)]}, r"node cannot be \[.* \(possible: a node, the id of a node\)"),
+        ({"node": 5}, "node cannot be 5"),
+        ({"type": Add}, r"type cannot be <class .*studio\.cache\.frame\.type"),
+        ({"resource": 5}, r"resource cannot be 5 .*studio\.cache\.frame\.resources"),
+        ({"key": "xyz"}, r"key cannot be 'xyz' \(possible: hexadecimal digits, as in studio\.cache\.frame\.key\)"),
+        ({"key": ""}, "key cannot be ''"),
+        ({"key": 5}, "key cannot be 5"),
+    ],
+)
+def test_forgetting_what_is_no_node_type_or_key_is_refused_and_nothing_is_forgotten(studio, given, said):
+    studio.run(Add(a=1, b=2), progress=False)
+    with pytest.raises(ChoiceError, match=said):
+        studio.cache.forget(**given)
+    assert studio.cache.forget(type="zzz") == 0
+    assert len(studio.cache) == 1

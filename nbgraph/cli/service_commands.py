@@ -91,16 +91,8 @@ def forget(session: ShellSession, node: Word | None = None, type: str = "", key:
         name = node.text if node.text in known else find_node(session.graph, node)
         count = cache.forget(name)
     else:
-        count = cache.forget(type=type or None, key=_hexadecimal(key) or None)
+        count = cache.forget(type=type or None, key=key or None)
     return Reply(f"{count} results forgotten")
-
-
-def _hexadecimal(key: str) -> str:
-    try:
-        bytes.fromhex(key)
-    except ValueError:
-        raise NbgraphError(f"{key!r} is no key; `cache list` in a notebook shows them, as hexadecimal digits") from None
-    return key
 
 
 @command("images list", "the pictures of the studio, the newest first", "images")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from widgets.live_kernel import WIDGET_VIEW, LiveKernel
 
 import nbgraph as nb
+from nbgraph.errors import ChoiceError
 from nbgraph.invocations import Add, String
 from nbgraph.widgets.stats_view import PLOTS
 
@@ -54,8 +55,20 @@ def test_every_plot_is_drawn_of_two_runs_whatever_they_are_called(view, runs, pl
 def test_a_plot_that_cannot_be_drawn_is_said_under_the_controls_and_an_unknown_one_is_an_error(view, runs):
     view.choose([runs[0]], plot="Compare two runs")
     assert "two runs can be compared, and 1 are chosen" in view.widget._message.value
-    with pytest.raises(ValueError, match="no plot 'Pie' .*Timeline"):
-        view.choose(plot="Pie")
+    with pytest.raises(ChoiceError, match=r"plot cannot be 'Pie' .*Timeline"):
+        view.choose([runs[1]], plot="Pie")
+    assert set(view.frame.session) == {runs[0].id}
+
+
+def test_one_run_is_chosen_by_itself_or_its_id_and_what_is_none_is_told_those_there_are(view, runs):
+    for one in (runs[0], runs[1].id):
+        assert set(view.choose(one).frame.session) == {getattr(one, "id", one)}
+    for unknown in ("unknown", ["unknown"], [runs[0], "unknown"]):
+        with pytest.raises(ChoiceError, match=f"a chosen run cannot be 'unknown' .*{runs[0].id}"):
+            view.choose(unknown)
+    with pytest.raises(ChoiceError, match="a run cannot be 3"):
+        view.choose([3])
+    assert set(view.frame.session) == {runs[1].id}
 
 
 def test_the_table_and_the_message_show_markup_as_text(view, runs):
