@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import display
 
-from nbgraph.errors import NotFoundError, suggest
+from nbgraph.errors import NotFoundError, Problems, suggest
 from nbgraph.run import Run
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
@@ -46,7 +46,10 @@ class GraphForm(widgets.VBox):
 
     @property
     def values(self) -> dict[str, Any]:
-        """What is typed, by name; an input of which nothing was given is left out. Set some, and they are shown."""
+        """What is typed, by name; an input of which nothing was given is left out. Set some, and they are shown.
+
+        `GraphError` names every value that an input does not take, and nothing is set.
+        """
         found = {name: control.value for name, control in self._controls.items()}
         return {name: value for name, value in found.items() if value is not MISSING}
 
@@ -55,6 +58,11 @@ class GraphForm(widgets.VBox):
         for name in values:
             if name not in self._controls:
                 raise NotFoundError(f"the form has no input {name!r}{suggest(name, self._controls)}")
+        problems = Problems()
+        for name, value in values.items():
+            if reason := self._controls[name].refusal(value):
+                problems.add("bad_value", reason, name)
+        problems.raise_any()
         for name, value in values.items():
             self._controls[name].value = value
 

@@ -8,8 +8,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from nbgraph.invocations.fields import ImageField
+from nbgraph.invocations.input_problems import short_text
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.widgets.editor_messages import MAX_UPLOAD
+from nbgraph.widgets.form_values import refusal
 from nbgraph.widgets.pictures import open_upload, thumbnail
 
 MISSING = object()
@@ -35,6 +37,10 @@ class Control:
     @value.setter
     def value(self, value: Any) -> None:
         self.widget.value = value
+
+    def refusal(self, value: Any) -> str:
+        """What is wrong with a value, as the end of a sentence; "" if it can be set."""
+        return refusal(self.widget, value)
 
     @property
     def parts(self) -> list[Any]:
@@ -65,6 +71,9 @@ class OptionalNumber(Control):
         if value is not None:
             self.number.value = value
 
+    def refusal(self, value: Any) -> str:
+        return "" if value is None else refusal(self.number, value)
+
     @property
     def parts(self) -> list[Any]:
         return [self.number, self.die, self.open, self.widget]
@@ -90,6 +99,14 @@ class ListControl(Control):
     @value.setter
     def value(self, value: Any) -> None:
         self.widget.value = json.dumps(list(value))
+
+    def refusal(self, value: Any) -> str:
+        try:
+            json.dumps(list(value))
+            is_list = not isinstance(value, str)
+        except (TypeError, ValueError):
+            is_list = False
+        return "" if is_list else f"takes a list of plain values, such as [1, 2, 3], not {short_text(value)}"
 
 
 class PictureControl(Control):
@@ -117,6 +134,12 @@ class PictureControl(Control):
     def value(self, value: Any) -> None:
         self._field = ImageField(image_name=getattr(value, "image_name", value))
         self._show()
+
+    def refusal(self, value: Any) -> str:
+        name = getattr(value, "image_name", value)
+        if not isinstance(name, str):
+            return f"takes a picture of the studio, or its name, not {short_text(value)}"
+        return "" if self._images.exists(name) else f"there is no picture {name!r}; studio.images.frame lists them"
 
     @property
     def parts(self) -> list[Any]:
@@ -160,6 +183,9 @@ class LinkedInside(Control):
         self.linked.value = value is None
         if value is not None:
             self.control.value = value
+
+    def refusal(self, value: Any) -> str:
+        return "" if value is None else self.control.refusal(value)
 
     @property
     def parts(self) -> list[Any]:

@@ -105,6 +105,51 @@ def test_values_are_set_by_name_and_an_unknown_name_lists_those_there_are(form):
     assert form.values["all.size"] == 32
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("seed", -1, r"takes a whole number from 0 to \d+, not -1"),
+        ("seed", 2**64, f"not {2**64}"),
+        ("size", 0, "takes a whole number from 1 to 64, not 0"),
+        ("size", 3.7, "a whole number .*, not 3.7"),
+        ("size", True, "not True"),
+        ("share", float("nan"), "takes a number from 0.0 to 1.0, not nan"),
+        ("share", "0.5", "not '0.5'"),
+        ("count", "three", "not 'three'"),
+        ("count", None, "not None"),
+        ("way", "nea", "cannot be 'nea'; did you mean 'near'"),
+        ("ready", "yes", "takes a boolean, not 'yes'"),
+        ("prompt", 5, "takes a unicode string, not 5"),
+        ("sizes", 5, r"takes a list of plain values, such as \[1, 2, 3\], not 5"),
+        ("sizes", "12", "not '12'"),
+    ],
+)
+def test_a_value_that_an_input_does_not_take_is_refused_with_its_name_and_nothing_is_set(form, name, value, said):
+    before = form.values
+    with pytest.raises(GraphError, match=f"all.{name}: .*{said}") as caught:
+        form.values = {"all.name": "new", f"all.{name}": value, "all.width": "wide"}
+    assert "all.width: takes a whole number" in str(caught.value)
+    assert form.values == before
+
+
+@pytest.mark.parametrize("target", [Graph([EveryKind(id="all")]), "text to image", "image to image"])
+def test_the_values_of_a_form_can_be_set_to_themselves(studio, target):
+    form = studio.form(target)
+    before = form.values
+    form.values = before
+    assert form.values == before
+    form.close()
+
+
+@pytest.mark.parametrize("value", [None, 5, "0" * 32, "apple.png"])
+def test_a_picture_that_the_studio_does_not_hold_is_refused(studio, value):
+    form = studio.form("image to image")
+    with pytest.raises(GraphError, match="image: (there is no picture|takes a picture of the studio)"):
+        form.values = {"image": value}
+    assert "image" not in form.values
+    form.close()
+
+
 def test_it_runs_with_what_is_typed_and_shows_the_run(form):
     form.values = {"all.prompt": "two", "all.size": 24, "all.way": "near", "all.sizes": [5]}
     run = form.run().wait(20)
