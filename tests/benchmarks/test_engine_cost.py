@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pytest
+from bare_graph import bare_chain
 from bare_loop import run_bare
 from floor import floor_seconds
 
@@ -154,6 +155,26 @@ def test_cost_of_the_floor_where_all_it_makes_is_kept(benchmark):
     floors = benchmark.pedantic(lambda: [floor_seconds(size) for size in sizes], rounds=1)
     print("\nF with so many kept: " + ", ".join(f"{size:,}: {each * 1e6:.2f} us" for size, each in zip(sizes, floors)))
     print(f"its growth exponent: {slope([(size, size * each) for size, each in zip(sizes, floors)]):.3f}")
+
+
+def test_cost_of_building_beside_that_of_what_is_built(benchmark):
+    """What a chain must hold costs more a node where it is long, by what memory costs; building cannot cost less."""
+
+    def best(make: Callable[[int], object], size: int) -> float:
+        rounds = []
+        for _ in range(max(2, min(20, 20_000 // size))):
+            gc.collect()
+            rounds.append(timed(lambda: make(size))[0])
+        return min(rounds)
+
+    sizes = [size for size in SIZES if size >= FITTED_FROM]
+    makes = {"built": chain, "what it holds": bare_chain}
+    costs = benchmark.pedantic(
+        lambda: {name: [(size, best(make, size)) for size in sizes] for name, make in makes.items()}, rounds=1
+    )
+    for name, found in costs.items():
+        parts = ", ".join(f"{size:,}: {cost / size * 1e6:.2f} us" for size, cost in found)
+        print(f"\nchain, {name}: {parts}; growth exponent {slope(found):.3f}")
 
 
 @pytest.mark.parametrize("make", [chain, mapped_body])
