@@ -58,7 +58,8 @@ def test_nodes_of_every_type_are_what_validation_makes_of_them_each_time(data):
     cls.model_rebuild()
     names = strategies.sampled_from(sorted(cls.model_fields))
     chosen = data.draw(strategies.dictionaries(names, VALUES, max_size=4))
-    wanted = outcome(lambda: by_pydantic(cls, chosen))
+    is_number = isinstance(chosen.get("id"), int | float)
+    wanted = "refused" if is_number else outcome(lambda: by_pydantic(cls, chosen))
     for _ in range(3):
         assert outcome(lambda: cls(**chosen)) == wanted
 
