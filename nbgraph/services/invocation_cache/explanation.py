@@ -87,7 +87,7 @@ def _look(session: GraphExecutionState, prepared: Prepared, services: Any) -> Re
         session.complete(prepared, entry.output)
         return reason(False, f"cached {entry.hits} times used" if entry.hits else "cached", key)
     session.fail(prepared, "")
-    return reason(True, _because(prepared, material, services), key)
+    return reason(True, _because(prepared, material, key, services), key)
 
 
 def _material(prepared: Prepared, arriving: dict[str, Any], services: Any) -> str:
@@ -103,12 +103,12 @@ def _material(prepared: Prepared, arriving: dict[str, Any], services: Any) -> st
         return ""
 
 
-def _because(prepared: Prepared, material: str, services: Any) -> str:
+def _because(prepared: Prepared, material: str, key: bytes | None, services: Any) -> str:
     if not services.invocation_cache.enabled:
         return "the cache is off"
-    if not material:
+    if key is None:
         return "a resource it needs was deleted"
-    if services.invocation_cache.went_with_resource(key_of(material)):
+    if services.invocation_cache.went_with_resource(key):
         return "its result was dropped when the picture or tensors it names were deleted"
     known: list[CacheRow] = services.invocation_cache.entries(node=prepared.id)
     if not known:
