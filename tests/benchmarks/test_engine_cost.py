@@ -105,10 +105,15 @@ def bare(plan: Plan) -> tuple[float, float]:
     return cold, cached
 
 
+def rounds_of(size: int) -> int:
+    """How often to measure, to take the best: short runs are the ones that a busy machine disturbs most."""
+    return max(3, min(100, 20_000 // size))
+
+
 def measure(make: Callable[[int], Graph], size: int) -> Cost:
     """The best of some rounds, each with its own F, graph and empty cache."""
     rounds = []
-    for _ in range(max(2, min(20, 20_000 // size))):
+    for _ in range(rounds_of(size)):
         gc.collect()
         floor = floor_seconds(FLOOR_RUNS, 1)
         build, graph = timed(lambda: make(size))
@@ -162,7 +167,7 @@ def test_cost_of_building_beside_that_of_what_is_built(benchmark):
 
     def best(make: Callable[[int], object], size: int) -> float:
         rounds = []
-        for _ in range(max(2, min(20, 20_000 // size))):
+        for _ in range(rounds_of(size)):
             gc.collect()
             rounds.append(timed(lambda: make(size))[0])
         return min(rounds)
