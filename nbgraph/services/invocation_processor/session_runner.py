@@ -5,7 +5,7 @@ Everything this loop costs is paid once for each prepared node, so what can be k
 
 import traceback
 from collections.abc import Callable, Iterable
-from itertools import chain
+from itertools import chain, repeat
 from time import perf_counter
 from typing import Any
 
@@ -56,7 +56,7 @@ class SessionRunner:
         self._contents = Contents(self._content_of)
         self._recipes: dict[Kind, Recipe] = {}
         self._at_hand: dict[Kind, BaseInvocation] = {}
-        self._relief, self._due_at = CollectorRelief(), 0
+        self._relief, self._due_at = CollectorRelief(), len(session.outputs) + BREATH_EVERY
         self._origins: dict[Key, tuple[bytes, ...]] = {}
 
     def run(self) -> str:
@@ -226,8 +226,7 @@ class SessionRunner:
 
     def _sources(self, planned: PlannedNode, path: Path) -> tuple[bytes, ...]:
         """The cache keys of what a node's inputs came from, through nodes that are not cached."""
-        origin = self._origins.get
-        found = [origin(key, ()) for key in self.session.source_keys(planned, path)]
+        found = map(self._origins.get, self.session.source_keys(planned, path), repeat(()))
         return tuple(dict.fromkeys(chain.from_iterable(found)))
 
     def _seed(self, key: Key) -> int | None:

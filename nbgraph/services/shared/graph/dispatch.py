@@ -9,7 +9,7 @@ from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.shared.graph.arrivals import Arrivals
 from nbgraph.services.shared.graph.iterations import Iterations
-from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode
+from nbgraph.services.shared.graph.plan import Plan, PlannedNode
 from nbgraph.services.shared.graph.prepared import Key, PathRun, Prepared, PreparedKeys
 from nbgraph.services.shared.graph.readiness import Readiness
 from nbgraph.services.shared.graph.schedule import Schedule, Stretch
@@ -45,10 +45,6 @@ class Dispatch:
         self._stretch: Stretch = (-1, ())
         self._left: Iterator[PlannedNode] = iter(())
         self._is_straight = False
-        self._begun: list[set[Path]] = [set() for _ in plan.segments]
-        for key in outputs:
-            rank, path = keys.place(key)
-            self._begun[plan.nodes[rank].segment].add(path)
         self._careful = bool(outputs or failed) or any(planned.gates for planned in plan.nodes)
         iterations = Iterations(plan, keys, outputs, limit)
         self._schedule = Schedule(plan, iterations.length)
@@ -103,16 +99,13 @@ class Dispatch:
             self.claimed.clear()
             held = self._held.pop()
             yield held.path, (held.planned,)
-        while not (self.claimed or self._careful or self.refused):
-            self._is_straight = True
-            yield self._stretch[1], islice(self._left, MOST_TOGETHER)
-            try:
-                has_more = length_hint(self._left) or self._take_stretch()
-            except IterationLimitError as error:
-                self.refused, has_more = error, False
-            self._is_straight = False
-            if not has_more:
-                return
+        self._is_straight = not self.claimed
+        try:
+            while self._is_straight:
+                yield self._stretch[1], islice(self._left, MOST_TOGETHER)
+                self._is_straight = length_hint(self._left) > 0 or self._take_stretch()
+        except IterationLimitError as error:
+            self.refused, self._is_straight = error, False
 
     def done(self, key: Key) -> None:
         """A claimed node has its output; stretches that waited for it come before the one that is under way."""
@@ -134,10 +127,6 @@ class Dispatch:
         self._leave_straight(prepared.key)
         if prepared.key in self.claimed and prepared not in self._held:
             self._held.append(prepared)
-
-    def paths(self, planned: PlannedNode) -> list[Path]:
-        """The paths in order at which a source node may have run."""
-        return sorted(self._begun[planned.segment])
 
     def _leave_straight(self, key: Key) -> None:
         """Go on with claims, the node that runs being the first."""
@@ -205,9 +194,8 @@ class Dispatch:
             if found is None:
                 self._leave()
                 return False
-        self._stretch = segment, path = found
-        self._begun[segment].add(path)
-        nodes = self._plan.segments[segment].nodes
+        self._stretch = found
+        nodes = self._plan.segments[found[0]].nodes
         self._left = iter(nodes[place:] if place else nodes)
         return True
 

@@ -199,9 +199,10 @@ class GraphExecutionState:
         rank = self.plan.ranks.get(node_id)
         if rank is None:
             return {}
-        paths = self._dispatch.paths(self.plan.nodes[rank])
-        keys = [(path, self.keys.at(rank, path)) for path in paths]
-        return {path: self.outputs[key] for path, key in keys if key in self.outputs}
+        if not self.plan.nodes[rank].axes:
+            return {(): self.outputs[rank]} if rank in self.outputs else {}
+        found = {path: self.outputs[key] for path, key in self.keys.of_node(rank) if key in self.outputs}
+        return dict(sorted(found.items()))
 
     def why_missing(self, node_id: str, path: Path = ()) -> str:
         """Why a source node, or all that a graph node exposes, gave nothing at a path; empty if it is still to come."""

@@ -1,6 +1,7 @@
 """Prepared nodes: one execution of a source node at one iteration path, and how one is named and kept."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import NamedTuple
 
 from nbgraph.services.shared.graph.plan import Path, PlannedInput, PlannedNode, prepared_id
@@ -59,7 +60,12 @@ class PreparedKeys:
 
     def sources(self, rank: int, paths: Iterable[Path]) -> list[Key]:
         """The keys of the node of that rank at these paths."""
-        return [self.at(rank, path) for path in paths]
+        firsts = map(self._firsts.get, paths)
+        return [NOWHERE if first is None else first + rank for first in firsts]
+
+    def of_node(self, rank: int) -> Iterator[tuple[Path, Key]]:
+        """The paths at which something has begun, and the keys that the node of that rank has there."""
+        return zip(self._paths, count(rank, self._nodes))
 
     def place(self, key: Key) -> tuple[int, Path]:
         """The rank and the path a key stands for."""

@@ -9,12 +9,15 @@ parked under the one thing it waits for, and comes back to the heap when that is
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
+from itertools import filterfalse, repeat
 
 from nbgraph.services.shared.graph.plan import Axes, Path, Plan
 
 Stretch = tuple[int, Path]
 Length = Callable[[int, Path], int]
+Entry = tuple[Path, int, Stretch]
+"""A stretch in the heap: where its path comes in the order of nested loops, and its first rank, stand before it."""
 
 
 class Blocked:
@@ -43,19 +46,23 @@ class Schedule:
         self._levels = self._find_levels()
         self._ranks = [segment.nodes[0].rank for segment in plan.segments]
         self._open = [True] * len(plan.segments)
-        self._heap: list[tuple[Path, int, Stretch]] = []
+        self._heap: list[Entry] = []
         for segment in range(len(plan.segments)):
             self._push_next(segment)
 
     def next(self) -> Stretch | None:
         """The next stretch that can run, or None if there is none now."""
-        while self._heap:
-            stretch = heappop(self._heap)[2]
+        heap = self._heap
+        while heap:
+            stretch = heap[0][2]
             segment, path = stretch
             checks = self._checks.get(stretch) if self._checks else None
+            following = self._next_entry(segment) if path and checks is None else None
+            if following is None:
+                heappop(heap)
+            else:
+                heapreplace(heap, following)
             if checks is None:
-                if path:
-                    self._push_next(segment)
                 if segment not in self._needs or self._is_free(segment, path):
                     return stretch
                 checks = self._checks[stretch] = self._waits(segment, path)
@@ -76,7 +83,7 @@ class Schedule:
             if parked_path is None:
                 self._push_next(waiting)
             else:
-                self._push((waiting, parked_path))
+                heappush(self._heap, self._entry((waiting, parked_path)))
 
     def has_more(self, segment: int) -> bool:
         """Whether stretches of a segment may still be handed out."""
@@ -85,28 +92,31 @@ class Schedule:
         return any(waiting == segment for parked in self._parked.values() for waiting, _ in parked)
 
     def _push_next(self, segment: int) -> None:
-        """Put the segment's next path into the heap, or park the segment under what decides that path."""
+        entry = self._next_entry(segment)
+        if entry is not None:
+            heappush(self._heap, entry)
+
+    def _next_entry(self, segment: int) -> Entry | None:
+        """The segment's next path for the heap; None at its end, or if it is parked under what decides that path."""
         step = next(self._paths[segment], None)
         if step is None:
             self._open[segment] = False
         elif isinstance(step, Blocked):
             self._parked.setdefault(step.stretch, []).append((segment, None))
-        elif self._levels[segment] is None:
-            heappush(self._heap, (step, self._ranks[segment], (segment, step)))
         else:
-            self._push((segment, step))
+            return self._entry((segment, step))
+        return None
 
-    def _push(self, stretch: Stretch) -> None:
+    def _entry(self, stretch: Stretch) -> Entry:
         segment, path = stretch
         levels = self._levels[segment]
-        if levels is None:
-            place = path
-        else:
+        place = path
+        if levels is not None:
             indexes = [0] * (levels[-1] + 1)
             for level, index in zip(levels, path):
                 indexes[level] = index
             place = tuple(indexes)
-        heappush(self._heap, (place, self._ranks[segment], stretch))
+        return place, self._ranks[segment], stretch
 
     def _find_levels(self) -> list[tuple[int, ...] | None]:
         """Where each segment's axes stand among those they meet in some product; None if nothing stands before them."""
@@ -154,7 +164,8 @@ class Schedule:
         for needed in inside:
             theirs = self._plan.segments[needed].axes
             fixed = {axis: path[axes.index(axis)] for axis in theirs if axis in axes}
-            for step in self.walk(theirs, fixed):
+            unfinished = filterfalse(self._finished[needed].__contains__, self.walk(theirs, fixed))
+            for step in unfinished:
                 stretch = step.stretch if isinstance(step, Blocked) else (needed, step)
                 while stretch[1] not in self._finished[stretch[0]]:
                     yield stretch if isinstance(step, Blocked) else self._last_beside(needed, step, fixed)
@@ -184,9 +195,7 @@ class Schedule:
                 yield from self._deciding(axis, axes, path)
                 start, stop = 0, self._length(axis, self._outer(axis, axes, path))
             if len(path) + 1 == len(axes):
-                around = tuple(path)
-                for index in range(start, stop):
-                    yield around + (index,)
+                yield from zip(*map(repeat, path), range(start, stop))
             elif start < stop:
                 path.append(start)
                 stops.append(stop)
