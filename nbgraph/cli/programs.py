@@ -10,6 +10,7 @@ from nbgraph.cli.lines import DONE, perform_lines, perform_shown
 from nbgraph.cli.shell import interact
 from nbgraph.cli.words import quote
 from nbgraph.errors import NbgraphError
+from nbgraph.services.shared.sqlite.store_folder import StoreFolder
 from nbgraph.studio import Studio
 
 OPTIONS = ("--all", "--type", "--csv")
@@ -34,7 +35,10 @@ def shell(file: Path | None, lines: list[str], folder: Path | None) -> int:
 
 
 def perform(words: list[str], folder: Path | None) -> int:
-    """Perform one line of the shell's own commands in a studio."""
+    """Perform one line of the shell's own commands in a studio, one that is there if a folder is given."""
+    if folder is not None and not StoreFolder(folder).database.is_file():
+        text = f"there is no studio in {str(folder)!r}; nbgraph run FILE --studio {quote(str(folder))} makes one"
+        raise NbgraphError(text)
     line = " ".join([words[0], *(word if word in OPTIONS else quote(word) for word in words[1:])])
     with open_studio(folder) as studio:
         try:

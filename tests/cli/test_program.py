@@ -203,6 +203,14 @@ def test_results_of_a_studio_in_a_folder_outlive_the_program(sum_file, tmp_path)
     assert nbgraph("cache", "--studio", folder)[0] == "the cache is empty\n"
 
 
+@pytest.mark.parametrize("words", [("cache",), ("cache", "forget", "--all"), ("stats",), ("models",)])
+def test_asking_about_a_studio_that_is_not_there_makes_none(tmp_path, words):
+    folder = tmp_path / "stuido"
+    err = nbgraph(*words, "--studio", folder, code=2)[1]
+    assert err == f"nbgraph: there is no studio in '{folder}'; nbgraph run FILE --studio {folder} makes one\n"
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(("name", "value"), [("NBGRAPH_MODEL_FOLDERS", "/tmp"), ("NBGRAPH_CACHE_ENTRIES", "abc")])
 def test_a_bad_setting_in_the_environment_is_one_line_that_names_it(sum_file, monkeypatch, name, value):
     monkeypatch.setenv(name, value)

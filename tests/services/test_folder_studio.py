@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from nbgraph import Studio
+from nbgraph.errors import StoreError
 from nbgraph.invocations import Add, BlankImage, Collect, Iterate, MultiplyImages
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
@@ -217,3 +218,10 @@ def test_a_folder_is_opened_without_loading_torch(folder: Path):
         f"InvocationServices.sqlite({str(folder)!r}).close(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_an_empty_name_of_a_folder_is_refused_and_the_current_folder_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="folder is empty; give one, or none for a studio in memory"):
+        Studio("")
+    assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from nbgraph.errors import StoreError
 from nbgraph.services.shared.service import checked_name
 from nbgraph.services.shared.sqlite.store_errors import told_plainly
 
@@ -21,9 +22,11 @@ SUFFIXES: dict[FileKind, str] = {"images": ".png", "thumbnails": ".webp", "tenso
 
 
 class StoreFolder:
-    """Paths, and files that are written whole or not at all."""
+    """Paths, and files that are written whole or not at all. `StoreError` where the folder has no name."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
+        if not os.fspath(root):
+            raise StoreError("the name of a studio's folder is empty; give one, or none for a studio in memory")
         self.root = Path(root).expanduser().absolute()
 
     @property
