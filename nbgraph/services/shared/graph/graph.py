@@ -14,6 +14,7 @@ from nbgraph.services.shared.graph.gathering import Gathering, free_id
 from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
+from nbgraph.services.shared.graph.late_edges import late_edges
 from nbgraph.services.shared.graph.node_values import typed_values, without_link
 from nbgraph.services.shared.graph.running_order import RunningOrder
 from nbgraph.services.shared.graph.validation import check_edge, graph_problems
@@ -41,6 +42,7 @@ class Graph:
         self.layout: dict[str, Any] = {}
         self._links: dict[str, list[Link]] = {}  # the lists are never changed: copies of the graph share them
         self._homes: dict[BaseInvocation, str] = {}
+        self._held: dict[str, dict[str, Any]] = {}  # the values of each node when it came
         self._order: RunningOrder | None = None
         self._numbers: dict[str, int] = {}
         self._collect(nodes)
@@ -198,6 +200,7 @@ class Graph:
         other.nodes, other.layout = dict(self.nodes), dict(self.layout)
         other._links = dict(self._links)
         other._homes = dict(self._homes)
+        other._held = dict(self._held)
         other._numbers = dict(self._numbers)
         other._order = self._order and self._order.copy()
         return other
@@ -209,12 +212,13 @@ class Graph:
         copy = self.copy()
         copy.nodes = {node_id: others.get(node, node) for node_id, node in self.nodes.items()}
         copy._homes.update({other: self._homes[node] for node, other in others.items()})
+        copy._held = {node_id: vars(node) for node_id, node in copy.nodes.items()}
         return copy
 
     def problems(self) -> list[Problem]:
         """Everything that keeps the graph from running, also inside graph nodes, or an empty list."""
         with no_garbage():
-            found = graph_problems(self)
+            found = [*late_edges(self.nodes, self._held), *graph_problems(self)]
         if found or not any(node.type == GRAPH for node in self.nodes.values()):
             return found
         try:
@@ -232,6 +236,7 @@ class Graph:
         """Take over nodes and edges that were read from a file, checked as a whole; open inputs are no error yet."""
         self.nodes, self._links, self._order = dict(nodes), dict(links), None
         self._homes = {node: node_id for node_id, node in nodes.items()}
+        self._held = {node_id: vars(node) for node_id, node in nodes.items()}
         unknown = [node_id for node_id in links if node_id not in nodes]
         problems = [problem for problem in graph_problems(self, unknown) if problem.kind != "missing_input"]
         if problems:
@@ -284,7 +289,7 @@ class Graph:
 
     def _adopt(self, gathering: Gathering, added: list[str]) -> None:
         """Give each node that was gathered an id and its edges, and note the id among those `added`."""
-        nodes, links, found = self.nodes, self._links, gathering.found
+        nodes, links, held, found = self.nodes, self._links, self._held, gathering.found
         homes = self._homes or found
         for node in gathering.order:
             node_id, refs = node.id, found[node]
@@ -292,6 +297,7 @@ class Graph:
                 node_id = free_id(node, nodes, gathering.ids, self._numbers)
             added.append(node_id)
             nodes[node_id] = node
+            held[node_id] = node.__dict__
             homes[node] = node_id
             if refs:
                 links[node_id] = [Link(name, homes[ref.node], ref.field) for name, ref in refs]
@@ -304,10 +310,11 @@ class Graph:
         for node_id in gone:
             self.nodes.pop(node_id, None)
             self._links.pop(node_id, None)
+            self._held.pop(node_id, None)
         self._homes = {node: home for node, home in self._homes.items() if home not in gone}
 
     def _put(self, node_id: str, node: BaseInvocation) -> None:
-        self.nodes[node_id] = node
+        self.nodes[node_id], self._held[node_id] = node, vars(node)
         self._homes[node] = node_id
 
     def _circle(self, new: Edge) -> list[Problem]:
