@@ -75,8 +75,10 @@ def test_an_edge_that_was_deleted_from_the_graph_is_no_late_one() -> None:
 
 
 def test_the_graph_as_it_was_in_a_session_has_no_late_edges() -> None:
-    total = Add(id="sum", a=Integer(id="one"), b=1)
-    session = GraphExecutionState(Graph.of(total))
-    total.a = 5
+    one = Integer(id="one")
+    total = Add(id="sum", a=one, b=1)
+    graph = Graph.of(Add(id="more", a=total, b=one))
+    session = GraphExecutionState(graph)
+    total.a, one.value = 5, 7
     assert told(session.graph) == [("late_edge", "sum", "a")]
     assert told(session.graph_as_it_was()) == []

@@ -297,7 +297,7 @@ class Graph:
                 node_id = free_id(node, nodes, gathering.ids, self._numbers)
             added.append(node_id)
             nodes[node_id] = node
-            held[node_id] = node.__dict__
+            held[node_id] = vars(node)
             homes[node] = node_id
             if refs:
                 links[node_id] = [Link(name, homes[ref.node], ref.field) for name, ref in refs]
