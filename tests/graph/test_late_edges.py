@@ -9,8 +9,8 @@ from nbgraph.invocations import Add, Collect, Integer
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 
-ASSIGNED = "an edge was assigned when the graph was made already"
-OVER = "a value was assigned in place of an edge"
+ASSIGNED = "an edge was assigned after the graph was made, which does not have it"
+OVER = "a value was assigned in place of an edge after the graph was made, which still has the edge"
 
 
 def told(graph: Graph) -> list[tuple[str, str | None, str | None]]:
@@ -29,7 +29,7 @@ def test_an_edge_that_is_assigned_late_is_refused_with_what_to_do(before: Any, a
     total = Add(id="sum", a=before, b=1)
     graph = Graph.of(total)
     total.a = after
-    with pytest.raises(GraphError, match=f"^sum.a: {said}.* use graph.update_node\\('sum', a=...\\)"):
+    with pytest.raises(GraphError, match=f"^sum.a: {said}; use graph.update_node\\('sum', a=...\\)"):
         graph.validate()
     assert told(graph.copy()) == [("late_edge", "sum", "a")]
     graph.update_node("sum", a=after)

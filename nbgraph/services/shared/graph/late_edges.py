@@ -29,6 +29,8 @@ def _ends(value: Any) -> list[tuple[BaseInvocation, str]]:
 
 
 def _text(node_id: str, name: str, value: Any) -> str:
-    what = "an edge was assigned" if is_link(value) else "a value was assigned in place of an edge"
-    remedy = f"graph.update_node({node_id!r}, {name}=...), or make the graph anew with Graph.of"
-    return f"{what} when the graph was made already, which does not follow; use {remedy}"
+    if is_link(value):
+        what = "an edge was assigned after the graph was made, which does not have it"
+    else:
+        what = "a value was assigned in place of an edge after the graph was made, which still has the edge"
+    return f"{what}; use graph.update_node({node_id!r}, {name}=...), or make the graph anew with Graph.of"
