@@ -1,15 +1,18 @@
 """What a run view shows of a run: how far it is, the state of each node, and what is left."""
 
+from collections.abc import Iterator
 from heapq import nlargest
+from itertools import chain, islice
 from typing import NamedTuple
 
-from nbgraph.invocations.fields import ImageField, resources_in
+from nbgraph.invocations.fields import ImageField, models_in, resources_in
+from nbgraph.invocations.input_problems import short_text
 from nbgraph.progress import NodeTally
 from nbgraph.run import Run
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.graph.plan import PlannedNode
+from nbgraph.services.shared.graph.plan import PlannedNode, prepared_id
 
-ERROR_LENGTH = 4000
+ERROR_LENGTH, RESULT_LENGTH, SHOWN_RESULTS = 4000, 120, 10
 NOTHING = NodeTally()
 LIVE = ("pending", "running")
 
@@ -31,7 +34,8 @@ class NodeState(NamedTuple):
 class RunState(NamedTuple):
     """A run at one moment; `nodes` are in the order in which they run, `left` is None while nothing can be said.
 
-    Of all its `total` source nodes, `nodes` may be those that matter most.
+    Of all its `total` source nodes, `nodes` may be those that matter most. `results` are the first values of the nodes
+    that nothing else needs, once it has ended: `sum.value = 3`.
     """
 
     status: str
@@ -47,6 +51,7 @@ class RunState(NamedTuple):
     error: str
     nodes: list[NodeState]
     total: int
+    results: list[str]
 
 
 def run_state(run: Run, most: int | None = None) -> RunState:
@@ -70,6 +75,7 @@ def run_state(run: Run, most: int | None = None) -> RunState:
         _session_error(run, nodes) if status == "failed" else "",
         nodes,
         len(plan.nodes),
+        [] if status in LIVE else _results(run.session),
     )
 
 
@@ -83,6 +89,25 @@ def picture_names(run: Run) -> list[str]:
                     {field.image_name: None for field in resources_in(output) if isinstance(field, ImageField)}
                 )
     return [name for name in names if run.services.images.exists(name)]
+
+
+def _results(session: GraphExecutionState) -> list[str]:
+    """The first values of the nodes that nothing else needs, a line each, and dots if there are more."""
+    lines = list(islice(_result_lines(session), SHOWN_RESULTS + 1))
+    lines[SHOWN_RESULTS:] = ["..."] if len(lines) > SHOWN_RESULTS else []
+    return lines
+
+
+def _result_lines(session: GraphExecutionState) -> Iterator[str]:
+    """What the nodes gave that nothing else needs, if it is no picture, tensors or model."""
+    graph = session.graph
+    needed = {link.source for node_id in graph.nodes for link in graph.links(node_id)}
+    for node_id in [each for each in graph.nodes if each not in needed]:
+        for path, output in session.outputs_of(node_id).items():
+            if any(chain(resources_in(output), models_in(output))):
+                break
+            for name, value in output:
+                yield f"{prepared_id(node_id, path)}.{name} = {short_text(value, RESULT_LENGTH)}"
 
 
 def _weightiest(run: Run, most: int) -> list[PlannedNode]:

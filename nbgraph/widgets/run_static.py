@@ -21,6 +21,7 @@ GAP = 4
 _LINE = "1px solid var(--jp-border-color2, #dfe3e8)"
 _SOFT = "color: var(--jp-content-font-color2, #52606d)"
 _FONT = "font-family: var(--jp-ui-font-family, system-ui, sans-serif); font-size: 13px; line-height: 1.4"
+_CODE = "font-family: var(--jp-code-font-family, monospace); white-space: pre-wrap; overflow-wrap: anywhere"
 _ERROR = "color: var(--jp-error-color1, #c62828)"
 _EMPTY = "display: inline-block; width: 128px; line-height: 128px; text-align: center; border-radius: 4px; margin: 2px"
 _COLOURS = {
@@ -54,10 +55,10 @@ def static_bundle(run: Run) -> dict[str, Any]:
 
 
 def run_html(state: RunState, pictures: list[Image.Image | str], count: int) -> str:
-    """A card: what became of the run, its pictures, or why there are none, its errors, and its nodes to unfold."""
+    """A card: what became of the run, its pictures, or why there are none, results, errors, and nodes to unfold."""
     return (
         f'<div class="nbgraph-run" style="border: {_LINE}; border-radius: 8px; max-width: 900px; {_FONT}">'
-        f"{_head(state)}{_pictures(pictures, count)}{_problems(state)}{_nodes(state)}</div>"
+        f"{_head(state)}{_pictures(pictures, count)}{_results(state)}{_problems(state)}{_nodes(state)}</div>"
     )
 
 
@@ -93,6 +94,11 @@ def _pictures(pictures: list[Image.Image | str], count: int) -> str:
     more = count - len(pictures)
     note = f'<div style="{_SOFT}">and {more} more in run.images</div>' if more else ""
     return f'<div style="padding: 0 12px 8px 12px">{shown}{note}</div>'
+
+
+def _results(state: RunState) -> str:
+    lines = "".join(f"<div>{escape(text)}</div>" for text in state.results)
+    return f'<div style="padding: 0 12px 8px 12px; {_CODE}">{lines}</div>' if lines else ""
 
 
 def _picture(picture: Image.Image | str, label: str) -> str:

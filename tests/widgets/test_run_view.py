@@ -10,7 +10,7 @@ from pydantic import Field
 
 from nbgraph import Studio
 from nbgraph.errors import NodeError
-from nbgraph.invocations import Add, Collect, Integer, Iterate
+from nbgraph.invocations import Add, BlankImage, Collect, Integer, Iterate, String
 from nbgraph.invocations import Image as Picture
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ImageField
@@ -215,6 +215,28 @@ def test_no_text_of_a_person_becomes_markup_in_what_is_saved(studio):
     assert "<script" not in html
     assert "<img" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_what_a_run_gave_is_not_told_before_it_has_ended(held):
+    assert run_state(held).results == []
+    GO_ON.set()
+    held.wait(20)
+    assert run_state(held).results == ["one.value = 1", "slow.value = 10", "last.value = 1"]
+
+
+def test_what_a_run_gave_that_is_no_picture_is_told(studio):
+    items = Iterate(id="each", collection=[1, 2])
+    ends = Collect(id="all", item=Add(id="sum", a=items, b=1)), String(id="said", value=HOSTILE), BlankImage(id="red")
+    run = studio.run(Graph(ends), progress=False)
+    assert run_state(run).results == ["all.collection = [2, 3]", f"said.value = {HOSTILE!r}"]
+    html = static_bundle(run)["text/html"]
+    assert "all.collection = [2, 3]" in html
+    assert "said.value = &#x27;&lt;img" in html
+
+
+def test_of_many_results_the_first_ten_are_told(studio):
+    run = studio.run(Add(id="sum", a=Iterate(collection=list(range(20))), b=1), progress=False)
+    assert run_state(run).results == [*(f"sum[{number}].value = {number + 1}" for number in range(10)), "..."]
 
 
 def test_of_a_large_run_what_failed_is_saved(studio):

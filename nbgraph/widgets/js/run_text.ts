@@ -24,6 +24,7 @@ export interface RunState {
   steps: number;
   message: string;
   error: string;
+  results: string[];
 }
 
 export interface RunMessage {

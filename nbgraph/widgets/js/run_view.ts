@@ -36,6 +36,7 @@ class RunCard {
   private track = element("div", { class: "nbp-progress", role: "progressbar", "aria-label": "run", "aria-valuemin": 0, "aria-valuemax": 100 }, this.bar);
   private list = element("ul", { class: "nbp-run-list", tabindex: 0, "aria-label": "nodes of the run" });
   private shown = element("div", { class: "nbp-run-pictures" });
+  private results = element("div", { class: "nbp-run-results", "aria-label": "results" });
   private preview = element("img", { class: "nbp-picture", alt: "preview of the picture" });
   private previewFigure = element("figure", {}, this.preview, element("figcaption", {}, "preview"));
   private problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
@@ -49,7 +50,7 @@ class RunCard {
       element("div", { class: "nbp-bar" }, this.pill, this.line, element("span", { class: "nbp-space" }), this.cancel),
       this.track,
       this.problem,
-      element("div", { class: "nbp-run-body" }, this.list, this.shown),
+      element("div", { class: "nbp-run-body" }, this.list, this.shown, this.results),
       this.spoken,
     );
     this.clock = setInterval(() => this.tick(), TICK);
@@ -79,6 +80,7 @@ class RunCard {
     message.pictures.forEach((name, place) => this.addPicture(name, buffers[place]));
     if (message.preview) this.drawPreview(message.hasPreview ? buffers[message.pictures.length] : undefined);
     this.drawHead(message.state);
+    fill(this.results, ...message.state.results.map((text) => element("div", {}, text)));
     this.drawRunning(message.state);
   }
 
