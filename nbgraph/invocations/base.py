@@ -32,7 +32,7 @@ to one of its outputs: the one of equal name if that fits, else the output's `ma
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter, Signature
 from typing import Any, ClassVar, Never, TypeVar, get_type_hints
 
@@ -245,9 +245,9 @@ class BaseInvocation(BaseModel):
         return {}, ""
 
     @classmethod
-    def arrival_problems(cls, linked: set[str]) -> Iterator[str]:
-        """Yield what is wrong about which inputs have edges, apart from required ones being open."""
-        yield from ()
+    def arrival_problems(cls, linked: set[str]) -> Iterable[str]:
+        """What is wrong about which inputs have edges, apart from required ones being open."""
+        return ()
 
     def dump_extra(self) -> dict[str, Any]:
         """What a saved node holds beside its inputs, as JSON-able values."""
