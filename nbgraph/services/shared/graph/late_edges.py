@@ -12,9 +12,9 @@ def late_edges(nodes: Mapping[str, BaseInvocation], held: Mapping[str, dict[str,
 
     Assigning to a node gives it a new dictionary of values, so most nodes are told by a look at theirs.
     """
-    for node_id, before in held.items():
-        node = nodes[node_id]
-        if vars(node) is before:
+    for node_id, node in nodes.items():
+        before = held.get(node_id)
+        if before is None or vars(node) is before:
             continue
         for name, value in vars(node).items():
             if _ends(value) != _ends(before.get(name)):
