@@ -283,3 +283,12 @@ def test_paths_come_in_order_for_every_node() -> None:
     ran = run(Collect(item=add(each(1, 2, 3), each(4, 5, 6))))
     paths = [name for name in ran.order if name.startswith("add")]
     assert all(one < other for one, other in pairwise(paths))
+
+
+def test_a_collect_does_not_wait_for_what_only_a_later_collect_of_the_same_needs() -> None:
+    item, none = Iterate(id="item", collection=[1]), Iterate(id="none", collection=[])
+    early = Collect(id="early", item=[item, none])
+    between = Collect(id="between", item=item)
+    late = Collect(id="late", item=none, collection=between)
+    ran = run(Graph([item, none, early, between, late]))
+    assert ran.order == ["item[0]", "early", "between", "late"]

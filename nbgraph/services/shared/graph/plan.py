@@ -131,8 +131,9 @@ class Plan:
         self.nodes: list[PlannedNode] = []
         self.axes: list[Axis] = []
         self.segments: list[Segment] = []
-        self._segment_of: dict[tuple[Axes, int], int] = {}
+        self._segments_of: dict[tuple[Axes, int], list[int]] = {}
         self._foreign: list[int] = []
+        self._up_to: list[int] = []
         self._kinds: dict[type[BaseInvocation], Kind] = {}
         for node_id in order:
             self._add(graph, node_id, gates.get(node_id))
@@ -210,16 +211,26 @@ class Plan:
             foreign |= self._foreign[segment]
             if self.segments[segment].axes != planned.axes:
                 foreign |= 1 << segment
-        key = (planned.axes, foreign)
-        number = self._segment_of.get(key)
-        if number is None:
-            number = self._segment_of[key] = len(self.segments)
-            self.segments.append(Segment(planned.axes))
-            self._foreign.append(foreign)
-        planned.segment = number
-        segment = self.segments[number]
+        planned.segment = self._segment_after(waits_for, planned.axes, foreign)
+        segment = self.segments[planned.segment]
         segment.nodes.append(planned)
-        segment.needs |= waits_for - {number}
+        segment.needs |= waits_for - {planned.segment}
+
+    def _segment_after(self, waits_for: set[int], axes: Axes, foreign: int) -> int:
+        """A segment that comes after all these anyway, so that none of its nodes must wait for one that joins it."""
+        known = self._segments_of.setdefault((axes, foreign), [])
+        for number in known:
+            if all(self._up_to[number] >> each & 1 for each in waits_for):
+                return number
+        number = len(self.segments)
+        known.append(number)
+        self.segments.append(Segment(axes))
+        self._foreign.append(foreign)
+        up_to = 1 << number
+        for each in waits_for:
+            up_to |= self._up_to[each]
+        self._up_to.append(up_to)
+        return number
 
 
 def _keep(source: Axes, target: Axes) -> tuple[int, ...] | None:
