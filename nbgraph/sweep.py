@@ -61,8 +61,7 @@ def swept_node(graph: Graph, node: NodeLike | None) -> str:
     """The id of the node that a sweep shows: the one that is named, or the only one that the graph ends in."""
     if node is not None:
         return graph.id_of(node)
-    inner = {edge.source.node_id for edge in graph.edges}
-    ends = [node_id for node_id in graph.nodes if node_id not in inner]
+    ends = graph.ends
     if len(ends) != 1:
         found = f"ends in {len(ends)} nodes ({', '.join(ends[:20])}), and a sweep shows one" if ends else "has no nodes"
         remedy = f"; name it: node={ends[0]!r}" if ends else "; add what is to be swept"

@@ -108,9 +108,8 @@ def print_results(handle: Run, studio: Studio, paths: Sequence[Path], as_json: b
     if paths:
         print("\n".join(map(str, paths)))
         return
-    needed = {link.source for node_id in handle.graph.nodes for link in handle.graph.links(node_id)}
-    for node_id in handle.graph.nodes:
-        if node_id not in needed and handle.session.outputs_of(node_id):
+    for node_id in handle.graph.ends:
+        if handle.session.outputs_of(node_id):
             print("\n".join(node_lines(handle.graph, handle.session, node_id, studio.services)))
 
 

@@ -100,9 +100,7 @@ def _results(session: GraphExecutionState) -> list[str]:
 
 def _result_lines(session: GraphExecutionState) -> Iterator[str]:
     """What the nodes gave that nothing else needs, if it is no picture, tensors or model."""
-    graph = session.graph
-    needed = {link.source for node_id in graph.nodes for link in graph.links(node_id)}
-    for node_id in [each for each in graph.nodes if each not in needed]:
+    for node_id in session.graph.ends:
         for path, output in session.outputs_of(node_id).items():
             if any(chain(resources_in(output), models_in(output))):
                 break

@@ -214,3 +214,10 @@ def test_an_interrupt_while_nodes_are_added_leaves_the_graph_as_it_was(before, m
     assert list(graph) == [*[node.id for node in before], "a", "b", "add"]
     assert unnamed in graph
     assert len(graph.edges) == 2
+
+
+def test_a_graph_ends_in_the_nodes_that_no_edge_leaves() -> None:
+    graph = Graph.of(Add(id="last", a=Add(id="first")), Add(id="alone"))
+    assert graph.ends == ["last", "alone"]
+    graph.delete_edge("first.value", "last.a")
+    assert graph.ends == ["first", "last", "alone"]

@@ -65,6 +65,12 @@ class Graph:
             for link in self._links.get(node_id, ())
         ]
 
+    @property
+    def ends(self) -> list[str]:
+        """The nodes that no edge leaves, in their order."""
+        left = {link.source for node_id in self.nodes for link in self.links(node_id)}
+        return [node_id for node_id in self.nodes if node_id not in left]
+
     def links(self, node_id: str) -> list[Link]:
         """The edges that arrive at a node."""
         return self._links.get(node_id, [])
