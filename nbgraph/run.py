@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
+from math import fsum
 from typing import TYPE_CHECKING, Any, overload
 
 from IPython.core.getipython import get_ipython
@@ -157,6 +158,11 @@ class Run:
     def stats(self) -> "pd.DataFrame":
         """One row for each prepared node: seconds, memory, cached."""
         return stats_frame(self.services.performance_statistics.rows(self.id))
+
+    @property
+    def node_seconds(self) -> float:
+        """Seconds that its nodes took together, those from the cache included; no DataFrame is built for it."""
+        return fsum(row.seconds for row in self.services.performance_statistics.rows(self.id))
 
     @property
     def plot(self) -> RunPlots:

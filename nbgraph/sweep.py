@@ -95,7 +95,7 @@ class Sweep:
         iterate it gives a list, in path order. Where it gave nothing there is <NA>, or a name is empty.
         """
         values = [chosen for chosen, _ in self._cells]
-        seconds = [float(run.stats.seconds.sum()) for run in self.runs]
+        seconds = [run.node_seconds for run in self.runs]
         return sweep_frame(values, self._columns(), seconds, [run.status for run in self.runs])
 
     @property

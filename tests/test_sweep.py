@@ -114,6 +114,7 @@ def test_the_values_of_a_sweep_that_are_no_dict_are_told_to_be_one(studio, value
 def test_a_sweep_of_a_node_that_gives_a_number_has_it_in_its_frame(studio):
     grid = studio.sweep(Add(id="sum", b=2), {"sum.a": [1, 2]}, progress=False)
     assert list(grid.frame.columns) == ["sum.a", "value", "seconds", "status"]
+    assert list(grid.frame.seconds) == [run.stats.seconds.sum() for run in grid.runs]
     assert list(grid.frame.value) == [3, 4]
     assert str(grid.frame.value.dtype) == "Int64"
 
