@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
-
-import pandas as pd
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_cache.explanation import Reason
@@ -12,6 +11,9 @@ from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem
 from nbgraph.services.invocation_stats.invocation_stats_common import FAILED, NodeStats
 from nbgraph.services.model_manager.model_manager_base import ModelRow
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MB = 2**20
 TIME = "datetime64[us, UTC]"
@@ -111,13 +113,13 @@ LOADED = {
 MODELS = {"name": "str", "path": "str", "shipped": "bool"}
 
 
-def frame(rows: Iterable[Sequence[Any]], columns: dict[str, str]) -> pd.DataFrame:
+def frame(rows: Iterable[Sequence[Any]], columns: dict[str, str]) -> "pd.DataFrame":
     """A frame with those columns and dtypes, whatever the rows."""
-    table = pd.DataFrame.from_records(list(rows), columns=list(columns))
+    table = _pandas().DataFrame.from_records(list(rows), columns=list(columns))
     return table.astype(columns)
 
 
-def stats_frame(rows: Iterable[NodeStats]) -> pd.DataFrame:
+def stats_frame(rows: Iterable[NodeStats]) -> "pd.DataFrame":
     """One row for each prepared node: times in seconds, memory in MB (2**20 bytes), VRAM <NA> without a GPU."""
     return frame((_stats_row(row) for row in rows), STATS)
 
@@ -143,7 +145,7 @@ def _stats_row(row: NodeStats) -> tuple[Any, ...]:
     )
 
 
-def session_frame(rows: Iterable[NodeStats]) -> pd.DataFrame:
+def session_frame(rows: Iterable[NodeStats]) -> "pd.DataFrame":
     """One row for each run, the newest first: when it began, its nodes, and the seconds they took together."""
     by_session: dict[str, list[NodeStats]] = {}
     for row in rows:
@@ -165,7 +167,7 @@ def session_frame(rows: Iterable[NodeStats]) -> pd.DataFrame:
     return table.sort_values("started", ascending=False, ignore_index=True)
 
 
-def compared_frame(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+def compared_frame(first: "pd.DataFrame", second: "pd.DataFrame") -> "pd.DataFrame":
     """One row for each node of two runs, what got slower first: `slower` in seconds, `ratio` is b divided by a.
 
     A node that only one of them has, has <NA> for the other.
@@ -185,7 +187,7 @@ def compared_frame(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("slower", ascending=False, ignore_index=True)
 
 
-def cache_frame(entries: Iterable[CacheRow], now: float) -> pd.DataFrame:
+def cache_frame(entries: Iterable[CacheRow], now: float) -> "pd.DataFrame":
     """One row for each entry; `seconds` is what making it took, `age_seconds` how long ago that was."""
     return frame(
         (
@@ -207,12 +209,12 @@ def cache_frame(entries: Iterable[CacheRow], now: float) -> pd.DataFrame:
     )
 
 
-def reasons_frame(reasons: Iterable[Reason]) -> pd.DataFrame:
+def reasons_frame(reasons: Iterable[Reason]) -> "pd.DataFrame":
     """One row for each prepared node: whether it will run, and because of what."""
     return frame(((r.node, r.source, r.type, r.will_run, r.because) for r in reasons), REASONS)
 
 
-def images_frame(records: Iterable[ImageRecord]) -> pd.DataFrame:
+def images_frame(records: Iterable[ImageRecord]) -> "pd.DataFrame":
     """One row for each picture."""
     return frame(
         (
@@ -234,7 +236,7 @@ def images_frame(records: Iterable[ImageRecord]) -> pd.DataFrame:
     )
 
 
-def queue_frame(items: Iterable[QueueItem]) -> pd.DataFrame:
+def queue_frame(items: Iterable[QueueItem]) -> "pd.DataFrame":
     """One row for each session in the queue."""
     return frame(
         (
@@ -254,12 +256,12 @@ def queue_frame(items: Iterable[QueueItem]) -> pd.DataFrame:
     )
 
 
-def models_frame(rows: Iterable[ModelRow]) -> pd.DataFrame:
+def models_frame(rows: Iterable[ModelRow]) -> "pd.DataFrame":
     """One row for each model that can be named."""
     return frame(((row.name, row.path, row.shipped) for row in rows), MODELS)
 
 
-def loaded_frame(rows: Iterable[Any]) -> pd.DataFrame:
+def loaded_frame(rows: Iterable[Any]) -> "pd.DataFrame":
     """One row for each component of a model that is in memory now, in MB (2**20 bytes) of parameters and buffers."""
     return frame(
         (
@@ -272,24 +274,31 @@ def loaded_frame(rows: Iterable[Any]) -> pd.DataFrame:
 
 def sweep_frame(
     values: Sequence[dict[str, Any]], given: dict[str, list[Any]], seconds: Sequence[float], status: Sequence[str]
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """One row for each cell of a sweep: a column for each value, for each thing its node gave, seconds and status."""
-    table = pd.DataFrame(list(values), index=range(len(values)))
+    pandas = _pandas()
+    table = pandas.DataFrame(list(values), index=range(len(values)))
     for name, column in given.items():
         table[name] = _given_column(column)
-    table["seconds"] = pd.Series(seconds, dtype="float64")
-    table["status"] = pd.Series(status, dtype="category")
+    table["seconds"] = pandas.Series(seconds, dtype="float64")
+    table["status"] = pandas.Series(status, dtype="category")
     return table
 
 
-def _given_column(values: list[Any]) -> pd.Series:
+def _given_column(values: list[Any]) -> "pd.Series":
     """Texts as such, numbers and truth values by a dtype that has <NA>, anything else as it is."""
     kinds = {type(value) for value in values if value is not None}
+    pandas = _pandas()
     if kinds == {str}:
-        return pd.Series(values, dtype="str")
+        return pandas.Series(values, dtype="str")
     if kinds <= {bool, int, float}:
-        return pd.Series(pd.array(values))
-    return pd.Series(values, dtype="object")
+        return pandas.Series(pandas.array(values))
+    return pandas.Series(values, dtype="object")
+
+
+def _pandas() -> Any:
+    """Import pandas when the first frame is made: it takes most of a second, which a first studio need not wait for."""
+    return import_module("pandas")
 
 
 def _time(seconds: float | None) -> datetime | None:

@@ -12,7 +12,6 @@ from nbgraph.frames import stats_frame
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
 from nbgraph.pictures import Pictures
-from nbgraph.plots import RunPlots
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
@@ -24,6 +23,8 @@ from nbgraph.showing import is_in_notebook
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from nbgraph.plots import RunPlots
 
 NodeLike = str | BaseInvocation
 
@@ -165,9 +166,11 @@ class Run:
         return fsum(row.seconds for row in self.services.performance_statistics.rows(self.id))
 
     @property
-    def plot(self) -> RunPlots:
+    def plot(self) -> "RunPlots":
         """Plots of the stats: `run.plot.timeline()`, `run.plot.vram()`, `run.plot.by_type()`."""
-        return RunPlots(self.stats)
+        return import_module("nbgraph.plots").RunPlots(
+            self.stats
+        )  # matplotlib is loaded when the first one is asked for
 
     def _outputs_of(self, node: NodeLike) -> dict[tuple[int, ...], "NodeResult"]:
         if not isinstance(node, NodeLike):

@@ -20,8 +20,8 @@ def test_importing_nbgraph_loads_nothing_heavy(heavy):
     assert heavy not in loaded_after("import nbgraph")
 
 
-@pytest.mark.parametrize("heavy", ["torch", "diffusers"])
-def test_running_a_graph_without_models_never_loads_torch(heavy):
+@pytest.mark.parametrize("heavy", HEAVY)
+def test_a_first_studio_and_run_load_nothing_heavy(heavy):
     code = "import nbgraph as nb\nfrom nbgraph.invocations import Add\nnb.Studio().run(Add(a=1, b=2), progress=False)"
     assert heavy not in loaded_after(code)
 
