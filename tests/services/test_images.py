@@ -26,7 +26,7 @@ def test_a_picture_comes_back_pixel_by_pixel(images, mode):
     record = images.save(saved)
     loaded = images.get(record.image_name)
     assert (loaded.mode, loaded.size, loaded.tobytes()) == (saved.mode, saved.size, saved.tobytes())
-    assert images.content(record.image_name) == picture_content(saved)
+    assert images.content(record.image_name) == picture_content(loaded)
 
 
 def test_a_mode_that_no_png_holds_is_refused_with_a_remedy(images):

@@ -12,13 +12,13 @@ from typing import Any
 from PIL import Image
 
 from nbgraph.errors import ImageModeError, NotFoundError
+from nbgraph.image_modes import MODES, stored_form
 from nbgraph.services.images.images_common import ImageCategory, ImageQuery, ImageRecord
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
 from nbgraph.services.shared.service import Service, checked_name, new_name
 
-MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 THUMBNAIL_SIZE = 256
 
 
@@ -49,11 +49,15 @@ class ImageServiceBase(Service):
     ) -> ImageRecord:
         """Keep a picture; the record has its new name. On return it is kept for good.
 
-        `ImageModeError` for modes that no PNG file holds, such as CMYK.
+        Of `image.info` the transparency and the ICC profile are kept, and nothing else: metadata are given as such.
+        `ImageModeError` for modes that no PNG file holds, such as CMYK, and for a transparency that a mode cannot have.
         """
         if image.mode not in MODES:
             raise mode_error(image.mode)
-        image.load()
+        try:
+            image = stored_form(image)
+        except ValueError as error:
+            raise ImageModeError(f"this picture cannot be kept: {error}; delete it, or .convert('RGBA')") from None
         record = ImageRecord(
             image_name=new_name(),
             width=image.width,
@@ -102,7 +106,7 @@ class ImageServiceBase(Service):
         return self._path(self.record(image_name))
 
     def content(self, image_name: str) -> str:
-        """The hash of mode, size and pixels: what a cache key goes by, whatever the name."""
+        """The hash of everything a viewer or a node can see: what a cache key goes by, whatever the name."""
         return self.record(image_name).content
 
     def update(
@@ -143,7 +147,10 @@ class ImageServiceBase(Service):
 
     @abstractmethod
     def _put(self, record: ImageRecord, image: Image.Image) -> ImageRecord:
-        """Store a new picture and its record, the picture first; returns the record as stored."""
+        """Store a new picture and its record, the picture first; returns the record as stored.
+
+        The picture is in its stored form, an object that nobody else has.
+        """
 
     @abstractmethod
     def _load(self, record: ImageRecord) -> Image.Image:
@@ -191,9 +198,15 @@ def thumbnail_of(image: Image.Image, size: int = THUMBNAIL_SIZE) -> bytes:
 
 
 def picture_content(image: Image.Image) -> str:
-    """The hash of a picture's mode, size, palette and pixels: 32 hexadecimal digits."""
+    """Return the hash of a picture in its stored form, 32 hexadecimal digits.
+
+    It covers mode, size, pixels, palette, transparency and ICC profile.
+    """
     digest = blake2b(f"{image.mode} {image.width} {image.height} ".encode(), digest_size=16)
-    if image.palette is not None:
-        digest.update(bytes(image.palette.palette))
+    if image.mode == "P":
+        palette = image.getpalette() or []
+        digest.update(f"palette {len(palette)} ".encode() + bytes(palette))
     digest.update(image.tobytes())
+    for name in sorted(image.info):
+        digest.update(f" {name} {image.info[name]!r}".encode())
     return digest.hexdigest()
