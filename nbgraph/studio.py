@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 Target = BaseInvocation | Graph | LibraryGraph | Sequence[BaseInvocation]
 Values = Mapping[str, Any]
+STOP_SECONDS = 30.0
+"""The longest a stopped run is waited for: until the end of the step it is in."""
 
 
 class Studio:
@@ -97,15 +99,19 @@ class Studio:
         """
         self._refuse_worker()
         show = progress_display(progress)
-        run = self.submit(target, values, on_error=on_error, strict=strict)
-        if shows_view(progress):
-            show = run.display()
+        session = self._session(target, values, on_error=on_error, strict=strict)
+        self.invoker.check(session)
+        run = None
         try:
+            run = self._queued(session)
+            if shows_view(progress):
+                show = run.display()
             run.wait(show=show)
         except KeyboardInterrupt:
-            run.cancel()
-            run.wait(30)
-            show(run.progress)
+            self.services.processor.cancel(session.id)
+            if run is not None:
+                run.wait(STOP_SECONDS)
+                show(run.progress)
             raise
         return run.raise_error() if on_error == "stop" else run
 
@@ -148,13 +154,13 @@ class Studio:
         sessions = [(chosen, self._session(each, None, strict=strict)) for chosen, each in batch]
         for _, session in sessions:
             self.invoker.check(session)
-        cells = [(chosen, self._queued(session)) for chosen, session in sessions]
         try:
+            cells = [(chosen, self._queued(session)) for chosen, session in sessions]
             for _, run in cells:
                 run.wait(show=show)
         except KeyboardInterrupt:
-            for _, run in cells:
-                run.cancel()
+            for _, session in sessions:
+                self.services.processor.cancel(session.id)
             raise
         return Sweep(shown, list(values), cells)
 

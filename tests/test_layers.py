@@ -12,12 +12,13 @@ GRAPH = "services.shared"
 
 ALLOWED = {
     "errors": set(),
+    "latch": set(),
     "config": {"errors"},
     "image_modes": set(),
     "diffusion": {"errors", "image_modes"},
     "invocations": {"errors", "diffusion", "image_modes"},
     GRAPH: {"errors", "invocations"},
-    "services": {"errors", "config", "image_modes", "invocations", "diffusion", GRAPH},
+    "services": {"errors", "latch", "config", "image_modes", "invocations", "diffusion", GRAPH},
     "frames": {"services", GRAPH, "invocations", "errors"},
     "plots": {"frames", "errors"},
     "showing": set(),

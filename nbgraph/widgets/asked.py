@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nbgraph.errors import NbgraphError
+from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.widgets.js_bundle import BundledWidget
 from nbgraph.widgets.subshells import hear_subshells
 
@@ -88,7 +89,7 @@ class Calmed:
         self._lock = Lock()
 
     def __call__(self) -> None:
-        with self._lock:
+        with HeldStop(), self._lock:  # a thread whose start is interrupted may never run
             if self._timer is None:
                 wait = max(0.02, self._acted + self._seconds - monotonic())
                 self._timer = Timer(wait, self._fire)

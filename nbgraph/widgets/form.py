@@ -14,6 +14,7 @@ from nbgraph.run import Run
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph, is_linked_inside
+from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.showing import is_in_notebook
 from nbgraph.widgets.form_controls import MISSING, Control, LinkedInside, control_for
 from nbgraph.widgets.run_static import static_bundle
@@ -70,12 +71,13 @@ class GraphForm(widgets.VBox):
         """Run with what is typed, and return at once; the form shows how far it is, and the picture."""
         ends = {one.alias: f"{one.node}.{one.field}" for one in self._exposed}
         values = {ends[name]: value for name, value in self.values.items()}
-        run = self._submit(self._graph.with_values(values))
-        self._current = run
-        self._view.watch(run)
-        self._run_button.disabled, self._cancel_button.disabled = True, False
-        self._static.changed()
-        Thread(target=self._follow, args=(run,), name="nbgraph form", daemon=True).start()
+        with HeldStop():
+            run = self._submit(self._graph.with_values(values))
+            self._current = run
+            self._view.watch(run)
+            self._run_button.disabled, self._cancel_button.disabled = True, False
+            self._static.changed()
+            Thread(target=self._follow, args=(run,), name="nbgraph form", daemon=True).start()
         return run
 
     def cancel(self) -> None:

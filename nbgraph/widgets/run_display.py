@@ -39,9 +39,10 @@ class RunDisplay:
 
     def follow(self) -> None:
         """Keep looking in a thread of its own, until the run has ended."""
-        self()
-        if not self._run.is_done or self._view is not None:
-            Thread(target=self._follow, name="nbgraph run view", daemon=True).start()
+        with HeldStop():
+            self()
+            if not self._run.is_done or self._view is not None:
+                Thread(target=self._follow, name="nbgraph run view", daemon=True).start()
 
     def _follow(self) -> None:
         try:

@@ -6,6 +6,8 @@ from time import monotonic
 
 from IPython.display import display
 
+from nbgraph.services.shared.interrupts import HeldStop
+
 QUIET_SECONDS = 1.0
 LATEST_SECONDS = 10.0
 
@@ -40,7 +42,7 @@ class StaticSide:
 
     def changed(self) -> None:
         """Draw it again soon, if it was shown."""
-        with self._lock:
+        with HeldStop(), self._lock:
             self._last = monotonic()
             if self._shown and self._timer is None:
                 self._first = self._last

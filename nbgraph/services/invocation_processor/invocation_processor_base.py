@@ -1,10 +1,10 @@
 """The processor: takes sessions from the queue and runs them, one at a time or more."""
 
-from _thread import allocate_lock
 from abc import abstractmethod
 from collections.abc import Callable
 
 from nbgraph.errors import NodeError, OwnWorkerError
+from nbgraph.latch import Latch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.service import Service
 
@@ -12,8 +12,8 @@ from nbgraph.services.shared.service import Service
 class Ticket:
     """What a submitted session leaves with who submitted it: to wait, to cancel, to see what failed.
 
-    It waits on a lock, a C primitive: an interrupt while waiting leaves nothing locked. On the thread that runs the
-    sessions, which `is_worker` tells, nobody may wait for one that has not ended: it never would.
+    An interrupt while waiting changes nothing for others who wait. On the thread that runs the sessions, which
+    `is_worker` tells, nobody may wait for one that has not ended: it never would.
     """
 
     def __init__(self, session: GraphExecutionState, is_worker: Callable[[], bool]) -> None:
@@ -22,27 +22,21 @@ class Ticket:
         self.cancelled = False
         self.failures: list[NodeError] = []
         self.status = "pending"
-        self._running = allocate_lock()
-        self._running.acquire()
+        self._ended = Latch()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until the session has ended, at most so long; whether it has.
 
         `OwnWorkerError` if it has not, inside a node that runs on the same thread, where only 0 seconds are allowed.
         """
-        done = self._running.acquire(blocking=False)
-        if not done and seconds != 0:
-            if self._is_worker():
-                raise OwnWorkerError
-            done = self._running.acquire(timeout=-1 if seconds is None else seconds)
-        if done:
-            self._running.release()
-        return done
+        if not self._ended.is_open and seconds != 0 and self._is_worker():
+            raise OwnWorkerError
+        return self._ended.wait(seconds)
 
     def end(self, status: str, failures: list[NodeError]) -> None:
         """The session has ended; everybody who waits goes on."""
         self.failures, self.status = failures, status
-        self._running.release()
+        self._ended.open()
 
 
 class InvocationProcessorBase(Service):

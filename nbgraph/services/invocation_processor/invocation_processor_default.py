@@ -4,6 +4,7 @@ import logging
 import threading
 
 from nbgraph.errors import IterationLimitError, NodeError, StoreError
+from nbgraph.latch import Latch
 from nbgraph.services.invocation_processor.batch_runner import runner_of
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
 from nbgraph.services.invocation_processor.node_batches import BatchLimits
@@ -14,6 +15,7 @@ from nbgraph.services.shared.service import InvokerLike
 
 logger = logging.getLogger("nbgraph")
 POLL_SECONDS = 1.0
+STOP_SECONDS = 30.0
 
 
 class InvocationProcessorDefault(InvocationProcessorBase):
@@ -30,6 +32,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         self._tickets: dict[str, Ticket] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._thread_ended = Latch()
         self._stopping = False
         self._paused = False
 
@@ -42,7 +45,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         self.cancel_all()
         if self._thread is not None:
             self.services.queue.wake()
-            self._thread.join(timeout=30)
+            self._thread_ended.wait(STOP_SECONDS)  # an interrupt of `Thread.join` would mark a live thread as dead
             self._thread = None
         super().stop()
 
@@ -68,10 +71,11 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         ticket = self._tickets.get(session_id)
         if ticket is None:
             return False
-        ticket.cancelled = True
-        if self.services.queue.cancel(session_id):
-            ticket.session.cancel()
-            self._close(ticket, "cancelled")
+        with HeldStop():
+            ticket.cancelled = True
+            if self.services.queue.cancel(session_id):
+                ticket.session.cancel()
+                self._close(ticket, "cancelled")
         return True
 
     def cancel_all(self) -> int:
@@ -92,11 +96,14 @@ class InvocationProcessorDefault(InvocationProcessorBase):
 
     def _keep_working(self) -> None:
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="nbgraph worker", daemon=True)
+            if self._thread is None or self._thread_ended.is_open:
+                self._thread_ended = Latch()
+                self._thread = threading.Thread(
+                    target=self._work, args=(self._thread_ended,), name="nbgraph worker", daemon=True
+                )
                 self._thread.start()
 
-    def _work(self) -> None:
+    def _work(self, ended: Latch) -> None:
         """Take sessions until stopped; if that itself fails, nobody is left waiting."""
         try:
             self._take_sessions()
@@ -106,6 +113,8 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             for ticket in list(self._tickets.values()):
                 ticket.failures.append(NodeError(ticket.session.id, "session", text, {}))
                 self._close(ticket, "failed")
+        finally:
+            ended.open()
 
     def _take_sessions(self) -> None:
         queue = self.services.queue

@@ -1,0 +1,46 @@
+"""A one-time signal between threads that an interrupt of a waiter cannot damage."""
+
+from _thread import LockType, allocate_lock
+from contextlib import suppress
+from time import monotonic
+
+POLL_SECONDS = 0.5
+"""One uninterrupted wait: on Windows a wait in C hides Ctrl-C until it ends."""
+
+
+class Latch:
+    """Closed until `open()` is called, once and for all; `wait()` returns when it is open.
+
+    Each waiter waits on a lock of its own, which nobody else ever needs. `KeyboardInterrupt` may arrive between any two
+    steps of a waiter, and whatever lock it holds then stays held: with one lock for all, that locks out everybody.
+    """
+
+    __slots__ = ("_waiters", "is_open")
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._waiters: list[LockType] = []
+
+    def open(self) -> None:
+        """Let everybody go on who waits, and who will."""
+        self.is_open = True
+        for waiter in tuple(self._waiters):
+            with suppress(RuntimeError):  # released already, by an earlier call
+                waiter.release()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is open, at most `seconds`; return whether it is."""
+        if self.is_open or seconds == 0:
+            return self.is_open
+        waiter = allocate_lock()
+        waiter.acquire()
+        self._waiters.append(waiter)  # before the next look: `open` first opens, then reads the list
+        deadline = None if seconds is None else monotonic() + seconds
+        try:
+            while not self.is_open:
+                left = POLL_SECONDS if deadline is None else min(POLL_SECONDS, deadline - monotonic())
+                if left <= 0 or waiter.acquire(timeout=left):
+                    break
+        finally:
+            self._waiters.remove(waiter)
+        return self.is_open
