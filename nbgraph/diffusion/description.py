@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline
 
 from nbgraph.diffusion.classes import component_class
 from nbgraph.diffusion.families import Family, family_of_class
-from nbgraph.diffusion.fingerprints import resolve_folder
+from nbgraph.diffusion.fingerprints import file_identity, resolve_folder
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 
@@ -97,9 +97,7 @@ def describe_model(model: ModelRef | str | Path) -> ModelDescription:
 
 
 def _stamp(folder: Path) -> str:
-    return "|".join(
-        f"{p}:{p.stat().st_mtime_ns}" for p in sorted(folder.glob("*.json")) + sorted(folder.glob("*/*.json"))
-    )
+    return "|".join(f"{p}:{file_identity(p)}" for p in sorted(folder.glob("*.json")) + sorted(folder.glob("*/*.json")))
 
 
 @lru_cache(maxsize=256)

@@ -1,15 +1,34 @@
-"""Fingerprints of model files: what a model *is*, wherever it lies and whatever it is called."""
+"""Fingerprints of model files: what a model *is*, wherever it lies and whatever it is called.
+
+A fingerprint is a hash of all bytes of a model's files. Reading gigabytes takes seconds, so the hash of a file is kept
+as long as the file keeps its identity: device, inode, size, and the times of its last change of content (mtime) and of
+anything at all (ctime). A program can set mtime back, but not ctime, and a file put in another's place has another
+inode. Two rules close what is left: a file that changed within the last two seconds is hashed again the next time, as
+its next change may get the same times; and hashing starts over when a file changes meanwhile. Only a file system
+without ctime (Windows, some network folders) hides a write in place that also restores mtime.
+"""
 
 import hashlib
-from functools import lru_cache
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
-from nbgraph.errors import ModelNotFoundError
+from platformdirs import user_cache_path
 
-_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".safetensors"}
-_WHOLE_FILE_BYTES = 64 * 2**20
-_CHUNK_BYTES = 2**20
-_CHUNKS = 32
+from nbgraph.errors import ModelError, ModelNotFoundError
+
+_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".tiktoken", ".safetensors"}
+_LARGE_BYTES = 64 * 2**20
+"""Hashes of files from this size on are also kept on disk, for the next kernel."""
+_SETTLED_NS = 2 * 10**9
+"""The coarsest times a file system in use keeps: two writes closer to each other may leave the same times."""
+_MAX_KNOWN = 4096
+
+Identity = tuple[int, int, int, int, int]
+_known: dict[tuple[str, Identity], str] = {}
 
 
 def resolve_folder(path: str | Path) -> Path:
@@ -29,42 +48,120 @@ def resolve_folder(path: str | Path) -> Path:
 
 
 def fingerprint_path(path: str | Path) -> str:
-    """A hex fingerprint of the content of a model folder or of one file, equal for equal content anywhere.
+    """Return a hex fingerprint of the content of a model folder or of one file, equal for equal content anywhere.
 
-    BLAKE2 over the relative names, the sizes and the content of config, vocabulary and safetensors files. Files up to
-    64 MiB are read whole. Of a larger file only its size, its first MiB (for safetensors: the header, with every name,
-    shape and offset) and 32 chunks of 1 MiB spread evenly to its end are read, so an edit of a large file that keeps
-    its size and misses every chunk goes unseen. Digests are remembered per (path, modification time, size).
+    A hash over the relative names, the sizes and all bytes (SHA-256) of config, vocabulary and safetensors files; links
+    to files and folders count as what they lead to, hidden names do not count. Hashes are kept by `file_identity`.
+    `ModelNotFoundError` without such files, `ModelError` for a file that keeps changing while it is read.
     """
     root = resolve_folder(path)
-    files = [root] if root.is_file() else [file for file in sorted(root.rglob("*")) if _counts(file, root)]
+    files = {"": str(root)} if root.is_file() else dict(_model_files(str(root)))
     if not files:
         raise ModelNotFoundError(f"the folder {str(path)!r} holds no model files (none of {sorted(_SUFFIXES)})")
+    names = sorted(files, key=lambda name: name.split("/"))
     digest = hashlib.blake2b(digest_size=16)
-    for file in files:
-        state = file.stat()
-        name = "" if file == root else file.relative_to(root).as_posix()
-        content = _digest_file(str(file), state.st_mtime_ns, state.st_size)
-        digest.update(f"{name}\0{state.st_size}\0{content}\n".encode())
+    for name, (size, content) in zip(names, _digests([files[name] for name in names]), strict=True):
+        digest.update(f"{name}\0{size}\0{content}\n".encode())
     return digest.hexdigest()
 
 
-def _counts(file: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
-    return file.is_file() and file.suffix in _SUFFIXES and not hidden
+def check_unchanged(path: str, fingerprint: str) -> None:
+    """`ModelError` if the files at `path` are no longer those of `fingerprint`; called when they have been loaded."""
+    if fingerprint_path(path) != fingerprint:
+        raise ModelError(
+            f"the files of {path!r} were changed after this run had looked at them, so what was loaded is not what "
+            "the run would be remembered by; run it again"
+        )
 
 
-@lru_cache(maxsize=4096)
-def _digest_file(path: str, modified_ns: int, size: int) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as stream:
-        if size <= _WHOLE_FILE_BYTES:
-            digest.update(stream.read())
-        else:
-            for number in range(_CHUNKS + 1):
-                stream.seek((size - _CHUNK_BYTES) * number // _CHUNKS)
-                digest.update(stream.read(_CHUNK_BYTES))
-    return digest.hexdigest()
+def file_identity(path: str | Path) -> Identity:
+    """Return what tells a file from its earlier selves without reading it: device, inode, size, mtime and ctime."""
+    return _identity(os.stat(path))
+
+
+def _identity(state: os.stat_result) -> Identity:
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+def _model_files(
+    folder: str, prefix: str = "", above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[tuple[str, str]]:
+    """Yield (relative name, path) of the files that count; a link to a folder it lies in is not followed."""
+    state = os.stat(folder)
+    here = state.st_dev, state.st_ino
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _model_files(entry.path, f"{prefix}{entry.name}/", above | {here})
+            elif os.path.splitext(entry.name)[1] in _SUFFIXES and entry.is_file():
+                yield prefix + entry.name, entry.path
+
+
+def _digests(paths: list[str]) -> list[tuple[int, str]]:
+    """(size, digest) of each file; several large ones at once, as hashing runs beside the interpreter."""
+    if sum(os.stat(path).st_size >= _LARGE_BYTES for path in paths) < 2:
+        return [_digest_file(path) for path in paths]
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        return list(pool.map(_digest_file, paths))
+
+
+def _digest_file(path: str) -> tuple[int, str]:
+    identity = file_identity(path)
+    known = _known.get((path, identity)) or _read_kept(path, identity)
+    if known is None:
+        identity, known = _hash_whole(path)
+    return identity[2], known
+
+
+def _hash_whole(path: str) -> tuple[Identity, str]:
+    """Hash a file until it has not changed meanwhile; keep the hash if its next change is sure to be seen."""
+    for _ in range(3):
+        started = time.time_ns()
+        with open(path, "rb") as stream:
+            before = _identity(os.fstat(stream.fileno()))
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if file_identity(path) == before:
+            if max(before[3:]) < started - _SETTLED_NS:
+                _keep(path, before, digest)
+            return before, digest
+    raise ModelError(
+        f"{path!r} changes while it is read: something writes to it. Wait until that is done, and run again"
+    )
+
+
+def _keep(path: str, identity: Identity, digest: str) -> None:
+    if len(_known) >= _MAX_KNOWN:
+        _known.clear()
+    _known[path, identity] = digest
+    if identity[2] < _LARGE_BYTES:
+        return
+    file = _kept_file(path, identity)
+    written = file.with_name(f"{file.name}.{os.getpid()}")
+    with suppress(OSError):  # where the cache folder cannot be written to, the next kernel hashes again
+        file.parent.mkdir(parents=True, exist_ok=True)
+        written.write_text(digest)
+        written.replace(file)
+
+
+def _read_kept(path: str, identity: Identity) -> str | None:
+    if identity[2] < _LARGE_BYTES:
+        return None
+    try:
+        digest = _kept_file(path, identity).read_text()
+        is_digest = len(bytes.fromhex(digest)) == hashlib.sha256().digest_size
+    except (OSError, ValueError):
+        return None
+    return _known.setdefault((path, identity), digest) if is_digest else None
+
+
+def _kept_file(path: str, identity: Identity) -> Path:
+    """The file that holds the hash of the file of that path and identity."""
+    name = hashlib.blake2b(f"{path}\0{identity}".encode(), digest_size=16).hexdigest()
+    return user_cache_path("nbgraph") / "fingerprints" / name
 
 
 def _hub_snapshot(repository: str) -> Path:

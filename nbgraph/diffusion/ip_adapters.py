@@ -6,7 +6,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nbgraph.diffusion.description import ModelDescription
-from nbgraph.diffusion.fingerprints import resolve_folder
+from nbgraph.diffusion.fingerprints import check_unchanged, resolve_folder
 from nbgraph.diffusion.refs import IpAdapterPatch
 from nbgraph.errors import ModelError
 
@@ -49,6 +49,7 @@ def _read(patch: IpAdapterPatch) -> dict[str, dict[str, Tensor]]:
                     state[part][name] = opened.get_tensor(key)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"the IP-Adapter {patch.path!r} cannot be read: {error}") from error
+    check_unchanged(patch.path, patch.fingerprint)
     if not all(state.values()):
         raise ModelError(f"{patch.path!r} is no IP-Adapter: it has no layers image_proj and ip_adapter")
     if any("lora" in name for name in state["ip_adapter"]):

@@ -23,6 +23,7 @@ from nbgraph.diffusion.components import Components, component_bytes
 from nbgraph.diffusion.description import ModelDescription, describe_model
 from nbgraph.diffusion.device import choose_device, choose_dtype
 from nbgraph.diffusion.device_memory import free_bytes, free_memory, models_budget
+from nbgraph.diffusion.fingerprints import check_unchanged
 from nbgraph.diffusion.load import LOAD_LOCK, load_component
 from nbgraph.diffusion.patches import apply_patches, patches_for
 from nbgraph.diffusion.refs import ModelRef, Patch
@@ -193,6 +194,7 @@ class ModelCache:
         self._tell(LoadEvent(ref.path, name, 0, None))
         started = time.monotonic()
         module = load_component(description, name, dtype, ref.variant)
+        check_unchanged(ref.path, ref.fingerprint)
         size = component_bytes(module)
         self._tell(LoadEvent(ref.path, name, size, time.monotonic() - started))
         return _Entry(ref.without_patches(), name, module, size, _CPU, dtype)

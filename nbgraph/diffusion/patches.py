@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from nbgraph.diffusion.description import ModelDescription
-from nbgraph.diffusion.fingerprints import resolve_folder
+from nbgraph.diffusion.fingerprints import check_unchanged, resolve_folder
 from nbgraph.diffusion.ip_adapters import check_takes_ip_adapters, lay_ip_adapters
 from nbgraph.diffusion.load import LOAD_LOCK
 from nbgraph.diffusion.quiet import quiet
@@ -146,6 +146,7 @@ def _read_lora(pipeline: Any, module: Any, patch: LoraPatch) -> _Lora:
         found = pipeline.lora_state_dict(str(file.parent), weight_name=file.name, **options)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"the LoRA {patch.path!r} cannot be read: {error}") from error
+    check_unchanged(patch.path, patch.fingerprint)
     return _Lora(found[0], found[1] if len(found) == 3 else None, found[-1])
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbgraph.errors import NbgraphError
-from nbgraph.invocations.fields import ResourceField
+from nbgraph.invocations.fields import ResourceField, models_in
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import (
     CacheRow,
@@ -15,6 +15,8 @@ from nbgraph.services.invocation_cache.invocation_cache_common import (
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
 HANDS_OUT, PUTS_TOGETHER = "hands out items", "puts together what is there"
+COMPARED = "; the model's files are unchanged (inode, size and times of each, whole content where these differ)"
+"""What is compared of a model before a result that names it is used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ def _look(session: GraphExecutionState, prepared: Prepared, services: Any) -> Re
     entry = services.invocation_cache.peek(key) if key else None
     if entry is not None:
         session.complete(prepared, entry.output)
-        return reason(False, f"cached {entry.hits} times used" if entry.hits else "cached", key)
+        because = f"cached {entry.hits} times used" if entry.hits else "cached"
+        return reason(False, because + COMPARED * bool(models_in(entry.output)), key)
     session.fail(prepared, "")
     return reason(True, _because(prepared, material, key, services), key)
 
@@ -110,6 +113,9 @@ def _because(prepared: Prepared, material: str, key: bytes | None, services: Any
         return "a resource it needs was deleted"
     if services.invocation_cache.went_with_resource(key):
         return "its result was dropped when the picture or tensors it names were deleted"
+    if models := services.invocation_cache.changed_models(key):
+        names = ", ".join(repr(name) for name in dict.fromkeys(models))
+        return f"the files of {names} have changed (whole content compared)"
     known: list[CacheRow] = services.invocation_cache.entries(node=prepared.id)
     if not known:
         return "it has not run before"

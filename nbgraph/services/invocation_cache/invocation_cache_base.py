@@ -202,6 +202,12 @@ class InvocationCacheBase(Service):
         """Whether this kernel forgot the entry of that key because a picture or tensors that it names were deleted."""
         return key in self._lost
 
+    def changed_models(self, key: bytes) -> list[str]:
+        """Return the names of the models in the output kept under `key` whose files, or place, have changed since."""
+        entry = self._find(key) or self.pending.get(key)
+        models = models_in(entry.output) if entry is not None else []
+        return [model.name for model in models if not self.services.model_manager.is_current(model)]
+
     def entries(self, node: str | None = None) -> list[CacheRow]:
         """All entries, or those of one prepared node, the least recently used first."""
         self.settle()
