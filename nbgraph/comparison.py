@@ -4,6 +4,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageStat
 
+from nbgraph.image_modes import on_white
 from nbgraph.picture_facts import label_of
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.invocation_services import InvocationServices
@@ -25,8 +26,8 @@ class Comparison(Shown):
 
     @property
     def images(self) -> tuple[Image.Image, Image.Image]:
-        """Both pictures as RGB; the second as large as the first."""
-        one, two = (self._services.images.get(name).convert("RGB") for name in (self.first, self.second))
+        """Both pictures as RGB, what is transparent as white; the second as large as the first."""
+        one, two = (on_white(self._services.images.get(name)) for name in (self.first, self.second))
         return one, two if two.size == one.size else two.resize(one.size)
 
     @property

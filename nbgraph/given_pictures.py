@@ -7,17 +7,18 @@ from typing import Any, get_args
 
 from PIL import Image
 
-from nbgraph.errors import NbgraphError, suggest
+from nbgraph.errors import ImageModeError, NbgraphError, suggest
+from nbgraph.image_modes import in_plain_mode
 from nbgraph.invocations.fields import ImageCategory
 from nbgraph.invocations.image_files import read_picture
-from nbgraph.invocations.pictures import in_plain_mode, size_problem
+from nbgraph.invocations.pictures import size_problem
 from nbgraph.services.images.images_base import mode_error
 
 
 def open_picture(picture: Image.Image | str | PathLike[str]) -> Image.Image:
     """A PIL image, or the picture in a file, as L, LA, RGB or RGBA; `NbgraphError` if it cannot be.
 
-    `ImageModeError` for mode F, which does not say what number is white.
+    `ImageModeError` for mode F, which does not say what number is white, and for mode I beyond 16 bits.
     """
     if isinstance(picture, str | PathLike):
         return read_picture(Path(picture).expanduser())
@@ -34,7 +35,10 @@ def open_picture(picture: Image.Image | str | PathLike[str]) -> Image.Image:
         picture.load()
     except (OSError, SyntaxError, ValueError) as error:
         raise NbgraphError(f"the picture cannot be read: {error}; open its file again") from None
-    return in_plain_mode(picture)
+    try:
+        return in_plain_mode(picture)
+    except ValueError as error:
+        raise ImageModeError(f"a picture of mode {picture.mode!r} cannot be kept: {error}") from None
 
 
 def check_category(category: ImageCategory) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from nbgraph.image_modes import on_white
+
 MARGIN, LABEL_HEIGHT, SMALLEST_CELL = 4, 16, 96
 
 
@@ -39,7 +41,7 @@ def tiled(pictures: Sequence[Image.Image]) -> Image.Image:
     tiles = Image.new("RGB", (columns * width, ceil(len(pictures) / columns) * height), "white")
     for place, picture in enumerate(pictures):
         row, column = divmod(place, columns)
-        tiles.paste(picture.convert("RGB"), (column * width, row * height))
+        tiles.paste(on_white(picture), (column * width, row * height))
     return tiles
 
 
@@ -52,7 +54,7 @@ def _empty(why: str) -> Image.Image:
 
 def _grown(picture: Image.Image) -> Image.Image:
     grown = max(1, -(-SMALLEST_CELL // max(picture.size)))
-    return picture.convert("RGB").resize((picture.width * grown, picture.height * grown), Image.Resampling.NEAREST)
+    return on_white(picture).resize((picture.width * grown, picture.height * grown), Image.Resampling.NEAREST)
 
 
 def _width_of(labels: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family, family
 from nbgraph.diffusion.spans import check_span
 from nbgraph.errors import ModelError
+from nbgraph.image_modes import on_white
 
 FAMILIES = ("stable-diffusion", "stable-diffusion-xl")
 _SHAPE = ("in_channels", "block_out_channels", "cross_attention_dim", "addition_embed_type")
@@ -50,7 +51,7 @@ def control_arguments(components: Components, controls: Sequence[Control]) -> di
         _check_fits(components, control)
         check_span("a ControlNet cannot steer", control.start, control.end)
     return {
-        "image": [control.image.convert("RGB") for control in controls],
+        "image": [on_white(control.image) for control in controls],
         "controlnet_conditioning_scale": [float(control.weight) for control in controls],
         "control_guidance_start": [control.start for control in controls],
         "control_guidance_end": [control.end for control in controls],

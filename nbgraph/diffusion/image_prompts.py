@@ -14,6 +14,7 @@ from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.refs import IpAdapterPatch
 from nbgraph.diffusion.spans import check_span
 from nbgraph.errors import ModelError
+from nbgraph.image_modes import on_white
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def _embeddings(components: Components, prompt: ImagePrompt, layer: Any, guided:
     }
     pipeline = make_pipeline(replace(components, modules={**components.modules, **shown}))
     hidden = type(layer).__name__ != "ImageProjection"
-    images = [image.convert("RGB") for image in prompt.images]
+    images = [on_white(image) for image in prompt.images]
     try:
         with quiet():
             positive, negative = pipeline.encode_image(images, components.device, 1, hidden)

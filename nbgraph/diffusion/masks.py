@@ -12,14 +12,16 @@ from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.packing import pack, unpack
 from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
+from nbgraph.image_modes import as_mask
 
 
 def latent_mask(model: ModelDescription, mask: Image.Image, width: int, height: int, soft: bool = False) -> Tensor:
     """(1, 1, h, w) in [0, 1] for latents of a picture of `width` x `height` pixels: white is denoised, black is kept.
 
-    A hard mask is cut at half grey and taken at the nearest pixel; a soft one is averaged over each latent's cell.
+    What is transparent in the mask is black. A hard mask is cut at half grey and taken at the nearest pixel; a soft one
+    is averaged over each latent's cell.
     """
-    grey = mask.convert("L").resize((width, height), Image.Resampling.NEAREST)
+    grey = as_mask(mask).resize((width, height), Image.Resampling.NEAREST)
     values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8).reshape(1, 1, height, width).float() / 255
     size = (height // model.vae_scale_factor, width // model.vae_scale_factor)
     if soft:

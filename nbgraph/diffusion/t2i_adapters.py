@@ -12,6 +12,7 @@ from torch import Tensor
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.spans import check_span
 from nbgraph.errors import ModelError
+from nbgraph.image_modes import on_white
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _residuals(components: Components, adapter: T2iAdapter, width: int, height: 
     factor = adapter.module.total_downscale_factor
     if width % factor or height % factor:
         raise ModelError(f"the T2I-Adapter needs sides that are multiples of {factor} pixels, not {width}x{height}")
-    picture = adapter.image.convert("L" if adapter.module.config.in_channels == 1 else "RGB")
+    picture = on_white(adapter.image).convert("L" if adapter.module.config.in_channels == 1 else "RGB")
     values = np.atleast_3d(np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32))
     pixels = torch.from_numpy(values[None] / 255).permute(0, 3, 1, 2)
     features = adapter.module(pixels.to(components.device, adapter.module.dtype))

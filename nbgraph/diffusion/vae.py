@@ -13,6 +13,7 @@ from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
+from nbgraph.image_modes import on_white
 
 
 @torch.no_grad()
@@ -42,13 +43,14 @@ def encode_image(
     """Latents of pictures of one size; needs the component `vae`.
 
     `seed` None takes the mean of the VAE's distribution, which gives the same latents every time; a seed draws from it.
-    Pictures are converted to RGB. `ModelError` unless their sides are multiples of what the model draws in.
+    Pictures are read as RGB, what is transparent as white. `ModelError` unless their sides are multiples of what the
+    model draws in.
     """
     pictures = [images] if isinstance(images, Image.Image) else list(images)
     width, height = _one_size(pictures)
     components.model.check_size(width, height)
     vae = _tiled(components["vae"]) if tiled else components["vae"]
-    pixels = VaeImageProcessor(vae_scale_factor=1).preprocess([picture.convert("RGB") for picture in pictures])
+    pixels = VaeImageProcessor(vae_scale_factor=1).preprocess([on_white(picture) for picture in pictures])
     pixels = pixels.to(components.device, vae.dtype)
     latents = _sample(vae.encode(pixels.unsqueeze(2) if _has_time(vae) else pixels), seed)
     tensor = scale(vae, latents).float().to("cpu", copy=True)

@@ -7,7 +7,7 @@ from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocati
 from nbgraph.invocations.color_spaces import as_byte, from_space, to_space
 from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.outputs import ImageOutput
-from nbgraph.invocations.pictures import as_mask, colors_and_alpha, open_picture, with_alpha
+from nbgraph.invocations.pictures import colors_and_alpha, open_mask, open_picture, with_alpha
 
 
 @invocation("color_correct", title="Correct colors", category="image", version="1.0.0")
@@ -25,7 +25,7 @@ class CorrectColors(BaseInvocation):
     def invoke(self, context: InvocationContext) -> ImageOutput:
         colors, alpha = colors_and_alpha(open_picture(context, self.image))
         wanted = colors_and_alpha(open_picture(context, self.reference))[0]
-        mask = None if self.mask is None else as_mask(context, self.mask, colors.size)
+        mask = None if self.mask is None else open_mask(context, self.mask, colors.size)
         within = ImageStat.Stat(to_space(wanted.convert("RGB"), "LAB"))
         lab = to_space(colors.convert("RGB"), "LAB")
         given = ImageStat.Stat(lab, mask) if mask is not None and mask.getbbox() else ImageStat.Stat(lab)

@@ -90,6 +90,7 @@ class ControlNet(BaseInvocation):
 class CreateDenoiseMask(BaseInvocation):
     """A mask for denoising: what is white is painted anew, what is black is kept; soft lets the two run together.
 
+    A mask with an alpha channel counts by brightness times opacity: what is transparent is kept.
     What is kept is of the latents that are denoised. Where these stopped part-way, to go on in a second node, `latents`
     are those of the picture that is kept.
     """

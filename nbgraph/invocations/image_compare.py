@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image, ImageChops
 from pydantic import Field
 
+from nbgraph.image_modes import has_alpha
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.outputs import ImageOutput
-from nbgraph.invocations.pictures import check_equal_sizes, common_mode, has_alpha, open_picture
+from nbgraph.invocations.pictures import check_equal_sizes, common_mode, open_picture
 
 WINDOW = 7
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nbgraph.errors import NbgraphError
-from nbgraph.invocations.pictures import in_plain_mode, size_problem
+from nbgraph.image_modes import in_plain_mode
+from nbgraph.invocations.pictures import size_problem
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 

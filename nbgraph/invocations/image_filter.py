@@ -5,11 +5,12 @@ from typing import Literal
 from PIL import Image, ImageFilter
 from pydantic import Field
 
+from nbgraph.image_modes import has_alpha
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.edges import canny
 from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.outputs import ImageOutput
-from nbgraph.invocations.pictures import has_alpha, open_picture
+from nbgraph.invocations.pictures import open_on_white, open_picture
 
 
 @invocation("img_blur", title="Blur image", category="image", version="1.0.0")
@@ -38,7 +39,7 @@ class CannyEdges(BaseInvocation):
     high_threshold: int = Field(200, ge=0, le=255)
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
-        grey = open_picture(context, self.image).convert("L")
+        grey = open_on_white(context, self.image).convert("L")
         low, high = sorted((self.low_threshold, self.high_threshold))
         edges = canny(grey, low, high, context.is_cancelled)
         return context.images.output(edges.convert("RGB"), category="control")
@@ -52,7 +53,7 @@ class TileResample(BaseInvocation):
     down_sampling_rate: float = Field(1.0, ge=1, le=8)
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
-        picture = open_picture(context, self.image).convert("RGB")
+        picture = open_on_white(context, self.image)
         small = [max(1, round(side / self.down_sampling_rate)) for side in picture.size]
         down = picture.resize((small[0], small[1]), Image.Resampling.BOX)
         return context.images.output(down.resize(picture.size, Image.Resampling.BICUBIC), category="control")
@@ -66,7 +67,7 @@ class ColorMap(BaseInvocation):
     color_map_tile_size: int = Field(64, ge=1, le=4096)
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
-        picture = open_picture(context, self.image).convert("RGB")
+        picture = open_on_white(context, self.image)
         tiles = [max(1, round(side / self.color_map_tile_size)) for side in picture.size]
         down = picture.resize((tiles[0], tiles[1]), Image.Resampling.BOX)
         return context.images.output(down.resize(picture.size, Image.Resampling.NEAREST), category="control")

@@ -6,6 +6,7 @@ from typing import Any
 from PIL import Image
 from pydantic import Field
 
+from nbgraph.image_modes import has_alpha
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.outputs import ImageOutput
@@ -13,10 +14,9 @@ from nbgraph.invocations.pictures import (
     RESAMPLING,
     Resampling,
     Side,
-    as_mask,
     check_sides,
     check_size,
-    has_alpha,
+    open_mask,
     open_picture,
 )
 
@@ -64,7 +64,7 @@ class PasteImage(BaseInvocation):
         upper = over.convert("RGBA")
         if self.mask is not None:
             empty = Image.new("RGBA", over.size)
-            upper = Image.composite(upper, empty, as_mask(context, self.mask, over.size))
+            upper = Image.composite(upper, empty, open_mask(context, self.mask, over.size))
         canvas, layer = Image.new("RGBA", size), Image.new("RGBA", size)
         canvas.paste(base.convert("RGBA"), (-left, -top))
         layer.paste(upper, (self.x - left, self.y - top))

@@ -9,6 +9,7 @@ from pydantic import Field
 from nbgraph import diffusion
 from nbgraph.diffusion.refs import IpAdapterPatch
 from nbgraph.diffusion.scheduler_names import SchedulerName
+from nbgraph.image_modes import as_mask, has_alpha, in_plain_mode
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import (
     ConditioningField,
@@ -126,7 +127,11 @@ class DenoiseLatents(BaseInvocation):
     def _mask(self, context: InvocationContext) -> Any:
         if self.denoise_mask is None or self.latents is None:
             return None
-        kept, mask = load_latents(context, self.latents), context.images.get(self.denoise_mask.mask)
+        kept = load_latents(context, self.latents)
+        mask = in_plain_mode(context.images.get(self.denoise_mask.mask))
+        if as_mask(mask).getbbox() is None:
+            hint = "; if its shape is in its transparency, put MaskFromAlpha before it" if has_alpha(mask) else ""
+            context.warn(f"the mask is black everywhere, so nothing is painted anew{hint}")
         model = context.models.describe(self.unet.model)
         return diffusion.latent_mask(model, mask, kept.width, kept.height, self.denoise_mask.soft)
 
@@ -208,7 +213,7 @@ class LatentsToImage(BaseInvocation):
 
 @invocation("i2l", title="Image to latents", category="latents", version="1.0.0")
 class ImageToLatents(BaseInvocation):
-    """Encodes a picture; the mean of what the autoencoder gives, so always the same."""
+    """Encodes a picture, what is transparent as white; the mean of what the autoencoder gives, so always the same."""
 
     image: ImageField
     vae: VaeField

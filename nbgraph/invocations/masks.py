@@ -1,4 +1,7 @@
-"""Masks: grey pictures in which white means "here"."""
+"""Masks: grey pictures in which white means "here".
+
+A mask may have an alpha channel, as painting programs give it one: what is transparent counts as black.
+"""
 
 from typing import Literal
 
@@ -8,7 +11,7 @@ from pydantic import Field
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.outputs import ImageOutput
-from nbgraph.invocations.pictures import as_mask, check_equal_sizes, open_picture
+from nbgraph.invocations.pictures import check_equal_sizes, open_mask, open_picture
 
 COMBINATIONS = {
     "multiply": ImageChops.multiply,
@@ -39,7 +42,7 @@ class MaskEdge(BaseInvocation):
     edge_blur: float = Field(8.0, ge=0, le=256)
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
-        mask = open_picture(context, self.image).convert("L").point([0] * 128 + [255] * 128)
+        mask = open_mask(context, self.image).point([0] * 128 + [255] * 128)
         grown, shrunk = mask, mask
         for step in range(self.edge_size):
             grown, shrunk = grown.filter(ImageFilter.MaxFilter(3)), shrunk.filter(ImageFilter.MinFilter(3))
@@ -57,7 +60,6 @@ class CombineMasks(BaseInvocation):
     combination: Literal["multiply", "lighter", "darker", "subtract"] = "multiply"
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
-        first, second = open_picture(context, self.mask1), open_picture(context, self.mask2)
+        first, second = open_mask(context, self.mask1), open_mask(context, self.mask2)
         check_equal_sizes(mask1=first, mask2=second)
-        masks = [as_mask(context, field, first.size) for field in (self.mask1, self.mask2)]
-        return context.images.output(COMBINATIONS[self.combination](*masks), category="mask")
+        return context.images.output(COMBINATIONS[self.combination](first, second), category="mask")

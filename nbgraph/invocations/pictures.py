@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import Field
 
 from nbgraph.errors import NbgraphError
+from nbgraph.image_modes import as_mask, has_alpha, in_plain_mode, on_white
 from nbgraph.invocations.base import InvocationContext
 from nbgraph.invocations.fields import ImageField
 
@@ -43,27 +44,6 @@ def open_picture(context: InvocationContext, field: ImageField) -> Image.Image:
     return in_plain_mode(context.images.get(field))
 
 
-def in_plain_mode(picture: Image.Image) -> Image.Image:
-    """The picture as L, LA, RGB or RGBA: palettes are resolved, 16 bits a channel become 8, CMYK becomes RGB.
-
-    A colour that the file calls transparent, as PNG can, becomes an alpha channel.
-    """
-    if picture.mode in ("L", "RGB") and "transparency" in picture.info:
-        return picture.convert(f"{picture.mode}A")
-    if picture.mode in ("L", "LA", "RGB", "RGBA"):
-        return picture
-    if picture.mode.startswith("I"):
-        return picture.convert("I").point(lambda value: value / 257 + 0.5).convert("L")
-    if picture.mode == "1":
-        return picture.convert("L")
-    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-
-
-def has_alpha(picture: Image.Image) -> bool:
-    """Whether a picture of a plain mode has an alpha channel."""
-    return picture.mode.endswith("A")
-
-
 def colors_and_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The picture without alpha, L or RGB, and its alpha channel or None."""
     if not has_alpha(picture):
@@ -92,10 +72,12 @@ def check_equal_sizes(**pictures: Image.Image) -> None:
         raise NbgraphError(f"the pictures must be of one size, and {sizes}; put ResizeImage before one of them")
 
 
-def as_mask(context: InvocationContext, field: ImageField, size: tuple[int, int]) -> Image.Image:
-    """The mask of a field, mode L, brought to that size; what is transparent is black."""
-    colors, alpha = colors_and_alpha(open_picture(context, field))
-    grey = colors.convert("L")
-    if alpha is not None:
-        grey = Image.composite(grey, Image.new("L", grey.size, 0), alpha)
-    return grey if grey.size == size else grey.resize(size, Image.Resampling.BILINEAR)
+def open_on_white(context: InvocationContext, field: ImageField) -> Image.Image:
+    """The picture of a field as RGB; what is transparent is white."""
+    return on_white(context.images.get(field))
+
+
+def open_mask(context: InvocationContext, field: ImageField, size: tuple[int, int] | None = None) -> Image.Image:
+    """The mask of a field, mode L, brought to that size if one is given; what is transparent is black."""
+    mask = as_mask(context.images.get(field))
+    return mask if size is None or mask.size == size else mask.resize(size, Image.Resampling.BILINEAR)

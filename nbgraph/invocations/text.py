@@ -7,10 +7,11 @@ from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
 from nbgraph.errors import NbgraphError
+from nbgraph.image_modes import has_alpha
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ColorField, ImageField
 from nbgraph.invocations.outputs import ImageOutput
-from nbgraph.invocations.pictures import check_size, has_alpha, open_picture
+from nbgraph.invocations.pictures import check_size, open_picture
 
 Place = Literal["top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right"]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from nbgraph.image_modes import in_plain_mode
 from nbgraph.run import Run
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.widgets.pictures import png, thumbnail
@@ -151,7 +152,7 @@ def _row(node: NodeState) -> str:
 def _sheet(pictures: list[Image.Image]) -> Image.Image:
     """Pictures side by side, each within 256 pixels; a single one within 512."""
     size = PICTURE_SIZE if len(pictures) == 1 else SHEET_SIZE
-    small = [picture.convert("RGBA") for picture in pictures]
+    small = [in_plain_mode(picture).convert("RGBA") for picture in pictures]
     for picture in small:
         picture.thumbnail((size, size))
     if len(small) == 1:

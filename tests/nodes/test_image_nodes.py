@@ -9,6 +9,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from nbgraph.errors import GraphError, NodeError
+from nbgraph.image_modes import in_plain_mode
 from nbgraph.invocations import (
     AdjustHue,
     BlankImage,
@@ -30,7 +31,6 @@ from nbgraph.invocations import (
     TileResample,
 )
 from nbgraph.invocations.color_spaces import from_space, to_space
-from nbgraph.invocations.pictures import in_plain_mode
 
 RED = PillowImage.new("RGB", (8, 6), (200, 0, 0))
 

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from nbgraph.errors import ImageModeError, NotFoundError
-from nbgraph.image_modes import MODES, stored_form
+from nbgraph.image_modes import DEEP_MODES, MODES, has_alpha, in_plain_mode, stored_form
 from nbgraph.services.images.images_common import ImageCategory, ImageQuery, ImageRecord
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
@@ -20,6 +20,8 @@ from nbgraph.services.shared.pagination import Page, page_bounds
 from nbgraph.services.shared.service import Service, checked_name, new_name
 
 THUMBNAIL_SIZE = 256
+REMEDIES = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
+"""Modes that are not kept -> those that keep all of theirs, where that is not RGB."""
 
 
 class ImageServiceBase(Service):
@@ -50,14 +52,15 @@ class ImageServiceBase(Service):
         """Keep a picture; the record has its new name. On return it is kept for good.
 
         Of `image.info` the transparency and the ICC profile are kept, and nothing else: metadata are given as such.
-        `ImageModeError` for modes that no PNG file holds, such as CMYK, and for a transparency that a mode cannot have.
+        Whole numbers of 16 and 32 bits (I, I;16B) are kept as I;16. `ImageModeError` for modes that no PNG file holds,
+        such as CMYK, for numbers that 16 bits do not hold, and for a transparency that a mode cannot have.
         """
-        if image.mode not in MODES:
+        if image.mode not in (*MODES, *DEEP_MODES):
             raise mode_error(image.mode)
         try:
             image = stored_form(image)
         except ValueError as error:
-            raise ImageModeError(f"this picture cannot be kept: {error}; delete it, or .convert('RGBA')") from None
+            raise ImageModeError(f"this picture of mode {image.mode!r} cannot be kept: {error}") from None
         record = ImageRecord(
             image_name=new_name(),
             width=image.width,
@@ -184,13 +187,14 @@ class ImageServiceBase(Service):
 def mode_error(mode: str) -> ImageModeError:
     """What says that pictures of a mode cannot be kept, and how to make one that can be."""
     scaled = "scale its values from 0..1 with .point(lambda value: value * 255 + 0.5).convert('L')"
-    remedy = scaled if mode == "F" else "use .convert('RGB')"
+    remedy = scaled if mode == "F" else f"use .convert({REMEDIES.get(mode, 'RGB')!r})"
     return ImageModeError(f"a picture of mode {mode!r} cannot be kept; {remedy} (possible: {', '.join(MODES)})")
 
 
 def thumbnail_of(image: Image.Image, size: int = THUMBNAIL_SIZE) -> bytes:
     """A picture as WebP bytes, at most `size` pixels wide and high."""
-    small = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    plain = in_plain_mode(image)
+    small = plain.convert("RGBA" if has_alpha(plain) else "RGB")
     small.thumbnail((size, size))
     file = BytesIO()
     small.save(file, "WEBP", quality=80)
