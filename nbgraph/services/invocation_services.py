@@ -35,25 +35,26 @@ from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.service import Service
 from nbgraph.services.shared.sqlite import resource_files
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
+from nbgraph.services.shared.sqlite.format_steps import MARKS, STEPS
+from nbgraph.services.shared.sqlite.migrations import Formats
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
 
-FORMATS = (
-    "".join(
-        module.TABLES
-        for module in (
-            resource_files,
-            images_sqlite,
-            latents_sqlite,
-            item_storage_sqlite,
-            session_storage_sqlite,
-            invocation_cache_sqlite,
-            invocation_stats_sqlite,
-            invocation_queue_sqlite,
-        )
-    ),
+TABLES = "".join(
+    module.TABLES
+    for module in (
+        resource_files,
+        images_sqlite,
+        latents_sqlite,
+        item_storage_sqlite,
+        session_storage_sqlite,
+        invocation_cache_sqlite,
+        invocation_stats_sqlite,
+        invocation_queue_sqlite,
+    )
 )
-"""The steps from each format of the database to the next; a released step never changes."""
+FORMATS = Formats(TABLES, STEPS, MARKS)
+"""What a new database gets, and how an older one comes to it."""
 RECORDS: dict[FileKind, str] = {
     "images": images_sqlite.RECORDS,
     "thumbnails": images_sqlite.THUMBNAIL_RECORDS,

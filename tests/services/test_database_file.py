@@ -11,6 +11,7 @@ from PIL import Image
 from nbgraph.errors import ForkedStoreError, StoreCorruptError, StoreGoneError, StoreTooNewError
 from nbgraph.services.invocation_services import FORMATS, InvocationServices
 from nbgraph.services.shared.sqlite.backups import restore_backup
+from nbgraph.services.shared.sqlite.migrations import Formats
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder
 
@@ -34,7 +35,7 @@ def test_a_newer_database_is_refused_and_not_touched(filled):
     before = sha256(path.read_bytes()).hexdigest()
     with pytest.raises(StoreTooNewError, match="format 99.*upgrade nbgraph") as caught:
         InvocationServices.sqlite(filled)
-    assert (caught.value.found, caught.value.supported) == (99, len(FORMATS))
+    assert (caught.value.found, caught.value.supported) == (99, FORMATS.newest)
     assert sha256(path.read_bytes()).hexdigest() == before
 
 
@@ -66,31 +67,33 @@ def test_a_database_of_another_program_is_left_alone(folder):
 
 
 def test_an_older_database_is_backed_up_and_brought_forward(folder):
-    first, second = "CREATE TABLE one (a);", "CREATE TABLE two (b);\nINSERT INTO two VALUES (1);"
-    SqliteDatabase(StoreFolder(folder), [first]).close()
-    database = SqliteDatabase(StoreFolder(folder), [first, second])
+    first = Formats("CREATE TABLE one (a);")
+    SqliteDatabase(StoreFolder(folder), first).close()
+    step = "CREATE TABLE two (b);\nINSERT INTO two VALUES (1);"
+    database = SqliteDatabase(StoreFolder(folder), Formats(first.tables + "CREATE TABLE two (b);", [step]))
     assert database.rows("SELECT b FROM two") == [(1,)]
     database.close()
     assert len(list(folder.glob("backups/*-1.db"))) == 1
     aside = restore_backup(folder)
     assert aside.exists()
-    again = SqliteDatabase(StoreFolder(folder), [first])
+    again = SqliteDatabase(StoreFolder(folder), first)
     assert again.rows("SELECT * FROM one") == []
     again.close()
 
 
 def test_a_step_that_fails_changes_nothing(folder):
-    first = "CREATE TABLE one (a);"
-    SqliteDatabase(StoreFolder(folder), [first]).close()
+    first = Formats("CREATE TABLE one (a);")
+    SqliteDatabase(StoreFolder(folder), first).close()
+    step = "CREATE TABLE two (b);\nCREATE TABLE one (c);"
     with pytest.raises(sqlite3.OperationalError):
-        SqliteDatabase(StoreFolder(folder), [first, "CREATE TABLE two (b);\nCREATE TABLE one (c);"])
-    database = SqliteDatabase(StoreFolder(folder), [first])
+        SqliteDatabase(StoreFolder(folder), Formats(first.tables, [step]))
+    database = SqliteDatabase(StoreFolder(folder), first)
     assert [name for (name,) in database.rows("SELECT name FROM sqlite_schema WHERE type='table'")] == ["one"]
     database.close()
 
 
 def test_what_is_raised_inside_a_transaction_rolls_it_back(folder):
-    database = SqliteDatabase(StoreFolder(folder), ["CREATE TABLE one (a);"])
+    database = SqliteDatabase(StoreFolder(folder), Formats("CREATE TABLE one (a);"))
     for error in (ValueError, KeyboardInterrupt, SystemExit):
         with pytest.raises(error), database.transaction() as connection, database.transaction():  # noqa: PT012
             connection.execute("INSERT INTO one VALUES (1)")

@@ -11,13 +11,14 @@ import pytest
 
 from nbgraph.errors import StoreBusyError
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.sqlite.migrations import Formats
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder
 
 
 def test_a_locked_database_is_waited_for_and_then_named(folder):
-    database = SqliteDatabase(StoreFolder(folder), ["CREATE TABLE one (a);"], wait_seconds=0.3)
-    other = SqliteDatabase(StoreFolder(folder), ["CREATE TABLE one (a);"])
+    database = SqliteDatabase(StoreFolder(folder), Formats("CREATE TABLE one (a);"), wait_seconds=0.3)
+    other = SqliteDatabase(StoreFolder(folder), Formats("CREATE TABLE one (a);"))
     with other.transaction():
         began = time.monotonic()
         with pytest.raises(StoreBusyError, match=f"process {os.getpid()}"), database.transaction():
@@ -31,7 +32,7 @@ def test_a_locked_database_is_waited_for_and_then_named(folder):
 
 
 def test_a_program_that_knows_no_lock_files_is_waited_for_too(folder):
-    database = SqliteDatabase(StoreFolder(folder), ["CREATE TABLE one (a);"])
+    database = SqliteDatabase(StoreFolder(folder), Formats("CREATE TABLE one (a);"))
     foreign = sqlite3.connect(folder / "nbgraph.db", isolation_level=None, check_same_thread=False)
     foreign.execute("BEGIN IMMEDIATE")
     threading.Timer(0.3, foreign.execute, ("COMMIT",)).start()

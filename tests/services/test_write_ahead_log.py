@@ -3,6 +3,7 @@
 import pytest
 
 from nbgraph.services.shared.sqlite import sqlite_database
+from nbgraph.services.shared.sqlite.migrations import Formats
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder
 
@@ -11,7 +12,7 @@ MB = 2**20
 
 @pytest.fixture
 def database(folder):
-    database = SqliteDatabase(StoreFolder(folder), ["CREATE TABLE one (a);"])
+    database = SqliteDatabase(StoreFolder(folder), Formats("CREATE TABLE one (a);"))
     yield database
     database.close()
 
@@ -44,6 +45,6 @@ def test_a_log_that_is_too_long_is_emptied_by_anybody(database, monkeypatch):
 
 def test_what_the_log_holds_is_there_when_the_folder_is_opened_again(database, folder):
     write(database, 3, awaited=True)
-    other = SqliteDatabase(StoreFolder(folder), database.steps)
+    other = SqliteDatabase(StoreFolder(folder), database.formats)
     assert other.rows("SELECT count(*) FROM one") == [(3,)]
     other.close()

@@ -1,52 +1,85 @@
-"""The format of the database, by `PRAGMA user_version`: step number n makes format n of format n - 1.
+"""The format of the database, by `PRAGMA user_version`: a new one gets today's tables, an old one the steps to them.
 
-The tables stand beside the services that read them; the container puts the steps together.
+The tables are defined beside the services that read them, the steps in `format_steps.py`; the container joins both.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nbgraph.errors import StoreCorruptError, StoreTooNewError
 from nbgraph.services.shared.sqlite.backups import back_up
+from nbgraph.services.shared.sqlite.store_errors import corrupt_error
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder
 
 APPLICATION_ID = 0x6E626772
 """`nbgr`: what marks the file as a database of nbgraph."""
 
 
-def pending_steps(connection: sqlite3.Connection, steps: Sequence[str], folder: StoreFolder) -> int:
-    """The format of the database, if it can be brought to the newest.
+@dataclass(frozen=True)
+class Formats:
+    """The formats of a database, numbered from 1.
 
-    `StoreTooNewError` for a newer one, `StoreCorruptError` for a database of something else; neither is touched.
+    `tables` make the newest one, `steps[n - 1]` makes format n + 1 of format n. A released step never changes. `marks`
+    are formats that were released under number 1 before formats were counted, each with a table and a column that
+    formats before it do not have.
     """
-    found = format_of(connection)
-    if found > len(steps):
-        raise StoreTooNewError(folder.database, found, len(steps))
+
+    tables: str
+    steps: Sequence[str] = ()
+    marks: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest format."""
+        return len(self.steps) + 1
+
+    def found_in(self, connection: sqlite3.Connection) -> int:
+        """Return the format of a database, 0 for a new one."""
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found == 1:
+            for number, (table, column) in self.marks.items():
+                if connection.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)).fetchone():
+                    found = max(found, number)
+        return found
+
+
+def check_format(connection: sqlite3.Connection, formats: Formats, folder: StoreFolder) -> int:
+    """Return the format of the database, if it can be brought to the newest.
+
+    `StoreTooNewError` for a newer one, `StoreCorruptError` for a database of something else, or one that has lost its
+    number; none of them is touched.
+    """
+    found = formats.found_in(connection)
+    if found > formats.newest:
+        raise StoreTooNewError(folder.database, found, formats.newest)
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != APPLICATION_ID and tables:
         raise StoreCorruptError(f"{folder.database} is a database of another program; open another folder")
+    if found < 1 and tables:
+        raise corrupt_error(folder.database, f"it has tables, and no format number ({found})")
     return found
 
 
-def migrate(connection: sqlite3.Connection, steps: Sequence[str], folder: StoreFolder) -> None:
+def migrate(connection: sqlite3.Connection, formats: Formats, folder: StoreFolder) -> None:
     """Bring the database to the newest format: all steps or none; a backup is made before an old one is changed."""
-    found = pending_steps(connection, steps, folder)
-    if found == len(steps):
+    found = check_format(connection, formats, folder)
+    if found == formats.newest:
         return
     if found:
         back_up(connection, folder)
     connection.execute("PRAGMA foreign_keys=OFF")
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for number in range(format_of(connection), len(steps)):
-            for statement in statements(steps[number]):
+        for script in formats.steps[found - 1 :] if found else [formats.tables]:
+            for statement in statements(script):
                 connection.execute(statement)
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         if broken:
             raise StoreCorruptError(f"{folder.database}: rows refer to what is not there: {broken[:5]}")
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={len(steps)}")
+        connection.execute(f"PRAGMA user_version={formats.newest}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -54,11 +87,6 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[str], folder: StoreF
         raise
     finally:
         connection.execute("PRAGMA foreign_keys=ON")
-
-
-def format_of(connection: sqlite3.Connection) -> int:
-    """The format number of a database; 0 for a new one."""
-    return connection.execute("PRAGMA user_version").fetchone()[0]
 
 
 def statements(script: str) -> list[str]:

@@ -19,7 +19,7 @@ from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.sqlite.cleaning import CleanReport, empty_trash, judge_files, remove_temporary_files
 from nbgraph.services.shared.sqlite.file_lock import FileLock
 from nbgraph.services.shared.sqlite.kernel_lease import KernelLease
-from nbgraph.services.shared.sqlite.migrations import migrate, pending_steps
+from nbgraph.services.shared.sqlite.migrations import Formats, check_format, migrate
 from nbgraph.services.shared.sqlite.shared_counter import SharedCounter
 from nbgraph.services.shared.sqlite.store_errors import corrupt_error, told_plainly
 from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
@@ -31,22 +31,22 @@ DAY = 24 * 3600.0
 
 
 class SqliteDatabase:
-    """`SqliteDatabase(folder, steps)` opens `nbgraph.db`, making it or bringing it to the newest format.
+    """`SqliteDatabase(folder, formats)` opens `nbgraph.db`, making it or bringing it to the newest format.
 
-    `steps` are the scripts that make each format of the one before, `records` the queries that give (name, size) of the
-    files of each kind there are records of. `StoreError`s say what is wrong with the folder. `kernel` is the name of
-    this process as the owner of what it runs; `adds` and `drops` count, for all kernels, what became of cached results.
+    `records` are the queries that give (name, size) of the files of each kind there are records of. `StoreError`s say
+    what is wrong with the folder. `kernel` is the name of this process as the owner of what it runs; `adds` and `drops`
+    count, for all kernels, what became of cached results.
     """
 
     def __init__(
         self,
         folder: StoreFolder,
-        steps: Sequence[str],
+        formats: Formats,
         records: Mapping[FileKind, str] | None = None,
         *,
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
-        self.folder, self.steps = folder, steps
+        self.folder, self.formats = folder, formats
         self._patience = Patience(folder, wait_seconds)
         self._records = records or {}
         self._lock = RLock()
@@ -85,13 +85,13 @@ class SqliteDatabase:
         )
         self._connection = connection
         connection.execute("PRAGMA trusted_schema=OFF")
-        pending_steps(connection, self.steps, self.folder)
+        check_format(connection, self.formats, self.folder)
         self.log = self._patience.through(lambda: WriteAheadLog(connection, self.folder.database), stop)
         connection.execute("PRAGMA cell_size_check=ON")
         connection.execute("PRAGMA foreign_keys=ON")
         if self.was_dirty:
             self.check()
-        migrate(connection, self.steps, self.folder)
+        migrate(connection, self.formats, self.folder)
         self._try_to_write(connection)
         self._clean_up(connection, CleanReport())
         self.adds = SharedCounter(self.folder.counter("adds"))
@@ -102,7 +102,7 @@ class SqliteDatabase:
         """Find out now, not in the middle of a run, whether the file may be written; nothing is."""
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.execute(f"PRAGMA user_version={len(self.steps)}")
+            connection.execute(f"PRAGMA user_version={self.formats.newest}")
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

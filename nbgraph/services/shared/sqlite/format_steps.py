@@ -1,0 +1,135 @@
+"""The steps from each format of a studio's database to the next. A released step never changes: add one at the end.
+
+The tables of today's format are beside the services that read them. Whoever changes one of those, or what is kept as
+JSON in a column, adds the step that brings a folder of the format before to it, and a folder made by the new code to
+`tests/fixtures`.
+"""
+
+STATS_AS_COLUMNS = """
+CREATE TABLE stats_as_columns (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL,
+    columns TEXT NOT NULL
+);
+INSERT INTO stats_as_columns
+SELECT number, session_id, json_array(
+    1,
+    json_array(session_id),
+    json_array(node),
+    json_array(source),
+    json_array(type),
+    json_array(json('[' || path || ']')),
+    json_array(status),
+    json_array(json(iif(cached, 'true', 'false'))),
+    json_array(started),
+    json_array(seconds),
+    json_array(ram_before),
+    json_array(ram_after),
+    json_array(ram_peak),
+    json_array(vram_before),
+    json_array(vram_peak),
+    json_array(vram_reserved),
+    json_array(model_loads),
+    json_array(model_hits),
+    json_array(seed),
+    json_array(error)
+)
+FROM node_stats ORDER BY number;
+DROP TABLE node_stats;
+ALTER TABLE stats_as_columns RENAME TO node_stats;
+CREATE INDEX node_stats_by_session ON node_stats (session_id);
+
+CREATE TABLE numbered_entries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    key BLOB NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    node TEXT NOT NULL,
+    output TEXT NOT NULL,
+    material TEXT NOT NULL,
+    resources TEXT NOT NULL,
+    sources BLOB NOT NULL,
+    bytes INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    created REAL NOT NULL,
+    hits INTEGER NOT NULL,
+    used REAL NOT NULL
+);
+INSERT INTO numbered_entries
+SELECT number, key, type, node, output, material, resources, sources, bytes, seconds, created, hits, used
+FROM cache_entries;
+DROP TABLE cache_entries;
+ALTER TABLE numbered_entries RENAME TO cache_entries;
+CREATE INDEX cache_entries_by_use ON cache_entries (used);
+CREATE INDEX cache_entries_by_node ON cache_entries (node);
+CREATE TRIGGER cache_entry_added AFTER INSERT ON cache_entries BEGIN
+    UPDATE cache_totals SET entries = entries + 1, bytes = bytes + new.bytes;
+END;
+CREATE TRIGGER cache_entry_dropped AFTER DELETE ON cache_entries BEGIN
+    UPDATE cache_totals SET entries = entries - 1, bytes = bytes - old.bytes;
+END;
+"""
+"""1 to 2: stats are batches of JSON columns, and numbers of cache entries are never used again."""
+
+SIZES_OF_IMAGE_FILES = """
+CREATE TABLE images_with_sizes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    image_name TEXT NOT NULL UNIQUE,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    mode TEXT NOT NULL,
+    category TEXT NOT NULL,
+    is_intermediate INTEGER NOT NULL,
+    starred INTEGER NOT NULL,
+    session_id TEXT NOT NULL,
+    node_id TEXT NOT NULL,
+    created TEXT NOT NULL,
+    content TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    search_text TEXT NOT NULL,
+    file_bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL
+);
+INSERT INTO images_with_sizes
+SELECT number, image_name, width, height, mode, category, is_intermediate, starred, session_id, node_id, created,
+    content, bytes, metadata, search_text, bytes, sha256
+FROM images;
+DROP TABLE images;
+ALTER TABLE images_with_sizes RENAME TO images;
+CREATE INDEX images_by_session ON images (session_id);
+CREATE INDEX intermediate_images ON images (is_intermediate) WHERE is_intermediate;
+"""
+"""2 to 3: the record of a picture has the size of its file in a column of its own, as that of tensors has."""
+
+STATS_BY_NAME = """
+UPDATE node_stats SET columns = json_object(
+    'rows', json_extract(columns, '$[0]'),
+    'session_id', json_extract(columns, '$[1]'),
+    'node', json_extract(columns, '$[2]'),
+    'source', json_extract(columns, '$[3]'),
+    'type', json_extract(columns, '$[4]'),
+    'path', json_extract(columns, '$[5]'),
+    'status', json_extract(columns, '$[6]'),
+    'cached', json_extract(columns, '$[7]'),
+    'started', json_extract(columns, '$[8]'),
+    'seconds', json_extract(columns, '$[9]'),
+    'ram_before', json_extract(columns, '$[10]'),
+    'ram_after', json_extract(columns, '$[11]'),
+    'ram_peak', json_extract(columns, '$[12]'),
+    'vram_before', json_extract(columns, '$[13]'),
+    'vram_peak', json_extract(columns, '$[14]'),
+    'vram_reserved', json_extract(columns, '$[15]'),
+    'model_loads', json_extract(columns, '$[16]'),
+    'model_hits', json_extract(columns, '$[17]'),
+    'seed', json_extract(columns, '$[18]'),
+    'error', json_extract(columns, '$[19]')
+)
+WHERE json_valid(columns) AND json_type(columns) = 'array';
+UPDATE node_stats SET columns = json_set(columns, '$.batch', json('[1]'))
+WHERE json_valid(columns) AND json_type(columns) = 'object' AND json_type(columns, '$.batch') IS NULL;
+"""
+"""3 to 4: columns of stats have names, and say how many nodes ran in one call; before, each ran by itself."""
+
+STEPS = (STATS_AS_COLUMNS, SIZES_OF_IMAGE_FILES, STATS_BY_NAME)
+MARKS = {2: ("node_stats", "columns"), 3: ("images", "file_bytes")}
+"""Formats 1 to 4 were released under number 1. 3 and 4 differ in JSON alone; their step may run twice."""
