@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 
 class NbgraphError(Exception):
@@ -11,16 +12,34 @@ class NbgraphError(Exception):
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle text and attributes as they are: pools of processes send errors so.
+
+        An exception is otherwise made anew from its text alone, which an `__init__` with other arguments refuses; a
+        `multiprocessing.Pool` then waits for ever.
+        """
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(error_class: type[NbgraphError], args: tuple[Any, ...], state: dict[str, Any]) -> NbgraphError:
+    error = error_class.__new__(error_class, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class NbgraphWarning(UserWarning):
     """Something a person should know about a result that is still good."""
 
 
 def suggest(given: str, possible: Iterable[str], limit: int = 20) -> str:
-    """`"; did you mean 'width'? (possible: height, width)"`, for the end of an error message."""
+    """`"; did you mean 'width'? (possible: height, width)"`, for the end of an error message.
+
+    A name that comes in quotes, as the repr of a text does, is not put in quotes again.
+    """
     names = sorted(possible)
     near = get_close_matches(given, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    quoted = [name if name[:1] in ("'", '"') else repr(name) for name in near]
+    hint = f"; did you mean {quoted[0]}?" if quoted else ""
     shown = ", ".join(names[:limit]) + (f", and {len(names) - limit} more" if len(names) > limit else "")
     return f"{hint} (possible: {shown or 'none'})"
 
@@ -83,7 +102,8 @@ class ChoiceError(NbgraphError, ValueError):
     """An argument was given a value that it does not take; `possible` are those that it takes, as they are shown."""
 
     def __init__(self, argument: str, given: object, possible: Iterable[str]) -> None:
-        super().__init__(f"{argument} cannot be {repr(given)[:80]}{suggest(repr(given)[:80], possible)}")
+        shown = repr(given)[:80]
+        super().__init__(f"{argument} cannot be {shown}{suggest(shown, possible)}")
 
 
 class SettingsError(NbgraphError, ValueError):
