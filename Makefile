@@ -8,6 +8,10 @@ NOTEBOOKS := notebooks
 # Jupyter asks for this in a container, where people are root; further options of it: make lab LAB="--no-browser"
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB ?=
+# Tests run in as many processes as there are cores; those that drive a browser, where many processes are started, by
+# themselves. Their helpers start Python often, which is quicker with compiled files.
+WORKERS ?= auto
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-browser bench bench-ui docs pictures lab check clean
 
@@ -29,8 +33,9 @@ check: $(STAMP)
 	$(BIN)/pyright
 
 test: check
-	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -rs
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(NOTEBOOKS)
+	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -rs -m "not browser" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests/widgets -rs -m browser
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(NOTEBOOKS)
 
 test-browser: $(STAMP)
 	$(BIN)/python -m pytest tests/widgets -m browser

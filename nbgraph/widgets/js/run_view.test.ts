@@ -39,6 +39,7 @@ describe("the run view", () => {
   });
 
   it("shows the nodes, the step of the running one, and what is left", () => {
+    vi.useFakeTimers();
     model.tell(message({ nodes: [node({ id: "one", status: "cached", runs: 1, cached: 1 }), node()] }));
     expect([...el.querySelectorAll(".nbp-run-node")].map((row) => row.getAttribute("data-status"))).toEqual(["cached", "running"]);
     expect(find(".nbp-run-node[data-node=slow] [role=progressbar]").getAttribute("aria-valuenow")).toBe("3");
