@@ -1,6 +1,7 @@
 """What `make` says and makes before the first picture, and the versions it asks for."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+
+import nbgraph
 
 ROOT = Path(__file__).parents[2]
 PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line]
@@ -61,3 +64,13 @@ def test_every_pinned_version_may_be_installed_on_the_oldest_python():
     asked = {pin.name: asked_python(pin) for pin in PINS}
     assert asked["torch"]
     assert {name: str(versions) for name, versions in asked.items() if oldest_python() not in versions} == {}
+
+
+def test_what_the_readme_links_to_is_in_the_source_distribution():
+    included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text())
+    assert {Path(link).parts[0] for link in links} <= set(included["include"])
+
+
+def test_type_checkers_are_told_that_the_package_has_types():
+    assert (Path(nbgraph.__file__).parent / "py.typed").is_file()
