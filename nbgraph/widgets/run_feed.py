@@ -6,6 +6,7 @@ from threading import RLock, Timer
 from time import monotonic
 from typing import Any
 
+from nbgraph.errors import NotFoundError
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.services.events.events_common import (
     Event,
@@ -66,7 +67,7 @@ class RunFeed:
         with self._lock:
             if isinstance(event, SessionStarted):
                 self._begin(event.session_id)
-            elif event.session_id == self.session_id:
+            elif self.session_id and event.session_id == self.session_id:
                 self._take(event)
 
     def message(
@@ -88,7 +89,10 @@ class RunFeed:
             return content, [self.pictures[node] for node in names]
 
     def _begin(self, session_id: str) -> None:
-        session = self._services.graph_execution_manager.get(session_id)
+        try:
+            session = self._services.graph_execution_manager.get(session_id)
+        except NotFoundError:  # deleted meanwhile
+            return
         if session.graph.id != self.graph_id:
             return
         self.session_id, self.status = session_id, "running"
@@ -104,6 +108,8 @@ class RunFeed:
         if isinstance(event, SessionFinished):
             self._finish(event.status)
             return
+        if not isinstance(event, NodeStarted | NodeProgress | NodeCompleted | NodeFailed | NodeWarned):
+            return
         node = self._node_of(event)
         state = self.states.setdefault(node, NodeRun("waiting"))
         if isinstance(event, NodeStarted):
@@ -118,7 +124,7 @@ class RunFeed:
             self._result(node, event.output)
         elif isinstance(event, NodeFailed):
             state.status, state.error = "failed", event.error
-        elif isinstance(event, NodeWarned):
+        else:
             state.warning = event.message
         self._dirty.add(node)
         self._flush_soon()

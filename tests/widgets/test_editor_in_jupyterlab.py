@@ -62,6 +62,12 @@ def test_a_picture_is_built_run_and_changed_from_an_empty_canvas(book):
     book.ends_as("l2i", "cached")
 
 
+def test_the_canvas_shows_its_run_after_another_cell_has_loaded_the_models(book):
+    book.python("studio.unload_models(); studio.cache.clear(); studio.run(text_to_image(2), progress=False).status")
+    book.button("Run").click()
+    book.ends_as("picture", "✓")
+
+
 def test_a_link_that_does_not_fit_is_refused_with_its_reason(book):
     book.hold(book.output_of("model", "clip"), book.input_of("picture", "vae"))
     expect(book.editor.locator(".nbg-hint")).to_contain_text("picture.vae takes VaeField, and model.clip is ClipField")

@@ -12,7 +12,7 @@ Listener = Callable[[Event], None]
 class EventServiceBase(Service):
     """Hands events to listeners, in the thread in which they happen, in order.
 
-    A listener that raises is dropped after a warning in the log: it must not stop a run.
+    A listener that raises stops no run and stays: the first failure is a `NbgraphWarning`, the others are logged.
     """
 
     @abstractmethod
