@@ -132,7 +132,7 @@ class ProgressTracker:
             self._tally(event.source).error = event.error
             self._step_over()
         elif isinstance(event, NodeWarned):
-            self._tally(self.source).warning = event.message
+            self._tally(self._source_of(event.node)).warning = event.message
         elif isinstance(event, SessionStarted):
             self._began = monotonic()
             self._status, self._total = "running", event.total
@@ -157,7 +157,14 @@ class ProgressTracker:
     def _tally(self, source: str) -> NodeTally:
         return self.nodes.setdefault(source, NodeTally())
 
+    def _source_of(self, node: str) -> str:
+        """The source node of a prepared one: `denoise` of `denoise[1,0]`."""
+        is_running = node == self.source or node.startswith(f"{self.source}[")
+        return self.source if is_running else node.partition("[")[0]
+
     def _step(self, event: NodeProgress) -> None:
+        if self._source_of(event.node) != self.source:  # it has ended, and something it started goes on
+            return
         self._last_seen = monotonic()
         if not self.steps:
             self._first_step, self._first_seen = event.step, self._last_seen

@@ -98,8 +98,7 @@ class BatchRunner(SessionRunner):
             if recipe.is_foreign:
                 recipe.make_own(values)
             node = recipe.validated(values)
-            context = NodeContext(self._services, self.session.id, self._is_cancelled)
-            context.planned, context.path = prepared.planned, prepared.path
+            context = NodeContext(self._services, self.session.id, self._is_cancelled, prepared.planned, prepared.path)
             return HeldNode(prepared, (node, context), node.batch_pixels(context), key, inputs)
         except Exception:
             logger.debug("%s is not held", prepared.id, exc_info=True)

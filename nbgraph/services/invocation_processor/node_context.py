@@ -16,16 +16,37 @@ from nbgraph.services.shared.graph.plan import Path, PlannedNode, prepared_id
 
 
 class NodeContext:
-    """One for each session; `planned` at `path` is the node that runs now."""
+    """What one prepared node sees: `planned` at `path`. It may keep it; what it reports later is still in its own name.
 
-    def __init__(self, services: Any, session_id: str, is_cancelled: Callable[[], bool]) -> None:
+    Nodes that do nothing with it but compute are many and quick: the services it offers are looked up when asked for.
+    """
+
+    def __init__(
+        self,
+        services: Any,
+        session_id: str,
+        is_cancelled: Callable[[], bool],
+        planned: PlannedNode | None = None,
+        path: Path = (),
+    ) -> None:
         self.services, self.session_id = services, session_id
         self.is_cancelled = is_cancelled
-        self.planned: PlannedNode | None = None
-        self.path: Path = ()
-        self.images = ContextImages(self)
-        self.tensors = ContextTensors(services)
-        self.models = ContextModels(services)
+        self.planned, self.path = planned, path
+
+    @property
+    def images(self) -> "ContextImages":
+        """Pictures, saved in the name of this node."""
+        return ContextImages(self)
+
+    @property
+    def tensors(self) -> "ContextTensors":
+        """Latents, encoded prompts and masks."""
+        return ContextTensors(self.services)
+
+    @property
+    def models(self) -> "ContextModels":
+        """Models by name."""
+        return ContextModels(self.services)
 
     @property
     def prepared_id(self) -> str:

@@ -14,10 +14,10 @@ OWN_PACKAGE = "nbgraph."
 class Recipe:
     """What is the same for all nodes of a class.
 
-    A *foreign* node is a person's own, and may change its lists in place or keep a hold of itself; of one that is
-    *reusable* neither is so, and one object may be given the values of each node in turn. An output of the *usual
-    class* is kept as it is, of any other what `to_keep` makes of it; where outputs may hold a list that somebody else
-    holds too, no class is usual.
+    A *foreign* node is a person's own, and may change its lists in place or keep a hold of itself or its context; of
+    one that is *reusable* none is so: one object may be given the values of each node in turn, and one context serves
+    all. An output of the *usual class* is kept as it is, of any other what `to_keep` makes of it; where outputs may
+    hold a list that somebody else holds too, no class is usual.
     """
 
     __slots__ = (

@@ -52,7 +52,7 @@ class SessionRunner:
         self._tell = services.events.dispatch
         self._probe = services.performance_statistics.probe(session.id)
         self._journal = services.graph_execution_manager.journal(session)
-        self._context = NodeContext(services, session.id, is_cancelled)
+        self._shared_context = NodeContext(services, session.id, is_cancelled)
         self._contents = Contents(self._content_of)
         self._recipes: dict[Kind, Recipe] = {}
         self._at_hand: dict[Kind, BaseInvocation] = {}
@@ -99,7 +99,8 @@ class SessionRunner:
 
         What every node pays for stands in this one function: of some microseconds a node, calls would take the most.
         """
-        session, context, recipes, is_cancelled = self.session, self._context, self._recipes, self._is_cancelled
+        session, recipes, services, is_cancelled = self.session, self._recipes, self._services, self._is_cancelled
+        shared_context = self._shared_context
         session_id, tell, outputs, claimed, keys = (
             session.id,
             self._tell,
@@ -119,7 +120,7 @@ class SessionRunner:
         for path, nodes in runs:
             if len(outputs) >= self._due_at:
                 self._breathe()
-            context.path, place, first = path, prepared_id("", path), keys.begin(path)
+            place, first = prepared_id("", path), keys.begin(path)
             for planned in nodes:
                 if is_cancelled() or session.cancelled:
                     self._cancel(keys.prepared(planned, path))
@@ -127,7 +128,6 @@ class SessionRunner:
                 kind, source = planned.kind, planned.id
                 key = first + planned.rank if first else planned.rank
                 node, type_name, cache_key, entry = source + place, kind.type, None, None
-                context.planned = planned
                 began = perf_counter() if meters is None else probe.start()
                 try:
                     if planned.axis is not None:
@@ -161,6 +161,11 @@ class SessionRunner:
                                 runnable = make_valid(recipe.cls, values, recipe.names)
                                 if recipe.is_reusable:
                                     at_hand[kind] = runnable
+                            if recipe.is_reusable:
+                                context = shared_context
+                                context.planned, context.path = planned, path
+                            else:
+                                context = NodeContext(services, session_id, is_cancelled, planned, path)
                             output = runnable.invoke(context)
                             runnable = None  # nor does it stay where it fails: it may hold much
                             is_usual = type(output) is recipe.usual_class
