@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from nbgraph.errors import GraphError, NbgraphError, Problem
+from nbgraph.services.shared.graph.foreign_files import foreign_error, foreign_text
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import MAX_BYTES
 
@@ -31,6 +32,8 @@ def graph_from_bytes(data: bytes, name: str) -> Graph:
     try:
         return Graph.from_json(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
+        if seems := foreign_text(data[:200].decode("utf-8", "replace")):
+            raise GraphError([Problem(p.kind, p.message, name) for p in foreign_error(seems).problems]) from None
         raise NbgraphError(
             f"{name!r} is no text: byte {error.start + 1} is not UTF-8; a graph is a JSON file"
         ) from None

@@ -7,6 +7,7 @@ from typing import Any
 
 from nbgraph.errors import GraphError, NotFoundError, Problem
 from nbgraph.invocations.node_registry import registry
+from nbgraph.services.shared.graph.foreign_files import foreign_error, foreign_object
 from nbgraph.services.shared.graph.graph import Graph
 
 NEWEST = 1
@@ -15,7 +16,7 @@ NEWEST = 1
 def open_file(path: str | PathLike[str]) -> tuple[Graph, str]:
     """(graph, "") of a graph file, or (what could be read, why it may only be looked at); see `open_graph`.
 
-    Raises `NotFoundError` if there is no such file.
+    Raises `NotFoundError` if there is no such file, and `GraphError` for a file of another program.
     """
     file = Path(path)
     if not file.is_file():
@@ -25,6 +26,9 @@ def open_file(path: str | PathLike[str]) -> tuple[Graph, str]:
         Graph.from_json(data)
     except GraphError as error:
         problems = error.problems
+        if any(problem.kind == "foreign_file" for problem in problems):
+            named = [Problem(problem.kind, problem.message, str(path)) for problem in problems]
+            raise GraphError(named) from None
     try:
         graph, reason = open_graph(json.loads(data))
     except (ValueError, RecursionError):
@@ -38,8 +42,11 @@ def open_graph(data: Any) -> tuple[Graph, str]:
     """(graph, "") of values read from JSON, or (what could be read, why it may only be looked at).
 
     Nodes of types that are not installed are kept as they are in `graph.layout["unknown"]`, with their edges; they do
-    not make the graph read-only. A damaged node or edge, or a newer version of the format, does.
+    not make the graph read-only. A damaged node or edge, or a newer version of the format, does. Values of another
+    program are a `GraphError`.
     """
+    if isinstance(data, dict) and (seems := foreign_object(data)):
+        raise foreign_error(seems)
     version = data.get("version", NEWEST) if isinstance(data, dict) else NEWEST
     if isinstance(version, int) and version > NEWEST:
         reason = f"the file is of version {version} of the format, and this nbgraph knows {NEWEST}; install a newer one"

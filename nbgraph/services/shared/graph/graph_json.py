@@ -10,6 +10,7 @@ from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import NodeClass, registry
 from nbgraph.services.shared.graph.edges import Link
 from nbgraph.services.shared.graph.flat import MAX_DEPTH
+from nbgraph.services.shared.graph.foreign_files import foreign_error, foreign_object, foreign_text
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.validation import GraphLike
 
@@ -76,6 +77,8 @@ def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
     """The graph in values read from JSON; `GraphError` with every problem if they hold none."""
     if _library_depth(data) > MAX_DEPTH:
         raise GraphError([Problem("too_deep", f"graphs are nested more than {MAX_DEPTH} deep; take some levels out")])
+    if isinstance(data, dict) and (seems := foreign_object(data)):
+        raise foreign_error(seems)
     problems = Problems()
     nodes = _read_nodes(_expect(problems, data, "nodes", dict), problems)
     links = _read_edges(_expect(problems, data, "edges", list), problems)
@@ -99,6 +102,9 @@ def _parse(text: str | bytes) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
+        shown = text if isinstance(text, str) else bytes(text).decode("utf-8", "replace")
+        if seems := foreign_text(shown):
+            raise foreign_error(seems) from None
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         if isinstance(text, str) and text.endswith(".json") and len(text) < MAX_NAME:
             reason = (
