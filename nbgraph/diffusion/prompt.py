@@ -14,6 +14,7 @@ from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.refs import ClipSkipPatch
+from nbgraph.diffusion.token_counts import count_tokens, watched_tokenizers
 from nbgraph.diffusion.values import Conditioning, SizeConditioning
 from nbgraph.errors import ModelError
 
@@ -55,7 +56,8 @@ def encode_prompts(
     skipped = sum(patch.layers for patch in components.patches if isinstance(patch, ClipSkipPatch))
     pipeline = make_pipeline(_with_text_model(components) if skipped else components)
     taken = inspect.signature(pipeline.encode_prompt).parameters
-    wanted = {
+    longest = _longest(pipeline)
+    wanted: dict[str, Any] = {
         "device": components.device,
         "num_images_per_prompt": 1,
         "do_classifier_free_guidance": False,
@@ -63,15 +65,16 @@ def encode_prompts(
         "prompt_3": None,
         "clean_caption": False,
         "clip_skip": skipped or None,
+        **({} if longest is None else {"max_sequence_length": longest}),
     }
     if skipped and "clip_skip" not in taken:
         raise ModelError(f"the text encoders of the family {family.key!r} cannot skip layers; leave clip skip out")
     if style is not None and "prompt_2" not in taken:
         raise ModelError(f"models of the family {family.key!r} have no second text encoder; leave the style out")
     prompt = texts[0] if len(texts) == 1 else list(texts)
-    with quiet(), TOKENIZER_LOCK:
-        counted = [count_tokens(components, text, style) for text in texts]
+    with quiet(), TOKENIZER_LOCK, watched_tokenizers(pipeline) as calls:
         found = pipeline.encode_prompt(prompt=prompt, **{name: wanted[name] for name in wanted if name in taken})
+        counted = [count_tokens(calls, number, text, style, longest) for number, text in enumerate(texts)]
     values = found if isinstance(found, tuple) else (found,)
     named = {name: value for name, value in zip(family.conditioning, values) if name in family.positive}
     tensors = {name: _stored(value) for name, value in named.items() if value is not None}
@@ -112,36 +115,10 @@ def _stored(value: Any) -> torch.Tensor:
     return tensor.detach().to("cpu", copy=True)
 
 
-def count_tokens(components: Components, text: str, style: str | None = None) -> dict[str, Any]:
-    """What the tokenizers make of text and style: the longer length, the limit, what is cut, what is unknown."""
-    counts = [_count(components.modules.get("tokenizer"), text)]
-    if style is not None:
-        counts.append(_count(components.modules.get("tokenizer_2"), style))
-    found = max(counts, key=lambda count: count.get("tokens", 0))
-    if not found:
-        return {}
-    cut = " ... ".join(count["cut"] for count in counts if count.get("cut"))
-    unknown = dict.fromkeys(word for count in counts for word in count.get("unknown", ()))
-    return {**found, "cut": cut, "unknown": tuple(unknown)}
+def _longest(pipeline: Any) -> int | None:
+    """How many tokens of a text the pipeline uses when it draws, or None where it names no number.
 
-
-def _count(tokenizer: Any, text: str) -> dict[str, Any]:
-    if tokenizer is None:
-        return {}
-    ids = tokenizer(text, truncation=False, verbose=False).input_ids
-    special = set(tokenizer.all_special_ids)
-    own = [token for token in ids if token not in special]
-    limit, marks = min(tokenizer.model_max_length, 100_000), len(ids) - len(own)
-    kept = max(0, limit - marks)
-    cut = tokenizer.decode(own[kept:], skip_special_tokens=True).strip() if len(ids) > limit else ""
-    return {"tokens": len(ids), "token_limit": limit, "cut": cut, "unknown": _unknown_words(tokenizer, text)}
-
-
-def _unknown_words(tokenizer: Any, text: str) -> tuple[str, ...]:
-    """The words of `text` with the unknown token among theirs; a tokenizer that spells every word knows them all."""
-    unknown = tokenizer.unk_token_id
-    words = dict.fromkeys(text.replace(",", " ").split())
-    if unknown is None or not words:
-        return ()
-    found = [word for word in words if unknown in tokenizer(word, add_special_tokens=False).input_ids]
-    return tuple(found)
+    `encode_prompt` may take more (1,024 for Qwen-Image), and what is more is dropped from the embeddings later (512).
+    """
+    parameter = inspect.signature(pipeline.__call__).parameters.get("max_sequence_length")
+    return parameter.default if parameter is not None and isinstance(parameter.default, int) else None

@@ -7,11 +7,17 @@ from nbgraph import diffusion
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, ConditioningField
 from nbgraph.invocations.outputs import ConditioningOutput
+from nbgraph.invocations.prompt_syntax import unread_syntax
 
 
-def save_conditioning(context: InvocationContext, encoded: Any) -> ConditioningOutput:
-    """Keep an encoded prompt, warn of what the model will not see of it, and give the output that names it."""
-    for warning in encoded.warnings:
+def save_conditioning(
+    context: InvocationContext, encoded: Any, texts: Sequence[str], weighted: bool = False
+) -> ConditioningOutput:
+    """Keep an encoded prompt, warn of what the model will not see of it, and give the output that names it.
+
+    Syntax in `texts` that was encoded as letters is warned about too; `weighted` says that weights were read.
+    """
+    for warning in (*encoded.warnings, *unread_syntax(texts, weighted)):
         context.warn(warning)
     name = context.tensors.save(encoded, kind="conditioning")
     return ConditioningOutput(conditioning=ConditioningField(conditioning_name=name))
@@ -19,7 +25,10 @@ def save_conditioning(context: InvocationContext, encoded: Any) -> ConditioningO
 
 @invocation("prompt", title="Prompt", category="conditioning", version="1.0.0")
 class Prompt(BaseInvocation):
-    """Encodes a text with the model's text encoders; warns of words the model does not know and of text cut off."""
+    """Encodes a text with the model's text encoders, as it is written.
+
+    It warns of words the model does not know, of text cut off, and of syntax that other nodes read: `(red:1.3)`.
+    """
 
     text: str = ""
     clip: ClipField
@@ -38,4 +47,4 @@ class Prompt(BaseInvocation):
     def invoke_batch(nodes: Sequence["Prompt"], contexts: Sequence[InvocationContext]) -> list[ConditioningOutput]:
         with contexts[0].models.use(nodes[0].clip.model, "text") as components:
             encoded = diffusion.encode_prompts(components, [node.text for node in nodes])
-        return [save_conditioning(context, each) for context, each in zip(contexts, encoded)]
+        return [save_conditioning(context, each, [node.text]) for node, context, each in zip(nodes, contexts, encoded)]

@@ -1,0 +1,149 @@
+"""How much of a text a model sees: counted from what its pipeline asks of its tokenizers.
+
+Each family cuts texts at its own length: one for each text encoder, with marks and templates around the text. So the
+tokenizers are watched while the pipeline encodes, and what it asked for is asked again without a limit. A text that one
+encoder cuts off and another reads whole, as CLIP and T5 of Flux, is seen.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TokenizerCall:
+    """What a pipeline asked of a tokenizer: texts, each cut off at `limit` tokens, marks and templates included.
+
+    `dropped` is how many tokens of a template the pipeline takes away afterwards, if it says so.
+    """
+
+    tokenizer: Any
+    texts: Sequence[str]
+    limit: int
+    marked: bool
+    dropped: int | None
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What one text encoder reads of a text: of `tokens`, at most `limit`, both with marks; `cut` is the rest."""
+
+    tokens: int
+    limit: int
+    cut: str
+    unknown: tuple[str, ...]
+
+
+@contextmanager
+def watched_tokenizers(pipeline: Any) -> Iterator[list[TokenizerCall]]:
+    """Inside the `with`, a list of the calls of the pipeline's tokenizers that cut texts off."""
+    calls: list[TokenizerCall] = []
+    dropped = getattr(pipeline, "prompt_template_encode_start_idx", None)
+    names = [name for name, value in vars(pipeline).items() if name.startswith("tokenizer") and callable(value)]
+    plain = {name: vars(pipeline)[name] for name in names}
+    vars(pipeline).update({name: _watched(tokenizer, calls, dropped) for name, tokenizer in plain.items()})
+    try:
+        yield calls
+    finally:
+        vars(pipeline).update(plain)
+
+
+def _watched(tokenizer: Any, calls: list[TokenizerCall], dropped: int | None) -> Any:
+    """A copy of a tokenizer that notes its calls; of a subclass, as some pipelines ask for the tokenizer's class."""
+    plain = type(tokenizer)
+
+    def call(self: Any, text: Any = None, *given: Any, **options: Any) -> Any:
+        texts = [text] if isinstance(text, str) else text
+        if (
+            options.get("truncation")
+            and isinstance(texts, list | tuple)
+            and all(isinstance(each, str) for each in texts)
+        ):
+            limit = options.get("max_length") or tokenizer.model_max_length
+            marked = options.get("add_special_tokens", True)
+            calls.append(TokenizerCall(tokenizer, texts, limit, marked, dropped))
+        return plain.__call__(self, text, *given, **options)
+
+    watched = copy.copy(tokenizer)
+    watched.__class__ = type(plain.__name__, (plain,), {"__call__": call, "__module__": plain.__module__})
+    return watched
+
+
+def count_tokens(
+    calls: Sequence[TokenizerCall], number: int, text: str, style: str | None, longest: int | None
+) -> dict[str, Any]:
+    """What the encoders make of the text of that number, and of its style: tokens, the limit, what is cut and unknown.
+
+    Of a text that several encoders read, that counts which none of them does. `longest` is how many tokens the pipeline
+    uses, if it says so. {} if nothing is known.
+    """
+    readings: dict[str, list[_Reading]] = {}
+    for call in calls:
+        if number < len(call.texts):
+            passed = call.texts[number]
+            meant = style if style is not None and _holds(passed, style) and not _is(passed, text) else text
+            readings.setdefault(meant, []).append(_read(call, passed, meant, longest))
+    best = [min(found, key=lambda reading: len(reading.cut)) for found in readings.values()]
+    if not best:
+        return {}
+    fullest = max(best, key=lambda reading: (bool(reading.cut), reading.tokens))
+    unknown = [word for found in readings.values() for word in _unknown_to_all(found)]
+    return {
+        "tokens": fullest.tokens,
+        "token_limit": fullest.limit,
+        "cut": " ... ".join(reading.cut for reading in best if reading.cut),
+        "unknown": tuple(dict.fromkeys(unknown)),
+    }
+
+
+def _read(call: TokenizerCall, passed: str, text: str, longest: int | None) -> _Reading:
+    """What one encoder reads of a text that the pipeline passed on, perhaps cleaned, perhaps within a template."""
+    tokenizer = call.tokenizer
+    before, bare, after = _parts(passed, text)
+    own = tokenizer(bare, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    if before or after:
+        marks = 0
+        front = len(tokenizer(before, add_special_tokens=call.marked, truncation=False, verbose=False).input_ids)
+    else:
+        whole = tokenizer(passed, add_special_tokens=call.marked, truncation=False, verbose=False).input_ids
+        marks = front = len(whole) - len(own)
+    room = min(call.limit, 100_000)
+    if longest is not None and room > longest:
+        room = longest + (front if call.dropped is None else call.dropped)
+    kept = max(0, room - front)
+    cut = tokenizer.decode(own[kept:], skip_special_tokens=True).strip() if len(own) > kept else ""
+    return _Reading(len(own) + marks, kept + marks, cut, _unknown_words(tokenizer, bare))
+
+
+def _parts(passed: str, text: str) -> tuple[str, str, str]:
+    """(what a template puts before the text, the text as it was passed on, what comes after it)"""
+    stripped = text.strip()
+    place = passed.casefold().find(stripped.casefold()) if stripped else -1
+    if place < 0 or len(passed.casefold()) != len(passed) or _is(passed, text):
+        return "", passed, ""
+    end = place + len(stripped)
+    return passed[:place], passed[place:end], passed[end:]
+
+
+def _holds(passed: str, text: str) -> bool:
+    return text.strip().casefold() in passed.casefold()
+
+
+def _is(passed: str, text: str) -> bool:
+    return passed.strip().casefold() == text.strip().casefold()
+
+
+def _unknown_to_all(readings: Sequence[_Reading]) -> list[str]:
+    return [word for word in readings[0].unknown if all(word in reading.unknown for reading in readings)]
+
+
+def _unknown_words(tokenizer: Any, text: str) -> tuple[str, ...]:
+    """The words of `text` with the unknown token among theirs; a tokenizer that spells every word knows them all."""
+    unknown = tokenizer.unk_token_id
+    words = dict.fromkeys(text.replace(",", " ").split())
+    if unknown is None or not words:
+        return ()
+    found = [word for word in words if unknown in tokenizer(word, add_special_tokens=False).input_ids]
+    return tuple(found)
