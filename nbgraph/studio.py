@@ -1,10 +1,14 @@
 """Studio: what a notebook holds. One object over invoker, services, frames and widgets."""
 
+import gc
+from _thread import start_new_thread
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from os import PathLike
+from time import sleep
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from nbgraph.cache_view import CacheView
 from nbgraph.config import Settings
@@ -42,6 +46,7 @@ Target = BaseInvocation | Graph | LibraryGraph | Sequence[BaseInvocation]
 Values = Mapping[str, Any]
 STOP_SECONDS = 30.0
 """The longest a stopped run is waited for: until the end of the step it is in."""
+COLLECT_SECONDS = 0.2
 
 
 class Studio:
@@ -71,6 +76,8 @@ class Studio:
         )
         self.folder = folder
         self.invoker = Invoker(services)
+        self._dropped = finalize(self, start_new_thread, _collect_soon, ())
+        self._dropped.atexit = False
 
     @property
     def services(self) -> InvocationServices:
@@ -266,6 +273,7 @@ class Studio:
 
     def close(self) -> None:
         """Cancel what runs and stop the services."""
+        self._dropped.detach()
         self.invoker.stop()
 
     def __enter__(self) -> "Studio":
@@ -300,6 +308,16 @@ class Studio:
         elif values:
             target = target_graph(target).with_values(values)
         return GraphExecutionState(target_graph(target), max_iterations=self.settings.max_iterations, **how)
+
+
+def _collect_soon() -> None:
+    """Free what a studio that was dropped without `close` leaves: services refer to each other in cycles.
+
+    In a thread of its own, a little later: when this is started the studio is not gone yet, and a finalizer, which may
+    run anywhere, must neither wait nor take a lock.
+    """
+    sleep(COLLECT_SECONDS)
+    gc.collect()
 
 
 def target_graph(target: Target) -> Graph:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "CacheUser": "cache_reports",
     "Conditioning": "values",
     "Control": "controls",
     "DenoiseInput": "batching",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.batching import encode_many as encode_many
     from nbgraph.diffusion.batching import encode_together as encode_together
     from nbgraph.diffusion.batching import shape_key as shape_key
+    from nbgraph.diffusion.cache_reports import CacheUser as CacheUser
     from nbgraph.diffusion.controls import Control as Control
     from nbgraph.diffusion.denoising import DenoiseSettings as DenoiseSettings
     from nbgraph.diffusion.denoising import denoise as denoise

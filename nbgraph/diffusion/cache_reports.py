@@ -1,5 +1,6 @@
 """What a model cache tells: rows of what it holds, events of what it loads, counters of both."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -35,3 +36,11 @@ class CacheCounters:
     hits: int = 0
     loads: int = 0
     evictions: int = 0
+
+
+@dataclass
+class CacheUser:
+    """One of several that share a model cache: the counters of its own uses, and a callback for what these load."""
+
+    counters: CacheCounters = CacheCounters()
+    on_load: Callable[[LoadEvent], None] | None = None

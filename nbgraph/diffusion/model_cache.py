@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import torch
 
-from nbgraph.diffusion.cache_reports import CacheCounters, LoadedComponent, LoadEvent
+from nbgraph.diffusion.cache_reports import CacheCounters, CacheUser, LoadedComponent, LoadEvent
 from nbgraph.diffusion.components import Components, component_bytes
 from nbgraph.diffusion.description import ModelDescription, describe_model
 from nbgraph.diffusion.device import choose_device, choose_dtype
@@ -69,14 +69,14 @@ class ModelCache:
         self.vram_bytes = models_budget(self.device) if vram_bytes is None else vram_bytes
         self._entries: dict[Key, _Entry] = {}
         self._lock = threading.RLock()
-        self._listeners: list[Callable[[LoadEvent], None]] = []
-        self._counters = CacheCounters()
+        self._all_users = CacheUser()
 
     @contextmanager
-    def use(self, ref: ModelRef, *names: str) -> Iterator[Components]:
+    def use(self, ref: ModelRef, *names: str, user: CacheUser | None = None) -> Iterator[Components]:
         """The named components of a model, on the device, held there until the block ends.
 
         Names are those of `model_index.json`, or the roles `text` (all text encoders and tokenizers) and `denoiser`.
+        Hits and loads are counted for the `user` too, and loads are reported to it, in the loading thread.
         `ModelNotFoundError` without such a model, `ModelError` when it cannot be loaded.
         """
         description = describe_model(ref)
@@ -84,21 +84,16 @@ class ModelCache:
         try:
             modules = {}
             for name in description.component_names(*names):
-                for entry in self._take(ref, description, name):
+                for entry in self._take(ref, description, name, user or CacheUser()):
                     entries.append(entry)
                     modules[name] = entry.module
             yield Components(description, modules, self.device, self._dtype(ref, description), ref.patches)
         finally:
             self._give_back(entries)
 
-    def on_load(self, callback: Callable[[LoadEvent], None]) -> Callable[[], None]:
-        """Call `callback` before and after each load, in the loading thread; returns what takes it away again."""
-        self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback)
-
     def counters(self) -> CacheCounters:
         """Hits, loads and evictions so far; subtract two readings to count what happened between them."""
-        return self._counters
+        return self._all_users.counters
 
     def loaded(self) -> list[LoadedComponent]:
         """What is in memory now, most recently used first."""
@@ -137,39 +132,45 @@ class ModelCache:
         """Give memory that torch keeps for reuse back to the device."""
         free_memory(self.device)
 
-    def _take(self, ref: ModelRef, description: ModelDescription, name: str) -> Iterator[_Entry]:
+    def _take(self, ref: ModelRef, description: ModelDescription, name: str, user: CacheUser) -> Iterator[_Entry]:
         """The plain component, held, and after it the patched one over its weights if patches concern it."""
         dtype = self._dtype(ref, description)
         key: Key = (ref.fingerprint, name, dtype, ref.variant)
-        plain = self._find_or_make(key, lambda: self._load(ref, description, name, dtype))
+        plain = self._find_or_make(key, lambda: self._load(ref, description, name, dtype, user), user)
         yield plain
         if patches := patches_for(description, name, ref.patches):
-            yield self._find_or_make((*key, patches), lambda: self._patch(plain, description, patches))
+            yield self._find_or_make((*key, patches), lambda: self._patch(plain, description, patches), user)
 
-    def _find_or_make(self, key: Key, make: Callable[[], _Entry]) -> _Entry:
-        found = self._hold(key)
+    def _find_or_make(self, key: Key, make: Callable[[], _Entry], user: CacheUser) -> _Entry:
+        found = self._hold(key, user)
         if found is not None:
             return found
         with LOAD_LOCK:
-            found = self._hold(key)
+            found = self._hold(key, user)
             if found is not None:
                 return found
             made = make()
             with self._lock:
                 self._make_room(made.size, self.ram_bytes, _CPU)
                 self._entries[key] = made
-                self._counters = replace(self._counters, loads=self._counters.loads + 1)
+                self._count(user, loads=1)
                 self._lease(made)
                 return made
 
-    def _hold(self, key: Key) -> _Entry | None:
+    def _hold(self, key: Key, user: CacheUser) -> _Entry | None:
         """The entry of that key, on the device and in use once more; None when there is none."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
                 self._lease(entry)
-                self._counters = replace(self._counters, hits=self._counters.hits + 1)
+                self._count(user, hits=1)
             return entry
+
+    def _count(self, user: CacheUser, hits: int = 0, loads: int = 0) -> None:
+        """Count for the cache as a whole, and for the one that uses it."""
+        for each in (self._all_users, user):
+            before = each.counters
+            each.counters = replace(before, hits=before.hits + hits, loads=before.loads + loads)
 
     def _lease(self, entry: _Entry) -> None:
         """Put the component on the device, in use once more; not in use if there is no room for it."""
@@ -190,13 +191,15 @@ class ModelCache:
                 entry.last_used = time.time()
             self._drop([key for key, entry in self._entries.items() if entry.doomed and not entry.in_use])
 
-    def _load(self, ref: ModelRef, description: ModelDescription, name: str, dtype: torch.dtype) -> _Entry:
-        self._tell(LoadEvent(ref.path, name, 0, None))
+    def _load(
+        self, ref: ModelRef, description: ModelDescription, name: str, dtype: torch.dtype, user: CacheUser
+    ) -> _Entry:
+        self._tell(LoadEvent(ref.path, name, 0, None), user)
         started = time.monotonic()
         module = load_component(description, name, dtype, ref.variant)
         check_unchanged(ref.path, ref.fingerprint)
         size = component_bytes(module)
-        self._tell(LoadEvent(ref.path, name, size, time.monotonic() - started))
+        self._tell(LoadEvent(ref.path, name, size, time.monotonic() - started), user)
         return _Entry(ref.without_patches(), name, module, size, _CPU, dtype)
 
     def _patch(self, plain: _Entry, description: ModelDescription, patches: tuple[Patch, ...]) -> _Entry:
@@ -225,7 +228,8 @@ class ModelCache:
             if entry.in_use or not entry.size or (place != _CPU and entry.base is not None):
                 continue
             total -= entry.size
-            self._counters = replace(self._counters, evictions=self._counters.evictions + 1)
+            so_far = self._all_users.counters
+            self._all_users.counters = replace(so_far, evictions=so_far.evictions + 1)
             if place == _CPU:
                 self._drop([key])
             else:
@@ -265,6 +269,6 @@ class ModelCache:
         denoiser = description.family.denoiser if description.family else "unet"
         return choose_dtype(ref.dtype or self.dtype, self.device, denoiser)
 
-    def _tell(self, event: LoadEvent) -> None:
-        for listener in list(self._listeners):
-            listener(event)
+    def _tell(self, event: LoadEvent, user: CacheUser) -> None:
+        if user.on_load is not None:
+            user.on_load(event)

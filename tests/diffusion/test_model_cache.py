@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from nbgraph.diffusion.cache_reports import CacheCounters, LoadEvent
+from nbgraph.diffusion.cache_reports import CacheCounters, CacheUser, LoadEvent
 from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
@@ -129,13 +129,22 @@ def test_rows_tell_sizes_and_clear_frees_them_all(tiny: TinyModels) -> None:
 
 def test_loads_are_told_before_and_after(tiny: TinyModels) -> None:
     cache, events = ModelCache(device="cpu"), list[LoadEvent]()
-    remove = cache.on_load(events.append)
-    with cache.use(tiny["sd15"], "vae"):
+    user = CacheUser(on_load=events.append)
+    with cache.use(tiny["sd15"], "vae", user=user):
         pass
-    remove()
     with cache.use(tiny["sd15"], "unet"):
         pass
     assert [(event.component, event.seconds is None) for event in events] == [("vae", True), ("vae", False)]
+
+
+def test_each_user_of_a_cache_counts_its_own_hits_and_loads(tiny: TinyModels) -> None:
+    cache, first, second = ModelCache(device="cpu"), CacheUser(), CacheUser()
+    for user in (first, second):
+        with cache.use(tiny["sd15"], "vae", user=user):
+            pass
+    assert first.counters == CacheCounters(loads=1)
+    assert second.counters == CacheCounters(hits=1)
+    assert cache.counters() == CacheCounters(hits=1, loads=1)
 
 
 def test_two_threads_with_one_model_draw_what_one_draws(tiny: TinyModels) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import weakref
 
 from nbgraph.errors import IterationLimitError, NodeError, StoreError
 from nbgraph.latch import Latch
@@ -9,17 +10,18 @@ from nbgraph.services.invocation_processor.batch_runner import runner_of
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
 from nbgraph.services.invocation_processor.node_batches import BatchLimits
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
+from nbgraph.services.shared.bell import Bell
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.service import InvokerLike
 
 logger = logging.getLogger("nbgraph")
-POLL_SECONDS = 1.0
+IDLE_SECONDS = 1.0
 STOP_SECONDS = 30.0
 
 
 class InvocationProcessorDefault(InvocationProcessorBase):
-    """One daemon thread; it starts with the first session and waits on the queue between them.
+    """One daemon thread; it starts with a session, waits for the next one, and ends after a second without any.
 
     As one thread runs all sessions of a kernel one after the other, what two of them need is computed once: the first
     computes it, the second finds it in the cache. Kernels that share a folder run beside each other, and may both
@@ -44,7 +46,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         self._stopping = True
         self.cancel_all()
         if self._thread is not None:
-            self.services.queue.wake()
+            self.services.queue.bell.ring()
             self._thread_ended.wait(STOP_SECONDS)  # an interrupt of `Thread.join` would mark a live thread as dead
             self._thread = None
         super().stop()
@@ -87,7 +89,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
 
     def resume(self) -> None:
         self._paused = False
-        self.services.queue.wake()
+        self.services.queue.bell.ring()
         self.services.queue.changed()
 
     @property
@@ -97,14 +99,19 @@ class InvocationProcessorDefault(InvocationProcessorBase):
     def _keep_working(self) -> None:
         with self._lock:
             if self._thread is None or self._thread_ended.is_open:
-                self._thread_ended = Latch()
+                ended, bell = Latch(), self.services.queue.bell
+                own = weakref.ref(self, lambda _: bell.ring())
+                self._thread_ended = ended
                 self._thread = threading.Thread(
-                    target=self._work, args=(self._thread_ended,), name="nbgraph worker", daemon=True
+                    target=_work, args=(own, bell, ended), name="nbgraph worker", daemon=True
                 )
                 self._thread.start()
 
-    def _work(self, ended: Latch) -> None:
-        """Take sessions until stopped; if that itself fails, nobody is left waiting."""
+    def take_sessions(self) -> bool:
+        """Run what waits, on the worker thread; if that itself fails, nobody is left waiting. False to end the thread.
+
+        A thread that failed ends, and the next session starts another.
+        """
         try:
             self._take_sessions()
         except BaseException as error:
@@ -113,19 +120,25 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             for ticket in list(self._tickets.values()):
                 ticket.failures.append(NodeError(ticket.session.id, "session", text, {}))
                 self._close(ticket, "failed")
-        finally:
-            ended.open()
+            return False
+        return not self._stopping
 
     def _take_sessions(self) -> None:
-        queue = self.services.queue
-        while not self._stopping:
-            item = None if self._paused else self._take()
+        while not (self._stopping or self._paused):
+            item = self._take()
             if item is None:
-                queue.wait(POLL_SECONDS)
-                continue
+                return
             ticket = self._tickets.get(item.session_id)
             if ticket is not None:
                 self._run(ticket)
+
+    def may_end(self) -> bool:
+        """Whether the worker thread has nothing to do, and ends; the next session starts another."""
+        with self._lock:
+            if self._stopping or not self._tickets:
+                self._thread = None
+                return True
+        return False
 
     def _take(self) -> QueueItem | None:
         try:
@@ -168,3 +181,14 @@ class InvocationProcessorDefault(InvocationProcessorBase):
     def _forget(self, ticket: Ticket) -> None:
         with HeldStop(), self._lock:
             self._tickets = {key: other for key, other in self._tickets.items() if other is not ticket}
+
+
+def _work(own: "weakref.ref[InvocationProcessorDefault]", bell: Bell, ended: Latch) -> None:
+    """What the worker thread does. Between sessions it holds nothing: a studio that nobody has any more can go."""
+    try:
+        while (processor := own()) is not None and processor.take_sessions():
+            del processor
+            if not bell.wait(IDLE_SECONDS) and ((processor := own()) is None or processor.may_end()):
+                return
+    finally:
+        ended.open()

@@ -2,13 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import replace
-from queue import Empty, SimpleQueue
 from time import time
 
 from nbgraph.errors import NotFoundError
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem, QueueStatus
+from nbgraph.services.shared.bell import Bell
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.service import InvokerLike, Service
 
@@ -19,11 +18,11 @@ class InvocationQueueBase(Service):
     Where several kernels share a queue, each runs, cancels and clears its own sessions (`owner`), and sees all. What a
     kernel that died had waiting or running becomes `interrupted`: it may be resumed.
 
-    Waiting is done on a C primitive, so that an interrupt in another thread can never leave it locked.
+    `bell` rings when something was added: who waits for it holds nothing of the queue.
     """
 
     def __init__(self) -> None:
-        self._wake: SimpleQueue[None] = SimpleQueue()
+        self.bell = Bell()
         self._listeners: Callbacks[None] = Callbacks()
 
     def on_changed(self, callback: Callable[[None], None]) -> Callable[[], None]:
@@ -55,7 +54,7 @@ class InvocationQueueBase(Service):
         """Add a session at the end, or before all that wait."""
         priority = self._highest() + 1 if prepend else 0
         item = self._add(session_id, priority, time())
-        self._wake.put(None)
+        self.bell.ring()
         self.changed()
         return item
 
@@ -65,15 +64,6 @@ class InvocationQueueBase(Service):
         if item is not None:
             self.changed()
         return item
-
-    def wait(self, seconds: float) -> None:
-        """Wait until something was added, or so long."""
-        with suppress(Empty):
-            self._wake.get(timeout=seconds)
-
-    def wake(self) -> None:
-        """End a `wait`."""
-        self._wake.put(None)
 
     def finish(self, session_id: str, status: QueueStatus, error: str = "") -> None:
         """A session ended."""

@@ -5,6 +5,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from time import perf_counter, time
 from typing import Any
@@ -31,7 +32,7 @@ class InvocationStatsServiceBase(Service):
     """Measures nodes and keeps the rows, whatever became of the session they are of."""
 
     def __init__(self) -> None:
-        self._ram = RamMeter()
+        self._ram = ram_meter(os.getpid())
 
     @contextmanager
     def collect_stats(self, invocation: BaseInvocation, graph_execution_state_id: str) -> Iterator[None]:
@@ -235,6 +236,12 @@ class RamMeter:
         if self._file is None:
             return self._process.memory_info().rss
         return int(os.pread(self._file.fileno(), 64, 0).split()[1]) * self._page
+
+
+@cache
+def ram_meter(process: int) -> RamMeter:
+    """The meter of a process, one for all its studios: it keeps a file open. A forked process has another."""
+    return RamMeter()
 
 
 def stats_table(session_id: str, rows: list[NodeStats]) -> str:

@@ -1,4 +1,4 @@
-"""Models through `nbgraph.diffusion`, loaded when first used."""
+"""Models through `nbgraph.diffusion`, loaded when first used, and shared by the studios of a process."""
 
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from nbgraph import diffusion
+from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ModelField
 from nbgraph.services.events.events_common import ModelLoaded
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
+from nbgraph.services.model_manager.shared_models import SharedModels, shared_models
+from nbgraph.services.shared.service import CLOSED, InvokerLike
 
 
 class ModelManagerDefault(ModelManagerBase):
-    """One model cache for the process's device; torch is imported when the first model is used."""
+    """One model cache for all managers of equal limits; torch is imported when the first model is used.
+
+    Hits and loads are counted for each manager by itself, and its own loads alone are its events.
+    """
 
     def __init__(
         self,
@@ -29,16 +35,30 @@ class ModelManagerDefault(ModelManagerBase):
             "ram_bytes": ram_bytes,
             "vram_bytes": vram_bytes,
         }
-        self._used = False
+        self._shared: SharedModels | None = shared_models(self._limits, self)
+
+    def start(self, invoker: InvokerLike) -> None:
+        if self._shared is None:
+            self._shared = shared_models(self._limits, self)
+        super().start(invoker)
 
     @cached_property
-    def _cache(self) -> Any:
-        cache = diffusion.ModelCache(**self._limits)
-        cache.on_load(self._tell)
-        meter = diffusion.DeviceMeter(cache.device)
+    def _user(self) -> Any:
+        """What counts the uses of this manager; made with the first of them, when torch is there to be asked."""
+        meter = diffusion.DeviceMeter(self._shared_cache.device)
         self.meters = meter if meter.read() is not None else None
-        self._used = True
-        return cache
+        return diffusion.CacheUser(on_load=self._tell)
+
+    @property
+    def _shared_cache(self) -> Any:
+        if self._shared is None:
+            raise NbgraphError(CLOSED)
+        return self._shared.cache
+
+    @property
+    def _cache(self) -> Any:
+        """The shared cache if anybody has used it, else None; None as well after `stop`."""
+        return self._shared.cache if self._shared is not None and self._shared.is_made else None
 
     @cached_property
     def _factors(self) -> Any:
@@ -46,19 +66,20 @@ class ModelManagerDefault(ModelManagerBase):
 
     @property
     def free_bytes(self) -> int:
-        device_bytes = self._cache.free_bytes() if self._used else None
+        cache = self._cache
+        device_bytes = None if cache is None else cache.free_bytes()
         return super().free_bytes if device_bytes is None else device_bytes
 
     def free_memory(self) -> None:
         super().free_memory()
-        if self._used:
-            self._cache.free_memory()
+        if (cache := self._cache) is not None:
+            cache.free_memory()
 
     @property
     def counts(self) -> tuple[int, int]:
-        if not self._used:
+        if "_user" not in self.__dict__:
             return (0, 0)
-        counters = self._cache.counters()
+        counters = self._user.counters
         return counters.loads, counters.hits
 
     def describe(self, model: ModelField) -> Any:
@@ -66,7 +87,7 @@ class ModelManagerDefault(ModelManagerBase):
 
     def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
         self.uses += 1
-        return self._cache.use(model, *names)
+        return self._shared_cache.use(model, *names, user=self._user)
 
     def preview_factors(self, model: ModelField) -> Any:
         found = self._factors.find(model.fingerprint)
@@ -76,16 +97,18 @@ class ModelManagerDefault(ModelManagerBase):
         return found
 
     def loaded(self) -> list[Any]:
-        return self._cache.loaded() if self._used else []
+        return [] if (cache := self._cache) is None else cache.loaded()
 
     def unload(self, name: str | None = None) -> int:
-        if not self._used:
+        cache = self._cache
+        if cache is None:
             return 0
-        return self._cache.clear() if name is None else self._cache.unload(self.resolve(name))
+        return cache.clear() if name is None else cache.unload(self.resolve(name))
 
     def stop(self) -> None:
-        if self._used:
-            self._cache.clear()
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.leave(self)
         super().stop()
 
     def _tell(self, event: Any) -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from nbgraph.errors import InvalidNameError, NbgraphError
 
+CLOSED = "this studio or invoker is closed; open another, such as nb.Studio(folder)"
 _NAME = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -33,7 +34,7 @@ class Service:
     def services(self) -> Any:
         """The container this service was started in."""
         if self._invoker is None:
-            raise NbgraphError("this studio or invoker is closed; open another, such as nb.Studio(folder)")
+            raise NbgraphError(CLOSED)
         return self._invoker.services
 
 

@@ -9,8 +9,10 @@ SQLite's own locks stay on as the second line; waiting for them is done here, in
 import atexit
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -73,7 +75,8 @@ class SqliteDatabase:
             except BaseException:
                 self._shut()
                 raise
-        atexit.register(self.close)
+        self._at_exit = partial(_close, weakref.ref(self))
+        atexit.register(self._at_exit)
 
     def _open_locked(self, stop: HeldStop) -> None:
         lease = self._lease = KernelLease(self.folder)
@@ -111,7 +114,7 @@ class SqliteDatabase:
         """Close the folder in good order; nothing if it is closed."""
         if self._connection is None:
             return
-        atexit.unregister(self.close)
+        atexit.unregister(self._at_exit)
         if self._process != os.getpid():
             return
         with HeldStop() as stop, self._lock:
@@ -120,6 +123,13 @@ class SqliteDatabase:
             self.adds.close()
             self.drops.close()
             self._shut()
+
+    def __del__(self) -> None:
+        """Close what nobody has any more, without waiting: this may run anywhere, also where the folder is locked."""
+        if getattr(self, "_connection", None) is not None and self._process == os.getpid():
+            atexit.unregister(self._at_exit)
+            with suppress(OSError, sqlite3.Error):
+                self._shut()
 
     def _shut(self) -> None:
         connection, self._connection = self._connection, None
@@ -268,3 +278,10 @@ class SqliteDatabase:
         except OSError:
             return None
         return state.st_dev, state.st_ino
+
+
+def _close(database: "weakref.ref[SqliteDatabase]") -> None:
+    """Close a database at the end of the process, if it is still there."""
+    found = database()
+    if found is not None:
+        found.close()

@@ -1,0 +1,112 @@
+"""Running the first cell again, and dropping a studio without closing it: models, threads and files go with it."""
+
+import gc
+import os
+import threading
+import weakref
+from time import monotonic, sleep
+
+import psutil
+import pytest
+from pictures import apple
+
+import nbgraph as nb
+from nbgraph.invocations import Add
+
+TIMES = 50 if os.environ.get("NBGRAPH_SOAK") else 3
+
+
+def unets() -> int:
+    gc.collect()
+    return sum(type(each).__name__ == "UNet2DConditionModel" for each in gc.get_objects())
+
+
+def workers() -> int:
+    return sum(thread.name == "nbgraph worker" for thread in threading.enumerate())
+
+
+def comes_true(condition, seconds=10.0) -> bool:
+    """Whether a condition holds, now or within some seconds: threads end on their own."""
+    end = monotonic() + seconds
+    while not condition() and monotonic() < end:
+        sleep(0.02)
+    return condition()
+
+
+@pytest.mark.parametrize("kind", ["memory", "folder"])
+def test_the_first_cell_run_again_keeps_one_model_and_no_thread_or_file(kind, tmp_path):
+    others, threads, files = unets(), workers(), 0
+    for number in range(TIMES):
+        studio = nb.Studio(tmp_path / "studio") if kind == "folder" else nb.Studio()
+        run = studio.run(apple(), progress=False)
+        assert run.status == "completed"
+        assert unets() == others + 1
+        if number < 2:  # SQLite keeps a descriptor of the first studio for the next one
+            files = psutil.Process().num_fds()
+    assert comes_true(lambda: gc.collect() is not None and psutil.Process().num_fds() <= files)
+    del run, studio
+    assert comes_true(lambda: workers() == threads)
+    assert unets() == others
+    if kind == "folder":
+        assert [path.name for path in (tmp_path / "studio" / "locks").glob("*.lock")] == ["write.lock"]
+
+
+def test_models_stay_until_the_last_studio_of_equal_settings_is_closed():
+    first, second = nb.Studio(), nb.Studio()
+    other = nb.Studio(settings=nb.Settings(model_ram_bytes=2**30))
+    for studio in (first, second):
+        studio.run(apple(), progress=False)
+    loaded = weakref.ref(second.services.model_manager)
+    assert set(second.loaded_models.component) == set(first.loaded_models.component)
+    assert second.stats.model_loads.sum() == 0
+    assert first.stats.model_loads.sum() > 0
+    assert other.loaded_models.empty
+    first.close()
+    assert not second.loaded_models.empty
+    second.close()
+    assert loaded().loaded() == []
+    other.close()
+
+
+def test_loads_of_a_shared_model_are_events_of_the_studio_that_asked():
+    with nb.Studio() as asks, nb.Studio() as sits:
+        heard = {studio: [] for studio in (asks, sits)}
+        for studio, events in heard.items():
+            studio.services.events.subscribe(events.append)
+        asks.run(apple(), progress=False)
+        assert any(type(event).__name__ == "ModelLoaded" for event in heard[asks])
+        assert heard[sits] == []
+
+
+def test_a_run_that_is_held_keeps_its_pictures_and_no_thread():
+    studio = nb.Studio()
+    run = studio.run(apple(), progress=False)
+    before = workers()
+    del studio
+    assert comes_true(lambda: workers() < before)
+    assert len(run.images) == 1
+
+
+def test_an_idle_worker_ends_and_the_next_session_starts_another(studio):
+    assert studio.run(Add(id="sum", a=1, b=2), progress=False)["sum"].value == 3
+    processor = studio.services.processor
+    assert comes_true(lambda: processor._thread is None)
+    assert studio.run(Add(id="sum", a=2, b=2), progress=False)["sum"].value == 4
+
+
+def test_a_studio_that_is_dropped_while_it_runs_finishes_the_run():
+    studio = nb.Studio()
+    run = studio.submit(Add(id="sum", a=1, b=2))
+    del studio
+    gc.collect()
+    assert run.wait(10)["sum"].value == 3
+    services = weakref.ref(run.services)
+    del run
+    assert comes_true(lambda: gc.collect() is not None and services() is None)
+
+
+def test_a_dropped_studio_is_collected_without_asking():
+    studio = nb.Studio()
+    services = weakref.ref(studio.services)
+    del studio
+    assert comes_true(lambda: services() is None)
