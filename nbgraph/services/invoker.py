@@ -1,5 +1,7 @@
 """The invoker: owns the container, starts and stops the services, takes sessions."""
 
+from contextlib import ExitStack
+
 from nbgraph.errors import NbgraphError
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_processor.node_context import NodeContext
@@ -26,9 +28,10 @@ class Invoker:
 
     def stop(self) -> None:
         """Stop every service, the last one first."""
-        for service in reversed(list(self.services)):
-            service.stop()
-        self.services.close()
+        with ExitStack() as ending:  # the last one added goes first, and whatever one raises, all are ended
+            ending.callback(self.services.close)
+            for service in self.services:
+                ending.callback(service.stop)
 
     def _stock_library(self) -> None:
         """Give a new container the graphs every library starts with; what a person changed stays as it is."""

@@ -5,7 +5,8 @@ before entries are evicted or listed, at the end, and every half minute. The tri
 cost nothing to look at.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from json import dumps, loads
 from time import monotonic, time
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from nbgraph.errors import UnknownNodeTypeError
+from nbgraph.errors import StoreFullError, UnknownNodeTypeError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.node_registry import registry
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase, is_plain, resource_names
@@ -95,8 +96,8 @@ class InvocationCacheSqlite(InvocationCacheBase):
     def stop(self) -> None:
         if self._invoker is not None:
             self.settle()
-            self._batch.flush()
-            self._write_uses()
+            self._batch.end()
+            self._write_uses_if_room()
             self._known.forget_all()
         super().stop()
 
@@ -175,6 +176,10 @@ class InvocationCacheSqlite(InvocationCacheBase):
             with self._database.transaction(awaited=False) as connection:
                 connection.executemany(_TOUCH, rows)
 
+    def _write_uses_if_room(self) -> None:
+        with suppress(StoreFullError):
+            self._write_uses()
+
     def _evict(self, connection: Any) -> list[bytes]:
         """Drop the least recently used entries until both limits hold; returns their keys."""
         entries, size = connection.execute("SELECT entries, bytes FROM cache_totals").fetchone()
@@ -191,32 +196,42 @@ class InvocationCacheSqlite(InvocationCacheBase):
         return gone
 
     def _drop(self, keys: Iterable[bytes]) -> int:
-        rows = [(key,) for key in keys]
-        if not rows:
+        gone = set(keys)
+        if not gone:
             return 0
-        with HeldStop(), self._batch.lock:
-            self._batch.flush()
+
+        def delete(keys: Sequence[bytes]) -> int:
             with self._database.transaction() as connection:
+                rows = [(key,) for key in keys]
                 dropped = connection.executemany("DELETE FROM cache_entries WHERE key = ?", rows).rowcount
                 self._database.count_when_committed(self._database.drops)
-            self._known.dropped(key for (key,) in rows)
+            self._known.dropped(keys)
             return dropped
 
+        with HeldStop(), self._batch.lock:
+            unwritten = self._batch.discard(lambda entry: entry.key in gone)
+            for key in gone & self._unwritten.keys():
+                del self._unwritten[key]
+            return unwritten + sum(self._database.free(list(gone), delete))
+
     def _naming(self, resource: str) -> list[bytes]:
-        self._batch.flush()
-        return [key for (key,) in self._database.rows(_NAMING, (resource,))]
+        self._batch.flush_if_room()
+        unwritten = [entry.key for entry in self._batch.waiting if resource in entry.resources]
+        return [key for (key,) in self._database.rows(_NAMING, (resource,))] + unwritten
 
     def _rows(self, node: str | None = None) -> Iterable[CacheRow]:
-        self._batch.flush()
-        self._write_uses()
+        self._batch.flush_if_room()
+        self._write_uses_if_room()
         where, values = ("WHERE node = ? ", (node,)) if node is not None else ("", ())
         rows = self._database.rows(_SELECT + where + "ORDER BY used, number", values)
-        return list(map(_stored_row, rows))
+        unwritten = [entry for entry in self._batch.waiting if node in (None, entry.node)]
+        return [*map(_stored_row, rows), *unwritten]
 
     def _totals(self) -> tuple[int, int]:
-        self._batch.flush()
+        self._batch.flush_if_room()
         entries, size = self._database.rows("SELECT entries, bytes FROM cache_totals")[0]
-        return entries, size
+        unwritten = self._batch.waiting
+        return entries + len(unwritten), size + sum(entry.bytes for entry in unwritten)
 
 
 def _read_output(type_name: str, text: str) -> BaseInvocationOutput:

@@ -1,7 +1,8 @@
 """The queue in a studio's folder: what a kernel that died had waiting or running is found again by the next."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
+from typing import Any
 
 from nbgraph.services.invocation_queue.invocation_queue_base import InvocationQueueBase
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
@@ -72,12 +73,19 @@ class InvocationQueueSqlite(InvocationQueueBase):
 
     def _change(self, item: QueueItem, before: QueueStatus | None = None) -> bool:
         number, _, *values, _ = astuple(item)
-        with self._database.transaction() as connection:
-            return connection.execute(_CHANGE, (*values, number, before, before)).rowcount > 0
+
+        def change(rows: Sequence[tuple[Any, ...]]) -> bool:
+            with self._database.transaction() as connection:
+                return connection.executemany(_CHANGE, rows).rowcount > 0
+
+        return any(self._database.free([(*values, number, before, before)], change))
 
     def _drop(self, items: Iterable[QueueItem]) -> int:
-        with self._database.transaction() as connection:
-            return connection.executemany("DELETE FROM queue WHERE number = ?", [(i.number,) for i in items]).rowcount
+        def delete(rows: Sequence[tuple[int]]) -> int:
+            with self._database.transaction() as connection:
+                return connection.executemany("DELETE FROM queue WHERE number = ?", rows).rowcount
+
+        return sum(self._database.free([(item.number,) for item in items], delete))
 
     def _rows(self) -> Iterable[QueueItem]:
         return [QueueItem(*row) for row in self._database.rows(_SELECT + "ORDER BY number")]

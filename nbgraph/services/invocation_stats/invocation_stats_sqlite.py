@@ -1,8 +1,8 @@
 """Stats in a studio's folder."""
 
 import json
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -33,16 +33,16 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
 
     def stop(self) -> None:
         if self._invoker is not None:
-            self._batch.flush()
+            self._batch.end()
         super().stop()
 
     def flush(self) -> None:
         self._batch.flush()
 
     def session_ids(self) -> list[str]:
-        self._batch.flush()
+        self._batch.flush_if_room()
         rows = self._database.rows("SELECT session_id FROM node_stats GROUP BY session_id ORDER BY min(number)")
-        return [session_id for (session_id,) in rows]
+        return list(dict.fromkeys([row[0] for row in [*rows, *self._batch.waiting]]))
 
     def _append(self, session_id: str, rows: Iterable[NodeStats]) -> None:
         self._batch.extend(rows)
@@ -53,18 +53,23 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
             connection.executemany("INSERT INTO node_stats (session_id, columns) VALUES (?, ?)", batches)
 
     def _rows(self, session_id: str | None) -> Iterable[NodeStats]:
-        self._batch.flush()
+        self._batch.flush_if_room()
         if session_id is None:
             batches = self._database.rows("SELECT columns FROM node_stats ORDER BY number")
         else:
             query = "SELECT columns FROM node_stats WHERE session_id = ? ORDER BY number"
             batches = self._database.rows(query, (session_id,))
-        return (row for (columns,) in batches for row in from_columns(columns))
+        waiting = [row for row in self._batch.waiting if session_id in (None, row.session_id)]
+        return chain((row for (columns,) in batches for row in from_columns(columns)), waiting)
 
     def _drop(self, session_id: str | None) -> None:
-        self._batch.flush()
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM node_stats WHERE ? IS NULL OR session_id = ?", (session_id, session_id))
+        def delete(sessions: Sequence[str]) -> None:
+            with self._database.transaction() as connection:
+                rows = [(each,) for each in sessions]
+                connection.executemany("DELETE FROM node_stats WHERE session_id = ?", rows)
+
+        self._batch.discard(lambda row: session_id in (None, row.session_id))
+        self._database.free(self.session_ids() if session_id is None else [session_id], delete)
 
 
 def to_columns(rows: list[NodeStats]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nbgraph.errors import NbgraphError
@@ -42,9 +42,12 @@ class ItemStorageSqlite(ItemStorageBase[Item]):
             )
 
     def _drop(self, item_id: str) -> bool:
-        with self._database.transaction(durable=True) as connection:
-            found = connection.execute("DELETE FROM items WHERE class = ? AND id = ?", (self._class, item_id))
-            return found.rowcount > 0
+        def delete(ids: Sequence[str]) -> bool:
+            rows = [(self._class, each) for each in ids]
+            with self._database.transaction(durable=True) as connection:
+                return connection.executemany("DELETE FROM items WHERE class = ? AND id = ?", rows).rowcount > 0
+
+        return any(self._database.free([item_id], delete))
 
     def _rows(self, text: str, offset: int, limit: int) -> tuple[Iterable[Item], int]:
         wanted = {"class": self._class, "text": text, "limit": limit, "offset": offset}

@@ -6,7 +6,7 @@ A session with many nodes is never written anew as a whole: while it runs, resul
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -96,8 +96,11 @@ class SessionStorageSqlite(ItemStorageBase[GraphExecutionState]):
                 connection.execute(_APPEND, (json.dumps(_as_journal(*journaled), ensure_ascii=False), item.id))
 
     def _drop(self, item_id: str) -> bool:
-        with self._database.transaction() as connection:
-            found = connection.execute("DELETE FROM sessions WHERE id = ?", (item_id,)).rowcount > 0
+        def delete(ids: Sequence[str]) -> bool:
+            with self._database.transaction() as connection:
+                return connection.executemany("DELETE FROM sessions WHERE id = ?", [(one,) for one in ids]).rowcount > 0
+
+        found = any(self._database.free([item_id], delete))
         self._live.pop(item_id, None)
         return found
 

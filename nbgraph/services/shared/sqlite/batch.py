@@ -3,11 +3,12 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import RLock
 from time import monotonic
 from typing import Generic, TypeVar
 
-from nbgraph.errors import StoreError
+from nbgraph.errors import StoreError, StoreFullError
 from nbgraph.services.shared.interrupts import HeldStop
 
 Row = TypeVar("Row")
@@ -42,6 +43,35 @@ class Batch(Generic[Row]):
         self._rows.extend(rows)
         if len(self._rows) >= ROWS or monotonic() - self._written > SECONDS:
             self._flush_or_complain()
+
+    @property
+    def waiting(self) -> list[Row]:
+        """The rows that are not written yet."""
+        return list(self._rows)
+
+    def discard(self, is_meant: Callable[[Row], bool]) -> int:
+        """Forget rows that are not written yet; returns how many."""
+        with HeldStop(), self.lock:
+            before = list(self._rows)
+            kept = [row for row in before if not is_meant(row)]
+            if len(kept) == len(before):
+                return 0
+            for _ in before:
+                self._rows.popleft()
+            self._rows.extendleft(reversed(kept))
+            return len(before) - len(kept)
+
+    def end(self) -> None:
+        """Write all rows now, the last time; what cannot be written is lost, with a line in the log."""
+        try:
+            self.flush()
+        except StoreError as error:
+            logger.warning("%d notes of runs could not be written, and are lost: %s", len(self._rows), error)
+
+    def flush_if_room(self) -> None:
+        """Write all rows now; on a full disk they stay, and whoever looks at what is stored looks at `waiting` too."""
+        with suppress(StoreFullError):
+            self.flush()
 
     def flush(self) -> None:
         """Write all rows now; `StoreError` if that cannot be, and they stay."""

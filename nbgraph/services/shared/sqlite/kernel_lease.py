@@ -17,7 +17,8 @@ class KernelLease:
         self._folder = folder
         self._lock = FileLock(folder.lease(self.kernel))
         self._lock.try_acquire()
-        self._lock.note(f"process {os.getpid()} on {socket.gethostname()}\n")
+        with suppress(OSError):  # a full disk: who holds it is then not known, only that it is held
+            self._lock.note(f"process {os.getpid()} on {socket.gethostname()}\n")
 
     def end(self) -> None:
         """The kernel has closed the folder in good order."""

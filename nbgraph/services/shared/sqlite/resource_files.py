@@ -1,10 +1,12 @@
 """Files of resources beside their records: written before them, checked against them, and removed after them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
+from itertools import chain
 from sqlite3 import Connection
 
-from nbgraph.errors import ResourceFileCorruptError, ResourceFileMissingError
+from nbgraph.errors import ResourceFileCorruptError, ResourceFileMissingError, StoreFullError
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import FileKind
@@ -72,7 +74,8 @@ class ResourceFiles:
 
         In between the files are noted as trash, so that `clean()` goes on where a crash stopped it.
         """
-        with HeldStop():
+
+        def delete(names: Sequence[str]) -> list[str]:
             with self._database.transaction(durable=True) as connection:
                 gone = [name for name in names if forget(connection, name)]
                 rows = [(self._kind, name) for name in gone]
@@ -80,6 +83,9 @@ class ResourceFiles:
             for name in gone:
                 self._folder.remove(self._kind, name)
                 self._checked.pop(name, None)
-            with self._database.transaction() as connection:
+            with suppress(StoreFullError), self._database.transaction() as connection:
                 connection.executemany("DELETE FROM trash WHERE kind = ? AND name = ?", rows)
-        return gone
+            return gone
+
+        with HeldStop():
+            return list(chain.from_iterable(self._database.free(names, delete)))

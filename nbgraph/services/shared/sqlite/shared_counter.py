@@ -8,17 +8,23 @@ SIZE = 8
 
 
 class SharedCounter:
-    """Eight bytes of a file, mapped into memory. Counting up is done with the write lock of the folder held."""
+    """Eight bytes of a file, mapped into memory. The write lock of the folder is held to count up, and to make one."""
 
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
-            if os.fstat(descriptor).st_size < SIZE:
-                os.ftruncate(descriptor, SIZE)
+            self._allocate(descriptor)
             self._memory = mmap(descriptor, SIZE)
         finally:
             os.close(descriptor)
         self._numbers = memoryview(self._memory).cast("Q")
+
+    @staticmethod
+    def _allocate(descriptor: int) -> None:
+        """Write the bytes as they are, zeros at first: touching a hole of a mapped file on a full disk is a SIGBUS."""
+        number = os.read(descriptor, SIZE).ljust(SIZE, b"\0")
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, number)
 
     @property
     def value(self) -> int:

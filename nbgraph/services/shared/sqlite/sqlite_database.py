@@ -10,18 +10,19 @@ import atexit
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
-from nbgraph.errors import ForkedStoreError, StoreGoneError
+from nbgraph.errors import ForkedStoreError, StoreFullError, StoreGoneError
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.sqlite.cleaning import CleanReport, empty_trash, judge_files, remove_temporary_files
 from nbgraph.services.shared.sqlite.file_lock import FileLock
 from nbgraph.services.shared.sqlite.kernel_lease import KernelLease
 from nbgraph.services.shared.sqlite.migrations import Formats, check_format, migrate
+from nbgraph.services.shared.sqlite.reserve import Reserve
 from nbgraph.services.shared.sqlite.shared_counter import SharedCounter
 from nbgraph.services.shared.sqlite.store_errors import corrupt_error, told_plainly
 from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
@@ -29,7 +30,11 @@ from nbgraph.services.shared.sqlite.waiting import TURN_SECONDS, Patience
 from nbgraph.services.shared.sqlite.write_ahead_log import HARD_LIMIT, SOFT_LIMIT, WriteAheadLog
 
 WAIT_SECONDS = 10.0
+PART = 32
+"""Rows that are deleted in one transaction on a full disk."""
 DAY = 24 * 3600.0
+Row = TypeVar("Row")
+Result = TypeVar("Result")
 
 
 class SqliteDatabase:
@@ -50,6 +55,7 @@ class SqliteDatabase:
     ) -> None:
         self.folder, self.formats = folder, formats
         self._patience = Patience(folder, wait_seconds)
+        self._reserve = Reserve(folder)
         self._records = records or {}
         self._lock = RLock()
         self._depth = 0
@@ -65,6 +71,15 @@ class SqliteDatabase:
         """Open the folder; nothing if it is open."""
         if self._connection is not None:
             return
+        try:
+            self._open()
+        except StoreFullError:
+            if not self._reserve.release():
+                raise
+            self._open()
+        self._reserve.keep()
+
+    def _open(self) -> None:
         self.folder.make()
         with HeldStop() as stop, told_plainly(self.folder.database):
             self._writing = FileLock(self.folder.write_lock)
@@ -188,6 +203,37 @@ class SqliteDatabase:
             finally:
                 self._writing.release()
 
+    def free(self, rows: Sequence[Row], delete: Callable[[Sequence[Row]], Result]) -> list[Result]:
+        """Delete rows by `delete(rows)` and return what that returns, also on a full disk.
+
+        Deleting writes before it frees. So if there is no room, the write-ahead log is emptied, the room that is kept
+        for this is given up, and the rows are deleted in parts that need little: then there is a result for each part.
+        """
+        try:
+            return [delete(rows)]
+        except StoreFullError:
+            if self._depth:
+                raise
+            self._make_room()
+        found = []
+        for start in range(0, len(rows), PART):
+            found.append(delete(rows[start : start + PART]))
+            self._checkpoint()
+        self._reserve.keep()
+        return found
+
+    def _make_room(self) -> None:
+        self._checkpoint()
+        self._reserve.release()
+
+    def _checkpoint(self) -> None:
+        with HeldStop() as stop, self._lock, told_plainly(self.folder.database):
+            self._patience.until(self._writing.try_acquire, stop)
+            try:
+                self.log.checkpoint()
+            finally:
+                self._writing.release()
+
     def count_when_committed(self, counter: SharedCounter) -> None:
         """Inside a transaction: count up as soon as it is committed, before others write."""
         self._to_count = counter
@@ -233,7 +279,8 @@ class SqliteDatabase:
             self._clean_up(connection, report)
             for kind, query in self._records.items():
                 judge_files(connection, self.folder, kind, query, grace_seconds, report)
-        self._compact()
+        with suppress(StoreFullError):  # it needs room for a copy; what is empty in the file is used again anyway
+            self._compact()
         return report
 
     def _clean_up(self, connection: sqlite3.Connection, report: CleanReport) -> None:

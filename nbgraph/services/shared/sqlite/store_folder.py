@@ -1,7 +1,7 @@
 """The folder of a studio: the only module that makes paths in it, and that writes files there.
 
     nbgraph.db   images/ab/<name>.png   thumbnails/ab/<name>.webp   tensors/ab/<name>.safetensors
-    tmp/<name>.<kernel>   locks/<kernel>.lock   locks/write.lock   locks/adds.count   locks/drops.count
+    reserve   tmp/<name>.<kernel>   locks/<kernel>.lock   locks/write.lock   locks/adds.count   locks/drops.count
     backups/nbgraph-<time>-<format>.db
 
 Names are generated, 32 hexadecimal digits; every name is checked for that before it becomes part of a path.
@@ -44,6 +44,11 @@ class StoreFolder:
     @property
     def write_lock(self) -> Path:
         return self.locks / "write.lock"
+
+    @property
+    def reserve(self) -> Path:
+        """The file that keeps room for deleting."""
+        return self.root / "reserve"
 
     def counter(self, name: str) -> Path:
         """The file of a number that kernels share."""
