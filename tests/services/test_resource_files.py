@@ -75,6 +75,7 @@ def test_only_one_module_makes_paths():
         "file_lock.py",  # opens the lock files it is given
         "shared_counter.py",  # opens the file it is given
         "backups.py",  # copies the database itself
+        "reserve.py",  # a file without a name, in the folder
         "invocation_stats_base.py",  # writes where a person says, and reads /proc
         "model_manager_base.py",  # model folders
         "model_manager_default.py",
