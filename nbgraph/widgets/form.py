@@ -21,6 +21,7 @@ from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.run_view import RunView
 from nbgraph.widgets.schema import node_type
 from nbgraph.widgets.static_side import StaticSide
+from nbgraph.widgets.subshells import spare_cell_plots
 
 Submit = Callable[[Graph], Run]
 
@@ -44,6 +45,8 @@ class GraphForm(widgets.VBox):
         self._run_button.on_click(lambda _: self._guarded(self.run))
         self._cancel_button.on_click(lambda _: self._guarded(self.cancel))
         super().__init__(self._parts(target), layout={"max_width": "1000px", "padding": "4px"})
+        typed = [part for control in self._controls.values() for part in control.parts]
+        spare_cell_plots(self._run_button, self._cancel_button, *typed)
 
     @property
     def values(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from nbgraph.frames import STATS, compared_frame, session_frame, stats_frame
 from nbgraph.services.events.events_common import SessionFinished
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.widgets.asked import Calmed
+from nbgraph.widgets.subshells import spare_cell_plots
 
 PLOTS = {
     "Timeline": "timeline",
@@ -78,6 +79,7 @@ class StatsPanel(ipywidgets.VBox):
             each.observe(self._drawn, "value")
         self._save[0].on_click(self._guarded(lambda: self.to_csv(f"{self.file.value}.csv")))
         self._save[1].on_click(self._guarded(lambda: self.to_png(f"{self.file.value}.png")))
+        spare_cell_plots(self.runs, self.columns, self.plot, self.figure, self.file, *self._save)
         self._calmed = Calmed(self.refresh)
         self._end = services.events.subscribe(self._on_event)
         self.refresh()

@@ -48,11 +48,25 @@ class LiveKernel:
             except TimeoutError:
                 return
 
-    def ask(self, comm_id: str, content: Any) -> None:
-        """Send a custom message to a widget, as a page does."""
-        data = {"method": "custom", "content": content}
+    def ask(self, comm_id: str, content: Any, subshell: str | None = None) -> None:
+        """Send a custom message to a widget, as a page does; in a subshell it is heard while a cell runs."""
+        self._send(comm_id, {"method": "custom", "content": content}, subshell)
+
+    def change(self, comm_id: str, state: dict[str, Any], subshell: str | None = None) -> None:
+        """Change the state of a widget, as its page does."""
+        self._send(comm_id, {"method": "update", "state": state, "buffer_paths": []}, subshell)
+
+    def _send(self, comm_id: str, data: dict[str, Any], subshell: str | None) -> None:
         message = self._client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+        if subshell is not None:
+            message["header"]["subshell_id"] = subshell
         self._client.shell_channel.send(message)
+
+    def new_subshell(self) -> str:
+        """A new subshell of the kernel, which works beside the cell that runs; its id."""
+        request = self._client.session.msg("create_subshell_request", {})
+        self._client.control_channel.send(request)
+        return self._client.get_control_msg(timeout=60)["content"]["subshell_id"]
 
     def interrupt(self) -> None:
         """The Stop button."""

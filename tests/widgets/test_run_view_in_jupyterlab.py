@@ -158,6 +158,22 @@ def test_a_form_runs_and_shows_the_picture_and_errors_under_it(book):
     expect(cell.locator(".nbp-problem")).to_contain_text("image", timeout=LONG)
 
 
+def test_plots_of_a_cell_are_whole_beside_panels_that_follow_runs(book):
+    draw = """import matplotlib.pyplot as plt
+from nbgraph.invocations import Add
+for number in range(6):
+    figure, axes = plt.subplots()
+    studio.submit(Add(a=number, b=1)).wait()
+    __import__("time").sleep(0.4)
+    axes.plot([1, 3, 2])"""
+    cell = start(book, "from IPython.display import display; display(studio.stats_view()); studio.queue")
+    expect(cell.locator(".nbp-bar").first).to_be_visible(timeout=LONG)
+    book.execute(OTHER, draw)
+    pictures = book.cell(OTHER).locator(".jp-OutputArea-output img")
+    expect(pictures).to_have_count(6, timeout=LONG)
+    assert len({picture.get_attribute("src") for picture in pictures.all()}) == 1
+
+
 def test_the_queue_is_live_and_moves_and_cancels_runs(book):
     book.execute(OTHER, "studio.queue.clear(); studio.queue.pause(); jobs = []")
     cell = start(book, "studio.queue")
