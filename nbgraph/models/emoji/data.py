@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from torch.nn.functional import interpolate
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")  # Debian: fonts-noto-color-emoji
 BITMAP_SIZE = 109  # the only size the font holds
 CANVAS, MARGIN = 64, 2  # pixels
+LARGE = 128  # pixels of the canvas that `layers` fills, twice as fine
 
 BLOCKS = (
     (0x1F300, 0x1F5FF),  # symbols and pictographs
@@ -42,6 +44,11 @@ ALIASES = {  # what people type, for drawings whose Unicode name nobody would gu
     "wine": 0x1F377, "beer": 0x1F37A, "football": 0x26BD,
 }  # fmt: skip
 
+SIDED = {  # words of drawings that a mirror would make another drawing of, or whose letters it would spoil
+    "left", "right", "leftwards", "rightwards", "westwards", "eastwards", "quarter", "crescent", "waxing", "waning",
+    "clock", "sign", "symbol", "input", "mark", "arrow", "arrows", "automated", "closet", "calendar",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -54,6 +61,16 @@ class Drawing:
     def is_core(self) -> bool:
         """Whether it belongs to the faces, animals, food, transport and sky that must never fail."""
         return any(first <= self.code_point <= last for first, last in CORE)
+
+    @property
+    def is_sided(self) -> bool:
+        """Whether it must not be mirrored."""
+        return not SIDED.isdisjoint(self.name.replace("-", " ").split())
+
+    @property
+    def is_clock(self) -> bool:
+        """Whether it is a clock face, which must not be turned: the hands are its name."""
+        return self.name.startswith("clock face")
 
 
 def drawings(font: Path = FONT) -> list[Drawing]:
@@ -81,13 +98,22 @@ def picture(drawing: Drawing, font: Path = FONT) -> Image.Image:
     return canvas.crop(canvas.getbbox())
 
 
+def scaled(drawn: Image.Image, side: int) -> tuple[Image.Image, tuple[int, int]]:
+    """Return a cropped drawing, its longer side filling all but a margin of a square canvas, and its upper left corner.
+
+    The colours of the result are multiplied by its opacity.
+    """
+    scale = side * (CANVAS - 2 * MARGIN) / CANVAS / max(drawn.size)
+    size = (max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale)))
+    return drawn.convert("RGBa").resize(size, Image.Resampling.LANCZOS), ((side - size[0]) // 2, (side - size[1]) // 2)
+
+
 def place(drawn: Image.Image) -> Image.Image:
     """Put a cropped drawing in the middle of the white canvas, its longer side filling all but a margin."""
-    scale = (CANVAS - 2 * MARGIN) / max(drawn.size)
-    size = (max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale)))
-    scaled = drawn.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
+    resized, corner = scaled(drawn, CANVAS)
+    opaque = resized.convert("RGBA")
     canvas = Image.new("RGB", (CANVAS, CANVAS), "white")
-    canvas.paste(scaled, ((CANVAS - size[0]) // 2, (CANVAS - size[1]) // 2), scaled)
+    canvas.paste(opaque, corner, opaque)
     return canvas
 
 
@@ -97,6 +123,21 @@ def canvases(listed: list[Drawing], font: Path = FONT) -> torch.Tensor:
     return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).contiguous()
 
 
+def layers(listed: list[Drawing], font: Path = FONT) -> torch.Tensor:
+    """Return all drawings on transparent ground: uint8, (drawings, 4, 128, 128), colours multiplied by opacity."""
+    stacked = torch.zeros(len(listed), 4, LARGE, LARGE, dtype=torch.uint8)
+    for index, drawing in enumerate(listed):
+        resized, (left, top) = scaled(picture(drawing, font), LARGE)
+        rows = torch.from_numpy(np.asarray(resized).copy()).permute(2, 0, 1)
+        stacked[index, :, top : top + resized.height, left : left + resized.width] = rows
+    return stacked
+
+
 def to_signed(pixels: torch.Tensor) -> torch.Tensor:
     """uint8 pixels -> float32 in [-1, 1]."""
     return pixels.float() / 127.5 - 1
+
+
+def halved(pictures: torch.Tensor) -> torch.Tensor:
+    """Return pictures (n, 3, side, side) in [0, 1] at half their size."""
+    return interpolate(pictures, scale_factor=0.5, mode="bicubic", antialias=True).clamp(0, 1)

@@ -1,8 +1,11 @@
 """The text encoder and the UNet that learn together, and the noise schedule they learn under."""
 
+from pathlib import Path
+
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from .text import TOKENS
@@ -76,6 +79,16 @@ class Denoiser(torch.nn.Module):
         self.unet = build_unet()
         self.text_encoder = build_text_encoder(tokenizer)
         self.register_buffer("signal", build_scheduler().alphas_cumprod)  # share of signal left at each time, (1000,)
+
+    def begin_from(self, folder: Path) -> None:
+        """Take the weights of an exported model; words that its vocabulary lacks keep their random ones."""
+        self.unet.load_state_dict(load_file(folder / "unet" / "diffusion_pytorch_model.safetensors"))
+        words = load_file(folder / "text_encoder" / "model.safetensors")
+        (embedding,) = (name for name in words if name.endswith("token_embedding.weight"))
+        known = words.pop(embedding)
+        self.text_encoder.load_state_dict(words, strict=False)
+        with torch.no_grad():
+            self.text_encoder.get_input_embeddings().weight[: len(known)] = known
 
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor, lateness: float) -> torch.Tensor:
         """Return the mean squared error of the predicted velocity.

@@ -21,7 +21,7 @@ from .schedule import Schedule
 BATCH = 64
 LEARNING_RATE = 1.5e-3
 WARMUP = 200  # steps
-SAVE_SECONDS = 300
+SAVE_SECONDS = 600
 AVERAGE_EVERY = 5  # steps
 AVERAGE_DECAY = 0.995  # with the above: a running average over some 1,000 steps
 
@@ -52,11 +52,23 @@ class Team:
         return shared.item()
 
 
-def train(model: Denoiser, batches: Batches, schedule: Schedule, team: Team, path: Path) -> None:
-    """Train until the schedule ends, going on from the checkpoint at `path` if there is one, and leave one there."""
+def train(
+    model: Denoiser,
+    batches: Batches,
+    schedule: Schedule,
+    team: Team,
+    path: Path,
+    rate: float = LEARNING_RATE,
+    batch: int = BATCH,
+) -> None:
+    """Train until the schedule ends, going on from the checkpoint at `path` if there is one, and leave one there.
+
+    `rate` is the learning rate to begin with; weights that know much already want a smaller one. `batch` is the number
+    of pictures a step.
+    """
     device = model.signal.device
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY))
-    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     parts = {"model": model, "average": average}
     if path.exists():
         facts = checkpoint.load(path, parts, optimizer)
@@ -67,12 +79,11 @@ def train(model: Denoiser, batches: Batches, schedule: Schedule, team: Team, pat
     together = team.join(model)
     mean_loss, saved = 1.0, time.monotonic()
     for step, progress in schedule:
-        latents, tokens = batches.draw(BATCH // team.size)
+        latents, tokens = batches.draw(batch // team.size)
         loss = together(latents.to(device), tokens.to(device), 0.5 + 0.5 * progress)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        rate = LEARNING_RATE * schedule.warmed(step, WARMUP) * (1 - progress) ** 0.5
-        optimizer.param_groups[0]["lr"] = rate
+        optimizer.param_groups[0]["lr"] = rate * schedule.warmed(step, WARMUP) * (1 - progress) ** 0.5
         optimizer.step()
         optimizer.zero_grad()
         mean_loss += 0.01 * (loss.item() - mean_loss)
@@ -81,7 +92,7 @@ def train(model: Denoiser, batches: Batches, schedule: Schedule, team: Team, pat
         if step % AVERAGE_EVERY == 0:
             average.update_parameters(model)
         if step % 50 == 0:
-            print(f"denoiser step {step}, {schedule.spent:.0f} s: loss {mean_loss:.4f}, rate {rate:.5f}", flush=True)
+            print(f"denoiser step {step}, {schedule.spent:.0f} s: loss {mean_loss:.4f}", flush=True)
         if time.monotonic() - saved > SAVE_SECONDS:
             checkpoint.save(path, parts, optimizer, step=step + 1, seconds=schedule.spent)
             saved = time.monotonic()

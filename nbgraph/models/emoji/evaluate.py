@@ -1,7 +1,8 @@
-"""Measure how often a prompt gives its own drawing: `python -m nbgraph.models.emoji.evaluate --seeds 0 1 2 3`.
+"""Measure what prompts give: `python -m nbgraph.models.emoji.evaluate --seeds 0 1 2 3`.
 
-A generated picture counts as right when the nearest of all drawings, by mean squared difference at 32x32 pixels, is
-the prompted one.
+A generated picture counts as right when the drawing it is nearest to, in whatever look, is the prompted one. The
+distance between two seeds of one prompt is measured beside that between two prompts: a model that draws every prompt in
+one way has none of the first.
 """
 
 import argparse
@@ -11,21 +12,13 @@ from pathlib import Path
 import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
-from torch.nn.functional import avg_pool2d
 
 from . import FOLDER, GUIDANCE, STEPS, data
+from .likeness import Gallery, all_apart, spread
+from .looks import GROUNDS
 
 BATCH = 32
-
-
-def features(images: torch.Tensor) -> torch.Tensor:
-    """uint8 images (n, 3, 64, 64) -> float rows (n, 3072): 32x32 pixels in [-1, 1]."""
-    return avg_pool2d(data.to_signed(images), 2).flatten(1)
-
-
-def nearest(images: torch.Tensor, drawn: torch.Tensor) -> list[int]:
-    """Return for each generated image (n, 3, 64, 64) the index of the nearest of the drawings (m, 3, 64, 64)."""
-    return torch.cdist(features(images), features(drawn)).argmin(dim=1).tolist()
+APART = 0.1  # root mean squared difference from which on a person tells two pictures of one drawing apart
 
 
 def load(folder: Path) -> StableDiffusionPipeline:
@@ -38,7 +31,7 @@ def load(folder: Path) -> StableDiffusionPipeline:
 def generate(
     pipeline: StableDiffusionPipeline, prompts: list[str], seed: int, steps: int = STEPS, guidance: float = GUIDANCE
 ) -> Iterator[torch.Tensor]:
-    """Yield one uint8 image (3, 64, 64) a prompt, all from the same seed."""
+    """Yield one uint8 image (3, side, side) a prompt, all from the same seed."""
     for first in range(0, len(prompts), BATCH):
         some = prompts[first : first + BATCH]
         generators = [torch.Generator().manual_seed(seed) for _ in some]
@@ -49,13 +42,29 @@ def generate(
 
 
 def sheet(images: list[torch.Tensor], columns: int) -> Image.Image:
-    """Lay uint8 images (3, 64, 64) out in rows; an incomplete last row is left out."""
-    rows = torch.stack(images[: len(images) // columns * columns]).view(-1, columns, 3, 64, 64)
-    return Image.fromarray(rows.permute(0, 3, 1, 4, 2).reshape(-1, columns * 64, 3).numpy())
+    """Lay uint8 images (3, side, side) out in rows; an incomplete last row is left out."""
+    side = images[0].shape[-1]
+    rows = torch.stack(images[: len(images) // columns * columns]).view(-1, columns, 3, side, side)
+    return Image.fromarray(rows.permute(0, 3, 1, 4, 2).reshape(-1, columns * side, 3).numpy())
+
+
+def accuracy(
+    listed: list[data.Drawing], tried: list[int], gallery: Gallery, images: list[torch.Tensor], label: str
+) -> None:
+    """Print how many of the images show the drawings tried, all and core, on which grounds, and the misses."""
+    found = gallery.find(torch.stack(images).float() / 255)
+    right = {index: index == other for index, other in zip(tried, found.drawing.tolist(), strict=True)}
+    core = [ok for index, ok in right.items() if listed[index].is_core]
+    print(f"{label}: core {sum(core)} of {len(core)}, all {sum(right.values())} of {len(right)}", flush=True)
+    counts = torch.bincount(found.ground, minlength=len(GROUNDS)).tolist()
+    print("  grounds:", ", ".join(f"{name} {count}" for name, count in zip(GROUNDS, counts, strict=True) if count))
+    print(f"  mirrored {found.mirrored.sum()}, turned {(found.turn != 0).sum()}, mean scale {found.scale.mean():.2f}")
+    misses = [(listed[i].name, listed[j].name) for i, j in zip(tried, found.drawing.tolist(), strict=True) if i != j]
+    print("  misses:", "; ".join(f"{asked} -> {got}" for asked, got in misses))
 
 
 def main() -> None:
-    """Print the accuracy over the core and over all names for each seed, and the misses."""
+    """Print the accuracy over the core and over all names for each seed, the misses, and how far seeds differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=FOLDER)
     parser.add_argument("--font", type=Path, default=data.FONT)
@@ -63,21 +72,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--every", type=int, default=1, help="try only every n-th name")
-    parser.add_argument("--sheet", type=Path, help="write the pictures of the first seed here")
+    parser.add_argument("--core", action="store_true", help="try only core names")
+    parser.add_argument("--words", default="", help='words of a look to add to every prompt, such as "small on blue"')
+    parser.add_argument("--sheet", type=Path, help="write the pictures here, one row a name and one column a seed")
     args = parser.parse_args()
     listed = data.drawings(args.font)
-    drawn, pipeline = data.canvases(listed, args.font), load(args.model)
-    tried = list(range(0, len(listed), args.every))
+    gallery, pipeline = Gallery(listed, data.layers(listed, args.font)), load(args.model)
+    tried = [index for index, drawing in enumerate(listed) if drawing.is_core or not args.core][:: args.every]
+    prompts = [f"{listed[index].name} {args.words}" for index in tried]
+    made: list[list[torch.Tensor]] = []
     for seed in args.seeds:
-        images = list(generate(pipeline, [listed[i].name for i in tried], seed, args.steps, args.guidance))
-        found = nearest(torch.stack(images), drawn)
-        right = {index: index == other for index, other in zip(tried, found, strict=True)}
-        core = [ok for index, ok in right.items() if listed[index].is_core]
-        print(f"seed {seed}: core {sum(core)} of {len(core)}, all {sum(right.values())} of {len(right)}", flush=True)
-        misses = [(listed[i].name, listed[j].name) for i, j in zip(tried, found, strict=True) if i != j]
-        print("  misses:", "; ".join(f"{asked} -> {got}" for asked, got in misses))
-        if args.sheet and seed == args.seeds[0]:
-            sheet(images, columns=24).save(args.sheet)
+        made.append(list(generate(pipeline, prompts, seed, args.steps, args.guidance)))
+        accuracy(listed, tried, gallery, made[-1], f"seed {seed}")
+    if len(args.seeds) > 1 and len(tried) > 1:
+        pictures = torch.stack([torch.stack(images) for images in made], dim=1).float() / 255
+        within, between = spread(pictures)
+        apart = all_apart(pictures, APART).sum()
+        print(f"mean distance between seeds {within:.3f}, between prompts {between:.3f}")
+        print(f"{apart} of {len(tried)} names have no two seeds nearer than {APART}")
+    if args.sheet:
+        sheet([image for images in zip(*made, strict=True) for image in images], len(args.seeds)).save(args.sheet)
 
 
 if __name__ == "__main__":

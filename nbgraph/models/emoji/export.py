@@ -10,7 +10,6 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast
 
-from .bank import read_bank
 from .denoiser import Denoiser, build_scheduler
 
 
@@ -20,9 +19,7 @@ def export(work: Path, out: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     prefix = "average/module."
     model = Denoiser(tokenizer)
     model.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)})
-    vae = AutoencoderTiny.from_pretrained(work / "autoencoder", torch_dtype=torch.float16)
-    _, factor = read_bank(work / "latents.safetensors")
-    vae.register_to_config(scaling_factor=factor)
+    vae = AutoencoderTiny.from_pretrained(work / "enlarged", torch_dtype=torch.float16)
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=model.text_encoder.half(),

@@ -2,18 +2,24 @@
 
 The tokenizer itself forgives what people type: it lowers case, strips accents, turns hyphens and punctuation into
 spaces and drops articles and little words, so "A red apple", "red apple" and "Red-Apple!" are the same tokens. A word
-that no name holds becomes `<|unknown|>`, which the model learns to ignore.
+that no name holds becomes `<|unknown|>`, which the model learns to ignore. A ground is one word, "on a blue background"
+and "on blue" alike, so that it is not taken for the colour of what is drawn.
 """
 
 import random
+from collections.abc import Sequence
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from .looks import GROUNDS
+
 TOKENS = 16  # the longest prompt, start and end included
 START, END, PADDING, UNKNOWN = "<|start|>", "<|end|>", "<|padding|>", "<|unknown|>"
 LITTLE_WORDS = ("a", "an", "and", "at", "by", "emoji", "for", "in", "of", "on", "the", "to", "with")
+LOOK_WORDS = ("small", "mirrored", "pale", *(f"on {ground}" for ground in GROUNDS))
 EMPTY_SHARE, SHORTENED_SHARE, UNKNOWN_SHARE = 0.1, 0.04, 0.1
+LOOK_WORD_SHARE = 0.3  # how often a word of the picture's look is in its prompt
 
 
 def build_tokenizer(names: list[str]) -> PreTrainedTokenizerFast:
@@ -27,12 +33,18 @@ def build_tokenizer(names: list[str]) -> PreTrainedTokenizerFast:
             normalizers.Lowercase(),
             normalizers.Replace(Regex("['’]"), ""),
             normalizers.Replace(Regex("[^a-z0-9]+"), " "),
+            *(
+                normalizers.Replace(Regex(rf"\bon (an? )?{ground}( (back)?ground)?\b"), f"on{ground}")
+                for ground in GROUNDS
+            ),
             normalizers.Replace(Regex(rf"(?<![a-z0-9])({little})(?![a-z0-9])"), " "),
         ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     words = sorted({word for name in names for word in tokenizer.normalizer.normalize_str(name).split()})
     special = [START, END, PADDING, UNKNOWN]
+    looks = [tokenizer.normalizer.normalize_str(word).strip() for word in LOOK_WORDS]
+    words += [word for word in looks if word not in words]  # last, so that earlier weights keep their rows
     vocabulary = {word: index for index, word in enumerate(special + words)}
     tokenizer.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -68,15 +80,19 @@ class Prompts:
         self.padding = tokenizer.pad_token_id
         self.start, self.end = tokenizer.bos_token_id, tokenizer.eos_token_id
         self.exact = [[tuple(tokenizer(name, add_special_tokens=False).input_ids) for name in all_] for all_ in names]
-        taken = {words for listed in self.exact for words in listed}
+        taken = self.taken = {words for listed in self.exact for words in listed}
+        self.looks = {word: tokenizer(word, add_special_tokens=False).input_ids[0] for word in LOOK_WORDS}
         assert len(taken) == sum(map(len, names)), "two drawings share a name once the little words are dropped"
         self.shortened = [
             [short for words in listed for short in without_one(words) if short and short not in taken]
             for listed in self.exact
         ]
 
-    def draw(self, index: int, chance: random.Random) -> list[int]:
-        """Return TOKENS token ids for the drawing at `index`."""
+    def draw(self, index: int, chance: random.Random, look: Sequence[str] = ()) -> list[int]:
+        """Return TOKENS token ids for the drawing at `index`, at times with some of the words of its look.
+
+        Words that would make another drawing's name are left out: a small "airplane" is not the "small airplane".
+        """
         kind = chance.random()
         if kind < EMPTY_SHARE:
             words = []
@@ -84,6 +100,9 @@ class Prompts:
             words = list(chance.choice(self.shortened[index]))
         else:
             words = list(chance.choice(self.exact[index]))
+        described = [self.looks[word] for word in look if chance.random() < LOOK_WORD_SHARE]
+        if described and tuple(described + words) not in self.taken:
+            words = described + words if chance.random() < 0.5 else words + described
         if words and chance.random() < UNKNOWN_SHARE:
             for _ in range(chance.randint(1, 2)):
                 words.insert(chance.randint(0, len(words)), self.unknown)

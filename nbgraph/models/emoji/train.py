@@ -1,36 +1,64 @@
 """Train the emoji model from the font alone: `python -m nbgraph.models.emoji.train --work WORK --out OUT --minutes 82`.
 
-Four stages, each kept in the work folder and skipped when it is already there: the autoencoder, the latents of every
-drawing, the denoiser with its text encoder, and the export as a diffusers folder. Stop it at any time; the same command
-goes on from the last checkpoint.
+Five stages, each kept in the work folder and skipped when it is already there: the autoencoder, the latents of every
+drawing in many looks, the decoder of twice the size, the denoiser with its text encoder, and the export as a diffusers
+folder. Stop it at any time;
+the same command goes on from the last checkpoint, which is ten minutes old at most. With `--begin FOLDER` the
+autoencoder is taken from an exported model and the denoiser begins with its weights.
 """
 
 import argparse
 import os
 import random
+import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderTiny
 from transformers import PreTrainedTokenizerFast
 
-from . import FOLDER, autoencoder, data, denoiser_training
-from .bank import Batches, read_bank, write_bank
+from . import FOLDER, autoencoder, data, denoiser_training, enlarge
+from .bank import Bank, Batches, write_bank
 from .denoiser import Denoiser
 from .export import export
+from .looks import Looks, show
 from .schedule import Schedule
 from .text import Prompts, build_tokenizer
 
 SEED = 0
+FITTED = 64  # pictures on which the larger encoder is to agree with the smaller one
 
 
-def trained_autoencoder(folder: Path, pixels: torch.Tensor, minutes: float, device: str) -> AutoencoderTiny:
-    """Return the autoencoder of a folder, training it first on pixels (drawings, 3, 64, 64) if need be."""
+def trained_autoencoder(args: argparse.Namespace, listed: list[data.Drawing]) -> AutoencoderTiny:
+    """Return the autoencoder of the work folder, taking it from the model to begin from or training it if need be."""
+    folder = args.work / "autoencoder"
+    if not folder.exists() and args.begin:
+        shutil.copytree(args.begin / "vae", folder)
     if not folder.exists():
-        model = autoencoder.build().to(device)
-        autoencoder.train(model, pixels, Schedule(minutes=minutes))
+        model = autoencoder.build().to(args.device)
+        schedule = Schedule(minutes=args.autoencoder_minutes)
+        autoencoder.train(model, data.canvases(listed, args.font), schedule)
         model.save_pretrained(folder)
-    return AutoencoderTiny.from_pretrained(folder).eval().to(device)
+    return AutoencoderTiny.from_pretrained(folder, torch_dtype=torch.float32).eval().to(args.device)
+
+
+def train_decoder(args: argparse.Namespace, listed: list[data.Drawing]) -> None:
+    """Leave the autoencoder of twice the size in the work folder, training its decoder if need be."""
+    torch.set_num_threads(args.processes)
+    old, layers = trained_autoencoder(args, listed), data.layers(listed, args.font)
+    generator = torch.Generator().manual_seed(SEED)
+    some = torch.randperm(len(layers), generator=generator)[:FITTED]
+    new = enlarge.enlarged(old.cpu(), show(layers[some], Looks.draw(len(some), generator))).to(args.device)
+    schedule = Schedule(minutes=args.decoder_minutes, clock=clock(args.device))
+    enlarge.train(new, old.to(args.device), layers, schedule, args.work / "decoder.safetensors")
+    new.save_pretrained(args.work / "enlarged")
+
+
+def clock(device: str) -> Callable[[], float]:
+    """Return what the minutes of a training are counted by: on a CPU the time it computes, not the time it waits."""
+    return time.process_time if device == "cpu" else time.monotonic
 
 
 def tokenizer_for(names: list[list[str]]) -> PreTrainedTokenizerFast:
@@ -44,13 +72,18 @@ def train_denoiser(rank: int, args: argparse.Namespace) -> None:
     names = data.all_names(listed)
     tokenizer = tokenizer_for(names)
     torch.manual_seed(SEED)
-    model = Denoiser(tokenizer).to(args.device)
+    model = Denoiser(tokenizer)
+    if args.begin:
+        model.begin_from(args.begin)
+    model.to(args.device)
     torch.manual_seed(SEED + rank)
-    latents, _ = read_bank(args.work / "latents.safetensors")
-    batches = Batches(listed, Prompts(tokenizer, names), latents, random.Random(SEED + rank))
-    schedule = Schedule(steps=args.steps, minutes=args.minutes)
+    bank = Bank.read(args.work / "latents.safetensors")
+    factor = AutoencoderTiny.load_config(args.work / "autoencoder")["scaling_factor"]
+    batches = Batches(listed, Prompts(tokenizer, names), bank, factor, random.Random(SEED + rank))
+    schedule = Schedule(steps=args.steps, minutes=args.minutes, clock=clock(args.device))
     team = denoiser_training.Team(rank, args.processes, args.work / "meeting")
-    denoiser_training.train(model, batches, schedule, team, args.work / "denoiser.safetensors")
+    path = args.work / "denoiser.safetensors"
+    denoiser_training.train(model, batches, schedule, team, path, args.rate, args.batch)
 
 
 def arguments() -> argparse.Namespace:
@@ -63,6 +96,10 @@ def arguments() -> argparse.Namespace:
     length.add_argument("--minutes", type=float, help="how long to train the denoiser (default 82)")
     length.add_argument("--steps", type=int, help="how many steps to train the denoiser instead")
     parser.add_argument("--autoencoder-minutes", type=float, default=8.5)
+    parser.add_argument("--decoder-minutes", type=float, default=15, help="how long to train the larger decoder")
+    parser.add_argument("--begin", type=Path, help="folder of an exported model whose weights to begin with")
+    parser.add_argument("--rate", type=float, default=denoiser_training.LEARNING_RATE, help="learning rate at first")
+    parser.add_argument("--batch", type=int, default=denoiser_training.BATCH, help="pictures a step")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--processes", type=int, help="denoiser training processes (default: one a core, 1 on a GPU)")
     given = parser.parse_args()
@@ -80,9 +117,13 @@ def main() -> None:
     listed = data.drawings(args.font)
     bank = args.work / "latents.safetensors"
     if not bank.exists():
-        pixels = data.canvases(listed, args.font)
-        folder = args.work / "autoencoder"
-        write_bank(bank, trained_autoencoder(folder, pixels, args.autoencoder_minutes, args.device), pixels)
+        model = trained_autoencoder(args, listed)
+        write_bank(bank, model, listed, data.layers(listed, args.font), torch.Generator().manual_seed(SEED))
+        if not args.begin:
+            model.register_to_config(scaling_factor=Bank.read(bank).factor())
+            model.save_pretrained(args.work / "autoencoder")
+    if not (args.work / "enlarged").exists():
+        train_decoder(args, listed)
     (args.work / "meeting").unlink(missing_ok=True)
     torch.multiprocessing.spawn(train_denoiser, (args,), args.processes)
     export(args.work, args.out, tokenizer_for(data.all_names(listed)))
