@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.fields import SEED_MAX, ConditioningField, ImageField, LatentsField, Seed
+from nbgraph.invocations.fields import DRAWN_MAX, ConditioningField, ImageField, LatentsField, Seed
 from nbgraph.invocations.outputs import (
     BooleanCollectionOutput,
     ConditioningCollectionOutput,
@@ -67,7 +67,7 @@ class RandomRange(BaseInvocation):
     """So many random whole numbers from low up to, not including, high; the same for the same seed."""
 
     low: int = 0
-    high: int = SEED_MAX
+    high: int = DRAWN_MAX
     size: int = Field(1, ge=0, le=MAX_LENGTH)
     seed: Seed = None
 

@@ -12,10 +12,12 @@ from nbgraph.diffusion.refs import ModelRef
 from nbgraph.invocations.inputs import RandomSeed
 
 Wanted = TypeVar("Wanted", bound=BaseModel)
-SEED_MAX = 2**32 - 1
+SEED_MAX = 2**64 - 1
+DRAWN_MAX = 2**32 - 1
+"""Seeds that are drawn are below 2**32: short to read, and exact in every program."""
 ImageCategory = Literal["general", "mask", "control", "user", "other"]
 Seed = Annotated[int | None, Field(ge=0, le=SEED_MAX), RandomSeed()]
-"""A seed; None draws one for each prepared node."""
+"""A seed from 0 to 2**64 - 1, all that torch takes; None draws one for each prepared node."""
 
 
 class ResourceField(BaseModel):

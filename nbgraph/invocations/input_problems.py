@@ -24,6 +24,9 @@ def input_problems(cls: Any, node: Any, error: ValidationError) -> list[Problem]
             kind = type_name(cls.inputs()[first].annotation)
             text = f"takes {kind}: give it a node with such an output, not {short_text(found['input'])}"
             problems.append(Problem("bad_value", text, where, place))
+        elif first in cls.inputs() and cls.inputs()[first].seed:
+            text = f"a seed is a whole number from 0 to 2**64 - 1, not {short_text(found['input'])}"
+            problems.append(Problem("bad_value", f"{text}; leave it out to draw one", where, place))
         else:
             text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {short_text(found['input'])}"
             if found["type"] == "literal_error":

@@ -18,7 +18,7 @@ from nbgraph.invocations.arithmetic import (
     integer_problem,
 )
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.fields import SEED_MAX, Seed
+from nbgraph.invocations.fields import DRAWN_MAX, Seed
 from nbgraph.invocations.outputs import FloatOutput, IntegerOutput
 
 Rounding = Literal["Nearest", "Floor", "Ceiling", "Truncate"]
@@ -79,7 +79,7 @@ class RandomInteger(BaseInvocation):
     """A random whole number from low up to, not including, high; the same for the same seed, a new one without."""
 
     low: int = 0
-    high: int = SEED_MAX
+    high: int = DRAWN_MAX
     seed: Seed = None
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,8 @@ A change without a value takes its key away. Because keys name nodes by id, a ch
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from nbgraph.widgets.exact_numbers import from_page, to_page
+
 Key = tuple[str, str, str]
 Owner = tuple[str, str]
 State = dict[Key, Any]
@@ -49,8 +51,8 @@ class Change(NamedTuple):
         return ("note" if self.kind == "note" else "node"), self.id
 
     def to_json(self) -> list[Any]:
-        """`[kind, id, name, value]`, without the value if the key goes."""
-        return [*self.key] if self.value is GONE else [*self]
+        """`[kind, id, name, value]` as a page can take it, without the value if the key goes."""
+        return [*self.key] if self.value is GONE else [*self.key, to_page(self.value)]
 
 
 def read_changes(data: Any) -> list[Change]:
@@ -67,7 +69,7 @@ def _read_change(number: int, item: Any) -> Change:
         raise ValueError(f"change {number} is not of the form [kind, id, name, value]")
     if item[0] not in KINDS:
         raise ValueError(f"change {number} is of the kind {item[0][:40]!r}; there is: {', '.join(KINDS)}")
-    return Change(*item)
+    return Change(*item[:3], *map(from_page, item[3:]))
 
 
 def difference(before: Mapping[Key, Any], after: Mapping[Key, Any]) -> list[Change]:

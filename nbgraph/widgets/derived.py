@@ -10,6 +10,7 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.validation import graph_problems
 from nbgraph.widgets.changes import Change
 from nbgraph.widgets.document import GraphDocument, Update
+from nbgraph.widgets.exact_numbers import to_page
 from nbgraph.widgets.schema import library_types, varying_types
 
 PARTS = ("problems", "varying", "library")
@@ -30,7 +31,7 @@ class Derived:
         """Work out everything; returns what is new or other, and None for what is gone."""
         with self._document.lock:
             graph, problems = self._document.graph, self._document.problems()
-            library = library_types(graph)
+            library = to_page(library_types(graph))
             self._as_a_whole = bool(library) or _concern_the_whole(problems)
             parts = {"problems": _by_node(problems), "varying": varying_types(graph), "library": library}
             return self._take(parts, None)

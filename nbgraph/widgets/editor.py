@@ -22,6 +22,7 @@ from nbgraph.widgets.changes import GONE, read_changes
 from nbgraph.widgets.derived import problem_to_json
 from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError, Update
 from nbgraph.widgets.editor_pictures import answer_pictures
+from nbgraph.widgets.exact_numbers import to_page
 from nbgraph.widgets.js_bundle import BundledWidget
 from nbgraph.widgets.reasons import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.run_feed import RunFeed
@@ -154,7 +155,7 @@ class GraphEditor(BundledWidget):
             "type": "document",
             "request": request,
             "document": None if known else self._shown.snapshot(self._path()),
-            "types": node_types(),
+            "types": to_page(node_types()),
             "assignable": type_table(),
             "models": manager.names() if manager else [],
             "canRun": self._invoker is not None,

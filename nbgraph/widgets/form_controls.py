@@ -2,21 +2,23 @@
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
 
-from nbgraph.invocations.fields import ImageField
+from nbgraph.invocations.fields import DRAWN_MAX, SEED_MAX, ImageField
 from nbgraph.invocations.input_problems import short_text
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.widgets.editor_messages import MAX_UPLOAD
-from nbgraph.widgets.form_values import refusal
+from nbgraph.widgets.form_values import is_whole, refusal
 from nbgraph.widgets.pictures import open_upload, thumbnail
 
 MISSING = object()
 """The value of an input that was not given."""
 LARGEST = 2**53
+LONGEST = 40
+"""Digits of a seed that are read."""
 SHOWN_SIZE = 128
 LABEL = {"description_width": "120px"}
 WIDE = {"width": "100%", "margin": "2px 0"}
@@ -49,17 +51,14 @@ class Control:
 
 
 class OptionalNumber(Control):
-    """A number that may be left open: a tick says so. A seed has a die beside it."""
+    """A number that may be left open: a tick says so, by a word."""
 
-    def __init__(self, number: Any, value: Any, word: str, with_die: bool) -> None:
-        self.number = number
+    def __init__(self, number: Any, value: Any, word: str, beside: Sequence[Any] = ()) -> None:
+        self.number, self.beside = number, beside
         self.open = widgets.Checkbox(value=value is None, description=word, indent=False, layout=SMALL)
-        self.die = widgets.Button(icon="dice", tooltip="draw a seed", layout={"width": "42px"})
-        self.die.on_click(self._roll)
         number.disabled = value is None
         self.open.observe(self._opened, "value")
-        shown = [number, self.die, self.open] if with_die else [number, self.open]
-        super().__init__(widgets.HBox(shown, layout={"width": "100%", "align_items": "center"}))
+        super().__init__(widgets.HBox([number, *beside, self.open], layout={"width": "100%", "align_items": "center"}))
 
     @property
     def value(self) -> Any:
@@ -76,13 +75,44 @@ class OptionalNumber(Control):
 
     @property
     def parts(self) -> list[Any]:
-        return [self.number, self.die, self.open, self.widget]
+        return [self.number, *self.beside, self.open, self.widget]
 
     def _opened(self, change: Any) -> None:
         self.number.disabled = bool(change["new"])
 
+
+class SeedControl(OptionalNumber):
+    """A seed with a die, written as a text: a number box of a page rounds what is above 2**53."""
+
+    def __init__(self, box: widgets.Text, value: int | None, low: int, high: int) -> None:
+        self.low, self.high = low, high
+        self.die = widgets.Button(icon="dice", tooltip="draw a seed", layout={"width": "42px"})
+        self.die.on_click(self._roll)
+        super().__init__(box, value, "drawn", [self.die])
+
+    @property
+    def value(self) -> int | None:
+        if self.open.value:
+            return None
+        text = self.number.value.strip()
+        given: Any = int(text) if text.isdecimal() and len(text) <= LONGEST else text
+        if why_not := self.refusal(given):
+            raise ValueError(f"{self.number.description}: {why_not}")
+        return given
+
+    @value.setter
+    def value(self, value: int | None) -> None:
+        self.open.value = value is None
+        if value is not None:
+            self.number.value = str(value)
+
+    def refusal(self, value: Any) -> str:
+        if value is None or (is_whole(value) and self.low <= value <= self.high):
+            return ""
+        return f"takes a whole number from {self.low} to {self.high}, not {short_text(value)}"
+
     def _roll(self, _: Any) -> None:
-        self.value = random.randrange(self.number.min, min(self.number.max, 2**32 - 1) + 1)
+        self.value = random.randrange(self.low, min(self.high, DRAWN_MAX) + 1)
 
 
 class ListControl(Control):
@@ -224,6 +254,9 @@ def control_for(
 
 def _number(shown: Mapping[str, Any], kind: str, value: Any, common: dict[str, Any]) -> Control:
     whole = kind != "float"
+    if kind == "seed" and shown.get("optional"):
+        text = widgets.Text(value=str(value or 0), **common)
+        return SeedControl(text, value, shown.get("min", 0), shown.get("max", SEED_MAX))
     small = 1 if whole else 1e-6
     low = shown.get("min", shown["above"] + small if "above" in shown else None)
     high = shown.get("max", shown["below"] - small if "below" in shown else None)
@@ -240,7 +273,7 @@ def _number(shown: Mapping[str, Any], kind: str, value: Any, common: dict[str, A
     number = box(value=start, step=step, **limits, **common)
     if not shown.get("optional"):
         return Control(number)
-    return OptionalNumber(number, value, "drawn" if kind == "seed" else "auto", kind == "seed")
+    return OptionalNumber(number, value, "auto")
 
 
 def _with(options: list[Any], value: Any) -> list[Any]:

@@ -28,6 +28,11 @@ def refusal(widget: Any, value: Any) -> str:
     return ""
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def _number_refusal(widget: Any, value: Any) -> str:
     is_whole = isinstance(widget, WHOLE)
     kind: Any = Integral if is_whole else Real

@@ -5,6 +5,7 @@ from typing import Any
 from nbgraph.widgets.changes import difference
 from nbgraph.widgets.derived import Derived
 from nbgraph.widgets.document import GraphDocument, Update
+from nbgraph.widgets.exact_numbers import to_page
 from nbgraph.widgets.schema import node_types
 
 
@@ -26,7 +27,7 @@ class ShownDocument:
             return {
                 "revision": document.revision,
                 "changes": [change.to_json() for change in difference({}, document.state)],
-                "types": node_types(types),
+                "types": to_page(node_types(types)),
                 "readOnly": document.read_only,
                 "path": path,
                 **self._history(),

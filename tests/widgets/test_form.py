@@ -18,7 +18,7 @@ from nbgraph.invocations.outputs import StringOutput
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
 from nbgraph.widgets.form import GraphForm
-from nbgraph.widgets.form_controls import OptionalNumber
+from nbgraph.widgets.form_controls import SeedControl
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOSTILE = "<img src=x onerror=planted=1><script>planted=1</script>"
@@ -92,9 +92,9 @@ def test_what_may_be_left_open_has_a_tick_and_a_seed_has_a_die(form):
     seed.die.click()
     assert form.values["all.width"] == 256
     assert isinstance(form.values["all.seed"], int)
-    assert isinstance(seed, OptionalNumber)
+    assert isinstance(seed, SeedControl)
     assert seed.die in seed.widget.children
-    assert width.die not in width.widget.children
+    assert not any(isinstance(child, widgets.Button) for child in width.widget.children)
 
 
 def test_values_are_set_by_name_and_an_unknown_name_lists_those_there_are(form):

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
-from nbgraph.invocations.fields import SEED_MAX
+from nbgraph.invocations.fields import DRAWN_MAX
 from nbgraph.invocations.valid import make_valid
 from nbgraph.services.shared.graph.iterations import Iterations
 from nbgraph.services.shared.graph.plan import Axes, Path, Plan, PlannedInput, PlannedNode
@@ -103,7 +103,7 @@ class Arrivals:
     def _drawn(self, prepared: Prepared, name: str) -> int:
         drawn = self._seeds.setdefault(prepared.key, {})
         if name not in drawn:
-            drawn[name] = random.SystemRandom().randint(0, SEED_MAX)
+            drawn[name] = random.SystemRandom().randint(0, DRAWN_MAX)
         return drawn[name]
 
     def _gathered(self, planned: PlannedNode, path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 // A list of simple values, written as JSON.
 import { useEffect, useState } from "react";
 
+import { listText, readList } from "./exact.ts";
 import type { ControlProps } from "./Field.tsx";
 
 export function ListInput({ label, value, disabled, set }: ControlProps) {
@@ -9,7 +10,7 @@ export function ListInput({ label, value, disabled, set }: ControlProps) {
   useEffect(() => setDraft((text) => (text !== null && sameList(text, value) ? text : null)), [value]);
   const type = (text: string): void => {
     setDraft(text);
-    if (!whyNoList(text)) set(JSON.parse(text));
+    if (!whyNoList(text)) set(readList(text));
   };
   return (
     <span className="nbg-number">
@@ -19,7 +20,7 @@ export function ListInput({ label, value, disabled, set }: ControlProps) {
         aria-invalid={problem !== ""}
         title={problem}
         placeholder="[1, 2, 3]"
-        value={draft ?? (value == null ? "" : JSON.stringify(value))}
+        value={draft ?? listText(value)}
         disabled={disabled}
         onChange={(event) => type(event.target.value)}
         onBlur={() => setDraft(null)}
@@ -29,11 +30,11 @@ export function ListInput({ label, value, disabled, set }: ControlProps) {
   );
 }
 
-const sameList = (text: string, value: any): boolean => !whyNoList(text) && JSON.stringify(JSON.parse(text)) === JSON.stringify(value);
+const sameList = (text: string, value: any): boolean => !whyNoList(text) && listText(readList(text)) === listText(value);
 
 export function whyNoList(text: string): string {
   try {
-    return Array.isArray(JSON.parse(text)) ? "" : "a list is written in brackets: [1, 2, 3]";
+    return Array.isArray(readList(text)) ? "" : "a list is written in brackets: [1, 2, 3]";
   } catch {
     return "a list is written in brackets: [1, 2, 3]";
   }

@@ -1,6 +1,7 @@
 // A number within its limits; a seed has a die, and may be left open.
 import { useEffect, useState } from "react";
 
+import { compare, isExact, numberText, readNumber, type Exact } from "./exact.ts";
 import type { ControlProps } from "./Field.tsx";
 import type { InputType } from "./schema.ts";
 
@@ -8,13 +9,13 @@ const SEED_MAX = 2 ** 32;
 
 export function NumberInput({ label, spec, value, disabled, set }: ControlProps) {
   const [draft, setDraft] = useState<string | null>(null);
-  const shown = draft ?? (value == null ? "" : String(value));
+  const shown = draft ?? numberText(value);
   const problem = draft === null ? "" : whyNoNumber(spec, draft);
-  useEffect(() => setDraft((text) => (text !== null && text.trim() !== "" && Number(text) === value ? text : null)), [value]);
+  useEffect(() => setDraft((text) => (text !== null && text.trim() !== "" && numberText(readNumber(text)) === numberText(value) ? text : null)), [value]);
   const type = (text: string): void => {
     setDraft(text);
     if (whyNoNumber(spec, text)) return;
-    set(text.trim() === "" ? null : Number(text));
+    set(text.trim() === "" ? null : readNumber(text));
   };
   return (
     <span className="nbg-number">
@@ -43,19 +44,20 @@ export function NumberInput({ label, spec, value, disabled, set }: ControlProps)
 /** What is wrong with a text that should be a number within the limits, or "". */
 export function whyNoNumber(spec: InputType, text: string): string {
   if (text.trim() === "") return spec.optional ? "" : "a number is needed";
-  const value = Number(text);
-  if (!Number.isFinite(value)) return "this is no number";
-  if (spec.control !== "float" && !Number.isInteger(value)) return "a whole number is needed";
-  if (spec.min !== undefined && value < spec.min) return `at least ${spec.min}`;
-  if (spec.max !== undefined && value > spec.max) return `at most ${spec.max}`;
-  if (spec.above !== undefined && value <= spec.above) return `more than ${spec.above}`;
-  if (spec.below !== undefined && value >= spec.below) return `less than ${spec.below}`;
+  const value = readNumber(text);
+  if (!isExact(value) && !Number.isFinite(value)) return "this is no number";
+  if (spec.control !== "float" && !isExact(value) && !Number.isInteger(value)) return "a whole number is needed";
+  if (spec.min !== undefined && compare(value, spec.min) < 0) return `at least ${numberText(spec.min)}`;
+  if (spec.max !== undefined && compare(value, spec.max) > 0) return `at most ${numberText(spec.max)}`;
+  if (spec.above !== undefined && compare(value, spec.above) <= 0) return `more than ${numberText(spec.above)}`;
+  if (spec.below !== undefined && compare(value, spec.below) >= 0) return `less than ${numberText(spec.below)}`;
   return "";
 }
 
 function limits(spec: InputType): string {
-  const low = spec.min ?? (spec.above !== undefined ? `> ${spec.above}` : undefined);
-  const high = spec.max ?? (spec.below !== undefined ? `< ${spec.below}` : undefined);
+  const shown = (limit: number | Exact | undefined, sign: string): string | undefined => (limit === undefined ? undefined : sign + numberText(limit));
+  const low = shown(spec.min, "") ?? shown(spec.above, "> ");
+  const high = shown(spec.max, "") ?? shown(spec.below, "< ");
   if (low === undefined && high === undefined) return "";
   return `${low ?? "…"} to ${high ?? "…"}`;
 }

@@ -5,6 +5,7 @@ import { connect, disconnect, freeId, linkTo, remove, rename, toggle } from "./c
 import { whyNot } from "./connect.ts";
 import { apply, emptyDocument, linksOf } from "./document.ts";
 import { ASSIGNABLE, SNAPSHOT, TYPES } from "./fake.test.ts";
+import { listText, numberText, readList, readNumber } from "./exact.ts";
 import { commandOf } from "./keys.ts";
 import { layout } from "./layout.ts";
 import { whyNoNumber } from "./NumberInput.tsx";
@@ -98,6 +99,19 @@ describe("fields and search", () => {
   it.each([["", "a number is needed"], ["x", "no number"], ["1.5", "whole"], ["0", "at least 1"], ["11", "at most 10"], ["5", ""]])("a number %s", (text, reason) => {
     if (reason) expect(whyNoNumber(spec, text)).toContain(reason);
     else expect(whyNoNumber(spec, text)).toBe("");
+  });
+  const seed: any = { ...spec, control: "seed", optional: true, min: 0, max: { $int: "18446744073709551615" } };
+  it.each([["18446744073709551615", ""], ["18446744073709551616", "at most 18446744073709551615"], ["-18446744073709551615", "at least 0"]])("a seed %s", (text, reason) => {
+    expect(whyNoNumber(seed, text)).toBe(reason);
+  });
+  it.each([["7", 7], ["9007199254740991", 9007199254740991], ["18446744073709551615", { $int: "18446744073709551615" }], ["9007199254740993", { $int: "9007199254740993" }], ["0.5", 0.5]])("reads %s exactly", (text, value) => {
+    expect(readNumber(text)).toEqual(value);
+    expect(numberText(value)).toBe(text);
+  });
+  it("reads lists of large numbers exactly, and leaves texts alone", () => {
+    const text = '[18446744073709551615,1,"18446744073709551615"]';
+    expect(readList(text)).toEqual([{ $int: "18446744073709551615" }, 1, "18446744073709551615"]);
+    expect(listText(readList(text))).toBe(text);
   });
   it("offers only what fits a loose link", () => {
     const names = search(schema, document, "", { node: "ask", name: "conditioning", side: "source" }).map(([name]) => name);

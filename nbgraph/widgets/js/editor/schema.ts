@@ -1,5 +1,6 @@
 // Node types as nbgraph/widgets/schema.py tells them.
 import type { GraphNode } from "./document.ts";
+import type { Exact } from "./exact.ts";
 
 export type Control = "int" | "float" | "bool" | "choice" | "seed" | "text" | "line" | "list" | "model" | "image" | "colour" | "none";
 
@@ -13,10 +14,10 @@ export interface InputType {
   default?: any;
   description?: string;
   choices?: any[];
-  min?: number;
-  max?: number;
-  above?: number;
-  below?: number;
+  min?: number | Exact;
+  max?: number | Exact;
+  above?: number | Exact;
+  below?: number | Exact;
   step?: number;
 }
 
