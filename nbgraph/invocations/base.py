@@ -31,6 +31,7 @@ An input takes a value or another node: `Add(a=Add(a=1, b=2), b=3)`. The node is
 to one of its outputs: the one of equal name if that fits, else the output's `main_field`, else the only one that fits.
 """
 
+import copy
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter, Signature
@@ -38,10 +39,11 @@ from typing import Any, ClassVar, Never, TypeVar, get_type_hints
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from nbgraph.errors import GraphError, NbgraphError, PositionalError, Problem, suggest
 from nbgraph.invocations.context import InvocationContext
-from nbgraph.invocations.exact import ExactInputs, exact_inputs
+from nbgraph.invocations.exact import ExactInputs, exact_inputs, fields_with_rules
 from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.inputs import REQUIRED, InputSpec, Many, input_specs
 from nbgraph.invocations.node_registry import register
@@ -95,6 +97,9 @@ class Ref(Struct, frozen=True, eq=False, gc=False):
 class BaseInvocation(BaseModel):
     """A node. Inputs are pydantic fields; a required input may be left open and come over an edge instead.
 
+    An input whose class has validators for it keeps what was given; the validators change it once, when the node runs,
+    whatever way it came. Before, they only say whether it is valid. That is so for defaults too.
+
     `id` names the node in its graph (made from the type if left out); `is_intermediate` keeps its pictures out of the
     gallery; `use_cache=False` makes it run every time (None: what the node's class says).
     """
@@ -114,6 +119,7 @@ class BaseInvocation(BaseModel):
     _outputs: ClassVar[dict[str, Any] | None] = None
     _single_inputs: ClassVar[tuple[str, ...]] = ()
     _exact: ClassVar[ExactInputs | None] = None
+    _with_rules: ClassVar[frozenset[str]] = frozenset()
     _is_examined: ClassVar[bool] = False
     output_types_vary: ClassVar[bool] = False
     __wrapped_function__: ClassVar[Any] = None
@@ -160,6 +166,7 @@ class BaseInvocation(BaseModel):
             if info.is_required():
                 info.default = REQUIRED
         cls._specs = cls._outputs = cls._exact = None
+        cls._with_rules = frozenset()
         cls._is_examined = False
         marks = [mark for info in cls.model_fields.values() for mark in info.metadata]
         takes_lists = any(isinstance(mark, Many) for mark in marks)
@@ -195,8 +202,29 @@ class BaseInvocation(BaseModel):
         cls = type(self)
         if not cls._is_examined:
             cls._exact, cls._is_examined = exact_inputs(cls, BaseInvocation.model_config), True
+            cls._with_rules = fields_with_rules(cls, BASE_FIELDS)
+        for name in cls._with_rules - links.keys():
+            info = cls.model_fields[name]
+            if name in typed:
+                values[name] = self._as_given(name, typed[name])
+            elif info.default_factory is None:
+                values[name] = copy.deepcopy(info.default)
         if cls._exact is not None and all(type(value) is Ref for value in links.values()):
             cls._exact.note({name: type(value) for name, value in data.items()}, links)
+
+    def _as_given(self, name: str, value: Any) -> Any:
+        """A copy of a value for an input with validators, to be kept as it is: they change it once, when the node runs.
+
+        So a graph, its file and the canvas hold what was typed, and read again it means the same.
+        """
+        if type(value) in _PLAIN:
+            return value
+        try:
+            to_jsonable_python(value)
+        except (PydanticSerializationError, ValueError) as error:
+            text = f"has validators, and takes values that a file can hold, not a {type(value).__name__}: {error}"
+            raise GraphError([Problem("bad_value", text, self.id or self.type, name)]) from None
+        return copy.deepcopy(value)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set one input, checked as at construction. Who holds the dictionary of the values keeps them as they were."""
@@ -230,6 +258,11 @@ class BaseInvocation(BaseModel):
         if known is None:
             known = cls._specs = input_specs(cls.model_fields, BASE_FIELDS)
         return known
+
+    @classmethod
+    def has_rules(cls) -> bool:
+        """Whether validators of the class may change inputs when a node runs, once there has been a node of it."""
+        return bool(cls._with_rules)
 
     @classmethod
     def outputs(cls) -> dict[str, Any]:

@@ -6,11 +6,13 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
+from pydantic.functional_validators import AfterValidator, BeforeValidator, PlainValidator, WrapValidator
 
 from nbgraph.invocations.inputs import REQUIRED
 
 KINDS = (int, str, bool, NoneType)
 Kinds = tuple[type, ...]
+_VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
 
 
 class ExactInputs:
@@ -59,6 +61,25 @@ def has_rules(cls: type[BaseModel], usual: ConfigDict) -> bool:
     has_validators = any((rules.validators, rules.field_validators, rules.root_validators, rules.model_validators))
     makes_schema = cls.__get_pydantic_core_schema__.__func__ is not BaseModel.__get_pydantic_core_schema__.__func__
     return bool(has_validators or makes_schema or cls.__pydantic_post_init__ or cls.model_config != usual)
+
+
+def fields_with_rules(cls: type[BaseModel], leave_out: Collection[str]) -> frozenset[str]:
+    """The fields whose values validators of the class may change: by decorator, by annotation, or all of them."""
+    rules = cls.__pydantic_decorators__
+    if rules.model_validators or rules.root_validators or cls.__pydantic_post_init__:
+        return frozenset(cls.model_fields).difference(leave_out)
+    named = {name for rule in rules.field_validators.values() for name in rule.info.fields}
+    named |= {name for rule in rules.validators.values() for name in rule.info.fields}
+    by_decorator = cls.model_fields.keys() if "*" in named else named
+    annotated = [name for name, info in cls.model_fields.items() if _has_validator(info.annotation, info.metadata)]
+    return frozenset([*by_decorator, *annotated]).difference(leave_out)
+
+
+def _has_validator(annotation: Any, marks: Collection[Any] = ()) -> bool:
+    found = any(isinstance(mark, _VALIDATORS) for mark in marks)
+    return found or any(
+        _has_validator(each) or isinstance(each, _VALIDATORS) for each in get_args(annotation) if each is not annotation
+    )
 
 
 def _has_fixed_default(info: FieldInfo) -> bool:

@@ -149,7 +149,9 @@ class CheckedDefault(Unruled):
 
 def test_the_rules_of_a_class_hold_each_time():
     for _ in range(3):
-        assert Validated(number=4, text=" a ").number == 8
+        assert Validated(number=4, text=" a ").number == 4
+        with pytest.raises(GraphError, match="valid integer"):
+            Validated(number="four", text=" a ")  # type: ignore[arg-type]
         assert Configured(number=4, text=" a ").text == "a"
         assert Private(number=4, text=" a ")._made == 7
         assert CheckedDefault(number=4, text=" a ").other == 7

@@ -6,8 +6,12 @@ length. What depends on anything else stays unknown.
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from nbgraph.errors import NbgraphError, Problems
 from nbgraph.invocations.base import BaseInvocation, InvocationContext
+from nbgraph.invocations.input_problems import input_problems
+from nbgraph.services.invocation_processor.recipe import recipe_of
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import PlannedNode
 
@@ -21,13 +25,21 @@ def preflight(session: GraphExecutionState, context: InvocationContext) -> None:
     problems = Problems()
     outputs: dict[int, Any] = {}
     for planned in nodes:
-        known = _known_inputs(planned, outputs)
+        cls = type(planned.node)
+        known, runnable = _known_inputs(planned, outputs), None
+        if cls.has_rules():
+            try:
+                runnable = recipe_of(cls).validated(known)
+            except ValidationError as error:
+                problems.found.extend(input_problems(cls, planned.id, error))
+                continue
+            known = {name: vars(runnable)[name] for name in known}
         found = list(planned.node.check(known, context))
         for field, text in found:
             problems.add("bad_value", text, planned.id, field)
-        if planned.node.static and not found and known.keys() == planned.node.inputs().keys():
+        if cls.static and not found and known.keys() == cls.inputs().keys():
             try:
-                outputs[planned.rank] = type(planned.node)(**known).invoke(context)
+                outputs[planned.rank] = (runnable or cls(**known)).invoke(context)
             except NbgraphError as error:
                 problems.add("bad_value", str(error), planned.id)
     problems.raise_any()

@@ -44,7 +44,7 @@ def node_to_dict(node: BaseInvocation, node_id: str, links: Sequence[Link] = ())
         "id": node_id,
         "type": node.type,
         **node.dump_extra(),
-        **node.model_dump(mode="json", include={*names, *(COMMON & node.model_fields_set)}),
+        **node.model_dump(mode="json", include={*names, *(COMMON & node.model_fields_set)}, warnings=False),
     }
 
 
