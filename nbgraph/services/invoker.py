@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 
 from nbgraph.errors import NbgraphError
+from nbgraph.invocations.fields import ResourceField
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.preflight import preflight
@@ -47,7 +48,16 @@ class Invoker:
 
     def check(self, session: GraphExecutionState) -> None:
         """Raise `GraphError` with everything that can be seen to be wrong before a session runs."""
-        preflight(session, NodeContext(self.services, session.id, lambda: False))
+        preflight(session, NodeContext(self.services, session.id, lambda: False), self._resource_problem)
+
+    def _resource_problem(self, field: ResourceField) -> str:
+        store = self.services.images if field.kind == "image" else self.services.latents
+        try:
+            store.record(field.resource_name)
+        except NbgraphError as error:
+            return str(error)
+        is_intact = store.is_intact(field.resource_name)
+        return "" if is_intact else f"the file of {field.resource_name!r} is missing or damaged; choose another"
 
     def queue(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
         """Queue a session that was checked."""

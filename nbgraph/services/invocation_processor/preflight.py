@@ -4,25 +4,35 @@ Nodes that are quick and pure (`static`) are run for this, so that what they giv
 length. What depends on anything else stays unknown.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
 
 from nbgraph.errors import NbgraphError, Problems
 from nbgraph.invocations.base import BaseInvocation, InvocationContext
+from nbgraph.invocations.fields import ResourceField, resources_in
 from nbgraph.invocations.input_problems import input_problems
+from nbgraph.invocations.types import may_hold_models
 from nbgraph.services.invocation_processor.recipe import recipe_of
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import PlannedNode
 
+ResourceProblem = Callable[[ResourceField], str]
 
-def preflight(session: GraphExecutionState, context: InvocationContext) -> None:
-    """Raise `GraphError` with everything that can be seen to be wrong."""
+
+def preflight(session: GraphExecutionState, context: InvocationContext, resource_problem: ResourceProblem) -> None:
+    """Raise `GraphError` with everything that can be seen to be wrong.
+
+    `resource_problem` says what is wrong with a picture or tensors that are named, or gives an empty text.
+    """
     session.graph.validate()
+    problems = Problems()
+    _check_resources(session, problems, resource_problem)
+    problems.raise_any()
     nodes = session.plan.nodes
     if not any(type(planned.node).check is not BaseInvocation.check for planned in nodes):
         return
-    problems = Problems()
     outputs: dict[int, Any] = {}
     for planned in nodes:
         cls = type(planned.node)
@@ -43,6 +53,25 @@ def preflight(session: GraphExecutionState, context: InvocationContext) -> None:
             except NbgraphError as error:
                 problems.add("bad_value", str(error), planned.id)
     problems.raise_any()
+
+
+def _check_resources(session: GraphExecutionState, problems: Problems, resource_problem: ResourceProblem) -> None:
+    """Add a problem for each picture and tensor that is named in what was typed and cannot be had.
+
+    What a resumed session has finished may be gone.
+    """
+    fields: dict[type[BaseInvocation], list[str]] = {}
+    for planned in session.plan.nodes:
+        cls = type(planned.node)
+        if cls not in fields:
+            fields[cls] = [name for name, spec in cls.inputs().items() if may_hold_models(spec.annotation)]
+        if not fields[cls] or (session.outputs and (planned.axes or planned.rank in session.outputs)):
+            continue
+        linked = {edge.field for edge in planned.inputs}
+        for name in fields[cls]:
+            for field in resources_in(planned.values[name]) if name not in linked else ():
+                if problem := resource_problem(field):
+                    problems.add("bad_value", problem, planned.id, name)
 
 
 def _known_inputs(planned: PlannedNode, outputs: dict[int, Any]) -> dict[str, Any]:
