@@ -1,20 +1,20 @@
 """What a model folder is, read from its configuration files alone: no weights are touched."""
 
 import inspect
-import json
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import DiffusionPipeline
 
 from nbgraph.diffusion.classes import component_class
 from nbgraph.diffusion.families import Family, family_of_class
 from nbgraph.diffusion.fingerprints import file_identity, resolve_folder
+from nbgraph.diffusion.model_files import read_json
 from nbgraph.diffusion.refs import ModelRef
+from nbgraph.diffusion.weights_fit import weightless
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 
 _SILENCED = ("requires_safety_checker", "add_watermarker")
@@ -117,17 +117,6 @@ def _describe(folder: Path, content: str) -> ModelDescription:
     )
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file; `ModelError` when it holds none."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{str(file)!r} cannot be read as JSON: {error}. Copy the model again") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{str(file)!r} holds no JSON object. Copy the model again")
-    return content
-
-
 def _describe_pipeline(folder: Path, index: dict[str, Any]) -> ModelDescription:
     family = family_of_class(str(index.get("_class_name")))
     rows = {name: row for name, row in index.items() if isinstance(row, list) and len(row) == 2 and row[0] is not None}
@@ -193,15 +182,6 @@ def _describe_component(folder: Path, config: dict[str, Any]) -> ModelDescriptio
 
 def _latent_channels(vae: Any) -> int:
     return int(vae.config.get("latent_channels") or vae.config.get("z_dim"))
-
-
-def weightless(component: Any, folder: Path) -> Any:
-    """A component with its configuration and its shapes, but no weights: its parameters are on the meta device."""
-    try:
-        with torch.device("meta"):
-            return component.from_config(component.load_config(folder, local_files_only=True))
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"the configuration in {str(folder)!r} makes no {component.__name__}: {error}") from error
 
 
 def empty_pipeline(pipeline_class: type[DiffusionPipeline], given: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionModelWithProjection
 
 from nbgraph.diffusion.denoising import DenoiseSettings, denoise
@@ -162,3 +163,30 @@ def test_an_adapter_that_is_shown_nothing_and_a_span_the_wrong_way_round(
         denoise(components, text, text, noise(ref), settings=SETTINGS)
     with pytest.raises(ModelError, match="cannot work from 0.8 to 0.2"):
         draw(shared_cache, ref, folder, [{"images": [PICTURE], "start": 0.8, "end": 0.2}])
+
+
+CHANGED = {
+    "a layer less": ({"ip_adapter.1.to_v_ip.weight": None}, "differs in 1, such as 1.to_v_ip.weight"),
+    "layers of a larger model": ({"ip_adapter.99.to_k_ip.weight": torch.ones(4, 4)}, "such as 99.to_k_ip.weight"),
+    "a projection less": ({"image_proj.norm.bias": None}, "does not fit this UNet.*norm.bias"),
+    "a projection more": ({"image_proj.more.weight": torch.ones(1)}, "does not fit this UNet.*more.weight"),
+    "tensors of another kind": ({"unet.conv_in.weight": torch.ones(1)}, "holds 1 tensors beside its layers"),
+    "scales": ({"ip_adapter.1.to_k_ip.scale_weight": torch.ones(1)}, "are scaled fp8"),
+    "integers": ({"image_proj.proj.bias": torch.ones(128, dtype=torch.int8)}, "are quantised"),
+    "a LoRA for faces": ({"ip_adapter.0.to_q_lora.down.weight": torch.ones(1)}, "is a FaceID adapter"),
+    "embeddings of faces": ({"image_proj.proj.2.weight": torch.ones(1)}, "is a FaceID adapter"),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGED)
+def test_adapters_that_are_not_wholly_used_are_refused(
+    kind: str, tiny: TinyModels, shared_cache: ModelCache, folder: Path, tmp_path: Path
+) -> None:
+    changes, message = CHANGED[kind]
+    state = load_file(folder / "sd15-4.safetensors") | changes
+    file = tmp_path / "adapter.safetensors"
+    save_file({name: value for name, value in state.items() if value is not None}, file)
+    ref = tiny["sd15"].with_patch(IpAdapterPatch.from_file(str(file)))
+    with pytest.raises(ModelError, match=message) as refused, shared_cache.use(ref, "unet"):
+        pass
+    assert repr(str(file)) in str(refused.value)
