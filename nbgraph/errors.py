@@ -198,6 +198,10 @@ class StoreCorruptError(StoreError):
     """The database of a studio's folder is damaged; it was left as it is, and the newest backup is named."""
 
 
+class ArchiveError(NbgraphError, ValueError):
+    """A zip of runs cannot be written, or is not in order; then nothing of it was brought in."""
+
+
 class StoreTooNewError(StoreError):
     """A newer nbgraph wrote the database; nothing was changed."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from os import PathLike
+from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
@@ -33,6 +34,7 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState, O
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
+from nbgraph.services.studio_archive import ArchiveReport, export_archive, import_archive
 from nbgraph.stats_view import StatsView
 from nbgraph.sweep import Axis, Sweep, batch_data, swept_node
 
@@ -257,6 +259,29 @@ class Studio:
     def models(self) -> "pd.DataFrame":
         """One row for each model that can be named."""
         return models_frame(self.services.model_manager.rows())
+
+    def backup(self, folder: str | PathLike[str]) -> Path:
+        """Copy the studio's folder, as it is now, into a new one, which opens as a studio; returns its path.
+
+        Other kernels may go on meanwhile. A studio in memory has no folder: see `export`.
+        """
+        return self.services.backup(folder)
+
+    def export(self, path: str | PathLike[str], runs: Sequence[Run | str] | Run | str | None = None) -> ArchiveReport:
+        """Write runs, given themselves or their ids, into a new zip with their pictures and stats; without any, all.
+
+        Of runs that did not complete the tensors go too, so that they can be resumed elsewhere. Models are named, not
+        copied; cached results are left out. The report says what was skipped, and why.
+        """
+        chosen = None if runs is None else [run_id(run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
+        return export_archive(self.services, path, chosen)
+
+    def import_runs(self, path: str | PathLike[str]) -> ArchiveReport:
+        """Bring in the runs, pictures and library graphs of a zip that `export` wrote; what is here stays as it is.
+
+        All of the zip is checked first: `ArchiveError` if it is damaged, too large, or not such a zip at all.
+        """
+        return import_archive(self.services, path)
 
     def clean(self) -> CleanReport:
         """Remove what crashes left in the studio's folder, and report it and what is missing."""

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from os import PathLike
+from pathlib import Path
 
 from nbgraph.config import Settings
+from nbgraph.errors import StoreError
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_memory import EventServiceMemory
 from nbgraph.services.images import images_sqlite
@@ -128,6 +130,18 @@ class InvocationServices:
         """Close it, after the services have stopped."""
         if self.database is not None:
             self.database.close()
+
+    def backup(self, folder: str | PathLike[str]) -> Path:
+        """Copy the folder into a new one; see `SqliteDatabase.copy_to`. `StoreError` for a container in memory."""
+        if self.database is None:
+            raise StoreError("a studio in memory has no folder to copy; studio.export(path) keeps its runs in a zip")
+        self.flush()
+        return self.database.copy_to(StoreFolder(folder))
+
+    def flush(self) -> None:
+        """Write what services have noted and not written yet."""
+        self.invocation_cache.flush()
+        self.performance_statistics.flush()
 
     def clean(self, grace_seconds: float = 24 * 3600) -> CleanReport:
         """Remove what crashes left in the folder, and report it; see `SqliteDatabase.clean`."""

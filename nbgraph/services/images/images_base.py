@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from nbgraph.errors import ImageModeError, NotFoundError
+from nbgraph.errors import ArchiveError, ImageModeError, NotFoundError
 from nbgraph.image_modes import DEEP_MODES, MODES, has_alpha, in_plain_mode, stored_form
 from nbgraph.services.images.images_common import ImageCategory, ImageQuery, ImageRecord
 from nbgraph.services.shared.callbacks import Callbacks
@@ -79,6 +79,20 @@ class ImageServiceBase(Service):
         record = self._put(record, image)
         self._changed(record)
         return record
+
+    def restore(self, record: ImageRecord, image: Image.Image) -> bool:
+        """Keep a picture of another studio under the name and with the record it had there; False if it is here.
+
+        `ArchiveError` if it is not what the record says, or if there is another picture of that name.
+        """
+        known = self._get(checked_name(record.image_name))
+        if known is not None and known.content == record.content:
+            return False
+        if known is not None or picture_content(image) != record.content:
+            reason = "is another one here" if known is not None else "is not what was saved"
+            raise ArchiveError(f"the picture {record.image_name} {reason}; export it again from the studio it is in")
+        self._changed(self._put(record, image))
+        return True
 
     def get(self, image_name: str) -> Image.Image:
         """The picture, a copy of the caller's own; `NotFoundError` if there is none."""

@@ -71,6 +71,11 @@ class InvocationQueueBase(Service):
         self._change(replace(item, status=status, ended=time(), error=error))
         self.changed()
 
+    def restore(self, item: QueueItem) -> None:
+        """Add a session that ended in another studio, as it ended there."""
+        self._insert(replace(item, owner=self.owner))
+        self.changed()
+
     def prepend(self, session_id: str) -> bool:
         """Move a waiting session before all others; False if it does not wait (any more), or for another kernel."""
         item = self.item(session_id)
@@ -133,6 +138,10 @@ class InvocationQueueBase(Service):
     @abstractmethod
     def _add(self, session_id: str, priority: int, submitted: float) -> QueueItem:
         """Store a new pending item with the next number."""
+
+    @abstractmethod
+    def _insert(self, item: QueueItem) -> None:
+        """Store an item under the next number, in place of the one it has."""
 
     @abstractmethod
     def _claim(self, started: float) -> QueueItem | None:

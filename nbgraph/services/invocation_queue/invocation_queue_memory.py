@@ -24,6 +24,11 @@ class InvocationQueueMemory(InvocationQueueBase):
             self._items = {**self._items, item.number: item}
         return item
 
+    def _insert(self, item: QueueItem) -> None:
+        with self._lock:
+            number = next(self._numbers)
+            self._items = {**self._items, number: replace(item, number=number)}
+
     def _claim(self, started: float) -> QueueItem | None:
         with self._lock:
             waiting = [item for item in self._items.values() if item.status == "pending"]

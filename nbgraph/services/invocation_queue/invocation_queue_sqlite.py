@@ -55,6 +55,12 @@ class InvocationQueueSqlite(InvocationQueueBase):
             ).lastrowid
         return QueueItem(number or 0, session_id, priority, "pending", submitted, owner=self.owner)
 
+    def _insert(self, item: QueueItem) -> None:
+        names = [field.name for field in fields(QueueItem) if field.name != "number"]
+        insert = f"INSERT INTO queue ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
+        with self._database.transaction() as connection:
+            connection.execute(insert, [getattr(item, name) for name in names])
+
     def _claim(self, started: float) -> QueueItem | None:
         if self._database.row(_SELECT + _NEXT, (self.owner,)) is None:
             return None

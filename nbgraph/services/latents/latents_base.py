@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from nbgraph.errors import NotFoundError
+from nbgraph.errors import ArchiveError, NotFoundError
 from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
@@ -53,6 +53,20 @@ class LatentsServiceBase(Service):
         record = self._put(record, kept)
         self._changed(record)
         return record
+
+    def restore(self, record: TensorRecord, tensors: Tensors) -> bool:
+        """Keep tensors of another studio under the name and with the record they had there; False if they are here.
+
+        `ArchiveError` if they are not what the record says, or if there are others of that name.
+        """
+        known = self._get(checked_name(record.name))
+        if known is not None and known.content == record.content:
+            return False
+        if known is not None or tensor_content(tensors, record.metadata) != record.content:
+            reason = "are others here" if known is not None else "are not what was saved"
+            raise ArchiveError(f"the tensors {record.name} {reason}; export them again from the studio they are in")
+        self._changed(self._put(record, dict(tensors)))
+        return True
 
     def get(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """(tensors, metadata), copies of the caller's own; `NotFoundError` if there are none."""

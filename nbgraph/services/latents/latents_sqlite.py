@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nbgraph.errors import ResourceFileCorruptError
 from nbgraph.services.latents.latents_base import LatentsServiceBase
 from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
+from nbgraph.services.latents.tensor_files import from_bytes, to_bytes
 from nbgraph.services.shared.sqlite.resource_table import ResourceTable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
@@ -23,7 +23,6 @@ CREATE TABLE tensors (
 );
 """
 RECORDS = "SELECT name, file_bytes FROM tensors"
-HEADER_LIMIT = 64 * 1024
 _MATCHES = ":kind IS NULL OR kind = :kind"
 
 
@@ -55,26 +54,3 @@ class LatentsServiceSqlite(LatentsServiceBase):
 
     def _rows(self, kind: TensorKind | None, offset: int, limit: int | None) -> tuple[Iterable[TensorRecord], int]:
         return self._tensors.page(_MATCHES, {"kind": kind}, offset, limit)
-
-
-def to_bytes(tensors: dict[str, Any]) -> bytes:
-    """Named torch tensors as the bytes of a safetensors file."""
-    from safetensors.torch import save
-
-    return save(tensors)
-
-
-def from_bytes(data: bytes, name: str) -> dict[str, Any]:
-    """Named torch tensors from the bytes of a safetensors file; `ResourceFileCorruptError` if they are none.
-
-    A header of more than 64 KiB, many more names than any node saves, is refused before it is parsed.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    if int.from_bytes(data[:8], "little") > HEADER_LIMIT:
-        raise ResourceFileCorruptError(f"the tensors {name!r} have a header of more than {HEADER_LIMIT:,} bytes")
-    try:
-        return load(data)
-    except SafetensorError as error:
-        raise ResourceFileCorruptError(f"the tensors {name!r} cannot be read: {error}") from error

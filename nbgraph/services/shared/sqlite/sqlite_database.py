@@ -13,10 +13,11 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar
 
-from nbgraph.errors import ForkedStoreError, StoreFullError, StoreGoneError
+from nbgraph.errors import ForkedStoreError, StoreError, StoreFullError, StoreGoneError
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.sqlite.cleaning import CleanReport, empty_trash, judge_files, remove_temporary_files
 from nbgraph.services.shared.sqlite.file_lock import FileLock
@@ -258,6 +259,30 @@ class SqliteDatabase:
     def is_alive(self, kernel: str) -> bool:
         """Whether the kernel of that name still has the folder open."""
         return self._lease is not None and self._lease.is_alive(kernel)
+
+    def copy_to(self, target: StoreFolder) -> Path:
+        """Copy the database as it is now, and after it the files its records name, into a new folder; returns its path.
+
+        Files never change once they are written, so none can be torn; one that is deleted meanwhile is left out, as its
+        record would be a moment later. `StoreError` if the folder has anything in it.
+        """
+        if target.root.exists() and any(target.root.iterdir()):
+            raise StoreError(f"{target.root} is not empty; name a new folder for the copy")
+        target.make()
+        with HeldStop() as stop, self._lock, told_plainly(target.database):
+            self._patience.until(self._writing.try_acquire, stop)
+            try:
+                self._open_connection.execute("VACUUM INTO ?", (str(target.database),))
+                named: list[tuple[FileKind, str]] = [
+                    (kind, name) for kind, query in self._records.items() for name, _ in self.rows(query)
+                ]
+            finally:
+                self._writing.release()
+        for kind, name in named:
+            data = self.folder.read(kind, name)
+            if data is not None:
+                target.write(kind, name, data, self.kernel, durable=False)
+        return target.root
 
     # upkeep
 

@@ -1,0 +1,164 @@
+"""The zip that runs travel in: which members it may have, how large they may be, and how it is written and read.
+
+    manifest.json   runs/00001.json   library/00001.json   images/<name>.png   tensors/<name>.safetensors
+
+Every name is made here or checked against this form, nothing is unpacked to a path, and no member is read beyond the
+size it says and the limit of its kind: whoever made the file, reading it cannot write elsewhere or fill the memory.
+"""
+
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from nbgraph.errors import ArchiveError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MEMBER = re.compile(
+    r"manifest\.json|(?P<kind>runs|library|images|tensors)/"
+    r"((?<=runs/|rary/)[0-9]{5,7}\.json|(?<=images/)[0-9a-f]{32}\.png|(?<=ensors/)[0-9a-f]{32}\.safetensors)"
+)
+MAX_MEMBERS = 1_000_000
+MAX_BYTES: Mapping[str | None, int] = {
+    None: 256 * 2**20,
+    "runs": 256 * 2**20,
+    "library": 64 * 2**20,
+    "images": 512 * 2**20,
+    "tensors": 4 * 2**30,
+}
+"""Bytes of one member, by the folder it is in; None is the manifest."""
+MAX_TOTAL = 256 * 2**30
+ENCRYPTED = 1
+
+
+class ArchiveWriter:
+    """Writes members one by one."""
+
+    def __init__(self, archive: ZipFile) -> None:
+        self._archive = archive
+
+    def write_json(self, member: str, value: Any) -> None:
+        """Write values as JSON."""
+        self._archive.writestr(member, json.dumps(value, ensure_ascii=False), ZIP_DEFLATED)
+
+    def write_bytes(self, member: str, data: bytes) -> None:
+        """Write bytes that are compressed already, or hardly can be."""
+        self._archive.writestr(member, data, ZIP_STORED)
+
+
+@contextmanager
+def new_archive(path: str | PathLike[str]) -> Iterator[ArchiveWriter]:
+    """Write an archive beside its place and put it there when it is whole; `ArchiveError` if something is there."""
+    target = Path(path).expanduser().absolute()
+    if target.exists():
+        raise ArchiveError(f"there is something at {str(target)!r} already; give another name")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with ZipFile(part, "x") as archive:
+            yield ArchiveWriter(archive)
+        part.replace(target)
+    except OSError as error:
+        raise ArchiveError(f"{str(target)!r} cannot be written: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+class ArchiveReader:
+    """Reads the members of an archive that was found to be in order."""
+
+    def __init__(self, archive: ZipFile, name: str) -> None:
+        self._archive, self._name = archive, name
+        self._members = _checked_members(archive, name)
+        for member in self._members:
+            self._pass_over(member)
+        manifest = self.read_json(MANIFEST)
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        if not isinstance(found, int) or found < 1:
+            raise ArchiveError(f"{name!r} is no archive of nbgraph: its manifest names no format")
+        if found > FORMAT:
+            text = f"{name!r} was written by a newer nbgraph (archive format {found}, this one knows up to {FORMAT})"
+            raise ArchiveError(f"{text}; upgrade nbgraph")
+        self.manifest: dict[str, Any] = manifest
+
+    def members(self, kind: str) -> list[str]:
+        """The members of a kind, in order."""
+        return sorted(name for name in self._members if name.startswith(f"{kind}/"))
+
+    def read_json(self, member: str) -> Any:
+        """The values of a member."""
+        try:
+            return json.loads(self.read_bytes(member))
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(member, error) from None
+
+    def read_bytes(self, member: str) -> bytes:
+        """The bytes of a member."""
+        info = self._members.get(member)
+        if info is None:
+            raise ArchiveError(f"{self._name!r} lacks {member}; export it again")
+        try:
+            with self._archive.open(info) as stream:
+                return stream.read(info.file_size + 1)
+        except (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+            raise self._damaged(member, error) from None
+
+    def _pass_over(self, member: str) -> None:
+        """Read a member to its end in small parts: the zip format checks its CRC there."""
+        try:
+            with self._archive.open(self._members[member]) as stream:
+                while stream.read(2**20):
+                    pass
+        except (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+            raise self._damaged(member, error) from None
+
+    def _damaged(self, member: str, error: Exception) -> ArchiveError:
+        return ArchiveError(f"{self._name!r} is damaged at {member} ({error}); nothing was brought in; get it again")
+
+
+@contextmanager
+def opened_archive(path: str | PathLike[str]) -> Iterator[ArchiveReader]:
+    """Open an archive and read all of it once; `ArchiveError` before anything is brought in if it is not in order."""
+    source = Path(path).expanduser()
+    try:
+        archive = ZipFile(source)
+    except FileNotFoundError:
+        raise ArchiveError(f"there is no file {str(source)!r} (looked in {Path.cwd()})") from None
+    except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise ArchiveError(f"{str(source)!r} is no zip that can be read ({error}); studio.export writes one") from None
+    with archive:
+        yield ArchiveReader(archive, str(source))
+
+
+def _checked_members(archive: ZipFile, name: str) -> dict[str, ZipInfo]:
+    found = archive.infolist()
+    if len(found) > MAX_MEMBERS:
+        raise ArchiveError(f"{name!r} has {len(found):,} members; an archive has at most {MAX_MEMBERS:,}")
+    members: dict[str, ZipInfo] = {}
+    total = 0
+    for info in found:
+        form = MEMBER.fullmatch(info.filename)
+        shown = repr(info.filename[:80])
+        if form is None:
+            raise ArchiveError(
+                f"{name!r} has a member {shown}, which no archive of nbgraph has; nothing was brought in"
+            )
+        if info.filename in members:
+            raise ArchiveError(f"{name!r} has the member {shown} twice; nothing was brought in")
+        if info.flag_bits & ENCRYPTED or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise ArchiveError(f"the member {shown} of {name!r} is encrypted or packed in a way that is not read")
+        limit = MAX_BYTES[form["kind"]]
+        total += info.file_size
+        if info.file_size > limit or total > MAX_TOTAL:
+            raise ArchiveError(
+                f"the member {shown} of {name!r} has {info.file_size:,} bytes; at most {limit:,} are read"
+            )
+        members[info.filename] = info
+    return members

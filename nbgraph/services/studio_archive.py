@@ -1,0 +1,239 @@
+"""Runs out of a studio into one zip, and back: sessions, pictures, stats and library graphs; models by name only.
+
+What a run needs to go on is taken along too: the tensors and intermediate pictures of runs that did not complete.
+Cached results are not; they are computed anew. Nothing in the zip is code; what is brought in keeps the names it had.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from io import BytesIO
+from os import PathLike
+from typing import Any
+
+from PIL import Image
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+
+from nbgraph.errors import ArchiveError, NbgraphError, NotFoundError, ResourceFileError
+from nbgraph.services.archive_file import FORMAT, MANIFEST, ArchiveReader, ArchiveWriter, new_archive, opened_archive
+from nbgraph.services.images.images_common import ImageRecord
+from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
+from nbgraph.services.latents.latents_common import TensorRecord
+from nbgraph.services.latents.tensor_files import from_bytes, to_bytes
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.library import LibraryGraph
+
+PAGE = 50
+_NAME = re.compile(r'"([0-9a-f]{32})"')
+_MODEL = re.compile(r'"path": "((?:[^"\\]|\\.)*)", "fingerprint": "([0-9a-f]+)"')
+_IMAGES, _TENSORS = TypeAdapter(list[ImageRecord]), TypeAdapter(list[TensorRecord])
+_ITEM, _STATS = TypeAdapter(QueueItem), TypeAdapter(list[NodeStats])
+
+
+@dataclass
+class ArchiveReport:
+    """What was written to an archive, or brought in from one; `skipped` says why each of the other runs was not."""
+
+    runs: int = 0
+    images: int = 0
+    tensors: int = 0
+    library: int = 0
+    known: int = 0
+    skipped: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        counts = f"{self.runs} runs, {self.images} pictures, {self.tensors} tensors, {self.library} library graphs"
+        lines = [counts + (f"; {self.known} were here already" if self.known else "")]
+        lines += [f"skipped: {reason}" for reason in self.skipped]
+        if self.models:
+            lines.append(f"models that are named, not copied: {', '.join(self.models)}")
+        return "\n".join(lines)
+
+
+def export_archive(
+    services: InvocationServices, path: str | PathLike[str], runs: Sequence[str] | None = None
+) -> ArchiveReport:
+    """Write runs, or all there are with the other pictures and the library, into a new zip."""
+    report = ArchiveReport()
+    with new_archive(path) as archive:
+        _Export(services, archive, report).write(runs)
+    return report
+
+
+def import_archive(services: InvocationServices, path: str | PathLike[str]) -> ArchiveReport:
+    """Bring in what a zip holds; what is here already stays as it is. `ArchiveError` for a zip that is not in order."""
+    report = ArchiveReport()
+    with opened_archive(path) as archive:
+        _Import(services, archive, report).read()
+    return report
+
+
+class _Export:
+    def __init__(self, services: InvocationServices, archive: ArchiveWriter, report: ArchiveReport) -> None:
+        self._services, self._archive, self._report = services, archive, report
+        self._images: dict[str, ImageRecord] = {}
+        self._tensors: dict[str, TensorRecord] = {}
+        self._models: dict[str, str] = {}
+
+    def write(self, runs: Sequence[str] | None) -> None:
+        for item in self._items(runs):
+            self._write_run(item)
+        if runs is None:
+            for page in _pages(self._services.images.list):
+                self._images.update({one.image_name: one for one in page if not one.is_intermediate})
+            for page in _pages(self._services.graph_library.list):
+                for graph in page:
+                    self._report.library += 1
+                    self._archive.write_json(f"library/{self._report.library:05}.json", graph.to_dict())
+        images = [one for one in self._images.values() if self._write_image(one)]
+        tensors = [one for one in self._tensors.values() if self._write_tensors(one)]
+        self._report.models = sorted(self._models)
+        manifest = {
+            "format": FORMAT,
+            "nbgraph": version("nbgraph"),
+            "made": datetime.now(UTC).isoformat(),
+            "models": [{"path": path, "fingerprint": mark} for path, mark in sorted(self._models.items())],
+            "images": to_jsonable_python([asdict(one) for one in images]),
+            "tensors": to_jsonable_python([asdict(one) for one in tensors]),
+        }
+        self._archive.write_json(MANIFEST, manifest)
+
+    def _items(self, runs: Sequence[str] | None) -> Iterator[QueueItem]:
+        last = {item.session_id: item for item in self._services.queue.rows()}
+        for session_id in dict.fromkeys(last if runs is None else runs):
+            if session_id not in last:
+                raise NotFoundError(f"there is no run {session_id!r}; studio.queue.frame lists them")
+            if last[session_id].status not in ENDED:
+                self._report.skipped.append(f"run {session_id} has not ended")
+            else:
+                yield last[session_id]
+
+    def _write_run(self, item: QueueItem) -> None:
+        try:
+            session = self._services.graph_execution_manager.get(item.session_id)
+            data = session.to_dict()
+        except (NbgraphError, ValueError) as error:
+            self._report.skipped.append(f"run {item.session_id}: {str(error)[:200]}")
+            return
+        rows = self._services.performance_statistics.rows(item.session_id)
+        self._report.runs += 1
+        queued = to_jsonable_python(asdict(item))
+        stats = to_jsonable_python(rows)
+        self._archive.write_json(
+            f"runs/{self._report.runs:05}.json", {"session": data, "queue": queued, "stats": stats}
+        )
+        self._take_resources(json.dumps(data), keep_all=item.status != "completed")
+
+    def _take_resources(self, text: str, keep_all: bool) -> None:
+        """Note the pictures, tensors and models that a session names."""
+        self._models.update({json.loads(f'"{path}"'): mark for path, mark in _MODEL.findall(text)})
+        for name in dict.fromkeys(_NAME.findall(text)):
+            if name not in self._images and self._services.images.exists(name):
+                record = self._services.images.record(name)
+                if keep_all or not record.is_intermediate:
+                    self._images[name] = record
+            elif keep_all and name not in self._tensors and self._services.latents.exists(name):
+                self._tensors[name] = self._services.latents.record(name)
+
+    def _write_image(self, record: ImageRecord) -> bool:
+        file = BytesIO()
+        try:
+            self._services.images.get(record.image_name).save(file, "PNG", compress_level=4)
+        except (NotFoundError, ResourceFileError) as error:
+            self._report.skipped.append(f"picture {record.image_name}: {str(error)[:200]}")
+            return False
+        self._archive.write_bytes(f"images/{record.image_name}.png", file.getvalue())
+        self._report.images += 1
+        return True
+
+    def _write_tensors(self, record: TensorRecord) -> bool:
+        try:
+            tensors, _ = self._services.latents.get(record.name)
+        except (NotFoundError, ResourceFileError) as error:
+            self._report.skipped.append(f"tensors {record.name}: {str(error)[:200]}")
+            return False
+        self._archive.write_bytes(f"tensors/{record.name}.safetensors", to_bytes(tensors))
+        self._report.tensors += 1
+        return True
+
+
+class _Import:
+    def __init__(self, services: InvocationServices, archive: ArchiveReader, report: ArchiveReport) -> None:
+        self._services, self._archive, self._report = services, archive, report
+
+    def read(self) -> None:
+        manifest = self._archive.manifest
+        try:
+            images = _IMAGES.validate_python(manifest.get("images", []))
+            tensors = _TENSORS.validate_python(manifest.get("tensors", []))
+            self._report.models = sorted(str(model["path"]) for model in manifest.get("models", []))
+        except (ValidationError, TypeError, KeyError) as error:
+            raise ArchiveError(f"the manifest is not in order: {str(error)[:300]}; nothing was brought in") from None
+        for record in images:
+            self._count("images", self._services.images.restore(record, self._picture(record)))
+        for record in tensors:
+            data = self._archive.read_bytes(f"tensors/{record.name}.safetensors")
+            self._count("tensors", self._services.latents.restore(record, from_bytes(data, record.name)))
+        for member in self._archive.members("library"):
+            self._attempt(member, self._read_library)
+        for member in self._archive.members("runs"):
+            self._attempt(member, self._read_run)
+
+    def _count(self, kind: str, is_new: bool) -> None:
+        name = kind if is_new else "known"
+        setattr(self._report, name, getattr(self._report, name) + 1)
+
+    def _attempt(self, member: str, read: Callable[[Any], None]) -> None:
+        """Read a run or a library graph; one that cannot be read here is skipped, and named."""
+        data = self._archive.read_json(member)
+        try:
+            read(data)
+        except (NbgraphError, ValueError, TypeError, KeyError) as error:
+            self._report.skipped.append(f"{member}: {str(error)[:300]}")
+
+    def _read_library(self, data: Any) -> None:
+        graph, library = LibraryGraph.from_dict(data), self._services.graph_library
+        is_new = library.condition(graph.id) == "lost"
+        if is_new:
+            library.set(graph)
+        self._count("library", is_new)
+
+    def _read_run(self, data: Any) -> None:
+        session = GraphExecutionState.from_dict(data["session"])
+        item = _ITEM.validate_python(data["queue"])
+        stats = [NodeStats(*row) for row in _STATS.validate_python(data["stats"])]
+        if (
+            item.status not in ENDED
+            or item.session_id != session.id
+            or any(row.session_id != session.id for row in stats)
+        ):
+            raise ArchiveError("is not one run that has ended")
+        is_new = self._services.graph_execution_manager.condition(session.id) == "lost"
+        if is_new:
+            self._services.graph_execution_manager.set(session)
+            self._services.performance_statistics.record(session.id, stats)
+            self._services.queue.restore(item)
+        self._count("runs", is_new)
+
+    def _picture(self, record: ImageRecord) -> Image.Image:
+        data = self._archive.read_bytes(f"images/{record.image_name}.png")
+        try:
+            opened = Image.open(BytesIO(data), formats=("PNG",))
+            if opened.size != (record.width, record.height):
+                raise ValueError(f"it has {opened.size} pixels")
+            opened.load()
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise ArchiveError(f"the picture {record.image_name} cannot be read ({str(error)[:200]})") from None
+        return opened
+
+
+def _pages(list_page: Callable[..., Any]) -> Iterator[Iterable[Any]]:
+    for number in range(list_page(page=0, per_page=PAGE).pages):
+        yield list_page(page=number, per_page=PAGE).items
