@@ -6,8 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
+from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import DRAWN_MAX, ConditioningField, ImageField, LatentsField, Seed
+from nbgraph.invocations.limits import MAX_LIST, numbers_problem
 from nbgraph.invocations.outputs import (
     BooleanCollectionOutput,
     ConditioningCollectionOutput,
@@ -18,9 +20,6 @@ from nbgraph.invocations.outputs import (
     SeededIntegerCollectionOutput,
     StringCollectionOutput,
 )
-
-MAX_LENGTH = 1_000_000
-"""The longest list a node makes from a mere number; a longer one would fill the memory before anything ran."""
 
 
 @invocation("range", title="Range", category="collections", version="1.0.0", static=True)
@@ -45,8 +44,10 @@ def _range_problem(start: int, stop: int, step: int) -> tuple[str, str] | None:
     if step == 0:
         return "step", "is 0, so the range would never end; give it another step"
     length = (stop - start + step - (1 if step > 0 else -1)) // step
-    if length > MAX_LENGTH:
-        return "stop", f"makes a list of {length:,} numbers, and a range has at most {MAX_LENGTH:,}; shorten it"
+    if problem := numbers_problem(start, stop, step):
+        return "stop", problem
+    if length > MAX_LIST:
+        return "stop", f"makes a list of {length:,} numbers, and a range has at most {MAX_LIST:,}; shorten it"
     return None
 
 
@@ -55,11 +56,21 @@ class RangeOfSize(BaseInvocation):
     """So many whole numbers, from start, step apart."""
 
     start: int = 0
-    size: int = Field(1, ge=0, le=MAX_LENGTH)
+    size: int = Field(1, ge=0, le=MAX_LIST)
     step: int = 1
 
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if {"start", "size", "step"} <= known.keys() and (problem := self._problem(**known)):
+            yield "step", problem
+
     def invoke(self, context: InvocationContext) -> IntegerCollectionOutput:
+        if problem := self._problem(self.start, self.size, self.step):
+            raise NbgraphError(f"this {problem}")
         return IntegerCollectionOutput(collection=[self.start + place * self.step for place in range(self.size)])
+
+    @staticmethod
+    def _problem(start: int, size: int, step: int) -> str:
+        return numbers_problem(start, start + size * step)
 
 
 @invocation("random_range", title="Random range", category="collections", version="1.0.0")
@@ -68,14 +79,18 @@ class RandomRange(BaseInvocation):
 
     low: int = 0
     high: int = DRAWN_MAX
-    size: int = Field(1, ge=0, le=MAX_LENGTH)
+    size: int = Field(1, ge=0, le=MAX_LIST)
     seed: Seed = None
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"low", "high"} <= known.keys() and known["high"] <= known["low"]:
             yield "high", f"is {known['high']}, and must be more than low, which is {known['low']}"
+        elif {"low", "high"} <= known.keys() and (problem := numbers_problem(known["low"], known["high"])):
+            yield "high", problem
 
     def invoke(self, context: InvocationContext) -> SeededIntegerCollectionOutput:
+        if problem := numbers_problem(self.low, self.high):
+            raise NbgraphError(f"this {problem}")
         generator = random.Random(self.seed)
         numbers = [generator.randrange(self.low, self.high) for _ in range(self.size)]
         return SeededIntegerCollectionOutput(collection=numbers, seed=self.seed or 0)
@@ -87,7 +102,7 @@ class FloatRange(BaseInvocation):
 
     start: float = 5.0
     stop: float = 10.0
-    steps: int = Field(30, ge=1, le=MAX_LENGTH)
+    steps: int = Field(30, ge=1, le=MAX_LIST)
 
     def invoke(self, context: InvocationContext) -> FloatCollectionOutput:
         if self.steps == 1:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.inputs import Many
+from nbgraph.invocations.limits import check_list
 from nbgraph.invocations.outputs import CollectionOutput
 from nbgraph.invocations.types import assignable, item_type, type_name
 
@@ -65,6 +66,7 @@ class Collect(BaseInvocation):
             yield "nothing arrives; give it at least one edge on item or collection"
 
     def invoke(self, context: InvocationContext) -> CollectionOutput:
+        check_list(len(self.collection) + len(self.item or ()))
         return CollectionOutput(collection=[*self.collection, *(self.item or ())])
 
 

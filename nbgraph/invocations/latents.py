@@ -24,6 +24,7 @@ from nbgraph.invocations.fields import (
     VaeField,
 )
 from nbgraph.invocations.outputs import ImageOutput, LatentsOutput
+from nbgraph.invocations.pictures import Side, check_sides, check_size
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "nearest-exact"]
 
@@ -245,12 +246,16 @@ class ResizeLatents(BaseInvocation):
 
     latents: LatentsField
     vae: VaeField
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
+    width: Side
+    height: Side
     mode: Interpolation = "bilinear"
     antialias: bool = False
 
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        yield from check_sides(known)
+
     def invoke(self, context: InvocationContext) -> LatentsOutput:
+        check_size(self.width, self.height)
         model, latents = context.models.describe(self.vae.model), load_latents(context, self.latents)
         resized = diffusion.resize_latents(model, latents, self.width, self.height, self.mode, self.antialias)
         return save_latents(context, resized)
@@ -262,12 +267,13 @@ class ScaleLatents(BaseInvocation):
 
     latents: LatentsField
     vae: VaeField
-    scale_factor: float = Field(gt=0)
+    scale_factor: float = Field(gt=0, le=1000)
     mode: Interpolation = "bilinear"
     antialias: bool = False
 
     def invoke(self, context: InvocationContext) -> LatentsOutput:
         model, latents = context.models.describe(self.vae.model), load_latents(context, self.latents)
+        check_size(round(latents.width * self.scale_factor), round(latents.height * self.scale_factor))
         return save_latents(
             context, diffusion.scale_latents(model, latents, self.scale_factor, self.mode, self.antialias)
         )

@@ -53,8 +53,12 @@ class Multiply(BaseInvocation):
     a: int = 0
     b: int = 0
 
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if {"a", "b"} <= known.keys():
+            yield from integer_problem("MUL", known["a"], known["b"])
+
     def invoke(self, context: InvocationContext) -> IntegerOutput:
-        return IntegerOutput(value=self.a * self.b)
+        return IntegerOutput(value=compute_integer("MUL", self.a, self.b))
 
 
 @invocation("div", title="Divide", category="math", version="1.0.0", static=True)

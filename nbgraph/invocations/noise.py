@@ -21,8 +21,8 @@ class Noise(BaseInvocation):
 
     unet: UNetField
     seed: Seed = None
-    width: int | None = Field(None, gt=0)
-    height: int | None = Field(None, gt=0)
+    width: int | None = Field(None, gt=0, le=32_768)
+    height: int | None = Field(None, gt=0, le=32_768)
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if not {"unet", "width", "height"} <= known.keys():

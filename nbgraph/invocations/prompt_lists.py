@@ -12,11 +12,13 @@ from pydantic import Field
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import Seed
+from nbgraph.invocations.limits import bounded, check_list, check_text
 from nbgraph.invocations.outputs import StringCollectionOutput
 
 PACKAGE = "dynamicprompts"
 MISSING = "needs the package dynamicprompts: pip install 'nbgraph[prompt]'"
 MAX_FILE_BYTES = 16 * 2**20
+MAX_SECONDS = 10.0
 
 
 @invocation("dynamic_prompt", title="Dynamic prompt", category="strings", version="1.0.0")
@@ -24,7 +26,8 @@ class DynamicPrompt(BaseInvocation):
     """Prompts from a template with choices, `a {red|green} apple`: all combinations in order, or random ones by a seed.
 
     At most `max_prompts`; fewer if there are no more combinations. The syntax is that of the package dynamicprompts;
-    wildcards in files are not read.
+    wildcards in files are not read, so one in the template is an error. A template whose combinations take more than
+    10 s to find is an error too.
     """
 
     prompt: str = Field(max_length=100_000)
@@ -41,12 +44,26 @@ class DynamicPrompt(BaseInvocation):
             raise NbgraphError(f"dynamic_prompt {MISSING}")
         generators = import_module(f"{PACKAGE}.generators")
         make = generators.CombinatorialPromptGenerator if self.combinatorial else generators.RandomPromptGenerator
-        options = {} if self.combinatorial else {"seed": self.seed}
+        options = {"wildcard_manager": _no_wildcards(), **({} if self.combinatorial else {"seed": self.seed})}
         try:
-            prompts = make(**options).generate(self.prompt, self.max_prompts)
+            with bounded(MAX_SECONDS, context.is_cancelled, "finding the prompts of this template"):
+                prompts = make(**options).generate(self.prompt, self.max_prompts)
+        except NbgraphError:
+            raise
         except Exception as error:
             raise NbgraphError(f"prompt is no template: {error}; choices are written {{red|green}}") from None
         return StringCollectionOutput(collection=list(islice(prompts, self.max_prompts)))
+
+
+def _no_wildcards() -> Any:
+    """A manager of wildcards that has none, and says so; the package's own gives the name itself, for ever."""
+    manager = import_module(f"{PACKAGE}.wildcards").WildcardManager
+
+    def get_values(self: Any, wildcard: str) -> Any:
+        text = f"prompt has the wildcard __{wildcard}__, and there are none; write the choices instead, {{red|green}}"
+        raise NbgraphError(text)
+
+    return type("NoWildcards", (manager,), {"get_values": get_values})()
 
 
 @invocation("prompt_from_file", title="Prompts from file", category="strings", version="1.0.0", use_cache=False)
@@ -67,9 +84,11 @@ class PromptsFromFile(BaseInvocation):
             yield "file_path", f"there is no file {str(known['file_path'])!r} (looked in {Path.cwd()})"
 
     def invoke(self, context: InvocationContext) -> StringCollectionOutput:
-        wanted = self._lines()[self.start_line - 1 :]
-        prompts = (f"{self.pre_prompt}{line.strip()}{self.post_prompt}" for line in wanted if line.strip())
-        return StringCollectionOutput(collection=list(islice(prompts, self.max_prompts or None)))
+        lines = (line.strip() for line in self._lines()[self.start_line - 1 :])
+        wanted = list(islice(filter(None, lines), self.max_prompts or None))
+        check_list(len(wanted))
+        check_text(sum(map(len, wanted)) + len(wanted) * len(self.pre_prompt + self.post_prompt))
+        return StringCollectionOutput(collection=[f"{self.pre_prompt}{line}{self.post_prompt}" for line in wanted])
 
     def _lines(self) -> list[str]:
         try:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.limits import check_text
 from nbgraph.invocations.outputs import PromptPairOutput, StringOutput, TwoStringsOutput
 
 REGEX_SECONDS = 2.0
@@ -21,6 +22,7 @@ class JoinStrings(BaseInvocation):
     string_right: str = ""
 
     def invoke(self, context: InvocationContext) -> StringOutput:
+        check_text(len(self.string_left) + len(self.string_right))
         return StringOutput(value=self.string_left + self.string_right)
 
 
@@ -33,6 +35,7 @@ class JoinThreeStrings(BaseInvocation):
     string_right: str = ""
 
     def invoke(self, context: InvocationContext) -> StringOutput:
+        check_text(len(self.string_left) + len(self.string_middle) + len(self.string_right))
         return StringOutput(value=self.string_left + self.string_middle + self.string_right)
 
 
@@ -86,9 +89,20 @@ class ReplaceString(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> StringOutput:
         if not self.use_regex:
+            longer = len(self.replace_string) - len(self.search_string)
+            check_text(len(self.string) + longer * self.string.count(self.search_string))
             return StringOutput(value=self.string.replace(self.search_string, self.replace_string))
+        made = 0
+
+        def expanded(match: regex.Match[str]) -> str:
+            nonlocal made
+            text = match.expand(self.replace_string)
+            made += len(text)
+            check_text(made)
+            return text
+
         try:
-            replaced = regex.sub(self.search_string, self.replace_string, self.string, timeout=REGEX_SECONDS)
+            replaced = regex.sub(self.search_string, expanded, self.string, timeout=REGEX_SECONDS)
         except TimeoutError:
             text = f"took more than {REGEX_SECONDS:g} s on this text; write one that has fewer ways to match"
             raise NbgraphError(f"search_string {self.search_string!r} {text}") from None
