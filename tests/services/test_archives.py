@@ -141,7 +141,7 @@ def test_tensors_of_runs_that_did_not_complete_come_along(studio, other, tmp_pat
 
 
 def test_what_cannot_be_saved_is_skipped_and_named(studio, tmp_path):
-    run = studio.run(Add(id="odd"), progress=False)
+    run = studio.run(Add(id="odd", a=1), progress=False)
     good = studio.run(Add(id="sum"), progress=False)
     session = studio.services.graph_execution_manager.get(run.id)
     object.__setattr__(session.outputs_of("odd")[()], "value", object())
