@@ -44,11 +44,10 @@ def _range_problem(start: int, stop: int, step: int) -> tuple[str, str] | None:
     if step == 0:
         return "step", "is 0, so the range would never end; give it another step"
     length = (stop - start + step - (1 if step > 0 else -1)) // step
-    if problem := numbers_problem(start, stop, step):
-        return "stop", problem
     if length > MAX_LIST:
         return "stop", f"makes a list of {length:,} numbers, and a range has at most {MAX_LIST:,}; shorten it"
-    return None
+    problem = numbers_problem(start, stop, step)
+    return ("stop", problem) if problem else None
 
 
 @invocation("range_of_size", title="Range of size", category="collections", version="1.0.0", static=True)

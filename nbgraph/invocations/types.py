@@ -110,9 +110,15 @@ def type_name(annotation: Any) -> str:
     return getattr(annotation, "__name__", str(annotation))
 
 
-@lru_cache(maxsize=4096)
 def may_hold_models(annotation: Any) -> bool:
     """Whether a value of that annotation could contain a pydantic model, and so a reference to a resource."""
+    try:
+        return _known_to_hold_models(annotation)
+    except TypeError:  # one that cannot be hashed
+        return _may_hold_models(annotation)
+
+
+def _may_hold_models(annotation: Any) -> bool:
     annotation = plain(annotation)
     if annotation is Any or annotation is object:
         return True
@@ -123,6 +129,9 @@ def may_hold_models(annotation: Any) -> bool:
     if get_origin(annotation) is Literal:
         return False
     return any(may_hold_models(argument) for argument in get_args(annotation) if argument is not Ellipsis)
+
+
+_known_to_hold_models = lru_cache(maxsize=4096)(_may_hold_models)
 
 
 def _is_union(annotation: Any) -> bool:
