@@ -3,7 +3,10 @@
 import pytest
 from pictures import apple
 
+from nbgraph import Settings, Studio
 from nbgraph.errors import ModelNotFoundError
+from nbgraph.invocations import ModelLoader, Noise
+from nbgraph.services.model_manager import model_manager_default
 
 
 def test_the_shipped_model_can_be_named(studio):
@@ -35,3 +38,38 @@ def test_a_model_of_the_local_hub_cache_is_found_by_its_id(studio, tmp_path, mon
 def test_a_hub_id_that_is_not_in_the_cache_says_how_to_get_it(studio):
     with pytest.raises(ModelNotFoundError, match="nobody/nothing"):
         studio.services.model_manager.resolve("nobody/nothing")
+
+
+def noise() -> Noise:
+    return Noise(id="noise", unet=ModelLoader(id="model", model="emoji"), seed=1)
+
+
+def test_another_precision_or_device_is_another_result_and_explain_says_which(tmp_path):
+    with Studio(tmp_path) as studio:
+        studio.run(noise(), progress=False)
+    for settings, will_run, because in (
+        (Settings(dtype="float32"), False, "cached"),
+        (Settings(device="cpu"), False, "cached"),
+        (Settings(dtype="bfloat16"), True, "noise.unet.model.dtype float32 -> bfloat16"),
+        (Settings(device="cuda:1", dtype="float32"), True, "noise.unet.model.device cpu -> cuda"),
+        (Settings(device="mps"), True, "noise.unet.model.device cpu -> mps, noise.unet.model.dtype float32 -> float16"),
+    ):
+        with Studio(tmp_path, settings) as studio:
+            row = studio.explain(noise()).set_index("node").loc["noise"]
+            assert (bool(row.will_run), row.because.partition(" 1 times")[0]) == (will_run, because)
+
+
+def test_another_precision_runs_again(tmp_path):
+    for settings, cached in ((Settings(), False), (Settings(dtype="bfloat16"), False), (Settings(), True)):
+        with Studio(tmp_path, settings) as studio:
+            run = studio.run(noise(), progress=False)
+            assert bool(run.stats.set_index("node").cached["noise"]) == cached
+
+
+def test_another_version_of_what_computes_with_models_is_another_result(tmp_path, monkeypatch):
+    with Studio(tmp_path) as studio:
+        studio.run(noise(), progress=False)
+        whole = model_manager_default.version_of
+        patched = lambda name: "99.0" if name == "diffusers" else whole(name)  # noqa: E731
+        monkeypatch.setattr(model_manager_default, "version_of", patched)
+        assert "noise.unet.model.libraries diffusers" in studio.explain(noise()).set_index("node").because["noise"]

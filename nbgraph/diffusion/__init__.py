@@ -24,10 +24,12 @@ _HOMES = {
     "decode_many": "batching",
     "decode_together": "batching",
     "decode_latents": "vae",
+    "default_dtype": "device",
     "denoise": "denoising",
     "denoise_many": "batching",
     "denoise_together": "batching",
     "describe_model": "description",
+    "device_kind": "device",
     "draw_noise": "noise",
     "encode_image": "vae",
     "encode_many": "batching",
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.denoising import DenoiseSettings as DenoiseSettings
     from nbgraph.diffusion.denoising import denoise as denoise
     from nbgraph.diffusion.description import describe_model as describe_model
+    from nbgraph.diffusion.device import default_dtype as default_dtype
+    from nbgraph.diffusion.device import device_kind as device_kind
     from nbgraph.diffusion.image_prompts import ImagePrompt as ImagePrompt
     from nbgraph.diffusion.masks import latent_mask as latent_mask
     from nbgraph.diffusion.meters import DeviceMeter as DeviceMeter

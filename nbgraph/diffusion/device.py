@@ -24,18 +24,27 @@ def choose_device(name: str | None = None) -> torch.device:
 
 
 def choose_dtype(name: str | None, device: torch.device, denoiser: str = "unet") -> torch.dtype:
-    """The dtype called `name`; None chooses by device.
+    """The dtype called `name`; None chooses by device, as `default_dtype` says."""
+    name = name or default_dtype(device.type, denoiser)
+    if name not in _DTYPES:
+        raise ModelError(f"{name!r} is no precision that models can be loaded in{suggest(name, _DTYPES)}")
+    return _DTYPES[name]
 
-    The default is float32 on the CPU, whatever the files hold. Elsewhere it is float16, and on cuda bfloat16 for
-    transformer denoisers, whose activations overflow float16.
+
+def default_dtype(kind: str, denoiser: str = "unet") -> str:
+    """Return the name of the dtype for a kind of device.
+
+    It is float32 on the CPU, whatever the files hold. Elsewhere it is float16, and on cuda bfloat16 for transformer
+    denoisers, whose activations overflow float16.
     """
-    if name is not None:
-        if name not in _DTYPES:
-            raise ModelError(f"{name!r} is no precision that models can be loaded in{suggest(name, _DTYPES)}")
-        return _DTYPES[name]
-    if device.type == "cpu":
-        return torch.float32
-    return torch.bfloat16 if device.type == "cuda" and denoiser == "transformer" else torch.float16
+    if kind == "cpu":
+        return "float32"
+    return "bfloat16" if kind == "cuda" and denoiser == "transformer" else "float16"
+
+
+def device_kind(name: str | None = None) -> str:
+    """Return the kind of the device that `choose_device` means: `cpu`, `cuda`, `mps`; also of one that is not here."""
+    return choose_device(None).type if name is None else name.partition(":")[0]
 
 
 def _available() -> list[str]:

@@ -101,7 +101,8 @@ class BaseInvocation(BaseModel):
     whatever way it came. Before, they only say whether it is valid. That is so for defaults too.
 
     `id` names the node in its graph (made from the type if left out); `is_intermediate` keeps its pictures out of the
-    gallery; `use_cache=False` makes it run every time (None: what the node's class says).
+    gallery; `use_cache=False` makes it run every time, `True` keeps its results even if its code cannot be hashed
+    (None: what the node's class says).
     """
 
     model_config = ConfigDict(
@@ -113,6 +114,7 @@ class BaseInvocation(BaseModel):
     tags: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[str] = "1.0.0"
     cached_by_default: ClassVar[bool] = True
+    cached_in_any_case: ClassVar[bool] = False
     static: ClassVar[bool] = False
     output_class: ClassVar[type[BaseInvocationOutput]] = BaseInvocationOutput
     _specs: ClassVar[dict[str, InputSpec] | None] = None
@@ -365,13 +367,17 @@ def invocation(
     category: str = "",
     tags: tuple[str, ...] = (),
     version: str = "1.0.0",
-    use_cache: bool = True,
+    use_cache: bool | None = None,
     static: bool = False,
 ) -> Any:
     """Make a class a node of that type. Defining a node again, in a cell, replaces it.
 
-    `version` is part of the cache key, as is the code of `invoke`. `use_cache=False` is for nodes whose result is not
-    given by their inputs. `static` nodes are quick and pure, and may run while a graph is checked.
+    Results are kept by the inputs, `version`, and the code that the class reaches: its methods, constants and bases,
+    and the functions, classes and values of your own modules that they use. Installed packages count by name and
+    version. `use_cache=False` is for nodes whose result is not given by all that. A node whose code cannot be hashed,
+    because it uses a lock or an open file, say, is not cached, and `explain` says why; `use_cache=True` keeps its
+    results all the same, and then `version` is to be raised when that changes. `static` nodes are quick and pure, and
+    may run while a graph is checked.
 
     >>> from nbgraph.invocations.outputs import IntegerOutput
     >>> @invocation("double", title="Double", category="math", version="1.0.0")
@@ -397,7 +403,8 @@ def invocation(
         if (cls.batch_key is BaseInvocation.batch_key) != (cls.invoke_batch is BaseInvocation.invoke_batch):
             raise NbgraphError(f"node {type!r}: batch_key and invoke_batch go together, and only one is there")
         cls.type, cls.title, cls.category, cls.tags = type, title or cls.__name__, category, tags
-        cls.version, cls.cached_by_default, cls.output_class = version, use_cache, returned
+        cls.version, cls.output_class = version, returned
+        cls.cached_by_default, cls.cached_in_any_case = use_cache is not False, use_cache is True
         cls.static = static
         register(cls)
         return cls

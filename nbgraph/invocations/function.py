@@ -103,7 +103,7 @@ def node(
     *,
     type: str | None = None,
     version: str = "1.0.0",
-    use_cache: bool = True,
+    use_cache: bool | None = None,
     title: str = "",
     category: str = "functions",
     tags: tuple[str, ...] = (),
@@ -111,9 +111,15 @@ def node(
     """Make a node of a typed function: `@node`, or `@node(version="1.1.0", use_cache=False)`.
 
     The node's type is the function's name unless `type` is given. Calling the result always makes a node, also with
-    plain values; `.function` is the function itself. Defining it again, in a cell, replaces it. The code, defaults and
-    enclosed values of the function are part of the cache key; globals, and functions it calls, are not: raise `version`
-    for those.
+    plain values; `.function` is the function itself. Defining it again, in a cell, replaces it.
+
+    Results are kept by the inputs, `version`, and the code that the function reaches: its own, with annotations,
+    defaults and enclosed values, and the functions, classes and globals of your own modules that it uses, and those
+    that these use in turn. Installed packages count by name and version; comments, docstrings and layout do not count.
+    A function that reaches what cannot be hashed, such as a lock, an open file or a global that it assigns, is not
+    cached, and `explain` says why; `use_cache=True` keeps its results all the same, and then `version` is to be raised
+    when that changes.
+
     Raises `NbgraphError` for a parameter without a type, or a type that cannot travel along an edge.
 
     >>> @node

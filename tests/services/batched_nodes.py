@@ -1,7 +1,9 @@
 """A node that can be batched, and notes which calls were made; and graphs in which it runs under iterations."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
 import torch
 
@@ -12,12 +14,28 @@ from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocati
 from nbgraph.invocations.outputs import IntegerOutput
 
 
+@dataclass
+class Record:
+    """The numbers of each call, and what is asked before a call computes."""
+
+    calls: list[list[int]] = field(default_factory=list)
+    before: Callable[[list[int]], None] = lambda values: None
+
+
+@cache
+def record() -> Record:
+    """The one record there is; what a cached function remembers is no part of the keys of nodes that call it."""
+    return Record()
+
+
+def forget() -> None:
+    """No calls yet, and nothing happens before one."""
+    record().calls, record().before = [], lambda values: None
+
+
 @invocation("test_joined_square", category="test")
 class Square(BaseInvocation):
-    """The square of a number. `calls` has the numbers of each call; `before` is asked before a call computes."""
-
-    calls: ClassVar[list[list[int]]] = []
-    before: ClassVar[Callable[[list[int]], None]] = lambda values: None
+    """The square of a number, which records its calls."""
 
     value: int
     kind: int = 0
@@ -31,15 +49,10 @@ class Square(BaseInvocation):
     @staticmethod
     def invoke_batch(nodes: Sequence["Square"], contexts: Sequence[InvocationContext]) -> list[IntegerOutput]:
         values = [node.value for node in nodes]
-        Square.calls.append(values)
-        Square.before(values)
+        record().calls.append(values)
+        record().before(values)
         contexts[0].progress(1, 1)
         return [IntegerOutput(value=value * value) for value in values]
-
-    @classmethod
-    def forget(cls) -> None:
-        """No calls yet, and nothing happens before one."""
-        cls.calls, cls.before = [], lambda values: None
 
 
 def squares(values: Sequence[int], **inputs: Any) -> Square:
@@ -55,7 +68,7 @@ def values(run: nb.Run, node: str = "square") -> list[int]:
 
 def sizes() -> list[int]:
     """How many numbers each call had."""
-    return [len(call) for call in Square.calls]
+    return [len(call) for call in record().calls]
 
 
 def fail_at(value: int) -> Callable[[list[int]], None]:

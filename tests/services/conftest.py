@@ -9,7 +9,7 @@ from nbgraph.config import Settings
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.studio import Studio
-from tests.services.batched_nodes import Square
+from tests.services.batched_nodes import forget
 
 KINDS = ("memory", "sqlite")
 MakeServices = Callable[..., InvocationServices]
@@ -62,9 +62,9 @@ def open_folder(folder: Path) -> Iterator[Callable[..., Invoker]]:
 @pytest.fixture
 def no_calls() -> Iterator[None]:
     """The node that can be batched notes no calls but those of this test."""
-    Square.forget()
+    forget()
     yield
-    Square.forget()
+    forget()
 
 
 @pytest.fixture

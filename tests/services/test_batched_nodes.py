@@ -11,7 +11,7 @@ from nbgraph.services.events.events_common import Event, NodeCompleted, NodeStar
 from nbgraph.services.invocation_processor.node_batches import BYTES_PER_PIXEL
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
-from tests.services.batched_nodes import Square, sizes, squares, values
+from tests.services.batched_nodes import Square, forget, record, sizes, squares, values
 
 pytestmark = pytest.mark.usefixtures("no_calls")
 
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.usefixtures("no_calls")
 
 def test_siblings_run_in_calls_of_the_batch_size(small):
     run = small.run(squares(range(10)), progress=False)
-    assert Square.calls == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+    assert record().calls == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
     assert values(run) == [(n + 1) ** 2 for n in range(10)]
 
 
 def test_strict_runs_each_by_itself(small):
     run = small.run(squares(range(6)), progress=False, strict=True)
-    assert Square.calls == [[n + 1] for n in range(6)]
+    assert record().calls == [[n + 1] for n in range(6)]
     assert values(run) == [(n + 1) ** 2 for n in range(6)]
 
 
@@ -63,41 +63,41 @@ def test_free_memory_limits_a_batch(small, monkeypatch):
 
 def test_a_node_outside_any_iteration_runs_at_once(small):
     assert small.run(Square(id="square", value=3), progress=False)["square"].value == 9
-    assert Square.calls == [[3]]
+    assert record().calls == [[3]]
 
 
 def test_only_equal_keys_run_in_one_call_and_paths_finish_in_order(small):
     item = Iterate(id="each", collection=[0, 1, 0, 1])
     run = small.run(squares([], value=Add(a=item.output("index"), b=1), kind=item.output("item")), progress=False)
-    assert Square.calls == [[1, 3], [2, 4]]
+    assert record().calls == [[1, 3], [2, 4]]
     finished = [prepared.id for prepared, _ in run.session.results() if prepared.planned.id == "square"]
     assert finished == ["square[0]", "square[1]", "square[2]", "square[3]"]
 
 
 def test_what_is_further_along_is_finished_before_the_next_batch_begins(small):
     small.run(Square(id="again", kind=1, value=squares(range(8))), progress=False)
-    assert Square.calls == [[1, 2, 3, 4], [1, 4, 9, 16], [5, 6, 7, 8], [25, 36, 49, 64]]
+    assert record().calls == [[1, 2, 3, 4], [1, 4, 9, 16], [5, 6, 7, 8], [25, 36, 49, 64]]
 
 
 def test_a_shorter_batch_further_along_does_not_wait_for_more(small):
     """One of four is cached, so the batch of `again` is not full; it runs before the next squares do."""
     small.run(Square(value=4, kind=1), progress=False)
-    Square.forget()
+    forget()
     small.run(Square(id="again", kind=1, value=squares(range(8))), progress=False)
-    assert Square.calls[1] == [1, 9, 16]
+    assert record().calls[1] == [1, 9, 16]
 
 
 def test_independent_iterations_make_full_batches_of_their_product(small):
     rows, columns = Iterate(id="row", collection=[1, 2]), Iterate(id="column", collection=[10, 20, 30])
     run = small.run(squares([], value=Add(a=rows, b=columns)), progress=False)
-    assert Square.calls == [[11, 21, 31, 12], [22, 32]]
+    assert record().calls == [[11, 21, 31, 12], [22, 32]]
     assert values(run) == [121, 441, 961, 144, 484, 1024]
 
 
 def test_two_nodes_beside_each_other_both_run_together(small):
     item = Iterate(id="each", collection=[1, 2, 3])
     small.run([Square(id="left", value=item), Square(id="right", value=item, kind=1)], progress=False)
-    assert sorted(Square.calls) == [[1, 2, 3], [1, 2, 3]]
+    assert sorted(record().calls) == [[1, 2, 3], [1, 2, 3]]
 
 
 def test_batches_are_collected_like_any_other_results(small):
@@ -137,29 +137,29 @@ def test_what_ran_together_is_cached_one_by_one(small):
     small.run(squares(range(6)), progress=False)
     again = small.run(squares(range(6)), progress=False, strict=True)
     assert again.stats.cached[again.stats.type != "iterate"].all()
-    assert len(Square.calls) == 2
+    assert len(record().calls) == 2
 
 
 def test_what_ran_one_by_one_is_found_by_a_batch(small):
     small.run(squares(range(6)), progress=False, strict=True)
-    before = len(Square.calls)
+    before = len(record().calls)
     again = small.run(squares(range(6)), progress=False)
     assert again.stats.cached[again.stats.type != "iterate"].all()
-    assert len(Square.calls) == before
+    assert len(record().calls) == before
 
 
 def test_only_what_is_not_cached_runs_and_all_finish_in_order(small):
     small.run(squares([1, 3]), progress=False)
-    Square.forget()
+    forget()
     run = small.run(squares(range(5)), progress=False)
-    assert Square.calls == [[1, 3, 5]]
+    assert record().calls == [[1, 3, 5]]
     finished = [prepared.path[0] for prepared, _ in run.session.results() if prepared.planned.id == "square"]
     assert finished == [0, 1, 2, 3, 4]
 
 
 def test_equal_members_are_computed_once(small):
     run = small.run(squares([7, 7, 8, 7]), progress=False)
-    assert Square.calls == [[8, 9]]
+    assert record().calls == [[8, 9]]
     rows = run.stats[run.stats.source == "square"]
     assert list(rows.sort_values("path").cached) == [False, True, False, True]
 
@@ -167,7 +167,7 @@ def test_equal_members_are_computed_once(small):
 def test_equal_members_run_again_where_nothing_is_cached(small):
     with small.cache.off():
         run = small.run(squares([7, 7]), progress=False)
-    assert Square.calls == [[8, 8]]
+    assert record().calls == [[8, 8]]
     assert values(run) == [64, 64]
 
 

@@ -13,14 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from nbgraph import NodeError, node
+from nbgraph import NodeError, Studio, node
 from nbgraph.invocations import Add
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, ColorField, ImageField, ModelField, UNetField
 from nbgraph.invocations.outputs import StringOutput
 from nbgraph.services.invocation_cache import invocation_cache_common
 from nbgraph.services.invocation_cache.contents import Contents
-from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate, describe_change
+from nbgraph.services.invocation_cache.invocation_cache_common import (
+    MADE_EARLIER,
+    MADE_LATER,
+    KeyTemplate,
+    describe_change,
+)
+from nbgraph.services.invocation_processor import recipe
 
 TEMPLATE = KeyTemplate(Add)
 
@@ -233,10 +239,27 @@ def test_another_path_is_told_as_such(studio):
     assert studio.explain(Reads(path="b", id="reads")).because[0] == 'reads.path "a" -> "b"'  # type: ignore[arg-type]
 
 
-def test_keys_that_were_written_in_another_way_are_never_met_and_it_is_told_why(monkeypatch):
+def test_keys_that_were_made_in_another_way_are_never_met_and_it_is_told_why(monkeypatch):
     now = KeyTemplate(Add)
-    monkeypatch.setattr(invocation_cache_common, "FORMAT", 1)
+    monkeypatch.setattr(invocation_cache_common, "FORMAT", 2)
     before = KeyTemplate(Add)
     values = (1, 2)
     assert Contents(lambda field: "").key(now, values)[0] != Contents(lambda field: "").key(before, values)[0]
-    assert describe_change(before.material(b"[1,2]}"), now.material(b"[1,2]}")) == ["format changed"]
+    old, new = before.material(b"[1,2]}"), now.material(b"[1,2]}")
+    assert describe_change(old, new) == [MADE_EARLIER]
+    assert describe_change(new, old) == [MADE_LATER]
+
+
+def test_a_folder_with_keys_of_an_earlier_format_opens_and_says_why_it_computes_again(tmp_path, monkeypatch):
+    total = Add(id="total", a=2, b=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(invocation_cache_common, "FORMAT", 2)
+        patch.setattr(recipe, "_known", {})
+        with Studio(tmp_path) as studio:
+            studio.run(total, progress=False)
+    monkeypatch.setattr(recipe, "_known", {})
+    with Studio(tmp_path) as studio:
+        row = studio.explain(total).iloc[0]
+        assert (bool(row.will_run), row.because) == (True, MADE_EARLIER)
+        assert not studio.run(total, progress=False).stats.cached.iloc[0]
+        assert studio.run(total, progress=False).stats.cached.iloc[0]

@@ -11,10 +11,13 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
 from nbgraph.invocations.fields import ModelField, ResourceField
+from nbgraph.services.invocation_cache.code_hash import code_of
+from nbgraph.services.invocation_cache.code_packages import is_own
 from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate
 from nbgraph.services.shared.own_copies import SMALL
 
 ContentOf = Callable[[ResourceField], str]
+ModelContent = Callable[[ModelField], dict[str, Any]]
 SMALL_AND_FINITE = SMALL - {float}
 TEXT = frozenset({str})
 MARKS = frozenset({"is", "content", "model"})
@@ -36,9 +39,10 @@ class Contents:
     Texts of larger values are kept by identity, and with them the values, so that nothing else gets their identity.
     """
 
-    def __init__(self, content_of: ContentOf) -> None:
-        self._content_of = content_of
+    def __init__(self, content_of: ContentOf, model_content: ModelContent = ModelField.content) -> None:
+        self._content_of, self._model_content = content_of, model_content
         self._known: dict[int, tuple[Any, str]] = {}
+        self._codes: dict[type, str] = {}
 
     def key(self, template: KeyTemplate, picked: tuple[Any, ...], is_small: bool = False) -> tuple[bytes, bytes]:
         """The key of a node, which is the `key_of` its material, and the end of that material, made of what was picked.
@@ -90,8 +94,20 @@ class Contents:
         if isinstance(value, ResourceField):
             return {"content": self._content_of(value)}
         if isinstance(value, ModelField):
-            return value.content()
-        return {"is": _name(kind), "value": self._untold(value)}
+            return self._model_content(value)
+        described = {"is": _name(kind), "value": self._untold(value)}
+        code = self._code(kind)
+        return {**described, "code": code} if code else described
+
+    def _code(self, kind: type) -> str:
+        """A hash of a person's own class, whose methods a node that gets the value may call; "" of other classes."""
+        known = self._codes.get(kind)
+        if known is None:
+            code = code_of(kind) if is_own(kind) else None
+            if code is not None and code.refusal:
+                raise TypeError(f"a {kind.__name__} {NO_KEY}: {code.refusal}")
+            known = self._codes[kind] = code.digest if code is not None else ""
+        return known
 
     def _untold(self, value: Any) -> Any:
         """What is in a value, as what JSON can hold; its class has to be told beside it."""

@@ -1,19 +1,26 @@
 """Why a node will run, or not: a session is walked as if it ran, with what the cache holds in place of invoking."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nbgraph.errors import NbgraphError
+from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ResourceField, models_in
+from nbgraph.services.invocation_cache.code_hash import REMEDY, Code
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import (
+    MADE_EARLIER,
+    MADE_LATER,
     CacheRow,
     KeyTemplate,
     describe_change,
+    is_cached,
     key_of,
 )
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
+Templates = Mapping[type[BaseInvocation], KeyTemplate]
 HANDS_OUT, PUTS_TOGETHER = "hands out items", "puts together what is there"
 COMPARED = "; the model's files are unchanged (inode, size and times of each, whole content where these differ)"
 """What is compared of a model before a result that names it is used again."""
@@ -37,9 +44,10 @@ def explain(session: GraphExecutionState, services: Any) -> list[Reason]:
     How often nodes run inside an iteration whose list is not known yet cannot be told; they stand once, without path.
     """
     session.on_error = "continue"
+    templates = {cls: KeyTemplate(cls) for cls in session.plan.classes}
     reasons: list[Reason] = []
     while (prepared := session.next()) is not None:
-        reasons.append(_look(session, prepared, services))
+        reasons.append(_look(session, prepared, templates, services))
     told = {reason.source for reason in reasons}
     running = {
         reason.source for reason in reasons if reason.will_run and reason.because not in (HANDS_OUT, PUTS_TOGETHER)
@@ -55,9 +63,10 @@ def explain(session: GraphExecutionState, services: Any) -> list[Reason]:
     return sorted(reasons, key=lambda reason: rank[reason.source])
 
 
-def _look(session: GraphExecutionState, prepared: Prepared, services: Any) -> Reason:
+def _look(session: GraphExecutionState, prepared: Prepared, templates: Templates, services: Any) -> Reason:
     planned = prepared.planned
     node = planned.node
+    template = templates.get(type(node)) or KeyTemplate(type(node))
 
     def reason(will_run: bool, because: str, key: bytes | None = None) -> Reason:
         return Reason(prepared.id, planned.id, node.type, will_run, because, key)
@@ -65,21 +74,21 @@ def _look(session: GraphExecutionState, prepared: Prepared, services: Any) -> Re
     if planned.axis is not None:
         session.complete(prepared, session.iterate_output(prepared))
         return reason(True, HANDS_OUT)
-    cached = node.use_cache if node.use_cache is not None else node.cached_by_default
+    cached = node.use_cache if node.use_cache is not None else is_cached(type(node), template.code)
     if planned.kind.collects or node.type == "if":
         arriving = session.arriving(prepared)
         session.complete(prepared, type(node)(**{**node.literals(), **arriving}).invoke(None))  # type: ignore[arg-type]
         return reason(True, PUTS_TOGETHER)
     if not cached:
         session.fail(prepared, "")
-        return reason(True, f"{node.type} is never cached" if node.use_cache is None else "use_cache is off")
+        return reason(True, _uncached(node, template.code))
     open_seeds = [name for name in planned.kind.seeds if node.__dict__[name] is None]
     arriving = session.arriving(prepared)
     if open_seeds and not {edge.field for edge in planned.inputs} & set(open_seeds):
         session.fail(prepared, "")
         return reason(True, f"{open_seeds[0]} is drawn anew each time")
     try:
-        material = _material(prepared, arriving, services)
+        material = _material(prepared, template, arriving, services)
     except TypeError as refused:
         session.fail(prepared, "")
         return reason(True, str(refused))
@@ -93,12 +102,20 @@ def _look(session: GraphExecutionState, prepared: Prepared, services: Any) -> Re
     return reason(True, _because(prepared, material, key, services), key)
 
 
-def _material(prepared: Prepared, arriving: dict[str, Any], services: Any) -> str:
+def _uncached(node: BaseInvocation, code: Code) -> str:
+    """Say why a node's results are not kept."""
+    if node.use_cache is not None:
+        return "use_cache is off"
+    if not node.cached_by_default:
+        return f"{node.type} is never cached"
+    return f"it is not cached: {code.refusal}; {REMEDY}"
+
+
+def _material(prepared: Prepared, template: KeyTemplate, arriving: dict[str, Any], services: Any) -> str:
     def content_of(field: ResourceField) -> str:
         return (services.images if field.kind == "image" else services.latents).content(field.resource_name)
 
-    node, contents = prepared.planned.node, Contents(content_of)
-    template = KeyTemplate(type(node))
+    node, contents = prepared.planned.node, Contents(content_of, services.model_manager.content)
     values = {**node.__dict__, **arriving}
     try:
         return template.material(contents.key(template, template.pick(values))[1])
@@ -118,6 +135,8 @@ def _because(prepared: Prepared, material: str, key: bytes | None, services: Any
         return f"the files of {names} have changed (whole content compared)"
     known: list[CacheRow] = services.invocation_cache.entries(node=prepared.id)
     if not known:
-        return "it has not run before"
+        return services.invocation_cache.why_discarded(prepared.id) or "it has not run before"
     changes = describe_change(known[-1].material, material)
+    if changes in ([MADE_EARLIER], [MADE_LATER]):
+        return changes[0]
     return ", ".join(f"{prepared.planned.id}.{change}" for change in changes) or "its result was dropped"

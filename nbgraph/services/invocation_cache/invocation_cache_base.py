@@ -41,6 +41,7 @@ class InvocationCacheBase(Service):
         self.hits = self.misses = 0
         self.pending: dict[bytes, CacheEntry] = {}
         self._lost: set[bytes] = set()
+        self._discarded: dict[str, str] = {}
         self._settling = RLock()
         self._enabled = True
         self._endings: list = []
@@ -197,6 +198,17 @@ class InvocationCacheBase(Service):
             self._lost.clear()
         self._lost.update(keys)
         return self._drop(keys)
+
+    def discard(self, entry: CacheEntry, because: str) -> None:
+        """Forget an entry that turned out not to be the result of its key, and remember why for `explain`."""
+        if len(self._discarded) > MAX_LOST:
+            self._discarded.clear()
+        self._discarded[entry.node] = because
+        self._drop((entry.key,))
+
+    def why_discarded(self, node: str) -> str:
+        """Return why the last result of a prepared node was discarded, "" if none was in this kernel."""
+        return self._discarded.get(node, "")
 
     def went_with_resource(self, key: bytes) -> bool:
         """Whether this kernel forgot the entry of that key because a picture or tensors that it names were deleted."""

@@ -1,20 +1,22 @@
 """Cache entries, and the key material that tells them apart."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import itemgetter
-from types import CodeType, FunctionType
 from typing import Any
 
 from msgspec import Struct
 
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
+from nbgraph.services.invocation_cache.code_hash import Code, code_of, describe_code
 
 KEY_BYTES = 16
-FORMAT = 2
-"""How values are written into keys; another number for another way, so that keys of the two never meet."""
+FORMAT = 3
+"""How keys are made; another number for another way, so that keys of the two never meet."""
+MADE_EARLIER = "its result was made by an earlier version of nbgraph, which told results apart in another way"
+MADE_LATER = "its result was made by a later version of nbgraph, which tells results apart in another way"
 
 
 class CacheRow(Struct):
@@ -78,19 +80,25 @@ def key_of(material: str) -> bytes:
     return blake2b(material.encode(), digest_size=KEY_BYTES).digest()
 
 
+def is_cached(cls: type[BaseInvocation], code: Code) -> bool:
+    """Return whether results of a class are kept where its nodes do not say: not if its code cannot be hashed."""
+    return cls.cached_by_default and (cls.cached_in_any_case or not code.refusal)
+
+
 class KeyTemplate:
-    """The key material of a node type, up to the content of its inputs; made once for a class.
+    """The key material of a node type, up to the content of its inputs; made once for a class and its code.
 
     Not in the key: id, labels, positions, `is_intermediate`, `use_cache`.
     """
 
-    __slots__ = ("begin_hash", "head", "pick")
+    __slots__ = ("begin_hash", "code", "head", "pick")
 
-    def __init__(self, cls: type[BaseInvocation]) -> None:
+    def __init__(self, cls: type[BaseInvocation], code: Code | None = None) -> None:
         names = sorted(cls.inputs())
         self.pick = _picker(names)
-        of_class = {"type": cls.type, "version": cls.version, "code": code_fingerprint(cls), "names": names}
-        head = json.dumps({"format": FORMAT, **of_class})
+        self.code = code or code_of(cls)
+        of_code = {"code": self.code.parts, "packages": self.code.packages}
+        head = json.dumps({"format": FORMAT, "type": cls.type, "version": cls.version, **of_code, "names": names})
         self.head = f'{head[:-1]}, "inputs": '
         self.begin_hash = blake2b(self.head.encode(), digest_size=KEY_BYTES).copy
 
@@ -106,95 +114,63 @@ def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
     return lambda values: tuple([values[name] for name in names])
 
 
-_fingerprints: dict[type, tuple[CodeType, str]] = {}
-
-
-def code_fingerprint(cls: type[BaseInvocation]) -> str:
-    """A hash of the compiled code of `invoke`, or of the function a node is made of, with what it encloses.
-
-    So editing a node in a cell makes it run again. Comments and layout do not count; functions that it calls by a
-    global name do not either: raise the version for those.
-    """
-    function = cls.__wrapped_function__ or cls.invoke
-    known = _fingerprints.get(cls)
-    if known is None or known[0] is not function.__code__:
-        digest = blake2b(digest_size=8)
-        _digest_function(function, digest.update)
-        if cls.invoke_batch is not BaseInvocation.invoke_batch:
-            _digest_function(getattr(cls.invoke_batch, "__func__", cls.invoke_batch), digest.update)
-        known = _fingerprints[cls] = (function.__code__, digest.hexdigest())
-    return known[1]
-
-
-def _digest_function(function: FunctionType, update: Callable[[bytes], None]) -> None:
-    """Code, defaults and enclosed functions and constants; other enclosed objects count by their type alone."""
-    waiting: list[Any] = [function]
-    seen: set[int] = set()
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, FunctionType):
-            if id(each) not in seen:
-                seen.add(id(each))
-                _digest_code(each.__code__, update)
-                update(repr((each.__defaults__, each.__kwdefaults__)).encode())
-                waiting.extend(_enclosed(each))
-        elif isinstance(each, int | float | complex | str | bytes | tuple | frozenset | None):
-            update(_constant_text(each).encode())
-        else:
-            update(type(each).__qualname__.encode())
-
-
-def _enclosed(function: FunctionType) -> Iterator[Any]:
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:
-            continue
-
-
-def _digest_code(code: CodeType, update: Callable[[bytes], None]) -> None:
-    waiting = [code]
-    while waiting:
-        each = waiting.pop()
-        update(each.co_code)
-        update(repr((each.co_names, each.co_varnames, each.co_freevars)).encode())
-        for constant in each.co_consts:
-            if isinstance(constant, CodeType):
-                waiting.append(constant)
-            else:
-                update(_constant_text(constant).encode())
-
-
-def _constant_text(constant: Any) -> str:
-    """The constant as text, the same in every process: the order of a set is not."""
-    return repr(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant)
-
-
 def describe_change(old: str, new: str) -> list[str]:
-    """What differs between two key materials, a line each: `seed 7 -> 8`."""
+    """Describe what differs between two key materials, a line each: `seed 7 -> 8`, `code changed: FACTOR 2 -> 3`."""
     before, after = json.loads(old), json.loads(new)
-    lines = [f"{part} changed" for part in ("format", "type", "version", "code") if before.get(part) != after.get(part)]
-    old_inputs, new_inputs = _inputs_by_name(before), _inputs_by_name(after)
+    was, now = before.get("format", 0), after.get("format", 0)
+    if was != now:
+        return [MADE_EARLIER if was < now else MADE_LATER]
+    lines = [f"{part} {before[part]} -> {after[part]}" for part in ("type", "version") if before[part] != after[part]]
+    lines += _changed_packages(before["packages"], after["packages"])
+    if json.dumps(before["code"]) != json.dumps(after["code"]):
+        lines.append(describe_code(before["code"], after["code"]))
+    old_inputs, new_inputs = (dict(zip(each["names"], each["inputs"])) for each in (before, after))
     for name in sorted({*old_inputs, *new_inputs}):
-        was, now = old_inputs.get(name), new_inputs.get(name)
-        if was != now:
-            was, now = _within(was, now)
-            lines.append(f"{name} {_short(was)} -> {_short(now)}" if _is_plain(was, now) else f"{name} changed")
+        lines += _changed_value(name, old_inputs.get(name), new_inputs.get(name))
     return lines
 
 
-def _inputs_by_name(material: dict[str, Any]) -> dict[str, Any]:
-    """The inputs of a key material; folders of earlier versions have them by name already."""
-    inputs = material["inputs"]
-    return inputs if isinstance(inputs, dict) else dict(zip(material["names"], inputs))
+def _changed_packages(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return [f"{name} {before.get(name, '(not used)')} -> {after.get(name, '(not used)')}" for name in names]
+
+
+def _changed_value(name: str, was: Any, now: Any) -> list[str]:
+    """Describe how one input differs: `seed 7 -> 8`, `unet.model.dtype float32 -> bfloat16`."""
+    if json.dumps(was) == json.dumps(now):
+        return []
+    was, now = _within(was, now)
+    if _is_plain(was, now):
+        return [f"{name} {_short(was)} -> {_short(now)}"]
+    if _is_model(was) and _is_model(now) and was["model"] == now["model"]:
+        parts = sorted({*was, *now})
+        return [
+            f"{name}.{part} {_shown(was, part)} -> {_shown(now, part)}"
+            for part in parts
+            if was.get(part) != now.get(part)
+        ]
+    if isinstance(was, dict) and isinstance(now, dict) and was.keys() == now.keys() and "is" not in was:
+        return [line for part in was for line in _changed_value(f"{name}.{part}", was[part], now[part])]
+    return [f"{name} changed"]
+
+
+def _is_model(value: Any) -> bool:
+    """Return whether a value is the content of a model: its fingerprint, and how it is loaded."""
+    return isinstance(value, dict) and isinstance(value.get("model"), str)
 
 
 def _within(*values: Any) -> list[Any]:
     """The values without their class where that is told beside them, as for a path, if so they still differ."""
     found = [
-        value["value"] if isinstance(value, dict) and value.keys() == {"is", "value"} else value for value in values
+        value["value"] if isinstance(value, dict) and {"is", "value"} <= value.keys() else value for value in values
     ]
     return found if found[0] != found[1] else list(values)
+
+
+def _shown(content: dict[str, Any], part: str) -> str:
+    """Return one part of the content of a model as text: words as they are."""
+    value = content.get(part)
+    return value if isinstance(value, str) else _short(value)
 
 
 def _is_plain(*values: Any) -> bool:

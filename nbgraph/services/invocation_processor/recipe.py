@@ -4,8 +4,9 @@ from typing import Any
 
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.exact import exact_kinds, has_rules
+from nbgraph.services.invocation_cache.code_hash import Code, code_of
 from nbgraph.services.invocation_cache.invocation_cache_base import is_plain
-from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate, code_fingerprint
+from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate, is_cached
 from nbgraph.services.shared.own_copies import SMALL, own_copy
 
 OWN_PACKAGE = "nbgraph."
@@ -35,13 +36,14 @@ class Recipe:
         "_validate",
     )
 
-    def __init__(self, cls: type[BaseInvocation]) -> None:
+    def __init__(self, cls: type[BaseInvocation], code: Code | None = None) -> None:
         self.cls = cls
         cls.model_rebuild()
         self._validate = cls.__pydantic_validator__.validate_python
-        self.cached, self.output_class = cls.cached_by_default, cls.output_class
+        self.output_class = cls.output_class
         self.is_plain = is_plain(cls.output_class)
-        self.template = KeyTemplate(cls)
+        self.template = KeyTemplate(cls, code)
+        self.cached = is_cached(cls, self.template.code)
         self.pick = self.template.pick
         self.names = set(cls.model_fields)
         self.exact = exact_types(cls)
@@ -75,11 +77,12 @@ _known: dict[type[BaseInvocation], tuple[tuple[Any, ...], Recipe]] = {}
 
 
 def recipe_of(cls: type[BaseInvocation]) -> Recipe:
-    """The recipe of a class, made once, and anew where what its decorator says or the code of `invoke` is another."""
-    made_for = cls.type, cls.version, cls.cached_by_default, cls.output_class, code_fingerprint(cls)
+    """The recipe of a class, made once, and anew where its decorator says another thing or its code is another."""
+    code = code_of(cls)
+    made_for = cls.type, cls.version, cls.cached_by_default, cls.cached_in_any_case, cls.output_class, code
     known = _known.get(cls)
     if known is None or known[0] != made_for:
-        known = _known[cls] = made_for, Recipe(cls)
+        known = _known[cls] = made_for, Recipe(cls, code)
     return known[1]
 
 

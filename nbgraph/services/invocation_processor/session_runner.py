@@ -5,8 +5,9 @@ Everything this loop costs is paid once for each prepared node, so what can be k
 
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import chain, repeat
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from nbgraph.services.events.events_common import (
     SessionFinished,
     SessionStarted,
 )
+from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
@@ -53,8 +55,9 @@ class SessionRunner:
         self._probe = services.performance_statistics.probe(session.id)
         self._journal = services.graph_execution_manager.journal(session)
         self._shared_context = NodeContext(services, session.id, is_cancelled)
-        self._contents = Contents(self._content_of)
+        self._contents = Contents(self._content_of, services.model_manager.content)
         self._recipes: dict[Kind, Recipe] = {}
+        self._began = time()
         self._at_hand: dict[Kind, BaseInvocation] = {}
         self._relief, self._due_at = CollectorRelief(), len(session.outputs) + BREATH_EVERY
         self._origins: dict[Key, tuple[bytes, ...]] = {}
@@ -64,6 +67,8 @@ class SessionRunner:
 
         `IterationLimitError` if a list turned out too long.
         """
+        self._began = time()
+        self._hash_code()
         self._tell(SessionStarted(self.session.id, len(self.session.plan.nodes)))
         status = "failed"
         try:
@@ -82,6 +87,25 @@ class SessionRunner:
             if self._journal is not None:
                 self._journal.flush()
             self._cache.settle()
+            self._discard_uncertain()
+
+    def _hash_code(self) -> None:
+        """Hash the code of all nodes as it is now, so that keys are of one moment, whatever changes during the run."""
+        for cls, kind in self.session.plan.kinds.items():
+            with suppress(Exception):  # the first node of the class meets the error, and fails
+                self._recipes[kind] = recipe_of(cls)
+
+    def _discard_uncertain(self) -> None:
+        """Discard results of this run whose code changed meanwhile: they may be of the old one, or of the new one."""
+        codes = {recipe.cls: recipe.template.code for recipe in self._recipes.values()}
+        changes = {
+            cls.type: now.changes_since(code) for cls, code in codes.items() if (now := code_of(cls)) is not code
+        }
+        if changes:
+            made = map(self._cache.peek, set(chain.from_iterable(self._origins.values())))
+            for entry in made:
+                if entry is not None and entry.type in changes and entry.created >= self._began:
+                    self._cache.discard(entry, f"{changes[entry.type]} while it ran, so its result was not kept")
 
     def _run_nodes(self) -> None:
         while True:

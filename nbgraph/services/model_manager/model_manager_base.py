@@ -108,6 +108,10 @@ class ModelManagerBase(Service):
         """Family, sizes and classes of a model, from its configuration files alone."""
 
     @abstractmethod
+    def content(self, model: ModelField) -> dict[str, Any]:
+        """Return what results of a model depend on, as JSON: files, patches, precision, kind of device, libraries."""
+
+    @abstractmethod
     def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
         """The components of those names or roles (`text`, `denoiser`, `vae`), held on the device inside the `with`."""
 

@@ -9,9 +9,13 @@ from nbgraph import diffusion
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ModelField
 from nbgraph.services.events.events_common import ModelLoaded
+from nbgraph.services.invocation_cache.code_packages import version_of
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
 from nbgraph.services.model_manager.shared_models import SharedModels, shared_models
 from nbgraph.services.shared.service import CLOSED, InvokerLike
+
+LIBRARIES = ("diffusers", "torch", "transformers")
+"""What computes with models; other versions may compute another result."""
 
 
 class ModelManagerDefault(ModelManagerBase):
@@ -84,6 +88,21 @@ class ModelManagerDefault(ModelManagerBase):
 
     def describe(self, model: ModelField) -> Any:
         return diffusion.describe_model(model)
+
+    def content(self, model: ModelField) -> dict[str, Any]:
+        kind = self._device_kind
+        dtype = model.dtype or self._limits["dtype"] or diffusion.default_dtype(kind, self._denoiser(model, kind))
+        libraries = ", ".join(f"{name} {version_of(name)}" for name in LIBRARIES)
+        return {**model.content(), "dtype": dtype, "device": kind, "libraries": libraries}
+
+    def _denoiser(self, model: ModelField, kind: str) -> str:
+        """The kind of a model's denoiser, where the precision depends on it."""
+        family = self.describe(model).family if kind == "cuda" else None
+        return family.denoiser if family is not None else "unet"
+
+    @cached_property
+    def _device_kind(self) -> str:
+        return diffusion.device_kind(self._limits["device"])
 
     def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
         self.uses += 1

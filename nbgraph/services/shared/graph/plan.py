@@ -125,6 +125,11 @@ class Plan:
         """The classes of the nodes."""
         return self._kinds.keys()
 
+    @property
+    def kinds(self) -> Mapping[type[BaseInvocation], Kind]:
+        """What the nodes of each class have in common."""
+        return self._kinds
+
     def _lay_out(self, graph: GraphLike, order: list[str], gates: Mapping[str, Alternatives]) -> None:
         """Plan the nodes one after the other; with gates, once the nodes that open them are known to come first."""
         self.ranks = {node_id: rank for rank, node_id in enumerate(order)}
