@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderTiny
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from safetensors.torch import load_file
 
 from nbgraph.models import emoji
@@ -13,6 +13,7 @@ from nbgraph.models.emoji import bank, checkpoint, denoiser_training, enlarge
 from nbgraph.models.emoji.bank import Bank, Batches, write_bank
 from nbgraph.models.emoji.data import Drawing, halved
 from nbgraph.models.emoji.denoiser import Denoiser
+from nbgraph.models.emoji.export import export
 from nbgraph.models.emoji.looks import Looks, show
 from nbgraph.models.emoji.schedule import Schedule
 from nbgraph.models.emoji.text import LOOK_WORDS, Prompts, build_tokenizer
@@ -131,6 +132,22 @@ def test_the_denoiser_goes_on_training_where_it_stopped(batches: Batches, tokeni
     assert schedule.step == 2
     change = resumed.unet.conv_in.weight - model.unet.conv_in.weight
     assert 0 < change.abs().max() < 0.01
+
+
+def test_what_was_trained_is_exported_as_a_plain_pipeline_of_128_pixels(
+    batches: Batches, tokenizer, old, tmp_path: Path
+):
+    alone = denoiser_training.Team(0, 1, tmp_path / "meeting")
+    denoiser_training.train(
+        Denoiser(tokenizer), batches, Schedule(steps=1), alone, tmp_path / "denoiser.safetensors", batch=2
+    )
+    enlarge.enlarged(old, torch.rand(2, 3, 128, 128)).save_pretrained(tmp_path / "enlarged")
+    export(tmp_path, tmp_path / "out", tokenizer)
+    pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "out", dtype=torch.float32, safety_checker=None)
+    made = pipeline("small airplane on blue", num_inference_steps=1, output_type="pt", generator=torch.manual_seed(0))
+    assert made.images.shape == (1, 3, 128, 128)
+    assert pipeline.vae.config.scaling_factor == old.config.scaling_factor
+    assert "onblue" in pipeline.tokenizer.get_vocab()
 
 
 def test_minutes_are_counted_by_the_clock_given():

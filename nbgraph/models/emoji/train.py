@@ -103,6 +103,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--processes", type=int, help="denoiser training processes (default: one a core, 1 on a GPU)")
     given = parser.parse_args()
+    if given.begin and len(AutoencoderTiny.load_config(given.begin / "vae")["decoder_block_out_channels"]) != 3:
+        parser.error(f"--begin {given.begin} draws 128 pixels; give a model of 64, as the work folder begins with one")
     if not given.steps and not given.minutes:
         given.minutes = 82.0
     given.processes = given.processes or (min(os.cpu_count() or 1, 8) if given.device == "cpu" else 1)
