@@ -72,6 +72,13 @@ def test_random_looks_stay_on_the_canvas():
     assert torch.allclose(border, grounds()[looks.ground].unsqueeze(-1).expand_as(border), atol=1e-4)
 
 
+def test_unposed_looks_differ_by_mirror_ground_and_tint_alone():
+    looks = Looks.draw(1000, torch.Generator().manual_seed(0), posed=False)
+    plain = Looks.plain(1000)
+    assert all(torch.equal(getattr(looks, name), getattr(plain, name)) for name in ("scale", "right", "down", "turn"))
+    assert len(set(zip(looks.mirrored.tolist(), looks.ground.tolist(), looks.tint.tolist(), strict=True))) == 32
+
+
 def test_a_look_is_described_by_the_words_that_fix_it():
     looks = look(scale=0.65, mirrored=True, tint=list(TINTS).index("pale"), ground=list(GROUNDS).index("blue"))
     assert looks.words(0) == ["small", "mirrored", "pale", "on blue"]

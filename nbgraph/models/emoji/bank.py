@@ -21,11 +21,16 @@ VARIANTS = 16  # looks of each drawing, the first of them plain
 
 @torch.no_grad()
 def write_bank(
-    path: Path, model: AutoencoderTiny, listed: list[Drawing], layers: torch.Tensor, generator: torch.Generator
+    path: Path,
+    model: AutoencoderTiny,
+    listed: list[Drawing],
+    layers: torch.Tensor,
+    generator: torch.Generator,
+    posed: bool = True,
 ) -> None:
     """Show uint8 layers (drawings, 4, 128, 128) in VARIANTS looks and encode them to a file of unscaled latents."""
     count = len(layers) * VARIANTS
-    looks, plain = Looks.draw(count, generator), Looks.plain(count)
+    looks, plain = Looks.draw(count, generator, posed), Looks.plain(count)
     for name, values in asdict(plain).items():
         getattr(looks, name)[::VARIANTS] = values[::VARIANTS]
     looks.mirrored &= ~torch.tensor([drawing.is_sided for drawing in listed]).repeat_interleave(VARIANTS)

@@ -52,8 +52,8 @@ class Looks:
         return Looks(torch.zeros(count, dtype=torch.bool), torch.ones(count), right, down, turn, ground, tint)
 
     @staticmethod
-    def draw(count: int, generator: torch.Generator) -> "Looks":
-        """Return random looks, a share of them plain."""
+    def draw(count: int, generator: torch.Generator, posed: bool = True) -> "Looks":
+        """Return random looks, a share of them plain; unless `posed`, all are of full size, in the middle, unturned."""
 
         def uniform() -> torch.Tensor:
             return torch.rand(count, generator=generator)
@@ -62,9 +62,9 @@ class Looks:
             return torch.multinomial(torch.tensor(weights), count, replacement=True, generator=generator)
 
         varied = (uniform() >= PLAIN_SHARE).float()
-        turn = (2 * uniform() - 1) * TURN * (uniform() < 0.5) * varied
+        turn = (2 * uniform() - 1) * TURN * (uniform() < 0.5) * varied * posed
         scale = torch.where(uniform() < 0.3, torch.ones(count), SMALLEST + (1 - SMALLEST) * uniform())
-        scale = 1 + (scale - 1) * varied
+        scale = 1 + (scale - 1) * varied * posed
         room = 1 - scale
         return Looks(
             mirrored=(uniform() < 0.5) & varied.bool(),

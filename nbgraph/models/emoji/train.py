@@ -98,6 +98,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--autoencoder-minutes", type=float, default=8.5)
     parser.add_argument("--decoder-minutes", type=float, default=15, help="how long to train the larger decoder")
     parser.add_argument("--begin", type=Path, help="folder of an exported model whose weights to begin with")
+    parser.add_argument("--unposed", action="store_true", help="show no drawing smaller, shifted or turned")
     parser.add_argument("--rate", type=float, default=denoiser_training.LEARNING_RATE, help="learning rate at first")
     parser.add_argument("--batch", type=int, default=denoiser_training.BATCH, help="pictures a step")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -120,7 +121,8 @@ def main() -> None:
     bank = args.work / "latents.safetensors"
     if not bank.exists():
         model = trained_autoencoder(args, listed)
-        write_bank(bank, model, listed, data.layers(listed, args.font), torch.Generator().manual_seed(SEED))
+        layers, generator = data.layers(listed, args.font), torch.Generator().manual_seed(SEED)
+        write_bank(bank, model, listed, layers, generator, not args.unposed)
         if not args.begin:
             model.register_to_config(scaling_factor=Bank.read(bank).factor())
             model.save_pretrained(args.work / "autoencoder")
