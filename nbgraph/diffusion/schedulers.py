@@ -36,8 +36,8 @@ _TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "dpmpp_2m_k": ("DPMSolverMultistepScheduler", _KARRAS),
     "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": False, **_SDE}),
     "dpmpp_2m_sde_k": ("DPMSolverMultistepScheduler", {**_KARRAS, **_SDE}),
-    "dpmpp_sde": ("DPMSolverSDEScheduler", {"use_karras_sigmas": False, "noise_sampler_seed": 0}),
-    "dpmpp_sde_k": ("DPMSolverSDEScheduler", {**_KARRAS, "noise_sampler_seed": 0}),
+    "dpmpp_sde": ("DPMSolverSDEScheduler", {"use_karras_sigmas": False}),
+    "dpmpp_sde_k": ("DPMSolverSDEScheduler", _KARRAS),
     "unipc": ("UniPCMultistepScheduler", {}),
     "lcm": ("LCMScheduler", {}),
     "flow_euler": ("FlowMatchEulerDiscreteScheduler", {}),
@@ -48,7 +48,19 @@ SCHEDULER_NAMES: tuple[str, ...] = get_args(SchedulerName)
 """Every name that `make_scheduler` takes."""
 
 _NEEDS = {"LMSDiscreteScheduler": "scipy", "DPMSolverSDEScheduler": "torchsde"}
-_FLOW_SOLVERS = ("DPMSolver", "UniPC", "DEIS")
+_FLOW_SOLVERS = (
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "UniPCMultistepScheduler",
+    "DEISMultistepScheduler",
+)
+_FLOW_SIGMAS = {
+    "use_flow_sigmas": True,
+    "use_karras_sigmas": False,
+    "use_exponential_sigmas": False,
+    "use_beta_sigmas": False,
+}
+"""The sigmas of a solver over a flow-matching model: with those of another spacing it gives NaN."""
 
 
 def make_scheduler(model: ModelDescription, name: str = DEFAULT) -> SchedulerMixin:
@@ -69,9 +81,7 @@ def make_scheduler(model: ModelDescription, name: str = DEFAULT) -> SchedulerMix
             f"the scheduler {name!r} needs the package {needed}, which is not installed: pip install {needed}"
         )
     own = {key: value for key, value in config.items() if not key.startswith("_")}
-    return _build(
-        getattr(diffusers, class_name), {**own, **options, **_flow_options(model, name, class_name, own_name)}
-    )
+    return _build(getattr(diffusers, class_name), {**own, **options, **_flow_options(model, name)})
 
 
 def _own_scheduler(model: ModelDescription) -> tuple[str, dict[str, Any]]:
@@ -91,20 +101,27 @@ def _config_names(scheduler_class: Any) -> frozenset[str]:
     return frozenset(scheduler_class._get_init_keys(scheduler_class))
 
 
-def _flow_options(model: ModelDescription, name: str, class_name: str, own_name: str) -> dict[str, Any]:
-    """What makes a solver follow a flow-matching model; `ModelError` when it cannot."""
-    flows = own_name.startswith("FlowMatch")
-    if flows == class_name.startswith("FlowMatch"):
+def _flow_options(model: ModelDescription, name: str) -> dict[str, Any]:
+    """What makes the scheduler of that name follow the model's kind of noise; `ModelError` when it cannot."""
+    own_name, config = _own_scheduler(model)
+    own_flow_match = own_name.startswith("FlowMatch")
+    flows = own_flow_match or config.get("prediction_type") == "flow_prediction"
+    fitting = [known for known in _TABLE if _fits(known, flows, own_flow_match)]
+    if name not in fitting:
+        kind = "a flow-matching model" if flows else "not a flow-matching model"
+        raise ModelError(
+            f"the scheduler {name!r} cannot draw with {str(model.folder)!r}, which is {kind}; "
+            f"possible: {', '.join([DEFAULT, *fitting])}"
+        )
+    if not flows or _TABLE[name][0].startswith("FlowMatch"):
         return {}
-    if flows and class_name.startswith(_FLOW_SOLVERS):
-        shift = _own_scheduler(model)[1].get("shift", 1.0)
-        return {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": shift}
-    fitting = [known for known, (other, _) in _TABLE.items() if other.startswith(("FlowMatch", *_FLOW_SOLVERS))]
-    kind, able = (
-        ("a flow-matching model", [DEFAULT, *fitting])
-        if flows
-        else ("not a flow-matching model", [known for known in SCHEDULER_NAMES if not known.startswith("flow_")])
-    )
-    raise ModelError(
-        f"the scheduler {name!r} cannot draw with {str(model.folder)!r}, which is {kind}; possible: {', '.join(able)}"
-    )
+    shift = config.get("shift" if own_flow_match else "flow_shift", 1.0)
+    return {**_FLOW_SIGMAS, "prediction_type": "flow_prediction", "flow_shift": shift}
+
+
+def _fits(name: str, flows: bool, own_flow_match: bool) -> bool:
+    """Whether a name of the table can follow a model that is flow-matching or not, by such a scheduler or a solver."""
+    class_name, options = _TABLE[name]
+    if class_name.startswith("FlowMatch"):
+        return own_flow_match
+    return not flows or (class_name in _FLOW_SOLVERS and not options.get("use_karras_sigmas"))

@@ -38,6 +38,14 @@ def test_schedulers_that_can_follow_a_flow_model(name: str, tiny: TinyModels, sh
     assert sample(shared_cache, tiny["sd3"], DenoiseSettings(steps=5, scheduler=name)).tensor.isfinite().all()
 
 
+@pytest.mark.parametrize("name", ["dpmpp_2m_k", "dpmpp_2s_k", "dpmpp_2m_sde_k", "dpmpp_sde", "dpmpp_sde_k"])
+def test_solvers_that_would_draw_no_numbers_with_a_flow_model_are_refused(name: str, tiny: TinyModels) -> None:
+    for model in ("sd3", "sana"):
+        with pytest.raises(ModelError, match="is a flow-matching model; possible: default") as refused:
+            make_scheduler(describe_model(tiny[model]), name)
+        assert name not in str(refused.value).partition("possible:")[2].replace(",", "").split()
+
+
 def test_one_that_cannot_names_those_that_can(tiny: TinyModels) -> None:
     with pytest.raises(ModelError, match="which is a flow-matching model; possible: default, .*unipc"):
         make_scheduler(describe_model(tiny["sd3"]), "euler_a")
