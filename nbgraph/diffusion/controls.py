@@ -1,5 +1,6 @@
 """ControlNets: pictures that steer the denoising, each with its own network, weight and span of steps."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from PIL import Image
 
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family, family
+from nbgraph.diffusion.finite import check_finite
 from nbgraph.diffusion.spans import check_span
 from nbgraph.errors import ModelError
 from nbgraph.image_modes import on_white
@@ -56,6 +58,21 @@ def control_arguments(components: Components, controls: Sequence[Control]) -> di
         "control_guidance_start": [control.start for control in controls],
         "control_guidance_end": [control.end for control in controls],
     }
+
+
+def checked_net(control: Control, number: int) -> Any:
+    """The ControlNet for one run, which raises `ModelError` where it gives values that are not finite."""
+    checked, plain = copy.copy(control.module), type(control.module).forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        given = plain(checked, *args, **kwargs)
+        down, middle = given if isinstance(given, tuple) else (given[0], given[1])
+        for residual in (*down, middle):
+            check_finite(residual, f"ControlNet {number}", control.module.dtype)
+        return given
+
+    checked.forward = forward
+    return checked
 
 
 def _check_fits(components: Components, control: Control) -> None:

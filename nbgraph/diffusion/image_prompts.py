@@ -9,6 +9,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil
 
 from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.finite import check_finite
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.refs import IpAdapterPatch
@@ -67,6 +68,7 @@ def _embeddings(components: Components, prompt: ImagePrompt, layer: Any, guided:
             positive, negative = pipeline.encode_image(images, components.device, 1, hidden)
     except RuntimeError as error:
         raise ModelError(f"the image encoder cannot see these pictures: {error}") from error
+    check_finite(positive, "the image encoder of the IP-Adapter", prompt.image_encoder.dtype)
     expected = getattr(layer, "image_embeds", getattr(layer, "proj_in", None))
     width = getattr(expected, "in_features", positive.shape[-1])
     if positive.shape[-1] != width:

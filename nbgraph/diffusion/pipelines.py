@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from nbgraph.diffusion.components import Components
-from nbgraph.diffusion.controls import Control, controlled_family
+from nbgraph.diffusion.controls import Control, checked_net, controlled_family
 from nbgraph.diffusion.description import empty_pipeline
 from nbgraph.diffusion.loop import Loop, looped_scheduler
 from nbgraph.diffusion.quiet import quiet
@@ -33,7 +33,7 @@ def make_pipeline(
         built = make_scheduler(components.model, scheduler)
         modules: dict[str, Any] = {**components.model.options, "vae": components.model.vae, **components.modules}
         if controls:
-            modules["controlnet"] = [control.module for control in controls]
+            modules["controlnet"] = [checked_net(control, number) for number, control in enumerate(controls, start=1)]
         if steer and loop:
             modules["unet"] = steer(modules["unet"], loop)
         modules["scheduler"] = looped_scheduler(built, loop) if loop else built

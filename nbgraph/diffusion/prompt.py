@@ -10,6 +10,7 @@ import torch
 
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family
+from nbgraph.diffusion.finite import check_finite
 from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
@@ -78,6 +79,8 @@ def encode_prompts(
     values = found if isinstance(found, tuple) else (found,)
     named = {name: value for name, value in zip(family.conditioning, values) if name in family.positive}
     tensors = {name: _stored(value) for name, value in named.items() if value is not None}
+    for tensor in tensors.values():
+        check_encoded(components, tensor)
     return [
         Conditioning(
             tensors={name: tensor[number : number + 1].clone() for name, tensor in tensors.items()},
@@ -88,6 +91,13 @@ def encode_prompts(
         )
         for number, text in enumerate(texts)
     ]
+
+
+def check_encoded(components: Components, embedding: torch.Tensor) -> None:
+    """`ModelError` unless what the text encoders gave, (B, ...), is finite."""
+    maker = f"encoding by the text encoder of {str(components.model.folder)!r}"
+    encoder = next(module for name, module in components.modules.items() if name.startswith("text_encoder"))
+    check_finite(embedding, maker, encoder.dtype)
 
 
 def _with_text_model(components: Components) -> Components:

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.finite import check_finite
 from nbgraph.diffusion.spans import check_span
 from nbgraph.errors import ModelError
 from nbgraph.image_modes import on_white
@@ -63,6 +64,8 @@ def _residuals(components: Components, adapter: T2iAdapter, width: int, height: 
             f"the T2I-Adapter was made for a UNet with other blocks: it gives {given} "
             f"(channels, height, width), and this model takes {expected}; use one that was made for {family!r} models"
         )
+    for feature in features:
+        check_finite(feature, "the T2I-Adapter", adapter.module.dtype)
     weighted = [feature.to(components.dtype) * adapter.weight for feature in features]
     return Residuals(weighted, adapter.start, adapter.end)
 

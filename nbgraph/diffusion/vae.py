@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.finite import check_finite, vae_remedy
 from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
 from nbgraph.image_modes import on_white
@@ -33,6 +34,8 @@ def decode_latents(components: Components, latents: Latents, tiled: bool = False
     scaled = unscale(vae, latents.tensor.to(components.device, vae.dtype))
     decoded = vae.decode(scaled, return_dict=False)[0]
     pictures = decoded[:, :, 0] if decoded.ndim == 5 else decoded
+    check_finite(latents.tensor, "the latents to decode have")
+    check_finite(pictures, f"decoding by the VAE of {str(components.model.folder)!r}", vae.dtype, vae_remedy(vae))
     return VaeImageProcessor().postprocess(pictures.float(), output_type="pil")  # type: ignore[return-value]
 
 
@@ -42,9 +45,9 @@ def encode_image(
 ) -> Latents:
     """Latents of pictures of one size; needs the component `vae`.
 
-    `seed` None takes the mean of the VAE's distribution, which gives the same latents every time; a seed draws from it.
-    Pictures are read as RGB, what is transparent as white. `ModelError` unless their sides are multiples of what the
-    model draws in.
+    `seed` None takes the mean of the VAE's distribution, which gives the same latents every time; a seed draws from it,
+    for each picture as if it were alone. Pictures are read as RGB, what is transparent as white. `ModelError` unless
+    their sides are multiples of what the model draws in.
     """
     pictures = [images] if isinstance(images, Image.Image) else list(images)
     width, height = _one_size(pictures)
@@ -53,6 +56,7 @@ def encode_image(
     pixels = VaeImageProcessor(vae_scale_factor=1).preprocess([on_white(picture) for picture in pictures])
     pixels = pixels.to(components.device, vae.dtype)
     latents = _sample(vae.encode(pixels.unsqueeze(2) if _has_time(vae) else pixels), seed)
+    check_finite(latents, f"encoding by the VAE of {str(components.model.folder)!r}", vae.dtype, vae_remedy(vae))
     tensor = scale(vae, latents).float().to("cpu", copy=True)
     family = components.model.family
     return Latents(tensor, family.key if family else "", width, height)
@@ -116,7 +120,8 @@ def _sample(encoded: Any, seed: int | None) -> Tensor:
             return getattr(encoded, name)
     if seed is None:
         return encoded.latent_dist.mode()
-    return encoded.latent_dist.sample(torch.Generator("cpu").manual_seed(seed))
+    pictures = len(encoded.latent_dist.mean)
+    return encoded.latent_dist.sample([torch.Generator("cpu").manual_seed(seed) for _ in range(pictures)])
 
 
 def _tiled(vae: Any) -> Any:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nbgraph.diffusion.components import Components
-from nbgraph.diffusion.prompt import TOKENIZER_LOCK, encode_prompt
+from nbgraph.diffusion.prompt import TOKENIZER_LOCK, check_encoded, encode_prompt
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.refs import ClipSkipPatch
 from nbgraph.diffusion.values import Conditioning, SizeConditioning
@@ -49,6 +49,8 @@ def encode_weighted_prompt(
     weighted = [_encode(components, text, FAMILIES[family], "")]
     if family == "stable-diffusion-xl":
         weighted.append(_encode(components, text if style is None else style, FAMILIES[family], "_2"))
+    for embedding in weighted:
+        check_encoded(components, embedding)
     return replace(plain, text=text, tensors={**plain.tensors, "prompt_embeds": torch.cat(weighted, dim=-1)})
 
 

@@ -133,6 +133,15 @@ def test_a_mask_keeps_a_finished_picture_like_the_one_that_is_denoised(
         sample(shared_cache, ref, rest, noise=two, kept=drawn, **given)
 
 
+def test_a_picture_that_is_encoded_with_a_seed_has_the_noise_it_has_alone(
+    tiny: TinyModels, shared_cache: ModelCache, picture: Image.Image
+) -> None:
+    with shared_cache.use(tiny["sd15"], "vae") as components:
+        both = encode_image(components, [Image.new("RGB", (SIDE, SIDE)), picture], seed=3)
+        alone = encode_image(components, picture, seed=3)
+    assert (both.tensor[1:] - alone.tensor).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("name", able("image_to_image"))
 def test_a_picture_encoded_and_decoded_keeps_its_size(
     name: str, tiny: TinyModels, shared_cache: ModelCache, picture: Image.Image
