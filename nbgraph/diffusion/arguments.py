@@ -6,6 +6,7 @@ from typing import Any
 
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family
+from nbgraph.diffusion.finite import check_finite
 from nbgraph.diffusion.schedulers import DEFAULT
 from nbgraph.diffusion.values import Conditioning, Latents
 from nbgraph.errors import ModelError
@@ -28,12 +29,12 @@ class DenoiseSettings:
     guidance: float | None = None
 
     def check(self) -> None:
-        """`ModelError` unless 0 <= start <= end <= steps and steps > 0."""
+        """`ModelError` unless 0 <= start < end <= steps: at least one step is done."""
         end = self.steps if self.end is None else self.end
-        if self.steps < 1 or not 0 <= self.start <= end <= self.steps:
+        if self.steps < 1 or not 0 <= self.start < end <= self.steps:
             raise ModelError(
-                f"cannot denoise from step {self.start} to {end} of {self.steps}: steps must be at least 1, "
-                "and start and end in order within them"
+                f"cannot denoise from step {self.start} to {end} of {self.steps}: start must be before end, and both "
+                "within the steps"
             )
 
 
@@ -77,6 +78,8 @@ def _check_inputs(family: Family, positive: Conditioning, negative: Conditioning
     for name, value in (("positive", positive), ("negative", negative)):
         if value is None:
             continue
+        for tensor in value.tensors.values():
+            check_finite(tensor, f"the {name} conditioning has")
         if value.family != family.key:
             raise ModelError(
                 f"the {name} conditioning is of a model of the family {value.family!r}, and this one is of "

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nbgraph.diffusion.scheduler_noise import noise_arguments, set_noise_sampler
+from nbgraph.diffusion.warm_up import choose_warm_up, end_warm_up, evaluations_before_steps, step_arguments
 from nbgraph.errors import CancelledError
 
 AfterStep = Callable[[int, int, Callable[[], Tensor]], None]
@@ -38,9 +40,14 @@ class Loop:
     after_step: AfterStep | None = None
     change: Callable[[Tensor, Any, int], Tensor] | None = None
     """Given the latents after a step, the scheduler and the evaluations done; gives the latents to go on with."""
+    check: Callable[[int, int, Tensor, Tensor], None] = lambda step, steps, predicted, after: None
+    """Called after each evaluation as `(step, steps, predicted, after)`: what the model predicted and the latents after
+    it; raises what is wrong with them."""
     cancelled: Callable[[], bool] = lambda: False
-    evaluations: int = 0
-    order: int = 1
+    generators: list[torch.Generator] = field(default_factory=list)
+    """One for each picture; what the scheduler draws comes from them."""
+    _at: list[int] = field(default_factory=list)
+    """The evaluations before each step; empty until the scheduler is prepared."""
     _read: int = 0
     _done: int = 0
     _before: dict[str, Any] = field(default_factory=dict)
@@ -57,10 +64,7 @@ class Loop:
 
     def evaluation(self, step: int) -> int:
         """The scheduler's evaluations before `step`: a step of a second-order scheduler is two, warm-ups are extra."""
-        if step <= 0:
-            return 0
-        extra = max(0, self.evaluations - self.steps * self.order)
-        return min(self.evaluations, step * self.order + extra)
+        return self._at[step] if self._at else 0
 
     def skips_next(self) -> bool:
         """Whether the loop must pass over the evaluation that comes now; called once for each."""
@@ -74,8 +78,7 @@ class Loop:
 
     def prepared(self, scheduler: Any) -> None:
         """The scheduler has its timesteps: put it where this loop begins."""
-        self.evaluations, self.order = len(scheduler.timesteps), scheduler.order
-        self._read = 0
+        self._at, self._read = evaluations_before_steps(scheduler, self.steps), 0
         self._done = self.evaluation(self.start)
         if self.start and hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(self._done)
@@ -83,17 +86,23 @@ class Loop:
         for name, value in (self.solver or {}).items():
             setattr(scheduler, name, _copied(value, scheduler.timesteps.device))
 
-    def stepped(self, scheduler: Any, before: Tensor, after: Tensor, prediction: Callable[[], Tensor]) -> Tensor:
-        """One evaluation is done: raise `CancelledError`, tell, and give the latents to go on with."""
+    def stepped(self, scheduler: Any, predicted: Tensor, after: Tensor, prediction: Callable[[], Tensor]) -> Tensor:
+        """One evaluation is done: check it, raise `CancelledError`, tell, and give the latents to go on with."""
+        self.check(self._steps_done() + 1, self.steps, predicted, after)
         self._done += 1
+        if self.start and self.solver is None:
+            end_warm_up(scheduler)
         if self.change is not None:
             after = self.change(after, scheduler, self._done)
         step = next((s for s in range(self.start + 1, self.last + 1) if self.evaluation(s) == self._done), None)
         if step is not None and self.after_step is not None:
             self.after_step(step, self.steps, prediction)
         if self.cancelled():
-            raise CancelledError(f"cancelled after step {step or self._done // self.order} of {self.steps}")
+            raise CancelledError(f"cancelled after step {step or self._steps_done()} of {self.steps}")
         return after
+
+    def _steps_done(self) -> int:
+        return max(step for step in range(self.last + 1) if self.evaluation(step) <= self._done)
 
     def solver_state(self, scheduler: Any) -> dict[str, Any]:
         """What the scheduler changed in itself since it was prepared: numbers, tensors, lists of them, on the CPU."""
@@ -132,6 +141,7 @@ def _looped_scheduler_class(scheduler_class: Any, resume: bool) -> Any:
     def set_timesteps(self: Any, *args: Any, **kwargs: Any) -> None:
         if isinstance(kwargs.get("sigmas"), list):
             kwargs["sigmas"] = np.array(kwargs["sigmas"])  # UniPC and DPM++ calculate with them before they convert
+        choose_warm_up(self, self.loop.steps, self.loop.start, self.loop.solver)
         scheduler_class.set_timesteps(self, *args, **kwargs)
         self.loop.prepared(self)
 
@@ -142,12 +152,14 @@ def _looped_scheduler_class(scheduler_class: Any, resume: bool) -> Any:
     def step(self: Any, model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
         returns = kwargs.pop("return_dict", True)
         sigma = _flow_sigma(self)
+        set_noise_sampler(self, sample, self.loop.generators)
+        kwargs = noise_arguments(self, kwargs, self.loop.generators) | step_arguments(self)
         output = scheduler_class.step(self, model_output, timestep, sample, *args, **kwargs, return_dict=False)
 
         def prediction() -> Tensor:
             return _predicted(self, output, model_output, sample, sigma)
 
-        after = self.loop.stepped(self, sample, output[0], prediction)
+        after = self.loop.stepped(self, model_output, output[0], prediction)
         if returns:
             raise NotImplementedError("a looped scheduler answers with tuples only")
         return (after, *output[1:])
@@ -156,7 +168,8 @@ def _looped_scheduler_class(scheduler_class: Any, resume: bool) -> Any:
     if hasattr(scheduler_class, "set_begin_index"):
         members["set_begin_index"] = set_begin_index
     if resume:
-        members["init_noise_sigma"] = 1.0
+        # A property, since some schedulers set theirs as an attribute of the object.
+        members["init_noise_sigma"] = property(lambda self: 1.0, lambda self, value: None)
     return type(scheduler_class.__name__, (scheduler_class,), members)
 
 

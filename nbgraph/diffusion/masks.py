@@ -76,9 +76,36 @@ def keep_outside(
 
 def mix_noise(scheduler: Any, latents: Tensor, noise: Tensor, evaluation: int) -> Tensor:
     """`latents` and `noise`, mixed as before that evaluation of a prepared scheduler; no noise after the last."""
+    check_mixes_noise(scheduler)
     if evaluation >= len(scheduler.timesteps):
         return latents
     timesteps = scheduler.timesteps[evaluation : evaluation + 1].repeat(len(noise))
     if hasattr(scheduler, "scale_noise"):
         return scheduler.scale_noise(latents, timesteps, noise)
     return scheduler.add_noise(latents, noise, timesteps)
+
+
+def noise_level(scheduler: Any, evaluation: int) -> tuple[float, float] | None:
+    """How much of a picture and of noise latents hold before that evaluation: (1, sigma), or (alpha, sigma).
+
+    None for a scheduler that cannot mix them.
+    """
+    if not _mixes_noise(scheduler):
+        return None
+    none, all_of_it = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
+    parts = (mix_noise(scheduler, *pair, evaluation) for pair in ((all_of_it, none), (none, all_of_it)))
+    picture, noise = (float(part) for part in parts)
+    return picture, noise
+
+
+def _mixes_noise(scheduler: Any) -> bool:
+    return hasattr(scheduler, "scale_noise") or hasattr(scheduler, "add_noise")
+
+
+def check_mixes_noise(scheduler: Any) -> None:
+    """`ModelError` for a scheduler that cannot mix a picture with noise, and so begins with noise alone."""
+    if not _mixes_noise(scheduler):
+        raise ModelError(
+            f"{type(scheduler).__name__}, the scheduler of this model, cannot mix a picture with noise, which both a "
+            "picture and a mask need; choose another scheduler by name"
+        )

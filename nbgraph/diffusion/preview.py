@@ -42,7 +42,7 @@ def fit_factors(components: Components) -> Tensor:
     """Fit (channels + 1, 3) by least squares: smooth random latents, decoded, against the mean colour of each cell.
 
     The latents are noise at several scales, since pictures are smooth and white noise is not. Takes one decoding of
-    four small pictures.
+    four small pictures. A VAE that gives no finite numbers gets the factors that show the first three channels.
     """
     vae, channels = components["vae"], components.model.latent_channels
     generator = torch.Generator("cpu").manual_seed(0)
@@ -51,6 +51,8 @@ def fit_factors(components: Components) -> Tensor:
     latents = torch.cat([torch.nn.functional.interpolate(noise, size=(_SIDE, _SIDE)) for noise in coarse])
     decoded = vae.decode(unscale(vae, latents.to(components.device, vae.dtype)), return_dict=False)[0]
     pictures = (decoded[:, :, 0] if decoded.ndim == 5 else decoded).float().cpu()
+    if not bool(pictures.isfinite().all()):
+        return _first_channels(channels)
     colours = torch.nn.functional.interpolate(pictures[:, :3], size=(_SIDE, _SIDE), mode="area")
     return torch.linalg.lstsq(_with_constant(latents), colours.permute(0, 2, 3, 1).reshape(-1, 3)).solution
 
@@ -61,11 +63,16 @@ def preview_image(latents: Tensor, factors: Tensor | None, scale: int = 1) -> Im
     Without factors the first three channels are taken for red, green and blue: shapes are right, colours are not.
     """
     channels, height, width = latents.shape
-    factors = torch.eye(channels + 1, 3) if factors is None else factors
-    colours = (_with_constant(latents[None].float().cpu()) @ factors).reshape(height, width, 3)
+    factors = _first_channels(channels) if factors is None else factors
+    colours = (_with_constant(latents[None].float().cpu()) @ factors).reshape(height, width, 3).nan_to_num()
     pixels = ((colours / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     picture = Image.fromarray(pixels.numpy(), "RGB")
     return picture.resize((width * scale, height * scale), Image.Resampling.BILINEAR) if scale > 1 else picture
+
+
+def _first_channels(channels: int) -> Tensor:
+    """The factors that take the first three channels for red, green and blue."""
+    return torch.eye(channels + 1, 3)
 
 
 def _with_constant(latents: Tensor) -> Tensor:

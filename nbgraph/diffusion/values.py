@@ -15,12 +15,26 @@ from nbgraph.errors import ModelError
 
 @dataclass(frozen=True)
 class Window:
-    """How far a picture has been denoised: the steps `start` to `end` of `steps`, by `scheduler`, were done."""
+    """How far a picture has been denoised: the steps `start` to `end` of `steps`, by `scheduler`, were done.
+
+    `scheduler` is a name, `solver` the class of diffusers behind it. `level` is what latents that stopped part-way
+    hold, as `masks.noise_level` gives it. Both are unknown ("" and None) of latents from before they were noted.
+    """
 
     start: int
     end: int
     steps: int
     scheduler: str
+    solver: str = ""
+    level: tuple[float, float] | None = None
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any] | None) -> "Window | None":
+        """The inverse of `dataclasses.asdict` and JSON; None of nothing."""
+        if not value:
+            return None
+        level = value.get("level")
+        return cls(**{**value, "level": None if level is None else (level[0], level[1])})
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,7 @@ class Latents:
             height=metadata["height"],
             seeds=tuple(metadata.get("seeds", ())),
             rng_states=tensors.get("rng_states"),
-            window=Window(**metadata["window"]) if metadata.get("window") else None,
+            window=Window.from_json(metadata.get("window")),
             solver={name: _restore(value, tensors) for name, value in solver.items()} if solver is not None else None,
         )
 

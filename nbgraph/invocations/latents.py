@@ -1,5 +1,6 @@
 """Latents: denoising, and the ways between latents and pictures."""
 
+import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from nbgraph.invocations.fields import (
 from nbgraph.invocations.outputs import ImageOutput, LatentsOutput
 from nbgraph.invocations.pictures import Side, check_sides, check_size
 
+logger = logging.getLogger("nbgraph")
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "nearest-exact"]
 
 
@@ -35,7 +37,7 @@ def save_latents(context: InvocationContext, latents: Any) -> LatentsOutput:
     return LatentsOutput(latents=field, width=latents.width, height=latents.height)
 
 
-@invocation("denoise_latents", title="Denoise", category="latents", version="1.2.0")
+@invocation("denoise_latents", title="Denoise", category="latents", version="1.3.0")
 class DenoiseLatents(BaseInvocation):
     """Denoises: from noise alone to a new picture, from latents and noise to a changed one.
 
@@ -70,6 +72,8 @@ class DenoiseLatents(BaseInvocation):
         start, end = known.get("denoising_start", 0.0), known.get("denoising_end", 1.0)
         if start >= end:
             yield "denoising_end", f"is {end}, and must be more than denoising_start, which is {start}"
+        elif {"steps", "denoising_start", "denoising_end"} <= known.keys():
+            yield from no_step_problem(known["steps"], start, end)
 
     def batch_key(self, context: InvocationContext) -> Hashable:
         """All that is not of one picture alone, and the sizes and shapes of what is."""
@@ -96,10 +100,10 @@ class DenoiseLatents(BaseInvocation):
             steps=self.steps,
             cfg=self.cfg_scale,
             scheduler=self.scheduler,
-            start=round(self.steps * self.denoising_start),
-            end=round(self.steps * self.denoising_end),
+            start=step_at(self.steps, self.denoising_start),
+            end=step_at(self.steps, self.denoising_end),
         )
-        factors = context.models.preview_factors(self.unet.model) if context.wants_previews else None
+        factors = self._preview_factors(context)
         with ExitStack() as held:
             components = held.enter_context(context.models.use(self._adapted(), "denoiser"))
             return diffusion.denoise_together(
@@ -114,6 +118,16 @@ class DenoiseLatents(BaseInvocation):
                 cancelled=context.is_cancelled,
                 factors=factors,
             )
+
+    def _preview_factors(self, context: InvocationContext) -> Any:
+        """What colours the previews, or None: without it they have wrong colours, and no run fails for them."""
+        if not context.wants_previews:
+            return None
+        try:
+            return context.models.preview_factors(self.unet.model)
+        except Exception:
+            logger.warning("previews of %s have no colours", self.unet.model.path, exc_info=True)
+            return None
 
     def _input(self, context: InvocationContext) -> Any:
         """What is of one picture alone."""
@@ -171,6 +185,26 @@ class DenoiseLatents(BaseInvocation):
     @staticmethod
     def _latents(context: InvocationContext, field: LatentsField | None) -> Any:
         return None if field is None else load_latents(context, field)
+
+
+def step_at(steps: int, share: float) -> int:
+    """The step at which a share of the steps ends."""
+    return round(steps * share)
+
+
+def no_step_problem(steps: int, start: float, end: float) -> Iterator[tuple[str, str]]:
+    """(field, problem) if no step lies between two shares of the steps, so that nothing would be denoised."""
+    first, last = step_at(steps, start), step_at(steps, end)
+    if first < last:
+        return
+    enough = next((n for n in range(steps, 1001) if step_at(n, start) < step_at(n, end)), None)
+    field, value, allowed = (
+        ("denoising_start", start, f"at most {(last - 1) / steps:g}")
+        if last
+        else ("denoising_end", end, f"at least {(first + 1) / steps:g}")
+    )
+    more = f", or take at least {enough} steps" if enough else ""
+    yield field, f"is {value:g}, and {steps} steps have none from {start:g} to {end:g}; give {allowed}{more}"
 
 
 def _listed(value: Any) -> list[Any]:

@@ -102,8 +102,9 @@ def test_eight_seeds_of_the_shipped_model(studio):
     assert len({picture.tobytes() for picture in run.images}) == 8
 
 
-def test_each_picture_keeps_its_own_noise_where_steps_draw_more(studio, steered):
-    check_both_ways(studio, steered(scheduler="euler_a"), 3)
+@pytest.mark.parametrize("scheduler", ["euler_a", "dpmpp_sde"])
+def test_each_picture_keeps_its_own_noise_where_steps_draw_more(studio, steered, scheduler):
+    check_both_ways(studio, steered(scheduler=scheduler), 3)
 
 
 def test_prompts_are_encoded_together(studio):

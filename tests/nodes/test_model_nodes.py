@@ -193,3 +193,26 @@ def test_blended_latents_lie_between(model, drawn, studio):
     small = Noise(unet=model, seed=1, width=32, height=32)
     with pytest.raises(NodeError, match="cannot be blended; resize one"):
         drawn(BlendLatents(latents_a=first, latents_b=small))
+
+
+def test_steps_that_leave_none_to_do_are_refused_before_a_run(studio, model):
+    for inputs, problem in (
+        (
+            {"denoising_start": 0.9},
+            "denoising_start: is 0.9, and 3 steps have none from 0.9 to 1; give at most 0.666667",
+        ),
+        ({"denoising_end": 0.1}, "denoising_end: is 0.1, and 3 steps have none from 0 to 0.1; give at least 0.333333"),
+    ):
+        with pytest.raises(GraphError, match=problem):
+            studio.run(denoise(model, **inputs), progress=False)
+    with pytest.raises(GraphError, match="or take at least 5 steps"):
+        studio.run(denoise(model, denoising_start=0.9), progress=False)
+
+
+def test_latents_that_stopped_part_way_go_on_where_they_stopped(studio, model):
+    half = denoise(model, denoising_end=2 / 3)
+    rest = denoise(model, denoising_start=1 / 3, noise=None, latents=half)
+    with pytest.raises(NodeError, match="stopped at step 2 of 3 by 'default'.*go on with denoising_start=0.666667"):
+        studio.run(rest, progress=False)
+    rest.denoising_start = 2 / 3
+    assert studio.run(rest, progress=False)[rest].width == 64
