@@ -1,5 +1,6 @@
 """What a canvas shows of the runs of its graph: states and pictures by node, in at most twenty batches a second."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from threading import RLock, Timer
@@ -20,6 +21,8 @@ from nbgraph.services.events.events_common import (
 )
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.widgets.pictures import thumbnail
+
+logger = logging.getLogger("nbgraph")
 
 BATCH_SECONDS = 0.05
 PREVIEW_SECONDS = 0.2
@@ -158,8 +161,12 @@ class RunFeed:
         if preview is None or monotonic() - self._previewed < PREVIEW_SECONDS:
             return
         self._previewed = monotonic()
-        image: Any = preview() if callable(preview) else preview
-        self.pictures[node] = thumbnail(image, PREVIEW_SIZE)
+        try:
+            image: Any = preview() if callable(preview) else preview
+            self.pictures[node] = thumbnail(image, PREVIEW_SIZE)
+        except Exception:  # of a node or a model; the run goes on, and is shown without it
+            logger.exception("a preview could not be drawn")
+            return
         self._fresh.add(node)
 
     def _result(self, node: str, output: Any) -> None:

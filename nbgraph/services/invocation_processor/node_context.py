@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL.Image import Image
 
-from nbgraph.errors import CancelledError, NbgraphWarning
+from nbgraph.errors import CancelledError, ModelError, NbgraphWarning
 from nbgraph.invocations.fields import ImageField, ModelField
 from nbgraph.invocations.outputs import ImageOutput
 from nbgraph.services.events.events_common import NodeProgress, NodeWarned
@@ -119,7 +119,19 @@ class ContextTensors:
 
     def save(self, value: Any, kind: str = "latents") -> str:
         tensors, metadata = value.to_tensors()
+        _check_finite(tensors, kind)
         return self._latents.save(tensors, kind=kind, metadata=metadata).name
+
+
+def _check_finite(tensors: dict[str, Any], kind: str) -> None:
+    """`ModelError` for latents or conditioning with values that are not finite: they would be kept, and be black."""
+    for name, tensor in tensors.items():
+        # What a scheduler remembers may hold infinities.
+        if not name.startswith("solver.") and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ModelError(
+                f"the {kind} that this node made hold values that are not finite numbers (NaN or infinite), and are "
+                "not kept; look at what it was given, and at what it does with it"
+            )
 
 
 class ContextModels:
