@@ -211,6 +211,10 @@ class StoreTooNewError(StoreError):
         super().__init__(f"{text}; upgrade nbgraph, or open another folder")
 
 
+class DamagedRecordError(NbgraphError, ValueError):
+    """A record in a studio's folder is not what was written; the others are whole, and lists leave it out."""
+
+
 class StoreFullError(StoreError):
     """The disk, or the quota, is full; what was acknowledged before is kept."""
 

@@ -80,12 +80,16 @@ class ModelDescription:
     def check_size(self, width: int, height: int) -> None:
         """`ModelError` unless width and height, in pixels, are positive multiples of `multiple_of`."""
         for name, value in (("width", width), ("height", height)):
-            if value <= 0 or value % self.multiple_of:
-                near = max(self.multiple_of, round(value / self.multiple_of) * self.multiple_of)
-                raise ModelError(
-                    f"{name} is {value}, but this model draws in multiples of "
-                    f"{self.multiple_of} pixels; the nearest is {near}"
-                )
+            if problem := self.side_problem(name, value):
+                raise ModelError(problem)
+
+    def side_problem(self, side: str, pixels: int) -> str:
+        """What is wrong with the length of a side, with its name; "" if the model can draw it."""
+        if pixels > 0 and pixels % self.multiple_of == 0:
+            return ""
+        near = max(self.multiple_of, round(pixels / self.multiple_of) * self.multiple_of)
+        multiples = f"this model draws in multiples of {self.multiple_of} pixels; the nearest is {near}"
+        return f"{side} is {pixels}, but {multiples}"
 
 
 def describe_model(model: ModelRef | str | Path) -> ModelDescription:

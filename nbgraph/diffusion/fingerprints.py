@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from os.path import exists
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -37,12 +38,12 @@ def resolve_folder(path: str | Path) -> Path:
     Never goes to the network. `ModelNotFoundError` names what was given and how to get it.
     """
     local = Path(path).expanduser()
-    if local.exists():
+    if exists(local):
         return local.resolve()
     if str(path).count("/") == 1 and not str(path).startswith(("/", ".", "~")):
         return _hub_snapshot(str(path))
     raise ModelNotFoundError(
-        f"there is no model at {str(path)!r}: no such file or folder. Give the folder of a model "
+        f"there is no model at {str(path)[:200]!r}: no such file or folder. Give the folder of a model "
         "in the diffusers layout (the one that holds model_index.json)"
     )
 
@@ -171,7 +172,8 @@ def _hub_snapshot(repository: str) -> Path:
     try:
         return Path(snapshot_download(repository, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError) as error:
+        shown = repository if len(repository) < 200 else f"{repository[:100]}...{repository[-80:]}"
         raise ModelNotFoundError(
-            f"there is no model {repository!r}: no such folder, and no repository of that name in the local hub cache. "
-            f"Give the path of a folder, or fetch it first: hf download {repository}"
+            f"there is no model {shown!r}: no such folder, and no repository of that name in the local hub cache. "
+            f"Give the path of a folder, or fetch it first: hf download {shown}"
         ) from error

@@ -1,12 +1,14 @@
 """Picture files: read with care. Only PNG, JPEG and WebP, only up to a size, and damage is an error that says so."""
 
 import struct
+from os.path import isdir, isfile
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nbgraph.errors import NbgraphError
 from nbgraph.image_modes import in_plain_mode
+from nbgraph.invocations.input_problems import short_text
 from nbgraph.invocations.pictures import size_problem
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -32,9 +34,9 @@ def read_picture(path: Path) -> Image.Image:
 
 
 def _open(path: Path) -> Image.Image:
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise NbgraphError(f"{str(path)!r} {what} (looked in {Path.cwd()}); give the path of a picture file")
+    if not isfile(path):
+        what = "is a folder" if isdir(path) else "does not exist"
+        raise NbgraphError(f"{short_text(str(path))} {what} (looked in {Path.cwd()}); give the path of a picture file")
     try:
         opened = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:

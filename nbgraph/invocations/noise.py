@@ -6,7 +6,6 @@ from typing import Any
 from pydantic import Field
 
 from nbgraph import diffusion
-from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import LatentsField, Seed, UNetField
 from nbgraph.invocations.outputs import NoiseOutput
@@ -29,11 +28,8 @@ class Noise(BaseInvocation):
             return
         model = context.models.describe(known["unet"].model)
         for name in ("width", "height"):
-            try:
-                model.check_size(known["width"] or model.width, known["height"] or model.height)
-            except ModelError as error:
-                if known[name] and known[name] % model.multiple_of:
-                    yield name, str(error)
+            if known[name] and (problem := model.side_problem(name, known[name])):
+                yield name, problem
 
     def invoke(self, context: InvocationContext) -> NoiseOutput:
         model = context.models.describe(self.unet.model)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import Field
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import Seed
+from nbgraph.invocations.input_problems import short_text
 from nbgraph.invocations.limits import bounded, check_list, check_text
 from nbgraph.invocations.outputs import StringCollectionOutput
 
@@ -80,8 +82,8 @@ class PromptsFromFile(BaseInvocation):
     max_prompts: int = Field(0, ge=0)
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        if "file_path" in known and not known["file_path"].is_file():
-            yield "file_path", f"there is no file {str(known['file_path'])!r} (looked in {Path.cwd()})"
+        if "file_path" in known and not isfile(known["file_path"]):
+            yield "file_path", f"there is no file {short_text(str(known['file_path']))} (looked in {Path.cwd()})"
 
     def invoke(self, context: InvocationContext) -> StringCollectionOutput:
         lines = (line.strip() for line in self._lines()[self.start_line - 1 :])

@@ -13,11 +13,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from os import PathLike
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from nbgraph.errors import ArchiveError
+from nbgraph.services.shared.sqlite.store_errors import shown_path
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -57,7 +59,7 @@ class ArchiveWriter:
 def new_archive(path: str | PathLike[str]) -> Iterator[ArchiveWriter]:
     """Write an archive beside its place and put it there when it is whole; `ArchiveError` if something is there."""
     target = Path(path).expanduser().absolute()
-    if target.exists():
+    if lexists(target):
         raise ArchiveError(f"there is something at {str(target)!r} already; give another name")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -65,7 +67,7 @@ def new_archive(path: str | PathLike[str]) -> Iterator[ArchiveWriter]:
             yield ArchiveWriter(archive)
         part.replace(target)
     except OSError as error:
-        raise ArchiveError(f"{str(target)!r} cannot be written: {error.strerror or error}") from None
+        raise ArchiveError(f"{shown_path(target)!r} cannot be written: {error.strerror or error}") from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -130,9 +132,11 @@ def opened_archive(path: str | PathLike[str]) -> Iterator[ArchiveReader]:
     try:
         archive = ZipFile(source)
     except FileNotFoundError:
-        raise ArchiveError(f"there is no file {str(source)!r} (looked in {Path.cwd()})") from None
+        raise ArchiveError(f"there is no file {shown_path(source)!r} (looked in {Path.cwd()})") from None
     except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ArchiveError(f"{str(source)!r} is no zip that can be read ({error}); studio.export writes one") from None
+        reason = getattr(error, "strerror", None) or error
+        text = f"{shown_path(source)!r} is no zip that can be read ({reason})"
+        raise ArchiveError(f"{text}; studio.export writes one") from None
     with archive:
         yield ArchiveReader(archive, str(source))
 

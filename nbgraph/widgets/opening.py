@@ -2,10 +2,12 @@
 
 import json
 from os import PathLike
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
 from nbgraph.errors import GraphError, NotFoundError, Problem
+from nbgraph.invocations.input_problems import short_text
 from nbgraph.invocations.node_registry import registry
 from nbgraph.services.shared.graph.foreign_files import foreign_error, foreign_object
 from nbgraph.services.shared.graph.graph import Graph
@@ -19,8 +21,8 @@ def open_file(path: str | PathLike[str]) -> tuple[Graph, str]:
     Raises `NotFoundError` if there is no such file, and `GraphError` for a file of another program.
     """
     file = Path(path)
-    if not file.is_file():
-        raise NotFoundError(f"there is no file {str(path)!r} (looked in {Path.cwd()})")
+    if not isfile(file):
+        raise NotFoundError(f"there is no file {short_text(str(path))} (looked in {Path.cwd()})")
     data, problems = file.read_bytes(), ()
     try:
         Graph.from_json(data)

@@ -17,7 +17,7 @@ from nbgraph.services.images.images_common import ImageCategory, ImageQuery, Ima
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
-from nbgraph.services.shared.service import Service, checked_name, new_name
+from nbgraph.services.shared.service import Service, checked_name, new_name, text_name
 
 THUMBNAIL_SIZE = 256
 REMEDIES = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
@@ -108,7 +108,7 @@ class ImageServiceBase(Service):
 
     def exists(self, image_name: str) -> bool:
         """Whether a picture of that name is kept."""
-        return self._get(image_name) is not None
+        return self._get(text_name(image_name)) is not None
 
     def is_intact(self, image_name: str) -> bool:
         """Whether a picture of that name is kept, and what is kept is what was saved."""

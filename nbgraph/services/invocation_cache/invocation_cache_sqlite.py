@@ -22,6 +22,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_cache.known_results import KnownResults
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.sqlite.batch import Batch
+from nbgraph.services.shared.sqlite.damaged_rows import DAMAGE, readable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
 TABLES = """
@@ -126,10 +127,10 @@ class InvocationCacheSqlite(InvocationCacheBase):
         *_, type_name, text = row
         try:
             output = _read_output(type_name, text)
-        except (UnknownNodeTypeError, ValidationError, ValueError):
+            entry = CacheEntry(*_row_values(row), output=output)
+        except DAMAGE:
             self._drop((key,))
             return None
-        entry = CacheEntry(*_row_values(row), output=output)
         entry.resources = resource_names(output)
         self._known.keep([entry], moment)
         return entry
@@ -225,7 +226,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
         where, values = ("WHERE node = ? ", (node,)) if node is not None else ("", ())
         rows = self._database.rows(_SELECT + where + "ORDER BY used, number", values)
         unwritten = [entry for entry in self._batch.waiting if node in (None, entry.node)]
-        return [*map(_stored_row, rows), *unwritten]
+        return [*readable(rows, _stored_row, "the cache entry"), *unwritten]
 
     def _totals(self) -> tuple[int, int]:
         self._batch.flush_if_room()
@@ -264,6 +265,8 @@ def _stored_row(row: tuple[Any, ...]) -> StoredRow:
 def _row_values(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """The fields of a `CacheRow`, in their order."""
     key, node, material, sources, seconds, resources, size, created, hits, type_name, _ = row
+    if not isinstance(key, bytes):
+        raise TypeError("its key is a text")
     return key, node, type_name, material, b"", _split(sources), seconds, tuple(loads(resources)), size, created, hits
 
 

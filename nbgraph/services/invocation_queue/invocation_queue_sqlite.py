@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
-from typing import Any
+from typing import Any, get_args
 
 from nbgraph.services.invocation_queue.invocation_queue_base import InvocationQueueBase
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
+from nbgraph.services.shared.sqlite.damaged_rows import readable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
 TABLES = """
@@ -75,7 +76,7 @@ class InvocationQueueSqlite(InvocationQueueBase):
 
     def _get(self, session_id: str) -> QueueItem | None:
         row = self._database.row(_SELECT + "WHERE session_id = ? ORDER BY number DESC LIMIT 1", (session_id,))
-        return None if row is None else QueueItem(*row)
+        return None if row is None else next(readable([row], _item, "the queue item"), None)
 
     def _change(self, item: QueueItem, before: QueueStatus | None = None) -> bool:
         number, _, *values, _ = astuple(item)
@@ -94,4 +95,12 @@ class InvocationQueueSqlite(InvocationQueueBase):
         return sum(self._database.free([(item.number,) for item in items], delete))
 
     def _rows(self) -> Iterable[QueueItem]:
-        return [QueueItem(*row) for row in self._database.rows(_SELECT + "ORDER BY number")]
+        return list(readable(self._database.rows(_SELECT + "ORDER BY number"), _item, "the queue item"))
+
+
+def _item(row: tuple[Any, ...]) -> QueueItem:
+    item = QueueItem(*row)
+    times = (item.submitted, item.started or 0.0, item.ended or 0.0)
+    if item.status not in get_args(QueueStatus) or not all(isinstance(time, float) for time in times):
+        raise ValueError(f"status {item.status!r}, times {times}")
+    return item

@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from nbgraph.services.invocation_stats.invocation_stats_base import InvocationStatsServiceBase
 from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
 from nbgraph.services.shared.sqlite.batch import Batch
+from nbgraph.services.shared.sqlite.damaged_rows import readable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
 TABLES = """
@@ -60,7 +61,7 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
             query = "SELECT columns FROM node_stats WHERE session_id = ? ORDER BY number"
             batches = self._database.rows(query, (session_id,))
         waiting = [row for row in self._batch.waiting if session_id in (None, row.session_id)]
-        return chain((row for (columns,) in batches for row in from_columns(columns)), waiting)
+        return chain(*readable(batches, _batch_of, "a batch of stats"), waiting)
 
     def _drop(self, session_id: str | None) -> None:
         def delete(sessions: Sequence[str]) -> None:
@@ -70,6 +71,10 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
 
         self._batch.discard(lambda row: session_id in (None, row.session_id))
         self._database.free(self.session_ids() if session_id is None else [session_id], delete)
+
+
+def _batch_of(row: tuple[str]) -> list[NodeStats]:
+    return list(from_columns(row[0]))
 
 
 def to_columns(rows: list[NodeStats]) -> str:

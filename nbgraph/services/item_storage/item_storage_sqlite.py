@@ -7,6 +7,7 @@ from typing import Any
 
 from nbgraph.errors import NbgraphError
 from nbgraph.services.item_storage.item_storage_base import Item, ItemStorageBase
+from nbgraph.services.shared.sqlite.damaged_rows import DAMAGE, damaged, readable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
 TABLES = """
@@ -58,11 +59,12 @@ class ItemStorageSqlite(ItemStorageBase[Item]):
 
     def _readable(self, rows: Iterable[tuple[str, str]]) -> Iterator[Item]:
         """Items in a list; one that can no longer be read is left out, with a line in the log, and stays stored."""
-        for item_id, data in rows:
-            try:
-                yield self._read(item_id, data)
-            except (NbgraphError, ValueError) as error:
-                logger.warning("%s %s cannot be read: %s", self._class, item_id, error)
+        return readable(rows, lambda row: self._read(*row), self._class)
 
     def _read(self, item_id: str, data: str) -> Any:
-        return self.item_class.from_dict(json.loads(data))
+        try:
+            return self.item_class.from_dict(json.loads(data))
+        except NbgraphError:
+            raise
+        except DAMAGE as error:
+            raise damaged(f"{self._class} {item_id!r}", error) from None

@@ -19,6 +19,7 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import prepared_id
 from nbgraph.services.shared.graph.prepared import Prepared
 from nbgraph.services.shared.sqlite.batch import Batch
+from nbgraph.services.shared.sqlite.damaged_rows import DAMAGE, damaged, readable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
 logger = logging.getLogger("nbgraph")
@@ -65,7 +66,7 @@ class SessionStorageSqlite(ItemStorageBase[GraphExecutionState]):
         return found
 
     def _get(self, item_id: str) -> GraphExecutionState | None:
-        row = self._database.row("SELECT number, data, cancelled FROM sessions WHERE id = ?", (item_id,))
+        row = self._database.row("SELECT id, number, data, cancelled FROM sessions WHERE id = ?", (item_id,))
         if row is None:
             return None
         return self._live.get(item_id) or self._read(*row)
@@ -110,20 +111,21 @@ class SessionStorageSqlite(ItemStorageBase[GraphExecutionState]):
         ((total,),) = self._database.rows("SELECT count(*) " + where, wanted)
         page = "ORDER BY number LIMIT :limit OFFSET :offset"
         return list(
-            self._several(self._database.rows("SELECT number, id, data, cancelled " + where + page, wanted))
+            self._several(self._database.rows("SELECT id, number, data, cancelled " + where + page, wanted))
         ), total
 
-    def _several(self, rows: Iterable[tuple[int, str, str, int]]) -> Iterator[GraphExecutionState]:
-        for number, item_id, data, cancelled in rows:
-            try:
-                yield self._live.get(item_id) or self._read(number, data, cancelled)
-            except (NbgraphError, ValueError) as error:
-                logger.warning("session %s cannot be read: %s", item_id, error)
+    def _several(self, rows: Iterable[tuple[str, int, str, int]]) -> Iterator[GraphExecutionState]:
+        return readable(rows, lambda row: self._live.get(row[0]) or self._read(*row), "session")
 
-    def _read(self, number: int, data: str, cancelled: int) -> GraphExecutionState:
-        head = {**json.loads(data), "cancelled": bool(cancelled)}
-        rows = [row for (text,) in self._database.rows(_RESULTS, (number,)) for row in json.loads(text)]
-        session = GraphExecutionState.from_dict({**head, **_from_journal(rows)})
+    def _read(self, item_id: str, number: int, data: str, cancelled: int) -> GraphExecutionState:
+        try:
+            head = {**json.loads(data), "cancelled": bool(cancelled)}
+            rows = [row for (text,) in self._database.rows(_RESULTS, (number,)) for row in json.loads(text)]
+            session = GraphExecutionState.from_dict({**head, **_from_journal(rows)})
+        except NbgraphError:
+            raise
+        except DAMAGE as error:
+            raise damaged(f"session {item_id!r}", error) from None
         self._live[session.id] = session
         return session
 

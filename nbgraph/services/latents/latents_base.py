@@ -13,7 +13,7 @@ from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
-from nbgraph.services.shared.service import Service, checked_name, new_name
+from nbgraph.services.shared.service import Service, checked_name, new_name, text_name
 
 Tensors = Mapping[str, Any]
 
@@ -82,7 +82,7 @@ class LatentsServiceBase(Service):
 
     def exists(self, name: str) -> bool:
         """Whether tensors of that name are kept."""
-        return self._get(name) is not None
+        return self._get(text_name(name)) is not None
 
     def is_intact(self, name: str) -> bool:
         """Whether tensors of that name are kept, and what is kept is what was saved."""

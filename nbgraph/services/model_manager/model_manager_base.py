@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import psutil
 from nbgraph.diffusion.fingerprints import fingerprint_path, resolve_folder
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 from nbgraph.invocations.fields import ModelField
+from nbgraph.invocations.input_problems import short_text
 from nbgraph.services.shared.service import Service
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -58,13 +60,14 @@ class ModelManagerBase(Service):
         rows = {row.name: row for row in self.rows()}
         if name in rows:
             path = rows[name].path
-        elif any((Path(name).expanduser() / file).is_file() for file in CONFIG_FILES):
+        elif any(isfile(Path(name).expanduser() / file) for file in CONFIG_FILES):
             path = str(Path(name).expanduser().resolve())
         elif HUB_ID.fullmatch(name):
             path = str(resolve_folder(name))
         else:
-            text = f"no model {name!r}{suggest(name, rows)}; a folder in diffusers layout may be given by its path"
-            if Path(name).expanduser().is_file():
+            text = f"no model {short_text(name)}{suggest(name[:200], rows)}"
+            text += "; a folder in diffusers layout may be given by its path"
+            if isfile(Path(name).expanduser()):
                 text = (
                     f"{name!r} is one file, and a model is a folder in diffusers layout; make one of a checkpoint with"
                     " StableDiffusionPipeline.from_single_file(file).save_pretrained(folder)"
@@ -83,7 +86,8 @@ class ModelManagerBase(Service):
     def _scan(self) -> Iterator[ModelRow]:
         seen: set[str] = set()
         for parent in (SHIPPED, *self.model_folders):
-            for folder in sorted(Path(parent).expanduser().glob("*/model_index.json")):
+            place = Path(parent).expanduser()
+            for folder in sorted(place.glob("*/model_index.json")) if isdir(place) else ():
                 name = folder.parent.name
                 if name not in seen:
                     seen.add(name)

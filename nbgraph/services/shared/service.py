@@ -43,8 +43,15 @@ def new_name() -> str:
     return uuid4().hex
 
 
+def text_name(name: object) -> str:
+    """The name, if it is a text; `InvalidNameError` otherwise. A text of another form names nothing that is there."""
+    if not isinstance(name, str):
+        raise InvalidNameError(f"a resource is named by a text, not by {repr(name)[:80]}")
+    return name
+
+
 def checked_name(name: object) -> str:
     """The name, if it has the form of a generated one; `InvalidNameError` otherwise."""
     if not isinstance(name, str) or not _NAME.match(name):
-        raise InvalidNameError(f"{name!r} is no name of a resource; such names are 32 hexadecimal digits")
+        raise InvalidNameError(f"{repr(name)[:80]} is no name of a resource; such names are 32 hexadecimal digits")
     return name

@@ -1,17 +1,18 @@
 """Resources of one kind: files, each with a record in a table made after a dataclass, kept and dropped together."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar, get_origin
 
+from nbgraph.services.shared.sqlite.damaged_rows import readable
 from nbgraph.services.shared.sqlite.resource_files import ResourceFiles
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import FileKind
 
 Record = TypeVar("Record")
-_FROM_COLUMN = {datetime: datetime.fromisoformat, dict: json.loads, bool: bool}
+_FROM_COLUMN = {datetime: datetime.fromisoformat, dict: json.loads, bool: bool, int: int}
 
 
 class ResourceTable(Generic[Record]):
@@ -49,9 +50,9 @@ class ResourceTable(Generic[Record]):
             connection.execute(f"UPDATE {self._table} SET {changes} WHERE {self._key}=:{self._key}", values)  # noqa: S608
 
     def get(self, name: str) -> Record | None:
-        """The record of that name, or None."""
+        """The record of that name, or None, also for one that cannot be read."""
         row = self._database.row(f"{self._select} WHERE {self._key}=?", (name,))
-        return None if row is None else self._record(row)
+        return None if row is None else next(self._readable([row]), None)
 
     def read(self, name: str) -> bytes:
         """The file of a record, checked; `ResourceFileMissingError`, `ResourceFileCorruptError`."""
@@ -73,10 +74,13 @@ class ResourceTable(Generic[Record]):
         ((total,),) = self._database.rows(f"SELECT count(*) FROM {self._table} WHERE {where}", wanted)  # noqa: S608
         query = f"{self._select} WHERE {where} ORDER BY number DESC LIMIT :limit OFFSET :offset"
         rows = self._database.rows(query, {**wanted, "limit": -1 if limit is None else limit, "offset": offset})
-        return [self._record(row) for row in rows], total
+        return list(self._readable(rows)), total
 
     def _facts(self, name: str) -> tuple[Any, ...] | None:
         return self._database.row(f"SELECT file_bytes, sha256 FROM {self._table} WHERE {self._key}=?", (name,))  # noqa: S608
+
+    def _readable(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Record]:
+        return readable(rows, self._record, f"the record in {self._table} of")
 
     def _record(self, row: tuple[Any, ...]) -> Record:
         return self._class(*[read(value) for read, value in zip(self._readers, row)])

@@ -245,9 +245,15 @@ class SqliteDatabase:
             connection = self._open_connection
             try:
                 return connection.execute(sql, parameters).fetchall()
-            except sqlite3.Error:
-                with told_plainly(self.folder.database):
-                    return self._patience.through(lambda: connection.execute(sql, parameters).fetchall(), HeldStop())
+            except sqlite3.Error as error:
+                connection.text_factory = _readable_text if _is_text_damage(error) else str
+                try:
+                    with told_plainly(self.folder.database):
+                        return self._patience.through(
+                            lambda: connection.execute(sql, parameters).fetchall(), HeldStop()
+                        )
+                finally:
+                    connection.text_factory = str
 
     def row(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[Any, ...] | None:
         """The first row a query gives, None if there is none."""
@@ -266,7 +272,7 @@ class SqliteDatabase:
         Files never change once they are written, so none can be torn; one that is deleted meanwhile is left out, as its
         record would be a moment later. `StoreError` if the folder has anything in it.
         """
-        if target.root.exists() and any(target.root.iterdir()):
+        if os.path.isdir(target.root) and any(target.root.iterdir()):
             raise StoreError(f"{target.root} is not empty; name a new folder for the copy")
         target.make()
         with HeldStop() as stop, self._lock, told_plainly(target.database):
@@ -357,3 +363,12 @@ def _close(database: "weakref.ref[SqliteDatabase]") -> None:
     found = database()
     if found is not None:
         found.close()
+
+
+def _is_text_damage(error: sqlite3.Error) -> bool:
+    """Whether a text is not UTF-8, which fails a whole query, not only the row it is in."""
+    return "decode to UTF-8" in str(error)
+
+
+def _readable_text(data: bytes) -> str:
+    return data.decode(errors="replace")

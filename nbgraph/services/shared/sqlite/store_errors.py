@@ -50,7 +50,7 @@ def database_error(error: sqlite3.Error, path: Path) -> Exception:
 
 def file_error(error: OSError, path: Path) -> StoreError:
     """The `StoreError` for an error of the operating system."""
-    where = error.filename or path
+    where = shown_path(error.filename or path)
     if error.errno in _FULL:
         return StoreFullError(f"no room to write {where} ({error.strerror}); free some space, then run again")
     if error.errno in _FORBIDDEN:
@@ -58,6 +58,14 @@ def file_error(error: OSError, path: Path) -> StoreError:
     return StoreError(
         f"{where} cannot be used ({error.strerror or error}); look whether the folder and the disk are there"
     )
+
+
+def shown_path(path: object, longest: int = 200) -> str:
+    """A path for an error message, without the middle of one that no line can show."""
+    text = str(path)
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]}...{text[-longest // 2 :]} ({len(text):,} characters)"
 
 
 def corrupt_error(path: Path, reason: str) -> StoreCorruptError:

@@ -25,6 +25,8 @@ class StoreFolder:
     """Paths, and files that are written whole or not at all. `StoreError` where the folder has no name."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
+        if not isinstance(root, str | os.PathLike) or not isinstance(os.fspath(root), str) or "\0" in os.fspath(root):
+            raise StoreError(f"the folder of a studio is a text or a Path, not {repr(root)[:80]}")
         if not os.fspath(root):
             raise StoreError("the name of a studio's folder is empty; give one, or none for a studio in memory")
         self.root = Path(root).expanduser().absolute()
