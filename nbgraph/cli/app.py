@@ -127,6 +127,12 @@ def stats(
     _leave(lambda: _part("programs").perform(["stats", *(["--csv", str(csv)] if csv else [])], studio))
 
 
+@app.command()
+def doctor(studio: StudioFolder = None) -> None:
+    """Versions, devices, SQLite, the front end and a folder's state, ready to paste into a report."""
+    _leave(lambda: _part("doctor_program").doctor(studio))
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
 def lab(
     words: Annotated[

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from logging import INFO
 from os import PathLike
 from pathlib import Path
 
@@ -137,6 +138,11 @@ class InvocationServices:
             raise StoreError("a studio in memory has no folder to copy; studio.export(path) keeps its runs in a zip")
         self.flush()
         return self.database.copy_to(StoreFolder(folder))
+
+    def note(self, text: str, level: int = INFO) -> None:
+        """Write a line into the folder's log; nothing in memory."""
+        if self.database is not None:
+            self.database.note(text, level)
 
     def flush(self) -> None:
         """Write what services have noted and not written yet."""

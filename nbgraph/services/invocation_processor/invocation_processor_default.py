@@ -3,6 +3,7 @@
 import logging
 import threading
 import weakref
+from time import monotonic
 
 from nbgraph.errors import IterationLimitError, NodeError, StoreError
 from nbgraph.latch import Latch
@@ -151,6 +152,8 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         session = ticket.session
         status: QueueStatus = "failed"
         runner = None
+        began = monotonic()
+        self.services.note(f"run {session.id} started, {len(session.graph.nodes)} nodes")
         try:
             runner = runner_of(session, self.services, lambda: ticket.cancelled, self._batches)
             ticket.failures = runner.failures
@@ -162,6 +165,10 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             session.errors.setdefault("session", f"{type(error).__name__}: {error}")
         finally:
             self._note_end(session, status)
+            for failure in ticket.failures:
+                text = f"run {session.id}: {failure.node} ({failure.type}): {failure.message}\n{failure.traceback}"
+                self.services.note(text, logging.ERROR)
+            self.services.note(f"run {session.id} {status} after {monotonic() - began:.2f} s")
             self._close(ticket, status)
 
     def _note_end(self, session: GraphExecutionState, status: QueueStatus) -> None:

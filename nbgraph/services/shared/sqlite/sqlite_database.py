@@ -7,6 +7,7 @@ SQLite's own locks stay on as the second line; waiting for them is done here, in
 """
 
 import atexit
+import logging
 import os
 import sqlite3
 import weakref
@@ -21,6 +22,7 @@ from nbgraph.errors import ForkedStoreError, StoreError, StoreFullError, StoreGo
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.sqlite.cleaning import CleanReport, empty_trash, judge_files, remove_temporary_files
 from nbgraph.services.shared.sqlite.file_lock import FileLock
+from nbgraph.services.shared.sqlite.folder_log import FolderLog
 from nbgraph.services.shared.sqlite.kernel_lease import KernelLease
 from nbgraph.services.shared.sqlite.migrations import Formats, check_format, migrate
 from nbgraph.services.shared.sqlite.reserve import Reserve
@@ -63,6 +65,7 @@ class SqliteDatabase:
         self._to_count: SharedCounter | None = None
         self._connection: sqlite3.Connection | None = None
         self._lease: KernelLease | None = None
+        self._notes: FolderLog | None = None
         self.was_dirty = False
         self.open()
 
@@ -92,6 +95,8 @@ class SqliteDatabase:
                 self._shut()
                 raise
         self._at_exit = partial(_close, weakref.ref(self))
+        self._notes = FolderLog(self.folder.log)
+        self.note(f"opened, format {self.formats.newest}, SQLite {sqlite3.sqlite_version}")
         atexit.register(self._at_exit)
 
     def _open_locked(self, stop: HeldStop) -> None:
@@ -147,7 +152,15 @@ class SqliteDatabase:
             with suppress(OSError, sqlite3.Error):
                 self._shut()
 
+    def note(self, text: str, level: int = logging.INFO) -> None:
+        """Write a line into the folder's log."""
+        if self._notes is not None:
+            self._notes.note(text, level)
+
     def _shut(self) -> None:
+        notes, self._notes = self._notes, None
+        if notes is not None:
+            notes.close()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

@@ -1,6 +1,6 @@
 """The folder of a studio: the only module that makes paths in it, and that writes files there.
 
-    nbgraph.db   images/ab/<name>.png   thumbnails/ab/<name>.webp   tensors/ab/<name>.safetensors
+    nbgraph.db   nbgraph.log   images/ab/<name>.png   thumbnails/ab/<name>.webp   tensors/ab/<name>.safetensors
     reserve   tmp/<name>.<kernel>   locks/<kernel>.lock   locks/write.lock   locks/adds.count   locks/drops.count
     backups/nbgraph-<time>-<format>.db
 
@@ -51,6 +51,10 @@ class StoreFolder:
     def reserve(self) -> Path:
         """The file that keeps room for deleting."""
         return self.root / "reserve"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "nbgraph.log"
 
     def counter(self, name: str) -> Path:
         """The file of a number that kernels share."""
