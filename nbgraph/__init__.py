@@ -6,6 +6,8 @@ The public names are loaded when first used, so that importing nbgraph loads nei
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nbgraph.loading import load
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -65,7 +67,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         hint = import_module("nbgraph.errors").suggest(name, __all__)
         raise AttributeError(f"module 'nbgraph' has no attribute {name!r}{hint}; nodes are in nbgraph.invocations")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(load(_HOMES[name]), name)
     globals()[name] = value
     return value
 

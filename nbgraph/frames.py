@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nbgraph.loading import load
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_cache.explanation import Reason
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow
@@ -298,7 +298,7 @@ def _given_column(values: list[Any]) -> "pd.Series":
 
 def _pandas() -> Any:
     """Import pandas when the first frame is made: it takes most of a second, which a first studio need not wait for."""
-    return import_module("pandas")
+    return load("pandas")
 
 
 def _time(seconds: float | None) -> datetime | None:

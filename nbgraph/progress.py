@@ -20,6 +20,7 @@ from nbgraph.services.events.events_common import (
     NodeWarned,
     SessionFinished,
     SessionStarted,
+    SessionWaits,
 )
 from nbgraph.showing import is_in_notebook
 
@@ -31,7 +32,10 @@ BAR = 24
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Nodes done (and of those from the cache) of `total` source nodes, and the step of the node that runs."""
+    """Nodes done (and of those from the cache) of `total` source nodes, and the step of the node that runs.
+
+    `waits_for` says for what the run waits, such as `loading torch and diffusers ...`; mostly for nothing.
+    """
 
     status: str = "pending"
     done: int = 0
@@ -41,6 +45,7 @@ class Progress:
     step: int = 0
     steps: int = 0
     seconds: float = 0.0
+    waits_for: str = ""
 
     @property
     def fraction(self) -> float:
@@ -56,7 +61,8 @@ class Progress:
         steps = f" {self.step}/{self.steps}" if self.steps else ""
         cached = f", {self.cached} cached" if self.cached else ""
         bar = "#" * filled + "-" * (BAR - filled)
-        return f"[{bar}] {self.done} done{cached}, {self.seconds:.1f} s {self.status}{where}{steps}"
+        waits_for = f", {self.waits_for}" if self.waits_for else ""
+        return f"[{bar}] {self.done} done{cached}, {self.seconds:.1f} s {self.status}{where}{steps}{waits_for}"
 
     def _repr_html_(self) -> str:
         return (
@@ -81,13 +87,14 @@ class ProgressTracker:
 
     `nodes` has a tally for each source node that ran or failed. Of the node that runs now: `source`, `step`, `steps`,
     `message`, `preview` (a small picture, or what draws it) and `step_seconds`. `stopped_at` is the node that ran when
-    the session was cancelled.
+    the session was cancelled, `waits_for` what the session waits for, such as `loading torch and diffusers ...`.
     """
 
     def __init__(self, session_id: str) -> None:
         self.nodes: dict[str, NodeTally] = {}
         self.source, self.stopped_at, self.message, self.preview = "", "", "", None
         self.step = self.steps = 0
+        self.waits_for = ""
         self._session_id = session_id
         self._began = self._seen = monotonic()
         self._first_step, self._first_seen, self._last_seen = 0, 0.0, 0.0
@@ -109,7 +116,15 @@ class ProgressTracker:
         """How far the session is now."""
         now = self._seen if self._status not in ("pending", "running") else monotonic()
         return Progress(
-            self._status, self._done, self._cached, self._total, self._node, self.step, self.steps, now - self._began
+            self._status,
+            self._done,
+            self._cached,
+            self._total,
+            self._node,
+            self.step,
+            self.steps,
+            now - self._began,
+            self.waits_for,
         )
 
     @property
@@ -133,11 +148,14 @@ class ProgressTracker:
             self._step_over()
         elif isinstance(event, NodeWarned):
             self._tally(self._source_of(event.node)).warning = event.message
+        elif isinstance(event, SessionWaits):
+            self.waits_for = event.message
         elif isinstance(event, SessionStarted):
             self._began = monotonic()
             self._status, self._total = "running", event.total
         elif isinstance(event, SessionFinished):
             self._seen = monotonic()
+            self.waits_for = ""
             self.stopped_at = self.source if event.status == "cancelled" else ""
             self._status, self._node, self.source = event.status, "", ""
             self._step_over()

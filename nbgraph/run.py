@@ -1,7 +1,6 @@
 """Run: the handle of a submitted session. Results are references into the studio, so a Run in a cell pins no tensor."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import import_module
 from math import fsum
 from typing import TYPE_CHECKING, Any, overload
 
@@ -11,6 +10,7 @@ from nbgraph.errors import ChoiceError, NbgraphError, NodeError, NotFoundError, 
 from nbgraph.frames import stats_frame
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
+from nbgraph.loading import load
 from nbgraph.pictures import Pictures
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
 from nbgraph.services.images.kept_pictures import picture_or_why
@@ -89,11 +89,21 @@ class Run:
         self.services.processor.cancel(self.id)
 
     def raise_error(self) -> "Run":
-        """The run itself; raises the `NodeError` of the first node that failed, if one did."""
+        """The run itself; raises the `NodeError` of the first node that failed, if one did.
+
+        `GraphError` if the graph cannot run, where that was found only after torch had been loaded.
+        """
+        self.raise_refusal()
         if self.is_done and self.errors:
             raise self.errors[0]
         if self.is_done and self.status == "failed":
             raise NbgraphError("; ".join(f"{node}: {message}" for node, message in self.session.errors.items()))
+        return self
+
+    def raise_refusal(self) -> "Run":
+        """The run itself; raises `GraphError` if it cannot run, and only the worker thread could tell."""
+        if self._ticket.refusal is not None:
+            raise self._ticket.refusal
         return self
 
     @property
@@ -168,9 +178,7 @@ class Run:
     @property
     def plot(self) -> "RunPlots":
         """Plots of the stats: `run.plot.timeline()`, `run.plot.vram()`, `run.plot.by_type()`."""
-        return import_module("nbgraph.plots").RunPlots(
-            self.stats
-        )  # matplotlib is loaded when the first one is asked for
+        return load("nbgraph.plots").RunPlots(self.stats)  # matplotlib is loaded when the first one is asked for
 
     def _outputs_of(self, node: NodeLike) -> dict[tuple[int, ...], "NodeResult"]:
         if not isinstance(node, NodeLike):
@@ -206,14 +214,14 @@ class Run:
     def display(self) -> Any:
         """What shows the run in the output of this cell, live while `wait(show=...)` calls it, and as it ended."""
         self._shown_in = _cell_number()
-        return import_module("nbgraph.widgets.run_display").RunDisplay(self)
+        return load("nbgraph.widgets.run_display").RunDisplay(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return import_module("nbgraph.widgets.run_static").static_bundle(self)
+        return load("nbgraph.widgets.run_static").static_bundle(self)
 
     def _display_(self) -> Any:
         """What marimo shows."""
-        return import_module("nbgraph.widgets.run_display").following_view(self)
+        return load("nbgraph.widgets.run_display").following_view(self)
 
     def _ipython_display_(self) -> None:
         if not is_in_notebook():

@@ -1,10 +1,11 @@
 """How a view of the studio shows itself: as a live widget where there is a page, as HTML where there is no kernel."""
 
-from importlib import import_module
 from typing import Any
 
 from IPython.core.getipython import get_ipython
 from IPython.display import display
+
+from nbgraph.loading import load
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -67,4 +68,4 @@ def is_open(widget: Any) -> bool:
 
 def widget_class(module: str, name: str) -> Any:
     """A class of `nbgraph.widgets`, loaded now: importing a view loads neither ipywidgets nor anywidget."""
-    return getattr(import_module(f"nbgraph.widgets.{module}"), name)
+    return getattr(load(f"nbgraph.widgets.{module}"), name)

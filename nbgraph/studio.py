@@ -4,7 +4,6 @@ import gc
 from _thread import start_new_thread
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from time import sleep
@@ -13,7 +12,7 @@ from weakref import finalize
 
 from nbgraph.cache_view import CacheView
 from nbgraph.config import Settings
-from nbgraph.errors import NotFoundError, OwnWorkerError, TargetError
+from nbgraph.errors import GraphError, NotFoundError, OwnWorkerError, TargetError
 from nbgraph.frames import (
     compared_frame,
     loaded_frame,
@@ -23,6 +22,7 @@ from nbgraph.frames import (
 )
 from nbgraph.images_view import ImagesView
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.loading import load
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.queue_view import QueueView
 from nbgraph.run import NodeLike, Run, run_id
@@ -109,10 +109,10 @@ class Studio:
         self._refuse_worker()
         show = progress_display(progress)
         session = self._session(target, values, on_error=on_error, strict=strict)
-        self.invoker.check(session)
+        is_checked = self.invoker.check(session)
         run = None
         try:
-            run = self._queued(session)
+            run = self._queued(session, is_checked=is_checked)
             if shows_view(progress):
                 show = run.display()
             run.wait(show=show)
@@ -122,7 +122,7 @@ class Studio:
                 run.wait(STOP_SECONDS)
                 show(run.progress)
             raise
-        return run.raise_error() if on_error == "stop" else run
+        return run.raise_error() if on_error == "stop" else run.raise_refusal()
 
     def submit(
         self,
@@ -133,10 +133,14 @@ class Studio:
         strict: bool = False,
         prepend: bool = False,
     ) -> Run:
-        """Queue a node and all it needs, or a graph, and return at once."""
+        """Queue a node and all it needs, or a graph, and return at once.
+
+        `GraphError` if it cannot run; what only torch can tell is found while it is loaded, and raised by
+        `run.raise_error()` then.
+        """
         session = self._session(target, values, on_error=on_error, strict=strict)
-        self.invoker.check(session)
-        return self._queued(session, prepend)
+        is_checked = self.invoker.check(session)
+        return self._queued(session, prepend, is_checked=is_checked)
 
     def sweep(
         self,
@@ -161,13 +165,15 @@ class Studio:
         shown = swept_node(graph, node)
         batch = Batch(graph, batch_data(values), runs, self.settings.max_sessions)
         sessions = [(chosen, self._session(each, None, strict=strict)) for chosen, each in batch]
-        for _, session in sessions:
-            self.invoker.check(session)
+        are_checked = [self.invoker.check(session) for _, session in sessions]
         try:
-            cells = [(chosen, self._queued(session)) for chosen, session in sessions]
+            cells = [
+                (chosen, self._queued(session, is_checked=is_checked))
+                for (chosen, session), is_checked in zip(sessions, are_checked)
+            ]
             for _, run in cells:
-                run.wait(show=show)
-        except KeyboardInterrupt:
+                run.wait(show=show).raise_refusal()
+        except (KeyboardInterrupt, GraphError):
             for _, session in sessions:
                 self.services.processor.cancel(session.id)
             raise
@@ -200,9 +206,9 @@ class Studio:
         Also a graph file, by its path: nodes of types that are not installed are kept as they are, and what is damaged,
         or of a newer version, may be looked at, with what could not be read named.
         """
-        make = import_module("nbgraph.widgets.editor").GraphEditor
+        make = load("nbgraph.widgets.editor").GraphEditor
         if isinstance(target, str | PathLike):
-            graph, reason = import_module("nbgraph.widgets.opening").open_file(target)
+            graph, reason = load("nbgraph.widgets.opening").open_file(target)
         else:
             graph, reason = target_graph(target), ""
         return make(graph, self.invoker, read_only=reason, max_iterations=self.settings.max_iterations)
@@ -212,7 +218,7 @@ class Studio:
 
         Of another graph, all that is not linked. `form.values`, `form.run()`; an unknown name is an error with names.
         """
-        forms = import_module("nbgraph.widgets.form")
+        forms = load("nbgraph.widgets.form")
         chosen = forms.find_library_graph(self.services, target) if isinstance(target, str) else target
         graph = chosen if isinstance(chosen, LibraryGraph) else target_graph(chosen)
         return forms.GraphForm(graph, self.services, self.submit)
@@ -317,11 +323,11 @@ class Studio:
         if self.services.processor.is_worker:
             raise OwnWorkerError
 
-    def _queued(self, session: GraphExecutionState, prepend: bool = False) -> Run:
+    def _queued(self, session: GraphExecutionState, prepend: bool = False, *, is_checked: bool = True) -> Run:
         tracker = ProgressTracker(session.id)
         tracker.listen(self.services.events)
         try:
-            ticket = self.invoker.queue(session, prepend=prepend)
+            ticket = self.invoker.queue(session, prepend=prepend, is_checked=is_checked)
         except BaseException:
             tracker.close()
             raise

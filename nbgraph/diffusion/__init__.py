@@ -5,7 +5,10 @@ The names below load torch and diffusers when first used, and only then: nodes w
 """
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from nbgraph.loading import load as load_whole
 
 _HOMES = {
     "CacheUser": "cache_reports",
@@ -84,6 +87,9 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'nbgraph.diffusion' has no attribute {name!r}")
+    return getattr(load_whole(f"nbgraph.diffusion.{_HOMES[name]}", _import_quietly), name)
+
+
+def _import_quietly(name: str) -> ModuleType:
     with import_module("nbgraph.diffusion.quiet").quiet():
-        module = import_module(f"nbgraph.diffusion.{_HOMES[name]}")
-    return getattr(module, name)
+        return import_module(name)

@@ -1,5 +1,6 @@
 """The node library. Importing it registers every built-in node; it loads neither torch nor diffusers."""
 
+import nbgraph.invocations.libraries  # noqa: F401, I001 - before anything that imports numpy
 from nbgraph.invocations.adapters import ClipSkip, FreeU, LoraLoader, Seamless
 from nbgraph.invocations.collections import (
     BooleanCollection,

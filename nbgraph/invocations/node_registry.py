@@ -3,11 +3,11 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from html import escape
-from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from nbgraph.errors import NbgraphError, NbgraphWarning, UnknownNodeTypeError
+from nbgraph.loading import load
 
 BUILT_IN = "nbgraph.invocations"
 ENTRY_POINTS = "nbgraph.nodes"
@@ -58,13 +58,21 @@ class Registry(Mapping[str, NodeClass]):
         if self._packages_loaded:
             return
         self._packages_loaded = True
-        import_module(BUILT_IN)
-        for entry in entry_points(group=ENTRY_POINTS):
-            try:
-                entry.load()
-            except Exception as error:
-                text = f"the nodes of {entry.name!r} cannot be loaded: {type(error).__name__}: {error}"
-                warnings.warn(text, NbgraphWarning, stacklevel=2)
+        try:
+            load(BUILT_IN)
+            for entry in entry_points(group=ENTRY_POINTS):
+                self._load_package(entry)
+        except BaseException:
+            self._packages_loaded = False  # interrupted: the next who asks begins again
+            raise
+
+    @staticmethod
+    def _load_package(entry: EntryPoint) -> None:
+        try:
+            entry.load()
+        except Exception as error:
+            text = f"the nodes of {entry.name!r} cannot be loaded: {type(error).__name__}: {error}"
+            warnings.warn(text, NbgraphWarning, stacklevel=4)
 
     def __getitem__(self, type_name: str) -> NodeClass:
         if type_name not in self._classes:

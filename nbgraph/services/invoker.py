@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ResourceField
+from nbgraph.loading import without_waiting
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.preflight import preflight
@@ -43,12 +44,16 @@ class Invoker:
 
     def invoke(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
         """Check a session and queue it; `GraphError` with every problem if it cannot run."""
-        self.check(session)
-        return self.queue(session, prepend=prepend)
+        is_checked = self.check(session)
+        return self.queue(session, prepend=prepend, is_checked=is_checked)
 
-    def check(self, session: GraphExecutionState) -> None:
-        """Raise `GraphError` with everything that can be seen to be wrong before a session runs."""
-        preflight(session, NodeContext(self.services, session.id, lambda: False), self._resource_problem)
+    def check(self, session: GraphExecutionState) -> bool:
+        """Raise `GraphError` with everything that can be seen to be wrong before a session runs.
+
+        Returns at once. False if something can only be checked with torch, which is being loaded then.
+        """
+        with without_waiting():
+            return preflight(session, NodeContext(self.services, session.id, lambda: False), self._resource_problem)
 
     def _resource_problem(self, field: ResourceField) -> str:
         store = self.services.images if field.kind == "image" else self.services.latents
@@ -59,9 +64,9 @@ class Invoker:
         is_intact = store.is_intact(field.resource_name)
         return "" if is_intact else f"the file of {field.resource_name!r} is missing or damaged; choose another"
 
-    def queue(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
-        """Queue a session that was checked."""
-        return self.services.processor.submit(session, prepend=prepend)
+    def queue(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
+        """Queue a session; one that is not `is_checked` is checked on the worker thread, before it runs."""
+        return self.services.processor.submit(session, prepend=prepend, is_checked=is_checked)
 
     def resume(self, session_id: str, *, prepend: bool = False) -> Ticket:
         """Go on with a session that was interrupted, cancelled or failed; what has finished is not run again.

@@ -18,6 +18,7 @@ from nbgraph.services.events.events_common import (
     NodeWarned,
     SessionFinished,
     SessionStarted,
+    SessionWaits,
 )
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.widgets.pictures import thumbnail
@@ -53,7 +54,7 @@ class RunFeed:
 
     def __init__(self, services: InvocationServices, graph_id: str, send: Send, on_end: Callable[[], None]) -> None:
         self.graph_id = graph_id
-        self.session_id, self.status = "", ""
+        self.session_id, self.status, self.waits_for = "", "", ""
         self.states: dict[str, NodeRun] = {}
         self.pictures: dict[str, bytes] = {}
         self._services, self._send, self._on_end = services, send, on_end
@@ -84,6 +85,7 @@ class RunFeed:
                 "type": "run",
                 "session": self.session_id,
                 "status": self.status,
+                "waitsFor": self.waits_for,
                 "waiting": sum(item.status == "pending" for item in self._services.queue.rows()),
                 "nodes": {node: asdict(state) for node, state in shown.items()},
                 "pictures": names,
@@ -98,7 +100,7 @@ class RunFeed:
             return
         if session.graph.id != self.graph_id:
             return
-        self.session_id, self.status = session_id, "running"
+        self.session_id, self.status, self.waits_for = session_id, "running", ""
         self._prepared = {}
         self.states = {
             self._shown(planned.id, session.graph.nodes): NodeRun("waiting") for planned in session.plan.nodes
@@ -110,6 +112,10 @@ class RunFeed:
     def _take(self, event: Event) -> None:
         if isinstance(event, SessionFinished):
             self._finish(event.status)
+            return
+        if isinstance(event, SessionWaits):
+            self.waits_for = event.message
+            self._send(*self.message(set(), set()))
             return
         if not isinstance(event, NodeStarted | NodeProgress | NodeCompleted | NodeFailed | NodeWarned):
             return
@@ -147,7 +153,7 @@ class RunFeed:
         return source
 
     def _finish(self, status: str) -> None:
-        self.status = status
+        self.status, self.waits_for = status, ""
         for state in self.states.values():
             if state.status == "running":
                 state.status = "cancelled" if status == "cancelled" else "failed"

@@ -52,6 +52,7 @@ class RunState(NamedTuple):
     nodes: list[NodeState]
     total: int
     results: list[str]
+    waits_for: str
 
 
 def run_state(run: Run, most: int | None = None) -> RunState:
@@ -76,6 +77,7 @@ def run_state(run: Run, most: int | None = None) -> RunState:
         nodes,
         len(plan.nodes),
         [] if status in LIVE else _results(run.session),
+        progress.waits_for,
     )
 
 

@@ -17,6 +17,12 @@ class SessionStarted(Event):
     total: int
 
 
+class SessionWaits(Event):
+    """A session waits for something, such as `loading torch and diffusers`; an empty `message` says that it goes on."""
+
+    message: str
+
+
 class NodeStarted(Event):
     """A prepared node is invoked; `node` is its id, `source` the id of its source node.
 

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 
-from nbgraph.errors import NodeError, OwnWorkerError
+from nbgraph.errors import GraphError, NodeError, OwnWorkerError
 from nbgraph.latch import Latch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.service import Service
@@ -16,8 +16,10 @@ class Ticket:
     `is_worker` tells, nobody may wait for one that has not ended: it never would.
     """
 
-    def __init__(self, session: GraphExecutionState, is_worker: Callable[[], bool]) -> None:
-        self.session = session
+    def __init__(self, session: GraphExecutionState, is_worker: Callable[[], bool], *, is_checked: bool = True) -> None:
+        self.session, self.is_checked = session, is_checked
+        self.refusal: GraphError | None = None
+        """Why the session cannot run, if only the worker thread could find that out."""
         self._is_worker = is_worker
         self.cancelled = False
         self.failures: list[NodeError] = []
@@ -46,8 +48,8 @@ class InvocationProcessorBase(Service):
     """
 
     @abstractmethod
-    def submit(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
-        """Queue a session and return at once."""
+    def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
+        """Queue a session and return at once. One that is not `is_checked` is checked before it runs."""
 
     @property
     @abstractmethod

@@ -5,8 +5,11 @@ import threading
 import weakref
 from time import monotonic
 
-from nbgraph.errors import IterationLimitError, NodeError, StoreError
+from nbgraph.errors import CancelledError, GraphError, IterationLimitError, NodeError, StoreError
 from nbgraph.latch import Latch
+from nbgraph.loading import looking_while_waiting
+from nbgraph.services.events.events_base import EventServiceBase
+from nbgraph.services.events.events_common import SessionWaits
 from nbgraph.services.invocation_processor.batch_runner import runner_of
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
 from nbgraph.services.invocation_processor.node_batches import BatchLimits
@@ -52,8 +55,8 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             self._thread = None
         super().stop()
 
-    def submit(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
-        ticket = Ticket(session, lambda: self.is_worker)
+    def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
+        ticket = Ticket(session, lambda: self.is_worker, is_checked=is_checked)
         with HeldStop():
             with self._lock:
                 self._tickets = {**self._tickets, session.id: ticket}
@@ -157,9 +160,12 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         try:
             runner = runner_of(session, self.services, lambda: ticket.cancelled, self._batches)
             ticket.failures = runner.failures
-            status = runner.run()  # type: ignore[assignment]
+            with looking_while_waiting(_Waiting(ticket, self.services.events)):
+                status = runner.run(is_checked=ticket.is_checked)  # type: ignore[assignment]
         except IterationLimitError as refused:
             logger.info("session %s: %s", session.id, refused)
+        except GraphError as refused:
+            ticket.refusal = refused
         except BaseException as error:
             logger.exception("session %s could not be run", session.id)
             session.errors.setdefault("session", f"{type(error).__name__}: {error}")
@@ -188,6 +194,30 @@ class InvocationProcessorDefault(InvocationProcessorBase):
     def _forget(self, ticket: Ticket) -> None:
         with HeldStop(), self._lock:
             self._tickets = {key: other for key, other in self._tickets.items() if other is not ticket}
+
+
+class _Waiting:
+    """Shows for what a session waits while a module is loaded, and ends the waiting if the session is cancelled."""
+
+    def __init__(self, ticket: Ticket, events: EventServiceBase) -> None:
+        self._ticket, self._events = ticket, events
+        self._shown = ""
+
+    def __call__(self, module: str) -> None:
+        message = waiting_message(module)
+        if message != self._shown:
+            self._shown = message
+            self._events.dispatch(SessionWaits(self._ticket.session.id, message))
+        if module and self._ticket.cancelled:
+            raise CancelledError(f"cancelled while {message}")
+
+
+def waiting_message(module: str) -> str:
+    """What a person is shown while a module is loaded; nothing when it is."""
+    if not module:
+        return ""
+    is_large = module.startswith("nbgraph.diffusion.")
+    return f"loading {'torch and diffusers' if is_large else module.partition('.')[0]} ..."
 
 
 def _work(own: "weakref.ref[InvocationProcessorDefault]", bell: Bell, ended: Latch) -> None:

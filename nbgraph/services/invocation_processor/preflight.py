@@ -2,6 +2,8 @@
 
 Nodes that are quick and pure (`static`) are run for this, so that what they give is known: a model's sizes, a list's
 length. What depends on anything else stays unknown.
+
+Some checks need torch. Loading it takes long, so where it is not there yet such checks are left to the worker thread.
 """
 
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from nbgraph.invocations.base import BaseInvocation, InvocationContext
 from nbgraph.invocations.fields import ResourceField, resources_in
 from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.types import may_hold_models
+from nbgraph.loading import NotLoadedError
 from nbgraph.services.invocation_processor.recipe import recipe_of
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import PlannedNode
@@ -21,9 +24,10 @@ from nbgraph.services.shared.graph.plan import PlannedNode
 ResourceProblem = Callable[[ResourceField], str]
 
 
-def preflight(session: GraphExecutionState, context: InvocationContext, resource_problem: ResourceProblem) -> None:
-    """Raise `GraphError` with everything that can be seen to be wrong.
+def preflight(session: GraphExecutionState, context: InvocationContext, resource_problem: ResourceProblem) -> bool:
+    """Raise `GraphError` with everything that can be seen to be wrong; return whether all could be looked at.
 
+    It is False only inside `without_waiting()`, where a check would have to wait for a library that is being loaded.
     `resource_problem` says what is wrong with a picture or tensors that are named, or gives an empty text.
     """
     session.graph.validate()
@@ -32,27 +36,37 @@ def preflight(session: GraphExecutionState, context: InvocationContext, resource
     problems.raise_any()
     nodes = session.plan.nodes
     if not any(type(planned.node).check is not BaseInvocation.check for planned in nodes):
-        return
+        return True
     outputs: dict[int, Any] = {}
+    is_whole = True
     for planned in nodes:
-        cls = type(planned.node)
-        known, runnable = _known_inputs(planned, outputs), None
-        if cls.has_rules():
-            try:
-                runnable = recipe_of(cls).validated(known)
-            except ValidationError as error:
-                problems.found.extend(input_problems(cls, planned.id, error))
-                continue
-            known = {name: vars(runnable)[name] for name in known}
-        found = list(planned.node.check(known, context))
-        for field, text in found:
-            problems.add("bad_value", text, planned.id, field)
-        if cls.static and not found and known.keys() == cls.inputs().keys():
-            try:
-                outputs[planned.rank] = (runnable or cls(**known)).invoke(context)
-            except NbgraphError as error:
-                problems.add("bad_value", str(error), planned.id)
+        try:
+            _look_at(planned, outputs, context, problems)
+        except NotLoadedError:
+            is_whole = False
     problems.raise_any()
+    return is_whole
+
+
+def _look_at(planned: PlannedNode, outputs: dict[int, Any], context: InvocationContext, problems: Problems) -> None:
+    """Add what is wrong with a node to `problems`, and what it gives, if that is known, to `outputs`."""
+    cls = type(planned.node)
+    known, runnable = _known_inputs(planned, outputs), None
+    if cls.has_rules():
+        try:
+            runnable = recipe_of(cls).validated(known)
+        except ValidationError as error:
+            problems.found.extend(input_problems(cls, planned.id, error))
+            return
+        known = {name: vars(runnable)[name] for name in known}
+    found = list(planned.node.check(known, context))
+    for field, text in found:
+        problems.add("bad_value", text, planned.id, field)
+    if cls.static and not found and known.keys() == cls.inputs().keys():
+        try:
+            outputs[planned.rank] = (runnable or cls(**known)).invoke(context)
+        except NbgraphError as error:
+            problems.add("bad_value", str(error), planned.id)
 
 
 def _check_resources(session: GraphExecutionState, problems: Problems, resource_problem: ResourceProblem) -> None:

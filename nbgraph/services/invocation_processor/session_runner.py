@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nbgraph.errors import CancelledError, NbgraphError, NodeError
+from nbgraph.errors import CancelledError, GraphError, NbgraphError, NodeError, Problem
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ResourceField
 from nbgraph.invocations.input_problems import input_problems, short_text
@@ -30,6 +30,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
+from nbgraph.services.invocation_processor.preflight import preflight
 from nbgraph.services.invocation_processor.recipe import Recipe, recipe_of
 from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
@@ -62,21 +63,41 @@ class SessionRunner:
         self._relief, self._due_at = CollectorRelief(), len(session.outputs) + BREATH_EVERY
         self._origins: dict[Key, tuple[bytes, ...]] = {}
 
-    def run(self) -> str:
+    def run(self, *, is_checked: bool = True) -> str:
         """Run what is left of the session; returns its status. Never raises for what a node does.
 
-        `IterationLimitError` if a list turned out too long.
+        `IterationLimitError` if a list turned out too long; `GraphError` if it was not `is_checked` and cannot run.
         """
         self._began = time()
         self._hash_code()
         self._tell(SessionStarted(self.session.id, len(self.session.plan.nodes)))
         status = "failed"
         try:
+            if not is_checked:
+                self._check()
             self._run_and_flush()
             status = self.session.status
         finally:
             self._tell(SessionFinished(self.session.id, status))
         return status
+
+    def _check(self) -> None:
+        try:
+            preflight(self.session, self._shared_context, lambda field: "")  # these were looked at before
+        except CancelledError:
+            self.session.cancel()
+        except GraphError as refused:
+            for problem in refused.problems:
+                self._refuse(problem)
+            raise
+
+    def _refuse(self, problem: Problem) -> None:
+        """Show at a node why the session cannot run."""
+        node = problem.node or ""
+        self.session.errors.setdefault(node or "graph", str(problem))
+        if (rank := self.session.plan.ranks.get(node)) is not None:
+            type_name = self.session.plan.nodes[rank].kind.type
+            self._tell(NodeFailed(self.session.id, node, node, type_name, str(problem)))
 
     def _run_and_flush(self) -> None:
         try:

@@ -2,16 +2,17 @@
 
 from typing import Any
 
+from safetensors import SafetensorError
+
 from nbgraph.errors import ResourceFileCorruptError
+from nbgraph.loading import load
 
 HEADER_LIMIT = 64 * 1024
 
 
 def to_bytes(tensors: dict[str, Any]) -> bytes:
     """Named torch tensors as the bytes of a safetensors file."""
-    from safetensors.torch import save
-
-    return save(tensors)
+    return load("safetensors.torch").save(tensors)
 
 
 def from_bytes(data: bytes, name: str) -> dict[str, Any]:
@@ -19,12 +20,9 @@ def from_bytes(data: bytes, name: str) -> dict[str, Any]:
 
     A header of more than 64 KiB, many more names than any node saves, is refused before it is parsed.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     if int.from_bytes(data[:8], "little") > HEADER_LIMIT:
         raise ResourceFileCorruptError(f"the tensors {name!r} have a header of more than {HEADER_LIMIT:,} bytes")
     try:
-        return load(data)
+        return load("safetensors.torch").load(data)
     except SafetensorError as error:
         raise ResourceFileCorruptError(f"the tensors {name!r} cannot be read: {error}") from error

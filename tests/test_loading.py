@@ -1,0 +1,127 @@
+"""Large modules are imported whole, whatever interrupts come, and nobody is kept waiting who need not wait."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from interrupting import interrupted_at_every_step
+
+from nbgraph.errors import CancelledError
+from nbgraph.latch import Latch
+from nbgraph.loading import NotLoadedError, load, looking_while_waiting, without_waiting
+
+FIRST_RUN = Path(__file__).parent / "first_run_child.py"
+
+
+class Slow:
+    """An import that goes on until it is let go."""
+
+    def __init__(self) -> None:
+        self.may_end, self.calls = Latch(), 0
+
+    def __call__(self, name: str) -> ModuleType:
+        self.calls += 1
+        assert threading.current_thread() is not threading.main_thread()
+        self.may_end.wait(30)
+        return ModuleType(name)
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """The name of a module that no other test loads."""
+    return f"nowhere.{request.node.name}"
+
+
+def test_a_module_is_imported_once_and_not_on_the_main_thread(name):
+    slow = Slow()
+    slow.may_end.open()
+    assert load(name, slow) is load(name, slow)
+    assert slow.calls == 1
+
+
+def test_an_interrupt_while_waiting_leaves_the_import_going_on(name):
+    slow = Slow()
+    for _ in interrupted_at_every_step(lambda: load(name, slow), stride=7, stop_after=20):
+        assert slow.calls <= 1
+    slow.may_end.open()
+    assert load(name, slow).__name__ == name
+    assert slow.calls == 1
+
+
+def test_who_may_not_wait_is_told_and_the_import_has_begun(name):
+    slow = Slow()
+    with without_waiting(), pytest.raises(NotLoadedError):
+        load(name, slow)
+    slow.may_end.open()
+    assert load(name, slow).__name__ == name
+    with without_waiting():
+        assert load(name, slow).__name__ == name
+
+
+def test_who_waits_looks_meanwhile_and_may_give_up(name):
+    slow, seen = Slow(), []
+
+    def look(module: str) -> None:
+        seen.append(module)
+        if len(seen) == 3:
+            raise CancelledError("enough")
+
+    with looking_while_waiting(look), pytest.raises(CancelledError):
+        load(name, slow)
+    assert seen == [name] * 3
+    slow.may_end.open()
+    assert load(name, slow).__name__ == name
+
+
+def test_a_failed_import_is_told_to_all_and_tried_again(name):
+    def fail(module: str) -> ModuleType:
+        raise ImportError(f"no {module}")
+
+    for _ in range(2):
+        with pytest.raises(ImportError, match=name):
+            load(name, fail)
+    assert load(name, ModuleType).__name__ == name
+
+
+def test_a_module_that_uses_nbgraph_while_it_is_imported_waits_for_nobody(tmp_path):
+    package = "import nbgraph as nb\n@nb.node\ndef own(a: int = 0) -> int:\n    return a\nstudio = nb.Studio()\n"
+    (tmp_path / "own_nodes.py").write_text(package + "import own_more")
+    (tmp_path / "own_more.py").write_text("import nbgraph as nb, own_nodes\nnb.Run, nb.Settings")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import own_nodes; print(own_nodes.studio)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "Studio(in memory" in done.stdout, done.stderr
+
+
+def test_the_first_run_returns_at_once_shows_what_it_waits_for_and_can_be_stopped_and_run_again():
+    done = subprocess.run([sys.executable, FIRST_RUN], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split("\n")[-2] == "all is well", textwrap.indent(done.stdout + done.stderr, "  ")
+
+
+REFUSED = """
+import nbgraph as nb
+from nbgraph.invocations import ModelLoader
+from nbgraph.services.model_manager.model_manager_base import SHIPPED
+
+studio, told = nb.Studio(), []
+studio.services.events.subscribe(told.append)
+part = ModelLoader(id="part", model=str(SHIPPED / "emoji" / "vae"))
+job = studio.submit(part).wait()
+print(job.status, [(event.node, event.error) for event in told if type(event).__name__ == "NodeFailed"])
+for on_error in ("stop", "continue"):
+    try:
+        job.raise_error() if on_error == "stop" else studio.run(part, on_error=on_error, progress=False)
+    except nb.GraphError as error:
+        print("GraphError", error)
+"""
+
+
+def test_what_only_torch_can_tell_is_refused_as_before_by_the_worker():
+    done = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True, timeout=300)
+    first, *others = done.stdout.splitlines()
+    assert first.startswith("failed [('part', "), done.stderr
+    assert len(others) == 2
+    assert all("holds only vae" in line for line in others)
