@@ -206,6 +206,21 @@ class NotebookPage:
         self.page.keyboard.press(keys)
 
 
+def start(book: NotebookPage, source: str) -> Locator:
+    """Write a source into the first cell and start it; the cell."""
+    book.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=LONG)
+    cell = book.cell(EDITOR)
+    cell.locator(".cm-content").click()
+    book.page.keyboard.press("Control+a")
+    book.page.keyboard.insert_text(source)
+    for _ in range(5):
+        book.page.keyboard.press("Control+Enter")
+        if cell.locator(".jp-InputPrompt").first.inner_text() == "[*]:":
+            break
+        book.page.wait_for_timeout(300)
+    return cell
+
+
 @contextmanager
 def opened_notebook(folder: Path, *cells: str) -> Iterator[NotebookPage]:
     """A notebook in a JupyterLab of its own, its second cell run; the test is skipped where there is no browser."""

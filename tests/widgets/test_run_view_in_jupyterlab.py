@@ -5,7 +5,7 @@ import re
 
 import pytest
 from playwright.sync_api import Locator, expect
-from widgets.notebook_page import LONG, NotebookPage, opened_notebook
+from widgets.notebook_page import LONG, opened_notebook, start
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror='window.planted=1'><script>window.planted=1</script>"
@@ -45,21 +45,6 @@ def quiet(book):
     """Nothing runs, nothing waits, and no flag was set by a text."""
     yield
     assert book.page.evaluate("window.planted") is None
-
-
-def start(book: NotebookPage, source: str) -> Locator:
-    """Write a source into the first cell and start it; the cell."""
-    book.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=LONG)
-    cell = book.cell(RUN)
-    cell.locator(".cm-content").click()
-    book.page.keyboard.press("Control+a")
-    book.page.keyboard.insert_text(source)
-    for _ in range(5):
-        book.page.keyboard.press("Control+Enter")
-        if cell.locator(".jp-InputPrompt").first.inner_text() == "[*]:":
-            break
-        book.page.wait_for_timeout(300)
-    return cell
 
 
 def step_of(cell: Locator) -> int:
@@ -159,7 +144,8 @@ def test_a_form_runs_and_shows_the_picture_and_errors_under_it(book):
 
 
 def test_plots_of_a_cell_are_whole_beside_panels_that_follow_runs(book):
-    draw = """import matplotlib.pyplot as plt
+    draw = """%matplotlib inline
+import matplotlib.pyplot as plt
 from nbgraph.invocations import Add
 for number in range(6):
     figure, axes = plt.subplots()

@@ -25,6 +25,7 @@ export interface RunState {
   message: string;
   error: string;
   results: string[];
+  waits_for: string;
 }
 
 export interface RunMessage {
@@ -50,6 +51,7 @@ export function headLine(state: RunState, later: number): string {
   const live = state.status === "running";
   const parts = [`${state.done} done${state.cached ? `, ${state.cached} cached` : ""}`];
   if (state.status === "pending") parts[0] = "waiting for its turn";
+  if (live && state.waits_for) parts[0] = state.waits_for;
   parts.push(secondsText(state.seconds + (live ? later : 0)));
   if (live && state.left !== null) {
     const left = Math.max(1, Math.round(state.left - later));

@@ -6,7 +6,7 @@ import { FakeModel, HOSTILE } from "./fake.test.ts";
 import { headLine, nodeMeta, type NodeState, type RunState, secondsText } from "./run_text.ts";
 import { runView } from "./run_view.ts";
 
-const state = (more: Partial<RunState> = {}): RunState => ({ status: "running", seconds: 4, left: 6, fraction: 0.4, done: 2, cached: 1, node: "slow", step: 3, steps: 10, message: "", error: "", results: [], ...more });
+const state = (more: Partial<RunState> = {}): RunState => ({ status: "running", seconds: 4, left: 6, fraction: 0.4, done: 2, cached: 1, node: "slow", step: 3, steps: 10, message: "", error: "", results: [], waits_for: "", ...more });
 const node = (more: Partial<NodeState> = {}): NodeState => ({ id: "slow", title: "Slow", status: "running", runs: 0, of: 1, cached: 0, seconds: 0, error: "", warning: "", ...more });
 const message = (more: any = {}) => ({ type: "run", state: state(), nodes: [node()], whole: true, pictures: [], preview: false, hasPreview: false, problem: "", ...more });
 const bytes = () => new DataView(new ArrayBuffer(4));

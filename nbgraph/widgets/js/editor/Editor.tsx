@@ -9,6 +9,7 @@ import { useStored, useStore } from "./context.ts";
 import type { AnyFlowNode } from "./flow.ts";
 import { commandOf, type Command } from "./keys.ts";
 import { useFirstSize } from "./opening.ts";
+import { Lost } from "./Lost.tsx";
 import { Palette } from "./Palette.tsx";
 import { Prompt, type Question } from "./Prompt.tsx";
 import type { EditorStore } from "./store.ts";
@@ -30,6 +31,7 @@ export function Editor() {
   const store = useStore();
   const flow = useReactFlow<AnyFlowNode>();
   const readOnly = useStored((one) => one.readOnly);
+  const lost = useStored((one) => one.lost);
   const root = useRef<HTMLDivElement>(null);
   const canvas = useRef<CanvasHandle>(null);
   const place = useRef<HTMLDivElement>(null);
@@ -89,7 +91,8 @@ export function Editor() {
       }}
     >
       <Toolbar act={doCommand} selected={() => view.selected()} />
-      {readOnly && <p className="nbg-read-only" role="alert">Look only: {readOnly}</p>}
+      <Lost />
+      {readOnly && !lost && <p className="nbg-read-only" role="alert">Look only: {readOnly}</p>}
       <GraphProblems />
       <div ref={place} className="nbg-canvas">
         {size && <Canvas handle={canvas} size={size} active={active} minimap={minimap ?? mapped} openPalette={openPalette} />}

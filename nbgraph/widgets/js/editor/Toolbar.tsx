@@ -70,6 +70,7 @@ function RunLine() {
   const parts = [];
   if (!live) parts.push("no kernel: look only");
   else if (run.status) parts.push(`${run.status} ${done}/${all.length}${cached ? `, ${cached} cached` : ""}`);
+  if (live && run.waitsFor) parts.push(run.waitsFor);
   if (run.waiting) parts.push(`${run.waiting} in the queue`);
   if (live && wrong && run.status !== "running") parts.push(`${wrong} open ${wrong === 1 ? "point" : "points"}`);
   return (

@@ -40,6 +40,8 @@ export class FakeModel implements Model {
   sent: any[] = [];
   private listeners = new Map<string, ((...values: any[]) => void)[]>();
 
+  comm = { comm_live: true };
+  widget_manager = { get_model: async () => this.comm };
   get(name: string): unknown {
     return name === "_document" ? SNAPSHOT : undefined;
   }
@@ -49,6 +51,11 @@ export class FakeModel implements Model {
   off(): void {}
   send(content: unknown): void {
     this.sent.push(content);
+  }
+  /** The kernel goes, as Jupyter's widget manager tells it. */
+  disconnect(): void {
+    this.comm.comm_live = false;
+    for (const listener of this.listeners.get("comm_live_update") ?? []) listener();
   }
   tell(content: any, buffers: DataView[] = []): void {
     for (const listener of this.listeners.get("msg:custom") ?? []) listener(content, buffers);

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { FakeModel, SNAPSHOT } from "./fake.test.ts";
+import { graphJson } from "./graph_json.ts";
 import { EditorStore } from "./store.ts";
 
 let model: FakeModel;
@@ -86,5 +87,34 @@ describe("the store", () => {
     model.tell({ type: "document", document: { ...SNAPSHOT, readOnly: "newer" }, types: {}, assignable: {}, models: [], canRun: false });
     store.edit([seed(2)]);
     expect(shown()).toEqual({ value: 1 });
+  });
+  it("says that its kernel is gone, takes no edits that would be lost, and sends nothing more", async () => {
+    model.tell({ type: "document", document: null, types: {}, assignable: {}, models: [], canRun: true });
+    store.edit([seed(2)]);
+    const sent = model.sent.length;
+    model.disconnect();
+    await new Promise((resolve) => setTimeout(resolve));
+    expect([store.lost, store.live, store.canRun]).toEqual([true, false, false]);
+    store.edit([seed(9)]);
+    store.runAll(null);
+    store.undo();
+    expect(await store.ask({ type: "explain" })).toMatchObject({ type: "refused" });
+    expect(model.sent.length).toBe(sent);
+    expect(shown()).toEqual({ value: 2 });
+  });
+  it("stays as it is when it hears of connections and its own is there", async () => {
+    model.comm.comm_live = true;
+    const listeners = (model as any).listeners.get("comm_live_update");
+    for (const listener of listeners) listener();
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(store.lost).toBe(false);
+  });
+  it("writes the graph on the page as a graph file, with what never reached the kernel", () => {
+    store.edit([seed(2)]);
+    expect(JSON.parse(graphJson(store.document))).toEqual({
+      nodes: { one: { id: "one", type: "integer", value: 2 }, sum: { id: "sum", type: "add" }, ask: { id: "ask", type: "prompt" }, all: { id: "all", type: "collect" } },
+      edges: [{ source: { node_id: "one", field: "value" }, destination: { node_id: "sum", field: "a" } }],
+      layout: { nodes: { one: { x: 0, y: 0 }, sum: { x: 300, y: 0 } } },
+    });
   });
 });

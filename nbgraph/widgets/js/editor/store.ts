@@ -20,6 +20,7 @@ export interface Toast {
 const NO_PROBLEMS: Problem[] = [];
 const TOAST_MILLISECONDS = 6000;
 const RETRIES = 5;
+const LOST = "the kernel was restarted or ended; run the cell again for a new canvas";
 
 export class EditorStore {
   /** The document as the person sees it: what the kernel confirmed, with the edits that are on their way. */
@@ -31,7 +32,7 @@ export class EditorStore {
   readOnly = "";
   path: string[] = [];
   depths = { undo: 0, redo: 0 };
-  run = { session: "", status: "", waiting: 0 };
+  run = { session: "", status: "", waitsFor: "", waiting: 0 };
   runs: Record<string, NodeRun> = {};
   pictures: Record<string, string> = {};
   thumbnails: Record<string, string> = {};
@@ -40,6 +41,8 @@ export class EditorStore {
   refused: Record<string, string> = {};
   toasts: Toast[] = [];
   live = false;
+  /** The kernel is gone for good: what is shown is all there is of the document. */
+  lost = false;
 
   private confirmed: GraphDocument = emptyDocument();
   private revision = 0;
@@ -55,6 +58,7 @@ export class EditorStore {
   constructor(private model: Model) {
     this.open(model.get("_document") as Snapshot);
     model.on("msg:custom", (told: Told, buffers?: DataView[]) => this.take(told, buffers ?? []));
+    model.on("comm_live_update", () => void this.lookForKernel());
     model.on("change:_document", () => this.open(model.get("_document") as Snapshot));
     model.send({ type: "ready", request: 0, revision: this.revision, path: this.path });
   }
@@ -68,7 +72,7 @@ export class EditorStore {
 
   /** Make changes at once on the page, and in the kernel as soon as it has answered the edit before. */
   edit(changes: Change[], group = ""): void {
-    if (!changes.length || this.readOnly) return;
+    if (!changes.length || this.readOnly || this.lost) return;
     for (const [kind, id, name] of changes) if (kind === "input") delete this.refused[`${id}.${name}`];
     this.refused = { ...this.refused };
     const last = this.queue.at(-1);
@@ -95,6 +99,7 @@ export class EditorStore {
   /** Ask the kernel; the promise holds its answer, "refused" included (which is also shown). */
   ask(content: Record<string, unknown>, buffers?: ArrayBuffer[]): Promise<Told> {
     const request = ++this.requests;
+    if (this.lost) return Promise.resolve({ type: "refused", request, message: LOST });
     return new Promise((resolve) => {
       this.waiting.set(request, resolve);
       this.model.send({ ...content, request }, undefined, buffers);
@@ -120,7 +125,20 @@ export class EditorStore {
     this.afterEdits({ type: "draw" });
   };
 
+  /** Jupyter says that the connection of some model is another; a kernel that was restarted knows none of them. */
+  private async lookForKernel(): Promise<void> {
+    const own = String(this.model.get("_id"));
+    const found = await Promise.resolve(this.model.widget_manager?.get_model(own)).catch(() => undefined);
+    if (this.lost || found?.comm_live !== false) return;
+    this.lost = true;
+    this.live = this.canRun = false;
+    this.readOnly ||= LOST;
+    this.run = { ...this.run, status: this.run.status === "running" ? "interrupted" : this.run.status, waitsFor: "", waiting: 0 };
+    this.changed();
+  }
+
   private afterEdits(content: Record<string, unknown>): void {
+    if (this.lost) return;
     if (this.sent || this.queue.length) {
       const stop = this.subscribe(() => {
         if (this.sent || this.queue.length) return;
@@ -236,7 +254,7 @@ export class EditorStore {
   private takeRun(told: Extract<Told, { type: "run" }>, buffers: DataView[]): void {
     if (told.session !== this.run.session || told.whole) this.runs = {};
     const cancelling = this.run.status === "cancelling" && told.status === "running" && told.session === this.run.session;
-    this.run = { session: told.session, status: cancelling ? "cancelling" : told.status, waiting: told.waiting };
+    this.run = { session: told.session, status: cancelling ? "cancelling" : told.status, waitsFor: told.waitsFor, waiting: told.waiting };
     this.runs = { ...this.runs, ...told.nodes };
     const fresh = urls(told.pictures, buffers);
     for (const id of told.pictures) if (this.pictures[id]) URL.revokeObjectURL(this.pictures[id]);

@@ -1,0 +1,84 @@
+"""The first run of a kernel, its Stop and Cancel, and a canvas whose kernel is restarted, in a real JupyterLab."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+from widgets.notebook_page import EDITOR, LONG, PYTHON, opened_notebook, start
+
+from nbgraph.services.shared.graph.graph import Graph
+
+pytestmark = pytest.mark.browser
+SOON = 30_000
+SETUP = """
+import nbgraph as nb
+from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
+
+studio = nb.Studio()
+
+def text_to_image(steps):
+    model = ModelLoader(id="model", model="emoji")
+    noise, prompt = Noise(id="noise", unet=model, seed=7), Prompt(id="prompt", text="a red apple", clip=model)
+    denoise = DenoiseLatents(id="denoise", unet=model, noise=noise, steps=steps, cfg_scale=1, positive=prompt)
+    return LatentsToImage(id="picture", latents=denoise, vae=model)
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with opened_notebook(tmp_path_factory.mktemp("lab"), "0", SETUP) as opened:
+        yield opened
+        assert opened.errors == []
+
+
+@pytest.fixture
+def fresh(lab):
+    """The notebook with a kernel in which torch was never loaded."""
+    lab.lab.end_sessions()
+    lab.open()
+    lab.run(PYTHON)
+    return lab
+
+
+def test_the_first_run_says_what_it_loads_and_after_stop_the_next_run_works(fresh):
+    cell = start(fresh, "run = studio.run(text_to_image(3))")
+    expect(cell.locator(".nbp-head-line")).to_contain_text("loading torch and diffusers", timeout=SOON)
+    fresh.page.get_by_role("button", name=re.compile("Interrupt")).first.click()
+    expect(cell.locator(".jp-OutputArea")).to_contain_text("KeyboardInterrupt", timeout=SOON)
+    expect(cell.locator(".nbgraph-run")).to_contain_text("cancelled")
+    fresh.execute(PYTHON, "print(studio.run(text_to_image(3), progress=False).status)")
+    assert "completed" in fresh.output(PYTHON)
+
+
+def test_the_first_run_on_the_canvas_and_in_a_form_says_what_it_loads_and_can_be_cancelled(fresh):
+    fresh.execute(EDITOR, "editor = studio.edit(text_to_image(3)); editor")
+    fresh.button("Run").click()
+    line = fresh.editor.locator(".nbg-run-line")
+    expect(line).to_contain_text("loading torch and diffusers", timeout=SOON)
+    fresh.button("Cancel").click()
+    expect(line).to_contain_text("cancelled", timeout=SOON)
+    cell = start(fresh, "form = studio.form('text to image'); form")
+    cell.locator("button.jupyter-button", has_text="Run").click()
+    expect(cell.locator(".nbp-run img[data-picture]")).to_be_visible(timeout=LONG)
+
+
+def test_a_canvas_whose_kernel_was_restarted_says_so_and_gives_what_it_holds(fresh):
+    fresh.execute(EDITOR, "editor = studio.edit(text_to_image(3)); editor")
+    fresh.field("noise", "seed").fill("31415")
+    expect(fresh.button("Undo")).to_be_enabled()
+    fresh.page.get_by_role("button", name=re.compile("Restart the kernel")).first.click()
+    fresh.page.locator(".jp-Dialog .jp-mod-accept").click()
+    banner = fresh.editor.get_by_role("alert").filter(has_text="kernel was restarted")
+    expect(banner).to_be_visible(timeout=SOON)
+    expect(fresh.button("Run")).to_be_disabled()
+    fresh.choose("prompt")
+    fresh.press("Delete")
+    expect(fresh.node("prompt")).to_be_attached()
+    banner.get_by_role("button", name="Copy JSON").click()
+    graph = Graph.from_json(banner.get_by_label("the graph as JSON").input_value())
+    assert graph.nodes["noise"].literals()["seed"] == 31415
+    assert len(graph.edges) == 7
+    fresh.run(PYTHON)
+    fresh.execute(EDITOR, "editor = studio.edit(text_to_image(3)); editor")
+    expect(fresh.editor.get_by_role("alert").filter(has_text="kernel was restarted")).to_have_count(0)
+    expect(fresh.button("Run")).to_be_enabled()
