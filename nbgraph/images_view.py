@@ -9,6 +9,7 @@ from nbgraph.comparison import Comparison
 from nbgraph.frames import images_frame
 from nbgraph.given_pictures import check_category, check_metadata, open_picture
 from nbgraph.invocations.fields import ImageCategory, ImageField
+from nbgraph.invocations.plain_numbers import with_plain_numbers
 from nbgraph.picture_facts import label_of
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.images.images_common import ImageQuery
@@ -62,6 +63,7 @@ class ImagesView(Shown):
         """
         image = open_picture(picture)
         check_category(category)
+        metadata = with_plain_numbers(metadata)
         check_metadata(metadata)
         return ImageField(image_name=self._images.save(image, category=category, metadata=metadata).image_name)
 

@@ -47,6 +47,7 @@ from nbgraph.invocations.exact import ExactInputs, exact_inputs, fields_with_rul
 from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.inputs import REQUIRED, InputSpec, Many, input_specs
 from nbgraph.invocations.node_registry import register
+from nbgraph.invocations.plain_numbers import with_plain_numbers
 from nbgraph.invocations.types import assignable, type_name
 from nbgraph.invocations.valid import fill_valid, set_names, set_values
 
@@ -192,7 +193,8 @@ class BaseInvocation(BaseModel):
             text = f"input should be a valid string, not {data['id']!r}"
             raise GraphError([Problem("bad_value", text, self.type, "id")])
         links = {name: value for name, value in data.items() if type(value) not in _PLAIN and _holds_nodes(value)}
-        typed = {name: value for name, value in data.items() if name not in links}
+        arrays = not self.model_config.get("arbitrary_types_allowed", False)
+        typed = {name: with_plain_numbers(value, arrays) for name, value in data.items() if name not in links}
         try:
             self.__pydantic_validator__.validate_python(typed, self_instance=self)
         except ValidationError as error:

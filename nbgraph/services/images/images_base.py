@@ -13,6 +13,7 @@ from PIL import Image
 
 from nbgraph.errors import ArchiveError, ImageModeError, NotFoundError
 from nbgraph.image_modes import DEEP_MODES, MODES, has_alpha, in_plain_mode, stored_form
+from nbgraph.invocations.plain_numbers import with_plain_numbers
 from nbgraph.services.images.images_common import ImageCategory, ImageQuery, ImageRecord
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
@@ -74,7 +75,7 @@ class ImageServiceBase(Service):
             created=datetime.now(UTC),
             content=picture_content(image),
             bytes=image.width * image.height * len(image.getbands()),
-            metadata=dict(metadata or {}),
+            metadata=with_plain_numbers(dict(metadata or {})),
         )
         record = self._put(record, image)
         self._changed(record)

@@ -4,6 +4,7 @@ from typing import Any
 
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.exact import exact_kinds, has_rules
+from nbgraph.invocations.plain_numbers import with_plain_numbers
 from nbgraph.services.invocation_cache.code_hash import Code, code_of
 from nbgraph.services.invocation_cache.invocation_cache_base import is_plain
 from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate, is_cached
@@ -59,11 +60,20 @@ class Recipe:
         return node
 
     def to_keep(self, output: Any) -> BaseInvocationOutput:
-        """The output with containers of its own; `TypeError` if it is not what the node is annotated to return."""
+        """The output with containers of its own; `TypeError` if it is not what the node is annotated to return.
+
+        Single numbers of numpy and torch that a person's node gives become Python's; arrays and tensors stay.
+        """
         if not isinstance(output, self.output_class):
             wanted = self.output_class.__name__
             raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
-        return output if self.usual_class else own_copy(output)
+        if self.usual_class:
+            return output
+        kept = own_copy(output)
+        if self.is_foreign:
+            values = vars(kept)
+            values.update([(name, with_plain_numbers(value, arrays=False)) for name, value in values.items()])
+        return kept
 
     @staticmethod
     def make_own(values: dict[str, Any]) -> None:
