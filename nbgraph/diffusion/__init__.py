@@ -42,6 +42,7 @@ _HOMES = {
     "encode_weighted_prompt": "weighted_prompt",
     "encodes_alike": "prompt",
     "latent_mask": "masks",
+    "lora_problem": "lora_files",
     "resize_latents": "noise",
     "scale_latents": "noise",
     "shape_key": "batching",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.device import default_dtype as default_dtype
     from nbgraph.diffusion.device import device_kind as device_kind
     from nbgraph.diffusion.image_prompts import ImagePrompt as ImagePrompt
+    from nbgraph.diffusion.lora_files import lora_problem as lora_problem
     from nbgraph.diffusion.masks import latent_mask as latent_mask
     from nbgraph.diffusion.meters import DeviceMeter as DeviceMeter
     from nbgraph.diffusion.model_cache import ModelCache as ModelCache

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
+from nbgraph import diffusion
 from nbgraph.diffusion.refs import ClipSkipPatch, FreeuPatch, LoraPatch, Patch, SeamlessPatch
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
@@ -61,6 +62,8 @@ class LoraLoader(BaseInvocation):
             yield "lora", f"{text}; give the path of a .safetensors file"
         elif lora is not None and lora.suffix != ".safetensors":
             yield "lora", f"is {lora.name!r}, and a LoRA must be a .safetensors file; pickles are never loaded"
+        elif lora is not None and (problem := diffusion.lora_problem(lora)):
+            yield "lora", problem
 
     def invoke(self, context: InvocationContext) -> LoraOutput:
         patch = LoraPatch.from_file(str(self.lora), self.weight)

@@ -1,0 +1,244 @@
+"""What a LoRA's file holds, every tensor accounted for: layers by the model's names with their scales, or refused.
+
+Files come in a dozen namings. diffusers knows how to rename them, but drops what it has no name for, and most alphas.
+So a file is first sorted into layers (a pair of factors with its alpha) and the rest, which is refused by kind. Then
+diffusers renames the file twice: the tensors themselves, and a dyed copy in which every tensor of a layer is filled
+with that layer's number. Where the numbers come out is where the layers went, whatever the naming; a number that does
+not come out is a layer that was dropped.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
+from diffusers.utils.state_dict_utils import (
+    DIFFUSERS_OLD_TO_PEFT,
+    DIFFUSERS_TO_PEFT,
+    UNET_TO_DIFFUSERS,
+    convert_state_dict,
+)
+from safetensors import safe_open
+from torch import Tensor
+
+from nbgraph.diffusion.model_files import read_header, read_json
+from nbgraph.diffusion.weights_fit import check_types
+from nbgraph.errors import ModelError
+
+_FACTOR = re.compile(
+    r"(?P<layer>.+?)(?P<mark>\.lora_|[._]lora\d*\.|\.lora_linear_layer\.)(?P<side>A|B|down|up)(\.default(_\d+)?)?\.weight"
+)
+_ALPHA = re.compile(r"(?P<layer>.+)\.(alpha|network_alpha)")
+_KINDS = {
+    "DoRA": r"dora_scale|lora_magnitude_vector",
+    "LoHa": r"\.hada_",
+    "LoKr": r"\.lokr_",
+    "OFT": r"\.b?oft_",
+    "(IA)3": r"\.on_input$|\.ia3_",
+    "GLoRA": r"\.[ab][12]\.weight$",
+    "LoCon with a middle factor": r"\.lora_mid\.",
+    "whole differences": r"\.(diff|diff_b|set_weight|w_norm|b_norm|reshape_weight)$",
+    "biases": r"\.lora_(B|up)\..*bias$|\.bias$",
+    "embeddings of words": r"^bundle_emb\.|emb_params|string_to_param|^clip_[lg]$|lora_embedding_",
+    "a Control-LoRA": r"^lora_controlnet$|norm\.scale$",
+    "an IP-Adapter": r"^(image_proj|ip_adapter)\.",
+    "a whole checkpoint": r"^(model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\.",
+}
+_TEXT_TO_PEFT = DIFFUSERS_TO_PEFT | DIFFUSERS_OLD_TO_PEFT
+_RENAMING_ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer for one module: down (rank, in, ...) and up (out, rank, ...), and alpha / rank if the file has one."""
+
+    down: Tensor
+    up: Tensor
+    scale: float | None
+
+    @property
+    def rank(self) -> int:
+        """How many rows the down factor has."""
+        return self.down.shape[0]
+
+
+@dataclass(frozen=True)
+class LoraFile:
+    """The layers of a LoRA by component and module, and what its trainer wrote down of its configuration, or None."""
+
+    components: Mapping[str, Mapping[str, Layer]]
+    metadata: Mapping[str, Any] | None
+
+
+@dataclass
+class _Stored:
+    """One layer as the file has it."""
+
+    name: str
+    keys: dict[str, str]
+    alpha: float | None = None
+
+
+def lora_problem(path: str | Path) -> str | None:
+    """What is wrong with a LoRA's file whatever the model, in one line; None if it can be a LoRA."""
+    try:
+        _sort(str(path), Path(path))
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def read_lora(path: str, file: Path, pipeline: Any, denoiser: str, layers_per_block: Any) -> LoraFile:
+    """Return the layers of a LoRA for models of `pipeline`'s family, whose denoiser is the component `denoiser`.
+
+    `layers_per_block` is that of a UNet, None of a transformer. `ModelError` for a tensor that is of no use.
+    """
+    stored = _sort(path, file)
+    with safe_open(file, framework="pt", device="cpu") as opened:
+        tensors = {key: opened.get_tensor(key) for layer in stored for key in layer.keys.values()}
+        metadata = (opened.metadata() or {}).get(LORA_ADAPTER_METADATA_KEY)
+    # what diffusers needs of the UNet to tell the numbers of the original blocks from its own
+    options = {"unet_config": SimpleNamespace(layers_per_block=layers_per_block)} if layers_per_block else {}
+    dyed = _rename(path, pipeline, options, denoiser, stored, _dye(stored, tensors))
+    renamed = _rename(path, pipeline, options, denoiser, stored, tensors)
+    pairs = {name: name.replace(".lora_A.", ".lora_B.") for name in renamed if name.endswith(".lora_A.weight")}
+    origins = {down: _numbers(dyed[down]) | _numbers(dyed[up]) for down, up in pairs.items() if up in renamed}
+    dropped = set(range(len(stored))).difference(*origins.values())
+    lost = [stored[number].name for number in sorted(dropped) if _has_effect(stored[number], tensors)]
+    if lost:
+        raise ModelError(
+            f"the LoRA {path!r} names {len(lost)} of its {len(stored)} layers in a way that is not known for this "
+            f"model, such as {lost[0]}; use a file in the naming of kohya or of diffusers"
+        )
+    components: dict[str, dict[str, Layer]] = {}
+    for down, numbers in origins.items():
+        component, _, module = down.removesuffix(".lora_A.weight").partition(".")
+        scales = {_scale(stored[number], tensors) for number in numbers}
+        if len(scales) > 1:
+            raise ModelError(f"the LoRA {path!r} has several alphas for the one layer {module}, which is not applied")
+        components.setdefault(component, {})[module] = Layer(renamed[down], renamed[pairs[down]], scales.pop())
+    return LoraFile(components, json.loads(metadata) if metadata else None)
+
+
+def _sort(path: str, file: Path) -> list[_Stored]:
+    """The layers of a file; `ModelError` for tensors that belong to none, by their kind."""
+    header = read_header(file)
+    check_types(f"the weights of the LoRA {path!r}", header)
+    layers: dict[str, _Stored] = {}
+    alphas: dict[str, str] = {}
+    rest: list[str] = []
+    for key in header:
+        if factor := _FACTOR.fullmatch(key):
+            side = "down" if factor["side"] in ("A", "down") else "up"
+            name = factor["layer"] + factor["mark"]
+            layers.setdefault(name, _Stored(factor["layer"], {})).keys[side] = key
+        elif alpha := _ALPHA.fullmatch(key):
+            alphas[alpha["layer"]] = key
+        else:
+            rest.append(key)
+    _read_alphas(file, layers, alphas)
+    single = [key for layer in layers.values() if len(layer.keys) < 2 for key in layer.keys.values()]
+    _refuse_rest(path, file, [*rest, *alphas.values(), *single])
+    if not layers:
+        raise ModelError(f"{path!r} is no LoRA: it holds no layers")
+    _check_configuration_beside(path, file, layers)
+    return list(layers.values())
+
+
+def _read_alphas(file: Path, layers: Mapping[str, _Stored], alphas: dict[str, str]) -> None:
+    """Give the layers their alphas, and take those out of `alphas`."""
+    with safe_open(file, framework="pt", device="cpu") as opened:
+        for name, layer in layers.items():
+            for known in (layer.name, name.rstrip("._")):
+                if known in alphas:
+                    layer.alpha = float(opened.get_tensor(alphas.pop(known)).item())
+
+
+def _refuse_rest(path: str, file: Path, keys: list[str]) -> None:
+    with safe_open(file, framework="pt", device="cpu") as opened:
+        # trainers write differences of biases that they did not train: adding zero changes nothing
+        keys = [key for key in keys if not (key.endswith((".diff", ".diff_b")) and not opened.get_tensor(key).any())]
+    if not keys:
+        return
+    for kind, pattern in _KINDS.items():
+        if found := [key for key in keys if re.search(pattern, key)]:
+            raise ModelError(
+                f"the LoRA {path!r} is, or holds, {kind} ({len(found)} tensors, such as {found[0]}), which is not "
+                "applied here; use a plain LoRA of it"
+            )
+    raise ModelError(
+        f"the LoRA {path!r} holds {len(keys)} tensors that are no part of a layer known here, such as {keys[0]}; use a "
+        "file in the naming of kohya or of diffusers"
+    )
+
+
+def _check_configuration_beside(path: str, file: Path, layers: Mapping[str, _Stored]) -> None:
+    """`ModelError` for a file of peft whose alpha is in the configuration beside it, and is not its rank."""
+    beside = file.with_name("adapter_config.json")
+    if not beside.is_file() or not any(name.startswith("base_model.model.") for name in layers):
+        return
+    config = read_json(beside)
+    if config.get("lora_alpha") != config.get("r") or config.get("alpha_pattern") or config.get("use_dora"):
+        raise ModelError(
+            f"the LoRA {path!r} has its alpha in {beside.name}, which is not read here; save it with diffusers' "
+            "save_lora_weights and its metadata, or in the naming of kohya"
+        )
+
+
+def _dye(stored: list[_Stored], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A copy of rank 1 in which every tensor is filled with the number of its layer, counted from 1."""
+    dyed = {}
+    for number, layer in enumerate(stored, start=1):
+        down, up = tensors[layer.keys["down"]], tensors[layer.keys["up"]]
+        dyed[layer.keys["down"]] = torch.full((1, *down.shape[1:]), float(number))
+        dyed[layer.keys["up"]] = torch.full((up.shape[0], 1, *up.shape[2:]), float(number))
+    return dyed
+
+
+def _numbers(tensor: Tensor) -> set[int]:
+    """The layers, counted from 0, whose colours are in a tensor."""
+    return {int(value) - 1 for value in tensor.unique().tolist()}
+
+
+def _rename(
+    path: str, pipeline: Any, options: dict[str, Any], denoiser: str, stored: list[_Stored], tensors: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """The tensors by component, module and factor: `unet.mid_block....to_q.lora_A.weight`.
+
+    Alphas are left out, as they are applied here; in the naming of kohya they stand, and say that nothing is scaled.
+    """
+    given = dict(tensors)
+    for layer in stored:
+        if layer.alpha is not None and "lora_down" in layer.keys["down"]:
+            given[f"{layer.name}.alpha"] = torch.tensor(float(tensors[layer.keys["down"]].shape[0]))
+    try:
+        found = pipeline.lora_state_dict(given, **options)
+    except _RENAMING_ERRORS as error:
+        raise ModelError(
+            f"the LoRA {path!r} names its layers in a way that is not known for this model, and may be for another "
+            f"kind of model: {' '.join(str(error).split())[:200]}"
+        ) from error
+    state = found[0] if isinstance(found, tuple) else found
+    renamed = {}
+    for name, tensor in state.items():
+        if name.endswith(".alpha"):
+            continue
+        text = name.startswith("text_encoder")
+        (plain,) = convert_state_dict({name: tensor}, _TEXT_TO_PEFT if text else UNET_TO_DIFFUSERS)
+        renamed[plain if plain.startswith(("unet.", "transformer.", "text_encoder")) else f"{denoiser}.{plain}"] = (
+            tensor
+        )
+    return renamed
+
+
+def _scale(layer: _Stored, tensors: Mapping[str, Tensor]) -> float | None:
+    return None if layer.alpha is None else layer.alpha / tensors[layer.keys["down"]].shape[0]
+
+
+def _has_effect(layer: _Stored, tensors: Mapping[str, Tensor]) -> bool:
+    return all(bool(tensors[key].any()) for key in layer.keys.values())
