@@ -19,6 +19,7 @@ from nbgraph.services.invoker import Invoker
 SOAK = os.environ.get("NBGRAPH_SOAK") == "1"
 KILLS = 200 if SOAK else 20
 INTERRUPTS = 1000 if SOAK else 100
+STOPS = 500 if SOAK else 50
 HERE = Path(__file__).parent
 
 
@@ -118,3 +119,15 @@ def test_interrupts_break_nothing_and_wedge_nobody(kind, tmp_path):
     assert (found["broken"], found["wedged"]) == ([], 0)
     assert found["delivered"] > 0.9 * (INTERRUPTS // 2)
     assert found["slowest"] < 2.0
+
+
+def test_stop_at_any_moment_of_imports_model_loading_and_pictures_leaves_a_kernel_that_runs():
+    command = [sys.executable, HERE / "stop_child.py", str(STOPS), os.environ.get("NBGRAPH_SEED", "1")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(found)
+    assert (found["wedged"], found["failed"]) == ([], [])
+    assert found["delivered"] > 0.9 * STOPS
+    assert found["while_loading"] > 0
+    assert found["slowest"] < 5.0

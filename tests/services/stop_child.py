@@ -1,0 +1,119 @@
+"""A notebook's kernel that is stopped at random moments: while torch is imported, models are loaded and pictures drawn.
+
+Every third interrupt comes by `interrupt_main`, the others by a signal. Prints what it found as JSON.
+"""
+
+import _thread
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from threading import Thread
+
+import nbgraph as nb
+from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
+
+STEPS = 6
+
+
+def picture(seed: int) -> LatentsToImage:
+    model = ModelLoader(id="model", model="emoji")
+    noise, prompt = Noise(id="noise", unet=model, seed=seed), Prompt(id="prompt", text="a red apple", clip=model)
+    denoise = DenoiseLatents(id="denoise", unet=model, noise=noise, steps=STEPS, cfg_scale=1, positive=prompt)
+    return LatentsToImage(id="picture", latents=denoise, vae=model)
+
+
+class Notebook:
+    """What a person does, each of which may be stopped."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance, self.studio = random.Random(seed), nb.Studio()
+
+    def run(self) -> None:
+        self.studio.run(picture(self.chance.randrange(10**6)), progress=False)
+
+    def run_shown(self) -> None:
+        self.studio.run(picture(self.chance.randrange(10**6)), progress=lambda progress: str(progress))
+
+    def load_and_run(self) -> None:
+        self.studio.unload_models()
+        self.run()
+
+    def submit(self) -> None:
+        self.studio.submit(picture(self.chance.randrange(10**6))).wait()
+
+    def sweep(self) -> None:
+        seeds = self.chance.sample(range(10**6), 2)
+        self.studio.sweep(picture(1), {"noise.seed": seeds}, progress=False)
+
+    def look(self) -> None:
+        frames = self.studio.stats, self.studio.queue.frame, self.studio.loaded_models, self.studio.images.frame
+        assert [frame.ndim for frame in frames] == [2] * 4
+
+    def begin_again(self) -> None:
+        before, self.studio = self.studio, nb.Studio()
+        before.close()
+        self.run()
+
+    def acts(self) -> list[Callable[[], None]]:
+        acts = [self.run, self.load_and_run, self.submit, self.run_shown, self.sweep, self.look, self.begin_again]
+        return [self.run, self.run_shown, *acts]
+
+
+def stopped(act: Callable[[], None], delay: float, by_signal: bool) -> float | None:
+    """Do something again and again until it is stopped; the seconds that took, None if no interrupt came through."""
+    fired: list[float] = []
+
+    def fire() -> None:
+        time.sleep(delay)
+        fired.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT) if by_signal else _thread.interrupt_main()
+
+    Thread(target=fire, daemon=True).start()
+    try:
+        while not fired:
+            act()
+        time.sleep(1)
+    except KeyboardInterrupt:
+        return time.monotonic() - fired[0]
+    return None
+
+
+def idle_within(studio: nb.Studio, seconds: float) -> bool:
+    """Whether what was submitted comes to an end."""
+    end = time.monotonic() + seconds
+    while not studio.services.queue.is_empty():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def main(trials: int, seed: int) -> None:
+    chance, notebook = random.Random(seed), Notebook(seed)
+    delivered, while_loading, wedged, slowest, failed = 0, 0, [], 0.0, []
+    for trial in range(trials):
+        acts = notebook.acts()
+        is_loaded = "nbgraph.diffusion.description" in sys.modules
+        delay = chance.uniform(0, 0.4 if is_loaded else 1.0)
+        took = stopped(acts[trial % len(acts)], delay, by_signal=trial % 3 > 0)
+        if took is not None:
+            delivered, slowest = delivered + 1, max(slowest, took)
+            while_loading += not is_loaded
+        if not idle_within(notebook.studio, 60):
+            wedged.append(acts[trial % len(acts)].__name__)
+        if trial % 10 == 9 or trial == trials - 1:
+            after = notebook.studio.submit(picture(trial)).wait(120)
+            if after.status != "completed":
+                failed.append(f"{after.status}: {after.errors}")
+    notebook.studio.close()
+    found = {"delivered": delivered, "while_loading": while_loading, "wedged": wedged, "failed": failed}
+    print(json.dumps({**found, "slowest": slowest}), flush=True)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
+    main(int(sys.argv[1]), int(sys.argv[2]))
