@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from types import ModuleType
 from typing import Any
@@ -280,3 +280,33 @@ def test_a_partial_of_a_function_counts_by_the_function(studio):
     one, other = (factory(partial(scale, value)) for value in (1, 2))
     assert code_of(one).parts != code_of(other).parts
     assert code_of(one).packages == code_of(other).packages
+
+
+@cache
+def remembered() -> int:
+    return 10 * FACTOR
+
+
+@cache
+def factorial(number: int) -> int:
+    return number * factorial(number - 1) if number else 1
+
+
+@nb.node(type="test_remembers")
+def remembers(value: int = 1) -> int:
+    return value + remembered() + factorial(3)
+
+
+def test_what_a_cached_function_remembers_of_other_code_is_not_cached_until_it_is_cleared(studio, monkeypatch):
+    remembered.cache_clear()
+    assert [ran(studio, remembers(id="node")) for _ in range(3)] == [True, False, False]
+    monkeypatch.setattr(sys.modules[__name__], "FACTOR", 5)
+    assert "remembered remembers results of code that has changed" in because(studio, remembers(id="node"))
+    assert [ran(studio, remembers(id="node")) for _ in range(2)] == [True, True]
+    remembered.cache_clear()
+    target = remembers(id="node")
+    assert studio.run(target, progress=False)[target].value == 1 + 50 + 6
+    assert not ran(studio, target)
+    monkeypatch.undo()
+    remembered.cache_clear()
+    assert studio.run(target, progress=False)[target].value == 1 + 20 + 6

@@ -22,8 +22,9 @@ dict to which all code only appends: nobody reads it.
 
 **What cannot be hashed** is not cached, unless `use_cache=True` was set: open files, locks, generators, values of more
 than 64 MB or 100,000 parts, compiled code of one's own, code that assigns a global or an enclosed variable, that calls
-`eval`, `exec`, `globals`, `__import__` or `import_module`, or imports a module of one's own that is not imported yet.
-`Code.refusal` says which.
+`eval`, `exec`, `globals`, `__import__` or `import_module`, or imports a module of one's own that is not imported yet,
+and a `functools.cache` that remembers results of code that has changed since it was looked at. `Code.refusal` says
+which.
 
 **When.** At the beginning of a run. The hash of a class is kept, with a `Watch` of all that was looked at; as long as
 that holds, nothing is hashed again. Where the code is another at the end of a run, the results of that class from this
@@ -43,6 +44,7 @@ from importlib.util import find_spec, resolve_name
 from sys import modules
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
@@ -141,6 +143,14 @@ def code_of(cls: type) -> Code:
     return found
 
 
+_memories: WeakKeyDictionary[Any, tuple[str, int]] = WeakKeyDictionary()
+"""The code of each function behind `functools.cache` when it was looked at, and how often it had been computed."""
+
+
+def _remembers(function: Any) -> bool:
+    return function.cache_info().currsize > 0
+
+
 @dataclass
 class _Waiting:
     """A part that has a label and is still to be hashed."""
@@ -160,15 +170,16 @@ class _Found:
     packages: dict[str, str] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     labels: dict[Any, str] = field(default_factory=dict)
+    remembering: list[Any] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
 
 
 class Walk(ValueWriter):
     """Goes from one class to all it reaches, part by part, in an order given by names alone."""
 
-    def __init__(self, root: type, with_docstrings: bool = False) -> None:
+    def __init__(self, root: type | FunctionType, with_docstrings: bool = False, within: tuple[Any, ...] = ()) -> None:
         super().__init__(Watch())
-        self._root, self._with_docstrings = root, with_docstrings
+        self._root, self._with_docstrings, self._within = root, with_docstrings, within
         self._found = _Found()
         self._waiting: deque[_Waiting] = deque()
         self._reads_docstrings = False
@@ -176,7 +187,9 @@ class Walk(ValueWriter):
 
     def read(self) -> Code:
         """Walk, and return what was found."""
-        if issubclass(self._root, BaseInvocation):
+        if isinstance(self._root, FunctionType):
+            self.function(self._root)
+        elif issubclass(self._root, BaseInvocation):
             for base in self._root.__mro__:
                 if base in BaseInvocation.__mro__:
                     continue
@@ -189,7 +202,9 @@ class Walk(ValueWriter):
         while self._waiting:
             self._read_part(self._waiting.popleft())
         if self._reads_docstrings and not self._with_docstrings:
-            return Walk(self._root, with_docstrings=True).read()
+            return Walk(self._root, True, self._within).read()
+        for function in self._found.remembering:
+            self._check_memory(function)
         found = self._found
         return Code(
             self._shown_parts(), dict(sorted(found.packages.items())), "; ".join(found.refusals[:1]), self.watch
@@ -282,6 +297,20 @@ class Walk(ValueWriter):
     def _note(self, package: str | None) -> None:
         if package is not None and package not in self._found.packages:
             self._found.packages[package] = version_of(package)
+
+    def remembering(self, function: Any) -> None:
+        self.watch.content(function, _remembers)
+        if function not in self._within and isinstance(function.__wrapped__, FunctionType):
+            self._found.remembering.append(function)
+
+    def _check_memory(self, function: Any) -> None:
+        """Refuse a function behind `functools.cache` that remembers results of code that has changed since."""
+        code = Walk(function.__wrapped__, self._with_docstrings, (*self._within, function)).read().digest
+        before, misses = _memories.get(function, ("", 0)), function.cache_info().misses
+        if before[0] not in ("", code) and _remembers(function) and misses >= before[1]:
+            self._refuse(f"{function.__name__} remembers results of code that has changed, until its cache_clear()")
+        else:
+            _memories[function] = code, misses
 
     # Functions
 
@@ -398,7 +427,7 @@ class Walk(ValueWriter):
 
     def _class(self, label: str, cls: type) -> None:
         inside = vars(cls)
-        self.watch.mapping(inside)
+        self.watch.cls(cls)
         self.write("bases", len(cls.__bases__))
         for base in (*cls.__bases__, type(cls)):
             if base is not type(BaseModel):
@@ -441,7 +470,7 @@ class Walk(ValueWriter):
     def _installed_node(self, label: str, cls: type) -> None:
         """Write the methods of a node class that is installed; of what they reach, the versions of packages."""
         inside = vars(cls)
-        self.watch.mapping(inside)
+        self.watch.cls(cls)
         self._note(package_of(cls.__module__))
         for name in sorted(inside):
             member = inside[name]

@@ -82,6 +82,9 @@ class ValueWriter:
     def installed(self, module_name: str | None) -> None:
         """Note that compiled code of a module is reached; `CannotHash` if that is no installed one."""
 
+    def remembering(self, function: Any) -> None:
+        """Note that a function behind `functools.cache` is reached."""
+
     def write(self, *atoms: str | bytes | int) -> None:
         """Write texts and numbers, each with its length, so that no two sequences of them are the same bytes."""
         for atom in atoms:
@@ -217,6 +220,7 @@ class ValueWriter:
 
     def _cached_function(self, value: Any) -> None:
         """Write a function behind `functools.cache`; what it remembers is made of its code and what that reaches."""
+        self.remembering(value)
         self.write("cached function")
         self.items("wrapped", (value.__wrapped__, value.cache_parameters()))
 

@@ -24,11 +24,22 @@ def cell_contents(cell: CellType) -> Any:
 class Watch:
     """All that was looked at, with what was found there."""
 
-    __slots__ = ("_cells", "_contents", "_empty", "_functions", "_mappings", "_names", "_sequences", "_slots")
+    __slots__ = (
+        "_cells",
+        "_classes",
+        "_contents",
+        "_empty",
+        "_functions",
+        "_mappings",
+        "_names",
+        "_sequences",
+        "_slots",
+    )
 
     def __init__(self) -> None:
         self._names: list[tuple[Mapping[str, Any], str, Any]] = []
         self._cells: list[tuple[CellType, Any]] = []
+        self._classes: list[tuple[Mapping[str, Any], tuple[Any, ...]]] = []
         self._functions: list[tuple[FunctionType, Any, Any, Any]] = []
         self._empty: list[Collection[Any]] = []
         self._mappings: list[tuple[Mapping[Any, Any], tuple[Any, ...], tuple[Any, ...]]] = []
@@ -51,6 +62,11 @@ class Watch:
     def function(self, function: FunctionType) -> None:
         """Watch the code and the defaults of a function; its attributes and cells are watched by themselves."""
         self._functions.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
+
+    def cls(self, cls: type) -> None:
+        """Watch the members of a class."""
+        members = vars(cls)
+        self._classes.append((members, tuple(members.values())))
 
     def mapping(self, mapping: Mapping[Any, Any]) -> None:
         """Watch the keys and values of a mapping, in their order."""
@@ -98,6 +114,9 @@ class Watch:
                 return False
         for cell, value in self._cells:
             if cell_contents(cell) is not value:
+                return False
+        for members, held in self._classes:
+            if len(members) != len(held) or not all(map(is_, members.values(), held)):
                 return False
         for function, code, defaults, keyword_defaults in self._functions:
             if function.__code__ is not code or function.__defaults__ is not defaults:

@@ -117,11 +117,11 @@ class SessionRunner:
                 self._recipes[kind] = recipe_of(cls)
 
     def _discard_uncertain(self) -> None:
-        """Discard results of this run whose code changed meanwhile: they may be of the old one, or of the new one."""
-        codes = {recipe.cls: recipe.template.code for recipe in self._recipes.values()}
-        changes = {
-            cls.type: now.changes_since(code) for cls, code in codes.items() if (now := code_of(cls)) is not code
-        }
+        """Discard results of a person's own nodes whose code changed meanwhile: of the old code, or of the new one."""
+        changes: dict[str, str] = {}
+        for recipe in self._recipes.values():
+            if recipe.is_foreign and (code := code_of(recipe.cls)) is not recipe.template.code:
+                changes[recipe.cls.type] = code.changes_since(recipe.template.code)
         if changes:
             made = map(self._cache.peek, set(chain.from_iterable(self._origins.values())))
             for entry in made:
