@@ -24,6 +24,7 @@ _HOMES = {
     "SizeConditioning": "values",
     "T2iAdapter": "t2i_adapters",
     "blend_latents": "noise",
+    "check_weights": "description",
     "decode_many": "batching",
     "decode_together": "batching",
     "decode_latents": "vae",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.controls import Control as Control
     from nbgraph.diffusion.denoising import DenoiseSettings as DenoiseSettings
     from nbgraph.diffusion.denoising import denoise as denoise
+    from nbgraph.diffusion.description import check_weights as check_weights
     from nbgraph.diffusion.description import describe_model as describe_model
     from nbgraph.diffusion.device import default_dtype as default_dtype
     from nbgraph.diffusion.device import device_kind as device_kind

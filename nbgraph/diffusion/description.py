@@ -14,7 +14,7 @@ from nbgraph.diffusion.families import Family, family_of_class
 from nbgraph.diffusion.fingerprints import file_identity, resolve_folder
 from nbgraph.diffusion.model_files import read_json
 from nbgraph.diffusion.refs import ModelRef
-from nbgraph.diffusion.weights_fit import weightless
+from nbgraph.diffusion.weights_fit import check_fits, weightless
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 
 _SILENCED = ("requires_safety_checker", "add_watermarker")
@@ -98,6 +98,23 @@ def describe_model(model: ModelRef | str | Path) -> ModelDescription:
         return _describe(resolve_folder(model.path), model.fingerprint)
     folder = resolve_folder(model)
     return _describe(folder, _stamp(folder))
+
+
+def check_weights(model: ModelRef, *names: str) -> None:
+    """`ModelError` if weights of a model, or of its components of those names or roles, are not the model's own.
+
+    Reads headers only, once for each content. A component without safetensors files is left to whoever loads it.
+    """
+    description = describe_model(model)
+    for name in description.component_names(*names) if names else description.classes:
+        folder = description.component_folder(name)
+        if any(folder.glob("*.safetensors")):
+            _check_fits(description.classes[name], folder, model.variant, model.fingerprint)
+
+
+@lru_cache(maxsize=256)
+def _check_fits(component: type, folder: Path, variant: str | None, content: str) -> None:
+    check_fits(component, folder, variant)
 
 
 def _stamp(folder: Path) -> str:

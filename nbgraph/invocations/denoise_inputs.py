@@ -123,7 +123,9 @@ def model_problem(
     if field not in known:
         return
     try:
-        context.models.describe(context.models.resolve(known[field])).component_names(component)
+        model = context.models.resolve(known[field])
+        context.models.describe(model).component_names(component)
+        diffusion.check_weights(model, component)
     except ModelError as error:
         yield field, str(error)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nbgraph import diffusion
 from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, UNetField, VaeField
@@ -25,7 +26,9 @@ class ModelLoader(BaseInvocation):
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if "model" in known:
             try:
-                context.models.describe(context.models.resolve(known["model"])).need_family()
+                model = context.models.resolve(known["model"])
+                context.models.describe(model).need_family()
+                diffusion.check_weights(model)
             except ModelError as error:
                 yield "model", str(error)
 

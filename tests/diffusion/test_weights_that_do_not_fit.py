@@ -11,10 +11,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTextModel
 
+import nbgraph as nb
 from nbgraph.diffusion.description import describe_model
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
-from nbgraph.errors import ModelError
+from nbgraph.errors import GraphError, ModelError
+from nbgraph.invocations import LatentsToImage, ModelLoader, Noise, Prompt, VaeLoader
 from tests.diffusion.models import TinyModels
 from tests.tiny_models import build_controlnet, build_image_encoder, build_t2i_adapter
 
@@ -267,3 +269,18 @@ def test_a_refused_component_is_not_kept(folder: Path) -> None:
             pass
     assert cache.loaded() == []
     assert describe_model(ref).latent_channels == 4
+
+
+def test_a_graph_over_weights_that_do_not_fit_is_refused_before_it_runs(folder: Path) -> None:
+    rewrite(folder, "unet", without("conv_out.weight"))
+    rewrite(folder, "vae", without("mid_block"))
+    model = ModelLoader(model=str(folder), id="model")
+    text = Prompt(text="a cat", clip=model)
+    latents = Noise(unet=model, seed=1, width=64, height=64)
+    image = LatentsToImage(latents=latents, vae=VaeLoader(vae_model=str(folder / "vae"), id="vae"))
+    with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
+        with pytest.raises(GraphError, match="model.model: the weights in .*conv_out.weight"):
+            studio.run(text, progress=False)
+        with pytest.raises(GraphError, match="vae.vae_model: the weights in .*mid_block"):
+            studio.run(image, progress=False)
+        assert studio.loaded_models.empty
