@@ -26,8 +26,16 @@ def component_class(folder: Path, name: str, library: Any, class_name: Any) -> t
             f"the model {str(folder)!r} wants its component {name!r} from the library {library!r}. Only "
             "diffusers and transformers are used: a model folder may not choose what is imported"
         )
-    found = getattr(module, str(class_name), None)
-    if not isinstance(found, type) or not hasattr(found, "from_pretrained"):
+    try:
+        found = getattr(module, str(class_name), None)
+        is_loadable = isinstance(found, type) and hasattr(found, "from_pretrained")
+    except ImportError as error:
+        needed = next((line for line in str(error).splitlines() if "requires" in line), str(error)[:200]).strip()
+        raise ModelError(
+            f"the model {str(folder)!r} wants {library}.{class_name} for its component {name!r}, which cannot be "
+            f"imported here: {needed}. Install that package"
+        ) from None
+    if not isinstance(found, type) or not is_loadable:
         raise ModelError(
             f"the model {str(folder)!r} wants {library}.{class_name} for its component {name!r}, and there "
             f"is no such model class in the installed {library}. A newer {library} may have it"

@@ -150,13 +150,39 @@ def _describe_pipeline(folder: Path, index: dict[str, Any]) -> ModelDescription:
         )
     absent = [name for name in classes if not (folder / name).is_dir()]
     classes = {name: value for name, value in classes.items() if name not in absent}
-    if needed := [name for name in absent if name in (family.denoiser, "vae", "scheduler")]:
+    if needed := [name for name in absent if _is_needed(name, family)]:
         raise ModelError(
             f"the model {str(folder)!r} is incomplete: its model_index.json names {', '.join(needed)}, but "
             "there is no such folder in it. Copy or download it again"
         )
+    if index.get("requires_aesthetics_score"):
+        raise ModelError(
+            f"the model {str(folder)!r} is an SDXL refiner, which goes over pictures of a base model and draws none by "
+            "itself; nbgraph has no step for it. Use an SDXL base model"
+        )
     options = {name: value for name, value in index.items() if not isinstance(value, list) and not name.startswith("_")}
-    return _measure(folder, family, classes, options)
+    found = _measure(folder, family, classes, options)
+    _check_channels(found)
+    return found
+
+
+def _is_needed(component: str, family: Family) -> bool:
+    return component in (family.denoiser, "vae", "scheduler") or component.startswith(("tokenizer", "text_encoder"))
+
+
+def _check_channels(model: ModelDescription) -> None:
+    """Refuse a denoiser that takes a mask or a picture beside the latents; plain steps would not give it these."""
+    family, latents = model.need_family(), model.latent_channels
+    config = read_json(model.folder / family.denoiser / "config.json")
+    given = config.get("in_channels")
+    kinds = {2 * latents + 1: "inpainting", 2 * latents: "instruct-pix2pix", latents + 1: "depth"}
+    if family.packed:
+        kinds = {24 * latents: "inpainting (Fill)", 8 * latents: "control by depth or edges"}
+    if given in kinds:
+        raise ModelError(
+            f"the {family.denoiser} of {str(model.folder)!r} takes {given} channels: it is a model for {kinds[given]}, "
+            f"which is given more than the {latents} channels of latents; use its base model, steps give it no more"
+        )
 
 
 def _measure(folder: Path, family: Family, classes: dict[str, type], options: dict[str, Any]) -> ModelDescription:

@@ -6,6 +6,7 @@ pipeline class stands in; the names of its conditioning are those its own `__cal
 
 import ast
 import inspect
+import re
 import textwrap
 from dataclasses import dataclass, replace
 from functools import cache
@@ -79,12 +80,19 @@ _OVERRIDES: dict[str, dict[str, Any]] = {
 """What the names in diffusers' source do not tell: where guidance begins elsewhere than above 1, odd types."""
 
 
+_CONTROL = re.compile(r"-controlnet(-union)?(-inpaint)?(-pag)?$")
+"""A folder saved from a ControlNet pipeline is its plain model with a ControlNet beside it, which is loaded apart."""
+_LCM_AS = {"lcm": "stable-diffusion"}
+"""The plain pipeline draws with a model for few steps as its own does, by the scheduler that the folder names."""
+
+
 def family_of_class(class_name: str) -> Family:
     """The family of the pipeline class that a `model_index.json` names; `ModelError` when it draws no pictures."""
     for mapping in _MAPPINGS.values():
         for key, pipeline_class in mapping.items():
-            if pipeline_class.__name__ == class_name and key in AUTO_TEXT2IMAGE_PIPELINES_MAPPING:
-                return family(key)
+            base = _LCM_AS.get(key, _CONTROL.sub("", key))
+            if pipeline_class.__name__ == class_name and base in AUTO_TEXT2IMAGE_PIPELINES_MAPPING:
+                return family(base)
     known = {pipeline_class.__name__ for pipeline_class in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
     raise ModelError(
         f"the pipeline class {class_name!r} is no text-to-image pipeline that diffusers "

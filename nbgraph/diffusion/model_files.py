@@ -27,8 +27,9 @@ def read_json(file: Path) -> dict[str, Any]:
     """The object in a JSON file; `ModelError` when it holds none."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{str(file)!r} cannot be read as JSON: {error}. Copy the model again") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ModelError(f"{str(file)!r} cannot be read as JSON: {reason}. Copy the model again") from error
     if not isinstance(content, dict):
         raise ModelError(f"{str(file)!r} holds no JSON object. Copy the model again")
     return content

@@ -4,6 +4,7 @@ import inspect
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family
 from nbgraph.diffusion.finite import check_finite
+from nbgraph.diffusion.model_files import read_json
 from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
@@ -19,6 +21,7 @@ from nbgraph.diffusion.token_counts import count_tokens, watched_tokenizers
 from nbgraph.diffusion.values import Conditioning, SizeConditioning
 from nbgraph.errors import ModelError
 
+_ENCODERS = ("text_encoder", "tokenizer")
 TOKENIZER_LOCK = threading.Lock()
 """A tokenizer keeps the padding and truncation of its last call in itself, so two threads must not share one call."""
 
@@ -56,6 +59,7 @@ def encode_prompts(
         raise ModelError(f"texts for models of the family {family.key!r} differ in length; encode them one by one")
     skipped = sum(patch.layers for patch in components.patches if isinstance(patch, ClipSkipPatch))
     pipeline = make_pipeline(_with_text_model(components) if skipped else components)
+    _check_encoders(components, pipeline)
     taken = inspect.signature(pipeline.encode_prompt).parameters
     longest = _longest(pipeline)
     wanted: dict[str, Any] = {
@@ -91,6 +95,24 @@ def encode_prompts(
         )
         for number, text in enumerate(texts)
     ]
+
+
+def _check_encoders(components: Components, pipeline: Any) -> None:
+    """`ModelError` for a model without an encoder it needs; the T5 of SD3 may be left out, and is zeros then.
+
+    Of those zeros the pipeline asks the transformer for the width, and needs nothing else of it.
+    """
+    model, family = components.model, components.model.need_family()
+    names = [n for n in inspect.signature(type(pipeline).__init__).parameters if n.startswith(_ENCODERS)]
+    lacking = [name for name in names if getattr(pipeline, name, None) is None]
+    if family.key == "stable-diffusion-3" and set(lacking) == {"text_encoder_3", "tokenizer_3"}:
+        config = SimpleNamespace(**read_json(model.folder / family.denoiser / "config.json"))
+        object.__setattr__(pipeline, family.denoiser, SimpleNamespace(config=config))
+    elif lacking:
+        raise ModelError(
+            f"the model {str(model.folder)!r} has no {' and no '.join(lacking)}, so it cannot encode a text; encode it "
+            "with another model of the same kind, or copy or download this one again"
+        )
 
 
 def check_encoded(components: Components, embedding: torch.Tensor) -> None:

@@ -133,7 +133,7 @@ def weightless(component: Any, folder: Path) -> Any:
     try:
         with torch.device("meta"):
             return component.from_config(component.load_config(folder, local_files_only=True))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"the configuration in {str(folder)!r} makes no {component.__name__}: {error}") from error
 
 
