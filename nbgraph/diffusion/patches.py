@@ -44,7 +44,8 @@ def patches_for(model: ModelDescription, name: str, patches: tuple[Patch, ...]) 
 
 def apply_patches(model: ModelDescription, name: str, module: torch.nn.Module, patches: tuple[Patch, ...]) -> Any:
     """A copy of `module` over the same weights, with the patches laid over it, in their order."""
-    with LOAD_LOCK, quiet():
+    # New layers are filled with random numbers before their weights are read: a person's own seed stays as it is.
+    with LOAD_LOCK, quiet(), torch.random.fork_rng(devices=[]):
         patched = share_weights(module)
         for patch in patches:
             if isinstance(patch, FreeuPatch):

@@ -216,3 +216,12 @@ def test_latents_that_stopped_part_way_go_on_where_they_stopped(studio, model):
         studio.run(rest, progress=False)
     rest.denoising_start = 2 / 3
     assert studio.run(rest, progress=False)[rest].width == 64
+
+
+def test_a_run_leaves_the_global_random_state_alone(folder, model):
+    lora = LoraLoader(lora=folder / "lora.safetensors", unet=model, clip=model)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    with nb.Studio() as fresh:
+        fresh.run(LatentsToImage(latents=denoise(model, unet=lora, scheduler="euler_a"), vae=model), progress=False)
+    assert torch.equal(torch.get_rng_state(), before)
