@@ -179,3 +179,14 @@ def test_pndm_goes_on_from_within_its_warm_up(start: int, middle: int, smallest:
     whole = draw(start, 6, **given(task, components, 7))
     first = draw(start, middle, **given(task, components, 7))
     assert torch.equal(draw(middle, 6, latents=first).tensor, whole.tensor)
+
+
+@pytest.mark.parametrize("own", ["DPMSolverSDE", "CosineDPMSolverMultistep"])
+def test_every_picture_has_a_brownian_motion_of_its_own(own: str, smallest: Smallest) -> None:
+    components, half = model(smallest, "unet", own), DenoiseSettings(steps=STEPS, cfg=1.0, end=2)
+    one, other, both = (
+        smallest.draw(components, half, noise=noise(components, *seeds)).solver["noise_seeds"].flatten().tolist()
+        for seeds in ((3,), (7,), (3, 7))
+    )
+    assert one != other
+    assert both == one + other
