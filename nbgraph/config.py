@@ -43,6 +43,30 @@ class Settings(BaseSettings):
     )
     max_sessions: int = Field(default=10_000, ge=1, description="sessions that one batch may become")
 
+    intermediate_bytes: int | None = Field(
+        default=8 * 2**30, ge=0, description="bytes of tensors and intermediate pictures kept; None is no limit"
+    )
+    intermediate_days: float | None = Field(
+        default=30, ge=0, description="days that tensors and intermediate pictures are kept; None is no limit"
+    )
+    session_bytes: int | None = Field(
+        default=256 * 2**20, ge=0, description="bytes of runs kept that have ended; None is no limit"
+    )
+    session_days: float | None = Field(
+        default=90, ge=0, description="days that runs are kept that have ended; None is no limit"
+    )
+    stats_bytes: int | None = Field(default=256 * 2**20, ge=0, description="bytes of stats kept; None is no limit")
+    stats_days: float | None = Field(default=90, ge=0, description="days that stats are kept; None is no limit")
+    picture_bytes: int | None = Field(
+        default=None, ge=0, description="bytes of pictures kept, those with a star not counted; None is no limit"
+    )
+    picture_days: float | None = Field(
+        default=None, ge=0, description="days that pictures without a star are kept; None is no limit"
+    )
+    memory_runs: int = Field(
+        default=100, ge=0, description="runs that a studio in memory keeps beside those that are held"
+    )
+
     def __init__(self, **given: Any) -> None:
         fields = type(self).model_fields
         unknown = [name for name in given if name not in fields and not name.startswith("_")]

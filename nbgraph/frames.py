@@ -11,6 +11,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem
 from nbgraph.services.invocation_stats.invocation_stats_common import FAILED, NodeStats
 from nbgraph.services.model_manager.model_manager_base import ModelRow
+from nbgraph.services.retention.retention_common import Usage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,6 +110,13 @@ LOADED = {
     "in_use": "int64",
     "uses": "int64",
     "last_used": TIME,
+}
+DISK = {
+    "part": "str",
+    "count": "int64",
+    "bytes": "int64",
+    "limit_bytes": "Int64",
+    "limit_days": "Float64",
 }
 MODELS = {"name": "str", "path": "str", "shipped": "bool"}
 
@@ -234,6 +242,11 @@ def images_frame(records: Iterable[ImageRecord]) -> "pd.DataFrame":
         ),
         IMAGES,
     )
+
+
+def disk_frame(usage: Iterable[Usage]) -> "pd.DataFrame":
+    """One row for each part of what a studio keeps."""
+    return frame(((u.part, u.count, u.bytes, u.limit.bytes, u.limit.days) for u in usage), DISK)
 
 
 def queue_frame(items: Iterable[QueueItem]) -> "pd.DataFrame":

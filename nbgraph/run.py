@@ -190,7 +190,7 @@ class Run:
         found = self.session.outputs_of(node_id)
         if not found:
             self._explain_missing(node_id)
-        return {path: NodeResult(output, self.services) for path, output in found.items()}
+        return {path: NodeResult(output, self.services, self.session) for path, output in found.items()}
 
     def _explain_missing(self, node_id: str) -> None:
         ranks = self.session.plan.ranks
@@ -237,8 +237,9 @@ def _cell_number() -> int:
 class NodeResult:
     """The output of one prepared node: its fields as attributes, pictures as PIL images, tensors on request."""
 
-    def __init__(self, output: BaseInvocationOutput, services: InvocationServices) -> None:
+    def __init__(self, output: BaseInvocationOutput, services: InvocationServices, session: Any = None) -> None:
         self._output, self._services = output, services
+        self._session = session  # as long as it is held, so is what the output names
 
     def __getattr__(self, name: str) -> Any:
         values = self._output.__dict__
@@ -253,7 +254,7 @@ class NodeResult:
         if isinstance(value, ImageField):
             return self._services.images.get(value.image_name)
         if isinstance(value, ResourceField):
-            return TensorHandle(value.resource_name, self._services)
+            return TensorHandle(value.resource_name, self._services, self._session)
         if isinstance(value, list):
             return [self._open(item) for item in value]
         return own_copy(value)
@@ -278,8 +279,9 @@ class NodeResult:
 class TensorHandle:
     """Tensors of the studio, by name: a small reference; `tensor()` opens them."""
 
-    def __init__(self, name: str, services: InvocationServices) -> None:
+    def __init__(self, name: str, services: InvocationServices, session: Any = None) -> None:
         self.name, self._services = name, services
+        self._session = session  # as long as it is held, so are the tensors
 
     def tensor(self) -> Any:
         """The torch tensor: latents of shape (batch, channels, height, width); of a prompt, its embeddings."""

@@ -12,6 +12,7 @@ from weakref import finalize
 
 from nbgraph.cache_view import CacheView
 from nbgraph.config import Settings
+from nbgraph.disk_view import DiskView
 from nbgraph.errors import GraphError, NotFoundError, OwnWorkerError, TargetError
 from nbgraph.frames import (
     compared_frame,
@@ -261,6 +262,11 @@ class Studio:
         """The runs that wait, run or have ended: `.frame`, `.cancel(run)`, `.prepend(run)`; a live table in a cell."""
         return QueueView(self.services)
 
+    @cached_property
+    def disk(self) -> DiskView:
+        """What takes how much, and how to free it: `.frame`, `.free("intermediates")`, `.free_all()`; a table."""
+        return DiskView(self.services)
+
     @property
     def models(self) -> "pd.DataFrame":
         """One row for each model that can be named."""
@@ -290,7 +296,10 @@ class Studio:
         return import_archive(self.services, path)
 
     def clean(self) -> CleanReport:
-        """Remove what crashes left in the studio's folder, and report it and what is missing."""
+        """Remove what nothing names any more and what crashes left in the folder; report it, and what is missing.
+
+        Limits on what is kept are settings: `Settings(intermediate_bytes=..., session_days=...)`.
+        """
         return self.services.clean()
 
     @property

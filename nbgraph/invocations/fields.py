@@ -206,8 +206,13 @@ def models_in(value: Any) -> list[ModelField]:
 def _found_in(value: Any, wanted: type[Wanted]) -> list[Wanted]:
     found: list[Wanted] = []
     waiting = [value]
+    seen: dict[int, Any] = {}  # a list may hold itself; what was seen is held, so that nothing else gets its identity
     while waiting:
         item = waiting.pop()
+        if isinstance(item, BaseModel | list | tuple | dict | set | frozenset):
+            if id(item) in seen:
+                continue
+            seen[id(item)] = item
         if isinstance(item, wanted):
             found.append(item)
         elif isinstance(item, BaseModel):

@@ -28,12 +28,17 @@ from nbgraph.services.invocation_stats.invocation_stats_memory import Invocation
 from nbgraph.services.item_storage import item_storage_sqlite, session_storage_sqlite
 from nbgraph.services.item_storage.item_storage_base import ItemStorageBase
 from nbgraph.services.item_storage.item_storage_memory import ItemStorageMemory
+from nbgraph.services.item_storage.session_storage_base import SessionStorageBase
+from nbgraph.services.item_storage.session_storage_memory import SessionStorageMemory
 from nbgraph.services.latents import latents_sqlite
 from nbgraph.services.latents.latents_base import LatentsServiceBase
 from nbgraph.services.latents.latents_memory import LatentsServiceMemory
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
 from nbgraph.services.model_manager.model_manager_default import ModelManagerDefault
-from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.retention.retention_base import RetentionBase
+from nbgraph.services.retention.retention_common import Limit, Limits
+from nbgraph.services.retention.retention_memory import RetentionMemory
+from nbgraph.services.retention.retention_sqlite import RetentionSqlite
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.service import Service
 from nbgraph.services.shared.sqlite import resource_files
@@ -73,11 +78,12 @@ class InvocationServices:
     images: ImageServiceBase
     latents: LatentsServiceBase
     model_manager: ModelManagerBase
-    graph_execution_manager: ItemStorageBase[GraphExecutionState]
+    graph_execution_manager: SessionStorageBase
     graph_library: ItemStorageBase[LibraryGraph]
     invocation_cache: InvocationCacheBase
     performance_statistics: InvocationStatsServiceBase
     queue: InvocationQueueBase
+    retention: RetentionBase
     processor: InvocationProcessorBase
     database: SqliteDatabase | None = None
 
@@ -90,11 +96,12 @@ class InvocationServices:
             images=ImageServiceMemory(),
             latents=LatentsServiceMemory(),
             model_manager=_models(settings),
-            graph_execution_manager=ItemStorageMemory(GraphExecutionState),
+            graph_execution_manager=SessionStorageMemory(),
             graph_library=ItemStorageMemory(LibraryGraph),
             invocation_cache=InvocationCacheMemory(settings.cache_entries, settings.cache_bytes),
             performance_statistics=InvocationStatsServiceMemory(),
             queue=InvocationQueueMemory(),
+            retention=RetentionMemory(limits_of(settings, settings.memory_runs)),
             processor=InvocationProcessorDefault(BatchLimits(settings.batch_size, settings.batch_pixels)),
         )
 
@@ -118,6 +125,7 @@ class InvocationServices:
             ),
             performance_statistics=invocation_stats_sqlite.InvocationStatsServiceSqlite(database),
             queue=invocation_queue_sqlite.InvocationQueueSqlite(database),
+            retention=RetentionSqlite(database, limits_of(settings)),
             processor=InvocationProcessorDefault(BatchLimits(settings.batch_size, settings.batch_pixels)),
             database=database,
         )
@@ -150,11 +158,25 @@ class InvocationServices:
         self.performance_statistics.flush()
 
     def clean(self, grace_seconds: float = 24 * 3600) -> CleanReport:
-        """Remove what crashes left in the folder, and report it; see `SqliteDatabase.clean`."""
-        return CleanReport() if self.database is None else self.database.clean(grace_seconds)
+        """Remove what nobody needs, and what crashes left in the folder, and report it; see `SqliteDatabase.clean`."""
+        unneeded = self.retention.tidy()
+        report = CleanReport() if self.database is None else self.database.clean(grace_seconds)
+        report.unneeded = unneeded
+        return report
 
     def __iter__(self) -> Iterator[Service]:
         return iter([getattr(self, field.name) for field in fields(self) if field.name != "database"])
+
+
+def limits_of(settings: Settings, runs: int | None = None) -> Limits:
+    """What the settings say of how much is kept."""
+    return Limits(
+        Limit(settings.intermediate_bytes, settings.intermediate_days),
+        Limit(settings.session_bytes, settings.session_days),
+        Limit(settings.stats_bytes, settings.stats_days),
+        Limit(settings.picture_bytes, settings.picture_days),
+        runs,
+    )
 
 
 def _models(settings: Settings) -> ModelManagerBase:

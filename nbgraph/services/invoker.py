@@ -3,13 +3,15 @@
 from contextlib import ExitStack
 
 from nbgraph.errors import NbgraphError
-from nbgraph.invocations.fields import ResourceField
+from nbgraph.invocations.fields import ResourceField, resources_in
 from nbgraph.loading import without_waiting
+from nbgraph.services.images.images_base import ImageServiceBase
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.preflight import preflight
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.latents.latents_base import LatentsServiceBase
 from nbgraph.services.shared.default_graphs import default_graphs
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 
@@ -76,8 +78,18 @@ class Invoker:
         if self.services.queue.item(session_id).status not in ENDED:
             raise NbgraphError(f"session {session_id!r} waits or runs already; wait for it, or cancel it first")
         session = self.services.graph_execution_manager.get(session_id)
+        self._forget_missing(session)
         session.resume()
         return self.invoke(session, prepend=prepend)
+
+    def _forget_missing(self, session: GraphExecutionState) -> None:
+        """Leave out results whose pictures or tensors are gone: their nodes run again."""
+        for key, output in list(session.outputs.items()):
+            if not all(self._store(field).exists(field.resource_name) for field in resources_in(output)):
+                del session.outputs[key]
+
+    def _store(self, field: ResourceField) -> ImageServiceBase | LatentsServiceBase:
+        return self.services.images if field.kind == "image" else self.services.latents
 
     def cancel(self, session_id: str) -> bool:
         """Cancel a session that waits or runs."""

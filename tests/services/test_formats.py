@@ -62,15 +62,20 @@ def test_the_steps_lead_to_the_tables_of_a_new_folder(old_folder, tmp_path):
     assert number_of(old_folder) == FORMATS.newest
 
 
-def test_pictures_and_tensors_of_an_old_folder_are_read(old_studio):
+def test_tensors_of_an_old_folder_are_read(old_folder):
+    services = InvocationServices.sqlite(old_folder)
+    (record,) = services.latents.list().items
+    tensors, metadata = services.latents.get(record.name)
+    assert (tensors["latents"].flatten().tolist(), metadata) == ([0, 1, 2, 3], {"width": 16})
+    services.close()
+
+
+def test_pictures_of_an_old_folder_are_read(old_studio):
     frame = old_studio.images.frame
     assert sorted(frame.node) == ["blank", "product", "red"]
     assert frame[frame.starred].node.tolist() == ["red"]
     red = old_studio.images.get(frame.set_index("node").image_name["red"])
     assert (red.size, red.getpixel((0, 0))) == ((16, 16), (255, 0, 0))
-    (record,) = old_studio.services.latents.list().items
-    tensors, metadata = old_studio.services.latents.get(record.name)
-    assert (tensors["latents"].flatten().tolist(), metadata) == ([0, 1, 2, 3], {"width": 16})
     report = old_studio.clean()
     assert (report.missing, report.damaged, report.orphans) == ([], [], 0)
 

@@ -18,7 +18,7 @@ from nbgraph.services.images.images_common import ImageCategory, ImageQuery, Ima
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
-from nbgraph.services.shared.service import Service, checked_name, new_name, text_name
+from nbgraph.services.shared.service import Service, Unless, checked_name, new_name, text_name
 
 THUMBNAIL_SIZE = 256
 REMEDIES = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
@@ -149,19 +149,29 @@ class ImageServiceBase(Service):
         items, total = self._rows(query or ImageQuery(), offset, limit)
         return Page(list(items), page, per_page, total)
 
-    def delete(self, *image_names: str) -> int:
-        """Delete pictures; cache entries that name them go too. Returns how many there were; others are no error."""
+    def records(self, query: ImageQuery) -> Sequence[ImageRecord]:
+        """All records that match, the newest first."""
+        return list(self._rows(query, 0, None)[0])
+
+    def delete(self, *image_names: str, unless: Unless | None = None) -> int:
+        """Delete pictures; cache entries that name them go too. Returns how many there were; others are no error.
+
+        `unless` is asked in the step that deletes, where kernels that share a folder take turns; nothing goes if it
+        gives True.
+        """
         names = [checked_name(name) for name in image_names]
         with HeldStop():
-            gone = self._drop(names)
+            gone = self._drop(names, unless)
             for name in gone:
                 self._deleted(name)
         return len(gone)
 
     def delete_intermediates(self) -> int:
-        """Delete every picture that is marked as intermediate; returns how many."""
-        rows, _ = self._rows(ImageQuery(is_intermediate=True), 0, None)
-        return self.delete(*(record.image_name for record in rows))
+        """Delete the pictures marked as intermediate that no session needs; returns how many.
+
+        While a session runs, here or in another kernel, they go after it. Those with a star stay.
+        """
+        return self.services.retention.delete_intermediates()
 
     @abstractmethod
     def _put(self, record: ImageRecord, image: Image.Image) -> ImageRecord:
@@ -183,8 +193,8 @@ class ImageServiceBase(Service):
         """Store a record in place of the one of the same name."""
 
     @abstractmethod
-    def _drop(self, image_names: Sequence[str]) -> Sequence[str]:
-        """Delete pictures, the records first; returns the names of those there were."""
+    def _drop(self, image_names: Sequence[str], unless: Unless | None = None) -> Sequence[str]:
+        """Delete pictures, the records first; returns the names of those there were. None if `unless` gives True."""
 
     @abstractmethod
     def _rows(self, query: ImageQuery, offset: int, limit: int | None) -> tuple[Iterable[ImageRecord], int]:

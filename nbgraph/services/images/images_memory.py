@@ -6,6 +6,7 @@ from PIL import Image
 
 from nbgraph.services.images.images_base import ImageServiceBase
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord, search_text
+from nbgraph.services.shared.service import Unless
 
 
 class ImageServiceMemory(ImageServiceBase):
@@ -30,7 +31,9 @@ class ImageServiceMemory(ImageServiceBase):
     def _change(self, record: ImageRecord) -> None:
         self._records[record.image_name] = record
 
-    def _drop(self, image_names: Sequence[str]) -> Sequence[str]:
+    def _drop(self, image_names: Sequence[str], unless: Unless | None = None) -> Sequence[str]:
+        if unless is not None and unless():
+            return []
         gone = [name for name in image_names if self._records.pop(name, None) is not None]
         for name in gone:
             del self._images[name]
@@ -46,4 +49,4 @@ def _matches(record: ImageRecord, query: ImageQuery) -> bool:
         wanted = getattr(query, name)
         if wanted is not None and getattr(record, name) != wanted:
             return False
-    return query.text.casefold() in search_text(record)
+    return not query.text or query.text.casefold() in search_text(record)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from nbgraph.services.images.images_base import ImageServiceBase, thumbnail_of
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord, search_text
+from nbgraph.services.shared.service import Unless
 from nbgraph.services.shared.sqlite.resource_table import ResourceTable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
@@ -88,8 +89,8 @@ class ImageServiceSqlite(ImageServiceBase):
     def _change(self, record: ImageRecord) -> None:
         self._pictures.change(record, search_text=search_text(record))
 
-    def _drop(self, image_names: Sequence[str]) -> Sequence[str]:
-        gone = self._pictures.drop(image_names)
+    def _drop(self, image_names: Sequence[str], unless: Unless | None = None) -> Sequence[str]:
+        gone = self._pictures.drop(image_names, unless)
         for name in gone:
             self._folder.remove("thumbnails", name)
         return gone

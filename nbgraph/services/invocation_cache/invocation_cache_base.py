@@ -16,6 +16,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import (
     CacheStatus,
     with_descendants,
 )
+from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.service import InvokerLike, Service
 
@@ -45,6 +46,7 @@ class InvocationCacheBase(Service):
         self._settling = RLock()
         self._enabled = True
         self._endings: list = []
+        self._released: Callbacks[Collection[str]] = Callbacks()
 
     def start(self, invoker: InvokerLike) -> None:
         if self._invoker is None:
@@ -60,6 +62,13 @@ class InvocationCacheBase(Service):
             end()
         self._endings = []
         super().stop()
+
+    def on_released(self, callback: Callable[[Collection[str]], None]) -> Callable[[], None]:
+        """Call `callback(names)` with the resources that dropped entries named; returns what ends it.
+
+        Others may name them still. It is called where entries are dropped, in a transaction maybe: it only takes note.
+        """
+        return self._released.add(callback)
 
     @property
     def enabled(self) -> bool:
@@ -146,7 +155,7 @@ class InvocationCacheBase(Service):
         """Forget everything and count from 0 again; returns how many entries there were."""
         self.settle()
         self.hits = self.misses = 0
-        return self._drop([entry.key for entry in self._rows()])
+        return self._drop_and_collect([entry.key for entry in self._rows()])
 
     def forget(
         self,
@@ -172,7 +181,7 @@ class InvocationCacheBase(Service):
             or (key is not None and key == entry.key)
             or entry.key in keys
         ]
-        return self._drop(with_descendants(chosen, rows) if downstream else chosen)
+        return self._drop_and_collect(with_descendants(chosen, rows) if downstream else chosen)
 
     def limit(self, *, max_entries: int | None = None, max_bytes: int | None = None) -> int:
         """Set how much is kept, None leaving as it is, and drop at once what is too much; returns how many went."""
@@ -189,7 +198,7 @@ class InvocationCacheBase(Service):
                 break
             gone.append(row.key)
             entries, size = entries - 1, size - row.bytes
-        return self._drop(gone)
+        return self._drop_and_collect(gone)
 
     def forget_resource(self, name: str) -> int:
         """Forget exactly the entries whose outputs name a resource; returns how many."""
@@ -231,6 +240,13 @@ class InvocationCacheBase(Service):
         entries, size = self._totals()
         return CacheStatus(entries, size, self.hits, self.misses, self.enabled, self.max_entries, self.max_bytes)
 
+    def _drop_and_collect(self, keys: Collection[bytes]) -> int:
+        """Drop entries, and what nobody else names of what they named."""
+        dropped = self._drop(keys)
+        if self._invoker is not None:
+            self.services.retention.collect()
+        return dropped
+
     def _is_good(self, entry: CacheEntry) -> bool:
         """Whether the resources an output names are whole, and the models it names still what they were."""
         output = entry.output
@@ -259,6 +275,10 @@ class InvocationCacheBase(Service):
     @abstractmethod
     def _naming(self, resource: str) -> list[bytes]:
         """The keys of the entries that name a resource, by the reverse index."""
+
+    @abstractmethod
+    def named(self, resources: Collection[str]) -> set[str]:
+        """Those of the resources that entries name."""
 
     @abstractmethod
     def _rows(self, node: str | None = None) -> Iterable[CacheRow]:

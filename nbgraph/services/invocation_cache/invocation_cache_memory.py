@@ -1,6 +1,6 @@
 """The cache in memory: a dictionary, and a reverse index from resources to keys."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from operator import attrgetter
 from threading import RLock
 
@@ -61,7 +61,7 @@ class InvocationCacheMemory(InvocationCacheBase):
                 self._drop((key,))
 
     def _drop(self, keys: Iterable[bytes]) -> int:
-        dropped = 0
+        dropped, released = 0, []
         with HeldStop(), self._lock:
             for key in list(keys):
                 entry = self._entries.pop(key, None)
@@ -69,12 +69,19 @@ class InvocationCacheMemory(InvocationCacheBase):
                     continue
                 dropped += 1
                 self._bytes -= entry.bytes
+                released += entry.resources
                 for name in entry.resources:
                     naming = self._keys_by_resource[name]
                     naming.discard(key)
                     if not naming:
                         del self._keys_by_resource[name]
+            if released:
+                self._released(released)
         return dropped
+
+    def named(self, resources: Collection[str]) -> set[str]:
+        with self._lock:
+            return {name for name in resources if name in self._keys_by_resource}
 
     def _naming(self, resource: str) -> list[bytes]:
         with self._lock:

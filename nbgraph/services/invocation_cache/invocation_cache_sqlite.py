@@ -5,7 +5,7 @@ before entries are evicted or listed, at the end, and every half minute. The tri
 cost nothing to look at.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from json import dumps, loads
 from time import monotonic, time
@@ -67,6 +67,7 @@ _COLUMNS = "key, node, material, sources, seconds, resources, bytes, created, hi
 _SELECT = f"SELECT {_COLUMNS} FROM cache_entries "  # noqa: S608
 _TOUCH = "UPDATE cache_entries SET hits = hits + ?, used = ? WHERE key = ?"
 _NAMING = "SELECT key FROM cache_resources JOIN cache_entries ON number = entry WHERE resource = ?"
+_NAMED_BY = "SELECT resource FROM cache_resources JOIN cache_entries ON number = entry WHERE key = ?"
 KEY_BYTES = 16
 USES_SECONDS = 30.0
 
@@ -193,8 +194,18 @@ class InvocationCacheSqlite(InvocationCacheBase):
                 break
             gone.append(key)
             entries, size = entries - 1, size - bytes_of_entry
-        connection.executemany("DELETE FROM cache_entries WHERE key = ?", [(key,) for key in gone])
+        rows = [(key,) for key in gone]
+        self._note_released(connection, rows)
+        connection.executemany("DELETE FROM cache_entries WHERE key = ?", rows)
         return gone
+
+    def _note_released(self, connection: Any, rows: Sequence[tuple[bytes]]) -> None:
+        """Tell of the resources that entries name which are about to be deleted."""
+        if connection.execute("SELECT 1 FROM cache_resources LIMIT 1").fetchone() is None:
+            return
+        released = [name for row in rows for (name,) in connection.execute(_NAMED_BY, row)]
+        if released:
+            self._released(released)
 
     def _drop(self, keys: Iterable[bytes]) -> int:
         gone = set(keys)
@@ -204,6 +215,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
         def delete(keys: Sequence[bytes]) -> int:
             with self._database.transaction() as connection:
                 rows = [(key,) for key in keys]
+                self._note_released(connection, rows)
                 dropped = connection.executemany("DELETE FROM cache_entries WHERE key = ?", rows).rowcount
                 self._database.count_when_committed(self._database.drops)
             self._known.dropped(keys)
@@ -212,8 +224,17 @@ class InvocationCacheSqlite(InvocationCacheBase):
         with HeldStop(), self._batch.lock:
             unwritten = self._batch.discard(lambda entry: entry.key in gone)
             for key in gone & self._unwritten.keys():
-                del self._unwritten[key]
+                self._released(self._unwritten.pop(key).resources)
             return unwritten + sum(self._database.free(list(gone), delete))
+
+    def named(self, resources: Collection[str]) -> set[str]:
+        self._batch.flush_if_room()
+        wanted = list(resources)
+        found = {name for entry in self._batch.waiting for name in entry.resources}.intersection(wanted)
+        for name in wanted:
+            if self._database.row("SELECT 1 FROM cache_resources WHERE resource = ? LIMIT 1", (name,)):
+                found.add(name)
+        return found
 
     def _naming(self, resource: str) -> list[bytes]:
         self._batch.flush_if_room()

@@ -9,6 +9,15 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.service import Service
 
 
+class Cancel:
+    """Whether a session is to stop; it refers to nothing."""
+
+    __slots__ = ("requested",)
+
+    def __init__(self) -> None:
+        self.requested = False
+
+
 class Ticket:
     """What a submitted session leaves with who submitted it: to wait, to cancel, to see what failed.
 
@@ -21,7 +30,7 @@ class Ticket:
         self.refusal: GraphError | None = None
         """Why the session cannot run, if only the worker thread could find that out."""
         self._is_worker = is_worker
-        self.cancelled = False
+        self.cancel = Cancel()
         self.failures: list[NodeError] = []
         self.status = "pending"
         self._ended = Latch()

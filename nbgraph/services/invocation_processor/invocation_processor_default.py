@@ -78,7 +78,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         if ticket is None:
             return False
         with HeldStop():
-            ticket.cancelled = True
+            ticket.cancel.requested = True
             if self.services.queue.cancel(session_id):
                 ticket.session.cancel()
                 self._close(ticket, "cancelled")
@@ -135,6 +135,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             ticket = self._tickets.get(item.session_id)
             if ticket is not None:
                 self._run(ticket)
+            del ticket  # nor is it held while the queue is asked for the next one
 
     def may_end(self) -> bool:
         """Whether the worker thread has nothing to do, and ends; the next session starts another."""
@@ -152,13 +153,23 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             return None
 
     def _run(self, ticket: Ticket) -> None:
+        status: QueueStatus = "failed"
+        try:
+            with self.services.retention.running():
+                status = self._run_and_note(ticket)
+            self.services.retention.ended(ticket.session)
+        finally:
+            self._close(ticket, status)
+
+    def _run_and_note(self, ticket: Ticket) -> QueueStatus:
         session = ticket.session
         status: QueueStatus = "failed"
         runner = None
         began = monotonic()
         self.services.note(f"run {session.id} started, {len(session.graph.nodes)} nodes")
         try:
-            runner = runner_of(session, self.services, lambda: ticket.cancelled, self._batches)
+            cancel = ticket.cancel  # not the ticket: what nodes keep of their context would keep the session
+            runner = runner_of(session, self.services, lambda: cancel.requested, self._batches)
             ticket.failures = runner.failures
             with looking_while_waiting(_Waiting(ticket, self.services.events)):
                 status = runner.run(is_checked=ticket.is_checked)  # type: ignore[assignment]
@@ -175,7 +186,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
                 text = f"run {session.id}: {failure.node} ({failure.type}): {failure.message}\n{failure.traceback}"
                 self.services.note(text, logging.ERROR)
             self.services.note(f"run {session.id} {status} after {monotonic() - began:.2f} s")
-            self._close(ticket, status)
+        return status
 
     def _note_end(self, session: GraphExecutionState, status: QueueStatus) -> None:
         """Store what became of a session; if that cannot be, who waits for it must still be told that it ended."""
@@ -208,7 +219,7 @@ class _Waiting:
         if message != self._shown:
             self._shown = message
             self._events.dispatch(SessionWaits(self._ticket.session.id, message))
-        if module and self._ticket.cancelled:
+        if module and self._ticket.cancel.requested:
             raise CancelledError(f"cancelled while {message}")
 
 

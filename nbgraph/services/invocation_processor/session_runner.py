@@ -56,7 +56,7 @@ class SessionRunner:
         self._probe = services.performance_statistics.probe(session.id)
         self._journal = services.graph_execution_manager.journal(session)
         self._shared_context = NodeContext(services, session.id, is_cancelled)
-        self._contents = Contents(self._content_of, services.model_manager.content)
+        self._contents = Contents(_content_of(services), services.model_manager.content)
         self._recipes: dict[Kind, Recipe] = {}
         self._began = time()
         self._at_hand: dict[Kind, BaseInvocation] = {}
@@ -78,6 +78,7 @@ class SessionRunner:
             self._run_and_flush()
             status = self.session.status
         finally:
+            self._next, self._straight = self.session.next, self.session.straight  # no cycle keeps the session
             self._tell(SessionFinished(self.session.id, status))
         return status
 
@@ -270,10 +271,6 @@ class SessionRunner:
             self._recipes[planned.kind] = recipe_of(type(planned.node))
         return self._recipes[planned.kind]
 
-    def _content_of(self, field: ResourceField) -> str:
-        store = self._services.images if field.kind == "image" else self._services.latents
-        return store.content(field.resource_name)
-
     def _sources(self, planned: PlannedNode, path: Path) -> tuple[bytes, ...]:
         """The cache keys of what a node's inputs came from, through nodes that are not cached."""
         found = map(self._origins.get, self.session.source_keys(planned, path), repeat(()))
@@ -317,6 +314,12 @@ class SessionRunner:
         planned = prepared.planned
         values = {**twin(planned.node, planned.values).literals(), **arriving}
         return {name: short_text(value, 60) for name, value in values.items()}
+
+
+def _content_of(services: Any) -> Callable[[ResourceField], str]:
+    """What gives the content of a resource; it does not refer to the runner, which would be a cycle."""
+    images, latents = services.images, services.latents
+    return lambda field: (images if field.kind == "image" else latents).content(field.resource_name)
 
 
 def _message(error: BaseException, node: BaseInvocation) -> str:

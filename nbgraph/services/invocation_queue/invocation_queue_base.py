@@ -1,7 +1,7 @@
 """The invocation queue: sessions in the order in which they will run, and what became of them."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from time import time
 
@@ -45,7 +45,7 @@ class InvocationQueueBase(Service):
 
     def recover(self) -> list[str]:
         """Mark what dead kernels left as interrupted; returns the ids of those sessions."""
-        left = [item for item in self._rows() if item.status not in ENDED and not self._is_alive(item.owner)]
+        left = [item for item in self._rows() if item.status not in ENDED and not self.is_alive(item.owner)]
         for item in left:
             self._change(replace(item, status="interrupted", ended=time()), item.status)
         return [item.session_id for item in left]
@@ -98,7 +98,22 @@ class InvocationQueueBase(Service):
         """Forget the items that have ended; returns how many. The sessions themselves stay."""
         dropped = self._drop([item for item in self._rows() if item.status in ENDED])
         self.changed()
+        if self._invoker is not None:
+            self.services.retention.collect()
         return dropped
+
+    def forget(self, session_ids: Collection[str]) -> None:
+        """Forget all items of sessions that have ended."""
+        gone = set(session_ids)
+        if gone:
+            self._drop([item for item in self._rows() if item.session_id in gone])
+
+    def runs_elsewhere(self) -> bool:
+        """Whether another kernel runs a session now."""
+        own = self.owner
+        return any(
+            item.status == "in_progress" and item.owner != own and self.is_alive(item.owner) for item in self._rows()
+        )
 
     def item(self, session_id: str) -> QueueItem:
         """The last item of a session; `NotFoundError` if it was never submitted."""
@@ -131,7 +146,7 @@ class InvocationQueueBase(Service):
     def _waiting(self) -> list[QueueItem]:
         return [item for item in self._rows() if item.status == "pending" and item.owner == self.owner]
 
-    def _is_alive(self, owner: str) -> bool:
+    def is_alive(self, owner: str) -> bool:
         """Whether the kernel of that name lives; in memory there is but one."""
         return True
 

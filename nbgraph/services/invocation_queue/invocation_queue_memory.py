@@ -18,6 +18,9 @@ class InvocationQueueMemory(InvocationQueueBase):
         self._numbers = count(1)
         self._lock = Lock()
 
+    def runs_elsewhere(self) -> bool:
+        return False
+
     def _add(self, session_id: str, priority: int, submitted: float) -> QueueItem:
         with self._lock:
             item = QueueItem(next(self._numbers), session_id, priority, "pending", submitted)

@@ -44,8 +44,14 @@ class InvocationQueueSqlite(InvocationQueueBase):
     def owner(self) -> str:
         return self._database.kernel
 
-    def _is_alive(self, owner: str) -> bool:
+    def is_alive(self, owner: str) -> bool:
         return self._database.is_alive(owner)
+
+    def runs_elsewhere(self) -> bool:
+        others = self._database.rows(
+            "SELECT owner FROM queue WHERE status = 'in_progress' AND owner != ?", (self.owner,)
+        )
+        return any(self.is_alive(owner) for (owner,) in others)
 
     def _add(self, session_id: str, priority: int, submitted: float) -> QueueItem:
         with self._database.transaction() as connection:

@@ -101,6 +101,10 @@ class InvocationStatsServiceBase(Service):
         Path(path).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
     @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """The bytes that the rows of each session take, about, by session id, the oldest first."""
+
+    @abstractmethod
     def _append(self, session_id: str, rows: Iterable[NodeStats]) -> None:
         """Store rows."""
 

@@ -1,10 +1,14 @@
 """Stats in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from itertools import chain
+from typing import Any
 
 from nbgraph.services.invocation_stats.invocation_stats_base import InvocationStatsServiceBase
 from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
+
+ROW_BYTES = 300
+"""What a row takes in memory, about."""
 
 
 class InvocationStatsServiceMemory(InvocationStatsServiceBase):
@@ -12,13 +16,18 @@ class InvocationStatsServiceMemory(InvocationStatsServiceBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._by_session: dict[str, list[Iterable[NodeStats]]] = {}
+        self._by_session: dict[str, list[Any]] = {}
 
     def session_ids(self) -> list[str]:
         return list(self._by_session)
 
+    def sizes(self) -> dict[str, int]:
+        kept = list(self._by_session.items())
+        return {session_id: ROW_BYTES * sum(map(len, batches)) for session_id, batches in kept}
+
     def _append(self, session_id: str, rows: Iterable[NodeStats]) -> None:
-        self._by_session.setdefault(session_id, []).append(rows)
+        kept: Any = rows if isinstance(rows, Sized) else list(rows)
+        self._by_session.setdefault(session_id, []).append(kept)
 
     def _rows(self, session_id: str | None) -> Iterable[NodeStats]:
         kept = list(self._by_session.values()) if session_id is None else [self._by_session.get(session_id, [])]

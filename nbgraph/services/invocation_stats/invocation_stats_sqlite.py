@@ -45,6 +45,11 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
         rows = self._database.rows("SELECT session_id FROM node_stats GROUP BY session_id ORDER BY min(number)")
         return list(dict.fromkeys([row[0] for row in [*rows, *self._batch.waiting]]))
 
+    def sizes(self) -> dict[str, int]:
+        self._batch.flush_if_room()
+        query = "SELECT session_id, sum(length(columns)) FROM node_stats GROUP BY session_id ORDER BY min(number)"
+        return dict(self._database.rows(query))
+
     def _append(self, session_id: str, rows: Iterable[NodeStats]) -> None:
         self._batch.extend(rows)
 

@@ -6,6 +6,7 @@ A session with many nodes is never written anew as a whole: while it runs, resul
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
@@ -14,7 +15,8 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocationOutput
-from nbgraph.services.item_storage.item_storage_base import Condition, ItemStorageBase
+from nbgraph.services.item_storage.item_storage_base import Condition
+from nbgraph.services.item_storage.session_storage_base import SessionStorageBase
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import prepared_id
 from nbgraph.services.shared.graph.prepared import Prepared
@@ -39,10 +41,19 @@ CREATE INDEX results_of_session ON session_results (session);
 """
 _RESULTS = "SELECT data FROM session_results WHERE session = ? ORDER BY number"
 _APPEND = "INSERT INTO session_results (session, data) SELECT number, ? FROM sessions WHERE id = ?"
+_SIZES = """
+SELECT id, length(data) + (SELECT coalesce(sum(length(data)), 0) FROM session_results WHERE session = sessions.number)
+FROM sessions ORDER BY number
+"""
+_TEXTS = """
+SELECT data FROM sessions WHERE id = :id
+UNION ALL SELECT session_results.data FROM session_results JOIN sessions ON sessions.number = session WHERE id = :id
+"""
+_NAME = re.compile(r"[0-9a-f]{32}")
 JOURNALED = ("outputs", "seeds", "errors", "failed")
 
 
-class SessionStorageSqlite(ItemStorageBase[GraphExecutionState]):
+class SessionStorageSqlite(SessionStorageBase):
     """Gives the live session while there is one in this process, and one made from its rows otherwise."""
 
     def __init__(self, database: SqliteDatabase) -> None:
@@ -53,6 +64,20 @@ class SessionStorageSqlite(ItemStorageBase[GraphExecutionState]):
 
     def journal(self, item: GraphExecutionState) -> "SessionJournal":
         return SessionJournal(self._database, item)
+
+    def live(self) -> list[GraphExecutionState]:
+        return list(self._live.values())
+
+    def sizes(self) -> dict[str, int]:
+        return dict(self._database.rows(_SIZES))
+
+    def names_in(self, session_ids: Iterable[str]) -> set[str]:
+        """Whatever looks like a name in the JSON: so the node types need not be known here."""
+        texts = (text for each in session_ids for (text,) in self._database.rows(_TEXTS, {"id": each}))
+        return {name for text in texts for name in _NAME.findall(text)}
+
+    def __len__(self) -> int:
+        return self._database.rows("SELECT count(*) FROM sessions")[0][0]
 
     def condition(self, item_id: str) -> Condition:
         """What was read once in this process is readable as long as it is there."""
@@ -69,7 +94,7 @@ class SessionStorageSqlite(ItemStorageBase[GraphExecutionState]):
         row = self._database.row("SELECT id, number, data, cancelled FROM sessions WHERE id = ?", (item_id,))
         if row is None:
             return None
-        return self._live.get(item_id) or self._read(*row)
+        return self._live_or_read(row)
 
     def _put(self, item: GraphExecutionState) -> None:
         """A new session is written whole; of one that is known, what is not in its journal."""
@@ -115,7 +140,11 @@ class SessionStorageSqlite(ItemStorageBase[GraphExecutionState]):
         ), total
 
     def _several(self, rows: Iterable[tuple[str, int, str, int]]) -> Iterator[GraphExecutionState]:
-        return readable(rows, lambda row: self._live.get(row[0]) or self._read(*row), "session")
+        return readable(rows, self._live_or_read, "session")
+
+    def _live_or_read(self, row: tuple[str, int, str, int]) -> GraphExecutionState:
+        live = self._live.get(row[0])  # one without results is false
+        return self._read(*row) if live is None else live
 
     def _read(self, item_id: str, number: int, data: str, cancelled: int) -> GraphExecutionState:
         try:

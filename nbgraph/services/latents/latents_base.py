@@ -13,7 +13,7 @@ from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
-from nbgraph.services.shared.service import Service, checked_name, new_name, text_name
+from nbgraph.services.shared.service import Service, Unless, checked_name, new_name, text_name
 
 Tensors = Mapping[str, Any]
 
@@ -98,11 +98,19 @@ class LatentsServiceBase(Service):
         items, total = self._rows(kind, offset, limit)
         return Page(items, page, per_page, total)  # type: ignore[arg-type]
 
-    def delete(self, *names: str) -> int:
-        """Delete tensors; cache entries that name them go too. Returns how many there were."""
+    def records(self) -> Sequence[TensorRecord]:
+        """All records, the newest first."""
+        return [*self._rows(None, 0, None)[0]]
+
+    def delete(self, *names: str, unless: Unless | None = None) -> int:
+        """Delete tensors; cache entries that name them go too. Returns how many there were.
+
+        `unless` is asked in the step that deletes, where kernels that share a folder take turns; nothing goes if it
+        gives True.
+        """
         wanted = [checked_name(name) for name in names]
         with HeldStop():
-            gone = self._drop(wanted)
+            gone = self._drop(wanted, unless)
             for name in gone:
                 self._deleted(name)
         return len(gone)
@@ -120,8 +128,8 @@ class LatentsServiceBase(Service):
         """The record, or None."""
 
     @abstractmethod
-    def _drop(self, names: Sequence[str]) -> Sequence[str]:
-        """Delete tensors, the records first; returns the names of those there were."""
+    def _drop(self, names: Sequence[str], unless: Unless | None = None) -> Sequence[str]:
+        """Delete tensors, the records first; returns the names of those there were. None if `unless` gives True."""
 
     @abstractmethod
     def _rows(self, kind: TensorKind | None, offset: int, limit: int | None) -> tuple[Iterable[TensorRecord], int]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from nbgraph.services.latents.latents_base import LatentsServiceBase
 from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
+from nbgraph.services.shared.service import Unless
 
 
 class LatentsServiceMemory(LatentsServiceBase):
@@ -26,7 +27,9 @@ class LatentsServiceMemory(LatentsServiceBase):
     def _get(self, name: str) -> TensorRecord | None:
         return self._records.get(name)
 
-    def _drop(self, names: Sequence[str]) -> Sequence[str]:
+    def _drop(self, names: Sequence[str], unless: Unless | None = None) -> Sequence[str]:
+        if unless is not None and unless():
+            return []
         gone = [name for name in names if self._records.pop(name, None) is not None]
         for name in gone:
             del self._tensors[name]

@@ -6,6 +6,7 @@ from typing import Any
 from nbgraph.services.latents.latents_base import LatentsServiceBase
 from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
 from nbgraph.services.latents.tensor_files import from_bytes, to_bytes
+from nbgraph.services.shared.service import Unless
 from nbgraph.services.shared.sqlite.resource_table import ResourceTable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
@@ -49,8 +50,8 @@ class LatentsServiceSqlite(LatentsServiceBase):
     def _get(self, name: str) -> TensorRecord | None:
         return self._tensors.get(name)
 
-    def _drop(self, names: Sequence[str]) -> Sequence[str]:
-        return self._tensors.drop(names)
+    def _drop(self, names: Sequence[str], unless: Unless | None = None) -> Sequence[str]:
+        return self._tensors.drop(names, unless)
 
     def _rows(self, kind: TensorKind | None, offset: int, limit: int | None) -> tuple[Iterable[TensorRecord], int]:
         return self._tensors.page(_MATCHES, {"kind": kind}, offset, limit)

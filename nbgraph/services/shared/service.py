@@ -1,6 +1,7 @@
 """What every service is: something with a life, started and stopped with the invoker that owns it."""
 
 import re
+from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -8,6 +9,8 @@ from nbgraph.errors import InvalidNameError, NbgraphError
 
 CLOSED = "this studio or invoker is closed; open another, such as nb.Studio(folder)"
 _NAME = re.compile(r"[0-9a-f]{32}\Z")
+
+Unless = Callable[[], bool]
 
 
 class InvokerLike(Protocol):

@@ -11,6 +11,7 @@ from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
 class CleanReport:
     """What `clean()` found and did: counts of files, bytes, and the names of resources whose files are not in order."""
 
+    unneeded: int = 0
     dead_kernels: int = 0
     temporary_files: int = 0
     deleted_files: int = 0
@@ -22,6 +23,7 @@ class CleanReport:
 
     def __str__(self) -> str:
         lines = [
+            f"{self.unneeded} tensors and intermediate pictures deleted that nothing names any more",
             f"{self.dead_kernels} kernels had ended without closing the folder",
             f"{self.temporary_files} temporary files removed, {self.deleted_files} deletions finished",
             f"{self.orphans} files without a record, {self.orphans_removed} removed ({self.bytes_freed:,} bytes)",

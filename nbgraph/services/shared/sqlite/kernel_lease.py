@@ -43,6 +43,10 @@ class KernelLease:
         """The kernels that ended without closing the folder."""
         return [kernel for kernel in self._all() if not self.is_alive(kernel)]
 
+    def has_others(self) -> bool:
+        """Whether other kernels live."""
+        return any(kernel != self.kernel and self.is_alive(kernel) for kernel in self._all())
+
     def forget(self, kernel: str) -> None:
         """Remove the lock file of a dead kernel, after what it left was seen to."""
         self._folder.lease(kernel).unlink(missing_ok=True)

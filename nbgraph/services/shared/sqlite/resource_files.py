@@ -8,6 +8,7 @@ from sqlite3 import Connection
 
 from nbgraph.errors import ResourceFileCorruptError, ResourceFileMissingError, StoreFullError
 from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.service import Unless
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import FileKind
 
@@ -69,14 +70,19 @@ class ResourceFiles:
         self._checked[name] = state
         return True
 
-    def drop(self, names: Sequence[str], forget: Callable[[Connection, str], bool]) -> list[str]:
+    def drop(
+        self, names: Sequence[str], forget: Callable[[Connection, str], bool], unless: Unless | None = None
+    ) -> list[str]:
         """Delete records by `forget(connection, name)`, and after them the files; returns those there were.
 
+        `unless` is asked in the transaction; if it gives True, nothing is deleted.
         In between the files are noted as trash, so that `clean()` goes on where a crash stopped it.
         """
 
         def delete(names: Sequence[str]) -> list[str]:
             with self._database.transaction(durable=True) as connection:
+                if unless is not None and unless():
+                    return []
                 gone = [name for name in names if forget(connection, name)]
                 rows = [(self._kind, name) for name in gone]
                 connection.executemany("INSERT OR IGNORE INTO trash VALUES (?, ?)", rows)
@@ -87,5 +93,7 @@ class ResourceFiles:
                 connection.executemany("DELETE FROM trash WHERE kind = ? AND name = ?", rows)
             return gone
 
+        if not names:
+            return []
         with HeldStop():
             return list(chain.from_iterable(self._database.free(names, delete)))

@@ -6,6 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar, get_origin
 
+from nbgraph.services.shared.service import Unless
 from nbgraph.services.shared.sqlite.damaged_rows import readable
 from nbgraph.services.shared.sqlite.resource_files import ResourceFiles
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
@@ -64,10 +65,12 @@ class ResourceTable(Generic[Record]):
         facts = self._facts(name)
         return facts is not None and self._files.is_intact(name, *facts)
 
-    def drop(self, names: Sequence[str]) -> list[str]:
-        """Delete records, and after them their files; returns the names of those there were."""
+    def drop(self, names: Sequence[str], unless: Unless | None = None) -> list[str]:
+        """Delete records, then their files, but none if `unless` is true; returns the names of those there were."""
         forget = f"DELETE FROM {self._table} WHERE {self._key}=?"  # noqa: S608
-        return self._files.drop(names, lambda connection, name: connection.execute(forget, (name,)).rowcount > 0)
+        return self._files.drop(
+            names, lambda connection, name: connection.execute(forget, (name,)).rowcount > 0, unless
+        )
 
     def page(self, where: str, wanted: Mapping[str, Any], offset: int, limit: int | None) -> tuple[list[Record], int]:
         """Records that match, the newest first, and how many match in all."""

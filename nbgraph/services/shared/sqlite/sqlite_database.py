@@ -303,6 +303,11 @@ class SqliteDatabase:
                 target.write(kind, name, data, self.kernel, durable=False)
         return target.root
 
+    @property
+    def has_others(self) -> bool:
+        """Whether other kernels have the folder open."""
+        return self._lease is not None and self._lease.has_others()
+
     # upkeep
 
     def check(self) -> None:
@@ -312,7 +317,7 @@ class SqliteDatabase:
         if found != "ok":
             raise corrupt_error(self.folder.database, found)
 
-    def clean(self, grace_seconds: float = DAY) -> CleanReport:
+    def clean(self, grace_seconds: float = DAY, compact: bool = False) -> CleanReport:
         """Remove what crashes left, and report it; look for files that are missing, or not as long as they were.
 
         Done in short when the folder is opened after a crash. A file without a record is removed when an earlier
@@ -323,8 +328,9 @@ class SqliteDatabase:
             self._clean_up(connection, report)
             for kind, query in self._records.items():
                 judge_files(connection, self.folder, kind, query, grace_seconds, report)
+        self.folder.remove_empty_folders()
         with suppress(StoreFullError):  # it needs room for a copy; what is empty in the file is used again anyway
-            self._compact()
+            self._compact(always=compact)
         return report
 
     def _clean_up(self, connection: sqlite3.Connection, report: CleanReport) -> None:
@@ -336,10 +342,10 @@ class SqliteDatabase:
         if self._records:
             report.deleted_files += empty_trash(connection, self.folder)
 
-    def _compact(self) -> None:
-        """Give the room of what was deleted back to the disk, if more than a quarter of the file is empty."""
+    def _compact(self, always: bool = False) -> None:
+        """Give the room of what was deleted back to the disk, always or if over a quarter of the file is empty."""
         (pages,), (free,) = self.rows("PRAGMA page_count")[0], self.rows("PRAGMA freelist_count")[0]
-        if free * 4 > pages:
+        if free * 4 > pages or (always and free):
             with HeldStop() as stop, self._lock, told_plainly(self.folder.database):
                 self._patience.until(self._writing.try_acquire, stop)
                 try:

@@ -84,9 +84,8 @@ class StoreFolder:
         temporary = self.root / "tmp" / f"{name}{SUFFIXES[kind]}.{kernel}"
         with told_plainly(path):
             try:
-                path.parent.mkdir(mode=0o700, exist_ok=True)
                 self._fill(temporary, data, durable)
-                temporary.rename(path)
+                self._put_in_place(temporary, path)
                 if durable:
                     sync_folder(path.parent)
             except BaseException:
@@ -132,6 +131,45 @@ class StoreFolder:
     def temporary_files(self, kernel: str) -> Iterator[Path]:
         """The temporary files that a kernel left."""
         return (self.root / "tmp").glob(f"*.{checked_name(kernel)}")
+
+    def _put_in_place(self, temporary: Path, path: Path) -> None:
+        """Rename a file into its folder, which `remove_empty_folders` may take away at the same time."""
+        for is_last in (False, False, True):
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            try:
+                temporary.rename(path)
+                return
+            except FileNotFoundError:
+                if is_last:
+                    raise
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """(files, bytes) of the thumbnails, the backups, and the database with its log."""
+        ends = ("", "-wal", "-shm")
+        found = {
+            "thumbnails": (self.root / "thumbnails").rglob("*.webp"),
+            "backups": self.backups.glob("*.db"),
+            "database": (path for end in ends if (path := Path(f"{self.database}{end}")).exists()),
+        }
+        sizes = {part: [path.stat().st_size for path in paths] for part, paths in found.items()}
+        return {part: (len(each), sum(each)) for part, each in sizes.items()}
+
+    def remove_thumbnails(self) -> None:
+        """Remove all thumbnails; they are made again when they are looked at."""
+        for path in (self.root / "thumbnails").rglob("*.webp"):
+            path.unlink(missing_ok=True)
+
+    def remove_backups(self) -> None:
+        """Remove the copies of the database that were made before its format changed."""
+        for path in self.backups.glob("*.db"):
+            path.unlink(missing_ok=True)
+
+    def remove_empty_folders(self) -> None:
+        """Remove the folders of files that were all deleted."""
+        for kind in SUFFIXES:
+            for path in (self.root / kind).glob("??"):
+                with suppress(OSError):  # it is not empty
+                    path.rmdir()
 
     def _fill(self, path: Path, data: bytes, durable: bool) -> None:
         with open(path, "xb") as stream:

@@ -1,0 +1,52 @@
+"""Sessions in memory."""
+
+from collections.abc import Iterable
+from copy import copy
+from weakref import WeakValueDictionary
+
+from nbgraph.invocations.fields import resources_in
+from nbgraph.services.item_storage.item_storage_memory import ItemStorageMemory
+from nbgraph.services.item_storage.session_storage_base import SessionStorageBase
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+
+ENDED = ("completed", "failed", "cancelled")
+BYTES, NODE_BYTES, RESULT_BYTES = 2000, 500, 300
+"""What a session takes in memory, about, and each node and each result of it."""
+
+
+class SessionStorageMemory(ItemStorageMemory[GraphExecutionState], SessionStorageBase):
+    """Keeps a session that has ended as a copy that shares all it has, so that it is seen who holds the session."""
+
+    def __init__(self) -> None:
+        super().__init__(GraphExecutionState)
+        self._live: WeakValueDictionary[str, GraphExecutionState] = WeakValueDictionary()
+
+    def live(self) -> list[GraphExecutionState]:
+        return list(self._live.values())
+
+    def sizes(self) -> dict[str, int]:
+        return {
+            item.id: BYTES + NODE_BYTES * len(item.plan.nodes) + RESULT_BYTES * len(item)
+            for item in list(self._items.values())
+        }
+
+    def names_in(self, session_ids: Iterable[str]) -> set[str]:
+        found = [self._items[each] for each in session_ids if each in self._items]
+        outputs = [output for session in found for output in session.outputs.values()]
+        typed = [planned.node.literals() for session in found for planned in session.plan.nodes]
+        return {field.resource_name for field in resources_in([outputs, typed])}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _get(self, item_id: str) -> GraphExecutionState | None:
+        live = self._live.get(item_id)  # one without results is false
+        return self._items.get(item_id) if live is None else live
+
+    def _drop(self, item_id: str) -> bool:
+        self._live.pop(item_id, None)
+        return super()._drop(item_id)
+
+    def _put(self, item: GraphExecutionState) -> None:
+        self._live[item.id] = item
+        self._items[item.id] = copy(item) if item.status in ENDED else item

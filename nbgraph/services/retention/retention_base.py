@@ -1,0 +1,324 @@
+"""The retention service: what a studio lets go of, and when.
+
+Tensors and intermediate pictures belong to those who name them: cached results, sessions that may go on (they wait, or
+were cancelled, interrupted, or failed), sessions that somebody in this process holds (a `Run`, a result of one), and
+graphs of the library. What was saved outside of a run is held by whoever did, as long as the studio is open. What
+nobody names any more goes: after a run, when something is cleared, when a folder is opened, and by `clean()`.
+
+Nothing is collected while a session runs, here or in another kernel that has the folder open: it may find any cached
+result at any moment, and need what that names until its end. What was to go then goes after it. Here a lock keeps runs
+and collecting apart. Between kernels it is the transaction in which records are deleted: only one of "a session begins"
+and "nobody runs, so delete" comes first.
+
+Limits by bytes and days are looked at when a folder is opened, by `clean()`, and now and then after a run; those of a
+studio in memory after every few runs. The oldest go first.
+"""
+
+import logging
+from _thread import allocate_lock
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from time import monotonic, time
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from nbgraph.errors import ChoiceError, StoreError
+from nbgraph.invocations.fields import resources_in
+from nbgraph.services.images.images_common import ImageQuery, ImageRecord
+from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem
+from nbgraph.services.latents.latents_common import TensorRecord
+from nbgraph.services.retention.retention_common import DAY, Limit, Limits, Usage, resources_of
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.service import InvokerLike, Service
+
+logger = logging.getLogger("nbgraph")
+TIDY_SECONDS = 600.0
+SLACK = 32
+"""So many runs more than the limit are kept before the oldest are let go of together."""
+PARTS = ("pictures", "starred pictures", "intermediates", "cache", "runs", "stats")
+
+
+class RetentionBase(Service):
+    """Decides what is let go of, counts what there is, and frees what a person asks it to."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._turn = allocate_lock()
+        self._to_go: set[str] = set()
+        self._by_hand: set[str] = set()
+        self._names: WeakKeyDictionary[GraphExecutionState, tuple[int, set[str]]] = WeakKeyDictionary()
+        self._runs_left = 0
+        self._tidied = monotonic()
+        self._endings: list[Callable[[], None]] = []
+
+    def start(self, invoker: InvokerLike) -> None:
+        if self._invoker is None:
+            services = invoker.services
+            self._endings = [
+                services.invocation_cache.on_released(self._to_go.update),
+                services.images.on_changed(self._note_picture),
+                services.latents.on_changed(self._note_tensors),
+            ]
+            super().start(invoker)
+            self._begin()
+
+    def stop(self) -> None:
+        for end in self._endings:
+            end()
+        self._endings = []
+        super().stop()
+
+    # what goes by itself
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While a session runs: nothing is collected inside the `with`."""
+        with self._turn:
+            yield
+
+    def ended(self, session: GraphExecutionState) -> None:
+        """A session has run, here; called after it, outside of `running`. Errors are logged: its results are good."""
+        try:
+            self._to_go |= self._names_of(session)
+            if monotonic() - self._tidied > TIDY_SECONDS:
+                self.tidy()
+            else:
+                self._limit_runs()
+                self.collect()
+        except StoreError as error:
+            logger.warning("what is not needed any more stays until later: %s", error)
+        except Exception:
+            logger.exception("what is not needed any more stays until later")
+
+    def collect(self) -> int:
+        """Delete what was named and is not any more; returns how many resources. Later, while a session runs."""
+        return self._delete_unneeded(self._to_go) if self._to_go else 0
+
+    def tidy(self) -> int:
+        """Collect whatever nobody names, and hold all limits; returns how many resources went."""
+        self._tidied = monotonic()
+        self._limit_sessions(self.limits.sessions)
+        self._limit_stats()
+        before = time() - DAY if self._others_live() else None
+        for record in [*self._tensors(), *self._intermediates()]:
+            if before is None or record.created.timestamp() < before:
+                self._to_go.add(_name(record))
+        gone = self.collect()
+        gone += self._limit_resources([*self._tensors(), *self._intermediates()], self.limits.intermediates)
+        return gone + self._limit_resources(self._pictures(starred=False), self.limits.pictures)
+
+    def needed(self, held: bool = True) -> set[str]:
+        """The names of resources that sessions which may go on and library graphs refer to, if not the cache.
+
+        With `held`, also what people in this process hold: sessions that have completed, and what was saved by hand.
+        """
+        sessions = self.services.graph_execution_manager
+        live = {session.id: session for session in sessions.live() if held or session.status != "completed"}
+        found = set(self._by_hand if held else ()).union(*map(self._names_of, live.values()))
+        owner = self.services.queue.owner
+        stored = [
+            item.session_id
+            for item in self._items().values()
+            if item.session_id not in live and (item.status != "completed" or self._is_other(item.owner, owner))
+        ]
+        found |= sessions.names_in(stored)
+        graphs = [graph.graph for graph in self.services.graph_library.list(per_page=1_000_000).items]
+        typed = [node.literals() for graph in graphs for node in graph.nodes.values()]
+        return found.union(field.resource_name for field in resources_in(typed))
+
+    def delete_intermediates(self) -> int:
+        """Delete the intermediate pictures that no session needs to go on, with the results that name them.
+
+        Returns how many. While a session runs, here or in another kernel, they go after it.
+        """
+        return self._delete_unneeded([record.image_name for record in self._intermediates()], also_cached=True)
+
+    # what there is, and freeing it
+
+    def usage(self) -> list[Usage]:
+        """How many of each part there are, and their bytes."""
+        cache = self.services.invocation_cache.status()
+        sizes = self.services.graph_execution_manager.sizes()
+        stats = self.services.performance_statistics.sizes()
+        kept, starred = self._pictures(starred=False), self._pictures(starred=True)
+        between = [*self._tensors(), *self._intermediates()]
+        return [
+            Usage("pictures", len(kept), _bytes(kept), self.limits.pictures),
+            Usage("starred pictures", len(starred), _bytes(starred)),
+            Usage("intermediates", len(between), _bytes(between), self.limits.intermediates),
+            Usage("cache", cache.size, self._cache_bytes()),
+            Usage("runs", len(sizes), sum(sizes.values()), self.limits.sessions),
+            Usage("stats", len(stats), sum(stats.values()), self.limits.stats),
+        ]
+
+    def free(self, part: str) -> int:
+        """Delete all there is of a part, but for what a session needs; returns how many. `ChoiceError` for no part."""
+        if part not in PARTS:
+            raise ChoiceError("part", part, map(repr, PARTS))
+        if part in ("pictures", "starred pictures"):
+            names = [record.image_name for record in self._pictures(starred=part != "pictures")]
+            return self.services.images.delete(*names)
+        if part == "intermediates":
+            records = [*self._tensors(), *self._intermediates()]
+            return self._delete_unneeded([_name(record) for record in records], also_cached=True)
+        if part == "cache":
+            return self.services.invocation_cache.clear()
+        if part == "runs":
+            gone = self._limit_sessions(Limit(bytes=0), keep_makers=False)
+            self.services.queue.clear()
+            self.collect()
+            return gone
+        ids = self.services.performance_statistics.session_ids()
+        self.services.performance_statistics.reset_stats()
+        return len(ids)
+
+    # inside
+
+    def _begin(self) -> None:
+        """What is done when the studio is opened."""
+
+    def _delete_unneeded(self, names: Collection[str], also_cached: bool = False) -> int:
+        """Delete those of the names that nobody needs; `also_cached`, when asked to, what is cached or held too."""
+        names = list(names)
+        with HeldStop():
+            if not self._turn.acquire(blocking=False):
+                self._to_go.update(names if also_cached else ())
+                return 0
+            try:
+                return self._delete(names, also_cached)
+            finally:
+                self._turn.release()
+
+    def _delete(self, names: list[str], also_cached: bool) -> int:
+        services = self.services
+        if services.queue.runs_elsewhere():
+            return 0
+        needed = self.needed(held=not also_cached)
+        if not also_cached:
+            cached = services.invocation_cache.named(names)
+            self._to_go -= cached  # the cache says so when it lets go of them
+            needed |= cached
+        unneeded = [name for name in names if name not in needed]
+        pictures = {record.image_name for record in self._intermediates()} if unneeded else set()
+        unless = services.queue.runs_elsewhere
+        gone = services.images.delete(*[name for name in unneeded if name in pictures], unless=unless)
+        gone += services.latents.delete(*[name for name in unneeded if name not in pictures], unless=unless)
+        self._to_go.difference_update(unneeded)
+        return gone
+
+    def _names_of(self, session: GraphExecutionState) -> set[str]:
+        known = self._names.get(session)
+        if known is None or known[0] != len(session.outputs):
+            known = self._names[session] = len(session.outputs), resources_of(session)
+        return known[1]
+
+    def _items(self) -> dict[str, QueueItem]:
+        """The last queue item of each session, the oldest first."""
+        return {item.session_id: item for item in self.services.queue.rows()}
+
+    def _is_other(self, owner: str, own: str) -> bool:
+        return owner != own and self.services.queue.is_alive(owner)
+
+    @abstractmethod
+    def _others_live(self) -> bool:
+        """Whether other kernels have this studio open."""
+
+    @abstractmethod
+    def _cache_bytes(self) -> int:
+        """Bytes of the cached results themselves, without the resources they name."""
+
+    def _tensors(self) -> list[TensorRecord]:
+        return list(self.services.latents.records())
+
+    def _intermediates(self) -> list[ImageRecord]:
+        """Intermediate pictures; one with a star is kept as the others are."""
+        return self.services.images.records(ImageQuery(is_intermediate=True, starred=False))
+
+    def _pictures(self, starred: bool) -> list[ImageRecord]:
+        found = self.services.images.records(ImageQuery(starred=starred))
+        return [record for record in found if starred or not record.is_intermediate]
+
+    def _limit_runs(self) -> None:
+        """Hold the number of ended runs in memory."""
+        most = self.limits.runs
+        if most is not None and len(self.services.graph_execution_manager) > max(most, self._runs_left) + SLACK:
+            self._limit_sessions(self.limits.sessions)
+            self._runs_left = len(self.services.graph_execution_manager)
+
+    def _limit_sessions(self, limit: Limit, keep_makers: bool = True) -> int:
+        """Let go of the oldest sessions that ended, with their stats and queue items; returns how many.
+
+        Not of those that somebody holds, and not of those that made a picture which is kept: it shows their graph.
+        """
+        services = self.services
+        sizes, items = services.graph_execution_manager.sizes(), self._items()
+        total, count, most = sum(sizes.values()), len(sizes), self.limits.runs
+        oldest = None if limit.days is None else time() - limit.days * DAY
+        is_over = (limit.bytes is not None and total > limit.bytes) or (most is not None and count > most)
+        ages = [item.ended for item in items.values() if item.ended is not None]
+        if not is_over and (oldest is None or not any(age < oldest for age in ages)):
+            return 0
+        kept = {session.id for session in services.graph_execution_manager.live()}
+        if keep_makers:
+            kept |= {record.session_id for each in (True, False) for record in self._pictures(starred=each)}
+        gone = []
+        for session_id, size in sizes.items():
+            item = items.get(session_id)
+            is_old = oldest is not None and item is not None and item.ended is not None and item.ended < oldest
+            is_over = (limit.bytes is not None and total > limit.bytes) or (most is not None and count > most)
+            if session_id in kept or (item is not None and item.status not in ENDED) or not (is_over or is_old):
+                continue
+            gone.append(session_id)
+            total, count = total - size, count - 1
+        for session_id in gone:
+            services.graph_execution_manager.delete(session_id)
+            services.performance_statistics.reset_stats(session_id)
+        services.queue.forget(gone)
+        return len(gone)
+
+    def _limit_stats(self) -> None:
+        limit, stats = self.limits.stats, self.services.performance_statistics
+        sizes, items = stats.sizes(), self._items()
+        total = sum(sizes.values())
+        oldest = None if limit.days is None else time() - limit.days * DAY
+        live = {session.id for session in self.services.graph_execution_manager.live()}
+        for session_id, size in sizes.items():
+            ended = items[session_id].ended if session_id in items else None
+            is_old = oldest is not None and ended is not None and ended < oldest
+            if session_id not in live and (is_old or (limit.bytes is not None and total > limit.bytes)):
+                stats.reset_stats(session_id)
+                total -= size
+
+    def _limit_resources(self, records: Iterable[Any], limit: Limit) -> int:
+        """Delete the oldest, with the cached results that name them, until a limit holds; returns how many."""
+        found = sorted(records, key=lambda record: record.created)
+        total = sum(record.bytes for record in found)
+        oldest = None if limit.days is None else time() - limit.days * DAY
+        names = []
+        for record in found:
+            is_old = oldest is not None and record.created.timestamp() < oldest
+            if not is_old and (limit.bytes is None or total <= limit.bytes):
+                break
+            names.append(record)
+            total -= record.bytes
+        if names and all(isinstance(record, ImageRecord) and not record.is_intermediate for record in names):
+            return self.services.images.delete(*map(_name, names))
+        return self._delete_unneeded([_name(record) for record in names], also_cached=True) if names else 0
+
+    def _note_picture(self, record: ImageRecord) -> None:
+        if record.is_intermediate and not self.services.processor.is_worker:
+            self._by_hand.add(record.image_name)
+
+    def _note_tensors(self, record: TensorRecord) -> None:
+        if not self.services.processor.is_worker:
+            self._by_hand.add(record.name)
+
+
+def _name(record: Any) -> str:
+    return record.image_name if isinstance(record, ImageRecord) else record.name
+
+
+def _bytes(records: Iterable[Any]) -> int:
+    return sum(record.bytes for record in records)

@@ -1,0 +1,81 @@
+"""A studio that is used for a long time does not grow: memory, threads, descriptors and files of many runs."""
+
+import gc
+import os
+import threading
+import tracemalloc
+
+import psutil
+import pytest
+from pictures import apple
+
+import nbgraph as nb
+from nbgraph.invocations import Add
+
+PART = 1 if os.environ.get("NBGRAPH_SOAK") else 10
+SMALL_RUNS, PICTURE_RUNS = 3000 // PART, 300 if PART == 1 else 15
+MOST_BYTES = 1024
+SETTINGS = nb.Settings(memory_runs=5, cache_entries=10, session_bytes=20_000, stats_bytes=20_000)
+
+
+@pytest.fixture(params=["memory", "folder"])
+def studio(request, tmp_path):
+    with nb.Studio(tmp_path / "studio" if request.param == "folder" else None, SETTINGS) as studio:
+        yield studio
+
+
+@pytest.fixture
+def traced():
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def there_is(studio) -> dict[str, int]:
+    """What is left after cleaning up, by what it is."""
+    gc.collect()
+    studio.clean()
+    files = [] if studio.folder is None else [path for path in studio.folder.rglob("*") if path.is_file()]
+    return {
+        "descriptors": psutil.Process().num_fds(),
+        "files": len(files),
+        "tensors": len(studio.services.latents.records()),
+        "results": len(studio.cache),
+        "sessions": len(studio.services.graph_execution_manager),
+    }
+
+
+def test_small_runs_leave_nothing(studio, traced):
+    def run(numbers):
+        for number in numbers:
+            studio.run(Add(id="sum", a=number, b=2), progress=False)
+
+    run(range(-150, 0))
+    before, bytes_before, threads = there_is(studio), allocated(), threading.active_count()
+    run(range(SMALL_RUNS))
+    after = there_is(studio)
+    assert (allocated() - bytes_before) / SMALL_RUNS <= MOST_BYTES
+    assert after["sessions"] - before["sessions"] <= 5, "as many as the bytes allow"
+    assert {**after, "sessions": 0} == {**before, "sessions": 0}
+    assert threading.active_count() <= threads + 1, "a worker may have begun anew"
+
+
+def test_picture_runs_leave_nothing_but_their_pictures(studio):
+    def run(seeds):
+        for seed in seeds:
+            session = studio.run(apple(seed=seed, steps=1), progress=False).session
+            (made,) = session.outputs_of("image").values()
+            studio.images.delete(made.image.image_name)
+
+    run(range(8))
+    before, threads = there_is(studio), threading.active_count()
+    run(range(8, 8 + PICTURE_RUNS))
+    after = there_is(studio)
+    assert {**after, "sessions": 0} == {**before, "sessions": 0}
+    assert threading.active_count() <= threads + 1, "a worker may have begun anew"
+
+
+def allocated() -> int:
+    """Bytes that Python has allocated since it is traced."""
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
