@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nbgraph.loading import load
+from nbgraph.threads import wait_passively
 
 __version__ = "0.1.0"
 
@@ -48,6 +49,8 @@ __all__ = [
     "node",
     "registry",
 ]
+
+wait_passively()  # before torch is imported, by nbgraph or by a later line of the person's
 
 if TYPE_CHECKING:
     from nbgraph.config import Settings
