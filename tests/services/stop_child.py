@@ -17,6 +17,8 @@ import nbgraph as nb
 from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
 
 STEPS = 6
+WEDGED_SECONDS = 300.0
+"""A run that waits for torch on a busy machine takes a minute; one that is wedged never ends."""
 
 
 def picture(seed: int) -> LatentsToImage:
@@ -103,7 +105,7 @@ def main(trials: int, seed: int) -> None:
         if took is not None:
             delivered, slowest = delivered + 1, max(slowest, took)
             while_loading += not is_loaded
-        if not idle_within(notebook.studio, 60):
+        if not idle_within(notebook.studio, WEDGED_SECONDS):
             wedged.append(acts[trial % len(acts)].__name__)
         if trial % 10 == 9 or trial == trials - 1:
             after = notebook.studio.submit(picture(trial)).wait(120)
