@@ -7,7 +7,7 @@ Cached results are not; they are computed anew. Nothing in the zip is code; what
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from io import BytesIO
@@ -92,7 +92,11 @@ class _Export:
                 for graph in page:
                     self._report.library += 1
                     self._archive.write_json(f"library/{self._report.library:05}.json", graph.to_dict())
-        images = [one for one in self._images.values() if self._write_image(one)]
+        images = [
+            replace(one, content=self._services.images.content(one.image_name))
+            for one in self._images.values()
+            if self._write_image(one)
+        ]
         tensors = [one for one in self._tensors.values() if self._write_tensors(one)]
         self._report.models = sorted(self._models)
         manifest = {

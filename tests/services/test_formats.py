@@ -6,6 +6,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from PIL import Image
 
 from nbgraph import Studio
 from nbgraph.errors import StoreCorruptError
@@ -127,3 +128,20 @@ def test_tables_without_a_format_number_are_refused_and_not_touched(folder):
     with pytest.raises(StoreCorruptError, match="it has tables, and no format number"):
         Studio(folder)
     assert (folder / "nbgraph.db").read_bytes() == before
+
+
+def test_pictures_of_an_old_folder_that_differ_only_in_what_is_transparent_have_other_contents(old_folder):
+    with Studio(old_folder) as studio:
+        palette = Image.new("P", (2, 1))
+        palette.putpalette([0, 0, 0, 255, 255, 255])
+        palette.putdata([0, 1])
+        clear = palette.copy()
+        clear.info["transparency"] = 0
+        names = [studio.images.add(each).image_name for each in (palette, palette, clear)]
+    with sqlite3.connect(old_folder / "nbgraph.db") as connection:  # as a folder of before was brought here
+        connection.execute("UPDATE images SET content = ''")
+    connection.close()
+    with Studio(old_folder) as studio:
+        contents = [studio.services.images.content(name) for name in names]
+        assert contents[0] == contents[1] != contents[2]
+        assert all(len(studio.services.images.content(name)) == 32 for name in studio.images.frame.image_name)

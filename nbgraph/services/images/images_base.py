@@ -124,8 +124,16 @@ class ImageServiceBase(Service):
         return self._path(self.record(image_name))
 
     def content(self, image_name: str) -> str:
-        """The hash of everything a viewer or a node can see: what a cache key goes by, whatever the name."""
-        return self.record(image_name).content
+        """The hash of everything a viewer or a node can see: what a cache key goes by, whatever the name.
+
+        Of a picture in a folder of an earlier format it is made when it is first asked for; `ResourceFileError` if its
+        file cannot be read then.
+        """
+        record = self.record(image_name)
+        if not record.content:
+            record = replace(record, content=picture_content(self._load(record)))
+            self._change(record)
+        return record.content
 
     def update(
         self,

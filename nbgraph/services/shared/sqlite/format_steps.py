@@ -130,6 +130,11 @@ WHERE json_valid(columns) AND json_type(columns) = 'object' AND json_type(column
 """
 """3 to 4: columns of stats have names, and say how many nodes ran in one call; before, each ran by itself."""
 
-STEPS = (STATS_AS_COLUMNS, SIZES_OF_IMAGE_FILES, STATS_BY_NAME)
+CONTENT_OF_IMAGES = """
+UPDATE images SET content = '';
+"""
+"""4 to 5: the content of a picture covers its transparency and its colour profile; it is made anew when asked for."""
+
+STEPS = (STATS_AS_COLUMNS, SIZES_OF_IMAGE_FILES, STATS_BY_NAME, CONTENT_OF_IMAGES)
 MARKS = {2: ("node_stats", "columns"), 3: ("images", "file_bytes")}
 """Formats 1 to 4 were released under number 1. 3 and 4 differ in JSON alone; their step may run twice."""
