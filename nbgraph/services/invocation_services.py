@@ -159,7 +159,7 @@ class InvocationServices:
 
     def clean(self, grace_seconds: float = 24 * 3600) -> CleanReport:
         """Remove what nobody needs, and what crashes left in the folder, and report it; see `SqliteDatabase.clean`."""
-        unneeded = self.retention.tidy()
+        unneeded = self.retention.tidy() if self.retention.is_started else 0
         report = CleanReport() if self.database is None else self.database.clean(grace_seconds)
         report.unneeded = unneeded
         return report

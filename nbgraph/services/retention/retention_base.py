@@ -70,6 +70,11 @@ class RetentionBase(Service):
         self._endings = []
         super().stop()
 
+    @property
+    def is_started(self) -> bool:
+        """Whether its neighbours can be asked."""
+        return self._invoker is not None
+
     # what goes by itself
 
     @contextmanager
@@ -83,7 +88,7 @@ class RetentionBase(Service):
         try:
             self._to_go |= self._names_of(session)
             if monotonic() - self._tidied > TIDY_SECONDS:
-                self.tidy()
+                self.tidy(DAY)
             else:
                 self._limit_runs()
                 self.collect()
@@ -96,14 +101,17 @@ class RetentionBase(Service):
         """Delete what was named and is not any more; returns how many resources. Later, while a session runs."""
         return self._delete_unneeded(self._to_go) if self._to_go else 0
 
-    def tidy(self) -> int:
-        """Collect whatever nobody names, and hold all limits; returns how many resources went."""
+    def tidy(self, grace_seconds: float = 0.0) -> int:
+        """Collect whatever nobody names, and hold all limits; returns how many resources went.
+
+        What is younger than `grace_seconds`, or than a day if other kernels are open, may be somebody's, and stays.
+        """
         self._tidied = monotonic()
         self._limit_sessions(self.limits.sessions)
         self._limit_stats()
-        before = time() - DAY if self._others_live() else None
+        before = time() - max(grace_seconds, DAY if self._others_live() else 0.0)
         for record in [*self._tensors(), *self._intermediates()]:
-            if before is None or record.created.timestamp() < before:
+            if record.created.timestamp() <= before:
                 self._to_go.add(_name(record))
         gone = self.collect()
         gone += self._limit_resources([*self._tensors(), *self._intermediates()], self.limits.intermediates)

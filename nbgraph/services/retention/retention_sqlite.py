@@ -4,7 +4,7 @@ import logging
 
 from nbgraph.errors import StoreError
 from nbgraph.services.retention.retention_base import RetentionBase
-from nbgraph.services.retention.retention_common import Limits
+from nbgraph.services.retention.retention_common import DAY, Limits
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
 logger = logging.getLogger("nbgraph")
@@ -20,7 +20,7 @@ class RetentionSqlite(RetentionBase):
 
     def _begin(self) -> None:
         try:
-            self.tidy()
+            self.tidy(DAY)
         except StoreError as error:
             logger.warning("what is not needed any more stays until later: %s", error)
 
