@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from traceback import format_exc
 from typing import Any, Literal
 
 from pydantic import Field
@@ -126,7 +127,8 @@ class DenoiseLatents(BaseInvocation):
         try:
             return context.models.preview_factors(self.unet.model)
         except Exception:
-            logger.warning("previews of %s have no colours", self.unet.model.path, exc_info=True)
+            # as text: a traceback in the record would keep the tensors of its frames wherever records are kept
+            logger.warning("previews of %s have no colours\n%s", self.unet.model.path, format_exc())
             return None
 
     def _input(self, context: InvocationContext) -> Any:
