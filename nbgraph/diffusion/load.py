@@ -1,7 +1,7 @@
 """Loads one component of a model from its files: safetensors only, explicit precision, never the network.
 
 One lock is held around every construction, because loaders of diffusers and transformers change global state of torch
-(default dtype, module registration) while they work.
+(how parameters are initialised) while they work.
 """
 
 import threading
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.model_files import choose_variant, read_json
 from nbgraph.diffusion.quiet import quiet
+from nbgraph.diffusion.thread_dtype import default_dtype_of_this_thread
 from nbgraph.diffusion.weights_fit import check_fits, check_loaded, has_weights
 from nbgraph.errors import ModelError
 
@@ -58,7 +59,8 @@ def load_component(
 
 def _from_pretrained(component: Any, folder: Path, options: dict[str, Any]) -> Any:
     try:
-        return component.from_pretrained(str(folder), **options)
+        with default_dtype_of_this_thread():
+            return component.from_pretrained(str(folder), **options)
     except torch.OutOfMemoryError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
