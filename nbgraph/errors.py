@@ -136,13 +136,25 @@ class UnknownNodeTypeError(NbgraphError, KeyError):
         return self.message
 
 
-class NodeError(NbgraphError):
-    """A node raised while it ran. It keeps texts, never the exception itself, which would keep tensors alive."""
+def with_place(message: str, place: str) -> str:
+    """The message, and in a line of its own where a person's own code failed, if that is known."""
+    return f"{message}\n  at: {place}" if place else message
 
-    def __init__(self, node: str, type: str, message: str, inputs: dict[str, str], traceback: str = "") -> None:
+
+class NodeError(NbgraphError):
+    """A node raised while it ran. It keeps texts, never the exception itself, which would keep tensors alive.
+
+    `place` is the last line of a person's own code that ran, `cell [5], line 3, in tint: return 1 / strength`; it is
+    empty where none of it ran, as in the nodes of nbgraph.
+    """
+
+    def __init__(
+        self, node: str, type: str, message: str, inputs: dict[str, str], traceback: str = "", place: str = ""
+    ) -> None:
         self.node, self.type, self.message, self.inputs, self.traceback = node, type, message, inputs, traceback
+        self.place = place
         given = ", ".join(f"{name}={value}" for name, value in inputs.items())
-        super().__init__(f"node {node!r} ({type}) failed: {message}\n  inputs: {given or 'none'}")
+        super().__init__(f"node {node!r} ({type}) failed: {with_place(message, place)}\n  inputs: {given or 'none'}")
 
 
 class CancelledError(NbgraphError):

@@ -73,12 +73,16 @@ class Progress:
 
 @dataclass(slots=True)
 class NodeTally:
-    """What a source node has done so far: its prepared nodes that ran, those from the cache, and their seconds."""
+    """What a source node has done so far: its prepared nodes that ran, those from the cache, and their seconds.
+
+    Of its last failure, `error` is the text, and `place` the line of a person's own code that failed, if any.
+    """
 
     runs: int = 0
     cached: int = 0
     seconds: float = 0.0
     error: str = ""
+    place: str = ""
     warning: str = ""
 
 
@@ -144,7 +148,8 @@ class ProgressTracker:
         elif isinstance(event, NodeProgress):
             self._step(event)
         elif isinstance(event, NodeFailed):
-            self._tally(event.source).error = event.error
+            tally = self._tally(event.source)
+            tally.error, tally.place = event.error, event.place
             self._step_over()
         elif isinstance(event, NodeWarned):
             self._tally(self._source_of(event.node)).warning = event.message

@@ -25,7 +25,7 @@ ARGUMENTS = {
     errors.SettingsError: (["one is wrong", "another too"],),
     errors.PositionalError: ("Add", (1, 2), ["a", "b"], []),
     errors.UnknownNodeTypeError: ("ad", ["add", "div"]),
-    errors.NodeError: ("noise", "noise", "no room", {"seed": "7"}, "Traceback ..."),
+    errors.NodeError: ("noise", "noise", "no room", {"seed": "7"}, "Traceback ...", "cell [5], line 3: 1 / 0"),
     errors.OwnWorkerError: (),
     errors.NotFoundError: ("there is no picture",),
     errors.StoreTooNewError: ("nbgraph.db", 9, 4),

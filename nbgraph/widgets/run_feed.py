@@ -7,7 +7,7 @@ from threading import RLock, Timer
 from time import monotonic
 from typing import Any
 
-from nbgraph.errors import NotFoundError
+from nbgraph.errors import NotFoundError, with_place
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.services.events.events_common import (
     Event,
@@ -132,7 +132,7 @@ class RunFeed:
             state.status = "cached" if state.cached == state.runs else "done"
             self._result(node, event.output)
         elif isinstance(event, NodeFailed):
-            state.status, state.error = "failed", event.error
+            state.status, state.error = "failed", with_place(event.error, event.place)
         else:
             state.warning = event.message
         self._dirty.add(node)

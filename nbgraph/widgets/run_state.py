@@ -5,6 +5,7 @@ from heapq import nlargest
 from itertools import chain, islice
 from typing import NamedTuple
 
+from nbgraph.errors import with_place
 from nbgraph.invocations.fields import ImageField, models_in, resources_in
 from nbgraph.invocations.input_problems import short_text
 from nbgraph.progress import NodeTally
@@ -132,7 +133,7 @@ def _node_state(planned: PlannedNode, run: Run, status: str, expected: dict[str,
         shown = "waiting" if status in LIVE else "skipped"
     title = planned.node.title or planned.node.type
     of = expected[node_id] if planned.axes else 1
-    error, warning = tally.error[:ERROR_LENGTH], tally.warning[:ERROR_LENGTH]
+    error, warning = with_place(tally.error[:ERROR_LENGTH], tally.place), tally.warning[:ERROR_LENGTH]
     return NodeState(node_id, title, shown, runs, of, tally.cached, tally.seconds, error, warning)
 
 

@@ -1,7 +1,10 @@
 """How the stages of a line are joined, and what of a line stays when it fails."""
 
+import re
+
 import pytest
 
+from nbgraph.cli.lines import FAILED, perform_shown
 from nbgraph.cli.words import GrammarError
 from nbgraph.errors import NodeError
 from nbgraph.invocations import Add, Multiply
@@ -128,6 +131,14 @@ def test_a_line_whose_node_fails_leaves_the_session_as_it_was(shell, say):
         shell.perform("add --a 1 | cli_fails")
     assert shell.state is before
     assert say("add --a 5") == "1 add: value=5"
+
+
+def test_a_node_that_fails_is_shown_in_one_line_with_the_line_of_its_code(shell, capsys):
+    assert perform_shown(shell, "cli_fails", "lines:1: ") == FAILED
+    shown = capsys.readouterr().err
+    place = r"at: \S*cli_nodes.py, line \d+, in Fails.invoke: raise ValueError\(\"this node always fails\"\); inputs: "
+    assert re.search(rf"^lines:1: node .* failed: ValueError: this node always fails; {place}", shown)
+    assert shown.count("\n") == 1
 
 
 def test_a_line_whose_command_fails_leaves_the_session_as_it_was(shell):

@@ -78,6 +78,7 @@ def test_only_one_module_makes_paths():
         "reserve.py",  # a file without a name, in the folder
         "invocation_stats_base.py",  # writes where a person says, and reads /proc
         "code_packages.py",  # asks where the files of modules are, and opens none
+        "own_frames.py",  # shortens the names of files of code, and opens none
         "model_manager_base.py",  # model folders
         "model_manager_default.py",
     }

@@ -31,6 +31,13 @@ def wait(context: nb.InvocationContext, seconds: float = 0.6, tag: str = "") -> 
 def broken(text: str = "") -> str:
     raise ValueError(text)
 """
+PICKY = """def refuse(text):
+    raise ValueError(text)
+
+@nb.node
+def picky(text: str = "") -> str:
+    return refuse(text)
+"""
 RUN_200 = """
 import tracemalloc
 
@@ -131,6 +138,15 @@ def test_an_error_stands_in_the_display_as_text(kernel):
     )
     assert "&lt;script&gt;planted" in outputs[0]["text/html"]
     assert "<script" not in outputs[0]["text/html"]
+
+
+def test_an_error_in_a_cell_shows_the_cell_and_the_line_of_the_node(kernel):
+    number = kernel.run("len(In)")[0]["text/plain"]  # of the next cell
+    kernel.run(PICKY)
+    outputs = kernel.run("try:\n    studio.run(picky(text='no'))\nexcept nb.NodeError as error: print(error)")
+    place = f"at: cell [{number}], line 2, in refuse: raise ValueError(text)"
+    assert place in outputs[0]["text/html"]
+    assert f"failed: ValueError: no\n  {place}\n  inputs: text='no'\n" in outputs[-1]["stdout"]
 
 
 def test_an_interrupt_cancels_the_run_and_its_display_says_so(kernel):

@@ -176,7 +176,8 @@ def test_an_error_stands_on_its_node(studio):
         studio.run(graph, progress=False)
     run = studio.run(graph, progress=False, on_error="continue")
     (node,) = run_state(run).nodes
-    assert (node.status, node.error) == ("failed", f"ValueError: {HOSTILE}")
+    assert node.status == "failed"
+    assert node.error.splitlines() == [f"ValueError: {HOSTILE}", f"  at: {run.errors[0].place}"]
     assert run_state(run).error == ""
 
 

@@ -56,12 +56,13 @@ class NodeCompleted(Event):
 
 
 class NodeFailed(Event):
-    """A prepared node raised; `error` is the text."""
+    """A prepared node raised; `error` is the text, `place` the last line of a person's own code that ran, if any."""
 
     node: str
     source: str
     type: str
     error: str
+    place: str = ""
 
 
 class NodeWarned(Event):

@@ -53,6 +53,16 @@ def is_importable(thing: Any) -> bool:
 
 
 @lru_cache(maxsize=1024)
+def is_own_file(file: str) -> bool:
+    """Return whether code of a file name, or of a name such as `<string>`, is in no folder of installed code."""
+    if file.startswith("<"):
+        return not file.startswith("<frozen ")
+    place = Path(file).absolute()
+    folders = (_OWN_FOLDER, *_standard_folders())
+    return not (_is_installed(place) or any(place.is_relative_to(folder) for folder in folders))
+
+
+@lru_cache(maxsize=1024)
 def version_of(package: str) -> str:
     """Return the version of a package that `package_of` names, "" if it has none."""
     if package == PYTHON:
@@ -94,9 +104,15 @@ def _package_at(top: str, place: Path | None) -> str | None:
         return PYTHON
     if place.is_relative_to(_OWN_FOLDER):
         return OWN_PACKAGE
-    if any(place.is_relative_to(folder) for folder in _installed_folders()) or _PACKAGE_FOLDERS & set(place.parts):
+    if _is_installed(place):
         return top if version_of(top) else None
     return PYTHON if any(place.is_relative_to(folder) for folder in _standard_folders()) else None
+
+
+def _is_installed(place: Path) -> bool:
+    return any(place.is_relative_to(folder) for folder in _installed_folders()) or bool(
+        _PACKAGE_FOLDERS & set(place.parts)
+    )
 
 
 _OWN_FOLDER = Path(__file__).absolute().parents[2]

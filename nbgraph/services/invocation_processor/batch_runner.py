@@ -9,13 +9,14 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from nbgraph.errors import CancelledError
+from nbgraph.errors import CancelledError, with_place
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.events.events_common import NodeCompleted, NodeStarted
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode, NodeBatches, batches_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory
+from nbgraph.services.invocation_processor.own_frames import place_of
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
@@ -144,10 +145,12 @@ class BatchRunner(SessionRunner):
         began = self._probe.start()
         while len(batch := group[: self._batches.size(rank)]) > 1:
             error: BaseException | None = None
+            place = ""
             try:
                 recipe = self._recipe(batch[0].prepared.planned)
                 outputs = list(map(recipe.to_keep, _invoke_batch(batch)))
             except BaseException as raised:
+                place = place_of(raised)
                 traceback.clear_frames(raised.__traceback__)
                 error = raised.with_traceback(None)
             else:
@@ -166,11 +169,10 @@ class BatchRunner(SessionRunner):
                 self._free_memory()
             elif error is not None:
                 logger.warning(
-                    "%s: %d nodes in one call failed, each is run by itself: %s: %s",
+                    "%s: %d nodes in one call failed, each is run by itself: %s",
                     batch[0].prepared.planned.id,
                     len(batch),
-                    type(error).__name__,
-                    error,
+                    with_place(f"{type(error).__name__}: {error}", place),
                 )
                 return
 

@@ -30,6 +30,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
+from nbgraph.services.invocation_processor.own_frames import place_of
 from nbgraph.services.invocation_processor.preflight import preflight
 from nbgraph.services.invocation_processor.recipe import Recipe, recipe_of
 from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
@@ -285,8 +286,9 @@ class SessionRunner:
         node, source, type_name = prepared.id, planned.id, planned.kind.type
         message = self._message(error, planned)
         text = "".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:]
+        place = place_of(error)
         traceback.clear_frames(error.__traceback__)
-        failure = NodeError(node, type_name, message, self._inputs_as_text(prepared), text)
+        failure = NodeError(node, type_name, message, self._inputs_as_text(prepared), text, place)
         self.failures.append(failure)
         self.session.fail(prepared, message)
         if self._journal is not None:
@@ -295,7 +297,7 @@ class SessionRunner:
         if is_out_of_memory(error):
             error.__traceback__ = None
             self._free_memory()
-        self._tell(NodeFailed(self.session.id, node, source, type_name, message))
+        self._tell(NodeFailed(self.session.id, node, source, type_name, message, place))
 
     def _free_memory(self) -> None:
         CollectorRelief.give_back()
