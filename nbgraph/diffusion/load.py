@@ -54,7 +54,22 @@ def load_component(
         check_fits(component, folder, variant)
         loaded, info = _from_pretrained(component, folder, options)
     check_loaded(loaded, folder, info)
+    _take_over(loaded, options["dtype"] if issubclass(component, ModelMixin) else None)
     return loaded.eval().requires_grad_(False)
+
+
+def _take_over(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
+    """Give a module its weights in memory of its own, and floating point weights in `dtype`, if there is one.
+
+    Loaders map files into memory: a file that is written to later would change the weights of a loaded model, and one
+    that gets shorter would end the process. And diffusers takes weights over in the types they are stored in where the
+    first of them has the one asked for, so that a file of several types gives a model that cannot calculate.
+    """
+    weights = set(module.parameters())
+    for tensor in (*weights, *module.buffers()):
+        if type(tensor.data) is torch.Tensor:
+            cast = dtype if tensor in weights and tensor.is_floating_point() else None
+            tensor.data = tensor.data.to(cast or tensor.dtype, copy=True)
 
 
 def _from_pretrained(component: Any, folder: Path, options: dict[str, Any]) -> Any:

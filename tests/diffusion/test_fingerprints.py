@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 import nbgraph as nb
 from nbgraph.diffusion import fingerprints
 from nbgraph.diffusion.description import describe_model
 from nbgraph.diffusion.fingerprints import fingerprint_path
+from nbgraph.diffusion.load import load_component
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import LoraPatch, ModelRef
 from nbgraph.errors import ModelError
@@ -187,6 +189,20 @@ def test_a_model_in_memory_is_not_used_for_a_changed_one(folder: Path) -> None:
         assert components["unet"] is not before
     with cache.use(first, "unet") as components:
         assert components["unet"] is before
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_files_that_are_written_to_later_change_no_model_that_is_loaded(part: str, folder: Path) -> None:
+    """Loaders map files: what is written in place would be seen in weights that were loaded before."""
+    (file,) = (folder / part).glob("*.safetensors")
+    loaded = load_component(describe_model(folder), part, torch.float32)
+    before = {name: tensor.clone() for name, tensor in loaded.state_dict().items()}
+    header = 8 + int.from_bytes(file.read_bytes()[:8], "little")
+    with open(file, "r+b") as stream:
+        stream.seek(header)
+        stream.write(bytes(file.stat().st_size - header))
+    assert not any(tensor.any() for tensor in load_file(file).values())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in loaded.state_dict().items())
 
 
 def test_a_model_that_changes_between_a_look_at_it_and_its_use_is_refused(folder: Path) -> None:

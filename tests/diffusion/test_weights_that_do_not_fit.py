@@ -13,6 +13,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextModel
 
 import nbgraph as nb
 from nbgraph.diffusion.description import describe_model
+from nbgraph.diffusion.load import load_component
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.errors import GraphError, ModelError
@@ -175,6 +176,22 @@ def test_plain_fp8_is_read_as_numbers(folder: Path) -> None:
     rewrite(folder, "unet", cast(torch.float8_e4m3fn))
     after = load(folder, "unet").state_dict()["conv_in.weight"]
     assert torch.equal(after, before.to(torch.float8_e4m3fn).float())
+
+
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2, torch.float64])
+def test_a_file_of_several_types_becomes_a_model_of_one(stored: torch.dtype, folder: Path) -> None:
+    """The first weight has the type that is asked for, and another one has not."""
+    before = load(folder, "unet").state_dict()["conv_out.weight"]
+    rewrite(folder, "unet", lambda state: state | {"conv_out.weight": state["conv_out.weight"].to(stored)})
+    unet = load(folder, "unet")
+    assert {parameter.dtype for parameter in unet.parameters()} == {torch.float32}
+    assert torch.equal(unet.state_dict()["conv_out.weight"], before.to(stored).float())
+
+
+def test_a_model_whose_first_weight_stays_as_it_is_stored_is_cast_all_the_same(tiny: TinyModels) -> None:
+    """That of SD3 is a table of positions, in float32 whatever is asked for."""
+    transformer = load_component(describe_model(tiny["sd3"]), "transformer", torch.bfloat16)
+    assert {parameter.dtype for parameter in transformer.parameters()} == {torch.bfloat16}
 
 
 def test_a_whole_clip_serves_as_text_encoder(folder: Path) -> None:
