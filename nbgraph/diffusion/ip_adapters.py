@@ -77,4 +77,11 @@ def _read(patch: IpAdapterPatch) -> dict[str, dict[str, Tensor]]:
     with safe_open(file, framework="pt", device="cpu") as opened:
         state = {part: {key.partition(".")[2]: opened.get_tensor(key) for key in keys} for part, keys in parts.items()}
     check_unchanged(patch.path, patch.fingerprint)
+    # Attention to a few tokens makes finite numbers of keys that are NaN, so no later check would see them.
+    tensors = [(f"{part}.{name}", tensor) for part, named in state.items() for name, tensor in named.items()]
+    if broken := [name for name, tensor in tensors if not tensor.float().isfinite().all()]:
+        raise ModelError(
+            f"the IP-Adapter {patch.path!r} is damaged: {len(broken)} of its tensors, such as {broken[0]}, hold values "
+            "that are not finite; copy or download it again"
+        )
     return state

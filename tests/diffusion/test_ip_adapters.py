@@ -173,6 +173,7 @@ CHANGED = {
     "tensors of another kind": ({"unet.conv_in.weight": torch.ones(1)}, "holds 1 tensors beside its layers"),
     "scales": ({"ip_adapter.1.to_k_ip.scale_weight": torch.ones(1)}, "are scaled fp8"),
     "integers": ({"image_proj.proj.bias": torch.ones(128, dtype=torch.int8)}, "are quantised"),
+    "no numbers": ({"ip_adapter.1.to_k_ip.weight": torch.full((64, 32), torch.nan)}, "1 of its tensors, .*not finite"),
     "a LoRA for faces": ({"ip_adapter.0.to_q_lora.down.weight": torch.ones(1)}, "is a FaceID adapter"),
     "embeddings of faces": ({"image_proj.proj.2.weight": torch.ones(1)}, "is a FaceID adapter"),
 }
