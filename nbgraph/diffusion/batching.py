@@ -39,6 +39,14 @@ class DenoiseInput:
         """How many pictures come of it: those of the noise, else those of the latents."""
         return len(self.noise or self.latents or ())
 
+    @property
+    def lacks_noise(self) -> bool:
+        """Whether there is no noise to remove: none is given, and the latents are of a picture, or were finished."""
+        if self.noise is not None or self.latents is None:
+            return False
+        window = self.latents.window
+        return self.latents.rng_states is None if window is None else not self.latents.unfinished
+
     def batch_key(self) -> Hashable:
         """Equal for inputs that can be denoised together: sizes, shapes and stages, whatever the content."""
         values = (self.positive, self.negative, self.noise, self.latents, self.kept)

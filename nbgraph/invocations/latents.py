@@ -92,6 +92,9 @@ class DenoiseLatents(BaseInvocation):
     @staticmethod
     def invoke_batch(nodes: Sequence["DenoiseLatents"], contexts: Sequence[InvocationContext]) -> list[LatentsOutput]:
         inputs = [node._input(context) for node, context in zip(nodes, contexts)]
+        for context, given in zip(contexts, inputs):
+            if given.lacks_noise:
+                context.warn("the latents are of a finished picture and hold no noise to remove; link Noise to noise")
         done = nodes[0]._denoise(inputs, contexts[0])
         return [save_latents(context, latents) for context, latents in zip(contexts, done)]
 

@@ -8,7 +8,7 @@ from peft.utils import get_peft_model_state_dict
 from PIL import Image as PillowImage
 
 import nbgraph as nb
-from nbgraph.errors import GraphError, NodeError
+from nbgraph.errors import GraphError, NbgraphWarning, NodeError
 from nbgraph.invocations import (
     BlankImage,
     BlendLatents,
@@ -216,6 +216,18 @@ def test_latents_that_stopped_part_way_go_on_where_they_stopped(studio, model):
         studio.run(rest, progress=False)
     rest.denoising_start = 2 / 3
     assert studio.run(rest, progress=False)[rest].width == 64
+
+
+def test_latents_without_noise_are_warned_about(studio, model):
+    """Of an encoded picture, and of what was denoised to the end; not of noise, nor of latents that stopped."""
+    encoded = ImageToLatents(image=BlankImage(width=64, height=64), vae=model)
+    for finished in (encoded, denoise(model, id="whole")):
+        with pytest.warns(NbgraphWarning, match="hold no noise to remove; link Noise to noise"):
+            studio.run(denoise(model, denoising_start=2 / 3, noise=None, latents=finished), progress=False)
+    studio.run(denoise(model, denoising_start=2 / 3, latents=encoded), progress=False)
+    noise = Noise(unet=model, seed=1, width=64, height=64)
+    first = denoise(model, denoising_end=2 / 3, noise=None, latents=noise)
+    studio.run(denoise(model, denoising_start=2 / 3, noise=None, latents=first), progress=False)
 
 
 def test_a_run_leaves_the_global_random_state_alone(folder, model):
