@@ -80,7 +80,12 @@ def read_headers(folder: Path, base: str, variant: str | None, index_first: bool
     found: dict[str, StoredTensor] = {}
     for shard in sorted(set(places.values())):
         header = read_header(folder / Path(shard).name)
-        found |= {name: tensor for name, tensor in header.items() if places.get(name) == shard}
+        if twice := sorted(name for name in header if places.get(name, shard) != shard):
+            raise ModelError(
+                f"{str(folder / shard)!r} holds {len(twice)} tensors that belong into other files by {str(index)!r}, "
+                f"such as {twice[0]}. The files are of several versions: copy or download the model again"
+            )
+        found |= header
     if lacking := sorted(set(places) - set(found)):
         raise ModelError(
             f"{str(index)!r} names {len(lacking)} tensors that its files do not hold, such as {lacking[0]}. The files "

@@ -213,6 +213,19 @@ def shards(folder: Path) -> Path:
     return folder / "unet" / "diffusion_pytorch_model.safetensors.index.json"
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("conv_in.weight", "1 tensors that belong into other files"), ("conv_in.scale_weight", "scaled fp8: 1 scales")],
+)
+def test_a_shard_that_holds_more_than_its_index_says_is_refused(name: str, message: str, folder: Path) -> None:
+    """Loaders take all that is in the files, and of two tensors of one name the last."""
+    places = json.loads(shards(folder).read_text())["weight_map"]
+    last = folder / "unet" / next(file for file in sorted(set(places.values()))[::-1] if file != places.get(name))
+    save_file(load_file(last) | {name: torch.zeros(32, 4, 3, 3)}, last, {"format": "pt"})
+    with pytest.raises(ModelError, match=message):
+        load(folder, "unet")
+
+
 def test_shards_are_read_together(folder: Path) -> None:
     before = load(folder, "unet").state_dict()
     shards(folder)
