@@ -209,13 +209,14 @@ def _found_in(value: Any, wanted: type[Wanted]) -> list[Wanted]:
     seen: dict[int, Any] = {}  # a list may hold itself; what was seen is held, so that nothing else gets its identity
     while waiting:
         item = waiting.pop()
+        if isinstance(item, wanted):  # as often as it stands there
+            found.append(item)
+            continue
         if isinstance(item, BaseModel | list | tuple | dict | set | frozenset):
             if id(item) in seen:
                 continue
             seen[id(item)] = item
-        if isinstance(item, wanted):
-            found.append(item)
-        elif isinstance(item, BaseModel):
+        if isinstance(item, BaseModel):
             waiting.extend(reversed(list(item.__dict__.values())))
         elif isinstance(item, list | tuple | set | frozenset):
             waiting.extend(reversed(list(item)))

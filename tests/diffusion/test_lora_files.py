@@ -274,7 +274,9 @@ def test_a_graph_with_a_lora_that_is_not_applied_is_refused_before_it_runs(tiny:
     patch = patch_of(of("lora_unet_conv_in.dora_scale"), tmp_path / "lora.safetensors")
     model = ModelLoader(model=tiny["sd15"].path)
     text = Prompt(text="a cat", clip=LoraLoader(lora=Path(patch.path), unet=model, clip=model, id="lora"))
-    with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
+    with nb.Studio(
+        settings=nb.Settings(device="cpu", model_ram_bytes=2**33 - 1)
+    ) as studio:  # a budget, so a model cache, of its own
         with pytest.raises(GraphError, match="lora.lora: the LoRA .* is, or holds, DoRA"):
             studio.run(text, progress=False)
         assert studio.loaded_models.empty

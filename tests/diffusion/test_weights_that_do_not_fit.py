@@ -308,7 +308,9 @@ def test_a_graph_over_weights_that_do_not_fit_is_refused_before_it_runs(folder: 
     text = Prompt(text="a cat", clip=model)
     latents = Noise(unet=model, seed=1, width=64, height=64)
     image = LatentsToImage(latents=latents, vae=VaeLoader(vae_model=str(folder / "vae"), id="vae"))
-    with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
+    with nb.Studio(
+        settings=nb.Settings(device="cpu", model_ram_bytes=2**33 - 1)
+    ) as studio:  # a budget, so a model cache, of its own
         with pytest.raises(GraphError, match="model.model: the weights in .*conv_out.weight"):
             studio.run(text, progress=False)
         with pytest.raises(GraphError, match="vae.vae_model: the weights in .*mid_block"):

@@ -23,6 +23,8 @@ from nbgraph.invocations.limits import MAX_TEXT, bounded
 from nbgraph.invocations.prompt_lists import PromptsFromFile
 from nbgraph.services.events.events_common import NodeStarted
 
+LONG = " ".join(["{10$$" + "|".join(map(str, range(12))) + "}"] * 3)
+"""A template of which 10,000 prompts take seconds to find."""
 WILDCARDS = (
     "{__animal__|dog}",
     "a __animal__",
@@ -45,14 +47,13 @@ def test_a_wildcard_that_there_is_not_is_named(result, prompt, combinatorial):
 def test_templates_that_never_end_are_stopped(result, monkeypatch):
     monkeypatch.setattr(prompt_lists, "MAX_SECONDS", 0.05)
     with pytest.raises(NodeError, match="took more than 0.05 s finding the prompts"):
-        result(DynamicPrompt(prompt="{10$$" + "|".join(["a" + " " * n for n in range(12)]) + "}", combinatorial=True))
+        result(DynamicPrompt(prompt=LONG, combinatorial=True, max_prompts=10_000))
 
 
 def test_a_template_whose_prompts_are_not_found_can_be_cancelled(studio):
-    prompt = "{10$$" + "|".join(["a" + " " * n for n in range(12)]) + "}"
     started = SimpleQueue()
     end = studio.services.events.subscribe(lambda event: isinstance(event, NodeStarted) and started.put(event))
-    run = studio.submit(DynamicPrompt(id="prompts", prompt=prompt, combinatorial=True))
+    run = studio.submit(DynamicPrompt(id="prompts", prompt=LONG, combinatorial=True, max_prompts=10_000))
     started.get(timeout=60)
     end()
     run.cancel()

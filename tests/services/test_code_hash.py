@@ -39,7 +39,7 @@ def scaled(value: int = 5) -> int:
 
 
 def factory(held: Any):
-    @nb.node(type="test_holds")
+    @nb.node(type="test_holds_in_closure")
     def holds(value: int = 1) -> str:
         return str(held)
 

@@ -119,7 +119,7 @@ def test_a_damaged_file_is_told_before_the_run(tmp_path):
 def test_a_resumed_run_needs_no_picture_of_what_it_has_finished(studio):
     kept = studio.images.add(PillowImage.new("RGB", (4, 4)))
 
-    @nb.node(type="test_fails_once")
+    @nb.node(type="test_fails_before_it_is_resumed")
     def fails_once(picture: nb.Image) -> int:
         if not RAN:
             RAN.append("failed")
