@@ -12,7 +12,7 @@ from nbgraph.invocations.fields import ImageField, LatentsField
 from nbgraph.invocations.math import Add
 from nbgraph.invocations.outputs import ImageOutput, IntegerOutput, LatentsOutput
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, key_of
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, hash_of
 from nbgraph.services.invocation_services import InvocationServices
 
 
@@ -26,7 +26,7 @@ def material(number: int) -> str:
 
 
 def keep(cache: InvocationCacheBase, number: int, node: str = "", sources: tuple[bytes, ...] = ()) -> bytes:
-    key = key_of(material(number))
+    key = hash_of(material(number))
     found = node or f"add_{number}", Add.type, material(number), b"", sources, 0.5
     cache.save(CacheEntry(key, *found, output=IntegerOutput(value=number)))
     return key
@@ -35,7 +35,7 @@ def keep(cache: InvocationCacheBase, number: int, node: str = "", sources: tuple
 def keep_picture(services: InvocationServices, number: int, names: list[str] | None = None) -> tuple[bytes, str]:
     """An entry that names a picture: (key, name)."""
     name = services.images.save(Image.new("RGB", (8, 8), (number, 0, 0))).image_name
-    key = key_of(f"picture {number}")
+    key = hash_of(f"picture {number}")
     output = ImageOutput(image=ImageField(image_name=name), width=8, height=8)
     services.invocation_cache.save(CacheEntry(key, f"l2i_{number}", "l2i", material(number), output=output))
     return key, name
@@ -46,7 +46,7 @@ def test_what_was_saved_is_a_hit_and_all_else_a_miss(cache):
     entry = cache.get(key)
     assert entry.output == IntegerOutput(value=1)
     assert (entry.node, entry.type, entry.material, entry.seconds) == ("add_1", "add", material(1), 0.5)
-    assert cache.get(key_of("another")) is None
+    assert cache.get(hash_of("another")) is None
     status = cache.status()
     assert (status.size, status.hits, status.misses, status.enabled) == (1, 1, 1, True)
 
@@ -68,7 +68,7 @@ def test_entries_tell_how_often_they_were_used(cache):
 def test_peeking_counts_nothing(cache):
     key = keep(cache, 1)
     assert cache.peek(key).output.value == 1
-    assert cache.peek(key_of("another")) is None
+    assert cache.peek(hash_of("another")) is None
     assert (cache.status().hits, cache.status().misses) == (0, 0)
 
 
@@ -115,7 +115,7 @@ def test_while_it_is_off_nothing_is_read_or_kept_or_counted(cache):
 
 def pend(cache: InvocationCacheBase, number: int) -> bytes:
     """Make a result known as a run does that will settle it later."""
-    key = key_of(material(number))
+    key = hash_of(material(number))
     cache.pending[key] = CacheEntry(key, f"add_{number}", "add", material(number), output=IntegerOutput(value=number))
     return key
 
@@ -208,8 +208,8 @@ def test_deleting_a_resource_drops_exactly_the_entries_that_name_it(services):
     kept = [keep_picture(services, number) for number in range(5)]
     name = kept[2][1]
     output = ImageOutput(image=ImageField(image_name=name), width=8, height=8)
-    cache.save(CacheEntry(key_of("again"), "resize", "resize", material(9), output=output))
-    text = key_of("a text")
+    cache.save(CacheEntry(hash_of("again"), "resize", "resize", material(9), output=output))
+    text = hash_of("a text")
     words = material(8).replace('"x"', f'"{name}"')
     cache.save(CacheEntry(text, name, "add", words, output=IntegerOutput(value=1)))
     services.images.delete(name)
@@ -228,7 +228,7 @@ def test_clearing_forgets_everything_and_counts_from_zero(cache):
 def test_forgetting_takes_along_what_was_computed_from_it(cache):
     root = keep(cache, 1, "noise")
     middle = keep(cache, 2, "denoise[0]", (root,))
-    keep(cache, 3, "denoise[1]", (root, key_of("gone")))
+    keep(cache, 3, "denoise[1]", (root, hash_of("gone")))
     keep(cache, 4, "image", (middle,))
     keep(cache, 5, "prompt")
     assert cache.forget(node="denoise[0]") == 2
@@ -259,7 +259,7 @@ def test_forgetting_a_resource_takes_along_what_was_computed_from_it(services):
 def test_what_names_a_resource_that_is_gone_is_not_kept(services):
     name = services.latents.list().total and "" or "0" * 32
     output = LatentsOutput(latents=LatentsField(latents_name=name), width=8, height=8)
-    services.invocation_cache.save(CacheEntry(key_of("x"), "noise", "noise", material(1), output=output))
+    services.invocation_cache.save(CacheEntry(hash_of("x"), "noise", "noise", material(1), output=output))
     assert services.invocation_cache.status().size == 0
     with pytest.raises(NotFoundError):
         services.latents.get(name)
@@ -270,7 +270,7 @@ def test_ticked_entries_are_forgotten_alone_or_with_what_came_of_them(cache):
     second = keep(cache, 2, sources=(first,))
     keep(cache, 3, sources=(second,))
     other = keep(cache, 4)
-    assert cache.forget(keys={other, key_of("unknown")}, downstream=False) == 1
+    assert cache.forget(keys={other, hash_of("unknown")}, downstream=False) == 1
     assert cache.forget(keys={first}, downstream=False) == 1
     assert [row.node for row in cache.entries()] == ["add_2", "add_3"]
     assert cache.forget(keys=[second]) == 2

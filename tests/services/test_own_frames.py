@@ -272,7 +272,7 @@ def fails_in_a_module(value: int = 0) -> float:
 def test_a_module_is_shown_by_its_path_from_the_working_folder_or_home(studio, module, tmp_path, monkeypatch):
     node = module("own_colours", FAILS).fails_in_a_module()
     rest = "own_colours.py, line 6, in fails_in_a_module: return 1 / value"
-    assert failure(studio, node).place == f"{tmp_path}/{rest}"
+    assert failure(studio, node).place.endswith(f"/{tmp_path.name}/{rest}")  # whose beginning may be cut off
     monkeypatch.setenv("HOME", str(tmp_path.parent))
     assert failure(studio, node).place == f"~/{tmp_path.name}/{rest}"
     monkeypatch.chdir(tmp_path)

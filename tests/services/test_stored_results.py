@@ -10,14 +10,14 @@ from nbgraph.invocations import Add, Collect, Iterate
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.invocation_cache import known_results
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, key_of
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, hash_of
 from nbgraph.services.shared.sqlite.shared_counter import SharedCounter
 from nbgraph.services.shared.sqlite.write_ahead_log import WriteAheadLog
 
 
 def keep(cache: InvocationCacheBase, number: int) -> bytes:
     """Save and write a result, as the end of a session does."""
-    key = key_of(str(number))
+    key = hash_of(str(number))
     cache.save(CacheEntry(key, f"add_{number}", "add", '{"inputs": {}}', output=IntegerOutput(value=number)))
     cache.flush()
     return key
@@ -42,9 +42,9 @@ def knowledge(request, monkeypatch):
 def test_what_another_kernel_adds_is_a_hit_at_once(two_caches):
     one, other = two_caches
     for number in range(5):
-        assert other.get(key_of(str(number))) is None
+        assert other.get(hash_of(str(number))) is None
         keep(one, number)
-        assert other.get(key_of(str(number))).output.value == number
+        assert other.get(hash_of(str(number))).output.value == number
     assert len(other.entries()) == 5
 
 

@@ -8,7 +8,7 @@ from widgets.panel_page import PanelPage
 
 from nbgraph.invocations import Add, BlankImage, String
 from nbgraph.invocations.outputs import IntegerOutput
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, key_of
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, hash_of
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.cache_table import CacheTable
 
@@ -25,7 +25,7 @@ def fill(studio, count):
     cache = studio.services.invocation_cache
     for number in range(count):
         material = f'{{"type": "add", "version": "1", "code": "x", "inputs": {{"a": {number}}}}}'
-        entry = CacheEntry(key_of(material), f"add[{number}]", "add", material, output=IntegerOutput(value=number))
+        entry = CacheEntry(hash_of(material), f"add[{number}]", "add", material, output=IntegerOutput(value=number))
         entry.seconds = number / 1000
         cache.save(entry)
 
@@ -186,7 +186,7 @@ def test_unknown_keys_forget_nothing(studio, page):
 
 def test_without_a_kernel_the_cache_is_a_table_of_escaped_text(studio):
     cache = studio.services.invocation_cache
-    cache.save(CacheEntry(key_of("x"), HOSTILE, "add", "{}", output=IntegerOutput(value=1)))
+    cache.save(CacheEntry(hash_of("x"), HOSTILE, "add", "{}", output=IntegerOutput(value=1)))
     bundle = studio.cache._repr_mimebundle_()
     assert bundle["text/plain"].startswith("Cache(1 results")
     assert "&lt;script&gt;" in bundle["text/html"]

@@ -180,7 +180,9 @@ def test_an_error_of_a_node_is_shown_with_the_node(form):
     form.values = {"all.wrong": HOSTILE}
     run = form.run().wait(20)
     form._view.refresh()
-    assert form._view._everything()[0]["problem"] == f"all: ValueError: {HOSTILE}"
+    problem, place = form._view._everything()[0]["problem"].split("\n  at: ")
+    assert problem == f"all: ValueError: {HOSTILE}"
+    assert place.endswith("in EveryKind.invoke: raise ValueError(self.wrong)")
     assert run.status == "failed"
 
 

@@ -113,10 +113,10 @@ def kernel():
 def test_shown_two_hundred_times_there_is_one_widget_and_no_thread_more(kernel, source):
     kernel.run(f"display({source})")
     comms = set(kernel.comms)
-    before = kernel.run("print(threading.active_count())")
+    kernel.run("before = set(threading.enumerate())")
     kernel.run(f"for _ in range(200): display({source})")
     assert set(kernel.comms) == comms
-    assert kernel.run("print(threading.active_count())") == before
+    kernel.run("assert set(threading.enumerate()) <= before")  # an idle worker thread may have ended meanwhile
 
 
 @pytest.mark.parametrize("source", ["studio.images", "studio.cache", "studio.stats_view()"])

@@ -45,7 +45,7 @@ class Contents:
         self._codes: dict[type, str] = {}
 
     def key(self, template: KeyTemplate, picked: tuple[Any, ...], is_small: bool = False) -> tuple[bytes, bytes]:
-        """The key of a node, which is the `key_of` its material, and the end of that material, made of what was picked.
+        """The key of a node, and the end of the material it stands for, made of what was picked.
 
         `is_small` says that all values are known to be whole numbers, texts and the like. `NotFoundError` if one names
         a resource that is gone, `TypeError` if one cannot be part of a key.

@@ -16,7 +16,6 @@ from nbgraph.services.invocation_cache.invocation_cache_common import (
     KeyTemplate,
     describe_change,
     is_cached,
-    key_of,
 )
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
@@ -88,11 +87,10 @@ def _look(session: GraphExecutionState, prepared: Prepared, templates: Templates
         session.fail(prepared, "")
         return reason(True, f"{open_seeds[0]} is drawn anew each time")
     try:
-        material = _material(prepared, template, arriving, services)
+        key, material = _material(prepared, template, arriving, services)
     except TypeError as refused:
         session.fail(prepared, "")
         return reason(True, str(refused))
-    key = key_of(material) if material else None
     entry = services.invocation_cache.peek(key) if key else None
     if entry is not None:
         session.complete(prepared, entry.output)
@@ -111,16 +109,21 @@ def _uncached(node: BaseInvocation, code: Code) -> str:
     return f"it is not cached: {code.refusal}; {REMEDY}"
 
 
-def _material(prepared: Prepared, template: KeyTemplate, arriving: dict[str, Any], services: Any) -> str:
+def _material(
+    prepared: Prepared, template: KeyTemplate, arriving: dict[str, Any], services: Any
+) -> tuple[bytes | None, str]:
+    """Return the key of a node and the material it stands for; None and "" where a resource is gone."""
+
     def content_of(field: ResourceField) -> str:
         return (services.images if field.kind == "image" else services.latents).content(field.resource_name)
 
     node, contents = prepared.planned.node, Contents(content_of, services.model_manager.content)
     values = {**node.__dict__, **arriving}
     try:
-        return template.material(contents.key(template, template.pick(values))[1])
+        key, inputs = contents.key(template, template.pick(values))
     except NbgraphError:
-        return ""
+        return None, ""
+    return key, template.material(inputs)
 
 
 def _because(prepared: Prepared, material: str, key: bytes | None, services: Any) -> str:

@@ -22,10 +22,11 @@ MADE_LATER = "its result was made by a later version of nbgraph, which tells res
 class CacheRow(Struct):
     """What is known of one result without the result itself.
 
-    `head` and `inputs` together are the material: the key is a hash of it, and where many have its beginning in common
-    its end is apart. `node` is the prepared node that was the first to make the result, `sources` are the keys of the
-    entries whose outputs went into it, `seconds` is what making it took. The cache fills in the others: `resources` are
-    those the output names, `bytes` counts them and the material, `used` grows from one use of the cache to the next.
+    `head` and `inputs` together are the material: the key is a hash of the inputs after the hash of the head, and where
+    many have the beginning in common the end is apart. `node` is the prepared node that was the first to make the
+    result, `sources` are the keys of the entries whose outputs went into it, `seconds` is what making it took. The
+    cache fills in the others: `resources` are those the output names, `bytes` counts them and the material, `used`
+    grows from one use of the cache to the next.
     """
 
     key: bytes
@@ -43,7 +44,7 @@ class CacheRow(Struct):
 
     @property
     def material(self) -> str:
-        """The JSON the key is a hash of: type, version, code and inputs."""
+        """The JSON that the key stands for: type, version, code and inputs."""
         return self.head + self.inputs.decode()
 
     @property
@@ -75,9 +76,9 @@ class CacheStatus:
     max_bytes: int
 
 
-def key_of(material: str) -> bytes:
-    """The key: 16 bytes of BLAKE2 over the material, the same in every process."""
-    return blake2b(material.encode(), digest_size=KEY_BYTES).digest()
+def hash_of(text: str) -> bytes:
+    """Return 16 bytes of BLAKE2 over a text, the same in every process."""
+    return blake2b(text.encode(), digest_size=KEY_BYTES).digest()
 
 
 def is_cached(cls: type[BaseInvocation], code: Code) -> bool:
@@ -100,7 +101,9 @@ class KeyTemplate:
         of_code = {"code": self.code.parts, "packages": self.code.packages}
         head = json.dumps({"format": FORMAT, "type": cls.type, "version": cls.version, **of_code, "names": names})
         self.head = f'{head[:-1]}, "inputs": '
-        self.begin_hash = blake2b(self.head.encode(), digest_size=KEY_BYTES).copy
+        # the hash of the head stands for it, so that with short inputs one block is hashed for a node: with all of the
+        # head before them it is two, which costs 0.15 of 2.5 us a cached node
+        self.begin_hash = blake2b(hash_of(self.head), digest_size=KEY_BYTES).copy
 
     def material(self, inputs: bytes) -> str:
         """The material, given the end of it that `Contents.key` makes."""
