@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from threading import Thread
 
 import nbgraph as nb
 from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
@@ -74,8 +73,8 @@ def stopped(act: Callable[[], None], delay: float, by_signal: bool) -> float | N
         fired.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT) if by_signal else _thread.interrupt_main()
 
-    Thread(target=fire, daemon=True).start()
     try:
+        _thread.start_new_thread(fire, ())  # `Thread.start` waits, and might be what is interrupted
         while not fired:
             act()
         time.sleep(1)
