@@ -8,8 +8,8 @@ from nbgraph.cli.words import one_line
 from nbgraph.invocations.fields import ClipField, ResourceField, UNetField, VaeField
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.order import topological_order
 from nbgraph.services.shared.graph.plan import prepared_id
+from nbgraph.services.shared.graph.topology import topological_order
 
 SHORT = 40
 

@@ -7,7 +7,7 @@ from nbgraph.cli.catalogue import Catalogue
 from nbgraph.cli.words import quote
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.topology import topological_order
 
 COMMON = ("is_intermediate", "use_cache")
 RELATIVE = re.compile(r"-\d+")

@@ -24,7 +24,7 @@ from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.types import assignable, type_name
 from nbgraph.services.shared.graph.edges import Connection, Edge
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.services.shared.graph.validation import output_types
 
 RELATIVE = re.compile(r"-\d+")

@@ -10,7 +10,7 @@ from nbgraph.invocations.inputs import InputSpec
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.types import assignable, is_optional, plain, type_name
 from nbgraph.services.shared.graph.auto_layout import is_long_text
-from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.services.shared.graph.validation import GraphLike, output_types
 
 MODEL_INPUTS = {("model_loader", "model")}

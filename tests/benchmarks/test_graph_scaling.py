@@ -16,8 +16,8 @@ from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.outputs import IntegerCollectionOutput, IntegerOutput
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.order import topological_order
 from nbgraph.services.shared.graph.plan import Plan
+from nbgraph.services.shared.graph.topology import topological_order
 
 pytestmark = pytest.mark.benchmark(timer=process_time)
 SIZES = [1_000, 10_000, 100_000]

@@ -10,7 +10,7 @@ from typing import Any
 from nbgraph.invocations.base import BaseInvocation, Ref, is_link
 from nbgraph.invocations.valid import twin
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.topology import topological_order
 
 Values = dict[str, Any]
 Twins = dict[BaseInvocation, BaseInvocation]

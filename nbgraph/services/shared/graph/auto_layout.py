@@ -6,7 +6,7 @@ The canvas and the static drawing show the same places, because both read them f
 from typing import Any, Protocol
 
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.services.shared.graph.validation import GraphLike
 
 NODE_WIDTH = 240

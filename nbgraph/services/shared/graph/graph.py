@@ -10,13 +10,12 @@ from nbgraph.services.shared.graph.addresses import by_node, with_inner_values
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link, as_edge, edge
 from nbgraph.services.shared.graph.flat import GRAPH, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
-from nbgraph.services.shared.graph.gathering import Gathering, free_id
 from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
 from nbgraph.services.shared.graph.late_edges import late_edges
 from nbgraph.services.shared.graph.node_values import typed_values, without_link
-from nbgraph.services.shared.graph.running_order import RunningOrder
+from nbgraph.services.shared.graph.topology import Gathering, RunningOrder, free_id
 from nbgraph.services.shared.graph.validation import check_edge, graph_problems
 
 

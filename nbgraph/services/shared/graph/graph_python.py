@@ -9,7 +9,7 @@ from textwrap import indent
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.edges import Link
 from nbgraph.services.shared.graph.flat import GRAPH
-from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.services.shared.graph.validation import GraphLike
 
 LIBRARY = ("nbgraph.services.shared.graph.library", "LibraryGraph")

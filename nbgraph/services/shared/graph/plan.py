@@ -39,7 +39,7 @@ from msgspec import Struct
 
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.gates import Alternatives, condition_of, find_gates
-from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.services.shared.graph.validation import GraphLike
 
 Axes = tuple[int, ...]

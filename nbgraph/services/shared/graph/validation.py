@@ -3,7 +3,7 @@
 The same rules serve a single edge that is added, a file that is read and the editor.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from nbgraph.errors import Problem, Problems, suggest
@@ -11,9 +11,8 @@ from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.invocations.types import assignable, type_name
 from nbgraph.services.shared.graph.edges import Edge, Link
-from nbgraph.services.shared.graph.order import topological_order
+from nbgraph.services.shared.graph.topology import circle_text, topological_order
 
-SHOWN_IN_CIRCLE = 10
 OutputTypes = dict[str, dict[str, Any]]
 
 
@@ -77,12 +76,6 @@ def _sound_links(graph: GraphLike, problems: Problems, node_id: str) -> list[Lin
         if link.field not in specs or source is None or link.output not in source.outputs():
             return [link for link in links if _ends_exist(graph, problems, node_id, link)]
     return links
-
-
-def circle_text(circle: Sequence[str]) -> str:
-    """The problem that these nodes need one another, each the next."""
-    shown = [*circle[:SHOWN_IN_CIRCLE], *(["..."] if len(circle) > SHOWN_IN_CIRCLE else []), circle[0]]
-    return f"the edges go round in a circle: {' <- '.join(shown)}; delete one of them"
 
 
 def _ends_exist(graph: GraphLike, problems: Problems, target: str, link: Link) -> bool:
