@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS := notebooks
+JS := nbgraph/widgets/js
 # Jupyter asks for this in a container, where people are root; further options of it: make lab LAB="--no-browser"
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB ?=
@@ -31,6 +32,8 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	@if [ -d $(JS)/node_modules/@biomejs/biome ]; then npm run --silent --prefix $(JS) check; \
+	else echo "front end not checked: npm ci was not run in $(JS)"; fi
 
 test: check
 	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -rs -m "not browser" -n $(WORKERS) --dist loadfile --no-loadscope-reorder

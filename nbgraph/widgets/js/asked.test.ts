@@ -41,16 +41,48 @@ class FakeKernel implements Model {
   }
 }
 
-const picture = (name: string, more = {}) => ({ name, label: `label of ${name}`, width: 64, height: 64, mode: "RGB", category: "general", starred: false, intermediate: false, node: name, session: "s", created: 0, bytes: 10, ...more });
-const entry = (key: string, more = {}) => ({ key, node: `node ${key}`, type: "add", created: 0, hits: 1, bytes: 2048, seconds: 0.5, resources: [], picture: "", output: "{}", ...more });
+const picture = (name: string, more = {}) => ({
+  name,
+  label: `label of ${name}`,
+  width: 64,
+  height: 64,
+  mode: "RGB",
+  category: "general",
+  starred: false,
+  intermediate: false,
+  node: name,
+  session: "s",
+  created: 0,
+  bytes: 10,
+  ...more,
+});
+const entry = (key: string, more = {}) => ({
+  key,
+  node: `node ${key}`,
+  type: "add",
+  created: 0,
+  hits: 1,
+  bytes: 2048,
+  seconds: 0.5,
+  resources: [],
+  picture: "",
+  output: "{}",
+  ...more,
+});
 const status = { size: 2, bytes: 100, hits: 3, misses: 1, on: true, maxEntries: 10, maxBytes: 2 ** 30 };
 const bytesOf = () => new DataView(new ArrayBuffer(4));
 
-function shown(widget: typeof gallery, kernel: FakeKernel): { el: HTMLElement; clean: () => void; button: (name: string) => HTMLButtonElement } {
+function shown(
+  widget: typeof gallery,
+  kernel: FakeKernel,
+): { el: HTMLElement; clean: () => void; button: (name: string) => HTMLButtonElement } {
   const el = document.createElement("div");
   document.body.append(el);
   const clean = widget.render({ model: kernel, el });
-  const button = (name: string) => [...el.querySelectorAll("button")].find((each) => each.textContent === name || each.getAttribute("aria-label") === name)!;
+  const button = (name: string) =>
+    [...el.querySelectorAll("button")].find(
+      (each) => each.textContent === name || each.getAttribute("aria-label") === name,
+    )!;
   return { el, clean, button };
 }
 
@@ -58,7 +90,10 @@ let made = 0;
 let released = 0;
 beforeEach(() => {
   made = released = 0;
-  vi.stubGlobal("URL", Object.assign(URL, { createObjectURL: () => `blob:${++made}`, revokeObjectURL: () => released++ }));
+  vi.stubGlobal(
+    "URL",
+    Object.assign(URL, { createObjectURL: () => `blob:${++made}`, revokeObjectURL: () => released++ }),
+  );
 });
 afterEach(() => document.body.replaceChildren());
 
@@ -82,7 +117,10 @@ describe("asking", () => {
 describe("the gallery", () => {
   const kernelWith = (pictures: any[]) => {
     const kernel = new FakeKernel();
-    kernel.answers.list = () => [{ type: "page", page: 0, pages: 1, total: pictures.length, pictures }, pictures.map(bytesOf)];
+    kernel.answers.list = () => [
+      { type: "page", page: 0, pages: 1, total: pictures.length, pictures },
+      pictures.map(bytesOf),
+    ];
     return kernel;
   };
 
@@ -106,16 +144,23 @@ describe("the gallery", () => {
     expect(button("Delete").disabled).toBe(true);
     el.querySelector<HTMLInputElement>(".nbp-tick")!.click();
     button("Delete 1").click();
-    await settled(() => expect(el.querySelector("[role=alertdialog]")?.textContent).toContain("1 cached result names it"));
+    await settled(() =>
+      expect(el.querySelector("[role=alertdialog]")?.textContent).toContain("1 cached result names it"),
+    );
     expect(kernel.asked("delete")).toHaveLength(0);
     el.querySelector<HTMLButtonElement>("[role=alertdialog] .nbp-danger")!.click();
-    await settled(() => expect(el.querySelector(".nbp-told")!.textContent).toBe("1 picture and 1 cached result deleted"));
+    await settled(() =>
+      expect(el.querySelector(".nbp-told")!.textContent).toBe("1 picture and 1 cached result deleted"),
+    );
     expect(kernel.asked("delete")[0].names).toEqual(["one"]);
   });
 
   it("compares two that are ticked, and no other number", async () => {
     const kernel = kernelWith([picture("one"), picture("two"), picture("three")]);
-    kernel.answers.compare = () => [{ type: "compared", pictures: [picture("one"), picture("two")], differences: [["noise.seed", "1", HOSTILE]] }, [bytesOf(), bytesOf()]];
+    kernel.answers.compare = () => [
+      { type: "compared", pictures: [picture("one"), picture("two")], differences: [["noise.seed", "1", HOSTILE]] },
+      [bytesOf(), bytesOf()],
+    ];
     const { el, button } = shown(gallery, kernel);
     await settled(() => expect(el.querySelectorAll(".nbp-tick")).toHaveLength(3));
     const ticks = el.querySelectorAll<HTMLInputElement>(".nbp-tick");
@@ -137,7 +182,7 @@ describe("the gallery", () => {
     await settled(() => expect(kernel.asked("list")).toHaveLength(2));
     await settled(() => expect((document.activeElement as HTMLElement).dataset.key).toBe("open two"));
     kernel.answers.open = () => [{ type: "refused", message: HOSTILE }];
-    button("open label of one, " + age(0)).click();
+    button(`open label of one, ${age(0)}`).click();
     await settled(() => expect(el.querySelector("[role=alert]")!.textContent).toBe(HOSTILE));
   });
 });
@@ -145,7 +190,19 @@ describe("the gallery", () => {
 describe("the table of the cache", () => {
   const kernelWith = (entries: any[]) => {
     const kernel = new FakeKernel();
-    kernel.answers.list = () => [{ type: "page", page: 0, pages: 1, total: entries.length, types: ["add", HOSTILE], entries, pictures: [], status }, []];
+    kernel.answers.list = () => [
+      {
+        type: "page",
+        page: 0,
+        pages: 1,
+        total: entries.length,
+        types: ["add", HOSTILE],
+        entries,
+        pictures: [],
+        status,
+      },
+      [],
+    ];
     kernel.answers.forget = () => [{ type: "done", count: 1, status }];
     return kernel;
   };
@@ -157,7 +214,11 @@ describe("the table of the cache", () => {
     expect(el.querySelector("img")).toBeNull();
     button("Node").click();
     button("Node").click();
-    expect(kernel.asked("list").map((question) => [question.sort, question.descending])).toEqual([["created", true], ["node", false], ["node", true]]);
+    expect(kernel.asked("list").map((question) => [question.sort, question.descending])).toEqual([
+      ["created", true],
+      ["node", false],
+      ["node", true],
+    ]);
     clean();
     expect(kernel.listeners).toHaveLength(0);
   });
@@ -186,7 +247,12 @@ describe("the table of the cache", () => {
 describe("units", () => {
   it("are what people read", () => {
     expect([bytes(12), bytes(2048), bytes(5 * 2 ** 30)]).toEqual(["12 B", "2.0 KB", "5.0 GB"]);
-    expect([seconds(0), seconds(0.25), seconds(2.34), seconds(125)]).toEqual(["< 1 ms", "250 ms", "2.3 s", "2 min 5 s"]);
+    expect([seconds(0), seconds(0.25), seconds(2.34), seconds(125)]).toEqual([
+      "< 1 ms",
+      "250 ms",
+      "2.3 s",
+      "2 min 5 s",
+    ]);
     expect([age(100, 100), age(0, 600), age(0, 7200)]).toEqual(["0 s ago", "10 min ago", "2 h ago"]);
     expect([count(1, "hit"), count(0, "entry", "entries")]).toEqual(["1 hit", "0 entries"]);
   });

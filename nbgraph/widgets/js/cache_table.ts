@@ -28,13 +28,36 @@ class TableView {
   private asked = 0;
   private typing: ReturnType<typeof setTimeout> | undefined;
 
-  private readonly power = element("input", { type: "checkbox", role: "switch", "aria-label": "use the cache", on: { change: () => this.act({ type: "switch", on: this.power.checked }) } });
+  private readonly power = element("input", {
+    type: "checkbox",
+    role: "switch",
+    "aria-label": "use the cache",
+    on: { change: () => this.act({ type: "switch", on: this.power.checked }) },
+  });
   private readonly line = element("span", { class: "nbp-soft nbp-number nbp-status" }, "Waiting for the kernel…");
-  private readonly search = element("input", { type: "search", class: "nbp-input", placeholder: "Node, input, resource", "aria-label": "search entries", on: { input: () => this.typed() } });
-  private readonly kind = element("select", { class: "nbp-input", "aria-label": "node type", on: { change: () => this.load(0) } });
-  private readonly forget = button("Forget", () => this.forgetChosen(false), { title: "Forget these alone: they run again, and what was computed from them is used if they come out the same" });
-  private readonly downstream = button("Forget downstream", () => this.forgetChosen(true), { title: "Forget these, and everything that was computed from them" });
-  private readonly all = element("input", { type: "checkbox", "aria-label": "choose all on this page", on: { change: () => this.tickAll() } });
+  private readonly search = element("input", {
+    type: "search",
+    class: "nbp-input",
+    placeholder: "Node, input, resource",
+    "aria-label": "search entries",
+    on: { input: () => this.typed() },
+  });
+  private readonly kind = element("select", {
+    class: "nbp-input",
+    "aria-label": "node type",
+    on: { change: () => this.load(0) },
+  });
+  private readonly forget = button("Forget", () => this.forgetChosen(false), {
+    title: "Forget these alone: they run again, and what was computed from them is used if they come out the same",
+  });
+  private readonly downstream = button("Forget downstream", () => this.forgetChosen(true), {
+    title: "Forget these, and everything that was computed from them",
+  });
+  private readonly all = element("input", {
+    type: "checkbox",
+    "aria-label": "choose all on this page",
+    on: { change: () => this.tickAll() },
+  });
   private readonly heads = heading(this.all, (column) => this.sortBy(column));
   private readonly body = element("tbody");
   private readonly pager = new Pager(PER_PAGE, (by) => this.load((this.page?.page ?? 0) + by));
@@ -46,15 +69,37 @@ class TableView {
   constructor(model: Model) {
     this.questions = new Questions(model, (content) => this.hear(content));
     const space = () => element("span", { class: "nbp-space" });
-    const table = element("table", { class: "nbp-table nbp-entries", "aria-label": "cached results" }, element("thead", {}, this.heads.row), this.body);
+    const table = element(
+      "table",
+      { class: "nbp-table nbp-entries", "aria-label": "cached results" },
+      element("thead", {}, this.heads.row),
+      this.body,
+    );
     this.root = element(
       "section",
       { class: "nbp nbp-card nbp-cache", "aria-label": "cache" },
-      element("div", { class: "nbp-bar" }, element("span", { class: "nbp-title" }, "Cache"), element("label", { class: "nbp-switch" }, this.power, "on"), this.line, space(), this.limits.root, button("Clear", () => this.askToClear(), { class: "nbp-button nbp-danger" })),
+      element(
+        "div",
+        { class: "nbp-bar" },
+        element("span", { class: "nbp-title" }, "Cache"),
+        element("label", { class: "nbp-switch" }, this.power, "on"),
+        this.line,
+        space(),
+        this.limits.root,
+        button("Clear", () => this.askToClear(), { class: "nbp-button nbp-danger" }),
+      ),
       this.question,
       element("div", { class: "nbp-bar nbp-tools" }, this.search, this.kind, space(), this.forget, this.downstream),
       element("div", { class: "nbp-scroll", tabindex: 0, role: "region", "aria-label": "entries of the cache" }, table),
-      element("div", { class: "nbp-bar nbp-foot" }, this.pager.where, this.told, space(), this.pager.back, this.pager.on),
+      element(
+        "div",
+        { class: "nbp-bar nbp-foot" },
+        this.pager.where,
+        this.told,
+        space(),
+        this.pager.back,
+        this.pager.on,
+      ),
       this.why.root,
       this.questions.problem,
     );
@@ -101,14 +146,21 @@ class TableView {
     const shown = reply[0] as Page;
     this.page = shown;
     this.pictures.keep(new Set(shown.pictures));
-    shown.pictures.forEach((name, place) => this.pictures.get(name) ?? this.pictures.put(name, reply[1][place]));
+    for (const [place, name] of shown.pictures.entries()) {
+      if (!this.pictures.get(name)) this.pictures.put(name, reply[1][place]);
+    }
     this.draw(shown);
   }
 
   private draw(shown: Page): void {
     this.showStatus(shown.status);
     const kind = this.kind.value;
-    fill(this.kind, ...["", ...shown.types].map((type) => element("option", { value: type, selected: type === kind }, type || "All types")));
+    fill(
+      this.kind,
+      ...["", ...shown.types].map((type) =>
+        element("option", { value: type, selected: type === kind }, type || "All types"),
+      ),
+    );
     const keys = new Set(shown.entries.map((entry) => entry.key));
     for (const key of this.chosen) if (!keys.has(key)) this.chosen.delete(key);
     const active = (this.root.getRootNode() as Document | ShadowRoot).activeElement as HTMLElement | null;
@@ -121,7 +173,10 @@ class TableView {
       }),
     );
     const empty = this.search.value || kind ? "No entry fits." : "Nothing is cached yet.";
-    fill(this.body, ...(rows.length ? rows : [element("tr", {}, element("td", { colspan: 9, class: "nbp-empty" }, empty))]));
+    fill(
+      this.body,
+      ...(rows.length ? rows : [element("tr", {}, element("td", { colspan: 9, class: "nbp-empty" }, empty))]),
+    );
     if (focused) this.body.querySelector<HTMLElement>(`[data-key="${focused}"]`)?.focus();
     this.pager.show(shown, rows.length, count(shown.total, "entry", "entries"), "0 entries");
     this.showChoice();
@@ -130,7 +185,10 @@ class TableView {
   private showStatus(status: Status): void {
     const asked = status.hits + status.misses;
     const rate = asked ? ` (${Math.round((100 * status.hits) / asked)} %)` : "";
-    write(this.line, `${bytes(status.bytes)} of ${bytes(status.maxBytes)} · ${count(status.hits, "hit")}${rate} · ${count(status.misses, "miss", "misses")}`);
+    write(
+      this.line,
+      `${bytes(status.bytes)} of ${bytes(status.maxBytes)} · ${count(status.hits, "hit")}${rate} · ${count(status.misses, "miss", "misses")}`,
+    );
     this.power.checked = status.on;
     this.limits.show(status);
   }
@@ -154,7 +212,8 @@ class TableView {
     const reply = await this.questions.ask(question);
     await this.load();
     this.why.refresh();
-    if (reply) write(this.told, reply[0].count === undefined ? "" : `${count(reply[0].count, "entry", "entries")} forgotten`);
+    if (reply)
+      write(this.told, reply[0].count === undefined ? "" : `${count(reply[0].count, "entry", "entries")} forgotten`);
   }
 
   private async forgetChosen(downstream: boolean): Promise<void> {
@@ -163,14 +222,35 @@ class TableView {
     const reply = await this.questions.ask({ type: "doomed", keys, downstream });
     if (!reply) return;
     const { nodes, total } = reply[0];
-    const what = total > keys.length ? "What is ticked, and what was computed from it:" : "Nothing else was computed from them.";
-    this.confirm({ label: "forget downstream", ask: `Forget ${count(total, "entry", "entries")}?`, what, items: nodes, total, act: "Forget" }, { type: "forget", keys, downstream });
+    const what =
+      total > keys.length ? "What is ticked, and what was computed from it:" : "Nothing else was computed from them.";
+    this.confirm(
+      {
+        label: "forget downstream",
+        ask: `Forget ${count(total, "entry", "entries")}?`,
+        what,
+        items: nodes,
+        total,
+        act: "Forget",
+      },
+      { type: "forget", keys, downstream },
+    );
   }
 
   private askToClear(): void {
     const size = this.page?.status.size ?? 0;
     const what = "Pictures stay; everything is computed anew when it is run again.";
-    this.confirm({ label: "clear the cache", ask: `Forget all ${count(size, "entry", "entries")}?`, what, items: [], total: 0, act: "Clear" }, { type: "clear" });
+    this.confirm(
+      {
+        label: "clear the cache",
+        ask: `Forget all ${count(size, "entry", "entries")}?`,
+        what,
+        items: [],
+        total: 0,
+        act: "Clear",
+      },
+      { type: "clear" },
+    );
   }
 
   private confirm(question: Parameters<typeof confirmation>[0], then: Content): void {
@@ -178,7 +258,10 @@ class TableView {
       fill(this.question);
       this.search.focus({ preventScroll: true });
     };
-    fill(this.question, confirmation(question, () => this.act(then).then(() => this.search.focus({ preventScroll: true })), leave));
+    fill(
+      this.question,
+      confirmation(question, () => this.act(then).then(() => this.search.focus({ preventScroll: true })), leave),
+    );
   }
 
   private async explain(graph: string): Promise<void> {

@@ -19,12 +19,21 @@ export interface Question {
 export function confirmation(question: Question, act: () => void, leave: () => void): HTMLElement {
   const keep = element("button", { class: "nbp-button", type: "button", on: { click: leave } }, "Keep");
   const go = element("button", { class: "nbp-button nbp-danger", type: "button", on: { click: act } }, question.act);
-  const items = question.items.slice(0, SHOWN).map(([name, kind]) => element("li", {}, name, element("span", { class: "nbp-soft" }, ` ${kind}`)));
-  if (question.total > items.length) items.push(element("li", { class: "nbp-soft" }, `and ${question.total - items.length} more`));
+  const items = question.items
+    .slice(0, SHOWN)
+    .map(([name, kind]) => element("li", {}, name, element("span", { class: "nbp-soft" }, ` ${kind}`)));
+  if (question.total > items.length)
+    items.push(element("li", { class: "nbp-soft" }, `and ${question.total - items.length} more`));
   const panel = element(
     "div",
     { class: "nbp-confirm", role: "alertdialog", "aria-label": question.label },
-    element("div", {}, element("strong", {}, question.ask), ` ${question.what}`, items.length ? element("ul", {}, ...items) : null),
+    element(
+      "div",
+      {},
+      element("strong", {}, question.ask),
+      ` ${question.what}`,
+      items.length ? element("ul", {}, ...items) : null,
+    ),
     element("div", { class: "nbp-confirm-buttons" }, keep, go),
   );
   panel.addEventListener("keydown", (event) => {

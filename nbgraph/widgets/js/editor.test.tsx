@@ -3,8 +3,20 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 
 import { FakeModel } from "./editor/fake.test.ts";
 
-vi.stubGlobal("ResizeObserver", class { observe() {} unobserve() {} disconnect() {} });
-vi.stubGlobal("DOMMatrixReadOnly", class { m22 = 1; });
+vi.stubGlobal(
+  "ResizeObserver",
+  class {
+    observe() {}
+    unobserve() {}
+    disconnect() {}
+  },
+);
+vi.stubGlobal(
+  "DOMMatrixReadOnly",
+  class {
+    m22 = 1;
+  },
+);
 Object.defineProperties(HTMLElement.prototype, { offsetWidth: { get: () => 900 }, offsetHeight: { get: () => 600 } });
 (SVGElement.prototype as any).getBBox = () => ({ x: 0, y: 0, width: 0, height: 0 });
 
@@ -34,18 +46,38 @@ describe("the widget", () => {
     const views = [document.createElement("div"), document.createElement("div")];
     document.body.append(...views);
     const cleans = views.map((el) => editor.render({ model, el }));
-    model.tell({ type: "patch", revision: 4, changes: [["input", "one", "value", { value: 77 }]], author: "python", problems: {}, varying: {}, library: {}, undo: 1, redo: 0 });
+    model.tell({
+      type: "patch",
+      revision: 4,
+      changes: [["input", "one", "value", { value: 77 }]],
+      author: "python",
+      problems: {},
+      varying: {},
+      library: {},
+      undo: 1,
+      redo: 0,
+    });
     const values = () => views.map((el) => el.querySelector<HTMLInputElement>("input[aria-label='one value']")?.value);
     await settled(() => expect(values()).toEqual(["77", "77"]));
     expect(model.sent.filter((one) => one.type === "ready")).toHaveLength(1);
-    cleans.forEach((clean) => clean());
+    for (const clean of cleans) clean();
   });
   it("shows markup in titles as text", async () => {
     const model = new FakeModel();
     const el = document.createElement("div");
     document.body.append(el);
     const clean = editor.render({ model, el });
-    model.tell({ type: "patch", revision: 4, changes: [["node", "<img src=x onerror=alert(1)>", "", { type: "integer" }]], author: "python", problems: {}, varying: {}, library: {}, undo: 1, redo: 0 });
+    model.tell({
+      type: "patch",
+      revision: 4,
+      changes: [["node", "<img src=x onerror=alert(1)>", "", { type: "integer" }]],
+      author: "python",
+      problems: {},
+      varying: {},
+      library: {},
+      undo: 1,
+      redo: 0,
+    });
     await settled(() => expect(el.textContent).toContain("<img src=x onerror=alert(1)>"));
     expect(el.querySelector("img")).toBeNull();
     clean();

@@ -8,7 +8,7 @@ import { attribute, element, fill, Pictures, write } from "./dom.ts";
 import { guard } from "./editor/guard.ts";
 import { compareView } from "./gallery/compare.ts";
 import { pictureView } from "./gallery/picture.ts";
-import { type Compared, type Doomed, type Opened, type Page, type Picture } from "./gallery/protocol.ts";
+import type { Compared, Doomed, Opened, Page, Picture } from "./gallery/protocol.ts";
 import type { Model, Widget } from "./model.ts";
 import { button, Pager, Questions } from "./paging.ts";
 import { age, count } from "./units.ts";
@@ -28,16 +28,35 @@ class GalleryView {
   private asked = 0;
   private typing: ReturnType<typeof setTimeout> | undefined;
 
-  private readonly search = element("input", { type: "search", class: "nbp-input", placeholder: "Search", "aria-label": "search pictures", on: { input: () => this.typed() } });
-  private readonly starred = button("☆ Starred", () => this.toggleStarred(), { "aria-pressed": "false", title: "Show only pictures with a star" });
+  private readonly search = element("input", {
+    type: "search",
+    class: "nbp-input",
+    placeholder: "Search",
+    "aria-label": "search pictures",
+    on: { input: () => this.typed() },
+  });
+  private readonly starred = button("☆ Starred", () => this.toggleStarred(), {
+    "aria-pressed": "false",
+    title: "Show only pictures with a star",
+  });
   private readonly kind = element(
     "select",
     { class: "nbp-input", "aria-label": "kind of pictures", on: { change: () => this.load(0) } },
-    ...Object.keys(KINDS).map((kind) => element("option", { value: kind }, kind === "all" ? "All kinds" : kind === "results" ? "Results" : "Intermediate")),
+    ...Object.keys(KINDS).map((kind) =>
+      element(
+        "option",
+        { value: kind },
+        kind === "all" ? "All kinds" : kind === "results" ? "Results" : "Intermediate",
+      ),
+    ),
   );
-  private readonly compare = button("Compare", () => this.openCompare([...this.chosen]), { title: "Compare the two that are ticked" });
+  private readonly compare = button("Compare", () => this.openCompare([...this.chosen]), {
+    title: "Compare the two that are ticked",
+  });
   private readonly star = button("★ Star", () => this.setStar([...this.chosen], !this.allStarred()));
-  private readonly remove = button("Delete", () => this.askToDelete([...this.chosen]), { class: "nbp-button nbp-danger" });
+  private readonly remove = button("Delete", () => this.askToDelete([...this.chosen]), {
+    class: "nbp-button nbp-danger",
+  });
   private readonly grid = element("div", { class: "nbp-grid", role: "list", "aria-label": "pictures" });
   private readonly pager = new Pager(PER_PAGE, (by) => this.load(this.page.page + by));
   private readonly told = element("span", { class: "nbp-told", role: "status" });
@@ -52,11 +71,37 @@ class GalleryView {
     this.list = element(
       "div",
       {},
-      element("div", { class: "nbp-bar" }, element("span", { class: "nbp-title" }, "Pictures"), this.search, this.starred, this.kind, element("span", { class: "nbp-space" }), this.compare, this.star, this.remove),
+      element(
+        "div",
+        { class: "nbp-bar" },
+        element("span", { class: "nbp-title" }, "Pictures"),
+        this.search,
+        this.starred,
+        this.kind,
+        element("span", { class: "nbp-space" }),
+        this.compare,
+        this.star,
+        this.remove,
+      ),
       this.grid,
-      element("div", { class: "nbp-bar nbp-foot" }, this.pager.where, this.told, element("span", { class: "nbp-space" }), this.pager.back, this.pager.on),
+      element(
+        "div",
+        { class: "nbp-bar nbp-foot" },
+        this.pager.where,
+        this.told,
+        element("span", { class: "nbp-space" }),
+        this.pager.back,
+        this.pager.on,
+      ),
     );
-    this.root = element("section", { class: "nbp nbp-card nbp-gallery", "aria-label": "gallery" }, this.question, this.list, this.single, this.questions.problem);
+    this.root = element(
+      "section",
+      { class: "nbp nbp-card nbp-gallery", "aria-label": "gallery" },
+      this.question,
+      this.list,
+      this.single,
+      this.questions.problem,
+    );
     this.list.classList.toggle("nbp-hidden", pair.length > 0);
     if (pair.length) this.openCompare(pair, false);
     else this.load(0);
@@ -95,7 +140,8 @@ class GalleryView {
     this.page = reply[0] as Page;
     this.pictures.keep(new Set(this.page.pictures.map((picture) => picture.name)));
     this.page.pictures.forEach((picture, place) => {
-      if (!this.pictures.get(picture.name) && reply[1][place]?.byteLength) this.pictures.put(picture.name, reply[1][place]);
+      if (!this.pictures.get(picture.name) && reply[1][place]?.byteLength)
+        this.pictures.put(picture.name, reply[1][place]);
     });
     this.draw();
   }
@@ -106,7 +152,17 @@ class GalleryView {
     for (const name of this.chosen) if (!shown.has(name)) this.chosen.delete(name);
     const focused = this.focusedKey();
     fill(this.grid, ...pictures.map((picture) => this.tile(picture)));
-    if (!pictures.length) fill(this.grid, element("p", { class: "nbp-empty" }, this.search.value || this.starred.textContent?.startsWith("★") ? "No picture fits the search." : "No pictures yet: run a graph that makes one."));
+    if (!pictures.length)
+      fill(
+        this.grid,
+        element(
+          "p",
+          { class: "nbp-empty" },
+          this.search.value || this.starred.textContent?.startsWith("★")
+            ? "No picture fits the search."
+            : "No pictures yet: run a graph that makes one.",
+        ),
+      );
     this.focusAgain(focused);
     this.pager.show(this.page, pictures.length, count(this.page.total, "picture"), "0 pictures");
     this.drawChoice();
@@ -119,13 +175,21 @@ class GalleryView {
   }
 
   private focusAgain(key: string): void {
-    if (key) for (const each of this.grid.querySelectorAll<HTMLElement>("[data-key]")) if (each.dataset.key === key) each.focus();
+    if (key)
+      for (const each of this.grid.querySelectorAll<HTMLElement>("[data-key]"))
+        if (each.dataset.key === key) each.focus();
   }
 
   private tile(picture: Picture): HTMLElement {
     const { name, starred } = picture;
     const label = `${picture.label}, ${age(picture.created)}`;
-    const tick = element("input", { type: "checkbox", class: "nbp-tick", checked: this.chosen.has(name), "data-key": `tick ${name}`, "aria-label": `choose ${label}` });
+    const tick = element("input", {
+      type: "checkbox",
+      class: "nbp-tick",
+      checked: this.chosen.has(name),
+      "data-key": `tick ${name}`,
+      "aria-label": `choose ${label}`,
+    });
     tick.addEventListener("change", () => {
       if (tick.checked) this.chosen.add(name);
       else this.chosen.delete(name);
@@ -134,14 +198,30 @@ class GalleryView {
     });
     const star = element(
       "button",
-      { class: `nbp-star${starred ? " nbp-starred" : ""}`, type: "button", "aria-pressed": String(starred), "aria-label": `star ${label}`, "data-key": `star ${name}`, on: { click: () => this.setStar([name], !starred) } },
+      {
+        class: `nbp-star${starred ? " nbp-starred" : ""}`,
+        type: "button",
+        "aria-pressed": String(starred),
+        "aria-label": `star ${label}`,
+        "data-key": `star ${name}`,
+        on: { click: () => this.setStar([name], !starred) },
+      },
       starred ? "★" : "☆",
     );
     const url = this.pictures.get(name);
     const open = element(
       "button",
-      { class: "nbp-thumb", type: "button", "data-key": `open ${name}`, title: label, "aria-label": `open ${label}`, on: { click: () => this.open(name) } },
-      url ? element("img", { src: url, alt: "", draggable: "false" }) : element("span", { class: "nbp-soft" }, "no picture"),
+      {
+        class: "nbp-thumb",
+        type: "button",
+        "data-key": `open ${name}`,
+        title: label,
+        "aria-label": `open ${label}`,
+        on: { click: () => this.open(name) },
+      },
+      url
+        ? element("img", { src: url, alt: "", draggable: "false" })
+        : element("span", { class: "nbp-soft" }, "no picture"),
     );
     const tile = element(
       "div",
@@ -149,7 +229,12 @@ class GalleryView {
       open,
       tick,
       star,
-      element("div", { class: "nbp-caption" }, element("span", { class: "nbp-clip" }, picture.label), element("span", { class: "nbp-soft" }, age(picture.created))),
+      element(
+        "div",
+        { class: "nbp-caption" },
+        element("span", { class: "nbp-clip" }, picture.label),
+        element("span", { class: "nbp-soft" }, age(picture.created)),
+      ),
     );
     return tile;
   }
@@ -164,7 +249,9 @@ class GalleryView {
 
   /** Whether all that are chosen have a star. */
   private allStarred(): boolean {
-    return this.chosen.size > 0 && this.page.pictures.every((picture) => picture.starred || !this.chosen.has(picture.name));
+    return (
+      this.chosen.size > 0 && this.page.pictures.every((picture) => picture.starred || !this.chosen.has(picture.name))
+    );
   }
 
   private async setStar(names: string[], starred: boolean): Promise<void> {
@@ -180,7 +267,10 @@ class GalleryView {
       fill(this.question);
       (this.opened ? this.single.querySelector<HTMLElement>(".nbp-danger") : this.remove)?.focus();
     };
-    fill(this.question, confirmation(deleteQuestion(names, reply[0] as Doomed & Content), () => this.deleteThese(names), leave));
+    fill(
+      this.question,
+      confirmation(deleteQuestion(names, reply[0] as Doomed & Content), () => this.deleteThese(names), leave),
+    );
   }
 
   private async deleteThese(names: string[]): Promise<void> {
@@ -189,7 +279,8 @@ class GalleryView {
     if (reply) this.showList();
     await this.load();
     this.search.focus({ preventScroll: true });
-    if (reply) write(this.told, `${count(reply[0].count, "picture")} and ${count(reply[0].entries, "cached result")} deleted`);
+    if (reply)
+      write(this.told, `${count(reply[0].count, "picture")} and ${count(reply[0].entries, "cached result")} deleted`);
   }
 
   private async open(name: string): Promise<void> {
@@ -240,9 +331,18 @@ class GalleryView {
 
 function deleteQuestion(names: string[], doomed: Doomed) {
   const [them, name] = [names.length === 1 ? "it" : "them", doomed.total === 1 ? "names" : "name"];
-  const what = doomed.total ? `${count(doomed.total, "cached result")} ${name} ${them} and will go too:` : `No cached result names ${them}.`;
+  const what = doomed.total
+    ? `${count(doomed.total, "cached result")} ${name} ${them} and will go too:`
+    : `No cached result names ${them}.`;
   const items = doomed.entries.map((entry): [string, string] => [entry.node, entry.type]);
-  return { label: "delete pictures", ask: `Delete ${count(names.length, "picture")}?`, what, items, total: doomed.total, act: "Delete" };
+  return {
+    label: "delete pictures",
+    ask: `Delete ${count(names.length, "picture")}?`,
+    what,
+    items,
+    total: doomed.total,
+    act: "Delete",
+  };
 }
 
 export const gallery: Widget = {

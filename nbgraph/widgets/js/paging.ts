@@ -45,12 +45,23 @@ export class Pager {
   readonly back = button("‹", () => this.turn(-1), { "aria-label": "previous page" });
   readonly on = button("›", () => this.turn(1), { "aria-label": "next page" });
 
-  constructor(private readonly perPage: number, private readonly turn: (by: number) => void) {}
+  constructor(
+    private readonly perPage: number,
+    private readonly turn: (by: number) => void,
+  ) {}
 
   /** `all` and `none` are the whole in words. */
-  show({ page, pages, total }: { page: number; pages: number; total: number }, shown: number, all: string, none: string): void {
+  show(
+    { page, pages, total }: { page: number; pages: number; total: number },
+    shown: number,
+    all: string,
+    none: string,
+  ): void {
     const first = page * this.perPage + 1;
-    write(this.where, total ? `${first.toLocaleString("en")} to ${(first + shown - 1).toLocaleString("en")} of ${all}` : none);
+    write(
+      this.where,
+      total ? `${first.toLocaleString("en")} to ${(first + shown - 1).toLocaleString("en")} of ${all}` : none,
+    );
     this.back.disabled = page <= 0;
     this.on.disabled = page >= pages - 1;
   }

@@ -4,7 +4,18 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { FakeModel, HOSTILE } from "./fake.test.ts";
 import { queueTable, timeText } from "./queue_table.ts";
 
-const run = (more: any = {}) => ({ session: "s1", number: 1, status: "pending", label: "picture", submitted: 100, started: null, ended: null, error: "", mine: true, ...more });
+const run = (more: any = {}) => ({
+  session: "s1",
+  number: 1,
+  status: "pending",
+  label: "picture",
+  submitted: 100,
+  started: null,
+  ended: null,
+  error: "",
+  mine: true,
+  ...more,
+});
 
 /** A queue that answers with its runs. */
 class FakeQueue extends FakeModel {
@@ -15,7 +26,14 @@ class FakeQueue extends FakeModel {
     const live = (status: string) => this.runs.filter((one) => one.status === status).length;
     const answer = this.refusal
       ? { type: "refused", message: this.refusal }
-      : { type: "runs", runs: this.runs, waiting: live("pending"), running: live("in_progress"), ended: 0, paused: content.type === "pause" };
+      : {
+          type: "runs",
+          runs: this.runs,
+          waiting: live("pending"),
+          running: live("in_progress"),
+          ended: 0,
+          paused: content.type === "pause",
+        };
     this.tell({ ...answer, request: content.request });
   }
 }
@@ -24,7 +42,8 @@ let model: FakeQueue;
 let el: HTMLElement;
 let close: () => void;
 (globalThis as any).CSS ??= { escape: (text: string) => text };
-const button = (name: string) => [...el.querySelectorAll("button")].find((one) => (one.getAttribute("aria-label") ?? one.textContent) === name)!;
+const button = (name: string) =>
+  [...el.querySelectorAll("button")].find((one) => (one.getAttribute("aria-label") ?? one.textContent) === name)!;
 const open = () => (close = queueTable.render({ model: model as any, el }));
 
 beforeEach(() => {
@@ -52,7 +71,10 @@ it("asks for what its buttons say", async () => {
   button("move to the front: run 1").click();
   button("Pause").click();
   await vi.waitFor(() => expect(button("Resume")).toBeDefined());
-  expect(model.sent.slice(1).map(({ type, session }) => [type, session])).toEqual([["prepend", "s1"], ["pause", undefined]]);
+  expect(model.sent.slice(1).map(({ type, session }) => [type, session])).toEqual([
+    ["prepend", "s1"],
+    ["pause", undefined],
+  ]);
 });
 
 it("offers nothing for a run of another kernel, and shows a refusal", async () => {

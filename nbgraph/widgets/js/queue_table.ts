@@ -42,10 +42,27 @@ class QueueView {
   readonly root: HTMLElement;
   private readonly asker: Asker;
   private runs: Runs | null = null;
-  private readonly line = element("span", { class: "nbp-soft nbp-number", role: "status", "aria-live": "polite" }, "Waiting for the kernel…");
-  private readonly hold = this.button("Pause", () => this.ask({ type: this.runs?.paused ? "resume" : "pause" }), "Finish what runs, and start nothing new");
-  private readonly cancelAll = this.button("Cancel all", () => this.ask({ type: "cancel_all" }), "Cancel what runs and what waits", "nbp-button nbp-danger");
-  private readonly clear = this.button("Clear ended", () => this.ask({ type: "clear" }), "Take those that have ended off this list");
+  private readonly line = element(
+    "span",
+    { class: "nbp-soft nbp-number", role: "status", "aria-live": "polite" },
+    "Waiting for the kernel…",
+  );
+  private readonly hold = this.button(
+    "Pause",
+    () => this.ask({ type: this.runs?.paused ? "resume" : "pause" }),
+    "Finish what runs, and start nothing new",
+  );
+  private readonly cancelAll = this.button(
+    "Cancel all",
+    () => this.ask({ type: "cancel_all" }),
+    "Cancel what runs and what waits",
+    "nbp-button nbp-danger",
+  );
+  private readonly clear = this.button(
+    "Clear ended",
+    () => this.ask({ type: "clear" }),
+    "Take those that have ended off this list",
+  );
   private readonly body = element("tbody");
   private readonly empty = element("p", { class: "nbp-empty" }, "Nothing was run yet.");
   private readonly problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
@@ -53,12 +70,30 @@ class QueueView {
 
   constructor(model: Model) {
     this.asker = new Asker(model, () => void this.ask({ type: "list" }));
-    const head = element("tr", {}, ...["Run", "State", "What", "Time", ""].map((name) => element("th", { scope: "col" }, name)));
+    const head = element(
+      "tr",
+      {},
+      ...["Run", "State", "What", "Time", ""].map((name) => element("th", { scope: "col" }, name)),
+    );
     this.root = element(
       "section",
       { class: "nbp nbp-card nbp-queue", "aria-label": "queue" },
-      element("div", { class: "nbp-bar" }, element("span", { class: "nbp-title" }, "Queue"), this.line, element("span", { class: "nbp-space" }), this.hold, this.clear, this.cancelAll),
-      element("div", { class: "nbp-scroll", tabindex: 0, role: "region", "aria-label": "runs" }, element("table", { class: "nbp-table", "aria-label": "runs" }, element("thead", {}, head), this.body), this.empty),
+      element(
+        "div",
+        { class: "nbp-bar" },
+        element("span", { class: "nbp-title" }, "Queue"),
+        this.line,
+        element("span", { class: "nbp-space" }),
+        this.hold,
+        this.clear,
+        this.cancelAll,
+      ),
+      element(
+        "div",
+        { class: "nbp-scroll", tabindex: 0, role: "region", "aria-label": "runs" },
+        element("table", { class: "nbp-table", "aria-label": "runs" }, element("thead", {}, head), this.body),
+        this.empty,
+      ),
       this.problem,
     );
     this.clock = setInterval(() => this.tick(), TICK);
@@ -96,7 +131,10 @@ class QueueView {
     fill(this.body, ...runs.runs.map((run) => this.row(run)));
     if (focused) this.body.querySelector<HTMLElement>(`[data-key="${CSS.escape(focused)}"]`)?.focus();
     this.empty.classList.toggle("nbp-hidden", runs.runs.length > 0);
-    write(this.line, `${runs.running} running, ${runs.waiting} waiting, ${runs.ended} ended${runs.paused ? " · paused" : ""}`);
+    write(
+      this.line,
+      `${runs.running} running, ${runs.waiting} waiting, ${runs.ended} ended${runs.paused ? " · paused" : ""}`,
+    );
     write(this.hold, runs.paused ? "Resume" : "Pause");
     this.cancelAll.disabled = runs.running + runs.waiting === 0;
     this.clear.disabled = runs.ended === 0;
@@ -114,10 +152,24 @@ class QueueView {
       "tr",
       { "data-session": run.session, "data-status": run.status },
       element("td", { class: "nbp-number" }, run.number),
-      element("td", {}, element("span", { class: "nbp-pill", "data-status": run.status }, WORDS[run.status] ?? run.status)),
-      element("td", { class: "nbp-queue-label" }, element("div", { class: "nbp-clip", title: run.label }, run.label || run.session.slice(0, 8)), run.error && element("div", { class: "nbp-queue-error" }, run.error)),
+      element(
+        "td",
+        {},
+        element("span", { class: "nbp-pill", "data-status": run.status }, WORDS[run.status] ?? run.status),
+      ),
+      element(
+        "td",
+        { class: "nbp-queue-label" },
+        element("div", { class: "nbp-clip", title: run.label }, run.label || run.session.slice(0, 8)),
+        run.error && element("div", { class: "nbp-queue-error" }, run.error),
+      ),
       element("td", { class: "nbp-number nbp-soft nbp-time", style: "white-space: nowrap" }, timeText(run)),
-      element("td", { class: "nbp-queue-acts" }, waits && act("prepend", "⤒ First", "move to the front"), run.mine && (waits || run.status === "in_progress") && act("cancel", "Cancel", "cancel")),
+      element(
+        "td",
+        { class: "nbp-queue-acts" },
+        waits && act("prepend", "⤒ First", "move to the front"),
+        run.mine && (waits || run.status === "in_progress") && act("cancel", "Cancel", "cancel"),
+      ),
     );
   }
 

@@ -69,7 +69,8 @@ export function statusWord(status: string, cancelling: boolean): string {
 export function nodeMeta(node: NodeState): string {
   const many = node.of !== null && node.of > 1 ? `${node.runs}/${node.of} · ` : node.runs > 1 ? `${node.runs}× · ` : "";
   if (node.status === "cached") return `${many}cached`;
-  if (node.status === "done") return `${many}${node.cached ? `${node.cached} cached · ` : ""}${secondsText(node.seconds)}`;
+  if (node.status === "done")
+    return `${many}${node.cached ? `${node.cached} cached · ` : ""}${secondsText(node.seconds)}`;
   if (node.status === "waiting") return "";
   if (node.status === "skipped") return "not run";
   return `${many}${node.status}`;

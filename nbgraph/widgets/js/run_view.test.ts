@@ -3,12 +3,48 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { attribute, element } from "./dom.ts";
 import { FakeModel, HOSTILE } from "./fake.test.ts";
-import { headLine, nodeMeta, type NodeState, type RunState, secondsText } from "./run_text.ts";
+import { headLine, type NodeState, nodeMeta, type RunState, secondsText } from "./run_text.ts";
 import { runView } from "./run_view.ts";
 
-const state = (more: Partial<RunState> = {}): RunState => ({ status: "running", seconds: 4, left: 6, fraction: 0.4, done: 2, cached: 1, node: "slow", step: 3, steps: 10, message: "", error: "", results: [], waits_for: "", ...more });
-const node = (more: Partial<NodeState> = {}): NodeState => ({ id: "slow", title: "Slow", status: "running", runs: 0, of: 1, cached: 0, seconds: 0, error: "", warning: "", ...more });
-const message = (more: any = {}) => ({ type: "run", state: state(), nodes: [node()], whole: true, pictures: [], preview: false, hasPreview: false, problem: "", ...more });
+const state = (more: Partial<RunState> = {}): RunState => ({
+  status: "running",
+  seconds: 4,
+  left: 6,
+  fraction: 0.4,
+  done: 2,
+  cached: 1,
+  node: "slow",
+  step: 3,
+  steps: 10,
+  message: "",
+  error: "",
+  results: [],
+  waits_for: "",
+  ...more,
+});
+const node = (more: Partial<NodeState> = {}): NodeState => ({
+  id: "slow",
+  title: "Slow",
+  status: "running",
+  runs: 0,
+  of: 1,
+  cached: 0,
+  seconds: 0,
+  error: "",
+  warning: "",
+  ...more,
+});
+const message = (more: any = {}) => ({
+  type: "run",
+  state: state(),
+  nodes: [node()],
+  whole: true,
+  pictures: [],
+  preview: false,
+  hasPreview: false,
+  problem: "",
+  ...more,
+});
 const bytes = () => new DataView(new ArrayBuffer(4));
 
 let model: FakeModel;
@@ -41,14 +77,23 @@ describe("the run view", () => {
   it("shows the nodes, the step of the running one, and what is left", () => {
     vi.useFakeTimers();
     model.tell(message({ nodes: [node({ id: "one", status: "cached", runs: 1, cached: 1 }), node()] }));
-    expect([...el.querySelectorAll(".nbp-run-node")].map((row) => row.getAttribute("data-status"))).toEqual(["cached", "running"]);
+    expect([...el.querySelectorAll(".nbp-run-node")].map((row) => row.getAttribute("data-status"))).toEqual([
+      "cached",
+      "running",
+    ]);
     expect(find(".nbp-run-node[data-node=slow] [role=progressbar]").getAttribute("aria-valuenow")).toBe("3");
     expect(find(".nbp-head-line").textContent).toBe("2 done, 1 cached · 4.0 s · about 6 s left");
   });
 
   it("keeps a node's row when a later message changes it", () => {
     model.tell(message());
-    model.tell(message({ whole: false, nodes: [node({ status: "done", runs: 1, seconds: 1.5 })], state: state({ status: "completed", left: null, fraction: 1 }) }));
+    model.tell(
+      message({
+        whole: false,
+        nodes: [node({ status: "done", runs: 1, seconds: 1.5 })],
+        state: state({ status: "completed", left: null, fraction: 1 }),
+      }),
+    );
     expect(el.querySelectorAll(".nbp-run-node").length).toBe(1);
     expect(find(".nbp-run-meta").textContent).toBe("1.5 s");
     expect(find("button").classList.contains("nbp-hidden")).toBe(true);
@@ -69,7 +114,9 @@ describe("the run view", () => {
   it("shows what the run gave once it has ended", () => {
     model.tell(message());
     expect(find(".nbp-run-results").children.length).toBe(0);
-    model.tell(message({ whole: false, nodes: [], state: state({ status: "completed", results: ["sum.value = 3", HOSTILE] }) }));
+    model.tell(
+      message({ whole: false, nodes: [], state: state({ status: "completed", results: ["sum.value = 3", HOSTILE] }) }),
+    );
     expect([...find(".nbp-run-results").children].map((line) => line.textContent)).toEqual(["sum.value = 3", HOSTILE]);
     expect(el.querySelectorAll("script, .nbp-run-results img").length).toBe(0);
   });
@@ -83,7 +130,13 @@ describe("the run view", () => {
   });
 
   it("shows every text as text", () => {
-    model.tell(message({ problem: HOSTILE, state: state({ node: HOSTILE, message: HOSTILE }), nodes: [node({ id: HOSTILE, title: HOSTILE, error: HOSTILE, warning: HOSTILE })] }));
+    model.tell(
+      message({
+        problem: HOSTILE,
+        state: state({ node: HOSTILE, message: HOSTILE }),
+        nodes: [node({ id: HOSTILE, title: HOSTILE, error: HOSTILE, warning: HOSTILE })],
+      }),
+    );
     expect(el.querySelectorAll("script, .nbp-run-node img").length).toBe(0);
     expect(find(".nbp-run-error").textContent).toBe(HOSTILE);
     expect((globalThis as any).planted).toBeUndefined();

@@ -29,11 +29,20 @@ class RunCard {
   private line = element("span", { class: "nbp-head-line nbp-number nbp-clip" });
   private cancel = element(
     "button",
-    { class: "nbp-button nbp-danger", type: "button", title: "Stop at the next step", on: { click: () => this.askToCancel() } },
+    {
+      class: "nbp-button nbp-danger",
+      type: "button",
+      title: "Stop at the next step",
+      on: { click: () => this.askToCancel() },
+    },
     "Cancel",
   );
   private bar = element("div");
-  private track = element("div", { class: "nbp-progress", role: "progressbar", "aria-label": "run", "aria-valuemin": 0, "aria-valuemax": 100 }, this.bar);
+  private track = element(
+    "div",
+    { class: "nbp-progress", role: "progressbar", "aria-label": "run", "aria-valuemin": 0, "aria-valuemax": 100 },
+    this.bar,
+  );
   private list = element("ul", { class: "nbp-run-list", tabindex: 0, "aria-label": "nodes of the run" });
   private shown = element("div", { class: "nbp-run-pictures" });
   private results = element("div", { class: "nbp-run-results", "aria-label": "results" });
@@ -77,7 +86,7 @@ class RunCard {
     if (message.state === null) return;
     if (message.whole) this.forget();
     for (const node of message.nodes) this.drawNode(node);
-    message.pictures.forEach((name, place) => this.addPicture(name, buffers[place]));
+    for (const [place, name] of message.pictures.entries()) this.addPicture(name, buffers[place]);
     if (message.preview) this.drawPreview(message.hasPreview ? buffers[message.pictures.length] : undefined);
     this.drawHead(message.state);
     fill(this.results, ...message.state.results.map((text) => element("div", {}, text)));
@@ -124,7 +133,11 @@ class RunCard {
       row,
       element("span", { class: "nbp-run-mark", "aria-hidden": "true" }, MARKS[node.status] ?? "·"),
       element("span", { class: "nbp-run-name nbp-clip", title: node.id }, node.id),
-      element("span", { class: "nbp-soft nbp-clip" }, node.title.toLowerCase() === node.id.toLowerCase() ? "" : node.title),
+      element(
+        "span",
+        { class: "nbp-soft nbp-clip" },
+        node.title.toLowerCase() === node.id.toLowerCase() ? "" : node.title,
+      ),
       element("span", { class: "nbp-run-meta" }, nodeMeta(node)),
       node.error && element("p", { class: "nbp-run-error" }, node.error),
       node.warning && element("p", { class: "nbp-run-warning" }, node.warning),
@@ -147,7 +160,15 @@ class RunCard {
       if (!steps) continue;
       const meta = row.querySelector(".nbp-run-meta");
       if (meta) write(meta, `${state.message ? `${state.message}, ` : ""}${state.step}/${state.steps}`);
-      const track = row.querySelector<HTMLElement>(".nbp-progress") ?? row.appendChild(element("div", { class: "nbp-progress", role: "progressbar", "aria-label": `steps of ${state.node}`, "aria-valuemin": 0 }, element("div")));
+      const track =
+        row.querySelector<HTMLElement>(".nbp-progress") ??
+        row.appendChild(
+          element(
+            "div",
+            { class: "nbp-progress", role: "progressbar", "aria-label": `steps of ${state.node}`, "aria-valuemin": 0 },
+            element("div"),
+          ),
+        );
       attribute(track, "aria-valuemax", state.steps);
       attribute(track, "aria-valuenow", state.step);
       (track.firstElementChild as HTMLElement).style.width = `${((100 * state.step) / state.steps).toFixed(1)}%`;
@@ -159,7 +180,10 @@ class RunCard {
     const number = this.shown.querySelectorAll("img[data-picture]").length + 1;
     const picture = element("img", { class: "nbp-picture", alt: `picture ${number} of the run`, "data-picture": name });
     picture.src = this.pictures.put(name, bytes);
-    this.shown.insertBefore(element("figure", {}, picture), this.previewFigure.parentNode === this.shown ? this.previewFigure : null);
+    this.shown.insertBefore(
+      element("figure", {}, picture),
+      this.previewFigure.parentNode === this.shown ? this.previewFigure : null,
+    );
   }
 
   private drawPreview(bytes: DataView | undefined): void {

@@ -19,9 +19,16 @@ export interface Sort {
 }
 
 /** The row of headings; `sortBy(column)` when one is chosen, `all` is the box that ticks every row of the page. */
-export function heading(all: HTMLElement, sortBy: (column: Column) => void): { row: HTMLElement; show: (sort: Sort) => void } {
+export function heading(
+  all: HTMLElement,
+  sortBy: (column: Column) => void,
+): { row: HTMLElement; show: (sort: Sort) => void } {
   const cells = HEADINGS.map(([column, text]) =>
-    element("th", { scope: "col", class: `nbp-${column}` }, element("button", { class: "nbp-sort", type: "button", on: { click: () => sortBy(column) } }, text)),
+    element(
+      "th",
+      { scope: "col", class: `nbp-${column}` },
+      element("button", { class: "nbp-sort", type: "button", on: { click: () => sortBy(column) } }, text),
+    ),
   );
   const show = (sort: Sort): void =>
     HEADINGS.forEach(([column], place) => {
@@ -34,12 +41,21 @@ export function heading(all: HTMLElement, sortBy: (column: Column) => void): { r
 
 /** One entry; `ticked(on)` when its box changes. */
 export function entryRow(entry: Entry, url: string, chosen: boolean, ticked: (on: boolean) => void): HTMLElement {
-  const box = element("input", { type: "checkbox", checked: chosen, "aria-label": `choose ${entry.node}`, "data-key": entry.key });
+  const box = element("input", {
+    type: "checkbox",
+    checked: chosen,
+    "aria-label": `choose ${entry.node}`,
+    "data-key": entry.key,
+  });
   const row = element(
     "tr",
     { class: chosen ? "nbp-chosen" : "", title: entry.output },
     element("td", {}, box),
-    element("td", { class: "nbp-thumbnail" }, url ? element("img", { src: url, alt: `result of ${entry.node}` }) : null),
+    element(
+      "td",
+      { class: "nbp-thumbnail" },
+      url ? element("img", { src: url, alt: `result of ${entry.node}` }) : null,
+    ),
     element("th", { scope: "row" }, entry.node),
     element("td", { class: "nbp-soft" }, entry.type),
     element("td", { class: "nbp-number" }, age(entry.created)),

@@ -5,7 +5,11 @@ import type { Why } from "./protocol.ts";
 
 export class WouldRun {
   readonly root: HTMLDetailsElement;
-  private readonly choice = element("select", { class: "nbp-input", "aria-label": "graph", on: { change: () => this.ask(this.choice.value) } });
+  private readonly choice = element("select", {
+    class: "nbp-input",
+    "aria-label": "graph",
+    on: { change: () => this.ask(this.choice.value) },
+  });
   private readonly line = element("span", { class: "nbp-soft", role: "status", "aria-live": "polite" });
   private readonly body = element("tbody");
 
@@ -33,10 +37,19 @@ export class WouldRun {
   }
 
   show(why: Why): void {
-    fill(this.choice, ...why.graphs.map(([id, label]) => element("option", { value: id, selected: id === why.graph }, label)));
+    fill(
+      this.choice,
+      ...why.graphs.map(([id, label]) => element("option", { value: id, selected: id === why.graph }, label)),
+    );
     const running = why.reasons.filter(([, , runs]) => runs).length;
     const more = why.total > why.reasons.length ? ` of the first ${why.reasons.length}` : "";
-    write(this.line, why.problem || (why.graphs.length ? `${count(running, "node")}${more} would run, ${why.reasons.length - running} would not` : "Run a graph, or say studio.cache.why(graph)."));
+    write(
+      this.line,
+      why.problem ||
+        (why.graphs.length
+          ? `${count(running, "node")}${more} would run, ${why.reasons.length - running} would not`
+          : "Run a graph, or say studio.cache.why(graph)."),
+    );
     fill(
       this.body,
       ...why.reasons.map(([node, type, runs, because]) =>

@@ -1,13 +1,26 @@
 // The canvas: React Flow over the document of the store.
-import { applyNodeChanges, Background, ConnectionMode, Controls, MiniMap, ReactFlow, useReactFlow, useStoreApi, type Connection, type Edge, type EdgeChange, type FinalConnectionState, type NodeChange } from "@xyflow/react";
-import { useCallback, useEffect, useMemo, useRef, useState, type RefObject } from "react";
-
-import { connect, disconnect, place, type LooseEnd } from "./commands.ts";
-import type { Change } from "./changes.ts";
+import {
+  applyNodeChanges,
+  Background,
+  type Connection,
+  ConnectionMode,
+  Controls,
+  type Edge,
+  type EdgeChange,
+  type FinalConnectionState,
+  MiniMap,
+  type NodeChange,
+  ReactFlow,
+  useReactFlow,
+  useStoreApi,
+} from "@xyflow/react";
+import { type RefObject, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ConnectionHint, endsFrom } from "./ConnectionHint.tsx";
+import type { Change } from "./changes.ts";
+import { connect, disconnect, type LooseEnd, place } from "./commands.ts";
 import { whyNot } from "./connect.ts";
-import { useStored, useStore } from "./context.ts";
-import { endsOf, flowEdges, flowNodes, measured, type AnyFlowNode } from "./flow.ts";
+import { useStore, useStored } from "./context.ts";
+import { type AnyFlowNode, endsOf, flowEdges, flowNodes, measured } from "./flow.ts";
 import { NodeView } from "./NodeView.tsx";
 import { NoteView } from "./NoteView.tsx";
 import { FIT, MIN_ZOOM, openingViewport, type Size } from "./opening.ts";
@@ -48,12 +61,17 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
       const select = wanted.current;
       if (!select || ![...select].every((id) => document.nodes.has(id) || document.notes.has(id))) return now;
       wanted.current = null;
-      return now.map((node) => (Boolean(node.selected) === select.has(node.id) ? node : { ...node, selected: select.has(node.id) }));
+      return now.map((node) =>
+        Boolean(node.selected) === select.has(node.id) ? node : { ...node, selected: select.has(node.id) },
+      );
     });
   }, [document, store]);
 
   const drawn = useRef<Edge[]>([]);
-  const edges = useMemo(() => (drawn.current = flowEdges(document, schema, chosenEdges, drawn.current)), [document, schema, chosenEdges]);
+  const edges = useMemo(
+    () => (drawn.current = flowEdges(document, schema, chosenEdges, drawn.current)),
+    [document, schema, chosenEdges],
+  );
   const current = useRef({ nodes, edges });
   current.current = { nodes, edges };
 
@@ -65,7 +83,11 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
         const chosen = new Set(ids);
         wanted.current = chosen;
         setChosenEdges(new Set());
-        setNodes((before) => before.map((node) => (Boolean(node.selected) === chosen.has(node.id) ? node : { ...node, selected: chosen.has(node.id) })));
+        setNodes((before) =>
+          before.map((node) =>
+            Boolean(node.selected) === chosen.has(node.id) ? node : { ...node, selected: chosen.has(node.id) },
+          ),
+        );
       },
     };
   }, [handle]);
@@ -74,7 +96,9 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
     const kept = changes.filter((change) => change.type !== "remove");
     if (kept.some((change) => change.type === "select")) wanted.current = null;
     const sized = new Set(kept.flatMap((change) => (change.type === "dimensions" ? [change.id] : [])));
-    setNodes((before) => (sized.size ? measured(applyNodeChanges(kept, before), sized) : applyNodeChanges(kept, before)));
+    setNodes((before) =>
+      sized.size ? measured(applyNodeChanges(kept, before), sized) : applyNodeChanges(kept, before),
+    );
   }, []);
 
   const view = useStoreApi();
@@ -85,62 +109,107 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
     if (!chosen.length) return;
     setChosenEdges((before) => {
       const now = new Set(before);
-      for (const { id, selected } of chosen) if (selected) now.add(id); else now.delete(id);
+      for (const { id, selected } of chosen)
+        if (selected) now.add(id);
+        else now.delete(id);
       return now;
     });
   }, []);
 
   const inFrame = useRef<Map<string, { x: number; y: number }>>(new Map());
-  const onDragStart = useCallback((_: unknown, node: AnyFlowNode) => {
-    inFrame.current = new Map();
-    if (node.type !== "note" || node.data.note.kind !== "frame") return;
-    for (const other of flow.getIntersectingNodes(node, false)) {
-      if (!other.selected) inFrame.current.set(other.id, { x: other.position.x - node.position.x, y: other.position.y - node.position.y });
-    }
-  }, [flow]);
+  const onDragStart = useCallback(
+    (_: unknown, node: AnyFlowNode) => {
+      inFrame.current = new Map();
+      if (node.type !== "note" || node.data.note.kind !== "frame") return;
+      for (const other of flow.getIntersectingNodes(node, false)) {
+        if (!other.selected)
+          inFrame.current.set(other.id, {
+            x: other.position.x - node.position.x,
+            y: other.position.y - node.position.y,
+          });
+      }
+    },
+    [flow],
+  );
   const onDrag = useCallback((_: unknown, node: AnyFlowNode) => {
     if (!inFrame.current.size) return;
-    setNodes((before) => before.map((other) => {
-      const offset = inFrame.current.get(other.id);
-      return offset ? { ...other, position: { x: node.position.x + offset.x, y: node.position.y + offset.y } } : other;
-    }));
+    setNodes((before) =>
+      before.map((other) => {
+        const offset = inFrame.current.get(other.id);
+        return offset
+          ? { ...other, position: { x: node.position.x + offset.x, y: node.position.y + offset.y } }
+          : other;
+      }),
+    );
   }, []);
-  const onDragStop = useCallback((_: unknown, node: AnyFlowNode, dragged: AnyFlowNode[]) => {
-    const inside = [...inFrame.current].flatMap(([id, offset]): Change[] => moved(store.document, id, node.position.x + offset.x, node.position.y + offset.y));
-    inFrame.current = new Map();
-    store.edit([...dragged.flatMap((one) => moved(store.document, one.id, one.position.x, one.position.y)), ...inside]);
-  }, [store]);
+  const onDragStop = useCallback(
+    (_: unknown, node: AnyFlowNode, dragged: AnyFlowNode[]) => {
+      const inside = [...inFrame.current].flatMap(([id, offset]): Change[] =>
+        moved(store.document, id, node.position.x + offset.x, node.position.y + offset.y),
+      );
+      inFrame.current = new Map();
+      store.edit([
+        ...dragged.flatMap((one) => moved(store.document, one.id, one.position.x, one.position.y)),
+        ...inside,
+      ]);
+    },
+    [store],
+  );
 
-  const isValid = useCallback((connection: Connection | Edge) => whyNot(store.document, store.schema, endsFrom(connection)) === "", [store]);
-  const onConnect = useCallback((connection: Connection) => store.edit(connect(store.document, store.schema, endsFrom(connection))), [store]);
-  const onConnectEnd = useCallback((event: MouseEvent | TouchEvent, state: FinalConnectionState) => {
-    if (state.isValid || !state.fromHandle) return;
-    const loose: LooseEnd = { node: state.fromHandle.nodeId, name: state.fromHandle.id ?? "", side: state.fromHandle.type };
-    if (state.toHandle) {
-      const forward = state.fromHandle.type === "source";
-      const [from, to] = forward ? [state.fromHandle, state.toHandle] : [state.toHandle, state.fromHandle];
-      const ends = { source: from.nodeId, output: from.id ?? "", target: to.nodeId, field: to.id ?? "" };
-      store.toast(from.type === to.type ? "an edge leads from an output to an input" : whyNot(store.document, store.schema, ends), "refusal");
-      return;
-    }
-    const point = "changedTouches" in event ? event.changedTouches[0] : event;
-    const root = (event.target as Node).getRootNode() as Document | ShadowRoot;
-    const element = root.elementFromPoint(point.clientX, point.clientY);
-    if (element?.closest(".react-flow__pane")) openPalette({ x: point.clientX, y: point.clientY }, loose);
-  }, [store, openPalette]);
+  const isValid = useCallback(
+    (connection: Connection | Edge) => whyNot(store.document, store.schema, endsFrom(connection)) === "",
+    [store],
+  );
+  const onConnect = useCallback(
+    (connection: Connection) => store.edit(connect(store.document, store.schema, endsFrom(connection))),
+    [store],
+  );
+  const onConnectEnd = useCallback(
+    (event: MouseEvent | TouchEvent, state: FinalConnectionState) => {
+      if (state.isValid || !state.fromHandle) return;
+      const loose: LooseEnd = {
+        node: state.fromHandle.nodeId,
+        name: state.fromHandle.id ?? "",
+        side: state.fromHandle.type,
+      };
+      if (state.toHandle) {
+        const forward = state.fromHandle.type === "source";
+        const [from, to] = forward ? [state.fromHandle, state.toHandle] : [state.toHandle, state.fromHandle];
+        const ends = { source: from.nodeId, output: from.id ?? "", target: to.nodeId, field: to.id ?? "" };
+        store.toast(
+          from.type === to.type
+            ? "an edge leads from an output to an input"
+            : whyNot(store.document, store.schema, ends),
+          "refusal",
+        );
+        return;
+      }
+      const point = "changedTouches" in event ? event.changedTouches[0] : event;
+      const root = (event.target as Node).getRootNode() as Document | ShadowRoot;
+      const element = root.elementFromPoint(point.clientX, point.clientY);
+      if (element?.closest(".react-flow__pane")) openPalette({ x: point.clientX, y: point.clientY }, loose);
+    },
+    [store, openPalette],
+  );
 
   const reconnected = useRef(false);
-  const onReconnect = useCallback((old: Edge, connection: Connection) => {
-    reconnected.current = true;
-    const gone = endsOf(old.id);
-    const ends = endsFrom(connection);
-    const same = gone.target === ends.target && gone.field === ends.field;
-    store.edit([...(same ? [] : disconnect(store.document, [gone])), ...connect(store.document, store.schema, ends)]);
-  }, [store]);
-  const onReconnectEnd = useCallback((_: unknown, edge: Edge, __: unknown, state: FinalConnectionState) => {
-    if (!reconnected.current && !state.toHandle) store.edit(disconnect(store.document, [endsOf(edge.id)]));
-    reconnected.current = false;
-  }, [store]);
+  const onReconnect = useCallback(
+    (old: Edge, connection: Connection) => {
+      reconnected.current = true;
+      const gone = endsOf(old.id);
+      const ends = endsFrom(connection);
+      const same = gone.target === ends.target && gone.field === ends.field;
+      store.edit([...(same ? [] : disconnect(store.document, [gone])), ...connect(store.document, store.schema, ends)]);
+    },
+    [store],
+  );
+  const onReconnectEnd = useCallback(
+    (_: unknown, edge: Edge, __: unknown, state: FinalConnectionState) => {
+      if (!reconnected.current && !state.toHandle) store.edit(disconnect(store.document, [endsOf(edge.id)]));
+      reconnected.current = false;
+    },
+    [store],
+  );
 
   return (
     <ReactFlow<AnyFlowNode>
@@ -160,7 +229,8 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
       isValidConnection={isValid}
       connectionMode={ConnectionMode.Strict}
       onDoubleClick={(event) => {
-        if ((event.target as Element).classList.contains("react-flow__pane")) openPalette({ x: event.clientX, y: event.clientY }, null);
+        if ((event.target as Element).classList.contains("react-flow__pane"))
+          openPalette({ x: event.clientX, y: event.clientY }, null);
       }}
       zoomOnDoubleClick={false}
       nodesDraggable={!readOnly}

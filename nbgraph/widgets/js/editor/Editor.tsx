@@ -1,15 +1,15 @@
 // One view of the editor: toolbar, canvas, palette, and what the person is told.
 import { useReactFlow } from "@xyflow/react";
-import { useCallback, useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { act, addAt, centre, type View } from "./actions.ts";
 import { Canvas, type CanvasHandle } from "./Canvas.tsx";
 import type { LooseEnd } from "./commands.ts";
-import { useStored, useStore } from "./context.ts";
+import { useStore, useStored } from "./context.ts";
 import type { AnyFlowNode } from "./flow.ts";
-import { commandOf, type Command } from "./keys.ts";
-import { useFirstSize } from "./opening.ts";
+import { type Command, commandOf } from "./keys.ts";
 import { Lost } from "./Lost.tsx";
+import { useFirstSize } from "./opening.ts";
 import { Palette } from "./Palette.tsx";
 import { Prompt, type Question } from "./Prompt.tsx";
 import type { EditorStore } from "./store.ts";
@@ -42,22 +42,28 @@ export function Editor() {
   const mapped = useStored(isMapped);
   const [opened, setOpened] = useState<Opened | null>(null);
   const [question, setQuestion] = useState<Question | null>(null);
-  const openPalette = useCallback((at: { x: number; y: number }, loose: LooseEnd | null) => {
-    if (!store.readOnly) setOpened({ at, loose });
-  }, [store]);
-  const view = useMemo((): View => ({
-    store,
-    flow,
-    get root() {
-      return root.current!;
+  const openPalette = useCallback(
+    (at: { x: number; y: number }, loose: LooseEnd | null) => {
+      if (!store.readOnly) setOpened({ at, loose });
     },
-    selected: () => canvas.current?.selected() ?? [],
-    selectedEdges: () => canvas.current?.selectedEdges() ?? [],
-    select: (ids) => canvas.current?.select(ids),
-    openPalette: () => openPalette(pointer.current ?? centre(root.current!), null),
-    toggleMinimap: () => setMinimap((shown) => !(shown ?? isMapped(store))),
-    prompt: (label, text) => new Promise((resolve) => setQuestion({ label, text, answer: resolve })),
-  }), [store, flow, openPalette]);
+    [store],
+  );
+  const view = useMemo(
+    (): View => ({
+      store,
+      flow,
+      get root() {
+        return root.current!;
+      },
+      selected: () => canvas.current?.selected() ?? [],
+      selectedEdges: () => canvas.current?.selectedEdges() ?? [],
+      select: (ids) => canvas.current?.select(ids),
+      openPalette: () => openPalette(pointer.current ?? centre(root.current!), null),
+      toggleMinimap: () => setMinimap((shown) => !(shown ?? isMapped(store))),
+      prompt: (label, text) => new Promise((resolve) => setQuestion({ label, text, answer: resolve })),
+    }),
+    [store, flow, openPalette],
+  );
   const doCommand = useCallback((command: Command) => act(view, command), [view]);
   useEffect(() => leaveOutside(root.current!, () => setActive(false)), []);
   const key = (event: KeyboardEvent): void => {
@@ -92,10 +98,16 @@ export function Editor() {
     >
       <Toolbar act={doCommand} selected={() => view.selected()} />
       <Lost />
-      {readOnly && !lost && <p className="nbg-read-only" role="alert">Look only: {readOnly}</p>}
+      {readOnly && !lost && (
+        <p className="nbg-read-only" role="alert">
+          Look only: {readOnly}
+        </p>
+      )}
       <GraphProblems />
       <div ref={place} className="nbg-canvas">
-        {size && <Canvas handle={canvas} size={size} active={active} minimap={minimap ?? mapped} openPalette={openPalette} />}
+        {size && (
+          <Canvas handle={canvas} size={size} active={active} minimap={minimap ?? mapped} openPalette={openPalette} />
+        )}
         <Empty />
         {opened && (
           <Palette
@@ -108,7 +120,15 @@ export function Editor() {
             }}
           />
         )}
-        {question && <Prompt {...question} close={() => { setQuestion(null); root.current?.focus({ preventScroll: true }); }} />}
+        {question && (
+          <Prompt
+            {...question}
+            close={() => {
+              setQuestion(null);
+              root.current?.focus({ preventScroll: true });
+            }}
+          />
+        )}
         <Toasts />
       </div>
     </div>
@@ -123,7 +143,11 @@ function Empty() {
 function GraphProblems() {
   const problems = useStored((store) => store.problemsOf(""));
   if (!problems.length) return null;
-  return <p className="nbg-graph-problem" role="alert">{problems.map((one) => one.message).join("; ")}</p>;
+  return (
+    <p className="nbg-graph-problem" role="alert">
+      {problems.map((one) => one.message).join("; ")}
+    </p>
+  );
 }
 
 function Toasts() {
@@ -132,7 +156,13 @@ function Toasts() {
   return (
     <div className="nbg-toasts" aria-live="assertive">
       {toasts.map((toast) => (
-        <button key={toast.id} type="button" className={`nbg-toast nbg-toast-${toast.kind}`} title="dismiss" onClick={() => store.dismiss(toast.id)}>
+        <button
+          key={toast.id}
+          type="button"
+          className={`nbg-toast nbg-toast-${toast.kind}`}
+          title="dismiss"
+          onClick={() => store.dismiss(toast.id)}
+        >
           {toast.text}
         </button>
       ))}

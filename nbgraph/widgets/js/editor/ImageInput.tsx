@@ -1,5 +1,5 @@
 // A picture of the studio: chosen among the newest, or uploaded.
-import { useEffect, useState, type ChangeEvent } from "react";
+import { type ChangeEvent, useEffect, useState } from "react";
 
 import { useStore, useStored } from "./context.ts";
 import type { ControlProps } from "./Field.tsx";

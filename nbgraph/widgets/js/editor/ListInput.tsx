@@ -25,12 +25,17 @@ export function ListInput({ label, value, disabled, set }: ControlProps) {
         onChange={(event) => type(event.target.value)}
         onBlur={() => setDraft(null)}
       />
-      {problem && <span className="nbg-field-problem" role="alert">{problem}</span>}
+      {problem && (
+        <span className="nbg-field-problem" role="alert">
+          {problem}
+        </span>
+      )}
     </span>
   );
 }
 
-const sameList = (text: string, value: any): boolean => !whyNoList(text) && listText(readList(text)) === listText(value);
+const sameList = (text: string, value: any): boolean =>
+  !whyNoList(text) && listText(readList(text)) === listText(value);
 
 export function whyNoList(text: string): string {
   try {

@@ -1,7 +1,7 @@
 // Shown once the kernel of a canvas is gone: what that means, and how to keep what is drawn.
 import { useState } from "react";
 
-import { useStored, useStore } from "./context.ts";
+import { useStore, useStored } from "./context.ts";
 import { graphJson } from "./graph_json.ts";
 
 export function Lost() {
@@ -12,19 +12,32 @@ export function Lost() {
   const show = (): void => {
     const json = graphJson(store.document);
     setText(json);
-    void navigator.clipboard?.writeText(json).then(() => store.toast("copied"), () => undefined);
+    void navigator.clipboard?.writeText(json).then(
+      () => store.toast("copied"),
+      () => undefined,
+    );
   };
   return (
     <div className="nbg-lost" role="alert">
       The kernel was restarted or ended, and this canvas is not connected any more: it can neither be edited nor run.
-      Run its cell again for a new one. What is drawn here can be kept as a file, which <code>studio.edit("graph.json")</code> opens:{" "}
+      Run its cell again for a new one. What is drawn here can be kept as a file, which{" "}
+      <code>studio.edit("graph.json")</code> opens:{" "}
       <button type="button" onClick={show}>
         Copy JSON
       </button>{" "}
       <button type="button" onClick={() => download(graphJson(store.document))}>
         Download graph.json
       </button>
-      {text !== null && <textarea className="nowheel" readOnly rows={4} value={text} aria-label="the graph as JSON" onFocus={(event) => event.target.select()} />}
+      {text !== null && (
+        <textarea
+          className="nowheel"
+          readOnly
+          rows={4}
+          value={text}
+          aria-label="the graph as JSON"
+          onFocus={(event) => event.target.select()}
+        />
+      )}
     </div>
   );
 }

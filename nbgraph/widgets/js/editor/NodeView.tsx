@@ -1,15 +1,15 @@
 // A node on the canvas: what it is, its inputs and outputs, its problems, and what its run came to.
-import { Handle, Position, useStore as useFlow, type Node, type NodeProps } from "@xyflow/react";
+import { Handle, type Node, type NodeProps, Position, useStore as useFlow } from "@xyflow/react";
 import { memo } from "react";
 
-import { useStored, useStore } from "./context.ts";
+import { useStore, useStored } from "./context.ts";
 import type { GraphNode, Input } from "./document.ts";
 import { expected } from "./expected.ts";
 import { Field } from "./Field.tsx";
 import type { Problem } from "./protocol.ts";
 import { RunState } from "./RunState.tsx";
-import { outputType, typeOf, type InputType } from "./schema.ts";
-import { TypeMark, colourOf } from "./TypeMark.tsx";
+import { type InputType, outputType, typeOf } from "./schema.ts";
+import { colourOf, TypeMark } from "./TypeMark.tsx";
 
 export type FlowNode = Node<{ node: GraphNode }, "node">;
 const FAR = 0.4;
@@ -23,12 +23,26 @@ export const NodeView = memo(function NodeView({ id, data, selected, height }: N
   const { collapsed, mode } = node.layout;
   const wrong = problems.some((problem) => problem.kind !== "missing_input");
   const others = problems.filter((problem) => !problem.field && problem.kind !== "unknown_type");
-  const classes = ["nbg-node", `nbg-${status}`, mode && `nbg-${mode}`, selected && "nbg-selected", wrong && "nbg-wrong", node.unknown && "nbg-placeholder", far && "nbg-far"];
+  const classes = [
+    "nbg-node",
+    `nbg-${status}`,
+    mode && `nbg-${mode}`,
+    selected && "nbg-selected",
+    wrong && "nbg-wrong",
+    node.unknown && "nbg-placeholder",
+    far && "nbg-far",
+  ];
   const title = type?.title ?? node.type;
   return (
-    <div className={classes.filter(Boolean).join(" ")} title={far ? id : undefined} style={far ? { height } : undefined}>
+    <div
+      className={classes.filter(Boolean).join(" ")}
+      title={far ? id : undefined}
+      style={far ? { height } : undefined}
+    >
       <Header node={node} title={title} category={type?.category ?? ""} />
-      {node.unknown && !far && <p className="nbg-unknown">The type {node.type} is not installed. The node is kept as it is, and cannot run.</p>}
+      {node.unknown && !far && (
+        <p className="nbg-unknown">The type {node.type} is not installed. The node is kept as it is, and cannot run.</p>
+      )}
       {type && !collapsed && !far && <Rows node={node} inputs={type.inputs} problems={problems} />}
       {(collapsed || far || !type) && <Stubs node={node} />}
       {!far && <Problems problems={others} />}
@@ -42,7 +56,9 @@ function Header({ node, title, category }: { node: GraphNode; title: string; cat
   const { mode } = node.layout;
   return (
     <header className="nbg-head" style={{ borderLeftColor: colourOf(category) }}>
-      <span className="nbg-title" title={title}>{title}</span>
+      <span className="nbg-title" title={title}>
+        {title}
+      </span>
       <span className="nbg-id">{node.id === title ? "" : node.id}</span>
       {mode && <span className="nbg-mode">{mode === "mute" ? "muted" : "bypassed"}</span>}
       <RunState id={node.id} />
@@ -59,14 +75,27 @@ function Rows({ node, inputs, problems }: { node: GraphNode; inputs: InputType[]
         return (
           <div className="nbg-row nbg-out" key={`out ${output.name}`}>
             <span title={shown}>{output.name}</span>
-            <Handle type="source" position={Position.Right} id={output.name} role="img" aria-label={`output ${output.name}, ${shown}`} className="nbg-handle">
+            <Handle
+              type="source"
+              position={Position.Right}
+              id={output.name}
+              role="img"
+              aria-label={`output ${output.name}, ${shown}`}
+              className="nbg-handle"
+            >
               <TypeMark type={shown} />
             </Handle>
           </div>
         );
       })}
       {inputs.map((spec) => (
-        <InputRow key={spec.name} node={node.id} spec={spec} input={node.inputs[spec.name]} problem={problems.find((one) => one.field?.split(".")[0] === spec.name)} />
+        <InputRow
+          key={spec.name}
+          node={node.id}
+          spec={spec}
+          input={node.inputs[spec.name]}
+          problem={problems.find((one) => one.field?.split(".")[0] === spec.name)}
+        />
       ))}
     </div>
   );
@@ -85,18 +114,40 @@ const InputRow = memo(function InputRow({ node, spec, input, problem }: InputRow
   const text = refused ?? problem?.message;
   const wide = spec.control === "text" && !(input && "links" in input);
   return (
-    <div className={`nbg-row nbg-in${wide ? " nbg-wide" : ""}${text && !missing ? " nbg-row-wrong" : ""}`} title={spec.description}>
-      <Handle type="target" position={Position.Left} id={spec.name} role="img" aria-label={`input ${spec.name}, ${spec.type}`} className="nbg-handle">
+    <div
+      className={`nbg-row nbg-in${wide ? " nbg-wide" : ""}${text && !missing ? " nbg-row-wrong" : ""}`}
+      title={spec.description}
+    >
+      <Handle
+        type="target"
+        position={Position.Left}
+        id={spec.name}
+        role="img"
+        aria-label={`input ${spec.name}, ${spec.type}`}
+        className="nbg-handle"
+      >
         <TypeMark type={spec.type} />
       </Handle>
       <span className="nbg-name" title={spec.type}>
         {spec.name}
-        {spec.required && <span className={missing ? "nbg-missing" : "nbg-required"} title={missing ? problem.message : "must be given"}> *</span>}
+        {spec.required && (
+          <span
+            className={missing ? "nbg-missing" : "nbg-required"}
+            title={missing ? problem.message : "must be given"}
+          >
+            {" "}
+            *
+          </span>
+        )}
       </span>
       <span className="nbg-control nodrag">
         <Field node={node} spec={spec} input={input} />
       </span>
-      {text && !missing && <span className="nbg-field-problem" role="alert">{text}</span>}
+      {text && !missing && (
+        <span className="nbg-field-problem" role="alert">
+          {text}
+        </span>
+      )}
     </div>
   );
 });
@@ -107,7 +158,14 @@ function Stubs({ node }: { node: GraphNode }) {
   return (
     <div className="nbg-stubs">
       {expected(node, type).handles.map(({ id, type: side, position, y = 0, height = 0 }) => (
-        <Handle key={`${side} ${id}`} type={side!} position={position} id={id!} className="nbg-stub" style={{ top: y + height / 2 }} />
+        <Handle
+          key={`${side} ${id}`}
+          type={side!}
+          position={position}
+          id={id!}
+          className="nbg-stub"
+          style={{ top: y + height / 2 }}
+        />
       ))}
     </div>
   );
@@ -117,8 +175,8 @@ function Problems({ problems }: { problems: Problem[] }) {
   if (!problems.length) return null;
   return (
     <ul className="nbg-problems">
-      {problems.map((problem, number) => (
-        <li key={number} className={problem.kind === "missing_input" ? "nbg-missing" : ""}>
+      {problems.map((problem) => (
+        <li key={problem.message} className={problem.kind === "missing_input" ? "nbg-missing" : ""}>
           {problem.message}
         </li>
       ))}
@@ -130,7 +188,9 @@ function Picture({ id }: { id: string }) {
   const url = useStored((one) => one.pictures[id]);
   const running = useStored((one) => one.runs[id]?.status === "running");
   if (!url) return null;
-  return <img className="nbg-result" src={url} alt={running ? `preview of ${id}` : `result of ${id}`} draggable={false} />;
+  return (
+    <img className="nbg-result" src={url} alt={running ? `preview of ${id}` : `result of ${id}`} draggable={false} />
+  );
 }
 
 function Result({ id }: { id: string }) {
@@ -141,7 +201,11 @@ function Result({ id }: { id: string }) {
   return (
     <>
       <Picture id={id} />
-      {run?.error && <p className="nbg-error" role="alert">{run.error}</p>}
+      {run?.error && (
+        <p className="nbg-error" role="alert">
+          {run.error}
+        </p>
+      )}
       {run?.warning && <p className="nbg-warning">{run.warning}</p>}
       {!busy && reason && store.canRun && (
         <p className="nbg-reason" title={reason.because}>

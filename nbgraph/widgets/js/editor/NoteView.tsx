@@ -1,5 +1,5 @@
 // A frame around nodes, or a comment.
-import { NodeResizer, type Node, type NodeProps } from "@xyflow/react";
+import { type Node, type NodeProps, NodeResizer } from "@xyflow/react";
 import { memo } from "react";
 
 import { useStore } from "./context.ts";
@@ -18,12 +18,28 @@ export const NoteView = memo(function NoteView({ id, data, selected }: NodeProps
         isVisible={selected && !store.readOnly}
         minWidth={80}
         minHeight={48}
-        onResizeEnd={(_, { x, y, width, height }) => change({ x: Math.round(x), y: Math.round(y), width: Math.round(width), height: Math.round(height) })}
+        onResizeEnd={(_, { x, y, width, height }) =>
+          change({ x: Math.round(x), y: Math.round(y), width: Math.round(width), height: Math.round(height) })
+        }
       />
       {frame ? (
-        <input className="nodrag nbg-frame-title" aria-label={`title of frame ${id}`} value={note.text} placeholder="frame" readOnly={store.readOnly !== ""} onChange={(event) => change({ text: event.target.value })} />
+        <input
+          className="nodrag nbg-frame-title"
+          aria-label={`title of frame ${id}`}
+          value={note.text}
+          placeholder="frame"
+          readOnly={store.readOnly !== ""}
+          onChange={(event) => change({ text: event.target.value })}
+        />
       ) : (
-        <textarea className="nodrag nowheel" aria-label={`comment ${id}`} value={note.text} placeholder="a comment" readOnly={store.readOnly !== ""} onChange={(event) => change({ text: event.target.value })} />
+        <textarea
+          className="nodrag nowheel"
+          aria-label={`comment ${id}`}
+          value={note.text}
+          placeholder="a comment"
+          readOnly={store.readOnly !== ""}
+          onChange={(event) => change({ text: event.target.value })}
+        />
       )}
     </div>
   );

@@ -1,7 +1,7 @@
 // A number within its limits; a seed has a die, and may be left open.
 import { useEffect, useState } from "react";
 
-import { compare, isExact, numberText, readNumber, type Exact } from "./exact.ts";
+import { compare, type Exact, isExact, numberText, readNumber } from "./exact.ts";
 import type { ControlProps } from "./Field.tsx";
 import type { InputType } from "./schema.ts";
 
@@ -11,7 +11,13 @@ export function NumberInput({ label, spec, value, disabled, set }: ControlProps)
   const [draft, setDraft] = useState<string | null>(null);
   const shown = draft ?? numberText(value);
   const problem = draft === null ? "" : whyNoNumber(spec, draft);
-  useEffect(() => setDraft((text) => (text !== null && text.trim() !== "" && numberText(readNumber(text)) === numberText(value) ? text : null)), [value]);
+  useEffect(
+    () =>
+      setDraft((text) =>
+        text !== null && text.trim() !== "" && numberText(readNumber(text)) === numberText(value) ? text : null,
+      ),
+    [value],
+  );
   const type = (text: string): void => {
     setDraft(text);
     if (whyNoNumber(spec, text)) return;
@@ -32,11 +38,22 @@ export function NumberInput({ label, spec, value, disabled, set }: ControlProps)
         onBlur={() => setDraft(null)}
       />
       {spec.control === "seed" && (
-        <button type="button" className="nbg-icon" aria-label={`${label}: roll`} title="another seed" disabled={disabled} onClick={() => set(Math.floor(Math.random() * SEED_MAX))}>
+        <button
+          type="button"
+          className="nbg-icon"
+          aria-label={`${label}: roll`}
+          title="another seed"
+          disabled={disabled}
+          onClick={() => set(Math.floor(Math.random() * SEED_MAX))}
+        >
           ⚄
         </button>
       )}
-      {problem && <span className="nbg-field-problem" role="alert">{problem}</span>}
+      {problem && (
+        <span className="nbg-field-problem" role="alert">
+          {problem}
+        </span>
+      )}
     </span>
   );
 }
@@ -55,7 +72,8 @@ export function whyNoNumber(spec: InputType, text: string): string {
 }
 
 function limits(spec: InputType): string {
-  const shown = (limit: number | Exact | undefined, sign: string): string | undefined => (limit === undefined ? undefined : sign + numberText(limit));
+  const shown = (limit: number | Exact | undefined, sign: string): string | undefined =>
+    limit === undefined ? undefined : sign + numberText(limit);
   const low = shown(spec.min, "") ?? shown(spec.above, "> ");
   const high = shown(spec.max, "") ?? shown(spec.below, "< ");
   if (low === undefined && high === undefined) return "";

@@ -1,10 +1,9 @@
 // The palette: a search over all node types, in a list that works by mouse and by keyboard.
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
-
+import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from "react";
+import type { LooseEnd } from "./commands.ts";
 import { useStored } from "./context.ts";
 import type { GraphDocument } from "./document.ts";
-import type { LooseEnd } from "./commands.ts";
-import { fits, outputType, typeOf, type NodeType, type Schema } from "./schema.ts";
+import { fits, type NodeType, outputType, type Schema, typeOf } from "./schema.ts";
 import { colourOf } from "./TypeMark.tsx";
 
 interface Props {
@@ -57,7 +56,15 @@ export function Palette({ at, loose, choose, close }: Props) {
       />
       <ul id="nbg-palette-list" role="listbox" aria-label="node types" ref={list}>
         {found.map(([name, type], number) => (
-          <li key={name} id={`nbg-choice-${number}`} role="option" aria-selected={number === current} onMouseEnter={() => setPlace(number)} onMouseDown={(event) => event.preventDefault()} onClick={() => choose(name)}>
+          <li
+            key={name}
+            id={`nbg-choice-${number}`}
+            role="option"
+            aria-selected={number === current}
+            onMouseEnter={() => setPlace(number)}
+            onMouseDown={(event) => event.preventDefault()}
+            onClick={() => choose(name)}
+          >
             <span className="nbg-dot" style={{ background: colourOf(type.category) }} />
             <span className="nbg-choice-title">{type.title}</span>
             <span className="nbg-choice-category">{type.category}</span>
@@ -70,15 +77,28 @@ export function Palette({ at, loose, choose, close }: Props) {
 }
 
 /** The node types that hold every word, those whose title begins with it first; at a loose link only those that fit. */
-export function search(schema: Schema, document: GraphDocument, text: string, loose: LooseEnd | null): [string, NodeType][] {
+export function search(
+  schema: Schema,
+  document: GraphDocument,
+  text: string,
+  loose: LooseEnd | null,
+): [string, NodeType][] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const accepts = looseFilter(schema, document, loose);
   return Object.entries(schema.types)
-    .filter(([name, type]) => name !== "graph" && accepts(type) && words.every((word) => haystack(name, type).includes(word)))
-    .sort(([one, a], [other, b]) => rank(one, a, text) - rank(other, b, text) || a.category.localeCompare(b.category) || a.title.localeCompare(b.title));
+    .filter(
+      ([name, type]) => name !== "graph" && accepts(type) && words.every((word) => haystack(name, type).includes(word)),
+    )
+    .sort(
+      ([one, a], [other, b]) =>
+        rank(one, a, text) - rank(other, b, text) ||
+        a.category.localeCompare(b.category) ||
+        a.title.localeCompare(b.title),
+    );
 }
 
-const haystack = (name: string, type: NodeType): string => `${name} ${type.title} ${type.category} ${type.description}`.toLowerCase();
+const haystack = (name: string, type: NodeType): string =>
+  `${name} ${type.title} ${type.category} ${type.description}`.toLowerCase();
 
 function rank(name: string, type: NodeType, text: string): number {
   const wanted = text.trim().toLowerCase();

@@ -1,5 +1,5 @@
 // A small dialog that asks for one line of text.
-import { useState, type KeyboardEvent } from "react";
+import { type KeyboardEvent, useState } from "react";
 
 export interface Question {
   label: string;
@@ -24,10 +24,21 @@ export function Prompt({ label, text, answer, close }: Question & { close: () =>
     <div className="nbg-prompt" role="dialog" aria-label={label} onKeyDown={key}>
       <label>
         {label}
-        <input autoFocus type="text" value={draft} maxLength={100} onFocus={(event) => event.target.select()} onChange={(event) => setDraft(event.target.value)} />
+        <input
+          autoFocus
+          type="text"
+          value={draft}
+          maxLength={100}
+          onFocus={(event) => event.target.select()}
+          onChange={(event) => setDraft(event.target.value)}
+        />
       </label>
-      <button type="button" onClick={() => end(draft)}>OK</button>
-      <button type="button" onClick={() => end(null)}>Cancel</button>
+      <button type="button" onClick={() => end(draft)}>
+        OK
+      </button>
+      <button type="button" onClick={() => end(null)}>
+        Cancel
+      </button>
     </div>
   );
 }

@@ -1,7 +1,7 @@
 // What can be done with the whole graph, and how its run goes.
 import { useState } from "react";
 
-import { useStored, useStore } from "./context.ts";
+import { useStore, useStored } from "./context.ts";
 import type { Command } from "./keys.ts";
 
 interface Props {
@@ -25,10 +25,21 @@ export function Toolbar({ act, selected }: Props) {
   );
   return (
     <div className="nbg-toolbar" role="toolbar" aria-label="graph editor">
-      <button type="button" className="nbg-run" title="run all (Ctrl+Enter)" disabled={!canRun || path.length > 0} onClick={() => act("run")}>
+      <button
+        type="button"
+        className="nbg-run"
+        title="run all (Ctrl+Enter)"
+        disabled={!canRun || path.length > 0}
+        onClick={() => act("run")}
+      >
         <span aria-hidden="true">▶</span> Run
       </button>
-      <button type="button" title="run what the selected nodes need" disabled={!canRun || path.length > 0} onClick={() => runTo(store, selected())}>
+      <button
+        type="button"
+        title="run what the selected nodes need"
+        disabled={!canRun || path.length > 0}
+        onClick={() => runTo(store, selected())}
+      >
         Run to here
       </button>
       <button type="button" title="cancel (Ctrl+Alt+Enter)" disabled={!busy} onClick={() => act("cancel")}>
@@ -88,11 +99,20 @@ function Export() {
     const told = await store.ask({ type: "export", form });
     if (told.type !== "done" || told.text === undefined) return;
     setText(told.text);
-    await navigator.clipboard?.writeText(told.text).then(() => store.toast("copied"), () => undefined);
+    await navigator.clipboard?.writeText(told.text).then(
+      () => store.toast("copied"),
+      () => undefined,
+    );
   };
   return (
     <>
-      <select aria-label="export" title="the graph as text" value="" disabled={!live} onChange={(event) => void show(event.target.value)}>
+      <select
+        aria-label="export"
+        title="the graph as text"
+        value=""
+        disabled={!live}
+        onChange={(event) => void show(event.target.value)}
+      >
         <option value="" disabled>
           Export
         </option>
@@ -102,7 +122,14 @@ function Export() {
       </select>
       {text !== null && (
         <div className="nbg-export" role="dialog" aria-label="the graph as text">
-          <textarea className="nowheel" readOnly value={text} aria-label="exported text" onFocus={(event) => event.target.select()} autoFocus />
+          <textarea
+            className="nowheel"
+            readOnly
+            value={text}
+            aria-label="exported text"
+            onFocus={(event) => event.target.select()}
+            autoFocus
+          />
           <button type="button" onClick={() => setText(null)}>
             Close
           </button>

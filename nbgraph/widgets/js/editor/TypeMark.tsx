@@ -18,7 +18,10 @@ const KNOWN: Record<string, [string, string]> = {
 
 export function TypeMark({ type }: { type: string }) {
   const { base, list } = shortType(type);
-  const [letter, colour] = KNOWN[base.startsWith("'") ? "str" : base] ?? [base.slice(0, 1).toUpperCase() || "*", colourOf(base)];
+  const [letter, colour] = KNOWN[base.startsWith("'") ? "str" : base] ?? [
+    base.slice(0, 1).toUpperCase() || "*",
+    colourOf(base),
+  ];
   return (
     <span className={`nbg-mark${list ? " nbg-mark-list" : ""}`} style={{ background: colour }} aria-hidden="true">
       {letter}

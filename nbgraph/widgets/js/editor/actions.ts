@@ -1,11 +1,10 @@
 // Commands on a view: what is selected there, where its middle is, and the store that all views share.
 import type { ReactFlowInstance } from "@xyflow/react";
-
-import { copy, paste, type Clip } from "./clipboard.ts";
-import { addNode, disconnect, freeId, linkTo, place, remove, rename, toggle, type LooseEnd } from "./commands.ts";
 import type { Change } from "./changes.ts";
+import { type Clip, copy, paste } from "./clipboard.ts";
+import { addNode, disconnect, freeId, type LooseEnd, linkTo, place, remove, rename, toggle } from "./commands.ts";
 import { expected } from "./expected.ts";
-import { endsOf, type AnyFlowNode } from "./flow.ts";
+import { type AnyFlowNode, endsOf } from "./flow.ts";
 import type { Command } from "./keys.ts";
 import { layout, type Size } from "./layout.ts";
 import { FIT } from "./opening.ts";
@@ -110,7 +109,10 @@ export function addAt(view: View, type: string, at: { x: number; y: number }, lo
 function removeSelected(view: View): void {
   const { store } = view;
   const ids = view.selected();
-  const edges = view.selectedEdges().map(endsOf).filter((one) => !ids.includes(one.target));
+  const edges = view
+    .selectedEdges()
+    .map(endsOf)
+    .filter((one) => !ids.includes(one.target));
   store.edit([...disconnect(store.document, edges), ...remove(store.document, ids)]);
   view.select([]);
   view.root.focus({ preventScroll: true });
@@ -147,7 +149,12 @@ function addNote(view: View, kind: "frame" | "comment", ids: string[]): void {
   const place =
     kind === "frame" && bounds
       ? { x: bounds.x - 24, y: bounds.y - 48, width: bounds.width + 48, height: bounds.height + 72 }
-      : { x: bounds ? bounds.x : middle.x, y: bounds ? bounds.y - 110 : middle.y, width: 240, height: kind === "frame" ? 180 : 90 };
+      : {
+          x: bounds ? bounds.x : middle.x,
+          y: bounds ? bounds.y - 110 : middle.y,
+          width: 240,
+          height: kind === "frame" ? 180 : 90,
+        };
   const rounded = Object.fromEntries(Object.entries(place).map(([name, value]) => [name, Math.round(value)]));
   store.edit([["note", id, "", { kind, text: "", colour: "", ...rounded }]]);
   view.select([id]);
@@ -187,4 +194,3 @@ export function centre(root: HTMLElement): { x: number; y: number } {
   const { left, top, width, height } = root.getBoundingClientRect();
   return { x: left + width / 2, y: top + height / 2 };
 }
-

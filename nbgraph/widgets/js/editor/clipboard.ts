@@ -17,7 +17,12 @@ export function copy(document: GraphDocument, ids: string[]): Clip {
 }
 
 /** The changes that put a clip into the document, and the new ids. `outside` keeps edges from nodes that are still there. */
-export function paste(document: GraphDocument, clip: Clip, outside: boolean, times = 1): { changes: Change[]; ids: string[] } {
+export function paste(
+  document: GraphDocument,
+  clip: Clip,
+  outside: boolean,
+  times = 1,
+): { changes: Change[]; ids: string[] } {
   const names = new Map<string, string>();
   const taken = new Set<string>();
   for (const id of [...clip.nodes.map((node) => node.id), ...clip.notes.map(([id]) => id)]) {

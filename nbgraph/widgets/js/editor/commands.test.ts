@@ -4,8 +4,8 @@ import { copy, paste } from "./clipboard.ts";
 import { connect, disconnect, freeId, linkTo, remove, rename, toggle } from "./commands.ts";
 import { whyNot } from "./connect.ts";
 import { apply, emptyDocument, linksOf } from "./document.ts";
-import { ASSIGNABLE, SNAPSHOT, TYPES } from "./fake.test.ts";
 import { listText, numberText, readList, readNumber } from "./exact.ts";
+import { ASSIGNABLE, SNAPSHOT, TYPES } from "./fake.test.ts";
 import { commandOf } from "./keys.ts";
 import { layout } from "./layout.ts";
 import { whyNoNumber } from "./NumberInput.tsx";
@@ -14,7 +14,15 @@ import { emptySchema, shortType } from "./schema.ts";
 
 const document = apply(emptyDocument(), SNAPSHOT.changes);
 const schema = { ...emptySchema(), types: TYPES, assignable: ASSIGNABLE };
-const press = (key: string, more = {}) => ({ key, code: /^[a-z]$/i.test(key) ? `Key${key.toUpperCase()}` : key, ctrlKey: false, metaKey: false, shiftKey: false, altKey: false, ...more });
+const press = (key: string, more = {}) => ({
+  key,
+  code: /^[a-z]$/i.test(key) ? `Key${key.toUpperCase()}` : key,
+  ctrlKey: false,
+  metaKey: false,
+  shiftKey: false,
+  altKey: false,
+  ...more,
+});
 
 describe("the document", () => {
   it("shares the nodes that a change does not touch", () => {
@@ -24,7 +32,10 @@ describe("the document", () => {
     expect(document.nodes.get("one")!.inputs.value).toEqual({ value: 1 });
   });
   it("takes fields of a node that comes later in the same list", () => {
-    const after = apply(emptyDocument(), [["input", "n", "value", { value: 2 }], ["node", "n", "", { type: "integer" }]]);
+    const after = apply(emptyDocument(), [
+      ["input", "n", "value", { value: 2 }],
+      ["node", "n", "", { type: "integer" }],
+    ]);
     expect(after.nodes.get("n")!.inputs.value).toEqual({ value: 2 });
   });
 });
@@ -39,10 +50,15 @@ describe("an edge", () => {
     [{ ...ends, source: "sum" }, "to itself"],
   ])("is refused with the reason", (wrong, reason) => expect(whyNot(document, schema, wrong)).toContain(reason));
   it("takes the place of the one before at an input for one edge, and joins others at an input for many", () => {
-    expect(connect(document, schema, { ...ends, source: "ask", output: "x", field: "a" })[0][3]).toEqual({ links: [["ask", "x"]] });
+    expect(connect(document, schema, { ...ends, source: "ask", output: "x", field: "a" })[0][3]).toEqual({
+      links: [["ask", "x"]],
+    });
     const one = apply(document, connect(document, schema, { ...ends, target: "all", field: "item" }));
     const two = apply(one, connect(one, schema, { ...ends, source: "sum", target: "all", field: "item" }));
-    expect(linksOf(two.nodes.get("all")!.inputs.item)).toEqual([["one", "value"], ["sum", "value"]]);
+    expect(linksOf(two.nodes.get("all")!.inputs.item)).toEqual([
+      ["one", "value"],
+      ["sum", "value"],
+    ]);
   });
   it("goes without a trace", () => {
     const after = apply(document, disconnect(document, [{ ...ends, field: "a" }]));
@@ -75,11 +91,16 @@ describe("commands", () => {
     expect(apply(muted, toggle(muted, ["one", "sum"], "mode", "mute")).nodes.get("sum")!.layout.mode).toBeUndefined();
   });
   it("link a new node to the loose end that opened the palette", () => {
-    expect(linkTo(schema, document, { node: "one", name: "value", side: "source" }, "new", "add")).toEqual([["input", "new", "a", { links: [["one", "value"]] }]]);
+    expect(linkTo(schema, document, { node: "one", name: "value", side: "source" }, "new", "add")).toEqual([
+      ["input", "new", "a", { links: [["one", "value"]] }],
+    ]);
   });
   it("find free ids", () => expect(freeId(document, "one")).toBe("one_2"));
   it("lay nodes out from left to right", () => {
-    const after = apply(document, layout(document, [], () => ({ width: 240, height: 100 })));
+    const after = apply(
+      document,
+      layout(document, [], () => ({ width: 240, height: 100 })),
+    );
     expect(after.nodes.get("sum")!.layout.x!).toBeGreaterThan(after.nodes.get("one")!.layout.x! + 240);
   });
 });
@@ -96,15 +117,32 @@ describe("keys", () => {
 
 describe("fields and search", () => {
   const spec: any = { ...TYPES.integer.inputs[0], min: 1, max: 10 };
-  it.each([["", "a number is needed"], ["x", "no number"], ["1.5", "whole"], ["0", "at least 1"], ["11", "at most 10"], ["5", ""]])("a number %s", (text, reason) => {
+  it.each([
+    ["", "a number is needed"],
+    ["x", "no number"],
+    ["1.5", "whole"],
+    ["0", "at least 1"],
+    ["11", "at most 10"],
+    ["5", ""],
+  ])("a number %s", (text, reason) => {
     if (reason) expect(whyNoNumber(spec, text)).toContain(reason);
     else expect(whyNoNumber(spec, text)).toBe("");
   });
   const seed: any = { ...spec, control: "seed", optional: true, min: 0, max: { $int: "18446744073709551615" } };
-  it.each([["18446744073709551615", ""], ["18446744073709551616", "at most 18446744073709551615"], ["-18446744073709551615", "at least 0"]])("a seed %s", (text, reason) => {
+  it.each([
+    ["18446744073709551615", ""],
+    ["18446744073709551616", "at most 18446744073709551615"],
+    ["-18446744073709551615", "at least 0"],
+  ])("a seed %s", (text, reason) => {
     expect(whyNoNumber(seed, text)).toBe(reason);
   });
-  it.each([["7", 7], ["9007199254740991", 9007199254740991], ["18446744073709551615", { $int: "18446744073709551615" }], ["9007199254740993", { $int: "9007199254740993" }], ["0.5", 0.5]])("reads %s exactly", (text, value) => {
+  it.each([
+    ["7", 7],
+    ["9007199254740991", 9007199254740991],
+    ["18446744073709551615", { $int: "18446744073709551615" }],
+    ["9007199254740993", { $int: "9007199254740993" }],
+    ["0.5", 0.5],
+  ])("reads %s exactly", (text, value) => {
     expect(readNumber(text)).toEqual(value);
     expect(numberText(value)).toBe(text);
   });
@@ -114,9 +152,15 @@ describe("fields and search", () => {
     expect(listText(readList(text))).toBe(text);
   });
   it("offers only what fits a loose link", () => {
-    const names = search(schema, document, "", { node: "ask", name: "conditioning", side: "source" }).map(([name]) => name);
+    const names = search(schema, document, "", { node: "ask", name: "conditioning", side: "source" }).map(
+      ([name]) => name,
+    );
     expect(names).toEqual(["collect"]);
     expect(search(schema, document, "add", null)[0][0]).toBe("add");
   });
-  it("reads types", () => expect([shortType("list[int]"), shortType("ImageField | None")]).toEqual([{ base: "int", list: true }, { base: "Image", list: false }]));
+  it("reads types", () =>
+    expect([shortType("list[int]"), shortType("ImageField | None")]).toEqual([
+      { base: "int", list: true },
+      { base: "Image", list: false },
+    ]));
 });

@@ -1,12 +1,13 @@
 // What a person does, as changes: pure functions of the document.
 import type { Change } from "./changes.ts";
-import { linksOf, type GraphDocument, type GraphNode, type Link, type Note } from "./document.ts";
-import { fits, outputType, typeOf, type Schema } from "./schema.ts";
 import type { Ends } from "./connect.ts";
+import { type GraphDocument, type GraphNode, type Link, linksOf, type Note } from "./document.ts";
+import { fits, outputType, type Schema, typeOf } from "./schema.ts";
 
 export function freeId(document: GraphDocument, stem: string, taken: Set<string> = new Set()): string {
   let id = stem;
-  for (let number = 2; document.nodes.has(id) || document.notes.has(id) || taken.has(id); number++) id = `${stem}_${number}`;
+  for (let number = 2; document.nodes.has(id) || document.notes.has(id) || taken.has(id); number++)
+    id = `${stem}_${number}`;
   return id;
 }
 
@@ -52,7 +53,8 @@ export function remove(document: GraphDocument, ids: string[]): Change[] {
     for (const [field, input] of Object.entries(node.inputs)) {
       const links = linksOf(input);
       const left = links.filter(([source]) => !gone.has(source));
-      if (left.length < links.length) changes.push(left.length ? ["input", node.id, field, { links: left }] : ["input", node.id, field]);
+      if (left.length < links.length)
+        changes.push(left.length ? ["input", node.id, field, { links: left }] : ["input", node.id, field]);
     }
   }
   return changes;
@@ -79,7 +81,10 @@ export function rename(document: GraphDocument, from: string, to: string): Chang
 export function copyOf(node: GraphNode, id: string, names: Map<string, string>, dx = 0, dy = 0): Change[] {
   const changes: Change[] = [["node", id, "", node.made]];
   for (const [field, input] of Object.entries(node.inputs)) {
-    const value = "links" in input ? { links: input.links.map(([source, output]) => [names.get(source) ?? source, output]) } : input;
+    const value =
+      "links" in input
+        ? { links: input.links.map(([source, output]) => [names.get(source) ?? source, output]) }
+        : input;
     changes.push(["input", id, field, value]);
   }
   for (const [name, value] of Object.entries(node.options)) changes.push(["option", id, name, value]);
@@ -110,8 +115,13 @@ export function linkTo(schema: Schema, document: GraphDocument, loose: LooseEnd,
     return field ? [["input", id, field.name, { links: [[loose.node, loose.name]] }]] : [];
   }
   const wanted = typeOf(schema, other)?.inputs.find((one) => one.name === loose.name);
-  const output = wanted && (node.outputs.find((one) => one.name === loose.name && fits(schema, one.type, wanted.type)) ?? node.outputs.find((one) => fits(schema, one.type, wanted.type)));
-  return output ? connect(document, schema, { source: id, output: output.name, target: loose.node, field: loose.name }) : [];
+  const output =
+    wanted &&
+    (node.outputs.find((one) => one.name === loose.name && fits(schema, one.type, wanted.type)) ??
+      node.outputs.find((one) => fits(schema, one.type, wanted.type)));
+  return output
+    ? connect(document, schema, { source: id, output: output.name, target: loose.node, field: loose.name })
+    : [];
 }
 
 /** A link that was let go over the empty canvas: where it is held, and on which side. */

@@ -1,6 +1,6 @@
 // Why an edge may not be drawn; the kernel has the last word, this is for the time while one drags.
-import { linksOf, type GraphDocument } from "./document.ts";
-import { fits, outputType, typeOf, type Schema } from "./schema.ts";
+import { type GraphDocument, linksOf } from "./document.ts";
+import { fits, outputType, type Schema, typeOf } from "./schema.ts";
 
 export interface Ends {
   source: string;
@@ -20,8 +20,10 @@ export function whyNot(document: GraphDocument, schema: Schema, { source, output
   if (!given) return `${source} has no output ${output}`;
   if (!wanted) return `${target} has no input ${field}`;
   if (source === target) return "the edge would lead from a node to itself";
-  if (linksOf(to.inputs[field]).some(([node, name]) => node === source && name === output)) return "this edge is there already";
-  if (!fits(schema, given, wanted.type)) return `${target}.${field} takes ${wanted.type}, and ${source}.${output} is ${given}`;
+  if (linksOf(to.inputs[field]).some(([node, name]) => node === source && name === output))
+    return "this edge is there already";
+  if (!fits(schema, given, wanted.type))
+    return `${target}.${field} takes ${wanted.type}, and ${source}.${output} is ${given}`;
   if (reaches(document, target, source)) return `the edge would close a circle: ${target} already leads to ${source}`;
   return "";
 }

@@ -72,7 +72,8 @@ export function apply(document: GraphDocument, changes: Change[]): GraphDocument
   return { nodes, notes };
 }
 
-const rank = (change: Change): number => (change[0] === "node" || change[0] === "unknown" ? (change.length === 3 ? 0 : 1) : 2);
+const rank = (change: Change): number =>
+  change[0] === "node" || change[0] === "unknown" ? (change.length === 3 ? 0 : 1) : 2;
 const nodesFirst = (one: Change, other: Change): number => rank(one) - rank(other);
 
 function made(kind: "node" | "unknown", id: string, value: any, before?: GraphNode): GraphNode {

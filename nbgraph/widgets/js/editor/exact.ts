@@ -4,7 +4,8 @@ export interface Exact {
   $int: string;
 }
 
-export const isExact = (value: unknown): value is Exact => typeof value === "object" && value !== null && "$int" in value;
+export const isExact = (value: unknown): value is Exact =>
+  typeof value === "object" && value !== null && "$int" in value;
 
 /** A number as it is typed. */
 export const numberText = (value: any): string => (value == null ? "" : isExact(value) ? value.$int : String(value));
@@ -23,10 +24,15 @@ export function compare(one: number | Exact, other: number | Exact): number {
 }
 
 /** A list of plain values as JSON, its large numbers as they are typed. */
-export const listText = (value: any): string => (value == null ? "" : JSON.stringify(value).replace(/\{"\$int":"(-?\d+)"\}/g, "$1"));
+export const listText = (value: any): string =>
+  value == null ? "" : JSON.stringify(value).replace(/\{"\$int":"(-?\d+)"\}/g, "$1");
 
 /** The values of a list in JSON, exactly; throws where it is no JSON. */
 export function readList(text: string): any {
   const isLarge = (part: string): boolean => /^-?\d+$/.test(part) && !Number.isSafeInteger(Number(part));
-  return JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (part) => (isLarge(part) ? JSON.stringify(readNumber(part)) : part)));
+  return JSON.parse(
+    text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (part) =>
+      isLarge(part) ? JSON.stringify(readNumber(part)) : part,
+    ),
+  );
 }

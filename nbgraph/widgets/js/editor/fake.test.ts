@@ -2,15 +2,55 @@
 import type { Model } from "../model.ts";
 import type { Snapshot } from "./protocol.ts";
 
-const input = (name: string, type: string, more = {}) => ({ name, type, control: "int", required: false, optional: false, many: false, default: 0, ...more });
+const input = (name: string, type: string, more = {}) => ({
+  name,
+  type,
+  control: "int",
+  required: false,
+  optional: false,
+  many: false,
+  default: 0,
+  ...more,
+});
 
 export const TYPES: any = {
-  integer: { title: "Integer", category: "primitives", description: "A whole number.", inputs: [input("value", "int")], outputs: [{ name: "value", type: "int" }] },
-  add: { title: "Add", category: "math", description: "", inputs: [input("a", "int"), input("b", "int")], outputs: [{ name: "value", type: "int" }] },
-  collect: { title: "Collect", category: "control flow", description: "", inputs: [input("item", "Any", { many: true, control: "none" })], outputs: [{ name: "collection", type: "list[Any]" }] },
-  prompt: { title: "Prompt", category: "conditioning", description: "", inputs: [input("text", "str", { control: "text" }), input("clip", "ClipField", { control: "none", required: true })], outputs: [{ name: "conditioning", type: "ConditioningField" }] },
+  integer: {
+    title: "Integer",
+    category: "primitives",
+    description: "A whole number.",
+    inputs: [input("value", "int")],
+    outputs: [{ name: "value", type: "int" }],
+  },
+  add: {
+    title: "Add",
+    category: "math",
+    description: "",
+    inputs: [input("a", "int"), input("b", "int")],
+    outputs: [{ name: "value", type: "int" }],
+  },
+  collect: {
+    title: "Collect",
+    category: "control flow",
+    description: "",
+    inputs: [input("item", "Any", { many: true, control: "none" })],
+    outputs: [{ name: "collection", type: "list[Any]" }],
+  },
+  prompt: {
+    title: "Prompt",
+    category: "conditioning",
+    description: "",
+    inputs: [
+      input("text", "str", { control: "text" }),
+      input("clip", "ClipField", { control: "none", required: true }),
+    ],
+    outputs: [{ name: "conditioning", type: "ConditioningField" }],
+  },
 };
-export const ASSIGNABLE = { int: ["int", "str", "Any"], "list[Any]": ["list[Any]", "Any"], ConditioningField: ["ConditioningField", "Any"] };
+export const ASSIGNABLE = {
+  int: ["int", "str", "Any"],
+  "list[Any]": ["list[Any]", "Any"],
+  ConditioningField: ["ConditioningField", "Any"],
+};
 
 export const SNAPSHOT: Snapshot = {
   revision: 3,

@@ -1,12 +1,11 @@
 // The document as React Flow wants it; what has not changed keeps its object, so that only changed nodes are drawn anew.
 import type { Edge, Node } from "@xyflow/react";
-
-import { linksOf, type GraphDocument } from "./document.ts";
 import type { Ends } from "./connect.ts";
+import { type GraphDocument, linksOf } from "./document.ts";
 import { expected } from "./expected.ts";
 import type { FlowNode } from "./NodeView.tsx";
 import type { FlowNote } from "./NoteView.tsx";
-import { outputType, typeOf, type Schema } from "./schema.ts";
+import { outputType, type Schema, typeOf } from "./schema.ts";
 import { edgeColour } from "./TypeMark.tsx";
 
 export type AnyFlowNode = FlowNode | FlowNote;
@@ -19,7 +18,15 @@ export function flowNodes(document: GraphDocument, schema: Schema, before: AnyFl
     if (old?.type === "note" && old.data.note === note) found.push(old);
     else {
       const size = { width: note.width, height: note.height };
-      found.push({ ...kept(old), id, type: "note", data: { note }, position: { x: note.x, y: note.y }, ...size, zIndex: note.kind === "frame" ? -1000 : 10 });
+      found.push({
+        ...kept(old),
+        id,
+        type: "note",
+        data: { note },
+        position: { x: note.x, y: note.y },
+        ...size,
+        zIndex: note.kind === "frame" ? -1000 : 10,
+      });
     }
   }
   for (const [id, node] of document.nodes) {
@@ -29,13 +36,22 @@ export function flowNodes(document: GraphDocument, schema: Schema, before: AnyFl
       const { x = 0, y = 0 } = node.layout;
       const position = old?.dragging ? old.position : { x, y };
       const size = isDrawn(old) ? undefined : expected(node, typeOf(schema, node));
-      found.push({ ...kept(old), ...size, id, type: "node", data: { node }, position, ariaLabel: `${node.type} ${id}` });
+      found.push({
+        ...kept(old),
+        ...size,
+        id,
+        type: "node",
+        data: { node },
+        position,
+        ariaLabel: `${node.type} ${id}`,
+      });
     }
   }
   return found;
 }
 
-const kept = (old: Node | undefined): object => (old ? { selected: old.selected, measured: old.measured, dragging: old.dragging } : {});
+const kept = (old: Node | undefined): object =>
+  old ? { selected: old.selected, measured: old.measured, dragging: old.dragging } : {};
 
 /** Whether the size of a node is what it was found to be, and not only what was expected. */
 const isDrawn = (node: Node | undefined): boolean => node?.measured !== undefined && !node.handles;
@@ -58,14 +74,25 @@ export function flowEdges(document: GraphDocument, schema: Schema, chosen: Set<s
         const selected = chosen.has(id);
         const old = known.get(id);
         if (old?.selected === selected && old.style?.stroke === stroke) edges.push(old);
-        else edges.push({ id, source, sourceHandle: output, target: node.id, targetHandle: field, selected, style: { stroke }, ariaLabel: `edge from ${source} ${output} to ${node.id} ${field}` });
+        else
+          edges.push({
+            id,
+            source,
+            sourceHandle: output,
+            target: node.id,
+            targetHandle: field,
+            selected,
+            style: { stroke },
+            ariaLabel: `edge from ${source} ${output} to ${node.id} ${field}`,
+          });
       }
     }
   }
   return edges;
 }
 
-export const edgeId = ({ source, output, target, field }: Ends): string => JSON.stringify([source, output, target, field]);
+export const edgeId = ({ source, output, target, field }: Ends): string =>
+  JSON.stringify([source, output, target, field]);
 
 export function endsOf(id: string): Ends {
   const [source, output, target, field] = JSON.parse(id);

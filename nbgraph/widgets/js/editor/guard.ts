@@ -5,7 +5,8 @@ const ATTRIBUTE = "data-lm-suppress-shortcuts";
 /** React Flow hears these on the window: with Ctrl one selects several nodes, with Shift all within a box. */
 const MODIFIERS = new Set(["Control", "Meta", "Shift", "Alt"]);
 
-const isSave = (event: KeyboardEvent): boolean => (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s";
+const isSave = (event: KeyboardEvent): boolean =>
+  (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s";
 
 /** Saving stays the notebook's: the marks are taken off until it has heard the keys. */
 function letSavePass(root: HTMLElement, saves: () => void): (event: KeyboardEvent) => void {
@@ -14,7 +15,9 @@ function letSavePass(root: HTMLElement, saves: () => void): (event: KeyboardEven
     saves();
     const marked = [root, ...root.querySelectorAll(`[${ATTRIBUTE}]`)];
     for (const element of marked) element.removeAttribute(ATTRIBUTE);
-    setTimeout(() => marked.forEach((element) => element.setAttribute(ATTRIBUTE, "true")));
+    setTimeout(() => {
+      for (const element of marked) element.setAttribute(ATTRIBUTE, "true");
+    });
   };
 }
 

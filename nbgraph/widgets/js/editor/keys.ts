@@ -1,9 +1,38 @@
 // Which key does what: the habits of ComfyUI and InvokeAI.
 
 export type Command =
-  | "add" | "delete" | "copy" | "cut" | "paste" | "pasteLinked" | "duplicate" | "selectAll" | "undo" | "redo"
-  | "run" | "runFront" | "cancel" | "mute" | "bypass" | "collapse" | "frame" | "comment" | "subgraph" | "open"
-  | "layout" | "fit" | "minimap" | "zoomIn" | "zoomOut" | "escape" | "rename" | "left" | "right" | "up" | "down" | "refresh";
+  | "add"
+  | "delete"
+  | "copy"
+  | "cut"
+  | "paste"
+  | "pasteLinked"
+  | "duplicate"
+  | "selectAll"
+  | "undo"
+  | "redo"
+  | "run"
+  | "runFront"
+  | "cancel"
+  | "mute"
+  | "bypass"
+  | "collapse"
+  | "frame"
+  | "comment"
+  | "subgraph"
+  | "open"
+  | "layout"
+  | "fit"
+  | "minimap"
+  | "zoomIn"
+  | "zoomOut"
+  | "escape"
+  | "rename"
+  | "left"
+  | "right"
+  | "up"
+  | "down"
+  | "refresh";
 
 const KEYS: Record<string, Command> = {
   Space: "add",

@@ -3,7 +3,7 @@ import dagre from "@dagrejs/dagre";
 
 import type { Change } from "./changes.ts";
 import { place } from "./commands.ts";
-import { linksOf, type GraphDocument } from "./document.ts";
+import { type GraphDocument, linksOf } from "./document.ts";
 
 export interface Size {
   width: number;
@@ -25,7 +25,8 @@ export function layout(document: GraphDocument, ids: string[], sizeOf: (id: stri
     }
   }
   dagre.layout(graph);
-  const corner = (axis: "x" | "y"): number => Math.min(...[...members].map((id) => document.nodes.get(id)!.layout[axis] ?? 0));
+  const corner = (axis: "x" | "y"): number =>
+    Math.min(...[...members].map((id) => document.nodes.get(id)!.layout[axis] ?? 0));
   const found = [...members].map((id) => {
     const { x, y, width, height } = graph.node(id);
     return { id, x: x - width / 2, y: y - height / 2 };

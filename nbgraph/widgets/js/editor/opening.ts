@@ -1,7 +1,7 @@
 // What of the graph is in view at first. It is known before anything is drawn, so that nodes are drawn once, as they look
 // at that zoom.
 import { getNodesBounds, getViewportForBounds, type Viewport } from "@xyflow/react";
-import { useLayoutEffect, useState, type RefObject } from "react";
+import { type RefObject, useLayoutEffect, useState } from "react";
 
 import type { AnyFlowNode } from "./flow.ts";
 

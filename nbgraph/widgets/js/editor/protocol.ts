@@ -44,11 +44,34 @@ export interface Reason {
 }
 
 export type Told =
-  | { type: "document"; document: Snapshot | null; types: Schema["types"]; assignable: Schema["assignable"]; models: string[]; canRun: boolean }
+  | {
+      type: "document";
+      document: Snapshot | null;
+      types: Schema["types"];
+      assignable: Schema["assignable"];
+      models: string[];
+      canRun: boolean;
+    }
   | ({ type: "patch"; revision: number; changes: Change[]; author: string } & Derived)
-  | { type: "done"; request: number; revision: number; reasons?: Record<string, Reason | null>; text?: string; session?: string }
+  | {
+      type: "done";
+      request: number;
+      revision: number;
+      reasons?: Record<string, Reason | null>;
+      text?: string;
+      session?: string;
+    }
   | { type: "refused"; request: number; message: string; stale?: boolean; problems?: Problem[] }
-  | { type: "run"; session: string; status: string; waitsFor: string; waiting: number; nodes: Record<string, NodeRun>; pictures: string[]; whole: boolean }
+  | {
+      type: "run";
+      session: string;
+      status: string;
+      waitsFor: string;
+      waiting: number;
+      nodes: Record<string, NodeRun>;
+      pictures: string[];
+      whole: boolean;
+    }
   | { type: "ran" }
   | { type: "pictures"; request: number; names: string[]; newest: boolean }
   | { type: "uploaded"; request: number; name: string };

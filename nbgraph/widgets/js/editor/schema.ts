@@ -2,7 +2,19 @@
 import type { GraphNode } from "./document.ts";
 import type { Exact } from "./exact.ts";
 
-export type Control = "int" | "float" | "bool" | "choice" | "seed" | "text" | "line" | "list" | "model" | "image" | "colour" | "none";
+export type Control =
+  | "int"
+  | "float"
+  | "bool"
+  | "choice"
+  | "seed"
+  | "text"
+  | "line"
+  | "list"
+  | "model"
+  | "image"
+  | "colour"
+  | "none";
 
 export interface InputType {
   name: string;
@@ -41,7 +53,8 @@ export interface Schema {
 
 export const emptySchema = (): Schema => ({ types: {}, library: {}, varying: {}, assignable: {} });
 
-export const typeOf = (schema: Schema, node: GraphNode): NodeType | undefined => schema.library[node.id] ?? schema.types[node.type];
+export const typeOf = (schema: Schema, node: GraphNode): NodeType | undefined =>
+  schema.library[node.id] ?? schema.types[node.type];
 
 /** The type an output has now; one the table does not know counts as Any, and the kernel decides. */
 export function outputType(schema: Schema, node: GraphNode, output: string): string | undefined {

@@ -9,7 +9,8 @@ let store: EditorStore;
 const seed = (value: number): any => ["input", "one", "value", { value }];
 const shown = (): unknown => store.document.nodes.get("one")!.inputs.value;
 const derived = { problems: {}, varying: {}, library: {}, undo: 1, redo: 0 };
-const patch = (revision: number, value: number) => model.tell({ type: "patch", revision, changes: [seed(value)], author: "python", ...derived });
+const patch = (revision: number, value: number) =>
+  model.tell({ type: "patch", revision, changes: [seed(value)], author: "python", ...derived });
 
 beforeEach(() => {
   model = new FakeModel();
@@ -33,7 +34,12 @@ describe("the store", () => {
   });
   it("takes a refused edit back and says why on the field", () => {
     store.edit([seed(-1)]);
-    model.tell({ type: "refused", request: 1, message: "too small", problems: [{ kind: "bad_value", message: "too small", node: "one", field: "value" }] });
+    model.tell({
+      type: "refused",
+      request: 1,
+      message: "too small",
+      problems: [{ kind: "bad_value", message: "too small", node: "one", field: "value" }],
+    });
     expect(shown()).toEqual({ value: 1 });
     expect(store.refused["one.value"]).toBe("too small");
     expect(store.toasts[0].text).toBe("too small");
@@ -71,7 +77,15 @@ describe("the store", () => {
   });
   it("keeps the states of a run by node, and forgets those of the run before", () => {
     const run = { status: "running", step: 1, steps: 4 };
-    model.tell({ type: "run", session: "a", status: "running", waiting: 0, nodes: { one: run }, pictures: [], whole: true });
+    model.tell({
+      type: "run",
+      session: "a",
+      status: "running",
+      waiting: 0,
+      nodes: { one: run },
+      pictures: [],
+      whole: true,
+    });
     expect(store.runs.one).toMatchObject(run);
     model.tell({ type: "run", session: "b", status: "running", waiting: 0, nodes: {}, pictures: [], whole: true });
     expect(store.runs.one).toBeUndefined();
@@ -84,7 +98,14 @@ describe("the store", () => {
     expect(store.reasons).toEqual({ one: reason });
   });
   it("changes nothing that is read only", () => {
-    model.tell({ type: "document", document: { ...SNAPSHOT, readOnly: "newer" }, types: {}, assignable: {}, models: [], canRun: false });
+    model.tell({
+      type: "document",
+      document: { ...SNAPSHOT, readOnly: "newer" },
+      types: {},
+      assignable: {},
+      models: [],
+      canRun: false,
+    });
     store.edit([seed(2)]);
     expect(shown()).toEqual({ value: 1 });
   });
@@ -112,7 +133,12 @@ describe("the store", () => {
   it("writes the graph on the page as a graph file, with what never reached the kernel", () => {
     store.edit([seed(2)]);
     expect(JSON.parse(graphJson(store.document))).toEqual({
-      nodes: { one: { id: "one", type: "integer", value: 2 }, sum: { id: "sum", type: "add" }, ask: { id: "ask", type: "prompt" }, all: { id: "all", type: "collect" } },
+      nodes: {
+        one: { id: "one", type: "integer", value: 2 },
+        sum: { id: "sum", type: "add" },
+        ask: { id: "ask", type: "prompt" },
+        all: { id: "all", type: "collect" },
+      },
       edges: [{ source: { node_id: "one", field: "value" }, destination: { node_id: "sum", field: "a" } }],
       layout: { nodes: { one: { x: 0, y: 0 }, sum: { x: 300, y: 0 } } },
     });

@@ -1,6 +1,6 @@
 // One store for each model on the page, shared by its views: the document, what follows from it, and the run.
 import type { Model } from "../model.ts";
-import { merged, type Change } from "./changes.ts";
+import { type Change, merged } from "./changes.ts";
 import { apply, emptyDocument, type GraphDocument } from "./document.ts";
 import type { Derived, NodeRun, Problem, Reason, Snapshot, Told } from "./protocol.ts";
 import { emptySchema, type Schema } from "./schema.ts";
@@ -133,7 +133,12 @@ export class EditorStore {
     this.lost = true;
     this.live = this.canRun = false;
     this.readOnly ||= LOST;
-    this.run = { ...this.run, status: this.run.status === "running" ? "interrupted" : this.run.status, waitsFor: "", waiting: 0 };
+    this.run = {
+      ...this.run,
+      status: this.run.status === "running" ? "interrupted" : this.run.status,
+      waitsFor: "",
+      waiting: 0,
+    };
     this.changed();
   }
 
@@ -215,13 +220,17 @@ export class EditorStore {
   private derive(told: Derived): void {
     this.problems = put(this.problems, told.problems);
     const [varying, library] = [put(this.schema.varying, told.varying), put(this.schema.library, told.library)];
-    if (varying !== this.schema.varying || library !== this.schema.library) this.schema = { ...this.schema, varying, library };
+    if (varying !== this.schema.varying || library !== this.schema.library)
+      this.schema = { ...this.schema, varying, library };
     this.depths = { undo: told.undo, redo: told.redo };
   }
 
   private rebase(): void {
     const pending = [...(this.sent ? [this.sent] : []), ...this.queue];
-    this.document = apply(this.confirmed, pending.flatMap((one) => one.changes));
+    this.document = apply(
+      this.confirmed,
+      pending.flatMap((one) => one.changes),
+    );
   }
 
   private takeDone(told: Extract<Told, { type: "done" }>): void {
@@ -247,14 +256,21 @@ export class EditorStore {
       this.rebase();
       this.pump();
     }
-    for (const { node, field, message } of told.problems ?? []) if (node && field) this.refused = { ...this.refused, [`${node}.${field}`]: message };
+    for (const { node, field, message } of told.problems ?? [])
+      if (node && field) this.refused = { ...this.refused, [`${node}.${field}`]: message };
     this.toast(told.message, "refusal");
   }
 
   private takeRun(told: Extract<Told, { type: "run" }>, buffers: DataView[]): void {
     if (told.session !== this.run.session || told.whole) this.runs = {};
-    const cancelling = this.run.status === "cancelling" && told.status === "running" && told.session === this.run.session;
-    this.run = { session: told.session, status: cancelling ? "cancelling" : told.status, waitsFor: told.waitsFor, waiting: told.waiting };
+    const cancelling =
+      this.run.status === "cancelling" && told.status === "running" && told.session === this.run.session;
+    this.run = {
+      session: told.session,
+      status: cancelling ? "cancelling" : told.status,
+      waitsFor: told.waitsFor,
+      waiting: told.waiting,
+    };
     this.runs = { ...this.runs, ...told.nodes };
     const fresh = urls(told.pictures, buffers);
     for (const id of told.pictures) if (this.pictures[id]) URL.revokeObjectURL(this.pictures[id]);

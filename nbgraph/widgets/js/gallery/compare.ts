@@ -15,11 +15,24 @@ export function compareView(compared: Compared, urls: [string, string], back?: (
   const stage = element("div", { class: "nbp-stage" });
   const names = compared.pictures.map((picture, place) => `${"AB"[place]}: ${picture.label}`);
   const show = (mode: Mode): void => {
-    for (const [place, button] of buttons.entries()) attribute(button, "aria-pressed", String(MODES[place][0] === mode));
-    const images = urls.map((src, place) => element("img", { src, class: crisp(compared.pictures[place]).trim(), alt: `picture ${names[place]}`, draggable: "false" }));
-    fill(stage, ...(mode === "slider" ? slider(images, names) : mode === "beside" ? beside(images, names) : [difference(images)]));
+    for (const [place, button] of buttons.entries())
+      attribute(button, "aria-pressed", String(MODES[place][0] === mode));
+    const images = urls.map((src, place) =>
+      element("img", {
+        src,
+        class: crisp(compared.pictures[place]).trim(),
+        alt: `picture ${names[place]}`,
+        draggable: "false",
+      }),
+    );
+    fill(
+      stage,
+      ...(mode === "slider" ? slider(images, names) : mode === "beside" ? beside(images, names) : [difference(images)]),
+    );
   };
-  const buttons = MODES.map(([mode, text]) => element("button", { class: "nbp-button", type: "button", on: { click: () => show(mode) } }, text));
+  const buttons = MODES.map(([mode, text]) =>
+    element("button", { class: "nbp-button", type: "button", on: { click: () => show(mode) } }, text),
+  );
   const view = element(
     "div",
     { class: "nbp-open", role: "group", "aria-label": "two pictures compared" },
@@ -49,7 +62,14 @@ export function compareView(compared: Compared, urls: [string, string], back?: (
 function slider(images: HTMLImageElement[], names: string[]): HTMLElement[] {
   const [under, over] = images;
   const line = element("div", { class: "nbp-cut" });
-  const range = element("input", { type: "range", min: 0, max: 100, value: 50, class: "nbp-range", "aria-label": "how much of A is seen, in percent" });
+  const range = element("input", {
+    type: "range",
+    min: 0,
+    max: 100,
+    value: 50,
+    class: "nbp-range",
+    "aria-label": "how much of A is seen, in percent",
+  });
   const move = (): void => {
     over.style.clipPath = `inset(0 0 0 ${range.value}%)`;
     line.style.left = `${range.value}%`;
@@ -67,11 +87,17 @@ function slider(images: HTMLImageElement[], names: string[]): HTMLElement[] {
   pile.addEventListener("pointerdown", drag);
   pile.addEventListener("pointermove", drag);
   move();
-  return [pile, range, element("div", { class: "nbp-ends nbp-soft" }, element("span", {}, names[0]), element("span", {}, names[1]))];
+  return [
+    pile,
+    range,
+    element("div", { class: "nbp-ends nbp-soft" }, element("span", {}, names[0]), element("span", {}, names[1])),
+  ];
 }
 
 function beside(images: HTMLImageElement[], names: string[]): HTMLElement[] {
-  return images.map((image, place) => element("figure", {}, image, element("figcaption", { class: "nbp-soft" }, names[place])));
+  return images.map((image, place) =>
+    element("figure", {}, image, element("figcaption", { class: "nbp-soft" }, names[place])),
+  );
 }
 
 function difference(images: HTMLImageElement[]): HTMLElement {

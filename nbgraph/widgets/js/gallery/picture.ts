@@ -15,7 +15,8 @@ export interface PictureActions {
 /** The view of a picture; `full` and `graph` are addresses of its bytes and of the drawing of its graph. */
 export function pictureView(opened: Opened, full: string, graph: string, actions: PictureActions): HTMLElement {
   const { picture } = opened;
-  const button = (text: string, act: () => void, options = {}) => element("button", { class: "nbp-button", type: "button", on: { click: act }, ...options }, text);
+  const button = (text: string, act: () => void, options = {}) =>
+    element("button", { class: "nbp-button", type: "button", on: { click: act }, ...options }, text);
   const back = button("← All pictures", actions.back);
   const view = element(
     "div",
@@ -35,14 +36,20 @@ export function pictureView(opened: Opened, full: string, graph: string, actions
     element(
       "div",
       { class: "nbp-open-body" },
-      element("img", { class: `nbp-full${crisp(picture)}`, src: full, alt: `picture ${picture.label}, ${picture.width} by ${picture.height} pixels` }),
+      element("img", {
+        class: `nbp-full${crisp(picture)}`,
+        src: full,
+        alt: `picture ${picture.label}, ${picture.width} by ${picture.height} pixels`,
+      }),
       element("div", { class: "nbp-facts" }, facts(opened), values(opened.values)),
     ),
     ...graphParts(opened, graph),
     fold("Metadata", opened.metadata),
   );
   view.addEventListener("keydown", (event) => {
-    const act = { Escape: actions.back, ArrowLeft: () => actions.step(-1), ArrowRight: () => actions.step(1) }[event.key];
+    const act = { Escape: actions.back, ArrowLeft: () => actions.step(-1), ArrowRight: () => actions.step(1) }[
+      event.key
+    ];
     if (act) act();
   });
   queueMicrotask(() => back.focus({ preventScroll: true }));
@@ -96,5 +103,7 @@ function graphParts(opened: Opened, graph: string): (HTMLElement | null)[] {
 }
 
 function fold(name: string, text: string): HTMLElement | null {
-  return text ? element("details", { class: "nbp-fold" }, element("summary", {}, name), element("pre", { tabindex: 0 }, text)) : null;
+  return text
+    ? element("details", { class: "nbp-fold" }, element("summary", {}, name), element("pre", { tabindex: 0 }, text))
+    : null;
 }
