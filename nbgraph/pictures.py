@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from PIL.Image import Image
 
+from nbgraph.html import pictures_html
 from nbgraph.services.images.images_base import thumbnail_of
-from nbgraph.static_html import pictures_html
 
 SHOWN = 24
 

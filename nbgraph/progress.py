@@ -10,6 +10,7 @@ from typing import Literal
 from IPython.display import DisplayHandle
 
 from nbgraph.errors import ChoiceError
+from nbgraph.notebook import is_in_notebook
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_common import (
     Event,
@@ -22,7 +23,6 @@ from nbgraph.services.events.events_common import (
     SessionStarted,
     SessionWaits,
 )
-from nbgraph.showing import is_in_notebook
 
 ProgressStyle = bool | Literal["text", "widget"] | Callable[["Progress"], None]
 STYLES = (True, False, "text", "widget")

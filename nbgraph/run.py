@@ -11,6 +11,7 @@ from nbgraph.frames import stats_frame
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
 from nbgraph.loading import load
+from nbgraph.notebook import is_in_notebook
 from nbgraph.pictures import Pictures
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
 from nbgraph.services.images.kept_pictures import picture_or_why
@@ -19,7 +20,6 @@ from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.depth_first import depth_first
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.own_copies import own_copy
-from nbgraph.showing import is_in_notebook
 
 if TYPE_CHECKING:
     import pandas as pd

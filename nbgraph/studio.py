@@ -10,9 +10,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-from nbgraph.cache_view import CacheView
 from nbgraph.config import Settings
-from nbgraph.disk_view import DiskView
 from nbgraph.errors import GraphError, NotFoundError, OwnWorkerError, TargetError
 from nbgraph.frames import (
     compared_frame,
@@ -21,11 +19,9 @@ from nbgraph.frames import (
     reasons_frame,
     stats_frame,
 )
-from nbgraph.images_view import ImagesView
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.loading import load
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
-from nbgraph.queue_view import QueueView
 from nbgraph.run import NodeLike, Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
@@ -36,8 +32,12 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
 from nbgraph.services.studio_archive import ArchiveReport, export_archive, import_archive
-from nbgraph.stats_view import StatsView
 from nbgraph.sweep import Axis, Sweep, batch_data, swept_node
+from nbgraph.views.cache import CacheView
+from nbgraph.views.disk import DiskView
+from nbgraph.views.images import ImagesView
+from nbgraph.views.queue import QueueView
+from nbgraph.views.stats import StatsView
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,6 +8,7 @@ from PIL import Image
 
 from nbgraph.errors import GraphError, Problem, Problems
 from nbgraph.frames import sweep_frame
+from nbgraph.html import table_html
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
 from nbgraph.run import NodeLike, Run
@@ -15,7 +16,6 @@ from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.shared.graph.batch import BatchDatum
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import Path
-from nbgraph.static_html import table_html
 from nbgraph.sweep_sheet import draw_sheet, tiled
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from nbgraph.cli.catalogue import Catalogue
 from nbgraph.cli.command_names import COMMAND_NAMES
 from nbgraph.cli.line_form import graph_lines
 from nbgraph.errors import GraphError, NbgraphError, Problem
+from nbgraph.notebook import is_in_notebook
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
-from nbgraph.showing import is_in_notebook
 from nbgraph.widgets import editor_messages as ask
 from nbgraph.widgets.changes import GONE, read_changes
 from nbgraph.widgets.derived import problem_to_json

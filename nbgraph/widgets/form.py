@@ -10,12 +10,12 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from nbgraph.errors import NotFoundError, Problems, suggest
+from nbgraph.notebook import is_in_notebook
 from nbgraph.run import Run
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph, is_linked_inside
 from nbgraph.services.shared.interrupts import HeldStop
-from nbgraph.showing import is_in_notebook
 from nbgraph.widgets.form_controls import MISSING, Control, LinkedInside, control_for
 from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.run_view import RunView

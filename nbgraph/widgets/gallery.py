@@ -7,10 +7,10 @@ from pydantic import Field, TypeAdapter
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ImageCategory
-from nbgraph.picture_facts import differences, graph_of, label_of, metadata_text, values_of
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph_drawing import draw_graph
+from nbgraph.views.comparison import differences, graph_of, label_of, metadata_text, values_of
 from nbgraph.widgets.asked import Answer, AskedWidget, Name, Names, Question
 from nbgraph.widgets.pictures import png
 from nbgraph.widgets.thumbnails import Thumbnails

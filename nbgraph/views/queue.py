@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from nbgraph.frames import queue_frame
+from nbgraph.html import table_html
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.showing import Shown, widget_class
-from nbgraph.static_html import table_html
+from nbgraph.views.base import Shown, widget_class
 
 if TYPE_CHECKING:
     import pandas as pd

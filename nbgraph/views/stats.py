@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.errors import ChoiceError
 from nbgraph.frames import session_frame
+from nbgraph.html import picture_html, table_html
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.showing import Shown, widget_class
-from nbgraph.static_html import picture_html, table_html
+from nbgraph.views.base import Shown, widget_class
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.errors import ChoiceError
 from nbgraph.frames import cache_frame, reasons_frame
+from nbgraph.html import table_html
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.showing import Shown, widget_class
-from nbgraph.static_html import table_html
+from nbgraph.views.base import Shown, widget_class
 
 if TYPE_CHECKING:
     import pandas as pd

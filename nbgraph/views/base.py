@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from nbgraph.loading import load
+from nbgraph.notebook import is_in_notebook, is_open
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -54,16 +54,6 @@ class Shown:
 
     def _view(self) -> dict[str, Any]:
         return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}}
-
-
-def is_in_notebook() -> bool:
-    """Whether cells are run by a kernel, so that a widget has a page to be on."""
-    return hasattr(get_ipython(), "kernel")
-
-
-def is_open(widget: Any) -> bool:
-    """Whether a widget can be shown; marimo closes those of a cell when it runs again."""
-    return widget.comm is not None and not getattr(widget.comm, "_closed", False)
 
 
 def widget_class(module: str, name: str) -> Any:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from nbgraph.errors import ChoiceError
 from nbgraph.frames import disk_frame
+from nbgraph.html import table_html
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.retention.retention_base import PARTS
 from nbgraph.services.retention.retention_common import Usage
-from nbgraph.static_html import table_html
 
 if TYPE_CHECKING:
     import pandas as pd
