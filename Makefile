@@ -14,7 +14,7 @@ LAB ?=
 WORKERS ?= auto
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-browser bench bench-ui docs pictures lab check clean
+.PHONY: demo test test-browser bench bench-ui docs pictures lab check house clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2> /dev/null || $(PYTHON) -c '$(NEW_ENOUGH)' || { \
@@ -52,6 +52,9 @@ docs: $(STAMP)
 
 pictures: $(STAMP)
 	cd tests && PYTHONPATH=. ../$(BIN)/python ../docs/draw.py
+
+house: $(STAMP)
+	$(BIN)/python tests/house.py
 
 bench-ui: $(STAMP)
 	PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/benchmarks $(BIN)/python -m ui.canvas_cost

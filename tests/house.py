@@ -1,0 +1,203 @@
+"""Measure how the code is cut: modules, arrows, comments, docstrings, types. `make house` prints the table.
+
+Everything is read from the source by `ast` and `tokenize`; pyright is run once in strict mode.
+"""
+
+import ast
+import io
+import json
+import subprocess
+import sys
+import tokenize
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "nbgraph"
+GRAPH = "nbgraph.services.shared.graph"
+CLI = "nbgraph.cli"
+PUBLIC_CLASSES = {"Studio", "Run", "Graph"}
+
+
+def sources() -> dict[str, Path]:
+    """Return module name -> file of all modules of the package but the training of the shipped model."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if "node_modules" in parts or parts[1] == "models":
+            continue
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported(tree: ast.AST, modules: set[str], within: str) -> set[str]:
+    """Return the modules of the package that a module imports, strings given to a lazy import included."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{each.name}" for each in node.names} | {node.module}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("nbgraph."):
+            found.add(node.value)
+    return (found & modules) - {within}
+
+
+def single_importers(arrows: dict[str, set[str]], sizes: dict[str, int]) -> list[str]:
+    """Return the modules with exactly one importer, without the node library and implementations of services."""
+    importers: dict[str, set[str]] = defaultdict(set)
+    for module, reached in arrows.items():
+        for each in reached:
+            importers[each].add(module)
+    return sorted(
+        module
+        for module, by in importers.items()
+        if len(by) == 1
+        and sizes[module]
+        and not module.startswith("nbgraph.invocations")
+        and not module.endswith(("_memory", "_sqlite", "_default"))
+    )
+
+
+def room(arrows: dict[str, set[str]], folder: str) -> tuple[int, int]:
+    """Return the number of modules below `folder` and of imports among them."""
+    inside = {module for module in arrows if module.startswith(folder + ".")}
+    return len(inside), sum(len(arrows[module] & inside) for module in inside)
+
+
+def comments_per_100_lines(paths: list[Path]) -> float:
+    lines = comments = 0
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        lines += text.count("\n")
+        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+        comments += sum(
+            1
+            for token in tokens
+            if token.type == tokenize.COMMENT and not token.string.startswith(("# noqa", "# type:", "# pyright:", "#!"))
+        )
+    return 100 * comments / lines
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def long_functions(trees: dict[str, ast.Module]) -> list[str]:
+    """Return the functions over 50 lines, their docstring not counted."""
+    found = []
+    for module, tree in trees.items():
+        for each in functions(tree):
+            first = each.body[1] if ast.get_docstring(each) and len(each.body) > 1 else each.body[0]
+            lines = (each.end_lineno or 0) - first.lineno + 1
+            if lines > 50:
+                found.append(f"{module}.{each.name} ({lines})")
+    return found
+
+
+def takes_something(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    return any(each.arg not in ("self", "cls") for each in arguments)
+
+
+def has_sections(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    text = ast.get_docstring(function) or ""
+    return any(f"{name}\n---" in text for name in ("Parameters", "Returns", "Raises", "Yields"))
+
+
+def public_methods(trees: dict[str, ast.Module]) -> list[tuple[str, bool]]:
+    """Return the public methods with arguments of Studio, Run, Graph and service bases; True where one has sections."""
+    found = []
+    for module, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and (node.name in PUBLIC_CLASSES or module.endswith("_base")):
+                for each in node.body:
+                    if isinstance(each, ast.FunctionDef) and not each.name.startswith("_") and takes_something(each):
+                        found.append((f"{module}.{node.name}.{each.name}", has_sections(each)))
+    return found
+
+
+def any_in_signatures(trees: dict[str, ast.Module]) -> list[str]:
+    """Return the signatures of the processor, the cache and the services that say `Any`."""
+    found = []
+    for module, tree in trees.items():
+        if not module.startswith("nbgraph.services"):
+            continue
+        for each in functions(tree):
+            arguments = [
+                *each.args.posonlyargs,
+                *each.args.args,
+                *each.args.kwonlyargs,
+                each.args.vararg,
+                each.args.kwarg,
+            ]
+            notes = [argument.annotation for argument in arguments if argument] + [each.returns]
+            if any(
+                isinstance(name, ast.Name) and name.id == "Any" for note in notes if note for name in ast.walk(note)
+            ):
+                found.append(f"{module}.{each.name}")
+    return found
+
+
+def strict_messages() -> dict[str, int]:
+    """Run pyright in strict mode over the whole package and return the number of messages by module."""
+    settings = ROOT / ".pyright_strict.json"
+    text = {
+        "include": ["nbgraph"],
+        "exclude": ["nbgraph/models", "nbgraph/widgets/js"],
+        "typeCheckingMode": "strict",
+        "pythonVersion": "3.11",
+        "venvPath": ".",
+        "venv": ".venv",
+        "reportMissingTypeStubs": False,
+        "reportPrivateImportUsage": False,
+    }
+    settings.write_text(json.dumps(text), encoding="utf-8")
+    try:
+        command = [sys.executable, "-m", "pyright", "-p", str(settings), "--outputjson"]
+        said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)  # noqa: S603
+    finally:
+        settings.unlink()
+    counts: dict[str, int] = defaultdict(int)
+    for each in json.loads(said.stdout)["generalDiagnostics"]:
+        if each["severity"] == "error":
+            counts[str(Path(each["file"]).relative_to(ROOT))] += 1
+    return dict(counts)
+
+
+def main(verbose: bool) -> None:
+    paths = sources()
+    trees = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in paths.items()}
+    arrows = {module: imported(tree, set(paths), module) for module, tree in trees.items()}
+    sizes = {module: len(tree.body) for module, tree in trees.items()}
+    single = single_importers(arrows, sizes)
+    documented = public_methods(trees)
+    without = [name for name, has in documented if not has]
+    untyped = any_in_signatures(trees)
+    long = long_functions(trees)
+    strict = strict_messages()
+    rows = [
+        ("modules", f"{len(paths)}", "", []),
+        ("modules with exactly one importer", f"{len(single)}", "<= 15", single),
+        ("rooms, arrows of services/shared/graph", "{}, {}".format(*room(arrows, GRAPH)), "<= 17, <= 50", []),
+        ("rooms, arrows of cli", "{}, {}".format(*room(arrows, CLI)), "<= 17, <= 40", []),
+        ("comments per 100 lines", f"{comments_per_100_lines(list(paths.values())):.2f}", "2 to 5", []),
+        ("public methods with sections", f"{100 * (1 - len(without) / len(documented)):.0f} %", "all", without),
+        ("signatures of services with Any", f"{len(untyped)}", "0", untyped),
+        (
+            "pyright strict, messages without plots.py",
+            f"{sum(strict.values()) - strict.get('nbgraph/plots.py', 0)}",
+            "0",
+            [f"{file}: {count}" for file, count in sorted(strict.items(), key=lambda each: -each[1])],
+        ),
+        ("functions over 50 lines", f"{len(long)}", "0", long),
+    ]
+    for name, value, goal, names in rows:
+        print(f"{name:45} {value:>10}   {goal}")
+        if verbose:
+            print(*(f"    {each}" for each in names), sep="\n", end="\n" if names else "")
+
+
+if __name__ == "__main__":
+    main("-v" in sys.argv[1:])
