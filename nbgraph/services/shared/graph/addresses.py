@@ -1,4 +1,4 @@
-"""Addresses of inputs, as people write them: `noise.seed`, and inside a graph node `outer.noise.seed`."""
+"""Addresses of inputs, as people write them (`noise.seed`, `outer.noise.seed`), and the values typed into nodes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,6 +6,7 @@ from typing import Any
 
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.services.shared.graph.flat import GRAPH
 
 
@@ -56,3 +57,21 @@ def with_inner_values(node_id: str, graph_node: Any, values: Mapping[str, Any]) 
         return graph_node.with_inner_values(values)
     except GraphError as error:
         raise GraphError([replace(each, node=f"{node_id}.{each.node}") for each in error.problems]) from None
+
+
+def without_link(node: BaseInvocation, field: str) -> BaseInvocation:
+    """A copy of a node in which an input holds no edges, but its default."""
+    spec = node.inputs()[field]
+    copy = node.model_copy()
+    vars(copy)[field] = REQUIRED if spec.required else spec.default
+    copy.__pydantic_fields_set__.discard(field)
+    return copy
+
+
+def typed_values(node: BaseInvocation) -> dict[str, Any]:
+    """The values a person typed into a node: inputs that differ from nothing said, and the common fields."""
+    values = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
+    for name in ("is_intermediate", "use_cache"):
+        if name in node.model_fields_set:
+            values[name] = getattr(node, name)
+    return values

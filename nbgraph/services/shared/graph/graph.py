@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, is_link
-from nbgraph.services.shared.graph.addresses import by_node, with_inner_values
+from nbgraph.services.shared.graph.addresses import by_node, typed_values, with_inner_values, without_link
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link, as_edge, edge
 from nbgraph.services.shared.graph.flat import GRAPH, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
@@ -14,7 +14,6 @@ from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
 from nbgraph.services.shared.graph.late_edges import late_edges
-from nbgraph.services.shared.graph.node_values import typed_values, without_link
 from nbgraph.services.shared.graph.topology import Gathering, RunningOrder, free_id
 from nbgraph.services.shared.graph.validation import check_edge, graph_problems
 

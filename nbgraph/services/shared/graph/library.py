@@ -17,9 +17,9 @@ from pydantic import BaseModel, Field, create_model
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.inputs import Many, RandomSeed
+from nbgraph.services.shared.graph.addresses import typed_values
 from nbgraph.services.shared.graph.exposed_output import ExposedOutput
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.node_values import typed_values
 
 ExposedKind = Literal["inputs", "outputs"]
 
