@@ -13,9 +13,8 @@ from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
-from nbgraph.services.shared.graph.late_edges import late_edges
 from nbgraph.services.shared.graph.topology import Gathering, RunningOrder, free_id
-from nbgraph.services.shared.graph.validation import check_edge, graph_problems
+from nbgraph.services.shared.graph.validation import check_edge, graph_problems, stale_edges
 
 
 class Graph:
@@ -222,7 +221,7 @@ class Graph:
     def problems(self) -> list[Problem]:
         """Everything that keeps the graph from running, also inside graph nodes, or an empty list."""
         with no_garbage():
-            found = [*late_edges(self.nodes, self._held), *graph_problems(self)]
+            found = [*stale_edges(self.nodes, self._held), *graph_problems(self)]
         if found or not any(node.type == GRAPH for node in self.nodes.values()):
             return found
         try:

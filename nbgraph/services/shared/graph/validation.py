@@ -3,11 +3,11 @@
 The same rules serve a single edge that is added, a file that is read and the editor.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from nbgraph.errors import Problem, Problems, suggest
-from nbgraph.invocations.base import BaseInvocation, is_link
+from nbgraph.invocations.base import BaseInvocation, Ref, is_link
 from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.invocations.types import assignable, type_name
 from nbgraph.services.shared.graph.edges import Edge, Link
@@ -171,3 +171,32 @@ def output_types(graph: GraphLike, order: Iterable[str]) -> OutputTypes:
         if graph.nodes[node_id].output_types_vary:
             _note_output_types(graph, Problems(), node_id, graph.links(node_id), types)
     return types
+
+
+def stale_edges(nodes: Mapping[str, BaseInvocation], snapshot: Mapping[str, dict[str, Any]]) -> Iterator[Problem]:
+    """A problem for each; `snapshot` are the values each node had when it came into the graph.
+
+    Assigning to a node gives it a new dictionary of values, so most nodes are told by a look at theirs.
+    """
+    for node_id, node in nodes.items():
+        before = snapshot.get(node_id)
+        if before is None or vars(node) is before:
+            continue
+        for name, value in vars(node).items():
+            if _edge_sources(value) != _edge_sources(before.get(name)):
+                yield Problem("stale_edge", _stale_text(node_id, name, value), node_id, name)
+
+
+def _edge_sources(value: Any) -> list[tuple[BaseInvocation, str]]:
+    """What the edges in an input come from."""
+    if not is_link(value):
+        return []
+    return [(ref.node, ref.field) for ref in (value if isinstance(value, list) else [value]) if isinstance(ref, Ref)]
+
+
+def _stale_text(node_id: str, name: str, value: Any) -> str:
+    if is_link(value):
+        what = "an edge was assigned after the graph was made, which does not have it"
+    else:
+        what = "a value was assigned in place of an edge after the graph was made, which still has the edge"
+    return f"{what}; use graph.update_node({node_id!r}, {name}=...), or make the graph anew with Graph.of"

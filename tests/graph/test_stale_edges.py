@@ -31,7 +31,7 @@ def test_an_edge_that_is_assigned_late_is_refused_with_what_to_do(before: Any, a
     total.a = after
     with pytest.raises(GraphError, match=f"^sum.a: {said}; use graph.update_node\\('sum', a=...\\)"):
         graph.validate()
-    assert told(graph.copy()) == [("late_edge", "sum", "a")]
+    assert told(graph.copy()) == [("stale_edge", "sum", "a")]
     graph.update_node("sum", a=after)
     assert told(graph) == []
     assert told(Graph.of(total)) == []
@@ -50,13 +50,13 @@ def test_one_more_edge_into_an_input_that_takes_several_is_told() -> None:
     gathered = Collect(id="all", item=[one])
     graph = Graph.of(gathered, other)
     gathered.item = [one, other]
-    assert told(graph) == [("late_edge", "all", "item")]
+    assert told(graph) == [("stale_edge", "all", "item")]
 
 
 def test_nodes_of_a_graph_that_was_read_are_looked_at_too() -> None:
     graph = Graph.from_json(Graph.of(Add(id="sum", a=Integer(id="one"), b=1)).to_json())
     graph["sum"].b = graph["one"]
-    assert told(graph) == [("late_edge", "sum", "b")]
+    assert told(graph) == [("stale_edge", "sum", "b")]
 
 
 def test_a_node_that_left_the_graph_may_be_assigned_edges() -> None:
@@ -74,11 +74,11 @@ def test_an_edge_that_was_deleted_from_the_graph_is_no_late_one() -> None:
     assert told(graph) == []
 
 
-def test_the_graph_as_it_was_in_a_session_has_no_late_edges() -> None:
+def test_the_graph_as_it_was_in_a_session_has_no_stale_edges() -> None:
     one = Integer(id="one")
     total = Add(id="sum", a=one, b=1)
     graph = Graph.of(Add(id="more", a=total, b=one))
     session = GraphExecutionState(graph)
     total.a, one.value = 5, 7
-    assert told(session.graph) == [("late_edge", "sum", "a")]
+    assert told(session.graph) == [("stale_edge", "sum", "a")]
     assert told(session.graph_as_it_was()) == []
