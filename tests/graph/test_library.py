@@ -10,7 +10,7 @@ from nbgraph.invocations import Add, BooleanCollection, Collect, Divide, If, Int
 from nbgraph.services.shared.default_graphs import default_graphs
 from nbgraph.services.shared.graph.edges import edge
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.graph.flat import MAX_DEPTH
+from nbgraph.services.shared.graph.expand import MAX_DEPTH
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
 from tests.graph.running import run

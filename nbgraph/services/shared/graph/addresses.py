@@ -7,7 +7,7 @@ from typing import Any
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.inputs import REQUIRED
-from nbgraph.services.shared.graph.flat import GRAPH
+from nbgraph.services.shared.graph.expand import GRAPH
 
 
 def by_node(nodes: Mapping[str, BaseInvocation], values: Mapping[str, Any], problems: Problems) -> dict[str, dict]:

@@ -9,8 +9,7 @@ from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.services.shared.graph.as_it_was import as_it_was, held_values
 from nbgraph.services.shared.graph.dispatch import Dispatch
-from nbgraph.services.shared.graph.exposed_output import exposed_outputs
-from nbgraph.services.shared.graph.flat import FlatGraph, flatten
+from nbgraph.services.shared.graph.expand import FlatGraph, exposed_outputs, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.growth import place_after, refuse_changes

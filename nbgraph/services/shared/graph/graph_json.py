@@ -9,7 +9,7 @@ from nbgraph.errors import GraphError, Problem, Problems, UnknownNodeTypeError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import NodeClass, registry
 from nbgraph.services.shared.graph.edges import Link
-from nbgraph.services.shared.graph.flat import MAX_DEPTH
+from nbgraph.services.shared.graph.expand import MAX_DEPTH
 from nbgraph.services.shared.graph.foreign_files import foreign_error, foreign_object, foreign_text
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.validation import GraphLike

@@ -8,7 +8,7 @@ from textwrap import indent
 
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.edges import Link
-from nbgraph.services.shared.graph.flat import GRAPH
+from nbgraph.services.shared.graph.expand import GRAPH
 from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.services.shared.graph.validation import GraphLike
 

@@ -18,7 +18,7 @@ from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.inputs import Many, RandomSeed
 from nbgraph.services.shared.graph.addresses import typed_values
-from nbgraph.services.shared.graph.exposed_output import ExposedOutput
+from nbgraph.services.shared.graph.expand import ExposedOutput
 from nbgraph.services.shared.graph.graph import Graph
 
 ExposedKind = Literal["inputs", "outputs"]
