@@ -36,8 +36,7 @@ from nbgraph.services.invocation_processor.recipe import Recipe, recipe_of
 from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
-from nbgraph.services.shared.graph.plan import Kind, Path, PlannedNode, prepared_id
-from nbgraph.services.shared.graph.prepared import Key, PathRun
+from nbgraph.services.shared.graph.plan import Key, Kind, Path, PathRun, PlannedNode, prepared_id
 
 BREATH_EVERY = 64
 ERROR_TEXT_LIMIT = 64 * 1024

@@ -18,8 +18,7 @@ from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.item_storage.item_storage_base import Condition
 from nbgraph.services.item_storage.session_storage_base import SessionStorageBase
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.graph.plan import prepared_id
-from nbgraph.services.shared.graph.prepared import Prepared
+from nbgraph.services.shared.graph.plan import Prepared, prepared_id
 from nbgraph.services.shared.sqlite.batch import Batch
 from nbgraph.services.shared.sqlite.damaged_rows import DAMAGE, damaged, readable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase

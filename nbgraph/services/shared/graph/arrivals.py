@@ -10,8 +10,7 @@ from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.fields import DRAWN_MAX
 from nbgraph.invocations.valid import make_valid
 from nbgraph.services.shared.graph.iterations import Iterations
-from nbgraph.services.shared.graph.plan import Axes, Path, Plan, PlannedInput, PlannedNode
-from nbgraph.services.shared.graph.prepared import Key, Prepared, PreparedKeys
+from nbgraph.services.shared.graph.plan import Axes, Key, Path, Plan, PlannedInput, PlannedNode, Prepared, PreparedKeys
 from nbgraph.services.shared.graph.schedule import Blocked
 
 ITERATE_FIELDS = set(IterateOutput.model_fields)

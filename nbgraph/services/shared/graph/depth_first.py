@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.graph.prepared import Prepared
+from nbgraph.services.shared.graph.plan import Prepared
 
 
 def depth_first(session: GraphExecutionState) -> Iterator[tuple[Prepared, BaseInvocationOutput]]:

@@ -9,8 +9,7 @@ from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.shared.graph.arrivals import Arrivals
 from nbgraph.services.shared.graph.iterations import Iterations
-from nbgraph.services.shared.graph.plan import Plan, PlannedNode
-from nbgraph.services.shared.graph.prepared import Key, PathRun, Prepared, PreparedKeys
+from nbgraph.services.shared.graph.plan import Key, PathRun, Plan, PlannedNode, Prepared, PreparedKeys
 from nbgraph.services.shared.graph.readiness import Readiness
 from nbgraph.services.shared.graph.schedule import Schedule, Stretch
 

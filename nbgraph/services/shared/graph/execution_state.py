@@ -13,8 +13,16 @@ from nbgraph.services.shared.graph.expand import FlatGraph, exposed_outputs, fla
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.growth import place_after, refuse_changes
-from nbgraph.services.shared.graph.plan import Path, Plan, PlannedNode, prepared_id
-from nbgraph.services.shared.graph.prepared import Key, PathRun, Prepared, PreparedKeys
+from nbgraph.services.shared.graph.plan import (
+    Key,
+    Path,
+    PathRun,
+    Plan,
+    PlannedNode,
+    Prepared,
+    PreparedKeys,
+    prepared_id,
+)
 from nbgraph.services.shared.graph.saved_session import (
     SavedSession,
     by_key,

@@ -7,8 +7,7 @@ from typing import Any
 from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.inputs import REQUIRED
-from nbgraph.services.shared.graph.plan import Axes, Path, Plan
-from nbgraph.services.shared.graph.prepared import Key, PreparedKeys
+from nbgraph.services.shared.graph.plan import Axes, Key, Path, Plan, PreparedKeys
 
 
 class Iterations:

@@ -31,19 +31,39 @@ other (see `schedule.py`).
 `gates.py`).
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.services.shared.graph.gates import Alternatives, condition_of, find_gates
+from nbgraph.services.shared.graph.edges import Link
 from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.services.shared.graph.validation import GraphLike
 
 Axes = tuple[int, ...]
 Path = tuple[int, ...]
+Key = int
+"""What a session keeps things of a prepared node under; in another session it may have another key."""
+
+NOWHERE: Key = -1
+"""The key at a path at which nothing has begun: there is nothing under it."""
+
+BRANCHES = {"true_input": True, "false_input": False}
+MOST_ALTERNATIVES = 8
+
+
+class Choice(NamedTuple):
+    """The `if` node of that id takes that branch."""
+
+    if_node: str
+    branch: bool
+
+
+Alternatives = frozenset[frozenset[Choice]]
+ALWAYS: Alternatives = frozenset({frozenset()})
 
 
 class PlannedInput(Struct, gc=False):
@@ -113,7 +133,7 @@ class Plan:
         parents = {node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes}
         order, _ = topological_order(parents, targets)
         self._lay_out(graph, order, {})
-        gates = find_gates(graph, order, targets, {planned.id: planned.axes for planned in self.nodes})
+        gates = find_branches(graph, order, targets, {planned.id: planned.axes for planned in self.nodes})
         if gates:
             for node_id, alternatives in gates.items():
                 parents[node_id] = [*parents[node_id], *_condition_sources(graph, alternatives)]
@@ -255,3 +275,112 @@ def prepared_id(node_id: str, path: Path) -> str:
     if len(path) == 1:
         return f"{node_id}[{path[0]}]"
     return f"{node_id}[{','.join(map(str, path))}]" if path else node_id
+
+
+def find_branches(
+    graph: GraphLike, order: Sequence[str], targets: Collection[str] | None, axes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Alternatives]:
+    """The gated nodes of a graph, with the alternatives that open their gates."""
+    if not any(graph.nodes[node_id].type == "if" for node_id in order):
+        return {}
+    needed: dict[str, Alternatives] = {node_id: frozenset() for node_id in order}
+    used = {link.source for node_id in order for link in graph.links(node_id)}
+    asked_for = frozenset(targets or ())
+    for node_id in reversed(order):
+        if node_id not in used or node_id in asked_for or not _can_tell(graph, needed[node_id], axes, node_id):
+            needed[node_id] = ALWAYS
+        ours = needed[node_id]
+        for link in graph.links(node_id):
+            through = ours
+            if graph.nodes[node_id].type == "if" and link.field in BRANCHES:
+                choice = Choice(node_id, BRANCHES[link.field])
+                through = frozenset(alternative | {choice} for alternative in ours)
+            needed[link.source] = _fewest(needed[link.source] | through)
+    return {node_id: found for node_id, found in needed.items() if found != ALWAYS}
+
+
+def condition_of(graph: GraphLike, if_node: str) -> Link | None:
+    """The edge that an `if` has its condition from; None if the condition is typed."""
+    return next((link for link in graph.links(if_node) if link.field == "condition"), None)
+
+
+def _can_tell(graph: GraphLike, found: Alternatives, axes: Mapping[str, tuple[int, ...]], node_id: str) -> bool:
+    """Whether each path of the node says which way the conditions went."""
+    links = (condition_of(graph, choice.if_node) for alternative in found for choice in alternative)
+    return all(link is None or set(axes[link.source]) <= set(axes[node_id]) for link in links)
+
+
+def _fewest(alternatives: Alternatives) -> Alternatives:
+    """Without alternatives that ask for more than another one does; too many of them open for all."""
+    kept = frozenset(one for one in alternatives if not any(other < one for other in alternatives))
+    return kept if len(kept) <= MOST_ALTERNATIVES else ALWAYS
+
+
+PathRun = tuple[Path, Iterable[PlannedNode]]
+"""Source nodes that run one after the other at one path."""
+
+
+class Prepared(NamedTuple):
+    """One execution of a source node at one iteration path."""
+
+    planned: PlannedNode
+    path: Path
+    key: Key
+
+    @property
+    def id(self) -> str:
+        """`denoise[1,0]`"""
+        return prepared_id(self.planned.id, self.path)
+
+
+class PreparedKeys:
+    """The keys of a plan with so many nodes: paths are numbered as they begin, and at each there is one for each node.
+
+    The key of the node of rank r at path number n is `n * nodes + r`; so without iterations it is the rank.
+    """
+
+    def __init__(self, nodes: int) -> None:
+        self._nodes = nodes
+        self._paths: list[Path] = [()]
+        self._firsts: dict[Path, Key] = {(): 0}
+
+    def begin(self, path: Path) -> Key:
+        """The key of the node of rank 0 at a path, at which there are keys from now on."""
+        first = self._firsts.get(path)
+        if first is None:
+            first = len(self._paths) * self._nodes
+            self._paths.append(path)
+            self._firsts[path] = first
+        return first
+
+    def at(self, rank: int, path: Path) -> Key:
+        """The key of the node of that rank at a path."""
+        first = self._firsts.get(path)
+        return NOWHERE if first is None else first + rank
+
+    def source(self, edge: PlannedInput, path: Path) -> Key:
+        """The key of what an edge comes from, given the path of the node it arrives at."""
+        return self.at(edge.parent, source_path(edge, path))
+
+    def sources(self, rank: int, paths: Iterable[Path]) -> list[Key]:
+        """The keys of the node of that rank at these paths."""
+        firsts = map(self._firsts.get, paths)
+        return [NOWHERE if first is None else first + rank for first in firsts]
+
+    def of_node(self, rank: int) -> Iterator[tuple[Path, Key]]:
+        """The paths at which something has begun, and the keys that the node of that rank has there."""
+        return zip(self._paths, count(rank, self._nodes))
+
+    def place(self, key: Key) -> tuple[int, Path]:
+        """The rank and the path a key stands for."""
+        number, rank = divmod(key, self._nodes)
+        return rank, self._paths[number]
+
+    def prepared(self, planned: PlannedNode, path: Path) -> Prepared:
+        """The prepared node at a path."""
+        return Prepared(planned, path, self.begin(path) + planned.rank)
+
+
+def source_path(edge: PlannedInput, path: Path) -> Path:
+    """The path of what an edge comes from, given that of the node it arrives at."""
+    return path if edge.keep is None else tuple([path[place] for place in edge.keep])

@@ -7,10 +7,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.shared.graph.arrivals import Arrivals
-from nbgraph.services.shared.graph.gates import BRANCHES
 from nbgraph.services.shared.graph.iterations import Iterations
-from nbgraph.services.shared.graph.plan import Path, Plan, PlannedChoice, PlannedInput, PlannedNode, prepared_id
-from nbgraph.services.shared.graph.prepared import Key, Prepared, PreparedKeys, source_path
+from nbgraph.services.shared.graph.plan import (
+    BRANCHES,
+    Key,
+    Path,
+    Plan,
+    PlannedChoice,
+    PlannedInput,
+    PlannedNode,
+    Prepared,
+    PreparedKeys,
+    prepared_id,
+    source_path,
+)
 
 Verdict = Literal["run", "done", "wait", "gated", "lost"]
 TRUTH = TypeAdapter(bool)

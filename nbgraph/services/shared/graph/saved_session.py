@@ -8,8 +8,7 @@ from pydantic_core import PydanticSerializationError
 
 from nbgraph.errors import GraphError, Problem, Problems
 from nbgraph.invocations.base import BaseInvocationOutput
-from nbgraph.services.shared.graph.plan import Path, Plan, prepared_id
-from nbgraph.services.shared.graph.prepared import Key, PreparedKeys
+from nbgraph.services.shared.graph.plan import Key, Path, Plan, PreparedKeys, prepared_id
 from nbgraph.services.shared.graph.validation import GraphLike, output_types
 
 Row = tuple[str, Path, Any]
