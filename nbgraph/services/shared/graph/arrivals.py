@@ -11,7 +11,7 @@ from nbgraph.invocations.fields import DRAWN_MAX
 from nbgraph.invocations.valid import make_valid
 from nbgraph.services.shared.graph.iterations import Iterations
 from nbgraph.services.shared.graph.plan import Axes, Key, Path, Plan, PlannedInput, PlannedNode, Prepared, PreparedKeys
-from nbgraph.services.shared.graph.schedule import Blocked
+from nbgraph.services.shared.graph.scheduler import Blocked
 
 ITERATE_FIELDS = set(IterateOutput.model_fields)
 Walk = Callable[[Axes, Mapping[int, int]], Iterator[Path | Blocked]]

@@ -11,7 +11,7 @@ from nbgraph.services.shared.graph.arrivals import Arrivals
 from nbgraph.services.shared.graph.iterations import Iterations
 from nbgraph.services.shared.graph.plan import Key, PathRun, Plan, PlannedNode, Prepared, PreparedKeys
 from nbgraph.services.shared.graph.readiness import Readiness
-from nbgraph.services.shared.graph.schedule import Schedule, Stretch
+from nbgraph.services.shared.graph.scheduler import Scheduler, Stretch
 
 MOST_TOGETHER = 64
 
@@ -46,7 +46,7 @@ class Dispatch:
         self._is_straight = False
         self._careful = bool(outputs or failed) or any(planned.gates for planned in plan.nodes)
         iterations = Iterations(plan, keys, outputs, limit)
-        self._schedule = Schedule(plan, iterations.length)
+        self._schedule = Scheduler(plan, iterations.length)
         self.arrivals = Arrivals(plan, keys, outputs, seeds, iterations, self._schedule.walk)
         self._readiness = Readiness(plan, keys, outputs, self._missing, self.claimed, iterations, self.arrivals)
         self._look_ahead()

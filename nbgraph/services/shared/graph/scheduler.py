@@ -29,7 +29,7 @@ class Blocked:
         self.stretch = stretch
 
 
-class Schedule:
+class Scheduler:
     """Hands out stretches in order. `length(axis, path)` tells how many items an axis has at a path of its outer ones.
 
     If it raises, the schedule is not to be asked again.
