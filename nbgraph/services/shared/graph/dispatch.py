@@ -7,8 +7,7 @@ from operator import length_hint
 
 from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
-from nbgraph.services.shared.graph.arrivals import Arrivals
-from nbgraph.services.shared.graph.iterations import Iterations
+from nbgraph.services.shared.graph.inputs import Arrivals, Iterations
 from nbgraph.services.shared.graph.plan import Key, PathRun, Plan, PlannedNode, Prepared, PreparedKeys
 from nbgraph.services.shared.graph.readiness import Readiness
 from nbgraph.services.shared.graph.scheduler import Scheduler, Stretch

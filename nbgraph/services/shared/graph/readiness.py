@@ -6,8 +6,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from nbgraph.invocations.base import BaseInvocationOutput
-from nbgraph.services.shared.graph.arrivals import Arrivals
-from nbgraph.services.shared.graph.iterations import Iterations
+from nbgraph.services.shared.graph.inputs import Arrivals, Iterations
 from nbgraph.services.shared.graph.plan import (
     BRANCHES,
     Key,
