@@ -8,7 +8,7 @@ from nbgraph.errors import ChoiceError, IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.services.shared.graph.as_it_was import as_it_was, held_values
-from nbgraph.services.shared.graph.dispatch import Dispatch
+from nbgraph.services.shared.graph.dispatcher import Dispatcher
 from nbgraph.services.shared.graph.expand import FlatGraph, exposed_outputs, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
@@ -89,16 +89,16 @@ class GraphExecutionState:
         try:
             if self.cancelled or self.errors:
                 return self._next_of_stopped()
-            return self._dispatch.next()
+            return self._dispatcher.next()
         except IterationLimitError as refused:
             self.errors.update({problem.node or "": problem.message for problem in refused.problems})
             raise
 
     def _next_of_stopped(self) -> Prepared | None:
         """The next after a cancel, a failure or a refusal: a prepared node only if failures do not stop the session."""
-        if self._dispatch.refused is not None:
-            raise self._dispatch.refused
-        return None if self.cancelled or self.on_error == "stop" else self._dispatch.next()
+        if self._dispatcher.refused is not None:
+            raise self._dispatcher.refused
+        return None if self.cancelled or self.on_error == "stop" else self._dispatcher.next()
 
     def straight(self) -> Iterator[PathRun]:
         """The prepared nodes that come next, without claims, up to one for which `next()` is to be asked.
@@ -106,26 +106,26 @@ class GraphExecutionState:
         Whoever takes them puts the output of each into `outputs` before taking the next, and takes no more when one
         fails or is released, or the session is cancelled.
         """
-        return iter(()) if self.cancelled or self.errors else self._dispatch.straight()
+        return iter(()) if self.cancelled or self.errors else self._dispatcher.straight()
 
     def complete(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
         """A claimed node has its output."""
         self.outputs[prepared.key] = output
-        self._dispatch.done(prepared.key)
+        self._dispatcher.done(prepared.key)
 
     def fail(self, prepared: Prepared, error: str) -> None:
         """A claimed node failed; `error` is text, never the exception, which would keep its tensors alive."""
         self.errors[prepared.id] = error
         self._failed.add(prepared.key)
-        self._dispatch.failed(prepared.key)
+        self._dispatcher.failed(prepared.key)
 
     def release(self, prepared: Prepared) -> None:
         """Give a claimed node back undone; it is the next to be handed out."""
-        self._dispatch.release(prepared)
+        self._dispatcher.release(prepared)
 
     def expects(self, planned: PlannedNode) -> bool:
         """Whether more prepared nodes of a source node may be handed out; if not, there are none."""
-        return self._dispatch.expects(planned)
+        return self._dispatcher.expects(planned)
 
     def cancel(self) -> None:
         """Hand out nothing more; what has finished stays."""
@@ -162,28 +162,28 @@ class GraphExecutionState:
     @property
     def claimed(self) -> Collection[Key]:
         """The keys of what `next()` handed out and is not done; the same object until a `resume()` or `grow()`."""
-        return self._dispatch.claimed
+        return self._dispatcher.claimed
 
     @property
     def status(self) -> Status:
         """How far the session is."""
-        if self._dispatch.refused or (self.errors and (self.on_error == "stop" or self.is_complete)):
+        if self._dispatcher.refused or (self.errors and (self.on_error == "stop" or self.is_complete)):
             return "failed"
         if self.is_complete:
             return "completed"
         if self.cancelled:
             return "cancelled"
-        return "running" if self.outputs or self._dispatch.running else "pending"
+        return "running" if self.outputs or self._dispatcher.running else "pending"
 
     @property
     def is_complete(self) -> bool:
         """Whether every prepared node has run, was skipped, or failed."""
-        return self._dispatch.is_done
+        return self._dispatcher.is_done
 
     @property
     def skipped(self) -> dict[str, str]:
         """What will not run, by prepared node, and why: its branch was not taken, or something it needs failed."""
-        return self._dispatch.skipped
+        return self._dispatcher.skipped
 
     def __len__(self) -> int:
         """How many prepared nodes have finished."""
@@ -224,11 +224,11 @@ class GraphExecutionState:
 
     def arriving(self, prepared: Prepared) -> dict[str, Any]:
         """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
-        return self._dispatch.arrivals.values(prepared)
+        return self._dispatcher.arrivals.values(prepared)
 
     def inputs(self, prepared: Prepared) -> dict[str, Any]:
         """All that a prepared node runs on: what was typed, and in its place what arrives."""
-        return self._dispatch.arrivals.inputs(prepared)
+        return self._dispatcher.arrivals.inputs(prepared)
 
     def iterate_output(self, prepared: Prepared) -> IterateOutput:
         """The output of an iterate node at a path: its item, the place of the item, how many there are."""
@@ -237,11 +237,11 @@ class GraphExecutionState:
 
     def item(self, axis: int, path: Path) -> IterateOutput:
         """The same, of the iterate node of an axis."""
-        return self._dispatch.arrivals.item(axis, path)
+        return self._dispatcher.arrivals.item(axis, path)
 
     def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
         """The keys of what arrives at a prepared node, item by item; of an iterate, give the path around."""
-        return self._dispatch.arrivals.source_keys(planned, path)
+        return self._dispatcher.arrivals.source_keys(planned, path)
 
     # saving
 
@@ -294,4 +294,4 @@ class GraphExecutionState:
 
     def _start(self) -> None:
         """Go on from what has finished and what has failed; nothing is claimed."""
-        self._dispatch = Dispatch(self.plan, self.keys, self.outputs, self.seeds, self._failed, self.max_iterations)
+        self._dispatcher = Dispatcher(self.plan, self.keys, self.outputs, self.seeds, self._failed, self.max_iterations)
