@@ -12,7 +12,6 @@ from nbgraph.services.shared.graph.dispatcher import Dispatcher
 from nbgraph.services.shared.graph.expand import FlatGraph, exposed_outputs, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.growth import place_after, refuse_changes
 from nbgraph.services.shared.graph.plan import (
     Key,
     Path,
@@ -23,12 +22,14 @@ from nbgraph.services.shared.graph.plan import (
     PreparedKeys,
     prepared_id,
 )
-from nbgraph.services.shared.graph.saved_session import (
+from nbgraph.services.shared.graph.session_json import (
     SavedSession,
     by_key,
     dump_outputs,
     load_outputs,
+    place_after,
     read_session,
+    refuse_changes,
     rows,
 )
 
