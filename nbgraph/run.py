@@ -17,7 +17,7 @@ from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.shared.graph.depth_first import depth_first
+from nbgraph.services.shared.graph.execution_state import depth_first
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.own_copies import own_copy
 

@@ -52,7 +52,7 @@ def test_a_session_is_not_complete_while_it_turns_from_claims_to_none() -> None:
             super().clear()
             seen.append(session.status)
 
-    session._dispatch.claimed = Told(session._dispatch.claimed)
+    session._dispatcher.claimed = Told(session._dispatcher.claimed)
     assert len(straight_ids(session, until=10)) == 1
     assert seen == ["pending"]
 

@@ -12,8 +12,7 @@ from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocati
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
-from nbgraph.services.shared.graph.depth_first import depth_first
-from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState, depth_first
 from nbgraph.services.shared.graph.graph import Graph
 from tests.graph.oracle import Program
 from tests.graph.test_nested_loops_property import PROGRAMS, program_of, small

@@ -5,9 +5,9 @@ from typing import Any, Literal, get_args
 from uuid import uuid4
 
 from nbgraph.errors import ChoiceError, IterationLimitError
-from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref, is_link
 from nbgraph.invocations.control_flow import IterateOutput
-from nbgraph.services.shared.graph.as_it_was import as_it_was, held_values
+from nbgraph.invocations.valid import twin
 from nbgraph.services.shared.graph.dispatcher import Dispatcher
 from nbgraph.services.shared.graph.expand import FlatGraph, exposed_outputs, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
@@ -32,10 +32,13 @@ from nbgraph.services.shared.graph.session_json import (
     refuse_changes,
     rows,
 )
+from nbgraph.services.shared.graph.topology import topological_order
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 OnError = Literal["stop", "continue"]
 MAX_ITERATIONS = 1_000_000
+Values = dict[str, Any]
+Twins = dict[BaseInvocation, BaseInvocation]
 
 
 class GraphExecutionState:
@@ -296,3 +299,54 @@ class GraphExecutionState:
     def _start(self) -> None:
         """Go on from what has finished and what has failed; nothing is claimed."""
         self._dispatcher = Dispatcher(self.plan, self.keys, self.outputs, self.seeds, self._failed, self.max_iterations)
+
+
+def depth_first(session: GraphExecutionState) -> Iterator[tuple[Prepared, BaseInvocationOutput]]:
+    """Every finished prepared node and its output: those of one path before those of the next.
+
+    The session is gone through again with the outputs it has, and nothing is run.
+    """
+    outputs = {(prepared.planned.rank, prepared.path): output for prepared, output in session.results()}
+    again = GraphExecutionState(
+        session.graph_as_it_was(), targets=session.targets, on_error="continue", max_iterations=2**62
+    )
+    while outputs and (prepared := again.next()) is not None:
+        output = outputs.pop((prepared.planned.rank, prepared.path), None)
+        if output is None:
+            again.fail(prepared, "it has not finished")
+        else:
+            again.complete(prepared, output)
+            yield prepared, output
+
+
+def held_values(graph: Graph) -> list[Values]:
+    """The values of a graph's nodes, in their order, to be kept as they are."""
+    return [vars(node) for node in graph.nodes.values()]
+
+
+def as_it_was(graph: Graph, held: Sequence[Values]) -> Graph:
+    """The graph with the values that were held; itself if nobody assigned anything since."""
+    nodes = graph.nodes.values()
+    twins: Twins = {node: twin(node, values) for node, values in zip(nodes, held) if vars(node) is not values}
+    if not twins:
+        return graph
+    parents = {node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes}
+    for node_id in topological_order(parents)[0]:
+        node = graph.nodes[node_id]
+        _lead_to_twins(node, twins)
+    return graph.replaced(twins)
+
+
+def _lead_to_twins(node: BaseInvocation, twins: Twins) -> None:
+    """Give a node a twin with edges from twins, if it has edges from nodes that have one."""
+    values = vars(twins.get(node, node))
+    edges = {name: value for name, value in values.items() if is_link(value)}
+    sources = [ref.node for value in edges.values() for ref in (value if isinstance(value, list) else [value])]
+    if any(source in twins for source in sources):
+        twins[node] = twin(node, {**values, **{name: _from_twins(value, twins) for name, value in edges.items()}})
+
+
+def _from_twins(value: Any, twins: Twins) -> Any:
+    if isinstance(value, list):
+        return [_from_twins(ref, twins) for ref in value]
+    return Ref(twins[value.node], value.field) if value.node in twins else value
