@@ -11,8 +11,8 @@ import pytest
 import nbgraph as nb
 from nbgraph import errors
 from nbgraph.cli.lines import NotText
-from nbgraph.cli.words import GrammarError
 from nbgraph.errors import NbgraphError, NodeError, Problem, suggest
+from nbgraph.grammar.lexer import GrammarError
 from nbgraph.invocations import Divide, Iterate
 from nbgraph.widgets.document import ReadOnlyError, StaleRevisionError
 

@@ -20,6 +20,7 @@ ALLOWED = {
     "invocations": {"loading", "errors", "diffusion", "image_modes"},
     GRAPH: {"errors", "invocations"},
     "services": {"errors", "latch", "loading", "config", "image_modes", "invocations", "diffusion", GRAPH},
+    "grammar": {"errors", "invocations", GRAPH},
     "frames": {"loading", "services", GRAPH, "invocations", "errors"},
     "plots": {"frames", "errors"},
     "html": set(),

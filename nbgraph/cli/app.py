@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from nbgraph import __version__
-from nbgraph.cli.words import one_line
 from nbgraph.errors import GraphError, NbgraphError, NodeError
+from nbgraph.grammar.lexer import one_line
 
 FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
-from nbgraph.cli.arguments import parse_value, without
-from nbgraph.cli.grammar import Option, Stage
-from nbgraph.cli.words import GrammarError, Word
 from nbgraph.errors import suggest
+from nbgraph.grammar.lexer import GrammarError, Word
+from nbgraph.grammar.parser import Option, Stage
+from nbgraph.grammar.values import parse_value, without
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from nbgraph.cli.arguments import parse_value
 from nbgraph.cli.command_table import CommandTable, Reply
 from nbgraph.cli.descriptions import describe_node, node_table
 from nbgraph.cli.files import read_graph, write_text
 from nbgraph.cli.graph_texts import execution_drawing, graph_drawing
-from nbgraph.cli.line_form import graph_lines, node_line
-from nbgraph.cli.linking import find_node
 from nbgraph.cli.results import node_lines, result_of
 from nbgraph.cli.shell_session import ShellSession
-from nbgraph.cli.words import GrammarError, Word, one_line
 from nbgraph.errors import NbgraphError, suggest
+from nbgraph.grammar.compiler import find_node
+from nbgraph.grammar.lexer import GrammarError, Word, one_line
+from nbgraph.grammar.values import parse_value
+from nbgraph.grammar.writer import graph_lines, node_line
 
 COMMANDS = CommandTable()
 command = COMMANDS.command

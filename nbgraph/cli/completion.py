@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from nbgraph.cli.arguments import choices
-from nbgraph.cli.catalogue import Catalogue
 from nbgraph.cli.command_table import Command, CommandTable
-from nbgraph.cli.grammar import parse_line
-from nbgraph.cli.linking import find_node, plan_line
-from nbgraph.cli.node_options import COMMON
-from nbgraph.cli.words import GrammarError, Word, quote, scan
 from nbgraph.errors import NbgraphError
+from nbgraph.grammar.catalogue import Catalogue
+from nbgraph.grammar.compiler import COMMON, find_node, plan_line
+from nbgraph.grammar.lexer import GrammarError, Word, quote, scan
+from nbgraph.grammar.parser import parse_line
+from nbgraph.grammar.values import choices
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.types import type_name
 from nbgraph.services.shared.graph.graph import Graph

@@ -1,6 +1,6 @@
 """Node types as text: what one does, its inputs with types, defaults and limits, and its outputs."""
 
-from nbgraph.cli.arguments import format_value
+from nbgraph.grammar.values import format_value
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.inputs import InputSpec
 from nbgraph.invocations.types import type_name

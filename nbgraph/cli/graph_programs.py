@@ -3,13 +3,12 @@
 import sys
 from pathlib import Path
 
-from nbgraph.cli.catalogue import Catalogue
-from nbgraph.cli.command_names import COMMAND_NAMES
 from nbgraph.cli.descriptions import describe_node, node_table
 from nbgraph.cli.files import graph_from_bytes, read_bytes, write_text
-from nbgraph.cli.line_form import graph_lines
-from nbgraph.cli.words import Word, one_line
 from nbgraph.errors import GraphError, NbgraphError, Problem
+from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
+from nbgraph.grammar.lexer import Word, one_line
+from nbgraph.grammar.writer import graph_lines
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import MAX_BYTES
 

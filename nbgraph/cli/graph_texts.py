@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from nbgraph.cli.results import SHOWN, state_of
 from nbgraph.cli.text_drawing import draw_rails
-from nbgraph.cli.words import one_line
+from nbgraph.grammar.lexer import one_line
 from nbgraph.invocations.fields import ClipField, ResourceField, UNetField, VaeField
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph

@@ -5,10 +5,10 @@ import traceback
 from collections.abc import Iterable, Iterator
 
 from nbgraph.cli.commands import ExitShell
-from nbgraph.cli.grammar import logical_lines
 from nbgraph.cli.shell_session import ShellSession
-from nbgraph.cli.words import GrammarError, one_line
 from nbgraph.errors import NbgraphError, NodeError
+from nbgraph.grammar.lexer import GrammarError, one_line
+from nbgraph.grammar.parser import logical_lines
 
 DONE, FAILED, REFUSED = 0, 1, 2
 MAX_LINE_BYTES = 16 * 2**20

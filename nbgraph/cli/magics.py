@@ -12,10 +12,10 @@ from nbgraph.cli.command_table import Reply
 from nbgraph.cli.commands import ExitShell
 from nbgraph.cli.completion import complete
 from nbgraph.cli.console import new_session
-from nbgraph.cli.grammar import logical_lines
 from nbgraph.cli.shell import surroundings
 from nbgraph.cli.shell_session import ShellSession
-from nbgraph.cli.words import GrammarError
+from nbgraph.grammar.lexer import GrammarError
+from nbgraph.grammar.parser import logical_lines
 from nbgraph.studio import Studio
 
 STUDIO = "studio"

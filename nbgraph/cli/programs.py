@@ -8,8 +8,8 @@ from nbgraph.cli.commands import ExitShell
 from nbgraph.cli.console import new_session
 from nbgraph.cli.lines import DONE, perform_lines, perform_shown
 from nbgraph.cli.shell import interact
-from nbgraph.cli.words import quote
 from nbgraph.errors import NbgraphError
+from nbgraph.grammar.lexer import quote
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder
 from nbgraph.studio import Studio
 

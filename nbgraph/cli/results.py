@@ -7,7 +7,7 @@ from typing import Any
 
 from nbgraph.cli.command_table import Reply
 from nbgraph.cli.picture_files import picture_path
-from nbgraph.cli.words import one_line
+from nbgraph.grammar.lexer import one_line
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.fields import ClipField, ImageField, ResourceField, UNetField, VaeField
 from nbgraph.run import NodeResult

@@ -9,14 +9,14 @@ from typing import Any
 
 from PIL import Image
 
-from nbgraph.cli.arguments import parse_value
 from nbgraph.cli.graph_programs import open_graph
 from nbgraph.cli.picture_files import write_picture
 from nbgraph.cli.programs import open_studio
 from nbgraph.cli.results import node_lines
 from nbgraph.cli.running import CANCEL_SECONDS
-from nbgraph.cli.words import GrammarError, Word, one_line
 from nbgraph.errors import NbgraphError, suggest
+from nbgraph.grammar.lexer import GrammarError, Word, one_line
+from nbgraph.grammar.values import parse_value
 from nbgraph.progress import progress_display
 from nbgraph.run import Run
 from nbgraph.services.shared.graph.graph import Graph

@@ -8,11 +8,11 @@ from nbgraph.cli.command_table import Reply
 from nbgraph.cli.commands import command
 from nbgraph.cli.drawing import Drawing
 from nbgraph.cli.graph_texts import execution_drawing, graph_drawing
-from nbgraph.cli.linking import find_node
 from nbgraph.cli.picture_files import write_picture
 from nbgraph.cli.shell_session import ShellSession
-from nbgraph.cli.words import GrammarError, Word, one_line
 from nbgraph.errors import NbgraphError
+from nbgraph.grammar.compiler import find_node
+from nbgraph.grammar.lexer import GrammarError, Word, one_line
 
 STATS_COLUMNS = ["node", "type", "status", "cached", "seconds", "ram_peak_mb", "vram_peak_mb", "seed"]
 CACHE_COLUMNS = ["node", "type", "hits", "bytes", "seconds", "age_seconds"]

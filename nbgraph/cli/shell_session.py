@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nbgraph.cli.catalogue import Catalogue
 from nbgraph.cli.command_table import Call, CommandTable, Reply
 from nbgraph.cli.descriptions import describe_node
-from nbgraph.cli.grammar import Stage, parse_line
-from nbgraph.cli.linking import Planned, Words, plan_line
 from nbgraph.cli.results import line_reply
 from nbgraph.cli.running import grown, run_session, unless_quick
-from nbgraph.cli.words import GrammarError, one_line
 from nbgraph.errors import GraphError
+from nbgraph.grammar.catalogue import Catalogue
+from nbgraph.grammar.compiler import Planned, Words, plan_line
+from nbgraph.grammar.lexer import GrammarError, one_line
+from nbgraph.grammar.parser import Stage, parse_line
 from nbgraph.progress import ProgressStyle, progress_display
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph

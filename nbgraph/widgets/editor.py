@@ -8,10 +8,9 @@ import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from nbgraph.cli.catalogue import Catalogue
-from nbgraph.cli.command_names import COMMAND_NAMES
-from nbgraph.cli.line_form import graph_lines
 from nbgraph.errors import GraphError, NbgraphError, Problem
+from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
+from nbgraph.grammar.writer import graph_lines
 from nbgraph.notebook import is_in_notebook
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState

@@ -6,8 +6,8 @@ from PIL import Image
 from nbgraph.cli.commands import ExitShell
 from nbgraph.cli.console import new_session
 from nbgraph.cli.draw import draw_execution_graph, draw_graph
-from nbgraph.cli.words import GrammarError
 from nbgraph.errors import NbgraphError
+from nbgraph.grammar.lexer import GrammarError
 
 
 def test_undo_takes_lines_back_one_after_the_other(say, shell):

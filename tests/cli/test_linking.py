@@ -5,8 +5,8 @@ import re
 import pytest
 
 from nbgraph.cli.lines import FAILED, perform_shown
-from nbgraph.cli.words import GrammarError
 from nbgraph.errors import NodeError
+from nbgraph.grammar.lexer import GrammarError
 from nbgraph.invocations import Add, Multiply
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph

@@ -7,7 +7,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from nbclient import NotebookClient
 
 import nbgraph
-from nbgraph.cli.words import GrammarError
+from nbgraph.grammar.lexer import GrammarError
 
 
 @pytest.fixture

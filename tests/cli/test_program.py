@@ -237,7 +237,7 @@ def test_unknown_options_end_with_two():
 
 def test_an_interrupt_ends_with_130_and_keeps_what_had_finished(tmp_path):
     lines = tmp_path / "lines.txt"
-    here = os.path.dirname(__file__)
+    here = os.path.dirname(os.path.dirname(__file__))
     lines.write_text("add --a 1\ncli_slow --seconds 60\nadd --a 2\n")
     code = f"import sys; sys.path.insert(0, {here!r}); import cli_nodes; from nbgraph.cli.app import main; main()"
     running = subprocess.Popen(

@@ -5,8 +5,8 @@ import threading
 import pytest
 from PIL import Image
 
-from nbgraph.cli.words import GrammarError
 from nbgraph.errors import NbgraphError, NodeError
+from nbgraph.grammar.lexer import GrammarError
 
 
 def inputs(shell, node_id):

@@ -15,7 +15,7 @@ TAB, CTRL_C, CTRL_D = "\t", "\x03", "\x04"
 def test_a_person_types_completes_errs_interrupts_and_leaves(tmp_path):
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
     code = (
-        f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import cli_nodes;"
+        f"import sys; sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r}); import cli_nodes;"
         " from nbgraph.cli.app import main; main()"
     )
     shell = pexpect.spawn(sys.executable, ["-c", code, "shell"], env=environment, encoding="utf-8", timeout=25)

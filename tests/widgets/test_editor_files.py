@@ -8,11 +8,10 @@ import pytest
 from widgets.conftest import Heard
 
 from nbgraph import Studio
-from nbgraph.cli.catalogue import Catalogue
-from nbgraph.cli.command_names import COMMAND_NAMES
-from nbgraph.cli.grammar import parse_line
-from nbgraph.cli.linking import plan_line
 from nbgraph.errors import NotFoundError
+from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
+from nbgraph.grammar.compiler import plan_line
+from nbgraph.grammar.parser import parse_line
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.opening import open_file, open_graph
 

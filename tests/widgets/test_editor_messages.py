@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from widgets.conftest import Heard
 
 import nbgraph as nb
-from nbgraph.cli.catalogue import Catalogue
-from nbgraph.cli.grammar import parse_line
-from nbgraph.cli.linking import plan_line
+from nbgraph.grammar.catalogue import Catalogue
+from nbgraph.grammar.compiler import plan_line
+from nbgraph.grammar.parser import parse_line
 from nbgraph.invocations import Add, FloatCollection, Integer
 from nbgraph.services.shared.graph.graph import Graph
 

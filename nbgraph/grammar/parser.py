@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from nbgraph.cli.words import GrammarError, Word, scan
+from nbgraph.grammar.lexer import GrammarError, Word, scan
 
 SHORT_OPTIONS = {"-l": "link", "-ln": "link_node", "-h": "help"}
 OPTION = re.compile(r"--([A-Za-z_][\w-]*)(=)?")

@@ -3,11 +3,19 @@
 import re
 from collections.abc import Collection, Iterable
 
-from nbgraph.cli.words import GrammarError, Word
 from nbgraph.errors import NbgraphError, UnknownNodeTypeError, suggest
+from nbgraph.grammar.lexer import GrammarError, Word
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import registry
 from nbgraph.services.shared.graph.library import GraphInvocation, LibraryGraph
+
+COMMAND_NAMES = frozenset(
+    {
+        *("?", "cache", "default", "draw_execution_graph", "draw_graph", "exit", "graph", "help", "history", "images"),
+        *("load", "models", "nodes", "python", "quit", "save", "session", "show", "stats", "undo"),
+    }
+)
+"""First words of the stages that are commands. A node type of such a name is written in quotes."""
 
 
 class Catalogue:

@@ -2,9 +2,9 @@
 
 import re
 
-from nbgraph.cli.arguments import format_value, takes_text
-from nbgraph.cli.catalogue import Catalogue
-from nbgraph.cli.words import quote
+from nbgraph.grammar.catalogue import Catalogue
+from nbgraph.grammar.lexer import quote
+from nbgraph.grammar.values import format_value, takes_text
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.topology import topological_order

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from nbgraph.cli.words import GrammarError, Word, quote
 from nbgraph.errors import suggest
+from nbgraph.grammar.lexer import GrammarError, Word, quote
 from nbgraph.invocations.types import is_optional, item_type, plain, type_name
 
 TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

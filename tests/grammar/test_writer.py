@@ -7,12 +7,11 @@ from cli_nodes import Inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbgraph.cli.catalogue import Catalogue
-from nbgraph.cli.command_names import COMMAND_NAMES
 from nbgraph.cli.console import COMMANDS
-from nbgraph.cli.grammar import parse_line
-from nbgraph.cli.line_form import graph_lines
-from nbgraph.cli.linking import plan_line
+from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
+from nbgraph.grammar.compiler import plan_line
+from nbgraph.grammar.parser import parse_line
+from nbgraph.grammar.writer import graph_lines
 from nbgraph.invocations import Add, Collect, Integer, Multiply
 from nbgraph.invocations.fields import ImageField
 from nbgraph.services.shared.graph.edges import Connection, Edge

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nbgraph.cli.grammar import logical_lines, parse_line
-from nbgraph.cli.words import GrammarError, one_line, quote
+from nbgraph.grammar.lexer import GrammarError, one_line, quote
+from nbgraph.grammar.parser import logical_lines, parse_line
 
 texts = st.text(max_size=40)
 
