@@ -5,9 +5,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from nbgraph.errors import GraphError, NbgraphError, Problem
-from nbgraph.services.shared.graph.foreign_files import foreign_error, foreign_text
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.graph_json import MAX_BYTES
+from nbgraph.services.shared.graph.graph_json import MAX_BYTES, foreign_error, foreign_text
 
 
 def read_bytes(path: Path) -> bytes:

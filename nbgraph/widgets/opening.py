@@ -9,8 +9,8 @@ from typing import Any
 from nbgraph.errors import GraphError, NotFoundError, Problem
 from nbgraph.invocations.input_problems import short_text
 from nbgraph.invocations.node_registry import registry
-from nbgraph.services.shared.graph.foreign_files import foreign_error, foreign_object
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.graph_json import foreign_error, foreign_object
 
 NEWEST = 1
 
