@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 from nbgraph.cli.results import SHOWN, state_of
-from nbgraph.cli.text_drawing import draw_rails
 from nbgraph.grammar.lexer import one_line
 from nbgraph.invocations.fields import ClipField, ResourceField, UNetField, VaeField
+from nbgraph.services.shared.graph.drawing.text import draw_rails
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import prepared_id

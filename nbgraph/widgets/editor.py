@@ -13,9 +13,9 @@ from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
 from nbgraph.grammar.writer import graph_lines
 from nbgraph.notebook import is_in_notebook
 from nbgraph.services.invoker import Invoker
+from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.widgets import editor_messages as ask
 from nbgraph.widgets.changes import GONE, read_changes
 from nbgraph.widgets.derived import problem_to_json

@@ -9,7 +9,7 @@ from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ImageCategory
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.shared.graph.graph_drawing import draw_graph
+from nbgraph.services.shared.graph.drawing.svg import draw_graph
 from nbgraph.views.comparison import differences, graph_of, label_of, metadata_text, values_of
 from nbgraph.widgets.asked import Answer, AskedWidget, Name, Names, Question
 from nbgraph.widgets.pictures import png

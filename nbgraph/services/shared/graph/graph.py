@@ -7,10 +7,10 @@ from uuid import uuid4
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.services.shared.graph.addresses import by_node, typed_values, with_inner_values, without_link
+from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link, as_edge, edge
 from nbgraph.services.shared.graph.expand import GRAPH, flatten
 from nbgraph.services.shared.graph.garbage import no_garbage
-from nbgraph.services.shared.graph.graph_drawing import GraphDrawing
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
 from nbgraph.services.shared.graph.topology import Gathering, RunningOrder, free_id

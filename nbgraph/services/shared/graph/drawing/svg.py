@@ -4,7 +4,7 @@ from base64 import b64encode
 from html import escape
 from typing import Any
 
-from nbgraph.services.shared.graph.auto_layout import HEAD_HEIGHT, NODE_WIDTH, ROW_HEIGHT, LaidOut, missing_positions
+from nbgraph.services.shared.graph.drawing.layout import HEAD_HEIGHT, NODE_WIDTH, ROW_HEIGHT, LaidOut, missing_positions
 
 MARGIN = 24
 MAX_ROWS = 12
