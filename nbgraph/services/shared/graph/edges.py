@@ -1,11 +1,12 @@
 """Edges: from an output of one node to an input of another."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
 from nbgraph.errors import GraphError, Problem
+from nbgraph.invocations.base import BaseInvocation
 
 
 class Connection(NamedTuple):
@@ -34,6 +35,14 @@ class Link(Struct, frozen=True, gc=False):
     field: str
     source: str
     output: str
+
+
+class GraphLike(Protocol):
+    """Nodes by id, and the edges that arrive at each: a `Graph`, or one that was expanded."""
+
+    nodes: dict[str, BaseInvocation]
+
+    def links(self, node_id: str) -> list[Link]: ...
 
 
 def as_edge(given: Edge | tuple[str, str]) -> Edge:

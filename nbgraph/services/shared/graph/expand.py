@@ -8,9 +8,8 @@ from pydantic import PrivateAttr
 
 from nbgraph.errors import GraphError, Problem
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
-from nbgraph.services.shared.graph.edges import Link
+from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.plan import Path, Plan
-from nbgraph.services.shared.graph.validation import GraphLike
 
 GRAPH = "graph"
 MAX_DEPTH = 32

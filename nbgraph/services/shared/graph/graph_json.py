@@ -9,10 +9,9 @@ from typing import Any, Protocol, TypeVar
 from nbgraph.errors import GraphError, Problem, Problems, UnknownNodeTypeError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import NodeClass, registry
-from nbgraph.services.shared.graph.edges import Link
+from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import MAX_DEPTH
 from nbgraph.services.shared.graph.garbage import no_garbage
-from nbgraph.services.shared.graph.validation import GraphLike
 
 MAX_BYTES, MAX_NAME = 64 * 2**20, 4096
 COMMON = {"is_intermediate", "use_cache"}

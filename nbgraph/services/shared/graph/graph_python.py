@@ -7,10 +7,9 @@ from pprint import pformat
 from textwrap import indent
 
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.services.shared.graph.edges import Link
+from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import GRAPH
 from nbgraph.services.shared.graph.topology import topological_order
-from nbgraph.services.shared.graph.validation import GraphLike
 
 LIBRARY = ("nbgraph.services.shared.graph.library", "LibraryGraph")
 WIDTH = 100

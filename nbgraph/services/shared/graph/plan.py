@@ -39,9 +39,8 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.services.shared.graph.edges import Link
+from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.topology import topological_order
-from nbgraph.services.shared.graph.validation import GraphLike
 
 Axes = tuple[int, ...]
 Path = tuple[int, ...]

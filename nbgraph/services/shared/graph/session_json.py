@@ -8,9 +8,10 @@ from pydantic_core import PydanticSerializationError
 
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.services.shared.graph.edges import GraphLike
 from nbgraph.services.shared.graph.graph_json import node_to_dict
 from nbgraph.services.shared.graph.plan import Key, Path, Plan, PreparedKeys, prepared_id
-from nbgraph.services.shared.graph.validation import GraphLike, output_types
+from nbgraph.services.shared.graph.validation import output_types
 
 Row = tuple[str, Path, Any]
 """A source node, a path, and what is kept of the node there."""

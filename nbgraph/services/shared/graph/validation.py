@@ -4,24 +4,16 @@ The same rules serve a single edge that is added, a file that is read and the ed
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from nbgraph.errors import Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, Ref, is_link
 from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.invocations.types import assignable, type_name
-from nbgraph.services.shared.graph.edges import Edge, Link
+from nbgraph.services.shared.graph.edges import Edge, GraphLike, Link
 from nbgraph.services.shared.graph.topology import circle_text, topological_order
 
 OutputTypes = dict[str, dict[str, Any]]
-
-
-class GraphLike(Protocol):
-    """What validation needs of a graph."""
-
-    nodes: dict[str, BaseInvocation]
-
-    def links(self, node_id: str) -> list[Link]: ...
 
 
 def check_edge(graph: GraphLike, edge: Edge) -> list[Problem]:

@@ -6,8 +6,8 @@ The canvas and the static drawing show the same places, because both read them f
 from typing import Any, Protocol
 
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.shared.graph.edges import GraphLike
 from nbgraph.services.shared.graph.topology import topological_order
-from nbgraph.services.shared.graph.validation import GraphLike
 
 NODE_WIDTH = 240
 HEAD_HEIGHT = 34
