@@ -15,7 +15,6 @@ from nbgraph.errors import GraphError, NotFoundError, OwnWorkerError, TargetErro
 from nbgraph.frames import (
     compared_frame,
     loaded_frame,
-    models_frame,
     reasons_frame,
     stats_frame,
 )
@@ -36,6 +35,7 @@ from nbgraph.sweep import Axis, Sweep, batch_data, swept_node
 from nbgraph.views.cache import CacheView
 from nbgraph.views.disk import DiskView
 from nbgraph.views.images import ImagesView
+from nbgraph.views.models import ModelsView
 from nbgraph.views.queue import QueueView
 from nbgraph.views.stats import StatsView
 
@@ -267,10 +267,10 @@ class Studio:
         """What takes how much, and how to free it: `.frame`, `.free("intermediates")`, `.free_all()`; a table."""
         return DiskView(self.services)
 
-    @property
-    def models(self) -> "pd.DataFrame":
-        """One row for each model that can be named."""
-        return models_frame(self.services.model_manager.rows())
+    @cached_property
+    def models(self) -> ModelsView:
+        """The models that can be named: `.frame`; `.inspect(path)` says what any model file is; a table in a cell."""
+        return ModelsView(self.services)
 
     def backup(self, folder: str | PathLike[str]) -> Path:
         """Copy the studio's folder, as it is now, into a new one, which opens as a studio; returns its path.

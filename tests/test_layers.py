@@ -44,6 +44,7 @@ ALLOWED = {
         "services",
         GRAPH,
         "invocations",
+        "diffusion",
         "image_modes",
         "frames",
         "run",

@@ -46,7 +46,7 @@ def test_an_argument_of_a_studio_is_refused(studio, tmp_path, use):
 
 def test_a_folder_of_models_that_cannot_be_has_no_models():
     with nb.Studio(settings=nb.Settings(model_folders=[LONG])) as studio:
-        assert "emoji" in studio.models.name.tolist()
+        assert "emoji" in studio.models.frame.name.tolist()
 
 
 def test_each_problem_of_a_size_names_its_own_side(studio):

@@ -7,10 +7,11 @@ from nbgraph import Settings, Studio
 from nbgraph.errors import ModelNotFoundError
 from nbgraph.invocations import ModelLoader, Noise
 from nbgraph.services.model_manager import model_manager_default
+from tests.tiny_models.headers import write_header
 
 
 def test_the_shipped_model_can_be_named(studio):
-    assert "emoji" in set(studio.models.name)
+    assert "emoji" in set(studio.models.frame.name)
 
 
 def test_what_a_run_loaded_is_shown_and_can_be_unloaded(studio):
@@ -73,3 +74,9 @@ def test_another_version_of_what_computes_with_models_is_another_result(tmp_path
         patched = lambda name: "99.0" if name == "diffusers" else whole(name)  # noqa: E731
         monkeypatch.setattr(model_manager_default, "version_of", patched)
         assert "noise.unet.model.libraries diffusers" in studio.explain(noise()).set_index("node").because["noise"]
+
+
+def test_a_model_file_is_inspected_by_its_header(studio, tmp_path):
+    file = write_header(tmp_path / "cats.safetensors", {"emb_params": (2, 768)})
+    assert studio.models.inspect(file).kind == "embedding"
+    assert "emoji" in studio.models._repr_html_()

@@ -165,7 +165,7 @@ def test_frames_keep_their_columns_and_types_when_they_are_empty(studio):
     assert {name: str(kind) for name, kind in empty.dtypes.items()} == {n: str(k) for n, k in full.dtypes.items()}
     assert full.vram_peak_mb.isna().all()
     assert isinstance(full.started.dtype, pd.DatetimeTZDtype)
-    for frame in (studio.cache.frame, studio.images.frame, studio.models, studio.queue.frame):
+    for frame in (studio.cache.frame, studio.images.frame, studio.models.frame, studio.queue.frame):
         assert isinstance(frame, pd.DataFrame)
 
 

@@ -101,8 +101,15 @@ def export(
 
 
 @app.command()
-def models(studio: StudioFolder = None) -> None:
-    """The models that can be named."""
+def models(
+    inspect: Annotated[
+        Path | None, typer.Option("--inspect", metavar="FILE", help="say what a model file is, from its header")
+    ] = None,
+    studio: StudioFolder = None,
+) -> None:
+    """The models that can be named; with --inspect, what a file is."""
+    if inspect is not None:
+        _leave(lambda: _part("programs").inspect_model(inspect))
     _leave(lambda: _part("programs").perform(["models"], studio))
 
 

@@ -8,6 +8,7 @@ from nbgraph.cli.commands import ExitShell
 from nbgraph.cli.console import new_session
 from nbgraph.cli.lines import DONE, perform_lines, perform_shown
 from nbgraph.cli.shell import interact
+from nbgraph.diffusion.what_is import what_is
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.lexer import quote
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder
@@ -45,6 +46,15 @@ def perform(words: list[str], folder: Path | None) -> int:
             return perform_shown(new_session(studio), line, "nbgraph: ")
         except ExitShell:
             return DONE
+
+
+def inspect_model(file: Path) -> int:
+    """Print what a model file is, in one line; an error for a file that cannot be used."""
+    facts = what_is(file)
+    if facts.problem:
+        raise NbgraphError(f"{str(file)!r} {facts.problem}")
+    print(facts)
+    return DONE
 
 
 def open_studio(folder: Path | None) -> Studio:

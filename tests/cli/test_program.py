@@ -24,6 +24,7 @@ from nbgraph.cli.run_program import check_destination
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations import Add, Integer, Multiply
 from nbgraph.services.shared.graph.graph import Graph
+from tests.tiny_models.headers import write_header
 
 PROGRAM = [sys.executable, "-c", "from nbgraph.cli.app import main; main()"]
 
@@ -229,6 +230,14 @@ def test_results_are_printed_where_stdout_cannot_say_them_all(tmp_path):
 
 def test_models_lists_the_shipped_one():
     assert "emoji" in nbgraph("models")[0]
+
+
+def test_models_inspect_says_what_a_file_is_or_what_to_do(tmp_path):
+    out, _ = nbgraph("models", "--inspect", write_header(tmp_path / "cats.safetensors", {"emb_params": (2, 768)}))
+    assert "embedding of stable-diffusion, 1, float16" in out
+    (tmp_path / "page.safetensors").write_text("<html>")
+    _, error = nbgraph("models", "--inspect", tmp_path / "page.safetensors", code=2)
+    assert "is a web page" in error
 
 
 def test_unknown_options_end_with_two():

@@ -1,0 +1,43 @@
+"""The models a studio can name, and what any model file is: `studio.models`."""
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbgraph.diffusion.what_is import FileFacts, what_is
+from nbgraph.frames import models_frame
+from nbgraph.html import table_html
+from nbgraph.services.invocation_services import InvocationServices
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ModelsView:
+    """The models that can be named: `.frame`; `.inspect(path)` says what any model file is. Shown, a table."""
+
+    def __init__(self, services: InvocationServices) -> None:
+        self._services = services
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """One row for each model that can be named."""
+        return models_frame(self._services.model_manager.rows())
+
+    def inspect(self, path: str | PathLike[str]) -> FileFacts:
+        """Return kind, family, variant and precision of a model file, read from its header in milliseconds.
+
+        What is no weight file (a pickle, a saved web page, an interrupted download) is named in `problem`.
+
+        Raises
+        ------
+        ModelError
+            When there is no such file.
+        """
+        return what_is(Path(path))
+
+    def _repr_html_(self) -> str:
+        return table_html(self.frame, repr(self))
+
+    def __repr__(self) -> str:
+        return f"Models({len(self._services.model_manager.rows())} that can be named)"
