@@ -20,7 +20,7 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.changes import Change, read_changes
 from nbgraph.widgets.document import GraphDocument
 from nbgraph.widgets.exact_numbers import from_page, to_page
-from nbgraph.widgets.shown_document import ShownDocument
+from nbgraph.widgets.derived import ShownDocument
 
 GREATEST = 2**64 - 1
 SEEDED = (Noise, RandomInteger, RandomFloat, RandomRange, DynamicPrompt, InfillTiles)

@@ -1,4 +1,4 @@
-"""What follows from a document, by node, worked out anew where it may have changed, and told only where it has."""
+"""What follows from a document, by node, and the document with it as a page is sent it: whole, or as a patch."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,10 +8,10 @@ from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.edges import Link
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.validation import graph_problems
-from nbgraph.widgets.changes import Change
+from nbgraph.widgets.changes import Change, difference
 from nbgraph.widgets.document import GraphDocument, Update
 from nbgraph.widgets.exact_numbers import to_page
-from nbgraph.widgets.schema import library_types, varying_types
+from nbgraph.widgets.schema import library_types, node_types, varying_types
 
 PARTS = ("problems", "varying", "library")
 WITHOUT_CONSEQUENCES = ("layout", "note")
@@ -123,3 +123,44 @@ def _region(graph: Graph, ids: set[str], changes: list[Change]) -> set[str]:
         region |= reached
         spreading = {node_id for node_id in reached if graph.nodes[node_id].output_types_vary}
     return region
+
+
+class ShownDocument:
+    """A document with what follows from it; `patch` must be given each of its updates, in order."""
+
+    def __init__(self, document: GraphDocument) -> None:
+        self._document, self._derived = document, Derived(document)
+
+    def renew(self) -> None:
+        """Work out anew what follows from the document, node types having been defined since, perhaps."""
+        self._derived.renew()
+
+    def snapshot(self, path: list[str]) -> dict[str, Any]:
+        """All of it; `path` are the library graphs that are open around it."""
+        document = self._document
+        with document.lock:
+            types = sorted({node.type for node in document.graph.nodes.values()} - {"graph"})
+            return {
+                "revision": document.revision,
+                "changes": [change.to_json() for change in difference({}, document.state)],
+                "types": to_page(node_types(types)),
+                "readOnly": document.read_only,
+                "path": path,
+                **self._history(),
+                **{part: dict(own) for part, own in self._derived.parts.items()},
+            }
+
+    def patch(self, update: Update) -> dict[str, Any]:
+        """What an update changed; small in a graph of any size."""
+        return {
+            "type": "patch",
+            "revision": update.revision,
+            "changes": [change.to_json() for change in update.changes],
+            "author": update.author,
+            **self._history(),
+            **self._derived.update(update),
+        }
+
+    def _history(self) -> dict[str, int]:
+        undo, redo = self._document.depths
+        return {"undo": undo, "redo": redo}

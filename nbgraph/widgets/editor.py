@@ -27,7 +27,7 @@ from nbgraph.widgets.reasons import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.run_feed import RunFeed
 from nbgraph.widgets.running_graph import running_graph
 from nbgraph.widgets.schema import node_types, type_table
-from nbgraph.widgets.shown_document import ShownDocument
+from nbgraph.widgets.derived import ShownDocument
 from nbgraph.widgets.static_side import StaticSide
 from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
 from nbgraph.widgets.subshells import hear_subshells

@@ -11,7 +11,7 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.changes import GONE, Change, applied, difference
 from nbgraph.widgets.derived import PARTS, Derived
 from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError
-from nbgraph.widgets.history import DEPTH
+from nbgraph.widgets.document import DEPTH
 
 IDS = ("a", "b", "c", "d", "e")
 MADE = {"integer": Integer, "float": Float, "string": String, "add": Add, "collect": Collect, "iterate": Iterate}
