@@ -8,7 +8,7 @@ from PIL import Image
 from nbgraph import Studio
 from nbgraph.errors import ResourceFileError
 from nbgraph.invocations import BlankImage, Iterate
-from nbgraph.widgets.editor_pictures import newest_pictures, thumbnails
+from nbgraph.widgets.pictures import newest_pictures, thumbnails
 from nbgraph.widgets.run_view import RunView
 from tests.widgets.panel_page import PanelPage
 

@@ -18,9 +18,9 @@ from nbgraph.invocations import (
 )
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.changes import Change, read_changes
+from nbgraph.widgets.derived import ShownDocument
 from nbgraph.widgets.document import GraphDocument
 from nbgraph.widgets.exact_numbers import from_page, to_page
-from nbgraph.widgets.derived import ShownDocument
 
 GREATEST = 2**64 - 1
 SEEDED = (Noise, RandomInteger, RandomFloat, RandomRange, DynamicPrompt, InfillTiles)

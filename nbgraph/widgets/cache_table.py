@@ -12,7 +12,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow, 
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.asked import Answer, AskedWidget, Name, Question
-from nbgraph.widgets.thumbnails import Thumbnails
+from nbgraph.widgets.pictures import Thumbnails
 from nbgraph.widgets.would_run import GraphChoices
 
 MAX_OUTPUT = 300

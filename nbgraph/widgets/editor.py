@@ -18,16 +18,15 @@ from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphE
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets import editor_messages as ask
 from nbgraph.widgets.changes import GONE, read_changes
-from nbgraph.widgets.derived import problem_to_json
+from nbgraph.widgets.derived import ShownDocument, problem_to_json
 from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError, Update
-from nbgraph.widgets.editor_pictures import answer_pictures
 from nbgraph.widgets.exact_numbers import to_page
 from nbgraph.widgets.js_bundle import BundledWidget
+from nbgraph.widgets.pictures import answer_pictures
 from nbgraph.widgets.reasons import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.run_feed import RunFeed
 from nbgraph.widgets.running_graph import running_graph
 from nbgraph.widgets.schema import node_types, type_table
-from nbgraph.widgets.derived import ShownDocument
 from nbgraph.widgets.static_side import StaticSide
 from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
 from nbgraph.widgets.subshells import hear_subshells

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 MAX_CHARACTERS = 4 * 2**20
-MAX_UPLOAD = 32 * 2**20
 Ids = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10_000)]
 
 

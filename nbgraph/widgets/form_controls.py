@@ -1,18 +1,19 @@
-"""The right ipywidget for an input: a slider where there are limits, a dropdown of choices, a die for a seed."""
+"""The right ipywidget for an input, and whether a value can be typed there: a slider, a dropdown, a die for a seed."""
 
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import ipywidgets as widgets
+from traitlets import TraitError
 
+from nbgraph.errors import suggest
 from nbgraph.invocations.fields import DRAWN_MAX, SEED_MAX, ImageField
 from nbgraph.invocations.input_problems import short_text
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.widgets.editor_messages import MAX_UPLOAD
-from nbgraph.widgets.form_values import is_whole, refusal
-from nbgraph.widgets.pictures import open_upload, thumbnail
+from nbgraph.widgets.pictures import MAX_UPLOAD, open_upload, thumbnail
 
 MISSING = object()
 """The value of an input that was not given."""
@@ -24,6 +25,8 @@ LABEL = {"description_width": "120px"}
 WIDE = {"width": "100%", "margin": "2px 0"}
 SMALL = {"width": "auto", "margin": "2px 0 2px 4px"}
 INDENT = "126px"
+WHOLE = (widgets.IntSlider, widgets.BoundedIntText)
+NUMBERS = (*WHOLE, widgets.FloatSlider, widgets.BoundedFloatText)
 
 
 class Control:
@@ -279,3 +282,32 @@ def _number(shown: Mapping[str, Any], kind: str, value: Any, common: dict[str, A
 def _with(options: list[Any], value: Any) -> list[Any]:
     """The options, and what is set now, if it is none of them."""
     return [*options] if value in options or value is None else [*options, value]
+
+
+def refusal(widget: Any, value: Any) -> str:
+    """What is wrong with a value for a widget, as the end of a sentence; "" if it takes it as it is."""
+    if isinstance(widget, NUMBERS):
+        return _number_refusal(widget, value)
+    if isinstance(widget, widgets.Dropdown):
+        is_option = value is None or value in widget.options
+        return "" if is_option else f"cannot be {short_text(value)}{suggest(str(value), map(str, widget.options))}"
+    trait: Any = widget.traits()["value"]
+    try:
+        trait.validate(widget, value)
+    except TraitError:
+        return f"takes {trait.info_text}, not {short_text(value)}"
+    return ""
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _number_refusal(widget: Any, value: Any) -> str:
+    is_whole = isinstance(widget, WHOLE)
+    kind: Any = Integral if is_whole else Real
+    if isinstance(value, kind) and not isinstance(value, bool) and widget.min <= value <= widget.max:
+        return ""
+    word = "a whole number" if is_whole else "a number"
+    return f"takes {word} from {widget.min} to {widget.max}, not {short_text(value)}"

@@ -12,8 +12,7 @@ from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.drawing.svg import draw_graph
 from nbgraph.views.comparison import differences, graph_of, label_of, metadata_text, values_of
 from nbgraph.widgets.asked import Answer, AskedWidget, Name, Names, Question
-from nbgraph.widgets.pictures import png
-from nbgraph.widgets.thumbnails import Thumbnails
+from nbgraph.widgets.pictures import Thumbnails, png
 
 MAX_DOOMED, MAX_LABELS = 200, 4000
 

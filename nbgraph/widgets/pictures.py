@@ -1,14 +1,27 @@
-"""Pictures small enough to be sent to a page."""
+"""Pictures on their way to a page and from it: thumbnails, uploads, and those a canvas offers to choose from."""
 
+from collections import OrderedDict
 from io import BytesIO
+from threading import Lock
+from typing import Any
 
 from PIL import Image, ImageOps
 
+from nbgraph.errors import NbgraphError
 from nbgraph.image_modes import has_alpha, in_plain_mode
+from nbgraph.services.images.images_base import ImageServiceBase
+from nbgraph.services.images.images_common import ImageQuery
+from nbgraph.services.images.kept_pictures import picture_or_why
+from nbgraph.widgets.editor_messages import PicturesRequest, UploadRequest
 
 THUMBNAIL = 256
 UPLOAD_FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64_000_000
+MAX_UPLOAD = 32 * 2**20
+"""Bytes of a file that a person uploads."""
+KEPT_THUMBNAILS = 512
+OFFERED = 24
+OFFERED_SIZE = 96
 
 
 def thumbnail(image: Image.Image, size: int = THUMBNAIL) -> bytes:
@@ -46,3 +59,63 @@ def png(image: Image.Image) -> bytes:
     target = BytesIO()
     image.save(target, "PNG", compress_level=1)
     return target.getvalue()
+
+
+class Thumbnails:
+    """The newest 512 thumbnails that were asked for, as WebP of at most 256 pixels."""
+
+    def __init__(self, images: ImageServiceBase) -> None:
+        self._images = images
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, name: str) -> bytes:
+        """The thumbnail of a picture; empty where the picture is gone or cannot be read."""
+        with self._lock:
+            if name in self._kept:
+                self._kept.move_to_end(name)
+                return self._kept[name]
+        try:
+            made = self._images.thumbnail(name)
+        except (NbgraphError, OSError):
+            return b""
+        with self._lock:
+            self._kept[name] = made
+            while len(self._kept) > KEPT_THUMBNAILS:
+                self._kept.popitem(last=False)
+        return made
+
+
+def answer_pictures(
+    images: ImageServiceBase, message: PicturesRequest | UploadRequest, buffers: list[Any]
+) -> tuple[dict[str, Any], list[bytes]]:
+    """(message, buffers) that answer a page which sent a picture or asks for some."""
+    if isinstance(message, UploadRequest):
+        return {"type": "uploaded", "request": message.request, "name": save_upload(images, buffers)}, []
+    newest = message.names is None
+    found = newest_pictures(images) if message.names is None else thumbnails(images, message.names)
+    return {"type": "pictures", "request": message.request, "names": list(found), "newest": newest}, list(
+        found.values()
+    )
+
+
+def newest_pictures(images: ImageServiceBase) -> dict[str, bytes]:
+    """Name -> thumbnail of the newest pictures that are not intermediate."""
+    records = images.list(ImageQuery(is_intermediate=False), per_page=OFFERED).items
+    return thumbnails(images, [record.image_name for record in records])
+
+
+def thumbnails(images: ImageServiceBase, names: list[str]) -> dict[str, bytes]:
+    """Name -> thumbnail, of those that can be shown."""
+    found = {name: picture_or_why(images, name) for name in names[:OFFERED]}
+    return {name: thumbnail(picture, OFFERED_SIZE) for name, picture in found.items() if not isinstance(picture, str)}
+
+
+def save_upload(images: ImageServiceBase, buffers: list[bytes | memoryview]) -> str:
+    """Keep the picture file in the first buffer; returns its name."""
+    if len(buffers) != 1:
+        raise ValueError(f"a picture comes in one buffer, and {len(buffers)} came")
+    data = bytes(buffers[0][: MAX_UPLOAD + 1])
+    if len(data) > MAX_UPLOAD:
+        raise ValueError(f"the file is larger than {MAX_UPLOAD:,} bytes")
+    return images.save(open_upload(data), category="user").image_name

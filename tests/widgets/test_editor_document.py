@@ -10,8 +10,7 @@ from nbgraph.services.shared.graph.edges import Connection, Edge
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.changes import GONE, Change, applied, difference
 from nbgraph.widgets.derived import PARTS, Derived
-from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError
-from nbgraph.widgets.document import DEPTH
+from nbgraph.widgets.document import DEPTH, GraphDocument, ReadOnlyError, StaleRevisionError
 
 IDS = ("a", "b", "c", "d", "e")
 MADE = {"integer": Integer, "float": Float, "string": String, "add": Add, "collect": Collect, "iterate": Iterate}
