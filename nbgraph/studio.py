@@ -209,7 +209,7 @@ class Studio:
         """
         make = load("nbgraph.widgets.editor").GraphEditor
         if isinstance(target, str | PathLike):
-            graph, reason = load("nbgraph.widgets.opening").open_file(target)
+            graph, reason = load("nbgraph.widgets.graph_file").open_file(target)
         else:
             graph, reason = target_graph(target), ""
         return make(graph, self.invoker, read_only=reason, max_iterations=self.settings.max_iterations)

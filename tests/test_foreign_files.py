@@ -13,7 +13,7 @@ from nbgraph.invocations import Add
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
-from nbgraph.widgets.opening import open_graph
+from nbgraph.widgets.graph_file import open_graph
 
 API = {"3": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1, "model": ["4", 0]}, "_meta": {"title": "K"}}}
 SUM = Graph.of(Add(id="sum"))

@@ -11,7 +11,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class Shown:
-    """Base of views. A subclass gives `_html()`, and `_make_widget()`, a widget that hides its static side.
+    """Base of views. A subclass gives `_html()`, and `_make_widget()`, a widget that hides its static fallback.
 
     A notebook gets two outputs: the widget, and the HTML, which the widget hides as long as it lives. So a notebook
     that was saved and opened without its kernel still shows what there was. There is one widget however often a view
@@ -26,7 +26,7 @@ class Shown:
         """The widget, made when first asked for, and anew if it was closed."""
         if self._made is None or not is_open(self._made):
             self._made = self._make_widget()
-            self._side = widget_class("static_side", "StaticSide")(self._made.model_id, self._static)
+            self._side = widget_class("static_fallback", "StaticFallback")(self._made.model_id, self._static)
             self._made.on_news = self._side.changed
         return self._made
 

@@ -13,7 +13,7 @@ from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.asked import Answer, AskedWidget, Name, Question
 from nbgraph.widgets.pictures import Thumbnails
-from nbgraph.widgets.would_run import GraphChoices
+from nbgraph.widgets.dry_run import GraphChoices
 
 MAX_OUTPUT = 300
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]

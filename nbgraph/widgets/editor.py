@@ -27,7 +27,7 @@ from nbgraph.widgets.reasons import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.run_feed import RunFeed
 from nbgraph.widgets.running_graph import running_graph
 from nbgraph.widgets.schema import node_types, type_table
-from nbgraph.widgets.static_side import StaticSide
+from nbgraph.widgets.static_fallback import StaticFallback
 from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
 from nbgraph.widgets.subshells import hear_subshells
 
@@ -56,7 +56,7 @@ class GraphEditor(BundledWidget):
         self._reasons = Reasons(invoker.services) if invoker is not None else None
         self._open(GraphDocument(graph, read_only))
         super().__init__(_document=self._shown.snapshot([]))
-        self._static = StaticSide(self._id, lambda: self.show()._repr_mimebundle_(), DRAWN_AFTER, DRAWN_WITHIN)
+        self._static = StaticFallback(self._id, lambda: self.show()._repr_mimebundle_(), DRAWN_AFTER, DRAWN_WITHIN)
         if invoker is not None:
             self._feed = RunFeed(invoker.services, graph.id, self._tell, self._ran)
         self.on_msg(self._on_message)

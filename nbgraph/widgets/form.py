@@ -20,7 +20,7 @@ from nbgraph.widgets.form_controls import MISSING, Control, LinkedInside, contro
 from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.run_view import RunView
 from nbgraph.widgets.schema import node_type
-from nbgraph.widgets.static_side import StaticSide
+from nbgraph.widgets.static_fallback import StaticFallback
 from nbgraph.widgets.subshells import spare_cell_plots
 
 Submit = Callable[[Graph], Run]
@@ -37,7 +37,7 @@ class GraphForm(widgets.VBox):
         self._exposed = exposed_inputs(target)
         self._submit, self._current = submit, None
         self._view = RunView(compact=True)
-        self._static = StaticSide(self._view.model_id, self._still)
+        self._static = StaticFallback(self._view.model_id, self._still)
         self._controls = self._make_controls(services)
         self._title = target.name if isinstance(target, LibraryGraph) else "graph"
         self._run_button = widgets.Button(description="Run", button_style="primary", icon="play", tooltip="Run")

@@ -47,7 +47,7 @@ async function load(model) {
 
 const styleId = (model) => `nbgraph-hides-${model.get("_id")}`;
 
-function hideStaticSide(model) {
+function hideStaticFallback(model) {
   const style = document.createElement("style");
   style.id = styleId(model);
   style.textContent = `.nbgraph-static-${CSS.escape(model.get("_id"))} { display: none }`;
@@ -56,7 +56,7 @@ function hideStaticSide(model) {
 }
 
 export default {
-  initialize: ({ model }) => hideStaticSide(model),
+  initialize: ({ model }) => hideStaticFallback(model),
   async render({ model, el }) {
     try {
       return (await load(model)).render({ model, el });

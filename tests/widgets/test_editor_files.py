@@ -13,7 +13,7 @@ from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
 from nbgraph.grammar.compiler import plan_line
 from nbgraph.grammar.parser import parse_line
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.opening import open_file, open_graph
+from nbgraph.widgets.graph_file import open_file, open_graph
 
 
 def saved(graph: Graph) -> dict:

@@ -8,7 +8,7 @@ import time
 import nbgraph as nb
 from nbgraph.invocations import Integer
 from nbgraph.widgets.editor import GraphEditor
-from nbgraph.widgets.static_side import StaticSide
+from nbgraph.widgets.static_fallback import StaticFallback
 
 def change(count, seconds=0.1):
     global number
@@ -19,7 +19,7 @@ def change(count, seconds=0.1):
 """
 SHOW = """
 number = 0
-side = StaticSide("own", lambda: {"text/plain": "", "text/html": f"<i>{number}</i>"}, quiet=0.5, latest=%s)
+side = StaticFallback("own", lambda: {"text/plain": "", "text/html": f"<i>{number}</i>"}, quiet=0.5, latest=%s)
 side.show()
 """
 

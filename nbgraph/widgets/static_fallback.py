@@ -12,7 +12,7 @@ QUIET_SECONDS = 1.0
 LATEST_SECONDS = 10.0
 
 
-class StaticSide:
+class StaticFallback:
     """HTML beside a live widget, which hides it (see `BundledWidget`). `draw` gives what to show by mime type.
 
     After `changed` it is drawn again when nothing has changed for `quiet` seconds, or `latest` seconds after the first
