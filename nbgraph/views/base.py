@@ -27,7 +27,7 @@ class Shown:
         if self._made is None or not is_open(self._made):
             self._made = self._make_widget()
             self._side = widget_class("static_fallback", "StaticFallback")(self._made.model_id, self._static)
-            self._made.on_news = self._side.changed
+            self._made.on_change = self._side.changed
         return self._made
 
     def _make_widget(self) -> Any:

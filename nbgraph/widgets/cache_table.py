@@ -11,9 +11,9 @@ from nbgraph.services.events.events_common import NodeCompleted, SessionFinished
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow, with_descendants
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.asked import Answer, AskedWidget, Name, Question
-from nbgraph.widgets.pictures import Thumbnails
 from nbgraph.widgets.dry_run import GraphChoices
+from nbgraph.widgets.pictures import Thumbnails
+from nbgraph.widgets.rpc import Answer, Name, Request, RpcWidget
 
 MAX_OUTPUT = 300
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -25,7 +25,7 @@ SORTS: dict[str, Any] = {
 }
 
 
-class ListEntries(Question):
+class ListEntries(Request):
     """A page of entries; `text` is looked for in nodes, types, inputs and resources, `node_type` is a whole type."""
 
     type: Literal["list"]
@@ -37,7 +37,7 @@ class ListEntries(Question):
     node_type: Name = ""
 
 
-class ForgetEntries(Question):
+class ForgetEntries(Request):
     """Forget entries, and with `downstream` what was computed from them; `doomed` only tells which would go."""
 
     type: Literal["doomed", "forget"]
@@ -45,20 +45,20 @@ class ForgetEntries(Question):
     downstream: bool = True
 
 
-class ClearEntries(Question):
+class ClearEntries(Request):
     """Forget everything, and count from 0."""
 
     type: Literal["clear"]
 
 
-class SwitchCache(Question):
+class SwitchCache(Request):
     """Switch the cache on or off."""
 
     type: Literal["switch"]
     on: bool
 
 
-class LimitCache(Question):
+class LimitCache(Request):
     """Set how much is kept; None leaves as it is."""
 
     type: Literal["limit"]
@@ -66,21 +66,21 @@ class LimitCache(Question):
     max_bytes: int | None = Field(None, ge=0, le=2**60)
 
 
-class ExplainGraph(Question):
+class ExplainGraph(Request):
     """Which nodes of a graph would run now, and why; without an id, which graphs there are to ask about."""
 
     type: Literal["why"]
     graph: Name = ""
 
 
-AnyQuestion = ListEntries | ForgetEntries | ClearEntries | SwitchCache | LimitCache | ExplainGraph
+AnyRequest = ListEntries | ForgetEntries | ClearEntries | SwitchCache | LimitCache | ExplainGraph
 
 
-class CacheTable(AskedWidget):
+class CacheTable(RpcWidget):
     """The invocation cache of `services`; `ask_about(graph)` puts a graph among those that can be asked about."""
 
     _widget = traitlets.Unicode("cache_table").tag(sync=True)
-    _questions = TypeAdapter(Annotated[AnyQuestion, Field(discriminator="type")])
+    _requests = TypeAdapter(Annotated[AnyRequest, Field(discriminator="type")])
 
     def __init__(self, services: InvocationServices) -> None:
         self._services, self._cache = services, services.invocation_cache
@@ -90,18 +90,18 @@ class CacheTable(AskedWidget):
         super().__init__()
         self._endings = [
             services.events.subscribe(self._on_event),
-            services.images.on_deleted(self._notice),
-            services.latents.on_deleted(self._notice),
+            services.images.on_deleted(self._notify),
+            services.latents.on_deleted(self._notify),
         ]
         shell: Any = get_ipython()
         if shell is not None:
-            shell.events.register("post_run_cell", self._notice)
-            self._endings.append(lambda: shell.events.unregister("post_run_cell", self._notice))
+            shell.events.register("post_run_cell", self._notify)
+            self._endings.append(lambda: shell.events.unregister("post_run_cell", self._notify))
 
     def ask_about(self, graph: Graph) -> None:
         """Offer a graph under "What would run now"."""
         self._graphs.add(graph)
-        self._notice()
+        self._notify()
 
     def close(self) -> None:
         """Listen to nothing any more."""
@@ -114,9 +114,9 @@ class CacheTable(AskedWidget):
 
     def _on_event(self, event: Any) -> None:
         if isinstance(event, NodeCompleted | SessionFinished):
-            self._notice()
+            self._notify()
 
-    def _news(self) -> dict[str, Any]:
+    def _change(self) -> dict[str, Any]:
         return {"type": "changed", "status": self._status()}
 
     def _status(self) -> dict[str, Any]:
@@ -131,32 +131,32 @@ class CacheTable(AskedWidget):
             "maxBytes": status.max_bytes,
         }
 
-    def _answer(self, question: AnyQuestion) -> Answer:
-        if isinstance(question, ListEntries):
-            return self._page(question)
-        if isinstance(question, ExplainGraph):
-            return {"type": "why", **self._graphs.explain(question.graph)}, []
-        if isinstance(question, ForgetEntries):
-            return self._forget(question)
+    def _answer(self, request: AnyRequest, buffers: list[Any]) -> Answer:
+        if isinstance(request, ListEntries):
+            return self._page(request)
+        if isinstance(request, ExplainGraph):
+            return {"type": "why", **self._graphs.explain(request.graph)}, []
+        if isinstance(request, ForgetEntries):
+            return self._forget(request)
         answer: dict[str, Any] = {"type": "done"}
-        if isinstance(question, ClearEntries):
+        if isinstance(request, ClearEntries):
             answer["count"] = self._cache.clear()
-        elif isinstance(question, SwitchCache):
-            self._cache.enable() if question.on else self._cache.disable()
+        elif isinstance(request, SwitchCache):
+            self._cache.enable() if request.on else self._cache.disable()
         else:
-            answer["count"] = self._cache.limit(max_entries=question.max_entries, max_bytes=question.max_bytes)
-        self._notice()
+            answer["count"] = self._cache.limit(max_entries=request.max_entries, max_bytes=request.max_bytes)
+        self._notify()
         return {**answer, "status": self._status()}, []
 
-    def _page(self, question: ListEntries) -> Answer:
+    def _page(self, request: ListEntries) -> Answer:
         rows = self._cache.entries()
         types = sorted({row.type for row in rows})
-        text = question.text.casefold()
-        found = [row for row in rows if _matches(row, text, question.node_type)]
-        found.sort(key=SORTS[question.sort], reverse=question.descending)
-        pages = max(1, -(-len(found) // question.per_page))
-        page = min(question.page, pages - 1)
-        shown = found[page * question.per_page : (page + 1) * question.per_page]
+        text = request.text.casefold()
+        found = [row for row in rows if _matches(row, text, request.node_type)]
+        found.sort(key=SORTS[request.sort], reverse=request.descending)
+        pages = max(1, -(-len(found) // request.per_page))
+        page = min(request.page, pages - 1)
+        shown = found[page * request.per_page : (page + 1) * request.per_page]
         pictures = {name: bytes_of for row in shown for name in row.resources if (bytes_of := self._picture(name))}
         content = {
             "type": "page",
@@ -173,15 +173,15 @@ class CacheTable(AskedWidget):
     def _picture(self, name: str) -> bytes:
         return self._thumbnails.get(name) if self._services.images.exists(name) else b""
 
-    def _forget(self, question: ForgetEntries) -> Answer:
-        keys = {bytes.fromhex(key) for key in question.keys}
-        if question.type == "doomed":
+    def _forget(self, request: ForgetEntries) -> Answer:
+        keys = {bytes.fromhex(key) for key in request.keys}
+        if request.type == "doomed":
             rows = self._cache.entries()
-            doomed = with_descendants(keys, rows) if question.downstream else keys
+            doomed = with_descendants(keys, rows) if request.downstream else keys
             nodes = [[row.node, row.type] for row in rows if row.key in doomed]
             return {"type": "doomed", "nodes": nodes[:200], "total": len(nodes)}, []
-        count = self._cache.forget(keys=keys, downstream=question.downstream)
-        self._notice()
+        count = self._cache.forget(keys=keys, downstream=request.downstream)
+        self._notify()
         return {"type": "done", "count": count, "status": self._status()}, []
 
 

@@ -1,6 +1,5 @@
 """The canvas: a graph edited in a notebook cell. The graph on it is the Python object, not a copy of it."""
 
-import logging
 from contextlib import suppress
 from typing import Any
 
@@ -16,27 +15,24 @@ from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets import editor_messages as ask
+from nbgraph.widgets import editor_messages as messages
 from nbgraph.widgets.changes import GONE, read_changes
 from nbgraph.widgets.derived import ShownDocument, problem_to_json
-from nbgraph.widgets.document import GraphDocument, ReadOnlyError, StaleRevisionError, Update
+from nbgraph.widgets.document import GraphDocument, StaleRevisionError, Update
 from nbgraph.widgets.exact_numbers import to_page
-from nbgraph.widgets.js_bundle import BundledWidget
 from nbgraph.widgets.pictures import answer_pictures
 from nbgraph.widgets.reasons import MAX_EXPLAINED, Reasons
+from nbgraph.widgets.rpc import Answer, RpcWidget
 from nbgraph.widgets.run_feed import RunFeed
 from nbgraph.widgets.running_graph import running_graph
 from nbgraph.widgets.schema import node_types, type_table
 from nbgraph.widgets.static_fallback import StaticFallback
 from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
-from nbgraph.widgets.subshells import hear_subshells
 
 DRAWN_AFTER, DRAWN_WITHIN = 5.0, 30.0
 
-logger = logging.getLogger(__name__)
 
-
-class GraphEditor(BundledWidget):
+class GraphEditor(RpcWidget):
     """`GraphEditor(graph, invoker)`: a canvas on `graph`. Edits on either side show on the other.
 
     Without an invoker the graph can be edited and not run. What Python does to the graph is seen when a cell has
@@ -45,12 +41,12 @@ class GraphEditor(BundledWidget):
 
     _widget = traitlets.Unicode("editor").tag(sync=True)
     _document = traitlets.Dict().tag(sync=True)
+    _requests = messages.REQUESTS
 
     def __init__(
         self, graph: Graph, invoker: Invoker | None = None, *, read_only: str = "", max_iterations: int = MAX_ITERATIONS
     ) -> None:
         self._invoker, self._max_iterations = invoker, max_iterations
-        self._views = False
         self._outer: list[tuple[GraphDocument, str]] = []
         self._feed = None
         self._reasons = Reasons(invoker.services) if invoker is not None else None
@@ -58,9 +54,7 @@ class GraphEditor(BundledWidget):
         super().__init__(_document=self._shown.snapshot([]))
         self._static = StaticFallback(self._id, lambda: self.show()._repr_mimebundle_(), DRAWN_AFTER, DRAWN_WITHIN)
         if invoker is not None:
-            self._feed = RunFeed(invoker.services, graph.id, self._tell, self._ran)
-        self.on_msg(self._on_message)
-        hear_subshells(self)
+            self._feed = RunFeed(invoker.services, graph.id, self._send, self._ran)
         shell: Any = get_ipython()
         self._events = shell.events if shell is not None else None
         if self._events is not None:
@@ -121,30 +115,26 @@ class GraphEditor(BundledWidget):
         self._trait_values["_document"] = self._shown.snapshot(self._path())
         return super().get_state(key, drop_defaults)
 
-    # telling the page
+    # to the page
 
     def _open(self, document: GraphDocument) -> None:
         self._document_now, self._shown = document, ShownDocument(document)
         document.on_update(lambda update: self._on_update(update) if document is self._document_now else None)
 
-    def _tell(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        if self._views and self.comm is not None:
-            self.send(content, buffers)
-
     def _on_update(self, update: Update) -> None:
         self._static.changed()
         patch = self._shown.patch(update)
-        if self._views:
-            self._tell(patch)
+        if self._has_pages:
+            self._send(patch)
         else:
             self.send_state("_document")
 
     def _path(self) -> list[str]:
         return [node_id for _, node_id in self._outer]
 
-    def _tell_everything(self, request: int, known: bool = False) -> None:
-        """Tell the page all there is to know, without the document if that is `known` to it."""
-        if not known:
+    def _send_everything(self, request: int, is_known: bool = False) -> None:
+        """Send the page all there is to know, without the document if it has that already."""
+        if not is_known:
             self._shown.renew()
         if self._reasons is not None:
             self._reasons.forget()
@@ -152,73 +142,68 @@ class GraphEditor(BundledWidget):
         content = {
             "type": "document",
             "request": request,
-            "document": None if known else self._shown.snapshot(self._path()),
+            "document": None if is_known else self._shown.snapshot(self._path()),
             "types": to_page(node_types()),
             "assignable": type_table(),
             "models": manager.names() if manager else [],
             "canRun": self._invoker is not None,
         }
-        self._tell(content)
+        self._send(content)
         if self._feed is not None:
-            self._tell(*self._feed.message())
+            self._send(*self._feed.message())
 
     # hearing the page
 
-    def _on_message(self, _: Any, content: Any, buffers: list[Any]) -> None:
-        request = content.get("request") if isinstance(content, dict) else None
-        try:
-            message = ask.read_message(content)
-            request = message.request
-            answer = self._answer(message, buffers) or {}
-            if message.type != "ready":
-                self._tell({"type": "done", "request": request, "revision": self._document_now.revision, **answer})
-        except StaleRevisionError as error:
-            self._refuse(request, str(error), stale=True)
-        except GraphError as error:
-            self._refuse(request, str(error), problems=[problem_to_json(problem) for problem in error.problems])
-        except (NbgraphError, ReadOnlyError, ValueError) as error:
-            self._refuse(request, str(error))
-        except Exception as error:
-            logger.exception("the message %r failed", str(content)[:200])
-            self._refuse(request, f"{type(error).__name__}: {error}")
+    def _refusal(self, error: Exception) -> dict[str, Any]:
+        refusal = super()._refusal(error)
+        if isinstance(error, StaleRevisionError):
+            refusal["stale"] = True
+        if isinstance(error, GraphError):
+            refusal["problems"] = [problem_to_json(problem) for problem in error.problems]
+        return refusal
 
-    def _refuse(self, request: Any, text: str, **more: Any) -> None:
-        self._tell({"type": "refused", "request": request, "message": text[:2000], **more})
+    def _answer(self, request: messages.AnyRequest, buffers: list[Any]) -> Answer | None:
+        if isinstance(request, messages.Ready):
+            self._document_now.refresh()
+            is_known = (request.revision, request.path) == (self._document_now.revision, self._path())
+            self._send_everything(request.request, is_known)
+            return None
+        if isinstance(request, messages.UploadRequest | messages.PicturesRequest):
+            return answer_pictures(self._need_invoker().services.images, request, buffers)
+        done = self._act(request) or {}
+        return {"type": "done", "revision": self._document_now.revision, **done}, []
 
-    def _answer(self, message: ask.AnyMessage, buffers: list[Any]) -> dict[str, Any] | None:
+    def _act(self, request: messages.AnyRequest) -> dict[str, Any] | None:
+        """Do what is asked; return what the answer says besides the revision."""
         document = self._document_now
-        if isinstance(message, ask.Ready):
-            self._views = True
-            document.refresh()
-            known = (message.revision, message.path) == (document.revision, self._path())
-            self._tell_everything(message.request, known)
-        elif isinstance(message, ask.EditRequest):
-            changes = read_changes(message.changes)
-            if any(change.kind == "unknown" and change.value is not GONE for change in changes):
-                raise ValueError("a node of an unknown type can be deleted, and not made")
-            document.edit(changes, message.base, "canvas", message.group)
-        elif isinstance(message, ask.HistoryRequest):
-            document.undo() if message.type == "undo" else document.redo()
-        elif isinstance(message, ask.RunRequest):
-            return {"session": self._run(message.targets, message.front)}
-        elif isinstance(message, ask.CancelRequest):
+        if isinstance(request, messages.EditRequest):
+            self._edit(request)
+        elif isinstance(request, messages.HistoryRequest):
+            document.undo() if request.type == "undo" else document.redo()
+        elif isinstance(request, messages.RunRequest):
+            return {"session": self._run(request.targets, request.front)}
+        elif isinstance(request, messages.CancelRequest):
             self._cancel()
-        elif isinstance(message, ask.ExplainRequest):
+        elif isinstance(request, messages.ExplainRequest):
             return {"reasons": self._explain()}
-        elif isinstance(message, ask.ExportRequest):
-            return {"text": self._export(message.form)}
-        elif isinstance(message, ask.CollapseRequest):
+        elif isinstance(request, messages.ExportRequest):
+            return {"text": self._export(request.form)}
+        elif isinstance(request, messages.CollapseRequest):
             document.refresh()
-            document.edit(collapse_changes(document.graph, message.ids, message.name))
-        elif isinstance(message, ask.NodeRequest):
-            self._library(message)
-        elif isinstance(message, ask.CloseRequest):
+            document.edit(collapse_changes(document.graph, request.ids, request.name))
+        elif isinstance(request, messages.NodeRequest):
+            self._library(request)
+        elif isinstance(request, messages.CloseRequest):
             self._leave()
-        elif isinstance(message, ask.DrawRequest):
+        elif isinstance(request, messages.DrawRequest):
             self._static.draw_now()
-        elif isinstance(message, ask.UploadRequest | ask.PicturesRequest):
-            self._tell(*answer_pictures(self._need_invoker().services.images, message, buffers))
         return None
+
+    def _edit(self, request: messages.EditRequest) -> None:
+        changes = read_changes(request.changes)
+        if any(change.kind == "unknown" and change.value is not GONE for change in changes):
+            raise ValueError("a node of an unknown type can be deleted, and not made")
+        self._document_now.edit(changes, request.base, "canvas", request.group)
 
     # running
 
@@ -256,7 +241,7 @@ class GraphEditor(BundledWidget):
         return self._reasons.changes(None if session is None or session.graph.problems() else session)
 
     def _ran(self) -> None:
-        self._tell({"type": "ran"})
+        self._send({"type": "ran"})
 
     def _after_cell(self, _: Any = None) -> None:
         self._document_now.refresh()
@@ -270,18 +255,18 @@ class GraphEditor(BundledWidget):
             return self.graph.to_json(2)
         return " | ".join(graph_lines(self.graph, Catalogue(commands=COMMAND_NAMES)))
 
-    def _library(self, message: ask.NodeRequest) -> None:
+    def _library(self, request: messages.NodeRequest) -> None:
         document = self._document_now
         document.refresh()
-        if message.type == "expand":
-            document.edit(expand_changes(document.graph, message.id))
+        if request.type == "expand":
+            document.edit(expand_changes(document.graph, request.id))
             return
-        library = getattr(document.graph[message.id], "library", None)
+        library = getattr(document.graph[request.id], "library", None)
         if library is None:
-            raise GraphError([Problem("no_library", "is no library graph; it cannot be opened", message.id)])
-        self._outer.append((document, message.id))
+            raise GraphError([Problem("no_library", "is no library graph; it cannot be opened", request.id)])
+        self._outer.append((document, request.id))
         self._open(GraphDocument(type(library).from_dict(library.to_dict()).graph, document.read_only))
-        self._tell_everything(message.request)
+        self._send_everything(request.request)
 
     def _leave(self) -> None:
         if not self._outer:
@@ -292,4 +277,4 @@ class GraphEditor(BundledWidget):
             document.edit(replaced_library(document.graph, node_id, inner.graph))
         self._outer.pop()
         self._document_now, self._shown = document, ShownDocument(document)
-        self._tell_everything(0)
+        self._send_everything(0)

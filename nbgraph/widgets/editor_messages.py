@@ -2,21 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
-MAX_CHARACTERS = 4 * 2**20
+from nbgraph.widgets.rpc import Request
+
 Ids = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10_000)]
 
 
-class Message(BaseModel):
-    """A message; `request` comes back in the answer."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    request: int = Field(0, ge=0)
-
-
-class Ready(Message):
+class Ready(Request):
     """A page shows the editor: it wants the whole document, unless it has this revision of it already."""
 
     type: Literal["ready"]
@@ -24,7 +17,7 @@ class Ready(Message):
     path: Ids = []
 
 
-class EditRequest(Message):
+class EditRequest(Request):
     """Changes upon the revision `base`; edits of one `group` in a row are one step of undo."""
 
     type: Literal["edit"]
@@ -33,13 +26,13 @@ class EditRequest(Message):
     group: str = Field("", max_length=300)
 
 
-class HistoryRequest(Message):
+class HistoryRequest(Request):
     """Take back, or make again."""
 
     type: Literal["undo", "redo"]
 
 
-class RunRequest(Message):
+class RunRequest(Request):
     """Run what these nodes need, or everything."""
 
     type: Literal["run"]
@@ -47,39 +40,39 @@ class RunRequest(Message):
     front: bool = False
 
 
-class CancelRequest(Message):
+class CancelRequest(Request):
     """Cancel what this editor runs."""
 
     type: Literal["cancel"]
 
 
-class ExplainRequest(Message):
+class ExplainRequest(Request):
     """Say which nodes would run, and why."""
 
     type: Literal["explain"]
 
 
-class ExportRequest(Message):
+class ExportRequest(Request):
     """The graph as text."""
 
     type: Literal["export"]
     form: Literal["python", "json", "line"]
 
 
-class PicturesRequest(Message):
+class PicturesRequest(Request):
     """Thumbnails: of these pictures, or of the newest."""
 
     type: Literal["pictures"]
     names: Ids | None = None
 
 
-class UploadRequest(Message):
+class UploadRequest(Request):
     """A picture file comes in the first buffer."""
 
     type: Literal["upload"]
 
 
-class CollapseRequest(Message):
+class CollapseRequest(Request):
     """Put these nodes into a library graph."""
 
     type: Literal["collapse"]
@@ -87,26 +80,26 @@ class CollapseRequest(Message):
     name: str = Field(max_length=100)
 
 
-class NodeRequest(Message):
+class NodeRequest(Request):
     """Put the nodes of a library graph in its place (`expand`), or go into it (`open`)."""
 
     type: Literal["expand", "open"]
     id: str = Field(max_length=200)
 
 
-class CloseRequest(Message):
+class CloseRequest(Request):
     """Leave a library graph that was opened."""
 
     type: Literal["close"]
 
 
-class DrawRequest(Message):
+class DrawRequest(Request):
     """Bring the drawing that is saved with the notebook up to date: the person saves, or is about to."""
 
     type: Literal["draw"]
 
 
-AnyMessage = (
+AnyRequest = (
     Ready
     | EditRequest
     | HistoryRequest
@@ -121,31 +114,4 @@ AnyMessage = (
     | CloseRequest
     | DrawRequest
 )
-_adapter: TypeAdapter[AnyMessage] = TypeAdapter(Annotated[AnyMessage, Field(discriminator="type")])
-
-
-def read_message(content: Any) -> AnyMessage:
-    """The message in what came from the page; `ValueError` says what is wrong with it, in one line."""
-    if longer_than(content, MAX_CHARACTERS):
-        raise ValueError(f"the message is longer than {MAX_CHARACTERS:,} characters; nothing was changed")
-    try:
-        return _adapter.validate_python(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "message"
-        raise ValueError(f"{place}: {first['msg']}") from None
-
-
-def longer_than(content: Any, limit: int) -> bool:
-    """Whether the texts and items in a JSON value come to more than `limit`; looks no further than that."""
-    waiting, seen = [content], 0
-    while waiting:
-        value = waiting.pop()
-        seen += len(value) if isinstance(value, str | bytes | memoryview) else 1
-        if seen > limit:
-            return True
-        if isinstance(value, dict):
-            waiting += [*value, *value.values()]
-        elif isinstance(value, list | tuple):
-            waiting += value
-    return False
+REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="type")])

@@ -17,11 +17,11 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph, is_linked_inside
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.widgets.form_controls import MISSING, Control, LinkedInside, control_for
+from nbgraph.widgets.rpc import skip_cell_events
 from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.run_view import RunView
 from nbgraph.widgets.schema import node_type
 from nbgraph.widgets.static_fallback import StaticFallback
-from nbgraph.widgets.subshells import spare_cell_plots
 
 Submit = Callable[[Graph], Run]
 
@@ -46,7 +46,7 @@ class GraphForm(widgets.VBox):
         self._cancel_button.on_click(lambda _: self._guarded(self.cancel))
         super().__init__(self._parts(target), layout={"max_width": "1000px", "padding": "4px"})
         typed = [part for control in self._controls.values() for part in control.parts]
-        spare_cell_plots(self._run_button, self._cancel_button, *typed)
+        skip_cell_events(self._run_button, self._cancel_button, *typed)
 
     @property
     def values(self) -> dict[str, Any]:

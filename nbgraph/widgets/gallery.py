@@ -11,13 +11,13 @@ from nbgraph.services.images.images_common import ImageQuery, ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.drawing.svg import draw_graph
 from nbgraph.views.comparison import differences, graph_of, label_of, metadata_text, values_of
-from nbgraph.widgets.asked import Answer, AskedWidget, Name, Names, Question
 from nbgraph.widgets.pictures import Thumbnails, png
+from nbgraph.widgets.rpc import Answer, Name, Names, Request, RpcWidget
 
 MAX_DOOMED, MAX_LABELS = 200, 4000
 
 
-class ListPictures(Question):
+class ListPictures(Request):
     """A page of pictures, the newest first; None means either."""
 
     type: Literal["list"]
@@ -29,14 +29,14 @@ class ListPictures(Question):
     category: ImageCategory | None = None
 
 
-class OpenPicture(Question):
+class OpenPicture(Request):
     """One picture in full size, with what is known of it and the graph that made it."""
 
     type: Literal["open"]
     name: Name
 
 
-class StarPictures(Question):
+class StarPictures(Request):
     """Star pictures, or take their stars."""
 
     type: Literal["star"]
@@ -44,36 +44,36 @@ class StarPictures(Question):
     starred: bool
 
 
-class ComparePictures(Question):
+class ComparePictures(Request):
     """Two pictures in full size, and what was set differently for them."""
 
     type: Literal["compare"]
     names: Annotated[list[Name], Field(min_length=2, max_length=2)]
 
 
-class DeletePictures(Question):
+class DeletePictures(Request):
     """Delete pictures; `doomed` only tells which cached results would go with them."""
 
     type: Literal["doomed", "delete"]
     names: Names
 
 
-AnyQuestion = ListPictures | OpenPicture | StarPictures | ComparePictures | DeletePictures
+AnyRequest = ListPictures | OpenPicture | StarPictures | ComparePictures | DeletePictures
 
 
-class Gallery(AskedWidget):
+class Gallery(RpcWidget):
     """The pictures of `services`; given two names in `compared`, it shows these two beside each other."""
 
     _widget = traitlets.Unicode("gallery").tag(sync=True)
     _compared = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    _questions = TypeAdapter(Annotated[AnyQuestion, Field(discriminator="type")])
+    _requests = TypeAdapter(Annotated[AnyRequest, Field(discriminator="type")])
 
     def __init__(self, services: InvocationServices, compared: tuple[str, ...] = ()) -> None:
         self._services = services
         self._thumbnails = Thumbnails(services.images)
         self._labels: dict[str, str] = {}
         super().__init__(_compared=list(compared))
-        self._endings = [services.images.on_changed(self._notice), services.images.on_deleted(self._notice)]
+        self._endings = [services.images.on_changed(self._notify), services.images.on_deleted(self._notify)]
 
     def close(self) -> None:
         """Listen to the pictures no more."""
@@ -84,35 +84,35 @@ class Gallery(AskedWidget):
     def __repr__(self) -> str:
         return f"Gallery({self._services.images.list(per_page=1).total} pictures)"
 
-    def _answer(self, question: AnyQuestion) -> Answer:
+    def _answer(self, request: AnyRequest, buffers: list[Any]) -> Answer:
         images = self._services.images
-        if isinstance(question, ListPictures):
-            return self._page(question)
-        if isinstance(question, OpenPicture):
-            return self._open(images.record(question.name))
-        if isinstance(question, ComparePictures):
-            return self._compare(images.record(question.names[0]), images.record(question.names[1]))
-        records = [images.record(name) for name in question.names]
-        if isinstance(question, StarPictures):
+        if isinstance(request, ListPictures):
+            return self._page(request)
+        if isinstance(request, OpenPicture):
+            return self._open(images.record(request.name))
+        if isinstance(request, ComparePictures):
+            return self._compare(images.record(request.names[0]), images.record(request.names[1]))
+        records = [images.record(name) for name in request.names]
+        if isinstance(request, StarPictures):
             for record in records:
-                images.update(record.image_name, starred=question.starred)
+                images.update(record.image_name, starred=request.starred)
             return {"type": "done"}, []
-        entries = self._doomed(question.names)
-        if question.type == "delete":
-            count = images.delete(*question.names)
+        entries = self._doomed(request.names)
+        if request.type == "delete":
+            count = images.delete(*request.names)
             return {"type": "deleted", "count": count, "entries": len(entries)}, []
         return {"type": "doomed", "entries": entries[:MAX_DOOMED], "total": len(entries)}, []
 
-    def _page(self, question: ListPictures) -> Answer:
+    def _page(self, request: ListPictures) -> Answer:
         query = ImageQuery(
-            category=question.category,
-            is_intermediate=question.intermediate,
-            starred=question.starred,
-            text=question.text.casefold(),
+            category=request.category,
+            is_intermediate=request.intermediate,
+            starred=request.starred,
+            text=request.text.casefold(),
         )
-        page = self._services.images.list(query, question.page, question.per_page)
+        page = self._services.images.list(query, request.page, request.per_page)
         if not page.items and page.total:
-            page = self._services.images.list(query, page.pages - 1, question.per_page)
+            page = self._services.images.list(query, page.pages - 1, request.per_page)
         content = {
             "type": "page",
             "page": page.page,

@@ -13,6 +13,7 @@ from nbgraph.services.images.images_base import ImageServiceBase
 from nbgraph.services.images.images_common import ImageQuery
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.widgets.editor_messages import PicturesRequest, UploadRequest
+from nbgraph.widgets.rpc import Answer
 
 THUMBNAIL = 256
 UPLOAD_FORMATS = ("PNG", "JPEG", "WEBP")
@@ -86,17 +87,13 @@ class Thumbnails:
         return made
 
 
-def answer_pictures(
-    images: ImageServiceBase, message: PicturesRequest | UploadRequest, buffers: list[Any]
-) -> tuple[dict[str, Any], list[bytes]]:
-    """(message, buffers) that answer a page which sent a picture or asks for some."""
-    if isinstance(message, UploadRequest):
-        return {"type": "uploaded", "request": message.request, "name": save_upload(images, buffers)}, []
-    newest = message.names is None
-    found = newest_pictures(images) if message.names is None else thumbnails(images, message.names)
-    return {"type": "pictures", "request": message.request, "names": list(found), "newest": newest}, list(
-        found.values()
-    )
+def answer_pictures(images: ImageServiceBase, request: PicturesRequest | UploadRequest, buffers: list[Any]) -> Answer:
+    """Return the answer to a page that sent a picture or asks for some."""
+    if isinstance(request, UploadRequest):
+        return {"type": "uploaded", "name": save_upload(images, buffers)}, []
+    is_newest = request.names is None
+    found = newest_pictures(images) if request.names is None else thumbnails(images, request.names)
+    return {"type": "pictures", "names": list(found), "newest": is_newest}, list(found.values())
 
 
 def newest_pictures(images: ImageServiceBase) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from nbgraph.errors import NbgraphError
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.asked import Answer, AskedWidget, Name, Question
+from nbgraph.widgets.rpc import Answer, Name, Request, RpcWidget
 
 SHOWN_ENDED = 50
 SHOWN_WAITING = 200
@@ -17,46 +17,46 @@ TEXT_LENGTH = 80
 ERROR_LENGTH = 300
 
 
-class ListRuns(Question):
+class ListRuns(Request):
     """The runs as they are now."""
 
     type: Literal["list"]
 
 
-class ChangeRun(Question):
+class ChangeRun(Request):
     """Cancel one, or move one to the front."""
 
     type: Literal["cancel", "prepend"]
     session: Name
 
 
-class ChangeQueue(Question):
+class ChangeQueue(Request):
     """Cancel all, forget those that have ended, pause, or go on."""
 
     type: Literal["cancel_all", "clear", "pause", "resume"]
 
 
-class QueueTable(AskedWidget):
+class QueueTable(RpcWidget):
     """The queue of `services`."""
 
     _widget = traitlets.Unicode("queue_table").tag(sync=True)
-    _questions = TypeAdapter(Annotated[ListRuns | ChangeRun | ChangeQueue, Field(discriminator="type")])
+    _requests = TypeAdapter(Annotated[ListRuns | ChangeRun | ChangeQueue, Field(discriminator="type")])
 
     def __init__(self, services: InvocationServices) -> None:
         self._services, self._queue = services, services.queue
         self._labels: dict[str, str] = {}
         super().__init__()
-        self._end = self._queue.on_changed(self._notice)
+        self._end = self._queue.on_changed(self._notify)
 
     def close(self) -> None:
         """Listen to nothing any more."""
         self._end()
         super().close()
 
-    def _answer(self, question: Any) -> Answer:
-        if isinstance(question, ChangeRun):
-            self._change(question.type, question.session)
-        elif isinstance(question, ChangeQueue):
+    def _answer(self, request: Any, buffers: list[Any]) -> Answer:
+        if isinstance(request, ChangeRun):
+            self._change_run(request.type, request.session)
+        elif isinstance(request, ChangeQueue):
             processor = self._services.processor
             acts = {
                 "cancel_all": processor.cancel_all,
@@ -64,10 +64,10 @@ class QueueTable(AskedWidget):
                 "pause": processor.pause,
                 "resume": processor.resume,
             }
-            acts[question.type]()
+            acts[request.type]()
         return self._list(), []
 
-    def _change(self, act: str, session_id: str) -> None:
+    def _change_run(self, act: str, session_id: str) -> None:
         item = self._queue.item(session_id)
         done = self._queue.prepend(session_id) if act == "prepend" else self._services.processor.cancel(session_id)
         if not done:

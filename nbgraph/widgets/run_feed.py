@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from threading import RLock, Timer
+from threading import RLock
 from time import monotonic
 from typing import Any
 
@@ -22,6 +22,7 @@ from nbgraph.services.events.events_common import (
 )
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.widgets.pictures import thumbnail
+from nbgraph.widgets.throttle import Throttle
 
 logger = logging.getLogger("nbgraph")
 
@@ -61,8 +62,8 @@ class RunFeed:
         self._dirty: set[str] = set()
         self._fresh: set[str] = set()
         self._prepared: dict[str, str] = {}
-        self._sent = self._previewed = 0.0
-        self._timer: Timer | None = None
+        self._previewed = 0.0
+        self._batches = Throttle(self._flush, quiet=0.0, every=BATCH_SECONDS)
         self._lock = RLock()
         self.close = services.events.subscribe(self)
 
@@ -107,7 +108,6 @@ class RunFeed:
         }
         self._nodes = set(session.graph.nodes)
         self._send(*self.message(None, set()))
-        self._sent = monotonic()
 
     def _take(self, event: Event) -> None:
         if isinstance(event, SessionFinished):
@@ -136,7 +136,7 @@ class RunFeed:
         else:
             state.warning = event.message
         self._dirty.add(node)
-        self._flush_soon()
+        self._batches()
 
     def _node_of(self, event: Any) -> str:
         source = getattr(event, "source", None) or self._prepared.get(event.node)
@@ -181,19 +181,8 @@ class RunFeed:
             self.pictures[node] = thumbnail(self._services.images.get(names[-1]))
             self._fresh.add(node)
 
-    def _flush_soon(self) -> None:
-        wait = BATCH_SECONDS - (monotonic() - self._sent)
-        if wait <= 0:
-            self._flush()
-        elif self._timer is None:
-            self._timer = Timer(wait, self._flush)
-            self._timer.daemon = True
-            self._timer.start()
-
     def _flush(self) -> None:
         with self._lock:
-            self._timer = None
             dirty, fresh, self._dirty, self._fresh = self._dirty, self._fresh, set(), set()
             if dirty or fresh:
-                self._sent = monotonic()
                 self._send(*self.message(dirty, fresh))

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from nbgraph.errors import NbgraphError
 from nbgraph.run import Run
 from nbgraph.services.images.kept_pictures import picture_or_why
-from nbgraph.widgets.asked import Answer, AskedWidget, Question
 from nbgraph.widgets.pictures import thumbnail
+from nbgraph.widgets.rpc import Answer, Request, RpcWidget
 from nbgraph.widgets.run_state import RunState, picture_names, run_state
 from nbgraph.widgets.run_static import static_bundle
 
@@ -24,26 +24,26 @@ SHARE = 20
 """A look at the run may take one part in so many of the time: a very large graph is looked at less often."""
 
 
-class Ready(Question):
+class Ready(Request):
     """A page shows the view: it wants everything."""
 
     type: Literal["ready"]
 
 
-class Cancel(Question):
+class Cancel(Request):
     """Cancel the run that is shown."""
 
     type: Literal["cancel"]
 
 
-class RunView(AskedWidget):
+class RunView(RpcWidget):
     """Shows one run after the other: `watch(run)`, then `refresh()` now and then, and once at its end.
 
     A `compact` one leaves out the nodes and Cancel, for people who do not want the graph; errors are shown there too.
     """
 
     _widget = traitlets.Unicode("run_view").tag(sync=True)
-    _questions = TypeAdapter(Ready | Cancel)
+    _requests = TypeAdapter(Ready | Cancel)
 
     compact = traitlets.Bool(False).tag(sync=True)
 
@@ -62,13 +62,13 @@ class RunView(AskedWidget):
             self._run, self._state, self._problem = run, None, ""
             self._preview, self._drawn, self._pictures = b"", None, {}
             self._look()
-            self._tell(self._everything())
+            self._send(*self._everything())
 
     def say(self, problem: str) -> None:
         """Show a text as an error, under what is shown."""
         with self._lock:
             self._problem = problem
-            self._tell(self._everything())
+            self._send(*self._everything())
 
     def refresh(self) -> None:
         """Look at the run, and tell the pages what is new."""
@@ -79,7 +79,7 @@ class RunView(AskedWidget):
                 return
             before, pictures, preview = self._state, list(self._pictures), self._preview
             self._look()
-            self._tell(self._changes(before, pictures, preview))
+            self._send(*self._updates(before, pictures, preview))
             self._looked, self._took = monotonic(), monotonic() - began
 
     def close(self) -> None:
@@ -88,8 +88,8 @@ class RunView(AskedWidget):
         super().close()
         layout.close()
 
-    def _answer(self, question: Any) -> Answer:
-        if isinstance(question, Ready):
+    def _answer(self, request: Any, buffers: list[Any]) -> Answer:
+        if isinstance(request, Ready):
             with self._lock:
                 if self._run is not None and self._state is None:
                     self._look()
@@ -98,10 +98,6 @@ class RunView(AskedWidget):
             raise NbgraphError("nothing runs here that could be cancelled")
         self._run.cancel()
         return {"type": "done"}, []
-
-    def _tell(self, told: Answer) -> None:
-        if self._views and self.comm is not None:
-            self.send(*told)
 
     def _look(self) -> None:
         run = self._run
@@ -127,7 +123,7 @@ class RunView(AskedWidget):
         """The whole state, with all pictures."""
         return self._message(self._state, self._state.nodes if self._state else [], list(self._pictures), True)
 
-    def _changes(self, before: RunState | None, pictures: list[str], preview: bytes) -> Answer:
+    def _updates(self, before: RunState | None, pictures: list[str], preview: bytes) -> Answer:
         state = self._state
         assert state is not None
         known = set(before.nodes if before else ())

@@ -1,12 +1,11 @@
 """What a reader without a kernel sees in the place of a widget, kept up with what the widget shows."""
 
 from collections.abc import Callable
-from threading import Lock, Timer
-from time import monotonic
+from threading import Lock
 
 from IPython.display import display
 
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.widgets.throttle import Throttle
 
 QUIET_SECONDS = 1.0
 LATEST_SECONDS = 10.0
@@ -27,68 +26,40 @@ class StaticFallback:
         latest: float = LATEST_SECONDS,
     ) -> None:
         self._widget_id, self._draw = widget_id, draw
-        self._quiet, self._latest = quiet, latest
-        self._timer: Timer | None = None
-        self._first = self._last = 0.0
+        self._updates = Throttle(self._update, quiet=quiet, every=0.0, latest=latest)
         self._sent: dict[str, str] = {}
-        self._shown = False
-        self._lock, self._drawing = Lock(), Lock()
+        self._is_shown = False
+        self._drawing = Lock()
 
     def show(self) -> None:
         """Put it out in the cell that runs."""
-        self._shown = True
+        self._is_shown = True
         self._sent = self._bundle()
         display(self._sent, raw=True, display_id=self._name)
 
     def changed(self) -> None:
         """Draw it again soon, if it was shown."""
-        with HeldStop(), self._lock:
-            self._last = monotonic()
-            if self._shown and self._timer is None:
-                self._first = self._last
-                self._wait(min(self._quiet, self._latest))
+        if self._is_shown:
+            self._updates()
 
     def draw_now(self) -> None:
         """Draw it again at once, if it has changed since."""
-        with self._lock:
-            if self._timer is None:
-                return
-            self._timer.cancel()
-            self._timer = None
-        self._update()
+        self._updates.flush()
 
     def close(self) -> None:
         """Draw no more."""
-        with self._lock:
-            self._shown = False
-            if self._timer is not None:
-                self._timer.cancel()
+        self._is_shown = False
+        self._updates.cancel()
 
     @property
     def _name(self) -> str:
         return f"nbgraph-static-{self._widget_id}"
 
-    def _wait(self, seconds: float) -> None:
-        self._timer = Timer(seconds, self._look)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _look(self) -> None:
-        """Draw, unless there was a change a short while ago."""
-        with self._lock:
-            if self._timer is None or not self._shown:
-                return
-            rest = min(self._last + self._quiet, self._first + self._latest) - monotonic()
-            if rest > 0:
-                self._wait(rest)
-                return
-            self._timer = None
-        self._update()
-
     def _update(self) -> None:
+        # Two threads may draw: the throttle's, and the one that draws before a notebook is saved.
         with self._drawing:
             bundle = self._bundle()
-            if self._shown and bundle != self._sent:
+            if self._is_shown and bundle != self._sent:
                 self._sent = bundle
                 display(bundle, raw=True, display_id=self._name, update=True)
 

@@ -15,8 +15,8 @@ from nbgraph.errors import NbgraphError
 from nbgraph.frames import STATS, compared_frame, session_frame, stats_frame
 from nbgraph.services.events.events_common import SessionFinished
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.widgets.asked import Calmed
-from nbgraph.widgets.subshells import spare_cell_plots
+from nbgraph.widgets.rpc import skip_cell_events
+from nbgraph.widgets.throttle import Throttle
 
 PLOTS = {
     "Timeline": "timeline",
@@ -49,7 +49,7 @@ NARROW = {"description_width": "52px"}
 class StatsPanel(ipywidgets.VBox):
     """`StatsPanel(services)`; what is chosen is `.runs`, `.columns` and `.plot`, and can be set from Python."""
 
-    on_news: Callable[[], None] | None = None
+    on_change: Callable[[], None] | None = None
 
     def __init__(self, services: InvocationServices) -> None:
         self._services = services
@@ -79,8 +79,8 @@ class StatsPanel(ipywidgets.VBox):
             each.observe(self._drawn, "value")
         self._save[0].on_click(self._guarded(lambda: self.to_csv(f"{self.file.value}.csv")))
         self._save[1].on_click(self._guarded(lambda: self.to_png(f"{self.file.value}.png")))
-        spare_cell_plots(self.runs, self.columns, self.plot, self.figure, self.file, *self._save)
-        self._calmed = Calmed(self.refresh)
+        skip_cell_events(self.runs, self.columns, self.plot, self.figure, self.file, *self._save)
+        self._refreshes = Throttle(self.refresh)
         self._end = services.events.subscribe(self._on_event)
         self.refresh()
 
@@ -142,7 +142,7 @@ class StatsPanel(ipywidgets.VBox):
 
     def _on_event(self, event: Any) -> None:
         if isinstance(event, SessionFinished):
-            self._calmed()
+            self._refreshes()
 
     def _drawn(self, _: Any = None) -> None:
         self._guarded(self._redraw)()
@@ -152,8 +152,8 @@ class StatsPanel(ipywidgets.VBox):
         target = BytesIO()
         self.draw().savefig(target, format="png", dpi=DOTS_PER_INCH)
         self._image.value = target.getvalue()
-        if self.on_news is not None:
-            self.on_news()
+        if self.on_change is not None:
+            self.on_change()
 
     def _guarded(self, act: Callable[[], Any]) -> Callable[..., None]:
         """`act` as a callback: what it returns, or what is wrong, is shown under the controls."""

@@ -14,7 +14,7 @@ from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.studio import Studio
-from nbgraph.widgets.asked import Calmed
+from nbgraph.widgets.throttle import Throttle
 
 
 def new_session() -> GraphExecutionState:
@@ -97,7 +97,7 @@ def test_a_widget_whose_timer_is_interrupted_as_it_starts_still_tells_what_comes
 
     def notice() -> None:
         latch = Latch()
-        made.append((Calmed(latch.open, 0.0), latch))
+        made.append((Throttle(latch.open, every=0.0), latch))
         made[-1][0]()
 
     for step in interrupted_at_every_step(notice, stride=13, only=threading.__file__):

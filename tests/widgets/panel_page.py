@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from nbgraph.widgets.asked import AskedWidget
+from nbgraph.widgets.rpc import RpcWidget
 
 
 class PanelPage:
     """`ask(question)` gives the answer and its buffers; `heard` has all that was told."""
 
-    def __init__(self, widget: AskedWidget) -> None:
+    def __init__(self, widget: RpcWidget) -> None:
         self.widget = widget
         self.heard: list[tuple[dict[str, Any], list[bytes]]] = []
         widget.send = lambda content, buffers=None: self.heard.append((content, buffers or []))  # type: ignore[method-assign]

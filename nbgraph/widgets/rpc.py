@@ -1,0 +1,148 @@
+"""Requests of a page and their answers: every message is checked first, and a bad one changes nothing."""
+
+import logging
+from collections.abc import Callable
+from threading import current_thread, main_thread
+from typing import Annotated, Any
+
+from ipywidgets import Widget
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from nbgraph.errors import NbgraphError
+from nbgraph.widgets.js_bundle import BundledWidget
+from nbgraph.widgets.throttle import Throttle
+
+logger = logging.getLogger(__name__)
+MAX_TEXT = 2000
+MAX_CHARACTERS = 4 * 2**20
+Name = Annotated[str, Field(max_length=200)]
+Names = Annotated[list[Name], Field(min_length=1, max_length=10_000)]
+Answer = tuple[dict[str, Any], list[bytes]]
+"""A message to the page, and its buffers."""
+
+
+class Request(BaseModel):
+    """A message from a page; the number `request` comes back in the answer."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    request: int = Field(0, ge=0, le=2**53)
+
+
+class RpcWidget(BundledWidget):
+    """A widget whose pages ask and are answered.
+
+    Subclasses give `_requests`, the messages they take, and `_answer`, which does what one asks for. `_notify()` may be
+    called from any thread, as often as one likes: pages are sent `_change()` at most four times a second, and
+    `on_change()` is called with it; neither happens before a page has asked for something.
+    """
+
+    _requests: TypeAdapter[Any]
+    on_change: Callable[[], None] | None = None
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._has_pages = False
+        self._changes = Throttle(self._send_change)
+        self.on_msg(self._on_message)
+        use_comm_subshell(self)
+
+    def _answer(self, request: Any, buffers: list[Any]) -> Answer | None:
+        """Do what is asked; return the answer, or None if it was sent already."""
+        raise NotImplementedError
+
+    def _refusal(self, error: Exception) -> dict[str, Any]:
+        """Return what a page is told of a request that failed."""
+        if isinstance(error, NbgraphError | ValueError | OSError):
+            return {"type": "refused", "message": str(error)[:MAX_TEXT]}
+        return {"type": "refused", "message": f"{type(error).__name__}: {error}"[:MAX_TEXT]}
+
+    def _change(self) -> dict[str, Any]:
+        """Return the message that says that something has changed."""
+        return {"type": "changed"}
+
+    def _notify(self, *_: Any) -> None:
+        if self._has_pages:
+            self._changes()
+
+    def _send_change(self) -> None:
+        self._send(self._change())
+        if self.on_change is not None:
+            self.on_change()
+
+    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        """Send a message to the pages that show this widget; to none before the first has asked for something."""
+        if self._has_pages and self.comm is not None:
+            self.send(content, buffers)
+
+    def _on_message(self, _: Any, content: Any, buffers: list[Any]) -> None:
+        self._has_pages = True
+        number = content.get("request") if isinstance(content, dict) else None
+        try:
+            answer = self._answer(read_request(self._requests, content), buffers)
+        except Exception as error:
+            if not isinstance(error, NbgraphError | ValueError | OSError):
+                logger.exception("the message %r failed", str(content)[:200])
+            answer = self._refusal(error), []
+        if answer is not None:
+            told, pictures = answer
+            self._send({**told, "request": number if isinstance(number, int) else None}, pictures)
+
+
+def read_request(requests: TypeAdapter[Any], content: Any) -> Any:
+    """Return the request in a message from a page; `ValueError` says what is wrong with it, in one line."""
+    if is_longer(content, MAX_CHARACTERS):
+        raise ValueError(f"the message is longer than {MAX_CHARACTERS:,} characters; nothing was changed")
+    try:
+        return requests.validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "message"
+        raise ValueError(f"{place}: {first['msg']}") from None
+
+
+def is_longer(content: Any, limit: int) -> bool:
+    """Return whether the texts and items in a JSON value come to more than `limit`; look no further than that."""
+    waiting, seen = [content], 0
+    while waiting:
+        value = waiting.pop()
+        seen += len(value) if isinstance(value, str | bytes | memoryview) else 1
+        if seen > limit:
+            return True
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += value
+    return False
+
+
+def use_comm_subshell(widget: BundledWidget) -> None:
+    """Let messages come while a cell runs, where the kernel has subshells; other kernels take them after the cell."""
+    # ipykernel 7.4 sends the messages of a widget that was made in a cell to the main shell, whatever the page asks.
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = lambda data, default: default  # type: ignore[union-attr]
+    skip_cell_events(widget)
+
+
+def skip_cell_events(*widgets: Widget) -> None:
+    """Handle messages in a subshell without the events that IPython fires at the end of a cell.
+
+    Those events make matplotlib show and close all figures of pyplot, from the thread of the subshell: figures that a
+    cell is just drawing come out blank, cut off, or twice.
+    """
+    for widget in widgets:
+        _skip_cell_events(widget.comm)
+
+
+def _skip_cell_events(comm: Any) -> None:
+    if not hasattr(comm, "_msg_callback"):
+        return
+    handle = comm.handle_msg
+
+    def handle_msg(message: Any) -> None:
+        if current_thread() is main_thread():
+            handle(message)
+        elif comm._msg_callback is not None:
+            comm._msg_callback(message)
+
+    comm.handle_msg = handle_msg
