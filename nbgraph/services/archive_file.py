@@ -1,6 +1,7 @@
 """The zip that runs travel in: which members it may have, how large they may be, and how it is written and read.
 
-    manifest.json   runs/00001.json   library/00001.json   images/<name>.png   tensors/<name>.safetensors
+    manifest.json   runs/00001.json   library/00001.json   documents/00001.json   images/<name>.png
+    tensors/<name>.safetensors
 
 Every name is made here or checked against this form, nothing is unpacked to a path, and no member is read beyond the
 size it says and the limit of its kind: whoever made the file, reading it cannot write elsewhere or fill the memory.
@@ -21,17 +22,19 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from nbgraph.errors import ArchiveError
 from nbgraph.services.shared.sqlite.store_errors import shown_path
 
-FORMAT = 1
+FORMAT = 2
+"""1 had no documents."""
 MANIFEST = "manifest.json"
 MEMBER = re.compile(
-    r"manifest\.json|(?P<kind>runs|library|images|tensors)/"
-    r"((?<=runs/|rary/)[0-9]{5,7}\.json|(?<=images/)[0-9a-f]{32}\.png|(?<=ensors/)[0-9a-f]{32}\.safetensors)"
+    r"manifest\.json|(?P<kind>runs|library|documents|images|tensors)/"
+    r"((?<=runs/|rary/|ents/)[0-9]{5,7}\.json|(?<=images/)[0-9a-f]{32}\.png|(?<=ensors/)[0-9a-f]{32}\.safetensors)"
 )
 MAX_MEMBERS = 1_000_000
 MAX_BYTES: Mapping[str | None, int] = {
     None: 256 * 2**20,
     "runs": 256 * 2**20,
     "library": 64 * 2**20,
+    "documents": 256 * 2**20,
     "images": 512 * 2**20,
     "tensors": 4 * 2**30,
 }

@@ -10,6 +10,9 @@ from nbgraph.config import Settings
 from nbgraph.errors import StoreError
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_memory import EventServiceMemory
+from nbgraph.services.graph_documents import graph_documents_sqlite
+from nbgraph.services.graph_documents.graph_documents_base import GraphDocumentsBase
+from nbgraph.services.graph_documents.graph_documents_memory import GraphDocumentsMemory
 from nbgraph.services.images import images_sqlite
 from nbgraph.services.images.images_base import ImageServiceBase
 from nbgraph.services.images.images_memory import ImageServiceMemory
@@ -59,6 +62,7 @@ TABLES = "".join(
         invocation_cache_sqlite,
         invocation_stats_sqlite,
         invocation_queue_sqlite,
+        graph_documents_sqlite,
     )
 )
 FORMATS = Formats(TABLES, STEPS, MARKS)
@@ -80,6 +84,7 @@ class InvocationServices:
     model_manager: ModelManagerBase
     graph_execution_manager: SessionStorageBase
     graph_library: ItemStorageBase[LibraryGraph]
+    graph_documents: GraphDocumentsBase
     invocation_cache: InvocationCacheBase
     performance_statistics: InvocationStatsServiceBase
     queue: InvocationQueueBase
@@ -98,6 +103,7 @@ class InvocationServices:
             model_manager=_models(settings),
             graph_execution_manager=SessionStorageMemory(),
             graph_library=ItemStorageMemory(LibraryGraph),
+            graph_documents=GraphDocumentsMemory(),
             invocation_cache=InvocationCacheMemory(settings.cache_entries, settings.cache_bytes),
             performance_statistics=InvocationStatsServiceMemory(),
             queue=InvocationQueueMemory(),
@@ -120,6 +126,7 @@ class InvocationServices:
             model_manager=_models(settings),
             graph_execution_manager=session_storage_sqlite.SessionStorageSqlite(database),
             graph_library=item_storage_sqlite.ItemStorageSqlite(LibraryGraph, database),
+            graph_documents=graph_documents_sqlite.GraphDocumentsSqlite(database),
             invocation_cache=invocation_cache_sqlite.InvocationCacheSqlite(
                 database, settings.cache_entries, settings.cache_bytes
             ),
@@ -156,6 +163,7 @@ class InvocationServices:
         """Write what services have noted and not written yet."""
         self.invocation_cache.flush()
         self.performance_statistics.flush()
+        self.graph_documents.flush()
 
     def clean(self, grace_seconds: float = 24 * 3600) -> CleanReport:
         """Remove what nobody needs, and what crashes left in the folder, and report it; see `SqliteDatabase.clean`."""

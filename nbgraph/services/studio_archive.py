@@ -1,4 +1,4 @@
-"""Runs out of a studio into one zip, and back: sessions, pictures, stats and library graphs; models by name only.
+"""Runs out of a studio into one zip, and back: sessions, pictures, stats, library graphs, documents; models by name.
 
 What a run needs to go on is taken along too: the tensors and intermediate pictures of runs that did not complete.
 Cached results are not; they are computed anew. Nothing in the zip is code; what is brought in keeps the names it had.
@@ -15,11 +15,12 @@ from os import PathLike
 from typing import Any
 
 from PIL import Image
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from nbgraph.errors import ArchiveError, NbgraphError, NotFoundError, ResourceFileError
 from nbgraph.services.archive_file import FORMAT, MANIFEST, ArchiveReader, ArchiveWriter, new_archive, opened_archive
+from nbgraph.services.graph_documents.graph_documents_common import DocumentRecord, DocumentVersion
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem
 from nbgraph.services.invocation_services import InvocationServices
@@ -36,6 +37,24 @@ _IMAGES, _TENSORS = TypeAdapter(list[ImageRecord]), TypeAdapter(list[TensorRecor
 _ITEM, _STATS = TypeAdapter(QueueItem), TypeAdapter(list[NodeStats])
 
 
+class _ArchivedVersion(BaseModel):
+    """One version of a document in an archive; `graph` is only read as a graph when it is opened."""
+
+    number: int = Field(ge=1, le=2**53)
+    saved: float = Field(ge=0, allow_inf_nan=False)
+    nodes: int = Field(ge=0, le=2**53)
+    is_kept: bool = False
+    graph: dict[str, Any]
+
+
+class _ArchivedDocument(BaseModel):
+    """A document in an archive, with its versions."""
+
+    id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    name: str
+    versions: list[_ArchivedVersion] = Field(min_length=1, max_length=10_000)
+
+
 @dataclass
 class ArchiveReport:
     """What was written to an archive, or brought in from one; `skipped` says why each of the other runs was not."""
@@ -44,12 +63,14 @@ class ArchiveReport:
     images: int = 0
     tensors: int = 0
     library: int = 0
+    documents: int = 0
     known: int = 0
     skipped: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         counts = f"{self.runs} runs, {self.images} pictures, {self.tensors} tensors, {self.library} library graphs"
+        counts += f", {self.documents} documents" if self.documents else ""
         lines = [counts + (f"; {self.known} were here already" if self.known else "")]
         lines += [f"skipped: {reason}" for reason in self.skipped]
         if self.models:
@@ -92,6 +113,9 @@ class _Export:
                 for graph in page:
                     self._report.library += 1
                     self._archive.write_json(f"library/{self._report.library:05}.json", graph.to_dict())
+            self._services.graph_documents.flush()
+            for record in self._services.graph_documents.rows():
+                self._write_document(record)
         images = [
             replace(one, content=self._services.images.content(one.image_name))
             for one in self._images.values()
@@ -134,6 +158,21 @@ class _Export:
             f"runs/{self._report.runs:05}.json", {"session": data, "queue": queued, "stats": stats}
         )
         self._take_resources(json.dumps(data), keep_all=item.status != "completed")
+
+    def _write_document(self, record: DocumentRecord) -> None:
+        documents = self._services.graph_documents
+        versions: list[dict[str, Any]] = []
+        for each in reversed(documents.versions(record.name)):
+            try:
+                graph = documents.data(record.name, each.number)
+                facts = {"number": each.number, "saved": each.saved, "nodes": each.nodes}
+                versions.append({**facts, "is_kept": each.is_kept, "graph": graph})
+            except (NbgraphError, ValueError) as error:
+                self._report.skipped.append(f"version {each.number} of {record.name!r}: {str(error)[:200]}")
+        if versions:
+            self._report.documents += 1
+            content = {"id": record.id, "name": record.name, "versions": versions}
+            self._archive.write_json(f"documents/{self._report.documents:05}.json", content)
 
     def _take_resources(self, text: str, keep_all: bool) -> None:
         """Note the pictures, tensors and models that a session names."""
@@ -187,6 +226,8 @@ class _Import:
             self._count("tensors", self._services.latents.restore(record, from_bytes(data, record.name)))
         for member in self._archive.members("library"):
             self._attempt(member, self._read_library)
+        for member in self._archive.members("documents"):
+            self._attempt(member, self._read_document)
         for member in self._archive.members("runs"):
             self._attempt(member, self._read_run)
 
@@ -208,6 +249,17 @@ class _Import:
         if is_new:
             library.set(graph)
         self._count("library", is_new)
+
+    def _read_document(self, data: Any) -> None:
+        document = _ArchivedDocument.model_validate(data)
+        versions = {
+            each.number: (DocumentVersion(each.number, each.saved, each.nodes, 0, "", each.is_kept), each.graph)
+            for each in document.versions
+        }
+        if len(versions) != len(document.versions):
+            raise ArchiveError("has two versions of one number")
+        is_new = self._services.graph_documents.restore(document.id, document.name, versions.values())
+        self._count("documents", is_new)
 
     def _read_run(self, data: Any) -> None:
         session = GraphExecutionState.from_dict(data["session"])

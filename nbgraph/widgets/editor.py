@@ -54,7 +54,7 @@ class GraphEditor(RpcWidget):
         super().__init__(_document=self._shown.snapshot([]))
         self._static = StaticFallback(self._id, lambda: self.show()._repr_mimebundle_(), DRAWN_AFTER, DRAWN_WITHIN)
         if invoker is not None:
-            self._feed = RunFeed(invoker.services, graph.id, self._send, self._ran)
+            self._feed = RunFeed(invoker.services, graph.id, self._post, self._ran)
         shell: Any = get_ipython()
         self._events = shell.events if shell is not None else None
         if self._events is not None:
@@ -125,7 +125,7 @@ class GraphEditor(RpcWidget):
         self._static.changed()
         patch = self._shown.patch(update)
         if self._has_pages:
-            self._send(patch)
+            self._post(patch)
         else:
             self.send_state("_document")
 
@@ -148,9 +148,9 @@ class GraphEditor(RpcWidget):
             "models": manager.names() if manager else [],
             "canRun": self._invoker is not None,
         }
-        self._send(content)
+        self._post(content)
         if self._feed is not None:
-            self._send(*self._feed.message())
+            self._post(*self._feed.message())
 
     # hearing the page
 
@@ -241,7 +241,7 @@ class GraphEditor(RpcWidget):
         return self._reasons.changes(None if session is None or session.graph.problems() else session)
 
     def _ran(self) -> None:
-        self._send({"type": "ran"})
+        self._post({"type": "ran"})
 
     def _after_cell(self, _: Any = None) -> None:
         self._document_now.refresh()

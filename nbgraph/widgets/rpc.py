@@ -66,11 +66,11 @@ class RpcWidget(BundledWidget):
             self._changes()
 
     def _send_change(self) -> None:
-        self._send(self._change())
+        self._post(self._change())
         if self.on_change is not None:
             self.on_change()
 
-    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+    def _post(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         """Send a message to the pages that show this widget; to none before the first has asked for something."""
         if self._has_pages and self.comm is not None:
             self.send(content, buffers)
@@ -86,7 +86,7 @@ class RpcWidget(BundledWidget):
             answer = self._refusal(error), []
         if answer is not None:
             told, pictures = answer
-            self._send({**told, "request": number if isinstance(number, int) else None}, pictures)
+            self._post({**told, "request": number if isinstance(number, int) else None}, pictures)
 
 
 def read_request(requests: TypeAdapter[Any], content: Any) -> Any:

@@ -62,13 +62,13 @@ class RunView(RpcWidget):
             self._run, self._state, self._problem = run, None, ""
             self._preview, self._drawn, self._pictures = b"", None, {}
             self._look()
-            self._send(*self._everything())
+            self._post(*self._everything())
 
     def say(self, problem: str) -> None:
         """Show a text as an error, under what is shown."""
         with self._lock:
             self._problem = problem
-            self._send(*self._everything())
+            self._post(*self._everything())
 
     def refresh(self) -> None:
         """Look at the run, and tell the pages what is new."""
@@ -79,7 +79,7 @@ class RunView(RpcWidget):
                 return
             before, pictures, preview = self._state, list(self._pictures), self._preview
             self._look()
-            self._send(*self._updates(before, pictures, preview))
+            self._post(*self._updates(before, pictures, preview))
             self._looked, self._took = monotonic(), monotonic() - began
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from nbgraph import Studio
 from nbgraph.errors import StoreCorruptError
 from nbgraph.services.invocation_services import FORMATS, InvocationServices
+from nbgraph.services.shared.graph.graph import Graph
 from tests.fixtures.make_folder import product, sums
 
 FOLDERS = sorted((Path(__file__).parent.parent / "fixtures/folders").glob("format-*.zip"))
@@ -102,6 +103,16 @@ def test_sessions_of_an_old_folder_are_read_and_resumed(old_studio):
 def test_library_graphs_of_an_old_folder_are_read(old_studio):
     chosen = old_studio.services.graph_library.get("0" * 32)
     assert old_studio.run(chosen, {"left": 5}, progress=False)["sum"].value == 7
+
+
+def test_documents_of_an_old_folder_are_read_and_new_ones_are_kept(old_studio, request):
+    documents = old_studio.services.graph_documents
+    had_documents = "format-6" in request.node.callspec.id
+    assert [record.name for record in documents.rows()] == (["sums"] if had_documents else [])
+    for version in (1, 2) if had_documents else ():
+        assert len(Graph.from_dict(documents.data("sums", version))["each"].collection) == version + 1
+    assert documents.save("more", Graph.of(sums(1))).is_new
+    assert Graph.from_dict(documents.data("more"))["each"].collection == [0]
 
 
 def test_the_cache_of_an_old_folder_is_listed_kept_in_its_limits_and_used_where_keys_are_the_same(old_studio):

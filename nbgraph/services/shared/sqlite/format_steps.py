@@ -135,6 +135,27 @@ UPDATE images SET content = '';
 """
 """4 to 5: the content of a picture covers its transparency and its colour profile; it is made anew when asked for."""
 
-STEPS = (STATS_AS_COLUMNS, SIZES_OF_IMAGE_FILES, STATS_BY_NAME, CONTENT_OF_IMAGES)
+GRAPH_DOCUMENTS = """
+CREATE TABLE graph_documents (
+    id TEXT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL UNIQUE,
+    thumbnail BLOB NOT NULL
+);
+CREATE TABLE graph_document_versions (
+    document_id TEXT NOT NULL REFERENCES graph_documents (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    saved REAL NOT NULL,
+    nodes INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    kernel TEXT NOT NULL,
+    is_kept INTEGER NOT NULL,
+    graph TEXT NOT NULL,
+    PRIMARY KEY (document_id, number)
+);
+CREATE INDEX graph_document_facts ON graph_document_versions (document_id, number, saved, nodes, bytes);
+"""
+"""5 to 6: drawings are kept under names, with their versions."""
+
+STEPS = (STATS_AS_COLUMNS, SIZES_OF_IMAGE_FILES, STATS_BY_NAME, CONTENT_OF_IMAGES, GRAPH_DOCUMENTS)
 MARKS = {2: ("node_stats", "columns"), 3: ("images", "file_bytes")}
 """Formats 1 to 4 were released under number 1. 3 and 4 differ in JSON alone; their step may run twice."""

@@ -1,0 +1,296 @@
+"""Graph documents: the drawings of a studio by name, so that a canvas outlives its kernel."""
+
+import atexit
+import json
+import weakref
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from time import time
+from typing import Any
+
+from nbgraph.errors import DamagedRecordError, InvalidNameError, NotFoundError, suggest
+from nbgraph.services.graph_documents.graph_documents_common import (
+    MAX_VERSIONS,
+    DocumentRecord,
+    DocumentVersion,
+    SavedDocument,
+    checked_document_name,
+    document_text,
+    node_count,
+    versions_to_drop,
+)
+from nbgraph.services.shared.callbacks import Callbacks
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.service import InvokerLike, Service, new_name
+
+
+class GraphDocumentsBase(Service):
+    """Keeps graphs by name, with at most `max_versions` versions of each.
+
+    A document has an id that it keeps when it is renamed; who edits one holds on to the id. Several kernels may edit
+    the same document: each save makes a version, and none is lost (see `save`).
+    """
+
+    def __init__(self, max_versions: int = MAX_VERSIONS) -> None:
+        self.max_versions = max_versions
+        self._changed: Callbacks[str] = Callbacks()
+        self._flushes: Callbacks[None] = Callbacks()
+        self._at_exit: Callable[[], None] | None = None
+
+    # life
+
+    def start(self, invoker: InvokerLike) -> None:
+        super().start(invoker)
+        if self._at_exit is None:
+            # A kernel that is shut down or restarted ends its process in order; what is drawn is written then. The
+            # database registers its own end before this, so that it is still open here.
+            self._at_exit = partial(_flush, weakref.ref(self))
+            atexit.register(self._at_exit)
+
+    def stop(self) -> None:
+        if self._at_exit is not None:
+            atexit.unregister(self._at_exit)
+            self._at_exit = None
+            self.flush()
+        super().stop()
+
+    def on_flush(self, callback: Callable[[None], None]) -> Callable[[], None]:
+        """Call back when whatever is not saved yet must be; return a function that unsubscribes."""
+        return self._flushes.add(callback)
+
+    def flush(self) -> None:
+        """Let every canvas save now what it has not saved yet."""
+        self._flushes(None)
+
+    def on_changed(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback(document id)` when this kernel has changed a document; return a function that unsubscribes."""
+        return self._changed.add(callback)
+
+    @property
+    def kernel(self) -> str:
+        """The name of this kernel as the author of versions; empty where there is but one."""
+        return ""
+
+    # reading
+
+    def rows(self) -> list[DocumentRecord]:
+        """Return all documents, the last changed first."""
+        return sorted(self._rows(), key=lambda record: (-record.changed, record.name))
+
+    def record(self, name: str) -> DocumentRecord:
+        """Return the document of a name; `NotFoundError` names what there is."""
+        found = self._find(name)
+        if found is None:
+            names = [record.name for record in self._rows()]
+            raise NotFoundError(f"there is no document {repr(name)[:120]}{suggest(str(name), names)}")
+        return found
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is a document of that name."""
+        return self._find(name) is not None
+
+    def versions(self, name: str) -> list[DocumentVersion]:
+        """Return the versions of a document, the newest first."""
+        return sorted(self._versions(self.record(name).id), key=lambda version: -version.number)
+
+    def data(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """Return a graph as JSON values, for `Graph.from_dict`: of the newest version, or of the one of a number.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such document or version.
+        DamagedRecordError
+            What is stored is not JSON.
+        """
+        record = self.record(name)
+        number = record.newest if version is None else version
+        text = self._text(record.id, number)
+        if text is None:
+            numbers = [str(each.number) for each in self.versions(name)]
+            raise NotFoundError(f"{record.name!r} has no version {version!r} (there is: {', '.join(numbers)})")
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            data = None
+        if not isinstance(data, dict):
+            raise DamagedRecordError(f"version {number} of {record.name!r} cannot be read; open an older one")
+        return data
+
+    def free_name(self, stem: str, taken: Iterable[str] = ()) -> str:
+        """Return `stem`, or `stem 2`, `stem 3` ... if there is a document of that name, or it is in `taken`."""
+        names = {record.name for record in self._rows()}.union(taken)
+        name, number = stem, 1
+        while name in names:
+            number += 1
+            name = f"{stem} {number}"
+        return name
+
+    # writing
+
+    def save(self, name: str, graph: Graph, *, document_id: str = "", base: int | None = None) -> SavedDocument:
+        """Keep a graph as the newest version of a document, which is made if there is none.
+
+        Parameters
+        ----------
+        name
+            The document's name; `InvalidNameError` says what is wrong with one.
+        graph
+            What is kept. Nothing is written if it is what the newest version holds.
+        document_id
+            The document that is meant, whatever it is called by now. If it was deleted it is made anew, under a name
+            that is free.
+        base
+            The number of the version that this graph was drawn from. If the newest one is another, its author has not
+            been seen: it is kept as a version, and returned as `replaced`.
+        """
+        name = checked_document_name(name)
+        text = document_text(graph)
+        with self._exclusive():
+            record = self._by_id(document_id) if document_id else self._find(name)
+            if record is None:
+                name = self.free_name(name) if document_id else name
+                saved = self._add_version(document_id or new_name(), name, text, [])
+            else:
+                saved = self._save_over(record, text, base)
+        if saved.is_new:
+            self._changed(saved.record.id)
+        return saved
+
+    def rename(self, name: str, new: str) -> DocumentRecord:
+        """Give a document another name; `InvalidNameError` if that is taken, or none that a document can have."""
+        new = checked_document_name(new)
+        with self._exclusive():
+            record = self.record(name)
+            other = self._find(new)
+            if other is not None and other.id != record.id:
+                raise InvalidNameError(f"there is a document {new!r} already; delete it first, or give another name")
+            self._rename(record.id, new)
+        self._changed(record.id)
+        return self.record(new)
+
+    def delete(self, name: str) -> None:
+        """Delete a document with all its versions; `NotFoundError` if there is none of that name."""
+        with self._exclusive():
+            record = self.record(name)
+            self._delete(record.id)
+        self._changed(record.id)
+
+    def restore(self, document_id: str, name: str, versions: Iterable[tuple[DocumentVersion, Any]]) -> bool:
+        """Add a document of another studio as it was there; False if it is here already.
+
+        `versions` come with the JSON values of their graphs. Another document of the same name stays as it is, and this
+        one gets a name that is free.
+        """
+        name = checked_document_name(name)
+        with self._exclusive():
+            if self._by_id(document_id) is not None:
+                return False
+            free = self.free_name(name)
+            for version, data in versions:
+                text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+                own = replace(version, bytes=len(text.encode()), kernel=self.kernel)
+                self._add(document_id, free, own, text, [], None)
+        self._changed(document_id)
+        return True
+
+    def thumbnail(self, document_id: str) -> bytes:
+        """Return the small picture of a document, as a WebP file; empty where there is none."""
+        return self._thumbnail(document_id)
+
+    def set_thumbnail(self, document_id: str, picture: bytes) -> None:
+        """Keep a small picture of what the graph gave; nothing happens if there is no such document."""
+        self._put_thumbnail(document_id, picture)
+
+    # inside
+
+    def _save_over(self, record: DocumentRecord, text: str, base: int | None) -> SavedDocument:
+        if self._text(record.id, record.newest) == text:
+            return SavedDocument(record, is_new=False)
+        versions = self._versions(record.id)
+        newest = next((version for version in versions if version.number == record.newest), None)
+        unseen = newest if base is not None and base != record.newest else None
+        saved = self._add_version(record.id, record.name, text, versions, unseen)
+        return SavedDocument(saved.record, is_new=True, replaced=unseen)
+
+    def _add_version(
+        self,
+        document_id: str,
+        name: str,
+        text: str,
+        versions: list[DocumentVersion],
+        unseen: DocumentVersion | None = None,
+    ) -> SavedDocument:
+        number = 1 + max((version.number for version in versions), default=0)
+        # A clock that was set back must not make an older version the newest.
+        saved = max([time(), *(version.saved for version in versions)])
+        made = DocumentVersion(number, saved, node_count(json.loads(text)), len(text.encode()), self.kernel)
+        dropped = versions_to_drop([*versions, made], self.max_versions)
+        self._add(document_id, name, made, text, dropped, unseen.number if unseen is not None else None)
+        record = self._by_id(document_id)
+        assert record is not None
+        return SavedDocument(record, is_new=True)
+
+    def _find(self, name: object) -> DocumentRecord | None:
+        try:
+            plain = checked_document_name(name)
+        except InvalidNameError:
+            return None
+        return next((record for record in self._rows() if record.name == plain), None)
+
+    def _by_id(self, document_id: str) -> DocumentRecord | None:
+        return next((record for record in self._rows() if record.id == document_id), None)
+
+    @abstractmethod
+    def _exclusive(self) -> AbstractContextManager[Any]:
+        """Keep every other author out, of other kernels too; what is written inside is written as a whole."""
+
+    @abstractmethod
+    def _rows(self) -> list[DocumentRecord]:
+        """Return all documents, in any order."""
+
+    @abstractmethod
+    def _versions(self, document_id: str) -> list[DocumentVersion]:
+        """Return the versions of a document, in any order."""
+
+    @abstractmethod
+    def _text(self, document_id: str, number: int) -> str | None:
+        """Return the JSON of a version, or None."""
+
+    @abstractmethod
+    def _add(
+        self,
+        document_id: str,
+        name: str,
+        version: DocumentVersion,
+        text: str,
+        dropped: list[int],
+        unseen: int | None,
+    ) -> None:
+        """Store a version, and the document if it is new; drop versions, and mark the unseen one as kept."""
+
+    @abstractmethod
+    def _rename(self, document_id: str, name: str) -> None:
+        """Give a document another name."""
+
+    @abstractmethod
+    def _delete(self, document_id: str) -> None:
+        """Delete a document and its versions."""
+
+    @abstractmethod
+    def _thumbnail(self, document_id: str) -> bytes:
+        """Return the picture of a document; empty where there is none."""
+
+    @abstractmethod
+    def _put_thumbnail(self, document_id: str, picture: bytes) -> None:
+        """Store the picture of a document, if there is such a document."""
+
+
+def _flush(documents: "weakref.ref[GraphDocumentsBase]") -> None:
+    """Save at the end of the process, if there still is what should be saved."""
+    found = documents()
+    if found is not None:
+        found.flush()

@@ -1,0 +1,111 @@
+"""Documents: graphs that a person draws, kept under names, and the versions of each."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from unicodedata import normalize
+
+from nbgraph.errors import InvalidNameError
+from nbgraph.services.shared.graph.graph import Graph
+
+MAX_VERSIONS = 50
+MAX_NAME = 100
+RECENT = 10
+"""Versions that are never thinned out: what was drawn a short while ago."""
+FILE_ENDINGS = (".json", ".png", ".py")
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """A document as a list shows it: its newest version, and how many there are.
+
+    `changed` is in seconds since 1970, UTC; `bytes` are those of all versions.
+    """
+
+    id: str
+    name: str
+    changed: float
+    nodes: int
+    newest: int
+    versions: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentVersion:
+    """One version of a document, numbered from 1, saved by `kernel` (empty where there is only one).
+
+    `is_kept`: another author replaced it without having seen it, so it is thinned out last.
+    """
+
+    number: int
+    saved: float
+    nodes: int
+    bytes: int
+    kernel: str
+    is_kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDocument:
+    """What became of a save: nothing new if the graph was the same; `replaced` is a version its author had not seen."""
+
+    record: DocumentRecord
+    is_new: bool
+    replaced: DocumentVersion | None = None
+
+
+def checked_document_name(name: object) -> str:
+    """Return the name of a document without blanks around it; `InvalidNameError` says what is wrong with it.
+
+    A name is a text of one line. It holds no slash and does not end like a file, so that `studio.edit(name)` can tell
+    a document from a path.
+    """
+    if not isinstance(name, str):
+        raise InvalidNameError(f"a document is named by a text, not by {repr(name)[:80]}")
+    # The same letters can be typed as different code points; a person sees one name.
+    plain = normalize("NFC", name).strip()
+    shown = repr(name[:MAX_NAME])
+    if not plain:
+        raise InvalidNameError("the name of a document is empty; give it one, such as 'portrait'")
+    if len(plain) > MAX_NAME:
+        raise InvalidNameError(f"the name {shown}... has {len(plain)} characters; at most {MAX_NAME} are taken")
+    if not plain.isprintable():
+        raise InvalidNameError(f"the name {shown} has characters that cannot be shown; use letters, digits and blanks")
+    if "/" in plain or "\\" in plain or plain.lower().endswith(FILE_ENDINGS):
+        endings = ", ".join(FILE_ENDINGS)
+        raise InvalidNameError(f"the name {shown} reads like a file; leave out slashes and endings such as {endings}")
+    return plain
+
+
+def document_text(graph: Graph) -> str:
+    """Return a graph as the JSON that is stored: without its id, which is another each time a document is opened."""
+    data = {key: value for key, value in graph.to_dict().items() if key != "id"}
+    return json.dumps(data, ensure_ascii=False, allow_nan=False)
+
+
+def node_count(data: Any) -> int:
+    """Return how many nodes the JSON values of a graph have, those of types that are not installed included."""
+    layout = data.get("layout", {})
+    return len(data.get("nodes", {})) + len(layout.get("unknown", {}) if isinstance(layout, dict) else {})
+
+
+def versions_to_drop(versions: Sequence[DocumentVersion], limit: int = MAX_VERSIONS) -> list[int]:
+    """Return the numbers of the versions to drop, so that `limit` are left: the older, the further apart they may be.
+
+    The first and the `RECENT` last ones stay. Of the others goes, one by one, the version whose neighbours are closest
+    to each other for its age: what is left are versions of the last minutes, hours and days. Versions that another
+    author replaced unseen go only when nothing else is left to drop.
+    """
+    left = sorted(versions, key=lambda version: version.number)
+    dropped: list[int] = []
+    while len(left) > max(1, limit):
+        places = range(1, max(2, len(left) - RECENT))
+        loose = [place for place in places if not left[place].is_kept] or list(places)
+        now = left[-1].saved
+        sparest = min(
+            loose, key=lambda place: (left[place + 1].saved - left[place - 1].saved) / (1 + now - left[place].saved)
+        )
+        dropped.append(left.pop(sparest).number)
+    return dropped
