@@ -8,8 +8,7 @@ from PIL import Image as PillowImage
 
 import nbgraph as nb
 import nbgraph.invocations
-from nbgraph.cli.node_examples import example_of
-from nbgraph.cli.node_reference import built_in_nodes, reference
+from nbgraph.cli.node_reference import built_in_nodes, example_of, reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "nodes.md"
 NODES = built_in_nodes()
