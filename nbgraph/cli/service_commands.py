@@ -6,7 +6,6 @@ from typing import Any
 
 from nbgraph.cli.command_table import Reply
 from nbgraph.cli.commands import command
-from nbgraph.cli.drawing import Drawing
 from nbgraph.cli.graph_texts import execution_drawing, graph_drawing
 from nbgraph.cli.picture_files import write_picture
 from nbgraph.cli.shell_session import ShellSession
@@ -38,7 +37,7 @@ def draw_execution_graph(session: ShellSession, out: Path | None = None) -> Repl
 
 def _drawings() -> Any:
     """The module that needs matplotlib, loaded when something is drawn."""
-    return import_module("nbgraph.cli.draw")
+    return import_module("nbgraph.cli.figure")
 
 
 def _figure(axes: Any, out: Path | None) -> Reply:
@@ -46,7 +45,7 @@ def _figure(axes: Any, out: Path | None) -> Reply:
     figure = axes.figure
     import_module("matplotlib.pyplot").close(figure)
     if out is None:
-        return Reply(shown=(Drawing(figure),))
+        return Reply(shown=(_drawings().Drawing(figure),))
     try:
         figure.savefig(out, dpi=120)
     except (OSError, ValueError) as error:

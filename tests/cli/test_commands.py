@@ -5,7 +5,7 @@ from PIL import Image
 
 from nbgraph.cli.commands import ExitShell
 from nbgraph.cli.console import new_session
-from nbgraph.cli.draw import draw_execution_graph, draw_graph
+from nbgraph.cli.figure import draw_execution_graph, draw_graph
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.lexer import GrammarError
 

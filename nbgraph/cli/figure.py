@@ -1,6 +1,7 @@
 """Drawings of graphs, Axes in and Axes out: the source graph, and the prepared nodes of a session in their places."""
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -8,7 +9,6 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
 from nbgraph.cli.graph_texts import node_label, parents_of, prepared_texts, typed_texts
-from nbgraph.cli.layers import Passage, Slot, layered
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 
@@ -21,6 +21,11 @@ NODE_COLOUR, NODE_EDGE = "#eef3fb", "#5b6b7f"
 COLUMN, WIDTH, LINE, PAD, GAP, PASSAGE = 3.2, 2.3, 0.24, 0.12, 0.45, 0.12
 CHARACTERS = 33
 MAX_INCHES = 60.0
+DPI = 90
+SWEEPS = 4
+Passage = tuple[str, str, int]
+"""Where the edges from one node to another pass a column between them: (source, target, column)."""
+Slot = str | Passage
 
 
 class Row(NamedTuple):
@@ -37,6 +42,21 @@ class Box(NamedTuple):
     left: float
     top: float
     height: float
+
+
+class Drawing:
+    """A matplotlib figure that nothing else holds; `figure` can still be changed and saved."""
+
+    def __init__(self, figure: Any) -> None:
+        self.figure = figure
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        return "Drawing of a graph; .figure is the matplotlib figure"
 
 
 def draw_graph(graph: Graph, *, ax: "Axes | None" = None) -> "Axes":
@@ -142,3 +162,47 @@ def _draw_edge(ax: "Axes", points: Sequence[tuple[float, float]], colour: str) -
         codes += [Path.CURVE4] * 3
     ax.add_patch(PathPatch(Path(corners, codes), facecolor="none", edgecolor=colour, linewidth=1.2, zorder=1))
     ax.plot(*points[-1], marker=">", color=colour, markersize=5, zorder=5)
+
+
+def layered(parents: Mapping[str, Sequence[str]]) -> list[list[Slot]]:
+    """Layers of nodes and passages, each node right of all it needs.
+
+    `parents` lists sources before what needs them. An edge over several columns has a passage in each one between, so
+    that it goes round the nodes there.
+    """
+    rank: dict[str, int] = {}
+    for node, needed in parents.items():
+        rank[node] = 1 + max((rank[one] for one in needed), default=-1)
+    before: dict[Slot, list[Slot]] = {}
+    layers: list[list[Slot]] = [[] for _ in range(1 + max(rank.values(), default=-1))]
+    for node, needed in parents.items():
+        layers[rank[node]].append(node)
+        before[node] = []
+        for source in needed:
+            last: Slot = source
+            for column in range(rank[source] + 1, rank[node]):
+                passage = (source, node, column)
+                layers[column].append(passage)
+                before[passage] = [last]
+                last = passage
+            before[node].append(last)
+    after: dict[Slot, list[Slot]] = {slot: [] for slot in before}
+    for slot, sources in before.items():
+        for source in sources:
+            after[source].append(slot)
+    for _ in range(SWEEPS):
+        _sort(layers, before)
+        _sort(layers[::-1], after)
+    return layers
+
+
+def _sort(layers: Sequence[list[Slot]], neighbours: Mapping[Slot, Sequence[Slot]]) -> None:
+    """Order each layer by the mean place of what its slots are joined to."""
+    place = {slot: number - len(layer) / 2 for layer in layers for number, slot in enumerate(layer)}
+    for layer in layers:
+        layer.sort(key=lambda slot: _mean([place[one] for one in neighbours[slot]], place[slot]))
+        place.update({slot: number - len(layer) / 2 for number, slot in enumerate(layer)})
+
+
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
