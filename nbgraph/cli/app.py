@@ -5,8 +5,9 @@ Exit codes: 0 done, 1 a node failed or a result is missing, 2 bad input, 130 int
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from nbgraph import __version__
 from nbgraph.errors import GraphError, NbgraphError, NodeError
 from nbgraph.grammar.lexer import one_line
 
-FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+DONE, FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 
 def _show_version(asked: bool) -> None:
@@ -137,7 +138,7 @@ def stats(
 @app.command()
 def doctor(studio: StudioFolder = None) -> None:
     """Versions, devices, SQLite, the front end and a folder's state, ready to paste into a report."""
-    _leave(lambda: _part("doctor_program").doctor(studio))
+    _leave(lambda: _print(import_module("nbgraph.doctor").report(studio)))
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -150,7 +151,7 @@ def lab(
     ] = None,
 ) -> None:
     """Open JupyterLab: nbgraph lab notebooks --no-browser"""
-    _leave(lambda: _part("lab_program").lab(words or []))
+    _leave(lambda: _become_jupyterlab(words or []))
 
 
 def main() -> None:
@@ -162,6 +163,20 @@ def main() -> None:
 
 def _part(name: str) -> Any:
     return import_module(f"nbgraph.cli.{name}")
+
+
+def _print(text: str) -> int:
+    print(text)
+    return DONE
+
+
+def _become_jupyterlab(words: Sequence[str]) -> int:
+    """Replace this process by JupyterLab with these words; `NbgraphError` if it is not installed."""
+    if find_spec("jupyterlab") is None:
+        raise NbgraphError("JupyterLab is not installed here; install it with: pip install jupyterlab")
+    if words and not words[0].startswith("-") and not Path(words[0]).exists():
+        raise NbgraphError(f"there is no folder or notebook {words[0]!r}")
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *words])  # noqa: S606
 
 
 def _leave(body: Callable[[], int]) -> None:
