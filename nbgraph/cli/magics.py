@@ -11,7 +11,7 @@ from IPython.display import display
 from nbgraph.cli.command_table import Reply
 from nbgraph.cli.commands import ExitShell
 from nbgraph.cli.completion import complete
-from nbgraph.cli.console import new_session
+from nbgraph.cli.service_commands import new_session
 from nbgraph.cli.shell import surroundings
 from nbgraph.cli.shell_session import ShellSession
 from nbgraph.grammar.lexer import GrammarError

@@ -5,8 +5,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from nbgraph.cli.commands import ExitShell
-from nbgraph.cli.console import new_session
 from nbgraph.cli.lines import DONE, perform_lines, perform_shown
+from nbgraph.cli.service_commands import new_session
 from nbgraph.cli.shell import interact
 from nbgraph.diffusion.what_is import what_is
 from nbgraph.errors import NbgraphError

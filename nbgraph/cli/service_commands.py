@@ -5,17 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from nbgraph.cli.command_table import Reply
-from nbgraph.cli.commands import command
+from nbgraph.cli.commands import COMMANDS, command
 from nbgraph.cli.graph_texts import execution_drawing, graph_drawing
 from nbgraph.cli.picture_files import write_picture
 from nbgraph.cli.shell_session import ShellSession
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.compiler import find_node
 from nbgraph.grammar.lexer import GrammarError, Word, one_line
+from nbgraph.progress import ProgressStyle
+from nbgraph.studio import Studio
 
 STATS_COLUMNS = ["node", "type", "status", "cached", "seconds", "ram_peak_mb", "vram_peak_mb", "seed"]
 CACHE_COLUMNS = ["node", "type", "hits", "bytes", "seconds", "age_seconds"]
 IMAGE_COLUMNS = ["image_name", "width", "height", "node", "bytes"]
+
+
+def new_session(studio: Studio, *, rich: bool = False, progress: ProgressStyle = "text") -> ShellSession:
+    """Return an empty session in a studio, with all commands."""
+    return ShellSession(studio, COMMANDS, rich=rich, progress=progress)
 
 
 @command("draw_graph", "the graph drawn: a figure in a notebook or in a file, text in a terminal")

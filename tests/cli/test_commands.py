@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 from nbgraph.cli.commands import ExitShell
-from nbgraph.cli.console import new_session
 from nbgraph.cli.figure import draw_execution_graph, draw_graph
+from nbgraph.cli.service_commands import new_session
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.lexer import GrammarError
 
