@@ -7,7 +7,7 @@ from nbgraph.cli.descriptions import describe_node, node_table
 from nbgraph.cli.graph_programs import read_graph, write_text
 from nbgraph.cli.graph_texts import execution_drawing, graph_drawing
 from nbgraph.cli.results import node_lines, result_of
-from nbgraph.cli.shell_session import ShellSession
+from nbgraph.cli.shell_session import ExitShell, ShellSession
 from nbgraph.errors import NbgraphError, suggest
 from nbgraph.grammar.compiler import find_node
 from nbgraph.grammar.lexer import GrammarError, Word, one_line
@@ -26,10 +26,6 @@ A line is one stage, or several joined by "|": node types with options, then com
     --id NAME              a name for the node
 A stage takes by itself what the stage before it in the pipe gives. A line is done as a whole or not at all.
 commands:"""
-
-
-class ExitShell(Exception):
-    """The person asked to leave the shell."""
 
 
 @command("help", "how a line is written; of a command or a node type, what it takes", "?")

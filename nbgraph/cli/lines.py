@@ -4,8 +4,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 
-from nbgraph.cli.commands import ExitShell
-from nbgraph.cli.shell_session import ShellSession
+from nbgraph.cli.shell_session import ExitShell, ShellSession
 from nbgraph.errors import NbgraphError, NodeError
 from nbgraph.grammar.lexer import GrammarError, one_line
 from nbgraph.grammar.parser import logical_lines

@@ -9,11 +9,10 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.display import display
 
 from nbgraph.cli.command_table import Reply
-from nbgraph.cli.commands import ExitShell
 from nbgraph.cli.completion import complete
 from nbgraph.cli.service_commands import new_session
 from nbgraph.cli.shell import surroundings
-from nbgraph.cli.shell_session import ShellSession
+from nbgraph.cli.shell_session import ExitShell, ShellSession
 from nbgraph.grammar.lexer import GrammarError
 from nbgraph.grammar.parser import logical_lines
 from nbgraph.studio import Studio

@@ -4,7 +4,6 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from nbgraph.cli.commands import ExitShell
 from nbgraph.cli.lines import DONE, perform_lines, perform_shown
 from nbgraph.cli.service_commands import new_session
 from nbgraph.cli.shell import interact
@@ -42,10 +41,7 @@ def perform(words: list[str], folder: Path | None) -> int:
         raise NbgraphError(text)
     line = " ".join([words[0], *(word if word in OPTIONS else quote(word) for word in words[1:])])
     with open_studio(folder) as studio:
-        try:
-            return perform_shown(new_session(studio), line, "nbgraph: ")
-        except ExitShell:
-            return DONE
+        return perform_shown(new_session(studio), line, "nbgraph: ")
 
 
 def inspect_model(file: Path) -> int:

@@ -13,7 +13,7 @@ from nbgraph.cli.graph_programs import open_graph
 from nbgraph.cli.picture_files import write_picture
 from nbgraph.cli.programs import open_studio
 from nbgraph.cli.results import node_lines
-from nbgraph.cli.running import CANCEL_SECONDS
+from nbgraph.cli.shell_session import CANCEL_SECONDS
 from nbgraph.errors import NbgraphError, suggest
 from nbgraph.grammar.lexer import GrammarError, Word, one_line
 from nbgraph.grammar.values import parse_value

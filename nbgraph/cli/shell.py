@@ -10,10 +10,9 @@ from prompt_toolkit.completion import Completer, Completion, ThreadedCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
-from nbgraph.cli.commands import ExitShell
 from nbgraph.cli.completion import Surroundings, complete
 from nbgraph.cli.lines import perform_shown
-from nbgraph.cli.shell_session import ShellSession
+from nbgraph.cli.shell_session import ExitShell, ShellSession
 
 PROMPT = "nbgraph> "
 WELCOME = 'nbgraph: type "help" for how a line is written, Tab for what may come next, "exit" or Ctrl-D to leave'

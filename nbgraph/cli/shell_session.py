@@ -1,24 +1,30 @@
 """The session behind the shell and the magics: a graph that grows by lines, each of them a transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbgraph.cli.command_table import Call, CommandTable, Reply
 from nbgraph.cli.descriptions import describe_node
 from nbgraph.cli.results import line_reply
-from nbgraph.cli.running import grown, run_session, unless_quick
-from nbgraph.errors import GraphError
+from nbgraph.errors import GraphError, NbgraphError
 from nbgraph.grammar.catalogue import Catalogue
 from nbgraph.grammar.compiler import Planned, Words, plan_line
 from nbgraph.grammar.lexer import GrammarError, one_line
 from nbgraph.grammar.parser import Stage, parse_line
-from nbgraph.progress import ProgressStyle, progress_display
+from nbgraph.progress import Progress, ProgressStyle, ProgressTracker, progress_display
+from nbgraph.run import Run
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.studio import Studio
 
 MAX_UNDO = 1000
+CANCEL_SECONDS = 30
+
+
+class ExitShell(Exception):
+    """The person asked to leave the shell."""
 
 
 @dataclass(frozen=True)
@@ -139,3 +145,47 @@ class ShellSession:
         name = " ".join([stage.name.text, *(word.text for word in stage.words[:1])])
         command = self.commands.commands.get(name) or self.commands.commands.get(stage.name.text)
         return Reply(f"{command.usage}\n    {command.summary}" if command else one_line(name))
+
+
+def grown(session: GraphExecutionState | None, graph: Graph, max_iterations: int) -> GraphExecutionState:
+    """A session of the graph that has what the given one has run already; the given one stays as it is."""
+    if session is None:
+        return GraphExecutionState(graph, max_iterations=max_iterations)
+    larger = copy(session)
+    larger.errors = {}
+    larger.grow(graph)
+    return larger
+
+
+def run_session(studio: Studio, session: GraphExecutionState, show: Callable[[Progress], None]) -> Run:
+    """Run what is left of a session and wait; raises the first `NodeError`, and `KeyboardInterrupt` after a cancel."""
+    tracker = ProgressTracker(session.id)
+    tracker.listen(studio.services.events)
+    try:
+        ticket: Any = studio.invoker.invoke(session)
+    except BaseException:
+        tracker.close()
+        raise
+    run = Run(ticket, studio.services, tracker)
+    try:
+        run.wait(show=show)
+    except KeyboardInterrupt:
+        run.cancel()
+        run.wait(CANCEL_SECONDS)
+        raise
+    run.raise_error()
+    if run.status == "cancelled":
+        raise NbgraphError("the run was cancelled; what had finished is in the cache")
+    return run
+
+
+def unless_quick(show: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """Shows progress only of what has not ended when it is first asked."""
+    shown: list[Progress] = []
+
+    def show_later(progress: Progress) -> None:
+        if shown or progress.status in ("pending", "running"):
+            shown[:] = [progress]
+            show(progress)
+
+    return show_later
