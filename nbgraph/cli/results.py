@@ -2,11 +2,16 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
+from PIL.Image import Image
+
 from nbgraph.cli.command_table import Reply
-from nbgraph.cli.picture_files import picture_path
+from nbgraph.errors import NbgraphError
 from nbgraph.grammar.lexer import one_line
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.fields import ClipField, ImageField, ResourceField, UNetField, VaeField
@@ -14,7 +19,8 @@ from nbgraph.run import NodeResult
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.plan import Path, prepared_id
+from nbgraph.services.shared.graph.plan import Path as IterationPath
+from nbgraph.services.shared.graph.plan import prepared_id
 
 SHOWN = 10
 LIMIT = 200
@@ -109,7 +115,7 @@ def _more(count: int) -> list[str]:
     return [f"... and {count} more"] if count > 0 else []
 
 
-def state_of(execution: GraphExecutionState | None, node_id: str, path: Path = ()) -> str:
+def state_of(execution: GraphExecutionState | None, node_id: str, path: IterationPath = ()) -> str:
     """completed, failed, skipped or waiting."""
     if execution is None:
         return "waiting"
@@ -117,3 +123,28 @@ def state_of(execution: GraphExecutionState | None, node_id: str, path: Path = (
         return "completed"
     name = prepared_id(node_id, path)
     return "failed" if name in execution.errors else "skipped" if name in execution.skipped else "waiting"
+
+
+def picture_path(image_name: str, services: InvocationServices) -> Path:
+    """The file of a picture; those of a studio in memory are written to a temporary folder first."""
+    path = services.images.path(image_name)
+    if path is not None:
+        return path
+    path = temporary_folder() / f"{image_name}.png"
+    if not path.exists():
+        write_picture(services.images.get(image_name), path)
+    return path
+
+
+def write_picture(image: Image, path: Path) -> None:
+    """Write a picture in the format that the ending of the path names; `NbgraphError` if it names none."""
+    try:
+        image.save(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise NbgraphError(f"the picture cannot be written to {str(path)!r}: {error}") from None
+
+
+@lru_cache(maxsize=1)
+def temporary_folder() -> Path:
+    """A folder of this process, private to the person, which the system clears away."""
+    return Path(mkdtemp(prefix="nbgraph-"))

@@ -10,9 +10,8 @@ from typing import Any
 from PIL import Image
 
 from nbgraph.cli.graph_programs import open_graph
-from nbgraph.cli.picture_files import write_picture
 from nbgraph.cli.programs import open_studio
-from nbgraph.cli.results import node_lines
+from nbgraph.cli.results import node_lines, write_picture
 from nbgraph.cli.shell_session import CANCEL_SECONDS
 from nbgraph.errors import NbgraphError, suggest
 from nbgraph.grammar.lexer import GrammarError, Word, one_line

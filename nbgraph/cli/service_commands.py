@@ -7,7 +7,7 @@ from typing import Any
 from nbgraph.cli.command_table import Reply
 from nbgraph.cli.commands import COMMANDS, command
 from nbgraph.cli.graph_texts import execution_drawing, graph_drawing
-from nbgraph.cli.picture_files import write_picture
+from nbgraph.cli.results import write_picture
 from nbgraph.cli.shell_session import ShellSession
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.compiler import find_node
