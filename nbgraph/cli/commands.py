@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from nbgraph.cli.command_table import CommandTable, Reply
-from nbgraph.cli.descriptions import describe_node, node_table
 from nbgraph.cli.graph_programs import read_graph, write_text
 from nbgraph.cli.graph_texts import execution_drawing, graph_drawing
 from nbgraph.cli.results import node_lines, result_of
 from nbgraph.cli.shell_session import ExitShell, ShellSession
 from nbgraph.errors import NbgraphError, suggest
+from nbgraph.grammar.catalogue import describe_node, node_table
 from nbgraph.grammar.compiler import find_node
 from nbgraph.grammar.lexer import GrammarError, Word, one_line
 from nbgraph.grammar.values import parse_value

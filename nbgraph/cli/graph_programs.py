@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from nbgraph.cli.descriptions import describe_node, node_table
 from nbgraph.errors import GraphError, NbgraphError, Problem
-from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
+from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue, describe_node, node_table
 from nbgraph.grammar.lexer import Word, one_line
 from nbgraph.grammar.writer import graph_lines
 from nbgraph.services.shared.graph.graph import Graph

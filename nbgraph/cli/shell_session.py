@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbgraph.cli.command_table import Call, CommandTable, Reply
-from nbgraph.cli.descriptions import describe_node
 from nbgraph.cli.results import line_reply
 from nbgraph.errors import GraphError, NbgraphError
-from nbgraph.grammar.catalogue import Catalogue
+from nbgraph.grammar.catalogue import Catalogue, describe_node
 from nbgraph.grammar.compiler import Planned, Words, plan_line
 from nbgraph.grammar.lexer import GrammarError, one_line
 from nbgraph.grammar.parser import Stage, parse_line
