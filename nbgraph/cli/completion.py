@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from nbgraph.cli.command_table import Command, CommandTable
+from nbgraph.cli.shell_session import ShellSession
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.catalogue import Catalogue
 from nbgraph.grammar.compiler import COMMON, find_node, plan_line
@@ -34,6 +35,12 @@ class Surroundings:
     commands: CommandTable
     graph: Graph
     models: Callable[[], Iterable[str]]
+
+
+def surroundings(session: ShellSession) -> Surroundings:
+    """What completion in a session asks."""
+    models = session.studio.services.model_manager.names
+    return Surroundings(session.catalogue, session.commands, session.graph, models)
 
 
 def complete(text: str, around: Surroundings) -> tuple[str, list[Suggestion]]:

@@ -10,7 +10,7 @@ from prompt_toolkit.completion import Completer, Completion, ThreadedCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
-from nbgraph.cli.completion import Surroundings, complete
+from nbgraph.cli.completion import complete, surroundings
 from nbgraph.cli.lines import perform_shown
 from nbgraph.cli.shell_session import ExitShell, ShellSession
 
@@ -28,12 +28,6 @@ class LineCompleter(Completer):
         current, found = complete(document.text_before_cursor, surroundings(self._session))
         for one in found:
             yield Completion(one.text, start_position=-len(current), display_meta=one.about)
-
-
-def surroundings(session: ShellSession) -> Surroundings:
-    """What completion in a session asks."""
-    models = session.studio.services.model_manager.names
-    return Surroundings(session.catalogue, session.commands, session.graph, models)
 
 
 def interact(session: ShellSession) -> None:

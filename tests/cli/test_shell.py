@@ -6,8 +6,7 @@ import sys
 import pexpect
 import pytest
 
-from nbgraph.cli.completion import complete
-from nbgraph.cli.shell import surroundings
+from nbgraph.cli.completion import complete, surroundings
 
 TAB, CTRL_C, CTRL_D = "\t", "\x03", "\x04"
 
