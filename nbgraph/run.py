@@ -116,7 +116,7 @@ class Run:
     @property
     def graph(self) -> Graph:
         """A copy of the graph that was run, with the values it was run with."""
-        return self.session.graph_as_it_was().copy()
+        return self.session.graph_snapshot().copy()
 
     @overload
     def __getitem__(self, node: NodeLike) -> "NodeResult": ...
@@ -194,7 +194,7 @@ class Run:
 
     def _explain_missing(self, node_id: str) -> None:
         ranks = self.session.plan.ranks
-        if node_id not in ranks and node_id not in self.session.flat.outlets:
+        if node_id not in ranks and node_id not in self.session.expanded.outlets:
             raise NotFoundError(f"the run has no node {node_id!r}{suggest(node_id, ranks)}")
         self.raise_error()
         state = self.session.why_missing(node_id) or f"the run is {self.status}"

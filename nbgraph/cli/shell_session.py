@@ -152,7 +152,7 @@ def grown(session: GraphExecutionState | None, graph: Graph, max_iterations: int
         return GraphExecutionState(graph, max_iterations=max_iterations)
     larger = copy(session)
     larger.errors = {}
-    larger.grow(graph)
+    larger.extend(graph)
     return larger
 
 

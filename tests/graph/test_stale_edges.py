@@ -74,11 +74,11 @@ def test_an_edge_that_was_deleted_from_the_graph_is_no_late_one() -> None:
     assert told(graph) == []
 
 
-def test_the_graph_as_it_was_in_a_session_has_no_stale_edges() -> None:
+def test_the_graph_snapshot_in_a_session_has_no_stale_edges() -> None:
     one = Integer(id="one")
     total = Add(id="sum", a=one, b=1)
     graph = Graph.of(Add(id="more", a=total, b=one))
     session = GraphExecutionState(graph)
     total.a, one.value = 5, 7
     assert told(session.graph) == [("stale_edge", "sum", "a")]
-    assert told(session.graph_as_it_was()) == []
+    assert told(session.graph_snapshot()) == []

@@ -150,7 +150,7 @@ class NodeBatches:
         """What a node's inputs come from, and what opens the branch it is in."""
         planned = self._plan.nodes[rank]
         yield from (edge.parent for edge in planned.inputs)
-        for condition in (choice.condition for gate in planned.gates for choice in gate):
+        for condition in (choice.condition for choices in planned.branches for choice in choices):
             if isinstance(condition, PlannedInput):
                 yield condition.parent
 

@@ -9,7 +9,7 @@ from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref, 
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.valid import twin
 from nbgraph.services.shared.graph.dispatcher import Dispatcher
-from nbgraph.services.shared.graph.expand import FlatGraph, exposed_outputs, flatten
+from nbgraph.services.shared.graph.expand import expand, exposed_outputs
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import (
@@ -32,7 +32,7 @@ from nbgraph.services.shared.graph.session_json import (
     refuse_changes,
     rows,
 )
-from nbgraph.services.shared.graph.topology import topological_order
+from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 OnError = Literal["stop", "continue"]
@@ -42,17 +42,34 @@ Twins = dict[BaseInvocation, BaseInvocation]
 
 
 class GraphExecutionState:
-    """One execution of a graph: `next()` claims a prepared node, `complete()` or `fail()` says what became of it.
+    """One execution of a graph: `next()` claims a prepared node, `complete()` or `fail()` records what became of it.
 
-    `outputs` holds what has finished, in that order. Most nodes can be taken without claims, which is quicker: see
-    `straight()`.
+    A saved session continues where it was, and a session can be extended; what has finished is never run again. Later
+    edits of the graph and assignments to its nodes do not reach the session: see `graph_snapshot()`. One thread drives
+    a session; others may read `status`, `outputs_of()` and the like meanwhile.
 
-    `targets` restricts it to what those nodes need. With `on_error="continue"`, what does not depend on a failed node
-    still runs; `ChoiceError` for any other word. A `strict` one runs every node by itself, also those that could run
-    together. What has finished is never run again: a saved session goes on where it was, and a session may grow.
+    Parameters
+    ----------
+    graph : The graph to run, validated before; the session keeps a copy.
+    id : The id of the session; a new one by default.
+    targets : Ids of nodes; only these and what they need are run. All nodes by default.
+    on_error : "stop" ends the session at the first failure; "continue" runs all that does not depend on it.
+    strict : Whether nodes that could be invoked together are invoked one by one all the same.
+    max_iterations : The largest number of paths at which a node may run; more raise `IterationLimitError`.
 
-    One thread drives a session; others may read `status`, `outputs_of` and the like meanwhile. Edits of the graph after
-    the session was made do not reach it, nor does what is assigned to its nodes: see `graph_as_it_was()`.
+    Raises
+    ------
+    ChoiceError : `on_error` is another word.
+    NotFoundError : A target is not in the graph.
+
+    Examples
+    --------
+    >>> from nbgraph.invocations import Add
+    >>> session = GraphExecutionState(Graph.of(Add(id="sum", a=1, b=2)))
+    >>> prepared = session.next()
+    >>> session.complete(prepared, prepared.planned.node.invoke(None))
+    >>> session.status, session.outputs_of("sum")[()].value
+    ('completed', 3)
     """
 
     def __init__(
@@ -68,10 +85,6 @@ class GraphExecutionState:
         if on_error not in get_args(OnError):
             raise ChoiceError("on_error", on_error, map(repr, get_args(OnError)))
         self.id = id or uuid4().hex
-        with no_garbage():
-            self.graph = graph.copy()
-            self._held = held_values(self.graph)
-        self.targets = None if targets is None else [graph.id_of(target) for target in targets]
         self.on_error: OnError = on_error
         self.strict = strict
         self.max_iterations = max_iterations
@@ -80,15 +93,20 @@ class GraphExecutionState:
         self.seeds: dict[Key, dict[str, int]] = {}
         self.outputs: dict[Key, BaseInvocationOutput] = {}
         self._failed: set[Key] = set()
-        self._compile()
+        self._compile(graph, None if targets is None else [graph.id_of(target) for target in targets])
         self._start()
 
-    # running
-
     def next(self) -> Prepared | None:
-        """Claim the next prepared node; None if there is none now (all done, stopped, or waiting for claimed ones).
+        """Claim the next prepared node.
 
-        Raises `IterationLimitError` if a list turned out too long; the session has failed then.
+        Returns
+        -------
+        The node, or None if there is none now: all are done, the session has stopped, or the rest waits for claimed
+        nodes.
+
+        Raises
+        ------
+        IterationLimitError : A list is too long; the session has failed then.
         """
         try:
             if self.cancelled or self.errors:
@@ -99,58 +117,66 @@ class GraphExecutionState:
             raise
 
     def _next_of_stopped(self) -> Prepared | None:
-        """The next after a cancel, a failure or a refusal: a prepared node only if failures do not stop the session."""
+        """Claim the next node after a cancel, a failure or a refusal, if failures do not stop the session."""
         if self._dispatcher.refused is not None:
             raise self._dispatcher.refused
         return None if self.cancelled or self.on_error == "stop" else self._dispatcher.next()
 
     def straight(self) -> Iterator[PathRun]:
-        """The prepared nodes that come next, without claims, up to one for which `next()` is to be asked.
+        """Iterate over the next prepared nodes without claims, up to one for which `next()` must be asked.
 
-        Whoever takes them puts the output of each into `outputs` before taking the next, and takes no more when one
-        fails or is released, or the session is cancelled.
+        The caller puts the output of each into `outputs` before it takes the next, and takes no more when one fails
+        or is released, or the session is cancelled.
         """
         return iter(()) if self.cancelled or self.errors else self._dispatcher.straight()
 
     def complete(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
-        """A claimed node has its output."""
+        """Record the output of a claimed node."""
         self.outputs[prepared.key] = output
         self._dispatcher.done(prepared.key)
 
     def fail(self, prepared: Prepared, error: str) -> None:
-        """A claimed node failed; `error` is text, never the exception, which would keep its tensors alive."""
+        """Record that a claimed node failed; `error` is text, because an exception would keep its tensors alive."""
         self.errors[prepared.id] = error
         self._failed.add(prepared.key)
         self._dispatcher.failed(prepared.key)
 
     def release(self, prepared: Prepared) -> None:
-        """Give a claimed node back undone; it is the next to be handed out."""
+        """Return a claimed node undone; it is the next to be handed out."""
         self._dispatcher.release(prepared)
 
     def expects(self, planned: PlannedNode) -> bool:
-        """Whether more prepared nodes of a source node may be handed out; if not, there are none."""
+        """Return whether more prepared nodes of a source node may be handed out; if False, there are none."""
         return self._dispatcher.expects(planned)
 
     def cancel(self) -> None:
-        """Hand out nothing more; what has finished stays."""
+        """Hand out no more nodes; what has finished is kept."""
         self.cancelled = True
 
     def resume(self) -> None:
-        """Take back a cancel and forget errors: what was claimed, failed or skipped is tried again, nothing else."""
+        """Undo a cancel and forget errors: what was claimed, failed or skipped is tried again, nothing else."""
         self.cancelled = False
         self.errors.clear()
         self._failed.clear()
         self._start()
 
-    def grow(self, graph: Graph, targets: Sequence[str] | None = None) -> None:
-        """Go on with a graph that has more in it; `GraphError` if it lacks or changes what has run already."""
+    def extend(self, graph: Graph, targets: Sequence[str] | None = None) -> None:
+        """Continue with a larger graph; what is claimed is claimed no longer.
+
+        Parameters
+        ----------
+        graph : A graph with every node that has run, unchanged.
+        targets : As for the session, in addition to what has run.
+
+        Raises
+        ------
+        GraphError : The graph is not valid, or lacks or changes a node that has run. The session is as before then.
+        NotFoundError : A target is not in the graph. The session is as before then.
+        """
         before, keys = self.plan, self.keys
         ran = list(dict.fromkeys(before.nodes[keys.place(key)[0]].id for key in (*self.outputs, *self._failed)))
-        refuse_changes(flatten(self.graph_as_it_was()), flatten(graph.validate()), ran)
-        self.graph = graph.copy()
-        self._held = held_values(self.graph)
-        self.targets = None if targets is None else [*(graph.id_of(target) for target in targets), *ran]
-        self._compile()
+        refuse_changes(expand(self.graph_snapshot()), expand(graph.validate()), ran)
+        self._compile(graph, None if targets is None else [*(graph.id_of(target) for target in targets), *ran])
 
         def renamed(key: Key) -> Key:
             rank, path = place_after(*keys.place(key), before, self.plan)
@@ -161,16 +187,14 @@ class GraphExecutionState:
         self.seeds = {renamed(key): drawn for key, drawn in self.seeds.items()}
         self._start()
 
-    # what is known of it
-
     @property
     def claimed(self) -> Collection[Key]:
-        """The keys of what `next()` handed out and is not done; the same object until a `resume()` or `grow()`."""
+        """The keys of nodes handed out and not done; the same object until `resume()` or `extend()`."""
         return self._dispatcher.claimed
 
     @property
     def status(self) -> Status:
-        """How far the session is."""
+        """The state of the session; after an error with `on_error="continue"`, "failed" only once all is done."""
         if self._dispatcher.refused or (self.errors and (self.on_error == "stop" or self.is_complete)):
             return "failed"
         if self.is_complete:
@@ -186,27 +210,30 @@ class GraphExecutionState:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """What will not run, by prepared node, and why: its branch was not taken, or something it needs failed."""
+        """The ids of prepared nodes that will not run, each with the reason: branch not taken, or input missing."""
         return self._dispatcher.skipped
 
     def __len__(self) -> int:
-        """How many prepared nodes have finished."""
+        """Return the number of prepared nodes that have finished."""
         return len(self.outputs)
 
-    def graph_as_it_was(self) -> Graph:
-        """The graph with the values that this session runs on; `graph` has the nodes themselves, as they are now."""
-        return as_it_was(self.graph, self._held)
+    def graph_snapshot(self) -> Graph:
+        """Return the graph with the values that this session runs on; `graph` has the nodes as they are now."""
+        return _restored(self.graph, self._snapshot)
 
     def results(self) -> Iterator[tuple[Prepared, BaseInvocationOutput]]:
-        """Every finished prepared node and its output, in the order they finished."""
+        """Iterate over the finished prepared nodes and their outputs, in the order they finished."""
         for key, output in list(self.outputs.items()):
             rank, path = self.keys.place(key)
             yield Prepared(self.plan.nodes[rank], path, key), output
 
     def outputs_of(self, node_id: str) -> dict[Path, BaseInvocationOutput]:
-        """The outputs of a source node by path, in path order; of a graph node, what there is of what it exposes."""
-        if node_id in self.flat.outlets:
-            return exposed_outputs(self.flat.outlets[node_id], self.plan, self.outputs_of, self.why_missing)
+        """Return the outputs of a source node by path, in path order; empty if there are none, or no such node.
+
+        The output of a graph node has those of the exposed outputs that exist.
+        """
+        if node_id in self.expanded.outlets:
+            return exposed_outputs(self.expanded.outlets[node_id], self.plan, self.outputs_of, self.why_missing)
         rank = self.plan.ranks.get(node_id)
         if rank is None:
             return {}
@@ -216,44 +243,45 @@ class GraphExecutionState:
         return dict(sorted(found.items()))
 
     def why_missing(self, node_id: str, path: Path = ()) -> str:
-        """Why a source node, or all that a graph node exposes, gave nothing at a path; empty if it is still to come."""
+        """Return why a source node, or all inside a graph node, gave nothing at a path; "" if it may still run."""
         name = prepared_id(node_id, path)
         if reason := self.errors.get(name) or self.skipped.get(name):
             return reason
-        inner = self.flat.inner_ids(node_id) if node_id in self.flat.outlets else []
+        inner = self.expanded.inner_ids(node_id) if node_id in self.expanded.outlets else []
         reasons = {source: self.why_missing(source, path) for source in inner}
         return "; ".join(f"{source}: {reason}" for source, reason in reasons.items() if reason)
 
-    # inputs
-
     def arriving(self, prepared: Prepared) -> dict[str, Any]:
-        """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
-        return self._dispatcher.arrivals.values(prepared)
+        """Return the values that arrive over edges, by input; an open seed is drawn and recorded."""
+        return self._dispatcher.inputs.arriving(prepared)
 
     def inputs(self, prepared: Prepared) -> dict[str, Any]:
-        """All that a prepared node runs on: what was typed, and in its place what arrives."""
-        return self._dispatcher.arrivals.inputs(prepared)
+        """Return all values that a prepared node runs on: typed ones, replaced by those that arrive."""
+        return self._dispatcher.inputs.values(prepared)
 
     def iterate_output(self, prepared: Prepared) -> IterateOutput:
-        """The output of an iterate node at a path: its item, the place of the item, how many there are."""
+        """Return the output of a prepared iterate node: its item, the index of the item, the length of the list."""
         assert prepared.planned.axis is not None
         return self.item(prepared.planned.axis, prepared.path)
 
     def item(self, axis: int, path: Path) -> IterateOutput:
-        """The same, of the iterate node of an axis."""
-        return self._dispatcher.arrivals.item(axis, path)
+        """Return the output of the iterate node of an axis at a path."""
+        return self._dispatcher.inputs.item(axis, path)
 
     def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
-        """The keys of what arrives at a prepared node, item by item; of an iterate, give the path around."""
-        return self._dispatcher.arrivals.source_keys(planned, path)
-
-    # saving
+        """Return the keys of all that arrives at a prepared node; for an iterate node, pass the enclosing path."""
+        return self._dispatcher.inputs.source_keys(planned, path)
 
     def to_dict(self) -> dict[str, Any]:
-        """The session as JSON-able values. What is claimed counts as not run."""
+        """Return the session as JSON-able values. What is claimed counts as not run.
+
+        Raises
+        ------
+        GraphError : An output cannot be saved as JSON; all of them are named.
+        """
         return SavedSession(
             id=self.id,
-            graph=self.graph_as_it_was().to_dict(),
+            graph=self.graph_snapshot().to_dict(),
             targets=self.targets,
             on_error=self.on_error,
             strict=self.strict,
@@ -267,7 +295,12 @@ class GraphExecutionState:
 
     @classmethod
     def from_dict(cls, data: Any) -> "GraphExecutionState":
-        """The session in values read from JSON; `GraphError` if they hold none. It goes on where it was."""
+        """Return the session in values read from JSON; it continues where it was.
+
+        Raises
+        ------
+        GraphError : The values are not those of a session.
+        """
         saved = read_session(data)
         session = cls(
             Graph.from_dict(saved.graph),
@@ -278,67 +311,64 @@ class GraphExecutionState:
             max_iterations=saved.max_iterations,
         )
         session.cancelled = saved.cancelled
-        session.outputs = load_outputs(session.plan, session.keys, session.flat, saved.outputs)
+        session.outputs = load_outputs(session.plan, session.keys, session.expanded, saved.outputs)
         session.seeds = by_key(session.plan, session.keys, saved.seeds)
         session.errors = saved.errors
         session._failed = set(by_key(session.plan, session.keys, saved.failed))
         session._start()
         return session
 
-    # inside
-
-    def _compile(self) -> None:
+    def _compile(self, graph: Graph, targets: list[str] | None) -> None:
+        """Take a copy of the graph and plan it; nothing is changed if that fails."""
         with no_garbage():
-            self.flat: FlatGraph = flatten(self.graph)
-            targets = self.targets
-            if targets is not None:
-                targets = [inner for target in targets for inner in self.flat.inner_ids(target)]
-            self.plan = Plan(self.flat, targets)
-        self.keys = PreparedKeys(len(self.plan.nodes))
+            graph = graph.copy()
+            expanded = expand(graph)
+            wanted = None if targets is None else [inner for target in targets for inner in expanded.inner_ids(target)]
+            plan = Plan(expanded, wanted)
+            self._snapshot = [vars(node) for node in graph.nodes.values()]
+        self.graph, self.targets, self.expanded, self.plan = graph, targets, expanded, plan
+        self.keys = PreparedKeys(len(plan.nodes))
 
     def _start(self) -> None:
-        """Go on from what has finished and what has failed; nothing is claimed."""
+        """Continue from what has finished and what has failed; nothing is claimed."""
         self._dispatcher = Dispatcher(self.plan, self.keys, self.outputs, self.seeds, self._failed, self.max_iterations)
 
 
 def depth_first(session: GraphExecutionState) -> Iterator[tuple[Prepared, BaseInvocationOutput]]:
-    """Every finished prepared node and its output: those of one path before those of the next.
+    """Iterate over finished prepared nodes and their outputs in depth-first order, also where nodes ran together.
 
-    The session is gone through again with the outputs it has, and nothing is run.
+    A second session replays the outputs; nothing is run.
     """
     outputs = {(prepared.planned.rank, prepared.path): output for prepared, output in session.results()}
-    again = GraphExecutionState(
-        session.graph_as_it_was(), targets=session.targets, on_error="continue", max_iterations=2**62
+    replay = GraphExecutionState(
+        session.graph_snapshot(), targets=session.targets, on_error="continue", max_iterations=2**62
     )
-    while outputs and (prepared := again.next()) is not None:
+    while outputs and (prepared := replay.next()) is not None:
         output = outputs.pop((prepared.planned.rank, prepared.path), None)
         if output is None:
-            again.fail(prepared, "it has not finished")
+            replay.fail(prepared, "it has not finished")
         else:
-            again.complete(prepared, output)
+            replay.complete(prepared, output)
             yield prepared, output
 
 
-def held_values(graph: Graph) -> list[Values]:
-    """The values of a graph's nodes, in their order, to be kept as they are."""
-    return [vars(node) for node in graph.nodes.values()]
+def _restored(graph: Graph, snapshot: Sequence[Values]) -> Graph:
+    """Return the graph with the values of a snapshot; the graph itself if nobody has assigned to a node since.
 
-
-def as_it_was(graph: Graph, held: Sequence[Values]) -> Graph:
-    """The graph with the values that were held; itself if nobody assigned anything since."""
+    Assigning to a node gives it a new dictionary, so a reference to the old one is a snapshot of the node, and one of
+    100,000 nodes costs a list. A list that is changed in place is not restored.
+    """
     nodes = graph.nodes.values()
-    twins: Twins = {node: twin(node, values) for node, values in zip(nodes, held) if vars(node) is not values}
+    twins: Twins = {node: twin(node, values) for node, values in zip(nodes, snapshot) if vars(node) is not values}
     if not twins:
         return graph
-    parents = {node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes}
-    for node_id in topological_order(parents)[0]:
-        node = graph.nodes[node_id]
-        _lead_to_twins(node, twins)
+    for node_id in topological_order(parents_of(graph))[0]:
+        _relink(graph.nodes[node_id], twins)
     return graph.replaced(twins)
 
 
-def _lead_to_twins(node: BaseInvocation, twins: Twins) -> None:
-    """Give a node a twin with edges from twins, if it has edges from nodes that have one."""
+def _relink(node: BaseInvocation, twins: Twins) -> None:
+    """If a node has edges from nodes with a twin, give it a twin with edges from the twins."""
     values = vars(twins.get(node, node))
     edges = {name: value for name, value in values.items() if is_link(value)}
     sources = [ref.node for value in edges.values() for ref in (value if isinstance(value, list) else [value])]

@@ -13,10 +13,34 @@ from nbgraph.services.shared.graph.plan import Path, Plan
 
 GRAPH = "graph"
 MAX_DEPTH = 32
+End = tuple[str, str]
+"""A node and one of its inputs or outputs."""
 
 
-class FlatGraph:
-    """A graph without graph nodes; `outlets` tells which inner outputs the outputs of a graph node are."""
+class ExposedOutput(BaseInvocationOutput):
+    """The output of a graph node.
+
+    Reading an output that its inner node has not given raises an `AttributeError` that says why.
+    """
+
+    _missing: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in type(self).model_fields:
+            raise AttributeError(f"there is no {name!r} here: {self._missing[name]}")
+        return super().__getattr__(name)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@dataclass
+class Outlet:
+    """The outputs of a graph node: its output class, and the inner node and output of each, by the name outside."""
+
+    output_class: type[ExposedOutput]
+    ends: dict[str, End]
+
+
+class ExpandedGraph:
+    """A graph without graph nodes; `outlets` has the outputs of those that were replaced."""
 
     def __init__(self, graph: GraphLike) -> None:
         self.nodes: dict[str, BaseInvocation] = graph.nodes
@@ -25,18 +49,21 @@ class FlatGraph:
         self._links: dict[str, list[Link]] = {}
 
     def links(self, node_id: str) -> list[Link]:
-        """The edges that arrive at a node."""
+        """Return the edges that arrive at a node."""
         return self._links[node_id] if self._links else self._graph.links(node_id)
 
     def inner_ids(self, node_id: str) -> list[str]:
-        """The nodes that make the outputs of a node: itself, unless it is a graph; all of one that shows no outputs."""
+        """Return the nodes that give the outputs of a node: itself, or the sources of what a graph node exposes.
+
+        For a graph node that exposes no outputs, return all its inner nodes.
+        """
         if node_id not in self.outlets:
             return [node_id]
         sources = [source for source, _ in self.outlets[node_id].ends.values()]
         return list(dict.fromkeys(sources)) or [found for found in self.nodes if found.startswith(f"{node_id}.")]
 
-    def expand(self) -> bool:
-        """Replace the graph nodes of this level by their inner nodes; False if there were none."""
+    def expand_level(self) -> bool:
+        """Replace the graph nodes of the outermost level by their inner nodes; return False if there were none."""
         if not any(node.type == GRAPH for node in self.nodes.values()):
             return False
         self._links = self._links or {node_id: self._graph.links(node_id) for node_id in self.nodes}
@@ -50,7 +77,7 @@ class FlatGraph:
         return True
 
     def _expand_node(self, outer: str, node: Any, taken: Container[str]) -> None:
-        """Put the inner nodes in, with the values and edges that the graph node has under their aliases."""
+        """Insert the inner nodes, with the values and edges that the graph node has under their aliases."""
         inner, arriving = node.library.graph, self._links.pop(outer)
         inlets = {one.alias: (one.node, one.field) for one in node.library.inputs}
         literals = node.literals()
@@ -59,7 +86,8 @@ class FlatGraph:
         for inner_id, inner_node in inner.nodes.items():
             name = f"{outer}.{inner_id}"
             if name in taken:
-                raise GraphError([Problem("duplicate_id", f"names a node, and one inside {outer!r}; rename one", name)])
+                text = f"is the id of a node, and of one inside the graph node {outer!r}; rename one of them"
+                raise GraphError([Problem("duplicate_id", text, name)])
             values = {field: value for (holder, field), value in typed.items() if holder == inner_id}
             self.nodes[name] = _with_values(inner_node, values)
             self._links[name] = [
@@ -74,55 +102,40 @@ class FlatGraph:
         self.outlets[outer] = Outlet(node.output_class, ends)
 
     def _reroute(self) -> None:
+        """Let edges that came from a graph node come from the inner node instead."""
         for node_id, links in self._links.items():
             if any(link.source in self.outlets for link in links):
-                self._links[node_id] = [Link(link.field, *self._real(link.source, link.output)) for link in links]
+                self._links[node_id] = [Link(link.field, *self._inner_end(link.source, link.output)) for link in links]
         for outlet in self.outlets.values():
-            outlet.ends = {alias: self._real(*end) for alias, end in outlet.ends.items()}
+            outlet.ends = {alias: self._inner_end(*end) for alias, end in outlet.ends.items()}
 
-    def _real(self, source: str, output: str) -> tuple[str, str]:
+    def _inner_end(self, source: str, output: str) -> End:
         while source in self.outlets:
             source, output = self.outlets[source].ends[output]
         return source, output
 
 
-def flatten(graph: GraphLike) -> FlatGraph:
-    """The graph with every graph node replaced by what is in it, down to any depth that is allowed."""
-    flat = FlatGraph(graph)
+def expand(graph: GraphLike) -> ExpandedGraph:
+    """Return the graph with every graph node replaced by its inner nodes, at all levels.
+
+    Raises `GraphError` for an inner id that a node outside has too, and for more than `MAX_DEPTH` levels.
+    """
+    expanded = ExpandedGraph(graph)
     for _ in range(MAX_DEPTH):
-        if not flat.expand():
-            return flat
-    if any(node.type == GRAPH for node in flat.nodes.values()):
-        raise GraphError([Problem("too_deep", f"graphs are nested more than {MAX_DEPTH} deep; take some levels out")])
-    return flat
+        if not expanded.expand_level():
+            return expanded
+    if any(node.type == GRAPH for node in expanded.nodes.values()):
+        raise GraphError([Problem("too_deep", f"graphs are nested more than {MAX_DEPTH} deep; remove some levels")])
+    return expanded
 
 
 def _with_values(node: BaseInvocation, values: dict[str, Any]) -> BaseInvocation:
     if not values:
         return node
     copy = node.model_copy()
-    vars(copy).update(values)
+    vars(copy).update(values)  # valid already: the graph node has the same annotations
     copy.__pydantic_fields_set__.update(values)
     return copy
-
-
-class ExposedOutput(BaseInvocationOutput):
-    """The output of a graph node; to ask for what an inner node has not given is an `AttributeError` that says why."""
-
-    _missing: dict[str, str] = PrivateAttr(default_factory=dict)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in type(self).model_fields:
-            raise AttributeError(f"there is no {name!r} here: {self._missing[name]}")
-        return super().__getattr__(name)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-@dataclass
-class Outlet:
-    """The outputs of a graph node: its output class, and by name the inner node and output each one is."""
-
-    output_class: type[ExposedOutput]
-    ends: dict[str, tuple[str, str]]
 
 
 def exposed_outputs(
@@ -131,9 +144,9 @@ def exposed_outputs(
     outputs_of: Callable[[str], Mapping[Path, BaseInvocationOutput]],
     why_missing: Callable[[str, Path], str],
 ) -> dict[Path, BaseInvocationOutput]:
-    """The outputs of a graph node, in path order, at each path at which at least one of its inner nodes has one.
+    """Return the outputs of a graph node, in path order, at each path at which one of its inner nodes has one.
 
-    What runs under fewer iterations than the others stands beside each of theirs.
+    An output that runs under fewer iterations than another one is repeated at each of its paths.
     """
     given = {source: outputs_of(source) for source, _ in outlet.ends.values()}
     axes = {source: plan.nodes[plan.ranks[source]].axes if source in plan.ranks else () for source in given}
@@ -149,7 +162,7 @@ def exposed_outputs(
 
 
 def _path_in(axes: Sequence[int], path: Path, path_axes: Sequence[int]) -> Path:
-    """The path of a node under some of the iterations of another one, given the path of that."""
+    """Return the part of a path that lies on `axes`, or all of it if it lacks one of them."""
     index_of = dict(zip(path_axes, path))
     return tuple([index_of[axis] for axis in axes]) if index_of.keys() >= set(axes) else path
 

@@ -9,7 +9,7 @@ from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.services.shared.graph.addresses import by_node, typed_values, with_inner_values, without_link
 from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link, as_edge, edge
-from nbgraph.services.shared.graph.expand import GRAPH, flatten
+from nbgraph.services.shared.graph.expand import GRAPH, expand
 from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
@@ -225,7 +225,7 @@ class Graph:
         if found or not any(node.type == GRAPH for node in self.nodes.values()):
             return found
         try:
-            return graph_problems(flatten(self))
+            return graph_problems(expand(self))
         except GraphError as error:
             return list(error.problems)
 

@@ -9,7 +9,7 @@ from textwrap import indent
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import GRAPH
-from nbgraph.services.shared.graph.topology import topological_order
+from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
 LIBRARY = ("nbgraph.services.shared.graph.library", "LibraryGraph")
 WIDTH = 100
@@ -17,7 +17,7 @@ WIDTH = 100
 
 def graph_to_python(graph: GraphLike) -> str:
     """Code that gives an equal graph, named `graph`; library graphs that are nodes in it stand there as they are."""
-    order, _ = topological_order({node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes})
+    order, _ = topological_order(parents_of(graph))
     imports = {(type(node).__module__, type(node).__name__) for node in graph.nodes.values() if node.type != GRAPH}
     taken = {"graph", "Graph", LIBRARY[1], *(name for _, name in imports)}
     codes = {node_id: _library_code(graph.nodes[node_id]) for node_id in order if graph.nodes[node_id].type == GRAPH}

@@ -12,19 +12,32 @@ from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.fields import DRAWN_MAX
 from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.invocations.valid import make_valid
-from nbgraph.services.shared.graph.plan import Axes, Key, Path, Plan, PlannedInput, PlannedNode, Prepared, PreparedKeys
-from nbgraph.services.shared.graph.scheduler import Blocked
+from nbgraph.services.shared.graph.plan import (
+    Axes,
+    Key,
+    Path,
+    Plan,
+    PlannedInput,
+    PlannedNode,
+    Prepared,
+    PreparedKeys,
+)
+from nbgraph.services.shared.graph.scheduler import UnknownPath
+
+ITERATE_FIELDS = set(IterateOutput.model_fields)
+Walk = Callable[[Axes, Mapping[int, int]], Iterator[Path | UnknownPath]]
 
 
 class Iterations:
-    """Items and lengths by axis and the path around it. A length that would make too many paths is refused.
+    """The lists that iterate nodes go through: items and lengths, by axis and enclosing path.
 
-    Axes that hang on one another form a *group*; the paths of a segment are the product of those of its groups, and
-    each group's are counted as its lengths become known.
+    A length that would make more than `limit` paths for some node is refused. Axes that depend on one another form a
+    *group*. The paths of a segment are the product of the paths of its groups, which are counted as lengths become
+    known.
     """
 
     def __init__(self, plan: Plan, keys: PreparedKeys, outputs: Mapping[Key, BaseInvocationOutput], limit: int) -> None:
-        self.lost: set[tuple[int, Path]] = set()
+        self.missing: set[tuple[int, Path]] = set()
         self._plan = plan
         self._keys = keys
         self._outputs = outputs
@@ -35,12 +48,13 @@ class Iterations:
         self._products: dict[Axes, list[tuple[str, list[Axes]]]] = {}
         self._innermost_in: dict[int, list[Axes]] = {}
         for axes, name in {segment.axes: segment.nodes[0].id for segment in plan.segments}.items():
-            self._note_groups(axes, name)
+            self._add_groups(axes, name)
 
     def items(self, axis: int, outer: Path) -> list[Any]:
-        """The list of an axis at a path of the axes around it; empty, and noted as lost, if nothing made it.
+        """Return the list of an axis at an enclosing path.
 
-        Empty too where it is still open, which whoever checks the graph will say.
+        The list is empty, and recorded in `missing`, if its source gave nothing. It is empty too if the input is
+        required and open, which validation reports.
         """
         planned = self._plan.nodes[self._plan.axes[axis].rank]
         source = self._plan.axes[axis].source
@@ -49,12 +63,15 @@ class Iterations:
             return [] if listed is REQUIRED else listed
         output = self._outputs.get(self._keys.source(source, outer))
         if output is None:
-            self.lost.add((axis, outer))
+            self.missing.add((axis, outer))
             return []
-        return output.__dict__[source.output]
+        return vars(output)[source.output]
 
     def length(self, axis: int, outer: Path) -> int:
-        """How many items an axis has at a path of the axes around it; `IterationLimitError` if that makes too many."""
+        """Return the number of items of an axis at an enclosing path.
+
+        Raises `IterationLimitError` if that makes too many paths.
+        """
         known = self._lengths.get((axis, outer))
         if known is None:
             known = len(self.items(axis, outer))
@@ -62,51 +79,47 @@ class Iterations:
             self._lengths[axis, outer] = known
         return known
 
-    def _note_groups(self, axes: Axes, name: str) -> None:
-        """Split the axes of a segment into groups, and note under each group the product it takes part in."""
+    def _add_groups(self, axes: Axes, name: str) -> None:
+        """Split the axes of a segment into groups; record for each group the products it is a factor of."""
         groups: list[set[int]] = []
         for axis in axes:
-            hangs_on = {axis, *self._plan.axes[axis].outer}
-            touching = [group for group in groups if group & hangs_on]
+            depends_on = {axis, *self._plan.axes[axis].outer}
+            touching = [group for group in groups if group & depends_on]
             groups = [group for group in groups if group not in touching]
-            groups.append(hangs_on.union(*touching))
-        together = [tuple(sorted(group)) for group in groups]
-        for group in together:
+            groups.append(depends_on.union(*touching))
+        factors = [tuple(sorted(group)) for group in groups]
+        for group in factors:
             if group not in self._counts:
                 self._counts[group] = 0
-                hung_on = {outer for axis in group for outer in self._plan.axes[axis].outer}
-                for axis in set(group) - hung_on:
+                enclosing = {outer for axis in group for outer in self._plan.axes[axis].outer}
+                for axis in set(group) - enclosing:
                     self._innermost_in.setdefault(axis, []).append(group)
-            self._products.setdefault(group, []).append((name, together))
+            self._products.setdefault(group, []).append((name, factors))
 
     def _count(self, axis: int, outer: Path, length: int) -> None:
-        """Add the paths that a new length makes to the counts of the groups in which no other axis hangs on it.
+        """Add the paths of a new length to the counts of the groups in which no other axis depends on this one.
 
-        Two lists that hang on the same iteration count when the second of them is known.
+        Two lists that depend on the same iteration count when the second of them is known.
         """
         self._longest[axis] = max(length, self._longest.get(axis, 0))
-        around = dict(zip(self._plan.axes[axis].outer, outer))
+        enclosing = dict(zip(self._plan.axes[axis].outer, outer))
         for group in self._innermost_in.get(axis, ()):
-            others = [other for other in group if other != axis and other not in around]
-            self._counts[group] += length * prod(self._length_if_known(other, around) for other in others)
-            for name, together in self._products[group]:
-                count = prod(self._counts[each] for each in together)
+            others = [other for other in group if other != axis and other not in enclosing]
+            self._counts[group] += length * prod(self._length_if_known(other, enclosing) for other in others)
+            for name, factors in self._products[group]:
+                count = prod(self._counts[each] for each in factors)
                 if count > self._limit:
                     raise IterationLimitError(name, count, self._limit)
 
-    def _length_if_known(self, axis: int, around: Mapping[int, int]) -> int:
+    def _length_if_known(self, axis: int, enclosing: Mapping[int, int]) -> int:
         outer = self._plan.axes[axis].outer
-        if all(each in around for each in outer):
-            return self._lengths.get((axis, tuple([around[each] for each in outer])), 0)
+        if all(each in enclosing for each in outer):
+            return self._lengths.get((axis, tuple([enclosing[each] for each in outer])), 0)
         return self._longest.get(axis, 0)
 
 
-ITERATE_FIELDS = set(IterateOutput.model_fields)
-Walk = Callable[[Axes, Mapping[int, int]], Iterator[Path | Blocked]]
-
-
-class Arrivals:
-    """Looks up what arrives where in the outputs a session has."""
+class Inputs:
+    """Look up the inputs of prepared nodes in the outputs of a session."""
 
     def __init__(
         self,
@@ -123,19 +136,20 @@ class Arrivals:
         self._seeds = seeds
         self._iterations = iterations
         self._walk = walk
-        self._listed: tuple[int, Path, list[Any]] = (-1, (), [])
-        self._found: tuple[PlannedInput | None, Path, list[Key]] = (None, (), [])
+        # one entry each: the same list is read item by item, and a collect asks for the same sources several times
+        self._last_items: tuple[int, Path, list[Any]] = (-1, (), [])
+        self._last_sources: tuple[PlannedInput | None, Path, list[Key]] = (None, (), [])
 
-    def values(self, prepared: Prepared) -> dict[str, Any]:
-        """Everything that arrives over edges, by input; a seed that was left open is drawn and noted."""
+    def arriving(self, prepared: Prepared) -> dict[str, Any]:
+        """Return the values that arrive over edges, by input; an open seed is drawn and recorded."""
         planned = prepared.planned
         if not planned.kind.is_plain:
             return self._special(prepared)
-        values = self.inputs(prepared)
+        values = self.values(prepared)
         return {edge.field: values[edge.field] for edge in planned.inputs}
 
-    def inputs(self, prepared: Prepared) -> dict[str, Any]:
-        """All that a node runs on: what was typed, and in its place what arrives."""
+    def values(self, prepared: Prepared) -> dict[str, Any]:
+        """Return all values a node runs on: typed ones, replaced by those that arrive."""
         planned, path, _ = prepared
         values = planned.values.copy()
         if not planned.kind.is_plain:
@@ -146,60 +160,62 @@ class Arrivals:
         return values
 
     def item(self, axis: int, path: Path) -> IterateOutput:
-        """The output of the iterate node of an axis at a path: its item, the place of the item, how many there are."""
-        around, index = path[:-1], path[-1]
-        listed_axis, listed_at, items = self._listed
-        if listed_axis != axis or listed_at != around:
-            items = self._iterations.items(axis, around)
-            self._listed = axis, around, items
+        """Return the output of the iterate node of an axis at a path."""
+        outer, index = path[:-1], path[-1]
+        last_axis, last_outer, items = self._last_items
+        if last_axis != axis or last_outer != outer:
+            items = self._iterations.items(axis, outer)
+            self._last_items = axis, outer, items
         values = {"item": items[index], "index": index, "total": len(items)}
         return make_valid(IterateOutput, values, ITERATE_FIELDS)
 
     def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, Key]]:
-        """What must have run before a node: the input, and the key of what arrives there, item by item."""
+        """Iterate over all that arrives at a node, item by item: the input, and the key of the source."""
         for edge in planned.inputs:
             yield from zip(repeat(edge.field), self._keys_over(planned, edge, path))
 
     def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
-        """The same without the inputs."""
+        """Return the keys of all that arrives at a node, item by item."""
         return [key for edge in planned.inputs for key in self._keys_over(planned, edge, path)]
 
     def _keys_over(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Key]:
-        return self._instances(planned, edge, path) if planned.kind.collects else [self._keys.source(edge, path)]
+        return self._collected_keys(planned, edge, path) if planned.kind.collects else [self._keys.source(edge, path)]
 
     def _special(self, prepared: Prepared) -> dict[str, Any]:
+        """Return what arrives at a node that collects, is an `if`, takes several edges into an input, or has seeds."""
         planned, path, _ = prepared
         if planned.kind.collects:
-            return self._gathered(planned, path)
+            return self._collected(planned, path)
         values: dict[str, Any] = {}
         specs = planned.node.inputs()
         for edge in planned.inputs:
             output = self._outputs.get(self._keys.source(edge, path))
             if output is None and not planned.kind.is_if:
                 raise KeyError(f"{prepared.id} has nothing on {edge.field} yet")
-            value = None if output is None else output.__dict__[edge.output]
+            value = None if output is None else vars(output)[edge.output]
             if specs[edge.field].many:
                 values.setdefault(edge.field, []).append(value)
             else:
                 values[edge.field] = value
         for name in planned.kind.seeds:
             if values.get(name, planned.values[name]) is None:
-                values[name] = self._drawn(prepared, name)
+                values[name] = self._draw_seed(prepared, name)
         return values
 
-    def _drawn(self, prepared: Prepared, name: str) -> int:
+    def _draw_seed(self, prepared: Prepared, name: str) -> int:
+        """Return the seed recorded for an input, so that a resumed session repeats it; draw it the first time."""
         drawn = self._seeds.setdefault(prepared.key, {})
         if name not in drawn:
             drawn[name] = random.SystemRandom().randint(0, DRAWN_MAX)
         return drawn[name]
 
-    def _gathered(self, planned: PlannedNode, path: Path) -> dict[str, Any]:
-        """What a collect node gathers at a path: by input, in the order of (path, edge)."""
+    def _collected(self, planned: PlannedNode, path: Path) -> dict[str, Any]:
+        """Return the lists of a collect at a path, by input, ordered by (path, edge)."""
         values: dict[str, Any] = {"item": []}
         for field in dict.fromkeys(edge.field for edge in planned.inputs):
             edges = [edge for edge in planned.inputs if edge.field == field]
             if len(edges) == 1:
-                values[field] = self._gathered_over(edges[0], self._instances(planned, edges[0], path))
+                values[field] = self._outputs_over(edges[0], self._collected_keys(planned, edges[0], path))
             else:
                 values[field] = self._merged(planned, edges, path)
         if "collection" in values:
@@ -207,32 +223,30 @@ class Arrivals:
         return values
 
     def _merged(self, planned: PlannedNode, edges: list[PlannedInput], path: Path) -> list[Any]:
-        """What comes over several edges, by the part of their paths that the collect removes, then by edge."""
-        found = []
+        """Return what arrives over several edges, ordered by the indexes of the removed axes, then by edge."""
+        found: list[tuple[Path, int, Any]] = []
         for number, edge in enumerate(edges):
-            removed = [
-                place for place, axis in enumerate(self._plan.nodes[edge.parent].axes) if axis not in planned.axes
-            ]
-            keys = self._instances(planned, edge, path)
-            for key, value in zip(keys, self._gathered_over(edge, keys)):
+            axes = self._plan.nodes[edge.parent].axes
+            removed = [place for place, axis in enumerate(axes) if axis not in planned.axes]
+            keys = self._collected_keys(planned, edge, path)
+            for key, value in zip(keys, self._outputs_over(edge, keys)):
                 _, at = self._keys.place(key)
                 found.append((tuple([at[place] for place in removed]), number, value))
         found.sort(key=lambda entry: entry[:2])
         return [value for _, _, value in found]
 
-    def _gathered_over(self, edge: PlannedInput, keys: list[Key]) -> list[Any]:
-        """What comes over one edge of a collect from what has these keys."""
+    def _outputs_over(self, edge: PlannedInput, keys: list[Key]) -> list[Any]:
         output, outputs = edge.output, self._outputs
         return [outputs[key].__dict__[output] for key in keys]
 
-    def _instances(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Key]:
-        """The keys of a source that belong to a collect's path, in order; those asked for last are known."""
-        found_edge, found_at, found = self._found
-        if found_edge is edge and found_at == path:
+    def _collected_keys(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Key]:
+        """Return the keys of the source of an edge that a collect takes at a path, in order."""
+        last_edge, last_path, found = self._last_sources
+        if last_edge is edge and last_path == path:
             return found
         axes = self._plan.nodes[edge.parent].axes
         fixed = {axis: path[planned.axes.index(axis)] for axis in axes if axis in planned.axes}
-        paths = [at for at in self._walk(axes, fixed) if not isinstance(at, Blocked)]
+        paths = [at for at in self._walk(axes, fixed) if not isinstance(at, UnknownPath)]
         found = self._keys.sources(edge.parent, paths)
-        self._found = edge, path, found
+        self._last_sources = edge, path, found
         return found

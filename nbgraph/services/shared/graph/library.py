@@ -3,7 +3,7 @@
     TextToImage = library.node_class()
     picture = TextToImage(prompt="a red apple")
 
-Its inner nodes run as `picture.noise`, `picture.denoise`: `flatten` puts them in its place before a graph is planned.
+Its inner nodes run as `picture.noise`, `picture.denoise`: `expand` puts them in its place before a graph is planned.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

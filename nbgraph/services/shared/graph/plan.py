@@ -1,8 +1,8 @@
-"""The plan: what a graph means to do, compiled once, so that running it is counting indexes.
+"""The plan: a graph compiled once, so that running it is index arithmetic.
 
-**Axes.** An iterate node adds an *axis*. Every node has a tuple of axes: those of all its inputs together, each once
-(a diamond does not multiply), in the order of their iterate nodes. A *prepared node* is a source node at a *path*, one
-index per axis: `denoise[1,0]`.
+**Policy.** An iterate node adds an *axis*. A node has the axes of all its inputs, each once (a diamond does not
+multiply), in the order of their iterate nodes. A *prepared node* is a source node at a *path*, one index per axis:
+`denoise[1,0]`.
 
     range ── iterate i ── mul            mul has the axis i, and runs as mul[0], mul[1], mul[2]
 
@@ -10,25 +10,28 @@ index per axis: `denoise[1,0]`.
                add                       independent axes meet: the product, add[0,0], add[0,1], add[1,0], ...
     iterate j ─┘
 
-    iterate i ── rows ── iterate j       j hangs on i: each i has its own number of j, add[0,0], add[1,0], add[1,1]
+    iterate i ── rows ── iterate j       j depends on i: each i has its own number of j, add[0,0], add[1,0], add[1,1]
 
-**Collect** removes the innermost axes of its inputs, all of them: those on which no other axis of these inputs hangs.
-It gives one list for each path that is left, and in it the items stand by (path, edge).
+A collect removes the innermost axes of its inputs: all those on which no other axis of these inputs depends. It gives
+one list for each path that remains, with the items ordered by (path, edge).
 
     i(3) x j(2) ── add ── collect        both axes are innermost: one list of 6
     i ── j(of i) ── add ── collect       j is innermost: one list for each i
-    i, and j(of i) ── collect            j goes: for each i, [item of i, items of its j ...]
+    i, and j(of i) ── collect            j is removed: for each i, [item of i, items of its j ...]
 
-A list of no items runs its body no times and collects to [], for each path around it. An iterate node after a collect
-is a new axis.
+An empty list runs its body zero times and collects to [], for each enclosing path. An iterate node after a collect is
+a new axis.
 
-**Order.** Depth first: prepared nodes run by (path, rank), the rank being the place in the topological order, so that
-the first result comes first, and results come in the order of nested loops. Nodes of equal axes that wait for the same
-other nodes form a *segment*: at each path a segment runs straight through, and only segments have to wait for each
-other (see `schedule.py`).
+Nodes run depth first, by (path, rank), where the rank is the place in the topological order: first results come
+first, in the order of nested loops. A node that only one branch of an `if` needs is *conditional*: it runs at a path
+only if that branch is taken there. A node that something else needs too, or that is a target, is unconditional; so is
+one with fewer axes than the condition, because it may be needed at a path where the condition differs.
 
-**If.** What only one branch of an `if` needs is *gated*: it runs at a path only if that branch is taken there (see
-`gates.py`).
+**State.** `nodes` by rank, `axes`, and `segments`: nodes of equal axes that wait for the same other segments. At each
+path a segment runs straight through, and only segments wait for each other (see `scheduler.py`).
+
+**Example.** `Range(stop=2) -> Iterate -> Add -> Collect` has one axis and three segments, [range], [iterate, add] and
+[collect]. The second runs at the paths (0,) and (1,); the third waits for both.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -40,33 +43,38 @@ from msgspec import Struct
 
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.edges import GraphLike, Link
-from nbgraph.services.shared.graph.topology import topological_order
+from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
 Axes = tuple[int, ...]
 Path = tuple[int, ...]
 Key = int
-"""What a session keeps things of a prepared node under; in another session it may have another key."""
+"""The key of a prepared node in the dictionaries of one session; another session may use another key."""
 
 NOWHERE: Key = -1
-"""The key at a path at which nothing has begun: there is nothing under it."""
+"""The key for a path at which nothing has started; no dictionary of a session has it."""
 
 BRANCHES = {"true_input": True, "false_input": False}
-MOST_ALTERNATIVES = 8
+MAX_ALTERNATIVES = 8
 
 
 class Choice(NamedTuple):
-    """The `if` node of that id takes that branch."""
+    """The `if` node `if_node` takes `branch`."""
 
     if_node: str
     branch: bool
 
 
 Alternatives = frozenset[frozenset[Choice]]
+"""Sets of choices. A node is needed if all choices of one set are made."""
+
 ALWAYS: Alternatives = frozenset({frozenset()})
 
 
 class PlannedInput(Struct, gc=False):
-    """One edge: from the output of the node of rank `parent`; `keep` picks its path from ours, None if all of it."""
+    """An edge from `output` of the node of rank `parent`.
+
+    `keep` lists the places of our path that make up the parent's path; None if both are equal.
+    """
 
     field: str
     parent: int
@@ -76,14 +84,17 @@ class PlannedInput(Struct, gc=False):
 
 @dataclass(slots=True)
 class PlannedChoice:
-    """What an `if` must have decided: its condition comes over an edge, or is a typed value."""
+    """A `Choice` in terms of ranks: the condition is an edge or a typed value."""
 
     condition: PlannedInput | bool
     branch: bool
 
 
+PlannedBranches = tuple[tuple[PlannedChoice, ...], ...]
+
+
 class Kind(Struct, eq=False):
-    """What all nodes of a class have in common for the plan; *plain* ones take each input from one edge at most."""
+    """Facts about all nodes of a class; *plain* ones take at most one edge per input."""
 
     type: str
     collects: bool
@@ -93,7 +104,11 @@ class Kind(Struct, eq=False):
 
 
 class PlannedNode(Struct, gc=False, eq=False):
-    """A source node, as the session needs it; `values` stay what they are when others are assigned to the node."""
+    """A source node as the session needs it.
+
+    `values` is the dictionary that the node had when the plan was made; assigning to the node replaces it there, not
+    here. `branches` are the alternatives of which one must hold for a conditional node to run.
+    """
 
     rank: int
     id: str
@@ -104,12 +119,12 @@ class PlannedNode(Struct, gc=False, eq=False):
     inputs: tuple[PlannedInput, ...] = ()
     segment: int = -1
     axis: int | None = None
-    gates: tuple[tuple[PlannedChoice, ...], ...] = ()
+    branches: PlannedBranches = ()
 
 
 @dataclass(slots=True)
 class Axis:
-    """What an iterate node adds: where its list comes from, and the axes that list hangs on."""
+    """The axis of the iterate node of rank `rank`: the edge its list comes from, and the axes that list depends on."""
 
     rank: int
     outer: Axes
@@ -118,26 +133,27 @@ class Axis:
 
 @dataclass(slots=True)
 class Segment:
-    """Nodes of equal axes that wait for the same other segments, in their order."""
+    """Nodes of equal axes that wait for the same other segments, in topological order."""
 
     axes: Axes
-    nodes: list[PlannedNode] = field(default_factory=list)
-    needs: set[int] = field(default_factory=set)
+    nodes: list[PlannedNode] = field(default_factory=list[PlannedNode])
+    needs: set[int] = field(default_factory=set[int])
 
 
 class Plan:
     """The compiled graph: nodes by rank, axes, segments."""
 
     def __init__(self, graph: GraphLike, targets: list[str] | None = None) -> None:
-        parents = {node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes}
+        parents = parents_of(graph)
         order, _ = topological_order(parents, targets)
         self._lay_out(graph, order, {})
-        gates = find_branches(graph, order, targets, {planned.id: planned.axes for planned in self.nodes})
-        if gates:
-            for node_id, alternatives in gates.items():
+        branches = find_branches(graph, order, targets, {planned.id: planned.axes for planned in self.nodes})
+        if branches:
+            # a conditional node comes after the nodes that decide: the order may differ from the first one
+            for node_id, alternatives in branches.items():
                 parents[node_id] = [*parents[node_id], *_condition_sources(graph, alternatives)]
             order, _ = topological_order(parents, targets)
-            self._lay_out(graph, order, gates)
+            self._lay_out(graph, order, branches)
 
     @property
     def classes(self) -> Collection[type[BaseInvocation]]:
@@ -146,47 +162,45 @@ class Plan:
 
     @property
     def kinds(self) -> Mapping[type[BaseInvocation], Kind]:
-        """What the nodes of each class have in common."""
+        """The facts about each class of nodes."""
         return self._kinds
 
-    def _lay_out(self, graph: GraphLike, order: list[str], gates: Mapping[str, Alternatives]) -> None:
-        """Plan the nodes one after the other; with gates, once the nodes that open them are known to come first."""
+    def _lay_out(self, graph: GraphLike, order: list[str], branches: Mapping[str, Alternatives]) -> None:
+        """Plan the nodes one after the other."""
         self.ranks = {node_id: rank for rank, node_id in enumerate(order)}
         self.nodes: list[PlannedNode] = []
         self.axes: list[Axis] = []
         self.segments: list[Segment] = []
-        self._segments_of: dict[tuple[Axes, int], list[int]] = {}
-        self._foreign: list[int] = []
-        self._up_to: list[int] = []
         self._kinds: dict[type[BaseInvocation], Kind] = {}
+        # Bit masks over segments, one per segment: all it depends on with itself, and those of them with other axes.
+        # Segments of equal axes and equal `_other_axes` are candidates to be one segment; see `_segment_after`.
+        self._ancestors: list[int] = []
+        self._other_axes: list[int] = []
+        self._candidates: dict[tuple[Axes, int], list[int]] = {}
         for node_id in order:
-            self._add(graph, node_id, gates.get(node_id))
+            self._add(graph, node_id, branches.get(node_id))
 
     def _add(self, graph: GraphLike, node_id: str, alternatives: Alternatives | None) -> None:
         node = graph.nodes[node_id]
-        kind = self._kinds.get(type(node)) or self._note_kind(type(node))
+        kind = self._kinds.get(type(node)) or self._add_kind(type(node))
         planned = PlannedNode(len(self.nodes), node_id, kind, node, vars(node))
         links = graph.links(node_id)
         sources = [self.nodes[self.ranks[link.source]] for link in links]
-        planned.axes = sources[0].axes if len(sources) == 1 else self._union(source.axes for source in sources)
+        planned.axes = sources[0].axes if len(sources) == 1 else _union(source.axes for source in sources)
         if kind.collects:
             planned.axes = self._without_innermost(planned.axes)
-        planned.inputs = tuple(
-            [
-                PlannedInput(link.field, source.rank, link.output, _keep(source.axes, planned.axes))
-                for link, source in zip(links, sources)
-            ]
-        )
+        ends = zip(links, sources)
+        planned.inputs = tuple([_planned_input(link, source, planned.axes) for link, source in ends])
         if kind.type == "iterate":
             planned.axis = len(self.axes)
             self.axes.append(Axis(planned.rank, planned.axes, planned.inputs[0] if planned.inputs else None))
             planned.axes = (*planned.axes, planned.axis)
         if alternatives is not None:
-            planned.gates = self._gates(graph, alternatives, planned.axes)
+            planned.branches = self._branches(graph, alternatives, planned.axes)
         self.nodes.append(planned)
         self._place(planned, sources)
 
-    def _note_kind(self, cls: type[BaseInvocation]) -> Kind:
+    def _add_kind(self, cls: type[BaseInvocation]) -> Kind:
         specs = cls.inputs()
         seeds = tuple(name for name, spec in specs.items() if spec.seed)
         takes_several = any(spec.many for spec in specs.values())
@@ -195,98 +209,87 @@ class Plan:
         self._kinds[cls] = kind
         return kind
 
-    def _union(self, found: Iterable[Axes]) -> Axes:
-        distinct = {axes for axes in found if axes}
-        if len(distinct) <= 1:
-            return next(iter(distinct), ())
-        return tuple(sorted(set().union(*distinct)))
-
     def _without_innermost(self, axes: Axes) -> Axes:
-        hung_on = {outer for axis in axes for outer in self.axes[axis].outer}
-        return tuple(axis for axis in axes if axis in hung_on)
+        enclosing = {outer for axis in axes for outer in self.axes[axis].outer}
+        return tuple(axis for axis in axes if axis in enclosing)
 
-    def _gates(self, graph: GraphLike, alternatives: Alternatives, axes: Axes) -> tuple[tuple[PlannedChoice, ...], ...]:
-        """The gate with ranks instead of ids."""
-        gates = []
-        for choices in sorted(sorted(choices) for choices in alternatives):
-            gate = []
-            for if_node, branch in choices:
-                link = condition_of(graph, if_node)
-                if link is None:
-                    gate.append(PlannedChoice(graph.nodes[if_node].__dict__["condition"], branch))
-                    continue
-                source = self.nodes[self.ranks[link.source]]
-                keep = _keep(source.axes, axes)
-                gate.append(PlannedChoice(PlannedInput("condition", source.rank, link.output, keep), branch))
-            gates.append(tuple(gate))
-        return tuple(gates)
+    def _branches(self, graph: GraphLike, alternatives: Alternatives, axes: Axes) -> PlannedBranches:
+        """Return the alternatives with ranks instead of ids, in an order that is the same in every process."""
+        ordered = sorted(sorted(choices) for choices in alternatives)
+        return tuple([tuple([self._choice(graph, choice, axes) for choice in choices]) for choices in ordered])
+
+    def _choice(self, graph: GraphLike, choice: Choice, axes: Axes) -> PlannedChoice:
+        link = condition_of(graph, choice.if_node)
+        if link is None:
+            return PlannedChoice(vars(graph.nodes[choice.if_node])["condition"], choice.branch)
+        source = self.nodes[self.ranks[link.source]]
+        return PlannedChoice(_planned_input(link, source, axes), choice.branch)
 
     def _place(self, planned: PlannedNode, sources: list[PlannedNode]) -> None:
         """Put a node into the segment of its axes that waits for the same other segments."""
         waits_for = {source.segment for source in sources}
-        if len(waits_for) == 1 and not planned.gates and sources[0].axes == planned.axes:
+        if len(waits_for) == 1 and not planned.branches and sources[0].axes == planned.axes:
             planned.segment = sources[0].segment
             self.segments[planned.segment].nodes.append(planned)
             return
-        conditions = [choice.condition for gate in planned.gates for choice in gate]
+        conditions = [choice.condition for choices in planned.branches for choice in choices]
         waits_for |= {self.nodes[found.parent].segment for found in conditions if isinstance(found, PlannedInput)}
-        foreign = 0
+        other_axes = 0
         for segment in waits_for:
-            foreign |= self._foreign[segment]
+            other_axes |= self._other_axes[segment]
             if self.segments[segment].axes != planned.axes:
-                foreign |= 1 << segment
-        planned.segment = self._segment_after(waits_for, planned.axes, foreign)
+                other_axes |= 1 << segment
+        planned.segment = self._segment_after(waits_for, planned.axes, other_axes)
         segment = self.segments[planned.segment]
         segment.nodes.append(planned)
         segment.needs |= waits_for - {planned.segment}
 
-    def _segment_after(self, waits_for: set[int], axes: Axes, foreign: int) -> int:
-        """A segment that comes after all these anyway, so that none of its nodes must wait for one that joins it."""
-        known = self._segments_of.setdefault((axes, foreign), [])
-        for number in known:
-            if all(self._up_to[number] >> each & 1 for each in waits_for):
+    def _segment_after(self, waits_for: set[int], axes: Axes, other_axes: int) -> int:
+        """Return a segment that already depends on all of `waits_for`, or create one.
+
+        Joining it adds no new dependency, so no node of the segment starts later than it would alone: equal
+        `other_axes` means that both wait for the same segments that run at other paths, and a bit test of its
+        `_ancestors` shows whether it comes after each segment of `waits_for`.
+        """
+        candidates = self._candidates.setdefault((axes, other_axes), [])
+        for number in candidates:
+            if all(self._ancestors[number] >> each & 1 for each in waits_for):
                 return number
         number = len(self.segments)
-        known.append(number)
+        candidates.append(number)
         self.segments.append(Segment(axes))
-        self._foreign.append(foreign)
-        up_to = 1 << number
+        self._other_axes.append(other_axes)
+        ancestors = 1 << number
         for each in waits_for:
-            up_to |= self._up_to[each]
-        self._up_to.append(up_to)
+            ancestors |= self._ancestors[each]
+        self._ancestors.append(ancestors)
         return number
 
 
-def _keep(source: Axes, target: Axes) -> tuple[int, ...] | None:
-    """Which indexes of a path on `target` make the path on `source`; of a collect, those axes that stay."""
-    if source == target:
-        return None
-    return tuple([target.index(axis) for axis in source if axis in target])
+def _union(found: Iterable[Axes]) -> Axes:
+    distinct = {axes for axes in found if axes}
+    if len(distinct) <= 1:
+        return next(iter(distinct), ())
+    return tuple(sorted(set[int]().union(*distinct)))
 
 
-def _condition_sources(graph: GraphLike, alternatives: Alternatives) -> list[str]:
-    links = [condition_of(graph, if_node) for if_node in sorted({c.if_node for one in alternatives for c in one})]
-    return [link.source for link in links if link is not None]
-
-
-def prepared_id(node_id: str, path: Path) -> str:
-    """`denoise[1,0]`; a node without axes is called as in the source graph."""
-    if len(path) == 1:
-        return f"{node_id}[{path[0]}]"
-    return f"{node_id}[{','.join(map(str, path))}]" if path else node_id
+def _planned_input(link: Link, source: PlannedNode, axes: Axes) -> PlannedInput:
+    """Plan an edge into a node of these axes; into a collect, `keep` has only the axes that it does not remove."""
+    keep = None if source.axes == axes else tuple([axes.index(axis) for axis in source.axes if axis in axes])
+    return PlannedInput(link.field, source.rank, link.output, keep)
 
 
 def find_branches(
-    graph: GraphLike, order: Sequence[str], targets: Collection[str] | None, axes: Mapping[str, tuple[int, ...]]
+    graph: GraphLike, order: Sequence[str], targets: Collection[str] | None, axes: Mapping[str, Axes]
 ) -> dict[str, Alternatives]:
-    """The gated nodes of a graph, with the alternatives that open their gates."""
+    """Return the conditional nodes of a graph, each with the alternatives of which one must hold for it to run."""
     if not any(graph.nodes[node_id].type == "if" for node_id in order):
         return {}
     needed: dict[str, Alternatives] = {node_id: frozenset() for node_id in order}
     used = {link.source for node_id in order for link in graph.links(node_id)}
-    asked_for = frozenset(targets or ())
+    wanted = frozenset(targets or ())
     for node_id in reversed(order):
-        if node_id not in used or node_id in asked_for or not _can_tell(graph, needed[node_id], axes, node_id):
+        if node_id not in used or node_id in wanted or not _is_decidable(graph, needed[node_id], axes, node_id):
             needed[node_id] = ALWAYS
         ours = needed[node_id]
         for link in graph.links(node_id):
@@ -294,33 +297,34 @@ def find_branches(
             if graph.nodes[node_id].type == "if" and link.field in BRANCHES:
                 choice = Choice(node_id, BRANCHES[link.field])
                 through = frozenset(alternative | {choice} for alternative in ours)
-            needed[link.source] = _fewest(needed[link.source] | through)
+            needed[link.source] = _minimal(needed[link.source] | through)
     return {node_id: found for node_id, found in needed.items() if found != ALWAYS}
 
 
 def condition_of(graph: GraphLike, if_node: str) -> Link | None:
-    """The edge that an `if` has its condition from; None if the condition is typed."""
+    """Return the edge into the condition of an `if`, or None if the condition is typed."""
     return next((link for link in graph.links(if_node) if link.field == "condition"), None)
 
 
-def _can_tell(graph: GraphLike, found: Alternatives, axes: Mapping[str, tuple[int, ...]], node_id: str) -> bool:
-    """Whether each path of the node says which way the conditions went."""
+def _condition_sources(graph: GraphLike, alternatives: Alternatives) -> list[str]:
+    links = [condition_of(graph, if_node) for if_node in sorted({c.if_node for one in alternatives for c in one})]
+    return [link.source for link in links if link is not None]
+
+
+def _is_decidable(graph: GraphLike, found: Alternatives, axes: Mapping[str, Axes], node_id: str) -> bool:
+    """Return whether each path of the node determines the paths of all conditions."""
     links = (condition_of(graph, choice.if_node) for alternative in found for choice in alternative)
     return all(link is None or set(axes[link.source]) <= set(axes[node_id]) for link in links)
 
 
-def _fewest(alternatives: Alternatives) -> Alternatives:
-    """Without alternatives that ask for more than another one does; too many of them open for all."""
+def _minimal(alternatives: Alternatives) -> Alternatives:
+    """Drop alternatives that another one implies; with too many left, run always: correct, only less lazy."""
     kept = frozenset(one for one in alternatives if not any(other < one for other in alternatives))
-    return kept if len(kept) <= MOST_ALTERNATIVES else ALWAYS
-
-
-PathRun = tuple[Path, Iterable[PlannedNode]]
-"""Source nodes that run one after the other at one path."""
+    return kept if len(kept) <= MAX_ALTERNATIVES else ALWAYS
 
 
 class Prepared(NamedTuple):
-    """One execution of a source node at one iteration path."""
+    """A prepared node: one execution of a source node at one path."""
 
     planned: PlannedNode
     path: Path
@@ -332,10 +336,21 @@ class Prepared(NamedTuple):
         return prepared_id(self.planned.id, self.path)
 
 
-class PreparedKeys:
-    """The keys of a plan with so many nodes: paths are numbered as they begin, and at each there is one for each node.
+PathRun = tuple[Path, Iterable[PlannedNode]]
+"""Source nodes that run one after the other at one path."""
 
-    The key of the node of rank r at path number n is `n * nodes + r`; so without iterations it is the rank.
+
+def prepared_id(node_id: str, path: Path) -> str:
+    """Return `denoise[1,0]`; without axes, the id of the source node."""
+    if len(path) == 1:
+        return f"{node_id}[{path[0]}]"
+    return f"{node_id}[{','.join(map(str, path))}]" if path else node_id
+
+
+class PreparedKeys:
+    """The keys of the prepared nodes of a plan with `nodes` nodes; paths are numbered in the order they start.
+
+    The key of the node of rank r at path number n is `n * nodes + r`; without iteration it is the rank.
     """
 
     def __init__(self, nodes: int) -> None:
@@ -344,7 +359,7 @@ class PreparedKeys:
         self._firsts: dict[Path, Key] = {(): 0}
 
     def begin(self, path: Path) -> Key:
-        """The key of the node of rank 0 at a path, at which there are keys from now on."""
+        """Number a path if it is new; return the key of the node of rank 0 there."""
         first = self._firsts.get(path)
         if first is None:
             first = len(self._paths) * self._nodes
@@ -353,33 +368,33 @@ class PreparedKeys:
         return first
 
     def at(self, rank: int, path: Path) -> Key:
-        """The key of the node of that rank at a path."""
+        """Return the key of the node of that rank at a path, or `NOWHERE`."""
         first = self._firsts.get(path)
         return NOWHERE if first is None else first + rank
 
     def source(self, edge: PlannedInput, path: Path) -> Key:
-        """The key of what an edge comes from, given the path of the node it arrives at."""
+        """Return the key of the source of an edge, given the path of the node it arrives at."""
         return self.at(edge.parent, source_path(edge, path))
 
     def sources(self, rank: int, paths: Iterable[Path]) -> list[Key]:
-        """The keys of the node of that rank at these paths."""
+        """Return the keys of the node of that rank at these paths."""
         firsts = map(self._firsts.get, paths)
         return [NOWHERE if first is None else first + rank for first in firsts]
 
     def of_node(self, rank: int) -> Iterator[tuple[Path, Key]]:
-        """The paths at which something has begun, and the keys that the node of that rank has there."""
+        """Iterate over the paths that have started, each with the key of the node of that rank."""
         return zip(self._paths, count(rank, self._nodes))
 
     def place(self, key: Key) -> tuple[int, Path]:
-        """The rank and the path a key stands for."""
+        """Return the rank and the path of a key."""
         number, rank = divmod(key, self._nodes)
         return rank, self._paths[number]
 
     def prepared(self, planned: PlannedNode, path: Path) -> Prepared:
-        """The prepared node at a path."""
+        """Return the prepared node at a path."""
         return Prepared(planned, path, self.begin(path) + planned.rank)
 
 
 def source_path(edge: PlannedInput, path: Path) -> Path:
-    """The path of what an edge comes from, given that of the node it arrives at."""
+    """Return the path of the source of an edge, given the path of the node it arrives at."""
     return path if edge.keep is None else tuple([path[place] for place in edge.keep])

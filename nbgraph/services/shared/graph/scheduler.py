@@ -1,95 +1,111 @@
-"""Which prepared node is next: depth first by (path, rank), without looking at all the others.
+"""The scheduler: decide which block of prepared nodes is next, without looking at all the others.
 
-Where independent axes i and j meet in a product, a node that is only under j stands at index 0 of i. So its runs come
-just before the first that use them, and the product comes in the order of nested loops: [0,0], [0,1], ... [1,0], ...
+**Policy.** A *block* is one segment of the plan at one path; its nodes run straight through. Blocks run depth first,
+by (path, rank), so that the first result comes first. Where independent axes i and j meet in a product, the product
+comes in the order of nested loops, [0,0], [0,1], ... [1,0], ...; a block that has only the axis j is placed at index 0
+of i, just before the first blocks that use it.
 
-The state is small. A *stretch* is one segment at one path; its nodes run straight through. A heap holds the stretches
-that may be next, each segment's next path at most once, so it stays as small as the plan. A stretch that must wait is
-parked under the one thing it waits for, and comes back to the heap when that is finished.
+**State.** It is as small as the plan, however long the lists are: `_heap` has at most one path per segment that has
+not been looked at, the next one of its iterator in `_paths`. A block that must wait is stored in `_waiting`, under the
+one unfinished block it waits for now, and goes back to the heap when that has finished; `_checks` remembers how far
+its dependencies were looked through. `_finished` has the paths that are done, by segment.
+
+**Example.** `range(2) -> iterate -> add -> collect` has the segments 0 [range], 1 [iterate, add] and 2 [collect].
+
+    at the start         the heap has (0, ()) and (2, ()); segment 1 waits for (0, ()), which decides its paths
+    next() -> (0, ())
+    finish((0, ()))      the length is known: (1, (0,)) goes to the heap
+    next() -> (1, (0,))  (2, ()) came first, but needs all of segment 1: it waits for the last of it, (1, (1,))
+    next() -> (1, (1,))
+    finish((1, (1,)))    (2, ()) goes back to the heap
+    next() -> (2, ())
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from heapq import heappop, heappush, heapreplace
 from itertools import filterfalse, repeat
 
-from nbgraph.services.shared.graph.plan import Axes, Path, Plan
+from nbgraph.services.shared.graph.plan import Axes, Path, Plan, source_path
 
-Stretch = tuple[int, Path]
+Block = tuple[int, Path]
 Length = Callable[[int, Path], int]
-Entry = tuple[Path, int, Stretch]
-"""A stretch in the heap: where its path comes in the order of nested loops, and its first rank, stand before it."""
+Entry = tuple[Path, int, Block]
+"""A block in the heap, ordered by its path among nested loops, then by the first rank of its segment."""
 
 
-class Blocked:
-    """Stands in for a path that cannot be told before a stretch is finished."""
+class UnknownPath:
+    """A placeholder for paths that are not known before a block has finished."""
 
-    __slots__ = ("stretch",)
+    __slots__ = ("block",)
 
-    def __init__(self, stretch: Stretch) -> None:
-        self.stretch = stretch
+    def __init__(self, block: Block) -> None:
+        self.block = block
 
 
 class Scheduler:
-    """Hands out stretches in order. `length(axis, path)` tells how many items an axis has at a path of its outer ones.
+    """Hand out blocks in order.
 
-    If it raises, the schedule is not to be asked again.
+    `length(axis, path)` returns the number of items of an axis at an enclosing path. If it raises, the scheduler must
+    not be used again.
     """
 
     def __init__(self, plan: Plan, length: Length) -> None:
         self._plan = plan
         self._length = length
         self._finished: list[set[Path]] = [set() for _ in plan.segments]
-        self._parked: dict[Stretch, list[tuple[int, Path | None]]] = {}
-        self._checks: dict[Stretch, Iterator[Stretch]] = {}
-        self._paths: list[Iterator[Path | Blocked]] = [self.walk(segment.axes, {}) for segment in plan.segments]
+        # by the block waited for; None in place of a path is a segment whose next path is not known
+        self._waiting: dict[Block, list[tuple[int, Path | None]]] = {}
+        self._checks: dict[Block, Iterator[Block]] = {}
+        self._paths: list[Iterator[Path | UnknownPath]] = [self.walk(segment.axes, {}) for segment in plan.segments]
         self._needs = {number: self._split_needs(number) for number, found in enumerate(plan.segments) if found.needs}
         self._levels = self._find_levels()
         self._ranks = [segment.nodes[0].rank for segment in plan.segments]
-        self._open = [True] * len(plan.segments)
+        self._has_paths = [True] * len(plan.segments)
         self._heap: list[Entry] = []
         for segment in range(len(plan.segments)):
             self._push_next(segment)
 
-    def next(self) -> Stretch | None:
-        """The next stretch that can run, or None if there is none now."""
+    def next(self) -> Block | None:
+        """Return the next block that can run, or None if there is none now."""
         heap = self._heap
         while heap:
-            stretch = heap[0][2]
-            segment, path = stretch
-            checks = self._checks.get(stretch) if self._checks else None
+            block = heap[0][2]
+            segment, path = block
+            checks = self._checks.get(block) if self._checks else None
+            # a block that comes back from waiting was followed by the next path of its segment when it left the heap
             following = self._next_entry(segment) if path and checks is None else None
             if following is None:
                 heappop(heap)
             else:
                 heapreplace(heap, following)
             if checks is None:
-                if segment not in self._needs or self._is_free(segment, path):
-                    return stretch
-                checks = self._checks[stretch] = self._waits(segment, path)
+                if segment not in self._needs or self._is_ready(segment, path):
+                    return block
+                checks = self._checks[block] = self._unfinished(segment, path)
             blocker = next(checks, None)
             if blocker is None:
-                del self._checks[stretch]
-                return stretch
-            self._parked.setdefault(blocker, []).append(stretch)
+                del self._checks[block]
+                return block
+            self._waiting.setdefault(blocker, []).append(block)
         return None
 
-    def finish(self, stretch: Stretch) -> None:
-        """Every node of a stretch is done: what waited for it may go on."""
-        segment, path = stretch
+    def finish(self, block: Block) -> None:
+        """Record that every node of a block is done, so that what waits for it may continue."""
+        segment, path = block
         self._finished[segment].add(path)
-        if stretch not in self._parked:
+        if block not in self._waiting:
             return
-        for waiting, parked_path in self._parked.pop(stretch):
-            if parked_path is None:
+        for waiting, waiting_path in self._waiting.pop(block):
+            if waiting_path is None:
                 self._push_next(waiting)
             else:
-                heappush(self._heap, self._entry((waiting, parked_path)))
+                heappush(self._heap, self._entry((waiting, waiting_path)))
 
     def has_more(self, segment: int) -> bool:
-        """Whether stretches of a segment may still be handed out."""
-        if self._open[segment] or any(stretch[0] == segment for _, _, stretch in self._heap):
+        """Return whether blocks of a segment may still be handed out."""
+        if self._has_paths[segment] or any(block[0] == segment for _, _, block in self._heap):
             return True
-        return any(waiting == segment for parked in self._parked.values() for waiting, _ in parked)
+        return any(waiting == segment for blocks in self._waiting.values() for waiting, _ in blocks)
 
     def _push_next(self, segment: int) -> None:
         entry = self._next_entry(segment)
@@ -97,18 +113,18 @@ class Scheduler:
             heappush(self._heap, entry)
 
     def _next_entry(self, segment: int) -> Entry | None:
-        """The segment's next path for the heap; None at its end, or if it is parked under what decides that path."""
+        """Return the segment's next path for the heap; None at its end, or if it has to wait for a length."""
         step = next(self._paths[segment], None)
         if step is None:
-            self._open[segment] = False
-        elif isinstance(step, Blocked):
-            self._parked.setdefault(step.stretch, []).append((segment, None))
+            self._has_paths[segment] = False
+        elif isinstance(step, UnknownPath):
+            self._waiting.setdefault(step.block, []).append((segment, None))
         else:
             return self._entry((segment, step))
         return None
 
-    def _entry(self, stretch: Stretch) -> Entry:
-        segment, path = stretch
+    def _entry(self, block: Block) -> Entry:
+        segment, path = block
         levels = self._levels[segment]
         place = path
         if levels is not None:
@@ -116,10 +132,10 @@ class Scheduler:
             for level, index in zip(levels, path):
                 indexes[level] = index
             place = tuple(indexes)
-        return place, self._ranks[segment], stretch
+        return place, self._ranks[segment], block
 
     def _find_levels(self) -> list[tuple[int, ...] | None]:
-        """Where each segment's axes stand among those they meet in some product; None if nothing stands before them."""
+        """Return the nesting levels of each segment's axes in the products they take part in; None for 0, 1, 2 ..."""
         before: list[set[int]] = [set() for _ in self._plan.axes]
         for segment in self._plan.segments:
             for outer, axis in zip(segment.axes, segment.axes[1:]):
@@ -131,47 +147,53 @@ class Scheduler:
         return [None if each == tuple(range(len(each))) else each for each in found]
 
     def _split_needs(self, segment: int) -> tuple[list[tuple[int, tuple[int, ...]]], list[int]]:
-        """What a segment needs: segments around it, each with the indexes that make its path, and segments inside."""
+        """Split what a segment needs.
+
+        Returns segments with no other axes than its own, each with the places that make its path, and the others, of
+        which it needs many paths.
+        """
         axes = self._plan.segments[segment].axes
-        around, inside = [], []
+        outer: list[tuple[int, tuple[int, ...]]] = []
+        inner: list[int] = []
         for needed in sorted(self._plan.segments[segment].needs):
             theirs = self._plan.segments[needed].axes
             if set(theirs) <= set(axes):
-                around.append((needed, tuple(axes.index(axis) for axis in theirs)))
+                outer.append((needed, tuple(axes.index(axis) for axis in theirs)))
             else:
-                inside.append(needed)
-        return around, inside
+                inner.append(needed)
+        return outer, inner
 
-    def _is_free(self, segment: int, path: Path) -> bool:
-        """Whether all that a stretch needs is around it, and finished; the common case, told quickly."""
-        around, inside = self._needs[segment]
-        for needed, keep in around:
+    def _is_ready(self, segment: int, path: Path) -> bool:
+        """Return whether all that a block needs is finished: quick, but False for any block that needs many paths."""
+        outer, inner = self._needs[segment]
+        for needed, keep in outer:
             if tuple([path[place] for place in keep]) not in self._finished[needed]:
                 return False
-        return not inside
+        return not inner
 
-    def _waits(self, segment: int, path: Path) -> Iterator[Stretch]:
-        """Yield, one after the other, unfinished stretches this one needs, until there are none.
+    def _unfinished(self, segment: int, path: Path) -> Iterator[Block]:
+        """Yield unfinished blocks that a block needs, one after the other, until there are none.
 
-        Of those on the innermost axis the last comes first: when it is finished, most often all are.
+        Of those on the innermost axis the last is yielded first: when it is finished, most often all are, so that a
+        collect over n items is looked at a few times, not n.
         """
-        around, inside = self._needs[segment]
-        for needed, keep in around:
+        outer, inner = self._needs[segment]
+        for needed, keep in outer:
             at = tuple([path[place] for place in keep])
             while at not in self._finished[needed]:
                 yield needed, at
         axes = self._plan.segments[segment].axes
-        for needed in inside:
+        for needed in inner:
             theirs = self._plan.segments[needed].axes
             fixed = {axis: path[axes.index(axis)] for axis in theirs if axis in axes}
             unfinished = filterfalse(self._finished[needed].__contains__, self.walk(theirs, fixed))
             for step in unfinished:
-                stretch = step.stretch if isinstance(step, Blocked) else (needed, step)
-                while stretch[1] not in self._finished[stretch[0]]:
-                    yield stretch if isinstance(step, Blocked) else self._last_beside(needed, step, fixed)
+                block = step.block if isinstance(step, UnknownPath) else (needed, step)
+                while block[1] not in self._finished[block[0]]:
+                    yield block if isinstance(step, UnknownPath) else self._last_sibling(needed, step, fixed)
 
-    def _last_beside(self, segment: int, path: Path, fixed: Collection[int]) -> Stretch:
-        """The last stretch on the innermost axis beside an unfinished one; that one itself, if the last is finished."""
+    def _last_sibling(self, segment: int, path: Path, fixed: Collection[int]) -> Block:
+        """Return the last block on the innermost axis beside an unfinished one, or that one if the last is finished."""
         axes = self._plan.segments[segment].axes
         if axes[-1] not in fixed:
             count = self._length(axes[-1], self._outer(axes[-1], axes, path))
@@ -180,8 +202,11 @@ class Scheduler:
                 return segment, last
         return segment, path
 
-    def walk(self, axes: Axes, fixed: Mapping[int, int]) -> Iterator[Path | Blocked]:
-        """All paths on these axes, in order, `fixed` giving some indexes; Blocked where a length is not known yet."""
+    def walk(self, axes: Axes, fixed: Mapping[int, int]) -> Iterator[Path | UnknownPath]:
+        """Iterate over all paths on these axes, in order; `fixed` gives the index of some axes.
+
+        Yields an `UnknownPath` while a length is not known; ask again once its block has finished.
+        """
         if not axes:
             yield ()
             return
@@ -192,10 +217,10 @@ class Scheduler:
             if axis in fixed:
                 start, stop = fixed[axis], fixed[axis] + 1
             else:
-                yield from self._deciding(axis, axes, path)
+                yield from self._until_known(axis, axes, path)
                 start, stop = 0, self._length(axis, self._outer(axis, axes, path))
             if len(path) + 1 == len(axes):
-                yield from zip(*map(repeat, path), range(start, stop))
+                yield from zip(*map(repeat, path), range(start, stop))  # in C: most of the work of a plain loop
             elif start < stop:
                 path.append(start)
                 stops.append(stop)
@@ -210,13 +235,12 @@ class Scheduler:
     def _outer(self, axis: int, axes: Axes, path: Sequence[int]) -> Path:
         return tuple([path[axes.index(outer)] for outer in self._plan.axes[axis].outer])
 
-    def _deciding(self, axis: int, axes: Axes, path: list[int]) -> Iterator[Blocked]:
-        """Yield the stretch that makes the list of an axis, for as long as it is not finished."""
+    def _until_known(self, axis: int, axes: Axes, path: list[int]) -> Iterator[UnknownPath]:
+        """Yield the block that makes the list of an axis for as long as it is not finished."""
         source = self._plan.axes[axis].source
         if source is None:
             return
-        parent = self._plan.nodes[source.parent]
-        outer = self._outer(axis, axes, path)
-        at = outer if source.keep is None else tuple([outer[place] for place in source.keep])
-        while at not in self._finished[parent.segment]:
-            yield Blocked((parent.segment, at))
+        segment = self._plan.nodes[source.parent].segment
+        at = source_path(source, self._outer(axis, axes, path))
+        while at not in self._finished[segment]:
+            yield UnknownPath((segment, at))

@@ -5,9 +5,14 @@ from typing import Any
 
 from nbgraph.errors import GraphError, Problem
 from nbgraph.invocations.base import BaseInvocation, Ref
-from nbgraph.services.shared.graph.edges import Link
+from nbgraph.services.shared.graph.edges import GraphLike, Link
 
 SHOWN_IN_CIRCLE = 10
+
+
+def parents_of(graph: GraphLike) -> dict[str, list[str]]:
+    """Return the sources of each node, one for each edge that arrives at it."""
+    return {node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes}
 
 
 def topological_order(

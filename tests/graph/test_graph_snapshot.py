@@ -29,21 +29,21 @@ def test_a_list_that_is_assigned_anew_is_not_iterated_over_in_an_older_session()
 def test_the_graph_of_a_session_keeps_its_values_and_its_own_is_as_nodes_are_now() -> None:
     first = Add(id="first", a=1, b=2)
     session = GraphExecutionState(Graph.of(Add(id="last", a=first, b=1)))
-    assert session.graph_as_it_was() is session.graph
+    assert session.graph_snapshot() is session.graph
     first.b = 10
-    assert session.graph_as_it_was()["first"].b == 2  # type: ignore[attr-defined]
+    assert session.graph_snapshot()["first"].b == 2  # type: ignore[attr-defined]
     assert session.graph["first"].b == 10  # type: ignore[attr-defined]
     assert session.to_dict()["graph"]["nodes"]["first"]["b"] == 2
     assert run_session(GraphExecutionState.from_dict(session.to_dict())).value("last", "value") == 4
 
 
-def test_in_the_graph_as_it_was_edges_lead_to_nodes_as_they_were() -> None:
+def test_in_the_graph_snapshot_edges_lead_to_nodes_as_they_were() -> None:
     first, second = Add(id="first", a=1, b=1), Add(id="second", a=2, b=2)
     factor = Multiply(id="factor", a=first, b=10)
     last = Collect(id="last", item=[factor, second])
     session = GraphExecutionState(Graph.of(last))
     first.b = 5
-    before = session.graph_as_it_was()
+    before = session.graph_snapshot()
     assert run(before["last"]).value("last", "collection") == [20, 4]
     assert run(last).value("last", "collection") == [60, 4]
     assert [each in before for each in (first, factor, last, before["first"], before["last"])] == [True] * 5
@@ -56,5 +56,5 @@ def test_what_was_assigned_to_a_node_that_has_run_keeps_its_session_from_growing
     session = run(graph).session
     node.b = 3
     with pytest.raises(GraphError, match="sum.b: has run already"):
-        session.grow(graph)
+        session.extend(graph)
     assert session.outputs_of("sum")[()].value == 3  # type: ignore[attr-defined]
