@@ -1,9 +1,11 @@
 """The log in a studio's folder: runs, warnings, and errors with tracebacks; never what a person typed into a node."""
 
+import gc
 import logging
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 import nbgraph as nb
@@ -55,18 +57,43 @@ def test_warnings_are_still_printed_where_nobody_set_logging_up(folder):
 import logging, nbgraph as nb
 with nb.Studio({str(folder)!r}):
     logging.getLogger("nbgraph").warning("said aloud")
+    logging.getLogger("nbgraph.widgets").warning("said by a child")
     logging.getLogger("nbgraph").info("noted only")
+    logging.basicConfig(format="set up: %(message)s")
+    logging.getLogger("nbgraph.widgets").warning("said once")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stderr.splitlines() == ["said aloud"]
+    assert done.stderr.splitlines() == ["said aloud", "said by a child", "set up: said once"]
+
+
+@pytest.mark.parametrize("name", ["nbgraph.widgets.editor", "nbgraph.services.images", "nbgraph.a.b.c"])
+def test_records_of_loggers_below_the_package_are_noted(folder, name):
+    with nb.Studio(folder):
+        logging.getLogger(name).warning("the editor lost a message")
+        logging.getLogger("another.package").warning("none of this")
+    text = (folder / "nbgraph.log").read_text()
+    assert text.count("WARNING the editor lost a message") == 1
+    assert "none of this" not in text
+
+
+def test_each_open_folder_notes_a_record_once(folder, tmp_path):
+    other = tmp_path / "other"
+    with nb.Studio(folder), nb.Studio(other):
+        logging.getLogger("nbgraph.widgets").warning("seen by both")
+    assert [(each / "nbgraph.log").read_text().count("seen by both") for each in (folder, other)] == [1, 1]
 
 
 def test_studios_that_come_and_go_leave_no_listener_and_no_open_file(folder):
-    before = list(logging.getLogger("nbgraph").filters)
-    for _ in range(3):
-        with nb.Studio(folder) as studio:
-            studio.run(Add(id="sum"), progress=False)
-    assert logging.getLogger("nbgraph").filters == before
+    logger = logging.getLogger("nbgraph")
+    with nb.Studio(folder) as studio:  # SQLite keeps a descriptor of the first studio for the next one
+        studio.run(Add(id="sum"), progress=False)
+    before = list(logger.filters), list(logger.handlers), psutil.Process().num_fds()
+    for _ in range(50):
+        nb.Studio(folder).close()
+    dropped = nb.Studio(folder)
+    del dropped
+    gc.collect()
+    assert (list(logger.filters), list(logger.handlers), psutil.Process().num_fds()) == before
 
 
 def test_the_log_is_cut_into_files_and_the_oldest_go(folder, monkeypatch):
