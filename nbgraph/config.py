@@ -67,6 +67,10 @@ class Settings(BaseSettings):
         default=100, ge=0, description="runs that a studio in memory keeps beside those that are held"
     )
 
+    orphan_days: float = Field(
+        default=1, ge=0, description="days after which a file in the folder that belongs to nothing is removed"
+    )
+
     def __init__(self, **given: Any) -> None:
         fields = type(self).model_fields
         unknown = [name for name in given if name not in fields and not name.startswith("_")]

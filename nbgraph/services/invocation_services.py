@@ -184,6 +184,7 @@ def limits_of(settings: Settings, runs: int | None = None) -> Limits:
         Limit(settings.stats_bytes, settings.stats_days),
         Limit(settings.picture_bytes, settings.picture_days),
         runs,
+        settings.orphan_days,
     )
 
 

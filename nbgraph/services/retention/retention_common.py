@@ -22,13 +22,18 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is kept of what a studio can do without; `runs` counts runs that ended, where these are in memory."""
+    """How much is kept of what a studio can do without.
+
+    `runs` counts runs that ended, where these are in memory; `orphan_days` is how long a file in the folder that has no
+    record is left alone.
+    """
 
     intermediates: Limit = Limit()
     sessions: Limit = Limit()
     stats: Limit = Limit()
     pictures: Limit = Limit()
     runs: int | None = None
+    orphan_days: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

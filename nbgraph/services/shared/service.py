@@ -53,8 +53,13 @@ def text_name(name: object) -> str:
     return name
 
 
+def is_name(text: str) -> bool:
+    """Return whether a text has the form of a generated name."""
+    return _NAME.match(text) is not None
+
+
 def checked_name(name: object) -> str:
     """The name, if it has the form of a generated one; `InvalidNameError` otherwise."""
-    if not isinstance(name, str) or not _NAME.match(name):
+    if not isinstance(name, str) or not is_name(name):
         raise InvalidNameError(f"{repr(name)[:80]} is no name of a resource; such names are 32 hexadecimal digits")
     return name

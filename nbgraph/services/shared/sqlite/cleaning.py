@@ -1,10 +1,19 @@
-"""What crashes leave in a studio's folder, and how it goes: all of it is done with the write lock held."""
+"""Find and remove what crashes leave in a studio's folder; the caller holds the write lock.
 
+A file without a record is an *orphan*: its kernel died, or failed, between writing the file and writing the record. A
+save that is under way looks the same, so an orphan is noted when it is first seen, and removed when it is seen again
+after a while.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from math import inf
 from sqlite3 import Connection
 from time import time
 
 from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
+
+DAY = 24 * 3600.0
 
 
 @dataclass(slots=True)
@@ -48,8 +57,27 @@ def empty_trash(connection: Connection, folder: StoreFolder) -> int:
     return removed
 
 
-def judge_files(
-    connection: Connection, folder: StoreFolder, kind: FileKind, records: str, grace_seconds: float, report: CleanReport
+@dataclass(frozen=True, slots=True)
+class OrphanRule:
+    """When an orphan may go: `grace_seconds` after it was first seen, and never while this process saves it.
+
+    A kernel that has been open since before the file was written may be its writer, and stopped in the middle of the
+    save. Beside such a kernel a file stays for a day at least. `oldest_kernel` is when the first of the others was
+    opened, in ns, by the clock of the filesystem, which gives the files their times too.
+    """
+
+    grace_seconds: float
+    oldest_kernel: float = inf
+    being_saved: Collection[str] = ()
+
+    def allows(self, name: str, first_seen: float, written: int) -> bool:
+        """Return whether an orphan may go that was first seen then, and last written at `written` ns."""
+        grace = self.grace_seconds if written < self.oldest_kernel else max(self.grace_seconds, DAY)
+        return first_seen <= time() - grace and name not in self.being_saved
+
+
+def audit_files(
+    connection: Connection, folder: StoreFolder, kind: FileKind, records: str, rule: OrphanRule, report: CleanReport
 ) -> None:
     """Compare the files of a kind with their records (name, size; a size of None is not compared)."""
     sizes: dict[str, int | None] = dict(connection.execute(records).fetchall())
@@ -62,21 +90,28 @@ def judge_files(
             report.damaged.append(name)
     if any(size is not None for size in sizes.values()):
         report.missing += sorted(sizes.keys() - found)
-    _judge_orphans(connection, folder, kind, found - sizes.keys(), grace_seconds, report)
+    handle_orphans(connection, folder, kind, found - sizes.keys(), rule, report)
 
 
-def _judge_orphans(
-    connection: Connection, folder: StoreFolder, kind: FileKind, orphans: set[str], grace: float, report: CleanReport
+def handle_orphans(
+    connection: Connection,
+    folder: StoreFolder,
+    kind: FileKind,
+    orphans: set[str],
+    rule: OrphanRule,
+    report: CleanReport,
 ) -> None:
+    """Remove the orphans of a kind that may go, and note when each of the others was first seen."""
     now = time()
     seen = dict(connection.execute("SELECT name, seen FROM orphans WHERE kind = ?", (kind,)).fetchall())
+    states = {name: state for name in orphans if (state := folder.state(kind, name)) is not None}
     report.orphans += len(orphans)
-    for name in orphans & seen.keys():
-        state = folder.state(kind, name)
-        if seen[name] <= now - grace and state is not None and folder.remove(kind, name):
+    for name, (size, written) in list(states.items()):
+        if name in seen and rule.allows(name, seen[name], written) and folder.remove(kind, name):
             report.orphans_removed += 1
-            report.bytes_freed += state[0]
-            del seen[name]
+            report.bytes_freed += size
+            del states[name]
     connection.execute("DELETE FROM orphans WHERE kind = ?", (kind,))
-    noted = [(kind, name, min(seen.get(name, now), now)) for name in orphans if folder.state(kind, name)]
+    # a time of the future, from a clock that was wrong, must not keep a file for ever
+    noted = [(kind, name, min(seen.get(name, now), now)) for name in states]
     connection.executemany("INSERT INTO orphans VALUES (?, ?, ?)", noted)

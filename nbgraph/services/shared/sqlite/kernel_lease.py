@@ -3,6 +3,7 @@
 import os
 import socket
 from contextlib import suppress
+from math import inf
 
 from nbgraph.services.shared.service import new_name
 from nbgraph.services.shared.sqlite.file_lock import FileLock
@@ -46,6 +47,15 @@ class KernelLease:
     def has_others(self) -> bool:
         """Whether other kernels live."""
         return any(kernel != self.kernel and self.is_alive(kernel) for kernel in self._all())
+
+    def oldest_other(self) -> float:
+        """Return when the first of the other living kernels was opened, in ns by the filesystem's clock; else inf."""
+        times = [inf]
+        for kernel in self._all():
+            if kernel != self.kernel and self.is_alive(kernel):
+                with suppress(OSError):  # it was closed just now
+                    times.append(self._folder.lease(kernel).stat().st_mtime_ns)
+        return min(times)
 
     def forget(self, kernel: str) -> None:
         """Remove the lock file of a dead kernel, after what it left was seen to."""

@@ -37,12 +37,16 @@ class ResourceFiles:
     def save(self, name: str, data: bytes, record: Callable[[Connection, int, str], None]) -> None:
         """Write the file, and after it, in one durable transaction, what `record(connection, size, sha256)` writes.
 
-        If the record cannot be written, the file stays as an orphan, which `clean()` collects.
+        If the record cannot be written, the file stays as an orphan, which is removed later.
         """
         with HeldStop():
-            self._folder.write(self._kind, name, data, self._database.kernel)
-            with self._database.transaction(durable=True) as connection:
-                record(connection, len(data), sha256(data).hexdigest())
+            self._database.being_saved.add(name)
+            try:
+                self._folder.write(self._kind, name, data, self._database.kernel)
+                with self._database.transaction(durable=True) as connection:
+                    record(connection, len(data), sha256(data).hexdigest())
+            finally:
+                self._database.being_saved.discard(name)
 
     def read(self, name: str, size: int, digest: str) -> bytes:
         """The bytes that were saved; `ResourceFileMissingError`, `ResourceFileCorruptError`."""

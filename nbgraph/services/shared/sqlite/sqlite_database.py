@@ -14,13 +14,22 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from math import inf
 from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar
 
 from nbgraph.errors import ForkedStoreError, StoreError, StoreFullError, StoreGoneError
 from nbgraph.services.shared.interrupts import HeldStop
-from nbgraph.services.shared.sqlite.cleaning import CleanReport, empty_trash, judge_files, remove_temporary_files
+from nbgraph.services.shared.sqlite.cleaning import (
+    DAY,
+    CleanReport,
+    OrphanRule,
+    audit_files,
+    empty_trash,
+    handle_orphans,
+    remove_temporary_files,
+)
 from nbgraph.services.shared.sqlite.file_lock import FileLock
 from nbgraph.services.shared.sqlite.folder_log import FolderLog
 from nbgraph.services.shared.sqlite.kernel_lease import KernelLease
@@ -35,7 +44,6 @@ from nbgraph.services.shared.sqlite.write_ahead_log import HARD_LIMIT, SOFT_LIMI
 WAIT_SECONDS = 10.0
 PART = 32
 """Rows that are deleted in one transaction on a full disk."""
-DAY = 24 * 3600.0
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 
@@ -67,6 +75,8 @@ class SqliteDatabase:
         self._lease: KernelLease | None = None
         self._notes: FolderLog | None = None
         self.was_dirty = False
+        self.being_saved: set[str] = set()
+        """Names of resources whose file is written, or about to be, and whose record is not yet."""
         self.open()
 
     # life
@@ -326,12 +336,34 @@ class SqliteDatabase:
         report = CleanReport()
         with self.transaction() as connection:
             self._clean_up(connection, report)
+            rule = self._orphan_rule(grace_seconds)
             for kind, query in self._records.items():
-                judge_files(connection, self.folder, kind, query, grace_seconds, report)
+                audit_files(connection, self.folder, kind, query, rule, report)
         self.folder.remove_empty_folders()
         with suppress(StoreFullError):  # it needs room for a copy; what is empty in the file is used again anyway
             self._compact(always=compact)
         return report
+
+    def remove_orphans(self, grace_seconds: float = DAY) -> CleanReport:
+        """Remove files without a record that were seen before, at least `grace_seconds` ago, and note new ones.
+
+        Others may use the folder meanwhile: files and records are listed outside of a transaction.
+        """
+        report = CleanReport()
+        for kind, query in self._records.items():
+            with told_plainly(self.folder.root):
+                found = set(self.folder.names(kind))  # before the records: a save writes its file first
+            orphans = found.difference(name for name, _ in self.rows(query))
+            if orphans or self.row("SELECT 1 FROM orphans WHERE kind = ? LIMIT 1", (kind,)):
+                with self.transaction(awaited=False) as connection:
+                    # a save that was under way may have ended since
+                    orphans = orphans.difference(name for name, _ in connection.execute(query))
+                    handle_orphans(connection, self.folder, kind, orphans, self._orphan_rule(grace_seconds), report)
+        return report
+
+    def _orphan_rule(self, grace_seconds: float) -> OrphanRule:
+        oldest = inf if self._lease is None else self._lease.oldest_other()
+        return OrphanRule(grace_seconds, oldest, frozenset(self.being_saved))
 
     def _clean_up(self, connection: sqlite3.Connection, report: CleanReport) -> None:
         if self._lease is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from nbgraph.errors import StoreError
-from nbgraph.services.shared.service import checked_name
+from nbgraph.services.shared.service import checked_name, is_name
 from nbgraph.services.shared.sqlite.store_errors import told_plainly
 
 FileKind = Literal["images", "thumbnails", "tensors"]
@@ -124,9 +124,12 @@ class StoreFolder:
 
     def names(self, kind: FileKind) -> Iterator[str]:
         """The names of all files of a kind; what has no generated name is left out."""
-        for path in (self.root / kind).glob(f"??/*{SUFFIXES[kind]}"):
-            if len(path.stem) == 32 and path.stem.startswith(path.parent.name):
-                yield path.stem
+        for folder in _folders_in(self.root / kind):
+            with suppress(FileNotFoundError), os.scandir(folder) as files:  # it may just have been removed as empty
+                for file in files:
+                    name, suffix = os.path.splitext(file.name)
+                    if suffix == SUFFIXES[kind] and name.startswith(folder.name) and is_name(name):
+                        yield name
 
     def temporary_files(self, kernel: str) -> Iterator[Path]:
         """The temporary files that a kernel left."""
@@ -177,6 +180,12 @@ class StoreFolder:
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
+
+
+def _folders_in(path: Path) -> list[os.DirEntry[str]]:
+    """Return the folders in which files are kept: those with names of two characters."""
+    with os.scandir(path) as found:
+        return [each for each in found if len(each.name) == 2 and each.is_dir(follow_symlinks=False)]
 
 
 def sync_folder(path: Path) -> None:
