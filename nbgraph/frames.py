@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nbgraph.loading import load
+from nbgraph.services.graph_documents.graph_documents_common import DocumentRecord, DocumentVersion
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_cache.explanation import Reason
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow
@@ -99,6 +100,22 @@ QUEUE = {
     "started": TIME,
     "ended": TIME,
     "error": "str",
+}
+DOCUMENTS = {
+    "name": "str",
+    "changed": TIME,
+    "nodes": "int64",
+    "version": "int64",
+    "versions": "int64",
+    "bytes": "int64",
+}
+VERSIONS = {
+    "version": "int64",
+    "saved": TIME,
+    "nodes": "int64",
+    "bytes": "int64",
+    "kernel": "str",
+    "kept": "bool",
 }
 LOADED = {
     "model": "str",
@@ -267,6 +284,16 @@ def queue_frame(items: Iterable[QueueItem]) -> "pd.DataFrame":
         ),
         QUEUE,
     )
+
+
+def documents_frame(records: Iterable[DocumentRecord]) -> "pd.DataFrame":
+    """One row for each document: its newest version, how many there are, and the bytes of all."""
+    return frame(((r.name, _time(r.changed), r.nodes, r.newest, r.versions, r.bytes) for r in records), DOCUMENTS)
+
+
+def versions_frame(versions: Iterable[DocumentVersion]) -> "pd.DataFrame":
+    """One row for each version of a document; `kept` are those that another author replaced unseen."""
+    return frame(((v.number, _time(v.saved), v.nodes, v.bytes, v.kernel, v.is_kept) for v in versions), VERSIONS)
 
 
 def models_frame(rows: Iterable[ModelRow]) -> "pd.DataFrame":

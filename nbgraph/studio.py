@@ -34,6 +34,7 @@ from nbgraph.services.studio_archive import ArchiveReport, export_archive, impor
 from nbgraph.sweep import Axis, Sweep, batch_data, swept_node
 from nbgraph.views.cache import CacheView
 from nbgraph.views.disk import DiskView
+from nbgraph.views.graphs import GraphsView
 from nbgraph.views.images import ImagesView
 from nbgraph.views.models import ModelsView
 from nbgraph.views.queue import QueueView
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from nbgraph.widgets.editor import GraphEditor
     from nbgraph.widgets.form import GraphForm
+    from nbgraph.widgets.open_editors import OpenEditors
 
 Target = BaseInvocation | Graph | LibraryGraph | Sequence[BaseInvocation]
 Values = Mapping[str, Any]
@@ -204,15 +206,26 @@ class Studio:
     def edit(self, target: Target | str | PathLike[str] = ()) -> "GraphEditor":
         """The canvas: a graph in a cell, edited and run there; `editor.graph` is the graph. Without one it is empty.
 
-        Also a graph file, by its path: nodes of types that are not installed are kept as they are, and what is damaged,
-        or of a newer version, may be looked at, with what could not be read named.
+        What is drawn is kept in the studio as a document, a moment after it was drawn: see `studio.graphs`. Opened by
+        a text, the first of these that there is: a graph file at that path, a library graph of that name (a copy of
+        it), a document of that name; else a new document, `studio.edit("portrait")`, which the next kernel opens by the
+        same call. Graphs, nodes and files are kept as `untitled`, or under the name of the file.
+
+        In a file, nodes of types that are not installed are kept as they are, and what is damaged, or of a newer
+        version, may be looked at, with what could not be read named.
         """
-        make = load("nbgraph.widgets.editor").GraphEditor
         if isinstance(target, str | PathLike):
-            graph, reason = load("nbgraph.widgets.graph_file").open_file(target)
-        else:
-            graph, reason = target_graph(target), ""
-        return make(graph, self.invoker, read_only=reason, max_iterations=self.settings.max_iterations)
+            return self._editors.of_text(target)
+        return self._editors.of_graph(target_graph(target))
+
+    @cached_property
+    def _editors(self) -> "OpenEditors":
+        return load("nbgraph.widgets.open_editors").OpenEditors(self.invoker, self.settings.max_iterations)
+
+    @cached_property
+    def graphs(self) -> "GraphsView[GraphEditor]":
+        """The drawings kept here: `.frame`, `.open(name)`, `.versions(name)`, `.save(graph, name)`; shown, as cards."""
+        return GraphsView(self.services, lambda name, version: self._editors.document(name, version))
 
     def form(self, target: str | Target) -> "GraphForm":
         """A form of a library graph's exposed inputs, by its name or the graph: `studio.form("text to image")`.
@@ -220,7 +233,11 @@ class Studio:
         Of another graph, all that is not linked. `form.values`, `form.run()`; an unknown name is an error with names.
         """
         forms = load("nbgraph.widgets.form")
-        chosen = forms.find_library_graph(self.services, target) if isinstance(target, str) else target
+        chosen = (
+            load("nbgraph.widgets.library_names").find_library_graph(self.services, target)
+            if isinstance(target, str)
+            else target
+        )
         graph = chosen if isinstance(chosen, LibraryGraph) else target_graph(chosen)
         return forms.GraphForm(graph, self.services, self.submit)
 

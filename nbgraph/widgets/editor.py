@@ -16,10 +16,12 @@ from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets import editor_messages as messages
+from nbgraph.widgets.autosave import Autosave
 from nbgraph.widgets.changes import GONE, read_changes
 from nbgraph.widgets.derived import ShownDocument, problem_to_json
 from nbgraph.widgets.document import GraphDocument, StaleRevisionError, Update
 from nbgraph.widgets.exact_numbers import to_page
+from nbgraph.widgets.graph_changes import apply_changes
 from nbgraph.widgets.pictures import answer_pictures
 from nbgraph.widgets.reasons import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.rpc import Answer, RpcWidget
@@ -36,7 +38,8 @@ class GraphEditor(RpcWidget):
     """`GraphEditor(graph, invoker)`: a canvas on `graph`. Edits on either side show on the other.
 
     Without an invoker the graph can be edited and not run. What Python does to the graph is seen when a cell has
-    finished, and before each edit from the canvas; `refresh()` looks at once.
+    finished, and before each edit from the canvas; `refresh()` looks at once. With an `autosave`, what is drawn is kept
+    as a document of the studio; `name` is its name.
     """
 
     _widget = traitlets.Unicode("editor").tag(sync=True)
@@ -44,17 +47,27 @@ class GraphEditor(RpcWidget):
     _requests = messages.REQUESTS
 
     def __init__(
-        self, graph: Graph, invoker: Invoker | None = None, *, read_only: str = "", max_iterations: int = MAX_ITERATIONS
+        self,
+        graph: Graph,
+        invoker: Invoker | None = None,
+        *,
+        read_only: str = "",
+        max_iterations: int = MAX_ITERATIONS,
+        autosave: Autosave | None = None,
     ) -> None:
         self._invoker, self._max_iterations = invoker, max_iterations
+        self.autosave = autosave
         self._outer: list[tuple[GraphDocument, str]] = []
         self._feed = None
         self._reasons = Reasons(invoker.services) if invoker is not None else None
         self._open(GraphDocument(graph, read_only))
-        super().__init__(_document=self._shown.snapshot([]))
+        super().__init__(_document=self._snapshot())
         self._static = StaticFallback(self._id, lambda: self.show()._repr_mimebundle_(), DRAWN_AFTER, DRAWN_WITHIN)
         if invoker is not None:
             self._feed = RunFeed(invoker.services, graph.id, self._post, self._ran)
+        if autosave is not None:
+            autosave.acquire()
+            self._autosave_end = autosave.on_state.add(lambda _: self._post({"type": "saved", **autosave.state()}))
         shell: Any = get_ipython()
         self._events = shell.events if shell is not None else None
         if self._events is not None:
@@ -69,6 +82,29 @@ class GraphEditor(RpcWidget):
     def document(self) -> GraphDocument:
         """The document that is shown: revision, state, undo and redo."""
         return self._document_now
+
+    @property
+    def name(self) -> str:
+        """The name under which the drawing is kept; empty if it is not."""
+        return "" if self.autosave is None else self.autosave.name
+
+    def whole_graph(self) -> Graph:
+        """Return the graph as it will be when the library graphs that are open on the canvas are left."""
+        inner = self._document_now
+        graph, is_changed = inner.graph, bool(inner.revision)
+        for document, node_id in reversed(self._outer):
+            with document.lock:
+                around = document.graph
+                if is_changed and not document.read_only:
+                    around = around.copy()
+                    try:
+                        apply_changes(around, replaced_library(around, node_id, graph))
+                    except GraphError:
+                        # What is inside does not fit at the moment, as when an output that is used outside was
+                        # deleted. The canvas says so when it is left; what is around it can be kept.
+                        around = document.graph
+            graph, is_changed = around, is_changed or bool(document.revision)
+        return graph
 
     def refresh(self) -> None:
         """Look now whether the graph was edited in Python, and show it."""
@@ -87,7 +123,10 @@ class GraphEditor(RpcWidget):
         return self.graph.show()
 
     def close(self) -> None:
-        """Listen to nothing any more."""
+        """Save what is drawn, and listen to nothing any more."""
+        if self.autosave is not None and self.comm is not None:
+            self._autosave_end()
+            self.autosave.release()
         self._static.close()
         if self._feed is not None:
             self._feed.close()
@@ -112,7 +151,7 @@ class GraphEditor(RpcWidget):
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
         """The widget's state, with the document as it is now, so that a page that comes later sees that."""
-        self._trait_values["_document"] = self._shown.snapshot(self._path())
+        self._trait_values["_document"] = self._snapshot()
         return super().get_state(key, drop_defaults)
 
     # to the page
@@ -121,8 +160,14 @@ class GraphEditor(RpcWidget):
         self._document_now, self._shown = document, ShownDocument(document)
         document.on_update(lambda update: self._on_update(update) if document is self._document_now else None)
 
+    def _snapshot(self) -> dict[str, Any]:
+        saved = None if self.autosave is None else self.autosave.state()
+        return {**self._shown.snapshot(self._path()), "saved": saved}
+
     def _on_update(self, update: Update) -> None:
         self._static.changed()
+        if self.autosave is not None:
+            self.autosave.changed(self.whole_graph)
         patch = self._shown.patch(update)
         if self._has_pages:
             self._post(patch)
@@ -142,11 +187,12 @@ class GraphEditor(RpcWidget):
         content = {
             "type": "document",
             "request": request,
-            "document": None if is_known else self._shown.snapshot(self._path()),
+            "document": None if is_known else self._snapshot(),
             "types": to_page(node_types()),
             "assignable": type_table(),
             "models": manager.names() if manager else [],
             "canRun": self._invoker is not None,
+            "saved": None if self.autosave is None else self.autosave.state(),
         }
         self._post(content)
         if self._feed is not None:
@@ -242,6 +288,8 @@ class GraphEditor(RpcWidget):
 
     def _ran(self) -> None:
         self._post({"type": "ran"})
+        if self.autosave is not None and self._feed is not None and self._feed.pictures:
+            self.autosave.set_picture(list(self._feed.pictures.values())[-1])
 
     def _after_cell(self, _: Any = None) -> None:
         self._document_now.refresh()

@@ -176,23 +176,6 @@ def exposed_inputs(target: LibraryGraph | Graph) -> list[Exposed]:
     ]
 
 
-def find_library_graph(services: InvocationServices, name: str) -> LibraryGraph:
-    """The library graph of that name, or id; `text_to_image` and `Text to Image` mean the same."""
-    library = services.graph_library
-    graphs = library.list(per_page=max(1, library.list(per_page=1).total)).items
-    for graph in graphs:
-        if graph.name == name or graph.id == name:
-            return graph
-    for graph in graphs:
-        if _plain(name) in (_plain(graph.name), _plain(graph.id)):
-            return graph
-    raise NotFoundError(f"the library has no graph {name!r}{suggest(name, [graph.name for graph in graphs])}")
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.replace("_", " ").replace("-", " ").lower().split())
-
-
 def close_widgets(parts: Iterable[Any]) -> None:
     """Close widgets with their layouts and styles, which ipywidgets would keep."""
     for part in parts:

@@ -70,21 +70,48 @@ def _rescued(data: Any, reason: str) -> tuple[Graph, str]:
     for node_id, node in nodes.items():
         if node_id not in unknown and _reads({node_id: node}, []):
             good[node_id] = node
-    kept: list[Any] = []
     loose: dict[str, list[Any]] = {node_id: [] for node_id in unknown}
+    inner: list[Any] = []
     for edge in edges:
         touched = [end for end in _ends(edge) if end in unknown]
-        if touched:
-            loose[touched[0]].append(edge)
-        elif _reads(good, [*kept, edge]):
-            kept.append(edge)
-    graph = Graph.from_dict({"nodes": good, "edges": kept})
+        (loose[touched[0]] if touched else inner).append(edge)
+    graph = Graph.from_dict({"nodes": good, "edges": _readable_edges(good, [], inner)})
     layout = data.get("layout") if isinstance(data, dict) else None
     graph.layout = dict(layout) if isinstance(layout, dict) else {}
     if unknown:
         placeholders = {node_id: {"data": node, "edges": loose[node_id]} for node_id, node in unknown.items()}
         graph.layout["unknown"] = {**graph.layout.get("unknown", {}), **placeholders}
     return graph, reason
+
+
+def with_unknown_nodes(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a saved drawing with its nodes of unknown types among the others again.
+
+    `open_graph` puts those aside that are still not installed; the cell that defines one may have run since.
+    """
+    layout = data.get("layout")
+    unknown = layout.get("unknown") if isinstance(layout, dict) else None
+    if not isinstance(layout, dict) or not isinstance(unknown, dict):
+        return data
+    nodes, edges = dict(data.get("nodes", {})), list(data.get("edges", []))
+    for node_id, aside in unknown.items():
+        nodes[node_id] = aside["data"]
+        edges += aside["edges"]
+    return {**data, "nodes": nodes, "edges": edges, "layout": {**layout, "unknown": {}}}
+
+
+def _readable_edges(nodes: dict[str, Any], before: list[Any], edges: list[Any]) -> list[Any]:
+    """Return the edges that can be read, one after the other, beside those before.
+
+    Halves are tried as a whole: of n edges with one that is bad, some log n graphs are read and not n.
+    """
+    if _reads(nodes, [*before, *edges]):
+        return edges
+    if len(edges) < 2:
+        return []
+    half = len(edges) // 2
+    first = _readable_edges(nodes, before, edges[:half])
+    return first + _readable_edges(nodes, [*before, *first], edges[half:])
 
 
 def _is_unknown(node: Any) -> bool:

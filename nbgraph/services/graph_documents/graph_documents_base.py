@@ -74,6 +74,11 @@ class GraphDocumentsBase(Service):
         """The name of this kernel as the author of versions; empty where there is but one."""
         return ""
 
+    @property
+    def outlives_kernel(self) -> bool:
+        """Whether the next kernel finds what is kept here."""
+        return False
+
     # reading
 
     def rows(self) -> list[DocumentRecord]:

@@ -73,10 +73,15 @@ def checked_document_name(name: object) -> str:
         raise InvalidNameError(f"the name {shown}... has {len(plain)} characters; at most {MAX_NAME} are taken")
     if not plain.isprintable():
         raise InvalidNameError(f"the name {shown} has characters that cannot be shown; use letters, digits and blanks")
-    if "/" in plain or "\\" in plain or plain.lower().endswith(FILE_ENDINGS):
+    if looks_like_file(plain):
         endings = ", ".join(FILE_ENDINGS)
         raise InvalidNameError(f"the name {shown} reads like a file; leave out slashes and endings such as {endings}")
     return plain
+
+
+def looks_like_file(name: str) -> bool:
+    """Return whether a text reads like the path of a file, which no document is named."""
+    return "/" in name or "\\" in name or name.strip().lower().endswith(FILE_ENDINGS)
 
 
 def document_text(graph: Graph) -> str:

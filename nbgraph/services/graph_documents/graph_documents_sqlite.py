@@ -52,6 +52,10 @@ class GraphDocumentsSqlite(GraphDocumentsBase):
     def kernel(self) -> str:
         return self._database.kernel
 
+    @property
+    def outlives_kernel(self) -> bool:
+        return True
+
     def _exclusive(self) -> AbstractContextManager[Any]:
         return self._database.transaction(durable=True)
 

@@ -1,0 +1,136 @@
+"""The drawings of a studio, as a person sees them: `studio.graphs`."""
+
+import json
+from collections.abc import Callable
+from time import time
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from nbgraph.errors import NbgraphError
+from nbgraph.frames import documents_frame, versions_frame
+from nbgraph.html import Card, cards_html
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.graph_documents.graph_documents_common import DocumentRecord
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.drawing.svg import draw_graph
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.views.base import widget_class
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Canvas = TypeVar("Canvas")
+SHOWN = 24
+MAX_DRAWN = 300
+"""Nodes of a graph that is drawn small; larger ones would be a grey field."""
+UNITS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"))
+
+
+class GraphsView(Generic[Canvas]):
+    """The documents of a studio: graphs by name, with their versions; what is drawn on a canvas is kept here.
+
+    `.open(name)`, `.versions(name)`, `.save(graph, name)`, `.rename(name, new)`, `.delete(name)`, `.frame`. Shown, the
+    last changed ones as cards, each with the last picture it gave.
+    """
+
+    def __init__(self, services: InvocationServices, open_document: Callable[[str, int | None], Canvas]) -> None:
+        self._documents, self._open = services.graph_documents, open_document
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """One row for each document, the last changed first: name, changed, nodes, version, versions, bytes."""
+        self._documents.flush()
+        return documents_frame(self._documents.rows())
+
+    def open(self, name: str, version: int | None = None) -> Canvas:
+        """Open a document on a canvas; `version` is one of `.versions(name)`, the newest by default.
+
+        An older version becomes the newest one when it is changed; what was the newest stays as a version.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such document or version; the error names what there is.
+        """
+        return self._open(name, version)
+
+    def versions(self, name: str) -> "pd.DataFrame":
+        """One row for each version of a document, the newest first: version, saved, nodes, bytes, kernel, kept."""
+        self._documents.flush()
+        return versions_frame(self._documents.versions(name))
+
+    def save(self, graph: Graph | BaseInvocation, name: str) -> int:
+        """Keep a graph, or all that a node needs, as the newest version of a document; return that version's number.
+
+        Nothing is written if the newest version is the same. `InvalidNameError` says what is wrong with a name.
+        """
+        chosen = graph if isinstance(graph, Graph) else Graph.of(graph)
+        return self._documents.save(name, chosen).record.newest
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a document another name; `InvalidNameError` if it is taken. Open canvases follow."""
+        self._documents.flush()
+        self._documents.rename(name, new)
+
+    def delete(self, name: str) -> None:
+        """Delete a document and its versions. A canvas on which it is still drawn keeps it anew."""
+        self._documents.flush()
+        self._documents.delete(name)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [record.name for record in self._documents.rows()]
+
+    def __getitem__(self, name: str) -> Canvas:
+        return self.open(name)
+
+    def __len__(self) -> int:
+        return len(self._documents.rows())
+
+    def __repr__(self) -> str:
+        records = self._documents.rows()
+        names = ", ".join(repr(record.name) for record in records[:3])
+        more = ", ..." if len(records) > 3 else ""
+        return f"Graphs({len(records)}{f': {names}{more}' if names else ''})"
+
+    def _repr_html_(self) -> str:
+        self._documents.flush()
+        records = self._documents.rows()
+        now = time()
+        cards = [self._card(record, now) for record in records[:SHOWN]]
+        more = len(records) - len(cards)
+        if not records:
+            return cards_html(
+                [], 'No drawings yet: studio.edit("portrait") opens a canvas that is kept under that name.'
+            )
+        note = f"{count(len(records), 'document')}{f', {more} more in studio.graphs.frame' if more else ''}"
+        return cards_html(cards, note)
+
+    def _card(self, record: DocumentRecord, now: float) -> Card:
+        facts = [count(record.nodes, "node"), count(record.versions, "version"), age_text(now - record.changed)]
+        call = f"studio.graphs.open({json.dumps(record.name, ensure_ascii=False)})"
+        return Card(record.name, ", ".join(facts), call, self._cover(record))
+
+    def _cover(self, record: DocumentRecord) -> bytes | str:
+        """Return the last picture that a graph gave, else its drawing, else why there is none."""
+        if picture := self._documents.thumbnail(record.id):
+            return picture
+        if record.nodes > MAX_DRAWN:
+            return f"{record.nodes:,} nodes"
+        open_graph: Any = widget_class("graph_file", "open_graph")
+        try:
+            graph, _ = open_graph(self._documents.data(record.name))
+        except (NbgraphError, ValueError, TypeError, KeyError):
+            return "cannot be read"
+        return draw_graph(graph).encode() if len(graph) else "nothing drawn"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 node`, `1,200 nodes`"""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def age_text(seconds: float) -> str:
+    """`just now`, `5 minutes ago`, `2 days ago`"""
+    for unit, word in UNITS:
+        if seconds >= unit:
+            return f"{count(int(seconds // unit), word)} ago"
+    return "just now"

@@ -1,0 +1,119 @@
+"""The canvases of a studio: what `studio.edit` was given is opened, under a name where it will be saved."""
+
+from os import PathLike
+from os.path import isfile
+from pathlib import Path
+
+from nbgraph.errors import InvalidNameError, NotFoundError
+from nbgraph.notebook import is_open
+from nbgraph.services.graph_documents.graph_documents_common import checked_document_name, looks_like_file
+from nbgraph.services.invoker import Invoker
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import LibraryGraph
+from nbgraph.widgets.autosave import Autosave
+from nbgraph.widgets.editor import GraphEditor
+from nbgraph.widgets.graph_file import open_file, open_graph, with_unknown_nodes
+from nbgraph.widgets.library_names import find_library_graph
+
+UNTITLED = "untitled"
+
+
+class OpenEditors:
+    """Opens graphs on canvases. A document that is open in this kernel is shown again, and not opened twice."""
+
+    def __init__(self, invoker: Invoker, max_iterations: int) -> None:
+        self._invoker, self._max_iterations = invoker, max_iterations
+        self._documents = invoker.services.graph_documents
+        self._editors: dict[str, GraphEditor] = {}
+        self._autosaves: dict[str, Autosave] = {}
+
+    def of_graph(self, graph: Graph, name: str = UNTITLED) -> GraphEditor:
+        """Open a graph; what is drawn from then on is kept under a name that is made from `name`."""
+        known = self._autosaves.get(graph.id)
+        if known is None or known.is_closed:
+            known = self._autosaves[graph.id] = Autosave(self._documents, name)
+        return self._editor(graph, known)
+
+    def of_text(self, text: str | PathLike[str]) -> GraphEditor:
+        """Open what a text names: a file that is there, else a library graph, else a document, which may be new.
+
+        A document goes before a library graph of which only blanks, dashes or capitals are as in the text.
+        """
+        if not isinstance(text, str) or isfile(text) or (looks_like_file(text) and not self._is_named(text)):
+            return self.of_file(text)
+        library = self._library_graph(text, is_exact=True)
+        if library is None and not self._documents.exists(text):
+            library = self._library_graph(text, is_exact=False)
+        return self.of_library_graph(library) if library is not None else self.document(text, is_new=True)
+
+    def of_file(self, path: str | PathLike[str]) -> GraphEditor:
+        """Open a graph file. What is drawn is kept as a document that has the name of the file; the file stays."""
+        graph, reason = open_file(path)
+        try:
+            name = checked_document_name(Path(path).stem)
+        except InvalidNameError:
+            name = UNTITLED
+        return self._editor(graph, None, reason) if reason else self.of_graph(graph, name)
+
+    def of_library_graph(self, library: LibraryGraph) -> GraphEditor:
+        """Open a copy of a library graph; what is drawn is kept as a document of its own, the library graph stays."""
+        graph = LibraryGraph.from_dict(library.to_dict()).graph
+        try:
+            stem = checked_document_name(library.name)
+        except InvalidNameError:
+            stem = UNTITLED
+        return self.of_graph(graph, self._documents.free_name(stem, [library.name]))
+
+    def document(self, name: str, version: int | None = None, *, is_new: bool = False) -> GraphEditor:
+        """Open a document, at its newest version or at another one; `is_new` makes one if there is none of that name.
+
+        An older version becomes the newest one when it is changed. `NotFoundError` if there is no such document or
+        version.
+        """
+        if not self._documents.exists(name):
+            drawn = self._unsaved(name)
+            if drawn is not None and version is None:
+                return drawn
+            if is_new and version is None:
+                return self._named(Autosave(self._documents, checked_document_name(name)), Graph())
+        record = self._documents.record(name)
+        shown = self._editors.get(record.id)
+        if version is None and shown is not None and is_open(shown) and shown.autosave is not None:
+            shown.autosave.flush()
+            record = self._documents.record(shown.autosave.name)
+            if shown.autosave.version == record.newest:
+                return shown
+        graph, reason = open_graph(with_unknown_nodes(self._documents.data(record.name, version)))
+        if reason:
+            return self._editor(graph, None, reason)
+        autosave = Autosave(self._documents, record.name, record.id, record.newest)
+        if version not in (None, record.newest):
+            # It shows what the document is not: whoever opens the document next gets a canvas of its own.
+            return self._editor(graph, autosave)
+        return self._named(autosave, graph)
+
+    def _named(self, autosave: Autosave, graph: Graph) -> GraphEditor:
+        self._autosaves[graph.id] = autosave
+        made = self._editors[autosave.document_id] = self._editor(graph, autosave)
+        return made
+
+    def _editor(self, graph: Graph, autosave: Autosave | None, read_only: str = "") -> GraphEditor:
+        return GraphEditor(
+            graph, self._invoker, read_only=read_only, max_iterations=self._max_iterations, autosave=autosave
+        )
+
+    def _unsaved(self, name: str) -> GraphEditor | None:
+        """Return the open canvas of a document in which nothing has been drawn yet."""
+        for editor in self._editors.values():
+            if is_open(editor) and editor.autosave is not None and editor.autosave.name == name.strip():
+                return editor
+        return None
+
+    def _is_named(self, text: str) -> bool:
+        return self._library_graph(text, is_exact=True) is not None
+
+    def _library_graph(self, name: str, is_exact: bool) -> LibraryGraph | None:
+        try:
+            return find_library_graph(self._invoker.services, name, is_exact=is_exact)
+        except NotFoundError:
+            return None
