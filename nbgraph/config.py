@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nbgraph.errors import SettingsError, suggest
+from nbgraph.texts import value_text
 
 PREFIX = "NBGRAPH_"
 
@@ -99,4 +100,4 @@ def _refusal(found: Any, given: dict[str, Any]) -> str:
     shown = name if name in given else f"{PREFIX}{name.upper()}"
     reason = found["msg"].removeprefix("Value error, ")
     purpose = Settings.model_fields[name].description
-    return f"{shown} cannot be {repr(found['input'])[:80]}: {reason[0].lower()}{reason[1:]} ({purpose})"
+    return f"{shown} cannot be {value_text(found['input'])}: {reason[0].lower()}{reason[1:]} ({purpose})"

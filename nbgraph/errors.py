@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from nbgraph.texts import value_text
+
 
 class NbgraphError(Exception):
     """The base of all errors of nbgraph; IPython shows it as its message alone, without a page of frames."""
@@ -94,7 +96,7 @@ class TargetError(NbgraphError, TypeError):
         elif isinstance(given, str):
             shown = f"{given!r}; nb.Graph.from_json(text) reads one, studio.form(name) finds one by name"
         else:
-            shown = repr(given)[:80]
+            shown = value_text(given)
         super().__init__(f"a studio takes a node, a list of nodes, or a graph, not {shown}")
 
 
@@ -102,7 +104,7 @@ class ChoiceError(NbgraphError, ValueError):
     """An argument was given a value that it does not take; `possible` are those that it takes, as they are shown."""
 
     def __init__(self, argument: str, given: object, possible: Iterable[str]) -> None:
-        shown = repr(given)[:80]
+        shown = value_text(given)
         super().__init__(f"{argument} cannot be {shown}{suggest(shown, possible)}")
 
 
@@ -119,7 +121,7 @@ class PositionalError(NbgraphError, TypeError):
     def __init__(self, node_class: str, given: Sequence[object], inputs: Iterable[str], named: Iterable[str]) -> None:
         names = list(inputs)
         left = [name for name in names if name not in set(named)]
-        call = ", ".join(f"{name}={repr(value)[:40]}" for name, value in zip(left, given))
+        call = ", ".join(f"{name}={value_text(value, 40)}" for name, value in zip(left, given))
         text = f"{node_class} takes its inputs by name: write {node_class}({call})"
         super().__init__(f"{text} (inputs: {', '.join(names) or 'none'})")
 

@@ -20,6 +20,7 @@ from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import depth_first
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.own_copies import own_copy
+from nbgraph.texts import value_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,7 +183,7 @@ class Run:
 
     def _outputs_of(self, node: NodeLike) -> dict[tuple[int, ...], "NodeResult"]:
         if not isinstance(node, NodeLike):
-            raise NotFoundError(f"a run is asked for a node, its id or one of its outputs, not for {repr(node)[:80]}")
+            raise NotFoundError(f"a run is asked for a node, its id or one of its outputs, not for {value_text(node)}")
         graph = self.session.graph
         if isinstance(node, BaseInvocation) and node not in graph and not node.id:
             raise NotFoundError(f"that {node.type!r} is not a node of this run{suggest(node.type, graph.nodes)}")

@@ -17,6 +17,7 @@ from nbgraph.services.shared.graph.batch import BatchDatum
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import Path
 from nbgraph.sweep_sheet import draw_sheet, tiled
+from nbgraph.texts import value_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ def batch_data(values: Mapping[Axis, Any]) -> list[list[BatchDatum]]:
     `GraphError` for an axis without a list of values, and for rows that do not have one value for each input.
     """
     if not isinstance(values, Mapping):
-        text = f'a sweep takes a dict of lists, such as {{"noise.seed": [1, 2]}}, not {repr(values)[:80]}'
+        text = f'a sweep takes a dict of lists, such as {{"noise.seed": [1, 2]}}, not {value_text(values)}'
         raise GraphError([Problem("bad_value", text)])
     problems, groups = Problems(), []
     for axis, items in values.items():
@@ -53,7 +54,7 @@ def _row(axis: tuple[str, ...], number: int, row: Any, problems: Problems) -> tu
     values = tuple(row) if is_row else ()
     if not is_row or len(values) != len(axis):
         expected = f"a row has {len(axis)} values, one for each of {', '.join(map(str, axis))}"
-        problems.add("bad_value", f"{axis!r}: row {number} is {repr(row)[:80]}, and {expected}")
+        problems.add("bad_value", f"{axis!r}: row {number} is {value_text(row)}, and {expected}")
     return values
 
 

@@ -1,7 +1,4 @@
-"""The program `nbgraph`. What a command needs is imported when it runs, so that help comes at once.
-
-Exit codes: 0 done, 1 a node failed or a result is missing, 2 bad input, 130 interrupted (Ctrl-C).
-"""
+"""The program `nbgraph`. What a command needs is imported when it runs, so that help comes at once."""
 
 import os
 import sys
@@ -15,10 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from nbgraph import __version__
+from nbgraph.cli import ExitCode
 from nbgraph.errors import GraphError, NbgraphError, NodeError
-from nbgraph.grammar.lexer import one_line
-
-DONE, FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+from nbgraph.texts import one_line
 
 
 def _show_version(asked: bool) -> None:
@@ -167,7 +163,7 @@ def _part(name: str) -> Any:
 
 def _print(text: str) -> int:
     print(text)
-    return DONE
+    return ExitCode.DONE
 
 
 def _become_jupyterlab(words: Sequence[str]) -> int:
@@ -185,21 +181,21 @@ def _leave(body: Callable[[], int]) -> None:
         code = body()
         sys.stdout.flush()
     except GraphError as error:
-        code = REFUSED
+        code = ExitCode.BAD_INPUT
         for problem in error.problems:
             _complain(str(problem))
     except NodeError as error:
         _complain(str(error))
-        code = FAILED
+        code = ExitCode.FAILED
     except NbgraphError as error:
         _complain(str(error))
-        code = REFUSED
+        code = ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         _complain("interrupted; what had finished is kept")
-        code = INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = PIPE_CLOSED
+        code = ExitCode.PIPE_CLOSED
     raise typer.Exit(code)
 
 

@@ -10,9 +10,10 @@ from nbgraph.cli.shell_session import ExitShell, ShellSession
 from nbgraph.errors import NbgraphError, suggest
 from nbgraph.grammar.catalogue import describe_node, node_table
 from nbgraph.grammar.compiler import find_node
-from nbgraph.grammar.lexer import GrammarError, Word, one_line
+from nbgraph.grammar.lexer import GrammarError, Word
 from nbgraph.grammar.values import parse_value
 from nbgraph.grammar.writer import graph_lines, node_line
+from nbgraph.texts import one_line
 
 COMMANDS = CommandTable()
 command = COMMANDS.command

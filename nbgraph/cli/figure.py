@@ -11,6 +11,7 @@ from matplotlib.path import Path
 from nbgraph.cli.graph_texts import node_label, parents_of, prepared_texts, typed_texts
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.texts import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,9 +137,9 @@ def _draw_node(ax: "Axes", box: Box, label: str, rows: Sequence[Row]) -> None:
             ax.add_patch(
                 Rectangle((box.left + 0.05, y + 0.02), WIDTH - 0.1, LINE - 0.04, facecolor=row.behind, zorder=3)
             )
-        shown = row.text if len(row.text) <= CHARACTERS else row.text[: CHARACTERS - 1] + "…"
         font: Any = {"fontweight": "bold", "fontsize": 8.5} if number == 0 else {"fontsize": 7.5, "color": row.colour}
-        ax.text(box.left + 0.1, y + LINE / 2, shown, va="center", zorder=4, clip_on=True, parse_math=False, **font)
+        text = shorten(row.text, CHARACTERS)
+        ax.text(box.left + 0.1, y + LINE / 2, text, va="center", zorder=4, clip_on=True, parse_math=False, **font)
 
 
 def _way(boxes: Mapping[Slot, Box], source: str, target: str, row: int) -> list[tuple[float, float]]:

@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from nbgraph.cli import ExitCode
 from nbgraph.errors import GraphError, NbgraphError, Problem
 from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue, describe_node, node_table
-from nbgraph.grammar.lexer import Word, one_line
+from nbgraph.grammar.lexer import Word
 from nbgraph.grammar.writer import graph_lines
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import MAX_BYTES, foreign_error, foreign_text
-
-DONE, REFUSED = 0, 2
+from nbgraph.texts import one_line
 
 
 def open_graph(file: str) -> Graph:
@@ -28,16 +28,16 @@ def _source_name(file: str) -> str:
 
 def validate(files: list[str]) -> int:
     """Say what is wrong with each file, a line each."""
-    code = DONE
+    code = ExitCode.DONE
     for file in files:
         try:
             graph = open_graph(file).validate()
         except GraphError as error:
-            code = REFUSED
+            code = ExitCode.BAD_INPUT
             for problem in error.problems:
                 print(one_line(_located(problem, file)), file=sys.stderr)
         except NbgraphError as error:
-            code = REFUSED
+            code = ExitCode.BAD_INPUT
             print(one_line(str(error)), file=sys.stderr)
         else:
             print(one_line(f"{file}: valid, {len(graph)} nodes, {len(graph.edges)} edges"))
@@ -56,7 +56,7 @@ def describe(type: str) -> int:
         print(describe_node(catalogue.node_class(Word(type, 1, len(type))), type))
     else:
         print(node_table({name: cls for name in catalogue.types() if (cls := catalogue.find(name))}))
-    return DONE
+    return ExitCode.DONE
 
 
 def export(file: str, python: bool, lines: bool, out: Path | None) -> int:
@@ -69,7 +69,7 @@ def export(file: str, python: bool, lines: bool, out: Path | None) -> int:
         print(text, end="")
     else:
         write_text(out, text)
-    return DONE
+    return ExitCode.DONE
 
 
 def read_bytes(path: Path) -> bytes:

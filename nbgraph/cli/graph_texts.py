@@ -2,14 +2,14 @@
 
 from typing import Any, NamedTuple
 
-from nbgraph.cli.results import SHOWN, state_of
-from nbgraph.grammar.lexer import one_line
-from nbgraph.invocations.fields import ClipField, ResourceField, UNetField, VaeField
+from nbgraph.cli.results import SHOWN, printed, state_of
+from nbgraph.invocations.fields import ResourceField
 from nbgraph.services.shared.graph.drawing.text import draw_rails
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import prepared_id
 from nbgraph.services.shared.graph.topology import topological_order
+from nbgraph.texts import one_line
 
 SHORT = 40
 
@@ -37,16 +37,6 @@ def node_label(graph: Graph, node_id: str) -> str:
     return f"{one_line(node_id)} {graph.nodes[node_id].type}"
 
 
-def shown_value(value: Any, limit: int = SHORT) -> str:
-    """A value in a few characters; a resource by the start of its name."""
-    if isinstance(value, ResourceField):
-        return value.resource_name[:8]
-    if isinstance(value, UNetField | ClipField | VaeField):
-        return value.model.name
-    text = one_line(repr(value))
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 def prepared_texts(session: GraphExecutionState, node_id: str) -> list[PreparedText]:
     """The prepared nodes of a source node, the first few of them; one that waits if none has run."""
     found = session.outputs_of(node_id)
@@ -58,7 +48,7 @@ def prepared_texts(session: GraphExecutionState, node_id: str) -> list[PreparedT
         PreparedText(
             prepared_id("", path),
             "completed",
-            ", ".join(f"{name}={shown_value(value, 20)}" for name, value in output.__dict__.items()),
+            ", ".join(f"{name}={_brief(value, 20)}" for name, value in output.__dict__.items()),
         )
         for path, output in list(found.items())[:SHOWN]
     ]
@@ -85,7 +75,7 @@ def typed_texts(graph: Graph, node_id: str) -> list[str]:
     """`steps=20`: what was typed into the inputs that no edge arrives at."""
     node, linked = graph.nodes[node_id], {link.field for link in graph.links(node_id)}
     return [
-        f"{name}={shown_value(value)}"
+        f"{name}={_brief(value, SHORT)}"
         for name, value in node.literals().items()
         if name in node.model_fields_set and name not in linked
     ]
@@ -94,3 +84,8 @@ def typed_texts(graph: Graph, node_id: str) -> list[str]:
 def _label(graph: Graph, node_id: str) -> str:
     arriving = [f"{link.field}<-{link.source}.{link.output}" for link in graph.links(node_id)]
     return "  ".join([node_label(graph, node_id), *typed_texts(graph, node_id), *arriving])
+
+
+def _brief(value: Any, limit: int) -> str:
+    """A value as the results print it, but a resource by the start of its name, which is enough to tell it apart."""
+    return value.resource_name[:8] if isinstance(value, ResourceField) else printed(value, limit)

@@ -4,12 +4,13 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 
+from nbgraph.cli import ExitCode
 from nbgraph.cli.shell_session import ExitShell, ShellSession
 from nbgraph.errors import NbgraphError, NodeError
-from nbgraph.grammar.lexer import GrammarError, one_line
+from nbgraph.grammar.lexer import GrammarError
 from nbgraph.grammar.parser import logical_lines
+from nbgraph.texts import one_line
 
-DONE, FAILED, REFUSED = 0, 1, 2
 MAX_LINE_BYTES = 16 * 2**20
 
 
@@ -19,13 +20,13 @@ class NotText(NbgraphError):
 
 def perform_lines(session: ShellSession, lines: Iterable[bytes], name: str) -> int:
     """Perform lines; one that fails does not end it. 0, or 1 if a node failed, or 2 if a line could not be taken."""
-    worst = DONE
+    worst: int = ExitCode.DONE
     try:
         for number, line in logical_lines(_decoded(lines, name)):
             worst = max(worst, perform_shown(session, line, f"{name}:{number}: "))
     except NotText as error:
         print(error, file=sys.stderr)
-        return REFUSED
+        return ExitCode.BAD_INPUT
     except ExitShell:
         pass
     return worst
@@ -42,16 +43,16 @@ def perform_shown(session: ShellSession, line: str, place: str = "") -> int:
         raise
     except NodeError as error:
         print(f"{place}{one_line(str(error))}; the line was taken back", file=sys.stderr)
-        return FAILED
+        return ExitCode.FAILED
     except NbgraphError as error:
         print(f"{place}{error if isinstance(error, GrammarError) else one_line(str(error))}", file=sys.stderr)
-        return REFUSED
+        return ExitCode.BAD_INPUT
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno}); this is a fault of nbgraph itself"
         print(f"{place}{one_line(text)}", file=sys.stderr)
-        return FAILED
-    return DONE
+        return ExitCode.FAILED
+    return ExitCode.DONE
 
 
 def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:

@@ -4,7 +4,8 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from nbgraph.cli.lines import DONE, perform_lines, perform_shown
+from nbgraph.cli import ExitCode
+from nbgraph.cli.lines import perform_lines, perform_shown
 from nbgraph.cli.service_commands import new_session
 from nbgraph.cli.shell import interact
 from nbgraph.diffusion.what_is import what_is
@@ -28,7 +29,7 @@ def shell(file: Path | None, lines: list[str], folder: Path | None) -> int:
             return perform_lines(session, [line.encode(errors="surrogateescape") for line in lines], "line")
         if file is None and sys.stdin.isatty():
             interact(session)
-            return DONE
+            return ExitCode.DONE
         source = nullcontext(sys.stdin.buffer) if file is None else file.open("rb")
         with source as opened:
             return perform_lines(session, opened, "stdin" if file is None else str(file))
@@ -50,7 +51,7 @@ def inspect_model(file: Path) -> int:
     if facts.problem:
         raise NbgraphError(f"{str(file)!r} {facts.problem}")
     print(facts)
-    return DONE
+    return ExitCode.DONE
 
 
 def open_studio(folder: Path | None) -> Studio:

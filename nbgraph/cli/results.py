@@ -12,7 +12,6 @@ from PIL.Image import Image
 
 from nbgraph.cli.command_table import Reply
 from nbgraph.errors import NbgraphError
-from nbgraph.grammar.lexer import one_line
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.fields import ClipField, ImageField, ResourceField, UNetField, VaeField
 from nbgraph.run import NodeResult
@@ -21,6 +20,7 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import Path as IterationPath
 from nbgraph.services.shared.graph.plan import prepared_id
+from nbgraph.texts import one_line, value_text
 
 SHOWN = 10
 LIMIT = 200
@@ -54,7 +54,7 @@ class Results(Sequence[NodeResult]):
         bundle: Any = result._repr_mimebundle_()
         picture = bundle.get("image/png")
         if picture is None:
-            return f"<code>{escape(one_line(repr(result))[:LIMIT])}</code>"
+            return f"<code>{escape(one_line(value_text(result, LIMIT)))}</code>"
         return f'<img src="data:image/png;base64,{_base64(picture)}">'
 
 
@@ -101,14 +101,18 @@ def output_text(output: BaseInvocationOutput, services: InvocationServices) -> s
 def _value_text(value: Any, services: InvocationServices) -> str:
     if isinstance(value, ImageField):
         return str(picture_path(value.image_name, services))
+    if isinstance(value, list) and value and isinstance(value[0], ImageField):
+        return "[" + ", ".join(_value_text(item, services) for item in value) + "]"
+    return printed(value, LIMIT)
+
+
+def printed(value: Any, limit: int) -> str:
+    """Return a value on one line of at most `limit` characters; resources and models by their names."""
     if isinstance(value, ResourceField):
         return value.resource_name
     if isinstance(value, UNetField | ClipField | VaeField):
         return value.model.name
-    if isinstance(value, list) and value and isinstance(value[0], ImageField):
-        return "[" + ", ".join(_value_text(item, services) for item in value) + "]"
-    text = one_line(repr(value))
-    return text if len(text) <= LIMIT else text[: LIMIT - 3] + "..."
+    return one_line(value_text(value, limit))
 
 
 def _more(count: int) -> list[str]:

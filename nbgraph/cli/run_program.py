@@ -9,19 +9,19 @@ from typing import Any
 
 from PIL import Image
 
+from nbgraph.cli import ExitCode
 from nbgraph.cli.graph_programs import open_graph
 from nbgraph.cli.programs import open_studio
 from nbgraph.cli.results import node_lines, write_picture
 from nbgraph.cli.shell_session import CANCEL_SECONDS
 from nbgraph.errors import NbgraphError, suggest
-from nbgraph.grammar.lexer import GrammarError, Word, one_line
+from nbgraph.grammar.lexer import GrammarError, Word
 from nbgraph.grammar.values import parse_value
 from nbgraph.progress import progress_display
 from nbgraph.run import Run
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.studio import Studio
-
-DONE, FAILED, INTERRUPTED = 0, 1, 130
+from nbgraph.texts import one_line
 
 
 def run(file: str, changes: list[str], folder: Path | None, out: Path | None, as_json: bool) -> int:
@@ -42,8 +42,8 @@ def run(file: str, changes: list[str], folder: Path | None, out: Path | None, as
         print(f"nbgraph: the graph gave no picture for {str(out)!r}", file=sys.stderr)
     if interrupted:
         print("nbgraph: interrupted; what had finished is kept", file=sys.stderr)
-        return INTERRUPTED
-    return DONE if handle.status == "completed" and not missing else FAILED
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE if handle.status == "completed" and not missing else ExitCode.FAILED
 
 
 def _wait(handle: Run) -> bool:

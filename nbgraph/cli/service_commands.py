@@ -11,9 +11,10 @@ from nbgraph.cli.results import write_picture
 from nbgraph.cli.shell_session import ShellSession
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.compiler import find_node
-from nbgraph.grammar.lexer import GrammarError, Word, one_line
+from nbgraph.grammar.lexer import GrammarError, Word
 from nbgraph.progress import ProgressStyle
 from nbgraph.studio import Studio
+from nbgraph.texts import one_line
 
 STATS_COLUMNS = ["node", "type", "status", "cached", "seconds", "ram_peak_mb", "vram_peak_mb", "seed"]
 CACHE_COLUMNS = ["node", "type", "hits", "bytes", "seconds", "age_seconds"]

@@ -10,13 +10,14 @@ from nbgraph.cli.results import line_reply
 from nbgraph.errors import GraphError, NbgraphError
 from nbgraph.grammar.catalogue import Catalogue, describe_node
 from nbgraph.grammar.compiler import Planned, Words, plan_line
-from nbgraph.grammar.lexer import GrammarError, one_line
+from nbgraph.grammar.lexer import GrammarError
 from nbgraph.grammar.parser import Stage, parse_line
 from nbgraph.progress import Progress, ProgressStyle, ProgressTracker, progress_display
 from nbgraph.run import Run
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.studio import Studio
+from nbgraph.texts import one_line
 
 MAX_UNDO = 1000
 CANCEL_SECONDS = 30

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from nbgraph.errors import NbgraphError
+from nbgraph.texts import one_line
 
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\", "'": "'", '"': '"'}
 CODE_DIGITS = {"x": 2, "u": 4, "U": 8}
@@ -145,9 +146,3 @@ def _escape(character: str) -> str:
     if character.isprintable():
         return character
     return f"\\U{ord(character):08x}"
-
-
-def one_line(text: str) -> str:
-    """The text without line breaks and control characters, fit for a terminal."""
-    joined = "; ".join(part.strip() for part in text.splitlines() if part.strip()).replace(":; ", ": ")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from nbgraph.errors import suggest
 from nbgraph.grammar.lexer import GrammarError, Word, quote
 from nbgraph.invocations.types import is_optional, item_type, plain, type_name
+from nbgraph.texts import value_text
 
 TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 NOTHING = ("null", "none")
@@ -186,8 +187,4 @@ def _validated(annotation: Any, marks: Sequence[Any], value: Any, word: Word, na
         message = f"{found['msg'][0].lower()}{found['msg'][1:]}"
         if len(_members(annotation)) > 1:
             message = f"takes {type_name(annotation)}"
-        raise GrammarError(f"--{name}{place}: {message}, not {_short(word.text)}", word.column) from None
-
-
-def _short(text: str, limit: int = 60) -> str:
-    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+        raise GrammarError(f"--{name}{place}: {message}, not {value_text(word.text, 60)}", word.column) from None

@@ -15,7 +15,7 @@ from nbgraph.diffusion.refs import ClipSkipPatch, FreeuPatch, LoraPatch, Patch, 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, UNetField, VaeField
-from nbgraph.invocations.input_problems import short_text
+from nbgraph.texts import value_text
 
 Part = TypeVar("Part", UNetField, ClipField, VaeField)
 
@@ -58,7 +58,7 @@ class LoraLoader(BaseInvocation):
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         lora = known.get("lora")
         if lora is not None and not isfile(lora):
-            text = f"there is no file {short_text(str(lora))} (looked in {Path.cwd()})"
+            text = f"there is no file {value_text(str(lora))} (looked in {Path.cwd()})"
             yield "lora", f"{text}; give the path of a .safetensors file"
         elif lora is not None and lora.suffix != ".safetensors":
             yield "lora", f"is {lora.name!r}, and a LoRA must be a .safetensors file; pickles are never loaded"

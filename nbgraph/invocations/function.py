@@ -37,6 +37,7 @@ from nbgraph.invocations.function_types import (
 )
 from nbgraph.invocations.outputs import ImageOutput
 from nbgraph.invocations.types import type_name
+from nbgraph.texts import value_text
 
 __all__ = ["FunctionInvocation", "Image", "node"]
 
@@ -93,7 +94,7 @@ class FunctionInvocation(BaseInvocation):
             return cls(**{name: _saved(value, context) for name, value in zip(names, values)})
         except (ValidationError, ValueError):
             wanted = type_name(hints_of(self.function)["return"])
-            text = f"returned {_short(result)} ({type(result).__name__}), and is annotated to return {wanted}"
+            text = f"returned {value_text(result, 60)} ({type(result).__name__}), and is annotated to return {wanted}"
             raise NbgraphError(f"{type(self).__name__} {text}") from None
 
 
@@ -172,7 +173,7 @@ def _check_function(function: Any) -> None:
     if inspect.isclass(function):
         raise NbgraphError(f"{function.__name__} is a class; make a node of a class with @nb.invocation(type, ...)")
     if not inspect.isfunction(function):
-        raise NbgraphError(f"a node is made of a function written with def, not of {_short(function)}")
+        raise NbgraphError(f"a node is made of a function written with def, not of {value_text(function, 60)}")
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         raise NbgraphError(f"{function.__name__} is async or yields; a node's function returns its result")
 
@@ -205,8 +206,3 @@ def _walked(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, dict):
         return {key: _walked(item, kind, change) for key, item in value.items()}
     return value
-
-
-def _short(value: Any, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."

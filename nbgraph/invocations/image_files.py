@@ -8,8 +8,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nbgraph.errors import NbgraphError
 from nbgraph.image_modes import in_plain_mode
-from nbgraph.invocations.input_problems import short_text
 from nbgraph.invocations.pictures import size_problem
+from nbgraph.texts import value_text
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 
@@ -36,7 +36,7 @@ def read_picture(path: Path) -> Image.Image:
 def _open(path: Path) -> Image.Image:
     if not isfile(path):
         what = "is a folder" if isdir(path) else "does not exist"
-        raise NbgraphError(f"{short_text(str(path))} {what} (looked in {Path.cwd()}); give the path of a picture file")
+        raise NbgraphError(f"{value_text(str(path))} {what} (looked in {Path.cwd()}); give the path of a picture file")
     try:
         opened = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from nbgraph.errors import Problem, suggest
 from nbgraph.invocations.types import type_name
+from nbgraph.texts import value_text
 
 
 def input_problems(cls: Any, node: Any, error: ValidationError) -> list[Problem]:
@@ -22,13 +23,13 @@ def input_problems(cls: Any, node: Any, error: ValidationError) -> list[Problem]
             problems.append(Problem("unknown_field", text, where, place))
         elif found["type"] == "model_type" and place == first and first in cls.inputs():
             kind = type_name(cls.inputs()[first].annotation)
-            text = f"takes {kind}: give it a node with such an output, not {short_text(found['input'])}"
+            text = f"takes {kind}: give it a node with such an output, not {value_text(found['input'])}"
             problems.append(Problem("bad_value", text, where, place))
         elif first in cls.inputs() and cls.inputs()[first].seed:
-            text = f"a seed is a whole number from 0 to 2**64 - 1, not {short_text(found['input'])}"
+            text = f"a seed is a whole number from 0 to 2**64 - 1, not {value_text(found['input'])}"
             problems.append(Problem("bad_value", f"{text}; leave it out to draw one", where, place))
         else:
-            text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {short_text(found['input'])}"
+            text = f"{found['msg'][0].lower()}{found['msg'][1:]}, not {value_text(found['input'])}"
             if found["type"] == "literal_error":
                 text += _near(found["input"], get_args(cls.model_fields[first].annotation))
             problems.append(Problem("bad_value", text, where, place))
@@ -38,12 +39,3 @@ def input_problems(cls: Any, node: Any, error: ValidationError) -> list[Problem]
 def _near(given: Any, possible: Iterable[Any]) -> str:
     near = get_close_matches(str(given), [one for one in possible if isinstance(one, str)], n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def short_text(value: Any, limit: int = 80) -> str:
-    """A value as it would be typed, cut off where it is long; in words where Python cannot show it."""
-    try:
-        text = repr(value)
-    except Exception:
-        text = f"a {type(value).__name__} (it cannot be shown as text)"
-    return text if len(text) <= limit else text[: limit - 3] + "..."

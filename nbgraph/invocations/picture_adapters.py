@@ -11,7 +11,7 @@ from nbgraph.diffusion.fingerprints import fingerprint_path
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.denoise_inputs import model_problem, span_problem
 from nbgraph.invocations.fields import ImageField, IpAdapterField, ModelField, T2iAdapterField
-from nbgraph.invocations.input_problems import short_text
+from nbgraph.texts import value_text
 
 
 class T2iAdapterOutput(BaseInvocationOutput):
@@ -68,7 +68,7 @@ class IpAdapter(BaseInvocation):
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         file = known.get("ip_adapter_model")
         if file is not None and not isfile(file):
-            yield "ip_adapter_model", f"there is no file {short_text(str(file))} (looked in {Path.cwd()})"
+            yield "ip_adapter_model", f"there is no file {value_text(str(file))} (looked in {Path.cwd()})"
         elif file is not None and file.suffix != ".safetensors":
             yield "ip_adapter_model", f"is {file.name!r}, and must be a .safetensors file; pickles are never loaded"
         elif file is not None and "image_encoder" in known:

@@ -13,9 +13,9 @@ from pydantic import Field
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import Seed
-from nbgraph.invocations.input_problems import short_text
 from nbgraph.invocations.limits import bounded, check_list, check_text
 from nbgraph.invocations.outputs import StringCollectionOutput
+from nbgraph.texts import value_text
 
 PACKAGE = "dynamicprompts"
 MISSING = "needs the package dynamicprompts: pip install 'nbgraph[prompt]'"
@@ -83,7 +83,7 @@ class PromptsFromFile(BaseInvocation):
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if "file_path" in known and not isfile(known["file_path"]):
-            yield "file_path", f"there is no file {short_text(str(known['file_path']))} (looked in {Path.cwd()})"
+            yield "file_path", f"there is no file {value_text(str(known['file_path']))} (looked in {Path.cwd()})"
 
     def invoke(self, context: InvocationContext) -> StringCollectionOutput:
         lines = (line.strip() for line in self._lines()[self.start_line - 1 :])

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nbgraph.texts import shorten
+
 _NUMBER = r"\s{0,9}[+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})\s{0,9}"
 _SHOWN = 40
 
@@ -61,9 +63,5 @@ def unread_syntax(texts: Sequence[str], weighted: bool = False) -> Iterator[str]
             if piece and not (weighted and syntax.is_weight) and not (shouted and piece[0] in ("BREAK", "AND")):
                 found.setdefault(syntax.reader, piece[0])
     if found:
-        named = "; ".join(f"{_short(piece)!r} is {reader}" for reader, piece in found.items())
+        named = "; ".join(f"{shorten(piece, _SHOWN)!r} is {reader}" for reader, piece in found.items())
         yield f"the text has syntax that is encoded as letters: {named}"
-
-
-def _short(piece: str) -> str:
-    return piece if len(piece) <= _SHOWN else piece[: _SHOWN - 3] + "..."

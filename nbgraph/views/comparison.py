@@ -12,6 +12,7 @@ from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.texts import shorten
 from nbgraph.views.base import Shown, widget_class
 
 GAP = 8
@@ -123,5 +124,4 @@ def metadata_text(record: ImageRecord) -> str:
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+    return shorten(value if isinstance(value, str) else repr(value), MAX_TEXT)

@@ -11,8 +11,8 @@ from traitlets import TraitError
 
 from nbgraph.errors import suggest
 from nbgraph.invocations.fields import DRAWN_MAX, SEED_MAX, ImageField
-from nbgraph.invocations.input_problems import short_text
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.texts import value_text
 from nbgraph.widgets.pictures import MAX_UPLOAD, open_upload, thumbnail
 
 MISSING = object()
@@ -112,7 +112,7 @@ class SeedControl(OptionalNumber):
     def refusal(self, value: Any) -> str:
         if value is None or (is_whole(value) and self.low <= value <= self.high):
             return ""
-        return f"takes a whole number from {self.low} to {self.high}, not {short_text(value)}"
+        return f"takes a whole number from {self.low} to {self.high}, not {value_text(value)}"
 
     def _roll(self, _: Any) -> None:
         self.value = random.randrange(self.low, min(self.high, DRAWN_MAX) + 1)
@@ -139,7 +139,7 @@ class ListControl(Control):
             is_list = not isinstance(value, str)
         except (TypeError, ValueError):
             is_list = False
-        return "" if is_list else f"takes a list of plain values, such as [1, 2, 3], not {short_text(value)}"
+        return "" if is_list else f"takes a list of plain values, such as [1, 2, 3], not {value_text(value)}"
 
 
 class PictureControl(Control):
@@ -171,7 +171,7 @@ class PictureControl(Control):
     def refusal(self, value: Any) -> str:
         name = getattr(value, "image_name", value)
         if not isinstance(name, str):
-            return f"takes a picture of the studio, or its name, not {short_text(value)}"
+            return f"takes a picture of the studio, or its name, not {value_text(value)}"
         return "" if self._images.exists(name) else f"there is no picture {name!r}; studio.images.frame lists them"
 
     @property
@@ -290,12 +290,12 @@ def refusal(widget: Any, value: Any) -> str:
         return _number_refusal(widget, value)
     if isinstance(widget, widgets.Dropdown):
         is_option = value is None or value in widget.options
-        return "" if is_option else f"cannot be {short_text(value)}{suggest(str(value), map(str, widget.options))}"
+        return "" if is_option else f"cannot be {value_text(value)}{suggest(str(value), map(str, widget.options))}"
     trait: Any = widget.traits()["value"]
     try:
         trait.validate(widget, value)
     except TraitError:
-        return f"takes {trait.info_text}, not {short_text(value)}"
+        return f"takes {trait.info_text}, not {value_text(value)}"
     return ""
 
 
@@ -310,4 +310,4 @@ def _number_refusal(widget: Any, value: Any) -> str:
     if isinstance(value, kind) and not isinstance(value, bool) and widget.min <= value <= widget.max:
         return ""
     word = "a whole number" if is_whole else "a number"
-    return f"takes {word} from {widget.min} to {widget.max}, not {short_text(value)}"
+    return f"takes {word} from {widget.min} to {widget.max}, not {value_text(value)}"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from nbgraph.errors import GraphError, NotFoundError, Problem
-from nbgraph.invocations.input_problems import short_text
 from nbgraph.invocations.node_registry import registry
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import foreign_error, foreign_object
+from nbgraph.texts import value_text
 
 NEWEST = 1
 
@@ -22,7 +22,7 @@ def open_file(path: str | PathLike[str]) -> tuple[Graph, str]:
     """
     file = Path(path)
     if not isfile(file):
-        raise NotFoundError(f"there is no file {short_text(str(path))} (looked in {Path.cwd()})")
+        raise NotFoundError(f"there is no file {value_text(str(path))} (looked in {Path.cwd()})")
     data, problems = file.read_bytes(), ()
     try:
         Graph.from_json(data)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from nbgraph.errors import with_place
 from nbgraph.invocations.fields import ImageField, models_in, resources_in
-from nbgraph.invocations.input_problems import short_text
 from nbgraph.progress import NodeTally
 from nbgraph.run import Run
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import PlannedNode, prepared_id
+from nbgraph.texts import value_text
 
 ERROR_LENGTH, RESULT_LENGTH, SHOWN_RESULTS = 4000, 120, 10
 NOTHING = NodeTally()
@@ -108,7 +108,7 @@ def _result_lines(session: GraphExecutionState) -> Iterator[str]:
             if any(chain(resources_in(output), models_in(output))):
                 break
             for name, value in output:
-                yield f"{prepared_id(node_id, path)}.{name} = {short_text(value, RESULT_LENGTH)}"
+                yield f"{prepared_id(node_id, path)}.{name} = {value_text(value, RESULT_LENGTH)}"
 
 
 def _weightiest(run: Run, most: int) -> list[PlannedNode]:

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from nbgraph.cli.lines import FAILED, perform_shown
+from nbgraph.cli import ExitCode
+from nbgraph.cli.lines import perform_shown
 from nbgraph.errors import NodeError
 from nbgraph.grammar.lexer import GrammarError
 from nbgraph.invocations import Add, Multiply
@@ -134,7 +135,7 @@ def test_a_line_whose_node_fails_leaves_the_session_as_it_was(shell, say):
 
 
 def test_a_node_that_fails_is_shown_in_one_line_with_the_line_of_its_code(shell, capsys):
-    assert perform_shown(shell, "cli_fails", "lines:1: ") == FAILED
+    assert perform_shown(shell, "cli_fails", "lines:1: ") == ExitCode.FAILED
     shown = capsys.readouterr().err
     place = r"at: \S*cli_nodes.py, line \d+, in Fails.invoke: raise ValueError\(\"this node always fails\"\); inputs: "
     assert re.search(rf"^lines:1: node .* failed: ValueError: this node always fails; {place}", shown)

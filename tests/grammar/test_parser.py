@@ -4,8 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nbgraph.grammar.lexer import GrammarError, one_line, quote
+from nbgraph.grammar.lexer import GrammarError, quote
 from nbgraph.grammar.parser import logical_lines, parse_line
+from nbgraph.texts import one_line
 
 texts = st.text(max_size=40)
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.services.invocation_cache.code_hash import Code, code_of, describe_code
+from nbgraph.texts import shorten
 
 KEY_BYTES = 16
 FORMAT = 3
@@ -181,8 +182,7 @@ def _is_plain(*values: Any) -> bool:
 
 
 def _short(value: Any, limit: int = 40) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    return shorten(json.dumps(value, ensure_ascii=False), limit)
 
 
 def with_descendants(keys: Iterable[bytes], entries: Iterable[CacheRow]) -> set[bytes]:

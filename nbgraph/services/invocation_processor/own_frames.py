@@ -15,6 +15,7 @@ from IPython.core.getipython import get_ipython
 from pydantic import ValidationError
 
 from nbgraph.services.invocation_cache.code_packages import is_own_file, package_of
+from nbgraph.texts import shorten
 
 CODE_LENGTH, PATH_LENGTH, NAME_LENGTH = 120, 80, 60
 
@@ -95,7 +96,7 @@ def _own_line(code: CodeType, number: int, namespace: dict[str, Any]) -> OwnLine
     linecache.checkcache(file)
     source = linecache.getline(file, number, namespace)
     name = code.co_qualname.rpartition("<locals>.")[2]
-    shown = "" if name == "<module>" else _cut(_printable(name), NAME_LENGTH)
+    shown = "" if name == "<module>" else shorten(_printable(name), NAME_LENGTH)
     return OwnLine(_where(file), number, shown, _shown_code(source))
 
 
@@ -127,11 +128,7 @@ def _working_folder() -> str:
 
 def _shown_code(source: str) -> str:
     start = source.strip()[: CODE_LENGTH + 1]
-    return _cut(_printable(start.expandtabs()), CODE_LENGTH)
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 3] + "..."
+    return shorten(_printable(start.expandtabs()), CODE_LENGTH)
 
 
 def _printable(text: str) -> str:

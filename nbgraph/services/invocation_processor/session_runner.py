@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from nbgraph.errors import CancelledError, GraphError, NbgraphError, NodeError, Problem
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ResourceField
-from nbgraph.invocations.input_problems import input_problems, short_text
+from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.valid import make_valid, set_values, twin
 from nbgraph.services.events.events_common import (
     NodeCompleted,
@@ -37,6 +37,7 @@ from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.plan import Key, Kind, Path, PathRun, PlannedNode, prepared_id
+from nbgraph.texts import value_text
 
 BREATH_EVERY = 64
 ERROR_TEXT_LIMIT = 64 * 1024
@@ -314,7 +315,7 @@ class SessionRunner:
             arriving = {}
         planned = prepared.planned
         values = {**twin(planned.node, planned.values).literals(), **arriving}
-        return {name: short_text(value, 60) for name, value in values.items()}
+        return {name: value_text(value, 60) for name, value in values.items()}
 
 
 def _content_of(services: Any) -> Callable[[ResourceField], str]:

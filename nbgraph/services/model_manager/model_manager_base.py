@@ -15,8 +15,8 @@ import psutil
 from nbgraph.diffusion.fingerprints import fingerprint_path, resolve_folder
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 from nbgraph.invocations.fields import ModelField
-from nbgraph.invocations.input_problems import short_text
 from nbgraph.services.shared.service import Service
+from nbgraph.texts import value_text
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 SHIPPED = Path(__file__).parents[2] / "models"
@@ -65,7 +65,7 @@ class ModelManagerBase(Service):
         elif HUB_ID.fullmatch(name):
             path = str(resolve_folder(name))
         else:
-            text = f"no model {short_text(name)}{suggest(name[:200], rows)}"
+            text = f"no model {value_text(name)}{suggest(name[:200], rows)}"
             text += "; a folder in diffusers layout may be given by its path"
             if isfile(Path(name).expanduser()):
                 text = (

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from nbgraph.services.shared.graph.drawing.layout import HEAD_HEIGHT, NODE_WIDTH, ROW_HEIGHT, LaidOut, missing_positions
+from nbgraph.texts import shorten
 
 MARGIN = 24
 MAX_ROWS = 12
@@ -86,8 +87,7 @@ def _rows(graph: LaidOut, node_id: str) -> list[tuple[str, str]]:
 
 def _short(value: Any, limit: int = 22) -> str:
     text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return shorten(" ".join(text.split()), limit)
 
 
 def _node(graph: LaidOut, node_id: str, box: tuple[float, float, float], rows: list[tuple[str, str]]) -> str:

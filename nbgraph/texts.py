@@ -1,0 +1,28 @@
+"""Texts of any origin made fit for one line: cut to a length, without control characters."""
+
+from typing import Any
+
+CUT = "..."  # three characters of ASCII, which every terminal can show
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return the text if it has at most `limit` characters, else its start and "..." in that many."""
+    return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
+
+
+def value_text(value: Any, limit: int = 80) -> str:
+    """Return a value as it would be typed in Python, in at most `limit` characters.
+
+    A value whose own `__repr__` raises is named by its type, so that an error message about it still appears.
+    """
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a {type(value).__name__} (it cannot be shown as text)"
+    return shorten(text, limit)
+
+
+def one_line(text: str) -> str:
+    """Return the text on one line, its parts joined by "; ", with control characters escaped for a terminal."""
+    joined = "; ".join(part.strip() for part in text.splitlines() if part.strip()).replace(":; ", ": ")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)
