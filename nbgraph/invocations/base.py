@@ -43,10 +43,12 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from nbgraph.errors import GraphError, NbgraphError, PositionalError, Problem, suggest
 from nbgraph.invocations.context import InvocationContext
-from nbgraph.invocations.exact import ExactInputs, exact_inputs, fields_with_rules
+from nbgraph.invocations.exact import fields_with_rules, has_rules
 from nbgraph.invocations.input_problems import input_problems
-from nbgraph.invocations.inputs import REQUIRED, InputSpec, Many, input_specs
+from nbgraph.invocations.inputs import REQUIRED, InputSpec
+from nbgraph.invocations.node_output import BaseInvocationOutput
 from nbgraph.invocations.node_registry import register
+from nbgraph.invocations.node_type import BASE_FIELDS, NodeType
 from nbgraph.invocations.plain_numbers import with_plain_numbers
 from nbgraph.invocations.types import assignable, type_name
 from nbgraph.invocations.valid import fill_valid, set_names, set_values
@@ -54,7 +56,6 @@ from nbgraph.invocations.valid import fill_valid, set_names, set_values
 _class = type
 Init = TypeVar("Init", bound=Callable[..., None])
 USUAL_PIXELS = 512 * 512
-BASE_FIELDS = frozenset({"id", "is_intermediate", "use_cache"})
 
 
 def _shown_without_places(init: Init) -> Init:
@@ -62,17 +63,6 @@ def _shown_without_places(init: Init) -> Init:
     parameters = [Parameter("self", Parameter.POSITIONAL_ONLY), Parameter("data", Parameter.VAR_KEYWORD)]
     vars(init)["__signature__"] = Signature(parameters)
     return init
-
-
-class BaseInvocationOutput(BaseModel):
-    """What a node returns: a frozen pydantic model, one field per output.
-
-    `main_field` is the output that is meant where a whole node is given and several outputs would fit.
-    """
-
-    model_config = ConfigDict(frozen=True, defer_build=True, ser_json_inf_nan="constants")
-
-    main_field: ClassVar[str] = ""
 
 
 class Ref(Struct, frozen=True, eq=False, gc=False):
@@ -118,12 +108,7 @@ class BaseInvocation(BaseModel):
     cached_in_any_case: ClassVar[bool] = False
     static: ClassVar[bool] = False
     output_class: ClassVar[type[BaseInvocationOutput]] = BaseInvocationOutput
-    _specs: ClassVar[dict[str, InputSpec] | None] = None
-    _outputs: ClassVar[dict[str, Any] | None] = None
-    _single_inputs: ClassVar[tuple[str, ...]] = ()
-    _exact: ClassVar[ExactInputs | None] = None
-    _with_rules: ClassVar[frozenset[str]] = frozenset()
-    _is_examined: ClassVar[bool] = False
+    _node_type: ClassVar[NodeType | None] = None
     output_types_vary: ClassVar[bool] = False
     __wrapped_function__: ClassVar[Any] = None
     type: ClassVar[str] = ""
@@ -168,22 +153,17 @@ class BaseInvocation(BaseModel):
         for info in cls.model_fields.values():
             if info.is_required():
                 info.default = REQUIRED
-        cls._specs = cls._outputs = cls._exact = None
-        cls._with_rules = frozenset()
-        cls._is_examined = False
-        marks = [mark for info in cls.model_fields.values() for mark in info.metadata]
-        takes_lists = any(isinstance(mark, Many) for mark in marks)
-        cls._single_inputs = () if takes_lists else tuple(name for name in cls.model_fields if name not in BASE_FIELDS)
+        cls._node_type = None
 
     @_shown_without_places
     def __init__(self, /, *given: Never, **data: Any) -> None:
         if given:
             raise PositionalError(type(self).__name__, given, self.inputs(), data)
-        exact = self._exact
-        if exact is not None:
-            names = exact.shapes.get((*data, *map(type, data.values())))
+        node_type = self._node_type
+        if node_type is not None:
+            names = node_type.shapes.get((*data, *map(type, data.values())))
             if names is not None:
-                fill_valid(self, exact.defaults | data, names)
+                fill_valid(self, node_type.defaults | data, names)
                 return
         self._validate(data)
 
@@ -204,17 +184,15 @@ class BaseInvocation(BaseModel):
             is_edge = type(value) is Ref and name in values and name not in BASE_FIELDS
             values[name] = value if is_edge else self._link(name, value)
         cls = type(self)
-        if not cls._is_examined:
-            cls._exact, cls._is_examined = exact_inputs(cls, BaseInvocation.model_config), True
-            cls._with_rules = fields_with_rules(cls, BASE_FIELDS)
-        for name in cls._with_rules - links.keys():
+        node_type = node_type_of(cls)
+        for name in node_type.rules - links.keys():
             info = cls.model_fields[name]
             if name in typed:
                 values[name] = self._as_given(name, typed[name])
             elif info.default_factory is None:
                 values[name] = copy.deepcopy(info.default)
-        if cls._exact is not None and all(type(value) is Ref for value in links.values()):
-            cls._exact.note({name: type(value) for name, value in data.items()}, links)
+        if all(type(value) is Ref for value in links.values()):
+            node_type.note_shape({name: type(value) for name, value in data.items()}, links)
 
     def _as_given(self, name: str, value: Any) -> Any:
         """A copy of a value for an input with validators, to be kept as it is: they change it once, when the node runs.
@@ -258,23 +236,12 @@ class BaseInvocation(BaseModel):
     @classmethod
     def inputs(cls) -> dict[str, InputSpec]:
         """The inputs by name, without the fields every node has."""
-        known = cls._specs
-        if known is None:
-            known = cls._specs = input_specs(cls.model_fields, BASE_FIELDS)
-        return known
-
-    @classmethod
-    def has_rules(cls) -> bool:
-        """Whether validators of the class may change inputs when a node runs, once there has been a node of it."""
-        return bool(cls._with_rules)
+        return (cls._node_type or node_type_of(cls)).inputs
 
     @classmethod
     def outputs(cls) -> dict[str, Any]:
         """The outputs: name -> annotation."""
-        known = cls._outputs
-        if known is None:
-            known = cls._outputs = {name: info.annotation for name, info in cls.output_class.model_fields.items()}
-        return known
+        return (cls._node_type or node_type_of(cls)).outputs
 
     @classmethod
     def output_types(cls, arriving: Mapping[str, list[Any]]) -> tuple[dict[str, Any], str]:
@@ -297,7 +264,7 @@ class BaseInvocation(BaseModel):
 
     def output(self, field: str) -> Ref:
         """The output of that name, to be given to an input: `Add(a=size.output("width"))`."""
-        if field not in (self._outputs or self.outputs()):
+        if field not in self.outputs():
             text = f"has no output {field!r}{suggest(field, self.outputs())}"
             raise GraphError([Problem("unknown_output", text, self.id or self.type, field)])
         return Ref(self, field)
@@ -310,7 +277,7 @@ class BaseInvocation(BaseModel):
 
     def links(self) -> list[tuple[str, Ref]]:
         """The edges that arrive, in the order of the fields: (input, where it comes from)."""
-        values, names = self.__dict__, self._single_inputs
+        values, names = self.__dict__, (self._node_type or node_type_of(type(self))).links_by_name
         if names:
             return [(name, value) for name in names if type(value := values.get(name)) is Ref]
         held = [(name, value if type(value) is list else [value]) for name, value in values.items()]
@@ -327,6 +294,28 @@ class BaseInvocation(BaseModel):
 _LINKABLE = (Ref, BaseInvocation)
 _PLAIN = frozenset({int, float, str, bool, type(None)})
 Node = TypeVar("Node", bound=type[BaseInvocation])
+
+
+def node_type_of(cls: type[BaseInvocation]) -> NodeType:
+    """Return the facts about a node class, as the class is now."""
+    known = cls._node_type
+    if known is not None and known.is_current():
+        return known
+    is_complete = cls.__pydantic_fields_complete__ or cls.model_rebuild(raise_errors=False)
+    rules = fields_with_rules(cls, BASE_FIELDS)
+    found = NodeType(cls, cls.model_fields, has_rules(cls, BaseInvocation.model_config), rules)
+    cls._node_type = found if is_complete else None
+    return found
+
+
+def validated(cls: type[BaseInvocation], values: dict[str, Any]) -> BaseInvocation:
+    """Return a node with all these values, as its validators change them; `pydantic.ValidationError` if one is wrong.
+
+    `model_validate` would call `__init__`, which keeps what was given.
+    """
+    node = object.__new__(cls)
+    cls.__pydantic_validator__.validate_python(values, self_instance=node)
+    return node
 
 
 def is_link(value: Any) -> bool:
@@ -407,7 +396,7 @@ def invocation(
         cls.type, cls.title, cls.category, cls.tags = type, title or cls.__name__, category, tags
         cls.version, cls.output_class = version, returned
         cls.cached_by_default, cls.cached_in_any_case = use_cache is not False, use_cache is True
-        cls.static = static
+        cls.static, cls._node_type = static, None
         register(cls)
         return cls
 

@@ -1,4 +1,9 @@
-"""Which values a node takes as they are: those that pydantic would give back unchanged need not be put to it."""
+"""Rules of a pydantic class: which values its fields accept unchanged, and which fields have validators.
+
+Values that pydantic would return unchanged need not be validated. That is the one way round pydantic in nbgraph, and it
+is used in two places: where nodes are built (a chain is built in 1.8 us a node instead of 6.7) and in the run loop
+(without it `studio.run` of a map takes 20 to 26 % longer, of a chain 9 %).
+"""
 
 from collections.abc import Collection, Mapping
 from types import NoneType, UnionType
@@ -11,44 +16,11 @@ from pydantic.functional_validators import AfterValidator, BeforeValidator, Plai
 from nbgraph.invocations.inputs import REQUIRED
 
 KINDS = (int, str, bool, NoneType)
-Kinds = tuple[type, ...]
 _VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
 
 
-class ExactInputs:
-    """What a class takes as it is: the types of each field, and the values of all fields where nothing is given.
-
-    `shapes` has what was given before, by the fields' names and then their types, and for it the names of the fields
-    that are no edges: one set for all nodes of the shape, not to be changed.
-    """
-
-    __slots__ = ("defaults", "shapes", "_kinds")
-
-    def __init__(self, kinds: Mapping[str, Kinds], defaults: dict[str, Any]) -> None:
-        self.defaults = defaults
-        self.shapes: dict[tuple[str | type, ...], set[str]] = {}
-        self._kinds = kinds
-
-    def note(self, given: Mapping[str, type], edges: Collection[str]) -> None:
-        """Take what was given from now on as it is, if that may be; by field the type of its value, and the edges."""
-        if all(name in edges or kind in self._kinds[name] for name, kind in given.items()):
-            self.shapes[*given, *given.values()] = given.keys() - edges
-
-
-def exact_inputs(cls: type[BaseModel], usual: ConfigDict) -> ExactInputs | None:
-    """What a class takes as it is; None for one with rules of its own, or whose defaults must be made anew each time.
-
-    `usual` is the configuration that classes without rules of their own have.
-    """
-    fields = cls.model_fields
-    if has_rules(cls, usual) or not all(_has_fixed_default(info) for info in fields.values()):
-        return None
-    kinds = {name: exact_kinds(info) for name, info in fields.items()}
-    return ExactInputs(kinds, {name: info.default for name, info in fields.items()})
-
-
-def exact_kinds(info: FieldInfo) -> Kinds:
-    """The types whose values a field takes as they are: whole numbers, texts, truth values, None, without limits."""
+def exact_kinds(info: FieldInfo) -> tuple[type, ...]:
+    """Return the types whose values a field accepts unchanged: int, str, bool and None, if the field has no limits."""
     is_union = get_origin(info.annotation) in (Union, UnionType)
     given = get_args(info.annotation) if is_union else (info.annotation,)
     kinds = tuple(kind for kind in KINDS if any(kind is each for each in given))
@@ -56,15 +28,29 @@ def exact_kinds(info: FieldInfo) -> Kinds:
 
 
 def has_rules(cls: type[BaseModel], usual: ConfigDict) -> bool:
-    """Whether a class has validators, private attributes or a configuration of its own, or makes its own schema."""
+    """Return whether a class has validators, private attributes, a configuration or a schema of its own.
+
+    `usual` is the configuration of classes without rules of their own.
+    """
     rules = cls.__pydantic_decorators__
     has_validators = any((rules.validators, rules.field_validators, rules.root_validators, rules.model_validators))
-    makes_schema = cls.__get_pydantic_core_schema__.__func__ is not BaseModel.__get_pydantic_core_schema__.__func__
+    schema = "__get_pydantic_core_schema__"
+    makes_schema = getattr(cls, schema).__func__ is not getattr(BaseModel, schema).__func__
     return bool(has_validators or makes_schema or cls.__pydantic_post_init__ or cls.model_config != usual)
 
 
+def has_fixed_defaults(fields: Mapping[str, FieldInfo]) -> bool:
+    """Return whether each field that is not given has the very value its class names, and is given by its own name."""
+    return all(map(_has_fixed_default, fields.values()))
+
+
+def _has_fixed_default(info: FieldInfo) -> bool:
+    is_fixed = info.default is REQUIRED or isinstance(info.default, int | str | float | None)
+    return is_fixed and not (info.default_factory or info.validate_default or info.validation_alias)
+
+
 def fields_with_rules(cls: type[BaseModel], leave_out: Collection[str]) -> frozenset[str]:
-    """The fields whose values validators of the class may change: by decorator, by annotation, or all of them."""
+    """Return the fields that validators of the class may change: by decorator, by annotation, or all of them."""
     rules = cls.__pydantic_decorators__
     if rules.model_validators or rules.root_validators or cls.__pydantic_post_init__:
         return frozenset(cls.model_fields).difference(leave_out)
@@ -80,9 +66,3 @@ def _has_validator(annotation: Any, marks: Collection[Any] = ()) -> bool:
     return found or any(
         _has_validator(each) or isinstance(each, _VALIDATORS) for each in get_args(annotation) if each is not annotation
     )
-
-
-def _has_fixed_default(info: FieldInfo) -> bool:
-    """Whether a field that is not given always has the very value that its class names, and goes by its own name."""
-    is_fixed = info.default is REQUIRED or isinstance(info.default, int | str | float | None)
-    return is_fixed and not (info.default_factory or info.validate_default or info.validation_alias)

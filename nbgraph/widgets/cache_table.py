@@ -189,7 +189,7 @@ def _matches(row: CacheRow, text: str, node_type: str) -> bool:
     if node_type and row.type != node_type:
         return False
     return not text or any(
-        text in part.casefold() for part in (row.node, row.type, row.material, row.key.hex(), *row.resources)
+        text in part.casefold() for part in (row.node, row.type, row.key_source, row.key.hex(), *row.resources)
     )
 
 

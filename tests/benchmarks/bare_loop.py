@@ -8,32 +8,34 @@ cancel: what the engine costs above it is the price of those.
 from collections.abc import Callable
 from time import perf_counter
 
+from nbgraph.invocations.base import node_type_of, validated
 from nbgraph.services.events.events_common import Event, NodeCompleted, NodeStarted
+from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
-from nbgraph.services.invocation_processor.recipe import recipe_of
 from nbgraph.services.shared.graph.plan import Plan
 
 
 def run_bare(plan: Plan, cache: dict[bytes, CacheEntry], listen: Callable[[Event], None]) -> list[tuple]:
     """Run the nodes of a plan without iterations; returns the stats rows."""
-    recipes = {cls: recipe_of(cls) for cls in plan.classes}
+    heads = {cls: node_type_of(cls).key_head(code_of(cls)) for cls in plan.classes}
     key_of = Contents(lambda field: field.resource_name).key
     outputs, rows = [], []
     for planned in plan.nodes:
         began = perf_counter()
-        node, type_name = planned.id, planned.kind.type
-        recipe = recipes[type(planned.node)]
+        node, type_name = planned.id, planned.node_type.name
+        cls = type(planned.node)
+        head = heads[cls]
         values = planned.node.__dict__.copy()
         for edge in planned.inputs:
             values[edge.field] = outputs[edge.parent].__dict__[edge.output]
-        key, inputs = key_of(recipe.template, recipe.pick(values))
+        key, inputs = key_of(head, planned.node_type.pick(values))
         entry = cache.get(key)
         if entry is None:
             listen(NodeStarted("bare", node, node, type_name))
-            output = recipe.validated(values).invoke(None)
-            seconds, head = perf_counter() - began, recipe.template.head
-            cache[key] = CacheEntry(key, node, type_name, head, inputs, (), seconds, output=output)
+            output = validated(cls, values).invoke(None)
+            seconds = perf_counter() - began
+            cache[key] = CacheEntry(key, node, type_name, head.text, inputs, (), seconds, output=output)
         else:
             output = entry.output
             entry.hits += 1

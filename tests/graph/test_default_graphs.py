@@ -50,7 +50,7 @@ def test_image_to_image_can_run_with_a_picture() -> None:
 def test_a_seed_that_is_not_given_is_drawn() -> None:
     graph = Graph([text_to_image().node_class()(id="picture")])
     plan = GraphExecutionState(graph).plan
-    assert plan.nodes[plan.ranks["picture.noise"]].kind.seeds == ("seed",)
+    assert plan.nodes[plan.ranks["picture.noise"]].node_type.seeds == ("seed",)
     assert graph["picture"].literals()["seed"] is None
 
 

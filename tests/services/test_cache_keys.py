@@ -14,21 +14,20 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from nbgraph import NodeError, Studio, node
-from nbgraph.invocations import Add
-from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations import Add, node_type
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation, node_type_of
 from nbgraph.invocations.fields import ClipField, ColorField, ImageField, ModelField, UNetField
+from nbgraph.invocations.node_type import KeyHead
 from nbgraph.invocations.outputs import StringOutput
-from nbgraph.services.invocation_cache import invocation_cache_common
+from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import (
     MADE_EARLIER,
     MADE_LATER,
-    KeyTemplate,
     describe_change,
 )
-from nbgraph.services.invocation_processor import recipe
 
-TEMPLATE = KeyTemplate(Add)
+HEAD = node_type_of(Add).key_head(code_of(Add))
 
 
 class Colour(Enum):
@@ -75,7 +74,7 @@ class Shout(str):
 
 
 def key(value: Any) -> bytes:
-    return Contents(lambda field: f"content of {field.resource_name}").key(TEMPLATE, (value, 0))[0]
+    return Contents(lambda field: f"content of {field.resource_name}").key(HEAD, (value, 0))[0]
 
 
 def same(one: Any, other: Any) -> bool:
@@ -240,12 +239,11 @@ def test_another_path_is_told_as_such(studio):
 
 
 def test_keys_that_were_made_in_another_way_are_never_met_and_it_is_told_why(monkeypatch):
-    now = KeyTemplate(Add)
-    monkeypatch.setattr(invocation_cache_common, "FORMAT", 2)
-    before = KeyTemplate(Add)
+    monkeypatch.setattr(node_type, "FORMAT", 2)
+    now, before = HEAD, KeyHead(Add, code_of(Add), ["a", "b"])
     values = (1, 2)
     assert Contents(lambda field: "").key(now, values)[0] != Contents(lambda field: "").key(before, values)[0]
-    old, new = before.material(b"[1,2]}"), now.material(b"[1,2]}")
+    old, new = before.key_source(b"[1,2]}"), now.key_source(b"[1,2]}")
     assert describe_change(old, new) == [MADE_EARLIER]
     assert describe_change(new, old) == [MADE_LATER]
 
@@ -253,11 +251,10 @@ def test_keys_that_were_made_in_another_way_are_never_met_and_it_is_told_why(mon
 def test_a_folder_with_keys_of_an_earlier_format_opens_and_says_why_it_computes_again(tmp_path, monkeypatch):
     total = Add(id="total", a=2, b=3)
     with monkeypatch.context() as patch:
-        patch.setattr(invocation_cache_common, "FORMAT", 2)
-        patch.setattr(recipe, "_known", {})
+        patch.setattr(node_type, "FORMAT", 2)
+        patch.setattr(Add, "_node_type", None)
         with Studio(tmp_path) as studio:
             studio.run(total, progress=False)
-    monkeypatch.setattr(recipe, "_known", {})
     with Studio(tmp_path) as studio:
         row = studio.explain(total).iloc[0]
         assert (bool(row.will_run), row.because) == (True, MADE_EARLIER)

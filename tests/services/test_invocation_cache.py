@@ -10,9 +10,10 @@ from PIL import Image
 from nbgraph.errors import NotFoundError
 from nbgraph.invocations.fields import ImageField, LatentsField
 from nbgraph.invocations.math import Add
+from nbgraph.invocations.node_type import hash_of
 from nbgraph.invocations.outputs import ImageOutput, IntegerOutput, LatentsOutput
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, hash_of
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_services import InvocationServices
 
 
@@ -45,7 +46,7 @@ def test_what_was_saved_is_a_hit_and_all_else_a_miss(cache):
     key = keep(cache, 1)
     entry = cache.get(key)
     assert entry.output == IntegerOutput(value=1)
-    assert (entry.node, entry.type, entry.material, entry.seconds) == ("add_1", "add", material(1), 0.5)
+    assert (entry.node, entry.type, entry.key_source, entry.seconds) == ("add_1", "add", material(1), 0.5)
     assert cache.get(hash_of("another")) is None
     status = cache.status()
     assert (status.size, status.hits, status.misses, status.enabled) == (1, 1, 1, True)

@@ -3,12 +3,12 @@
 import pytest
 from test_cache_against_recomputation import drive
 
-from nbgraph.services.invocation_cache import invocation_cache_common
+from nbgraph.invocations import node_type
+from nbgraph.invocations.node_registry import registry
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_memory import InvocationCacheMemory
 from nbgraph.services.invocation_cache.invocation_cache_sqlite import InvocationCacheSqlite
 from nbgraph.services.invocation_cache.known_results import KnownResults
-from nbgraph.services.invocation_processor import recipe
 
 STALE = {"a stale hit", "a stale picture"}
 IMPLEMENTATIONS = (InvocationCacheMemory, InvocationCacheSqlite)
@@ -18,9 +18,10 @@ def key_without(name: str):
     """Keys that leave an input out."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
-        whole = invocation_cache_common._picker
-        patch.setattr(recipe, "_known", {})
-        patch.setattr(invocation_cache_common, "_picker", lambda names: whole([each for each in names if each != name]))
+        whole = node_type._picker
+        for cls in registry().values():
+            patch.setattr(cls, "_node_type", None)
+        patch.setattr(node_type, "_picker", lambda names: whole([each for each in names if each != name]))
 
     return plant
 

@@ -10,12 +10,19 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from nbgraph.config import Settings
 from nbgraph.invocations import Add, Integer, Iterate, Range
-from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
+from nbgraph.invocations.base import (
+    BaseInvocation,
+    BaseInvocationOutput,
+    InvocationContext,
+    invocation,
+    node_type_of,
+    validated,
+)
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.invocations.valid import make_valid
 from nbgraph.services.events.events_common import Event, NodeCompleted, SessionFinished
-from nbgraph.services.invocation_processor.recipe import Recipe, exact_types, recipe_of
+from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
@@ -155,7 +162,7 @@ def given(invoker: Invoker, node: BaseInvocation) -> tuple[int | None, list[str]
     [(Limited, -1, "greater than or equal to 0"), (LooksAtOne, 3, "is odd"), (LooksAtAll, 102, "is large")],
 )
 def test_what_arrives_is_held_against_the_rules_of_the_node(invoker, cls, number, wrong):
-    assert exact_types(cls) is None
+    assert node_type_of(cls).exact is None
     value, problems = given(invoker, cls(value=Add(a=number, b=0)))
     assert value is None
     assert len(problems) == 1
@@ -163,12 +170,12 @@ def test_what_arrives_is_held_against_the_rules_of_the_node(invoker, cls, number
 
 
 def test_a_node_with_private_attributes_is_made_ready(invoker):
-    assert exact_types(MakesReady) is None
+    assert node_type_of(MakesReady).exact is None
     assert given(invoker, MakesReady(value=Add(a=20, b=1))) == (42, [])
 
 
 def test_what_arrives_in_another_type_is_validated(invoker):
-    assert exact_types(Add) == [int, int]
+    assert node_type_of(Add).exact == [int, int]
     truth = Add(a=1)
     truth.__dict__["a"] = True
     value, problems = given(invoker, truth)
@@ -182,12 +189,15 @@ def test_what_arrives_in_another_type_is_validated(invoker):
 
 def test_what_is_known_of_a_class_is_found_out_anew_where_its_decorator_says_another_thing(invoker):
     node = Limited(value=3)
-    before = recipe_of(Limited)
+    before = node_type_of(Limited)
+    code = code_of(Limited)
     assert given(invoker, node) == (3, [])
-    assert recipe_of(Limited) is before
+    assert node_type_of(Limited) is before
+    assert before.key_head(code) is before.key_head(code)
     try:
         Limited.cached_by_default = False
-        assert (before.cached, recipe_of(Limited).cached) == (True, False)
+        after = node_type_of(Limited)
+        assert (before.key_head(code).is_cached, after.key_head(code).is_cached) == (True, False)
     finally:
         Limited.cached_by_default = True
 
@@ -198,7 +208,7 @@ VALUES = {int: strategies.integers(), str: strategies.text(), bool: strategies.b
 @settings(deadline=None)  # the first example compiles and hashes all classes
 @hypothesis_given(strategies.data())
 def test_values_of_exact_types_are_what_validation_makes_of_them(data):
-    exact = {cls: types for cls in registry().values() if (types := exact_types(cls)) is not None}
+    exact = {cls: types for cls in registry().values() if (types := node_type_of(cls).exact) is not None}
     assert Add in exact
     for cls, types in exact.items():
         cls.model_rebuild()
@@ -206,11 +216,11 @@ def test_values_of_exact_types_are_what_validation_makes_of_them(data):
         values = {"id": "node", "is_intermediate": False, "use_cache": None}
         values |= {name: drawn[name] for name in cls.inputs()}
         made = make_valid(cls, dict(values), set(cls.model_fields))
-        validated = Recipe(cls).validated(values)
-        assert vars(made) == vars(validated)
-        assert [type(value) for value in vars(made).values()] == [type(value) for value in vars(validated).values()]
-        assert made.model_fields_set == validated.model_fields_set
-        assert made.model_dump_json() == validated.model_dump_json()
+        by_pydantic = validated(cls, values)
+        assert vars(made) == vars(by_pydantic)
+        assert [type(value) for value in vars(made).values()] == [type(value) for value in vars(by_pydantic).values()]
+        assert made.model_fields_set == by_pydantic.model_fields_set
+        assert made.model_dump_json() == by_pydantic.model_dump_json()
         assert made.model_copy(update={"id": "other"}).id == "other"
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from nbgraph import Studio
 from nbgraph.invocations import Add, Collect, Iterate
+from nbgraph.invocations.node_type import hash_of
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.invocation_cache import known_results
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, hash_of
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.shared.sqlite.shared_counter import SharedCounter
 from nbgraph.services.shared.sqlite.write_ahead_log import WriteAheadLog
 

@@ -7,8 +7,9 @@ from PIL import Image
 from widgets.panel_page import PanelPage
 
 from nbgraph.invocations import Add, BlankImage, String
+from nbgraph.invocations.node_type import hash_of
 from nbgraph.invocations.outputs import IntegerOutput
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, hash_of
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.cache_table import CacheTable
 

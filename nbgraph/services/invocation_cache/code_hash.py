@@ -48,7 +48,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.function import FunctionInvocation
 from nbgraph.services.invocation_cache.code_facts import DIGEST_BYTES, Chain, CodeFacts, Import, facts_of
 from nbgraph.services.invocation_cache.code_packages import (
@@ -76,8 +76,9 @@ WRITES = frozenset({("append",), ("extend",), ("appendleft",), ("add",), ("updat
 DYNAMIC = (eval, exec, globals, __import__, import_module)
 WHOLE: frozenset[Chain] = frozenset({()})
 NOT_CODE = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__signature__", "_abc_impl"})
+NOT_CODE |= {"__class_vars__"}  # with those of the bases, private ones of nbgraph too; their values count by themselves
 NOT_CODE |= {"__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__", "__annotations_cache__"}
-BOOKKEEPING = frozenset({"_specs", "_outputs", "_exact", "_is_examined", "_single_inputs", "cached_by_default"})
+BOOKKEEPING = frozenset({"_node_type", "cached_by_default"})
 ENUM_TABLES = frozenset({"_member_map_", "_value2member_map_", "_unhashable_values_", "_hashable_values_"})
 ENUM_ATTRIBUTES = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "__doc__"})
 DECORATORS = ("validators", "field_validators", "root_validators", "model_validators", "field_serializers")
@@ -456,6 +457,8 @@ class Walk(ValueWriter):
                     "attributes", sorted(pair for pair in vars(member).items() if pair[0] not in ENUM_ATTRIBUTES)
                 )
             names |= {*cls.__members__, *ENUM_TABLES}
+        if issubclass(cls, BaseInvocationOutput):
+            names.add("_holds_models")
         return names | BOOKKEEPING if issubclass(cls, BaseInvocation) else names
 
     def _fields(self, cls: type[BaseModel]) -> None:

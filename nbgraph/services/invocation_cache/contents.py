@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
 from nbgraph.invocations.fields import ModelField, ResourceField
+from nbgraph.invocations.node_type import KeyHead
 from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_cache.code_packages import is_own
-from nbgraph.services.invocation_cache.invocation_cache_common import KeyTemplate
 from nbgraph.services.shared.own_copies import SMALL
 
 ContentOf = Callable[[ResourceField], str]
@@ -44,7 +44,7 @@ class Contents:
         self._known: dict[int, tuple[Any, str]] = {}
         self._codes: dict[type, str] = {}
 
-    def key(self, template: KeyTemplate, picked: tuple[Any, ...], is_small: bool = False) -> tuple[bytes, bytes]:
+    def key(self, head: KeyHead, picked: tuple[Any, ...], is_small: bool = False) -> tuple[bytes, bytes]:
         """The key of a node, and the end of the material it stands for, made of what was picked.
 
         `is_small` says that all values are known to be whole numbers, texts and the like. `NotFoundError` if one names
@@ -62,7 +62,7 @@ class Contents:
                 inputs = f"[{','.join(map(self._text, picked))}]}}".encode()
         except (PydanticSerializationError, UnicodeEncodeError):
             raise TypeError(f"a text with half a character (a lone surrogate) {NO_KEY}") from None
-        digest = template.begin_hash()
+        digest = head.begin_hash()
         digest.update(inputs)
         return digest.digest(), inputs
 

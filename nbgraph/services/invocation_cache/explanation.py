@@ -5,21 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbgraph.errors import NbgraphError
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.base import BaseInvocation, node_type_of
 from nbgraph.invocations.fields import ResourceField, models_in
-from nbgraph.services.invocation_cache.code_hash import REMEDY, Code
+from nbgraph.invocations.node_type import Code, KeyHead
+from nbgraph.services.invocation_cache.code_hash import REMEDY, code_of
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import (
     MADE_EARLIER,
     MADE_LATER,
     CacheRow,
-    KeyTemplate,
     describe_change,
-    is_cached,
 )
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
-Templates = Mapping[type[BaseInvocation], KeyTemplate]
+Heads = Mapping[type[BaseInvocation], KeyHead]
 HANDS_OUT, PUTS_TOGETHER = "hands out items", "puts together what is there"
 COMPARED = "; the model's files are unchanged (inode, size and times of each, whole content where these differ)"
 """What is compared of a model before a result that names it is used again."""
@@ -43,10 +42,10 @@ def explain(session: GraphExecutionState, services: Any) -> list[Reason]:
     How often nodes run inside an iteration whose list is not known yet cannot be told; they stand once, without path.
     """
     session.on_error = "continue"
-    templates = {cls: KeyTemplate(cls) for cls in session.plan.classes}
+    heads = {cls: node_type_of(cls).key_head(code_of(cls)) for cls in session.plan.classes}
     reasons: list[Reason] = []
     while (prepared := session.next()) is not None:
-        reasons.append(_look(session, prepared, templates, services))
+        reasons.append(_look(session, prepared, heads, services))
     told = {reason.source for reason in reasons}
     running = {
         reason.source for reason in reasons if reason.will_run and reason.because not in (HANDS_OUT, PUTS_TOGETHER)
@@ -62,10 +61,10 @@ def explain(session: GraphExecutionState, services: Any) -> list[Reason]:
     return sorted(reasons, key=lambda reason: rank[reason.source])
 
 
-def _look(session: GraphExecutionState, prepared: Prepared, templates: Templates, services: Any) -> Reason:
+def _look(session: GraphExecutionState, prepared: Prepared, heads: Heads, services: Any) -> Reason:
     planned = prepared.planned
     node = planned.node
-    template = templates.get(type(node)) or KeyTemplate(type(node))
+    head = heads[type(node)]
 
     def reason(will_run: bool, because: str, key: bytes | None = None) -> Reason:
         return Reason(prepared.id, planned.id, node.type, will_run, because, key)
@@ -73,21 +72,20 @@ def _look(session: GraphExecutionState, prepared: Prepared, templates: Templates
     if planned.axis is not None:
         session.complete(prepared, session.iterate_output(prepared))
         return reason(True, HANDS_OUT)
-    cached = node.use_cache if node.use_cache is not None else is_cached(type(node), template.code)
-    if planned.kind.collects or node.type == "if":
+    if planned.node_type.collects or node.type == "if":
         arriving = session.arriving(prepared)
         session.complete(prepared, type(node)(**{**node.literals(), **arriving}).invoke(None))  # type: ignore[arg-type]
         return reason(True, PUTS_TOGETHER)
-    if not cached:
+    if not head.keeps(node.use_cache):
         session.fail(prepared, "")
-        return reason(True, _uncached(node, template.code))
-    open_seeds = [name for name in planned.kind.seeds if node.__dict__[name] is None]
+        return reason(True, _uncached(node, head.code))
+    open_seeds = [name for name in planned.node_type.seeds if node.__dict__[name] is None]
     arriving = session.arriving(prepared)
     if open_seeds and not {edge.field for edge in planned.inputs} & set(open_seeds):
         session.fail(prepared, "")
         return reason(True, f"{open_seeds[0]} is drawn anew each time")
     try:
-        key, material = _material(prepared, template, arriving, services)
+        key, key_source = _key(prepared, head, arriving, services)
     except TypeError as refused:
         session.fail(prepared, "")
         return reason(True, str(refused))
@@ -97,7 +95,7 @@ def _look(session: GraphExecutionState, prepared: Prepared, templates: Templates
         because = f"cached {entry.hits} times used" if entry.hits else "cached"
         return reason(False, because + COMPARED * bool(models_in(entry.output)), key)
     session.fail(prepared, "")
-    return reason(True, _because(prepared, material, key, services), key)
+    return reason(True, _because(prepared, key_source, key, services), key)
 
 
 def _uncached(node: BaseInvocation, code: Code) -> str:
@@ -109,10 +107,8 @@ def _uncached(node: BaseInvocation, code: Code) -> str:
     return f"it is not cached: {code.refusal}; {REMEDY}"
 
 
-def _material(
-    prepared: Prepared, template: KeyTemplate, arriving: dict[str, Any], services: Any
-) -> tuple[bytes | None, str]:
-    """Return the key of a node and the material it stands for; None and "" where a resource is gone."""
+def _key(prepared: Prepared, head: KeyHead, arriving: dict[str, Any], services: Any) -> tuple[bytes | None, str]:
+    """Return the key of a node and the source it is the hash of; None and "" where a resource is gone."""
 
     def content_of(field: ResourceField) -> str:
         return (services.images if field.kind == "image" else services.latents).content(field.resource_name)
@@ -120,13 +116,13 @@ def _material(
     node, contents = prepared.planned.node, Contents(content_of, services.model_manager.content)
     values = {**node.__dict__, **arriving}
     try:
-        key, inputs = contents.key(template, template.pick(values))
+        key, inputs = contents.key(head, prepared.planned.node_type.pick(values))
     except NbgraphError:
         return None, ""
-    return key, template.material(inputs)
+    return key, head.key_source(inputs)
 
 
-def _because(prepared: Prepared, material: str, key: bytes | None, services: Any) -> str:
+def _because(prepared: Prepared, key_source: str, key: bytes | None, services: Any) -> str:
     if not services.invocation_cache.enabled:
         return "the cache is off"
     if key is None:
@@ -139,7 +135,7 @@ def _because(prepared: Prepared, material: str, key: bytes | None, services: Any
     known: list[CacheRow] = services.invocation_cache.entries(node=prepared.id)
     if not known:
         return services.invocation_cache.why_discarded(prepared.id) or "it has not run before"
-    changes = describe_change(known[-1].material, material)
+    changes = describe_change(known[-1].key_source, key_source)
     if changes in ([MADE_EARLIER], [MADE_LATER]):
         return changes[0]
     return ", ".join(f"{prepared.planned.id}.{change}" for change in changes) or "its result was dropped"

@@ -7,9 +7,8 @@ from threading import RLock
 from time import time
 
 from nbgraph.errors import NotFoundError
-from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.fields import ResourceField, models_in, resources_in
-from nbgraph.invocations.types import may_hold_models
+from nbgraph.invocations.node_output import BaseInvocationOutput, may_name_resources
 from nbgraph.services.invocation_cache.invocation_cache_common import (
     CacheEntry,
     CacheRow,
@@ -101,7 +100,7 @@ class InvocationCacheBase(Service):
         if not (self._enabled and self.max_entries):
             return None
         entry = self._find(key) or self.pending.get(key)
-        if entry is not None and not (_plain_outputs.get(type(entry.output)) or self._is_good(entry)):
+        if entry is not None and not self._is_good(entry):
             self._drop((key,))
             entry = None
         if entry is None:
@@ -121,7 +120,7 @@ class InvocationCacheBase(Service):
         """Keep a result; one that is kept already stays. One that names what was deleted meanwhile is not kept."""
         if self._enabled and self.max_entries:
             entry.bytes, entry.created = len(entry.head) + len(entry.inputs), time()
-            if is_plain(entry.output.__class__) or self._note_resources(entry):
+            if not may_name_resources(type(entry.output)) or self._note_resources(entry):
                 self._lost.discard(entry.key)
                 self._put({entry.key: entry})
 
@@ -250,7 +249,7 @@ class InvocationCacheBase(Service):
     def _is_good(self, entry: CacheEntry) -> bool:
         """Whether the resources an output names are whole, and the models it names still what they were."""
         output = entry.output
-        if is_plain(output.__class__):
+        if not may_name_resources(type(output)):
             return True
         models = self.services.model_manager
         return all(self._store(field).is_intact(field.resource_name) for field in resources_in(output)) and all(
@@ -289,20 +288,8 @@ class InvocationCacheBase(Service):
         """(entries, bytes)"""
 
 
-_plain_outputs: dict[type, bool] = {}
-
-
-def is_plain(cls: type[BaseInvocationOutput]) -> bool:
-    """Whether the annotations of an output class rule out that it names resources or models."""
-    plain = _plain_outputs.get(cls)
-    if plain is None:
-        plain = not any(may_hold_models(info.annotation) for info in cls.model_fields.values())
-        _plain_outputs[cls] = plain
-    return plain
-
-
 def resource_names(output: BaseInvocationOutput) -> tuple[str, ...]:
     """The names of the resources an output refers to."""
-    if is_plain(output.__class__):
+    if not may_name_resources(type(output)):
         return ()
     return tuple(dict.fromkeys(field.resource_name for field in resources_in(output)))

@@ -1,21 +1,16 @@
 """Cache entries, and the key material that tells them apart."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
-from operator import itemgetter
 from typing import Any
 
 from msgspec import Struct
 
-from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
-from nbgraph.services.invocation_cache.code_hash import Code, code_of, describe_code
+from nbgraph.invocations.node_output import BaseInvocationOutput
+from nbgraph.services.invocation_cache.code_hash import describe_code
 from nbgraph.texts import shorten
 
-KEY_BYTES = 16
-FORMAT = 3
-"""How keys are made; another number for another way, so that keys of the two never meet."""
 MADE_EARLIER = "its result was made by an earlier version of nbgraph, which told results apart in another way"
 MADE_LATER = "its result was made by a later version of nbgraph, which tells results apart in another way"
 
@@ -44,7 +39,7 @@ class CacheRow(Struct):
     used: int = 0
 
     @property
-    def material(self) -> str:
+    def key_source(self) -> str:
         """The JSON that the key stands for: type, version, code and inputs."""
         return self.head + self.inputs.decode()
 
@@ -75,47 +70,6 @@ class CacheStatus:
     enabled: bool
     max_entries: int
     max_bytes: int
-
-
-def hash_of(text: str) -> bytes:
-    """Return 16 bytes of BLAKE2 over a text, the same in every process."""
-    return blake2b(text.encode(), digest_size=KEY_BYTES).digest()
-
-
-def is_cached(cls: type[BaseInvocation], code: Code) -> bool:
-    """Return whether results of a class are kept where its nodes do not say: not if its code cannot be hashed."""
-    return cls.cached_by_default and (cls.cached_in_any_case or not code.refusal)
-
-
-class KeyTemplate:
-    """The key material of a node type, up to the content of its inputs; made once for a class and its code.
-
-    Not in the key: id, labels, positions, `is_intermediate`, `use_cache`.
-    """
-
-    __slots__ = ("begin_hash", "code", "head", "pick")
-
-    def __init__(self, cls: type[BaseInvocation], code: Code | None = None) -> None:
-        names = sorted(cls.inputs())
-        self.pick = _picker(names)
-        self.code = code or code_of(cls)
-        of_code = {"code": self.code.parts, "packages": self.code.packages}
-        head = json.dumps({"format": FORMAT, "type": cls.type, "version": cls.version, **of_code, "names": names})
-        self.head = f'{head[:-1]}, "inputs": '
-        # the hash of the head stands for it, so that with short inputs one block is hashed for a node: with all of the
-        # head before them it is two, which costs 0.15 of 2.5 us a cached node
-        self.begin_hash = blake2b(hash_of(self.head), digest_size=KEY_BYTES).copy
-
-    def material(self, inputs: bytes) -> str:
-        """The material, given the end of it that `Contents.key` makes."""
-        return self.head + inputs.decode()
-
-
-def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """What gives the values of these names, in their order."""
-    if len(names) > 1:
-        return itemgetter(*names)
-    return lambda values: tuple([values[name] for name in names])
 
 
 def describe_change(old: str, new: str) -> list[str]:

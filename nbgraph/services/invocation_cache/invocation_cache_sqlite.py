@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from nbgraph.errors import StoreFullError, UnknownNodeTypeError
-from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.node_output import BaseInvocationOutput, may_name_resources
 from nbgraph.invocations.node_registry import registry
-from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase, is_plain, resource_names
+from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase, resource_names
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow
 from nbgraph.services.invocation_cache.known_results import KnownResults
 from nbgraph.services.shared.interrupts import HeldStop
@@ -144,7 +144,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
 
     def _is_faithful(self, output: BaseInvocationOutput, type_name: str) -> bool:
         """Whether the output is the same after it was text; outputs without open types are, and are not tried."""
-        if is_plain(output.__class__):
+        if not may_name_resources(type(output)):
             return True
         try:
             return _read_output(type_name, output.model_dump_json()) == output
@@ -268,7 +268,7 @@ def _values(entry: CacheEntry) -> tuple[Any, ...]:
         entry.type,
         entry.node,
         output.__pydantic_serializer__.to_json(output).decode(),
-        entry.material,
+        entry.key_source,
         dumps(entry.resources) if entry.resources else "[]",
         b"".join(entry.sources),
         entry.bytes,

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from nbgraph.errors import CancelledError, with_place
-from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.base import BaseInvocationOutput, validated
 from nbgraph.services.events.events_common import NodeCompleted, NodeStarted
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
+from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
 from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode, NodeBatches, batches_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory
@@ -88,17 +89,17 @@ class BatchRunner(SessionRunner):
 
     def _held(self, prepared: Prepared) -> HeldNode:
         """The node, ready to run; not ready if its result is known, or its inputs are wrong, as it will say itself."""
-        recipe = self._recipe(prepared.planned)
+        node_type = prepared.planned.node_type
         try:
+            head, key, inputs = self._head(prepared.planned), None, None
             values = self.session.inputs(prepared)
-            use_cache, key, inputs = values["use_cache"], None, None
-            if recipe.cached if use_cache is None else use_cache:
-                key, inputs = self._contents.key(recipe.template, recipe.pick(values))
+            if head.keeps(values["use_cache"]):
+                key, inputs = self._contents.key(head, node_type.pick(values))
                 if self._cache.peek(key) is not None:
                     return HeldNode(prepared)
-            if recipe.is_foreign:
-                recipe.make_own(values)
-            node = recipe.validated(values)
+            if node_type.is_foreign:
+                copy_inputs(values)
+            node = validated(type(prepared.planned.node), values)
             context = NodeContext(self._services, self.session.id, self._is_cancelled, prepared.planned, prepared.path)
             return HeldNode(prepared, (node, context), node.batch_pixels(context), key, inputs)
         except Exception:
@@ -141,14 +142,14 @@ class BatchRunner(SessionRunner):
         """Run nodes in one call, or in several where memory does not allow one. Those without an output did not run."""
         for held in group:
             planned = held.prepared.planned
-            self._tell(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.kind.type))
+            self._tell(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.node_type.name))
         began = self._probe.start()
         while len(batch := group[: self._batches.size(rank)]) > 1:
             error: BaseException | None = None
             place = ""
             try:
-                recipe = self._recipe(batch[0].prepared.planned)
-                outputs = list(map(recipe.to_keep, _invoke_batch(batch)))
+                node_type = batch[0].prepared.planned.node_type
+                outputs = [kept_output(output, node_type) for output in _invoke_batch(batch)]
             except BaseException as raised:
                 place = place_of(raised)
                 traceback.clear_frames(raised.__traceback__)
@@ -180,7 +181,7 @@ class BatchRunner(SessionRunner):
         """Write the rows of nodes that ran together; each one's seconds."""
         planned = batch[0].prepared.planned
         nodes = [(held.prepared.id, held.prepared.path, self._seed(held.prepared.key)) for held in batch]
-        return self._probe.finish_together(began, nodes, planned.id, planned.kind.type, status)
+        return self._probe.finish_together(began, nodes, planned.id, planned.node_type.name, status)
 
     def _complete(self, held: HeldNode, output: BaseInvocationOutput) -> None:
         """A node that ran with others has its output, as if it had run by itself."""
@@ -191,7 +192,7 @@ class BatchRunner(SessionRunner):
             origin = (held.cache_key,)
             self._cache.misses += self._cache.enabled
             try:
-                head, type_name = self._recipe(planned).template.head, planned.kind.type
+                head, type_name = self._head(planned).text, planned.node_type.name
                 found = prepared.id, type_name, head, held.key_inputs, sources, held.seconds
                 self._cache.save(CacheEntry(held.cache_key, *found, output=output))
             except BaseException as error:
@@ -201,7 +202,7 @@ class BatchRunner(SessionRunner):
         session.complete(prepared, output)
         if self._journal is not None:
             self._journal.completed(prepared, output)
-        event = NodeCompleted(session.id, prepared.id, planned.id, planned.kind.type, output, False, held.seconds)
+        event = NodeCompleted(session.id, prepared.id, planned.id, planned.node_type.name, output, False, held.seconds)
         self._tell(event)
 
 

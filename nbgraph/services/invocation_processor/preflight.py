@@ -12,12 +12,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from nbgraph.errors import NbgraphError, Problems
-from nbgraph.invocations.base import BaseInvocation, InvocationContext
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, validated
 from nbgraph.invocations.fields import ResourceField, resources_in
 from nbgraph.invocations.input_problems import input_problems
-from nbgraph.invocations.types import may_hold_models
 from nbgraph.loading import NotLoadedError
-from nbgraph.services.invocation_processor.recipe import recipe_of
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import PlannedNode
 
@@ -52,9 +50,9 @@ def _look_at(planned: PlannedNode, outputs: dict[int, Any], context: InvocationC
     """Add what is wrong with a node to `problems`, and what it gives, if that is known, to `outputs`."""
     cls = type(planned.node)
     known, runnable = _known_inputs(planned, outputs), None
-    if cls.has_rules():
+    if planned.node_type.rules:
         try:
-            runnable = recipe_of(cls).validated(known)
+            runnable = validated(cls, known)
         except ValidationError as error:
             problems.found.extend(input_problems(cls, planned.id, error))
             return
@@ -74,15 +72,12 @@ def _check_resources(session: GraphExecutionState, problems: Problems, resource_
 
     What a resumed session has finished may be gone.
     """
-    fields: dict[type[BaseInvocation], list[str]] = {}
     for planned in session.plan.nodes:
-        cls = type(planned.node)
-        if cls not in fields:
-            fields[cls] = [name for name, spec in cls.inputs().items() if may_hold_models(spec.annotation)]
-        if not fields[cls] or (session.outputs and (planned.axes or planned.rank in session.outputs)):
+        names = planned.node_type.resource_inputs
+        if not names or (session.outputs and (planned.axes or planned.rank in session.outputs)):
             continue
         linked = {edge.field for edge in planned.inputs}
-        for name in fields[cls]:
+        for name in names:
             for field in resources_in(planned.values[name]) if name not in linked else ():
                 if problem := resource_problem(field):
                     problems.add("bad_value", problem, planned.id, name)

@@ -1,6 +1,6 @@
 """The run loop: one session, node by node. For each prepared node: inputs, key, cache or invoke, stats, events.
 
-Everything this loop costs is paid once for each prepared node, so what can be known of a class is kept in a `Recipe`.
+Everything this loop costs is paid once for each prepared node, so what can be known of a class is in its `NodeType`.
 """
 
 import traceback
@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from nbgraph.errors import CancelledError, GraphError, NbgraphError, NodeError, Problem
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.base import BaseInvocation, node_type_of, validated
 from nbgraph.invocations.fields import ResourceField
 from nbgraph.invocations.input_problems import input_problems
+from nbgraph.invocations.node_type import KeyHead, NodeType
 from nbgraph.invocations.valid import make_valid, set_values, twin
 from nbgraph.services.events.events_common import (
     NodeCompleted,
@@ -24,19 +25,19 @@ from nbgraph.services.events.events_common import (
     SessionFinished,
     SessionStarted,
 )
-from nbgraph.services.invocation_cache.code_hash import code_of
+from nbgraph.services.invocation_cache.code_hash import code_of, describe_code
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
+from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
 from nbgraph.services.invocation_processor.own_frames import place_of
 from nbgraph.services.invocation_processor.preflight import preflight
-from nbgraph.services.invocation_processor.recipe import Recipe, recipe_of
 from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
-from nbgraph.services.shared.graph.plan import Key, Kind, Path, PathRun, PlannedNode, prepared_id
+from nbgraph.services.shared.graph.plan import Key, Path, PathRun, PlannedNode, prepared_id
 from nbgraph.texts import value_text
 
 BREATH_EVERY = 64
@@ -58,9 +59,9 @@ class SessionRunner:
         self._journal = services.graph_execution_manager.journal(session)
         self._shared_context = NodeContext(services, session.id, is_cancelled)
         self._contents = Contents(_content_of(services), services.model_manager.content)
-        self._recipes: dict[Kind, Recipe] = {}
+        self._heads: dict[NodeType, KeyHead] = {}
         self._began = time()
-        self._at_hand: dict[Kind, BaseInvocation] = {}
+        self._at_hand: dict[NodeType, BaseInvocation] = {}
         self._relief, self._due_at = CollectorRelief(), len(session.outputs) + BREATH_EVERY
         self._origins: dict[Key, tuple[bytes, ...]] = {}
 
@@ -98,7 +99,7 @@ class SessionRunner:
         node = problem.node or ""
         self.session.errors.setdefault(node or "graph", str(problem))
         if (rank := self.session.plan.ranks.get(node)) is not None:
-            type_name = self.session.plan.nodes[rank].kind.type
+            type_name = self.session.plan.nodes[rank].node_type.name
             self._tell(NodeFailed(self.session.id, node, node, type_name, str(problem)))
 
     def _run_and_flush(self) -> None:
@@ -114,16 +115,16 @@ class SessionRunner:
 
     def _hash_code(self) -> None:
         """Hash the code of all nodes as it is now, so that keys are of one moment, whatever changes during the run."""
-        for cls, kind in self.session.plan.kinds.items():
+        for cls, node_type in self.session.plan.node_types.items():
             with suppress(Exception):  # the first node of the class meets the error, and fails
-                self._recipes[kind] = recipe_of(cls)
+                self._heads[node_type] = node_type_of(cls).key_head(code_of(cls))
 
     def _discard_uncertain(self) -> None:
         """Discard results of a person's own nodes whose code changed meanwhile: of the old code, or of the new one."""
         changes: dict[str, str] = {}
-        for recipe in self._recipes.values():
-            if recipe.is_foreign and (code := code_of(recipe.cls)) is not recipe.template.code:
-                changes[recipe.cls.type] = code.changes_since(recipe.template.code)
+        for node_type, head in self._heads.items():
+            if node_type.is_foreign and (code := code_of(node_type.cls)) is not head.code:
+                changes[node_type.name] = describe_code(head.code.parts, code.parts)
         if changes:
             made = map(self._cache.peek, set(chain.from_iterable(self._origins.values())))
             for entry in made:
@@ -146,7 +147,7 @@ class SessionRunner:
 
         What every node pays for stands in this one function: of some microseconds a node, calls would take the most.
         """
-        session, recipes, services, is_cancelled = self.session, self._recipes, self._services, self._is_cancelled
+        session, heads, services, is_cancelled = self.session, self._heads, self._services, self._is_cancelled
         shared_context = self._shared_context
         session_id, tell, outputs, claimed, keys = (
             session.id,
@@ -172,62 +173,62 @@ class SessionRunner:
                 if is_cancelled() or session.cancelled:
                     self._cancel(keys.prepared(planned, path))
                     return
-                kind, source = planned.kind, planned.id
+                node_type, source = planned.node_type, planned.id
                 key = first + planned.rank if first else planned.rank
-                node, type_name, cache_key, entry = source + place, kind.type, None, None
+                node, type_name, cache_key, entry = source + place, node_type.name, None, None
                 began = perf_counter() if meters is None else probe.start()
                 try:
                     if planned.axis is not None:
                         output, seconds = session.item(planned.axis, path), 0.0
                         origin = self._sources(planned, path[:-1]) if planned.inputs else ()
                     else:
-                        recipe = recipes.get(kind) or self._recipe(planned)
-                        if kind.is_plain:
+                        head = heads.get(node_type) or self._head(planned)
+                        if node_type.is_direct:
                             values = planned.values.copy()
                             for edge in planned.inputs:
                                 arriving = first + edge.parent if edge.keep is None else keys.source(edge, path)
                                 values[edge.field] = outputs[arriving].__dict__[edge.output]
                         else:
                             values = session.inputs(keys.prepared(planned, path))
-                        picked, use_cache = recipe.pick(values), values["use_cache"]
-                        is_exact = [*map(type, picked)] == recipe.exact
-                        if recipe.cached if use_cache is None else use_cache:
-                            cache_key, inputs = key_of(recipe.template, picked, is_exact)
+                        picked = node_type.pick(values)
+                        is_exact = [*map(type, picked)] == node_type.exact
+                        if head.keeps(values["use_cache"]):
+                            cache_key, inputs = key_of(head, picked, is_exact)
                             entry = get(cache_key)
                         if entry is not None:
                             output, origin, seconds = entry.output, (entry.key,), perf_counter() - began
                         else:
                             tell(NodeStarted(session_id, node, source, type_name))
-                            if recipe.is_foreign:
-                                recipe.make_own(values)
+                            if node_type.is_foreign:
+                                copy_inputs(values)
+                            is_reusable = is_exact and not (node_type.names_resources or node_type.is_foreign)
                             if not is_exact:
-                                runnable = recipe.validated(values)
-                            elif (runnable := at_hand.get(kind)) is not None:
+                                runnable = validated(type(planned.node), values)
+                            elif (runnable := at_hand.get(node_type)) is not None:
                                 set_values(runnable, values)
                             else:
-                                runnable = make_valid(recipe.cls, values, recipe.names)
-                                if recipe.is_reusable:
-                                    at_hand[kind] = runnable
-                            if recipe.is_reusable:
+                                runnable = make_valid(type(planned.node), values, node_type.field_names)
+                                if is_reusable:
+                                    at_hand[node_type] = runnable
+                            if is_reusable:
                                 context = shared_context
                                 context.planned, context.path = planned, path
                             else:
                                 context = NodeContext(services, session_id, is_cancelled, planned, path)
                             output = runnable.invoke(context)
                             runnable = None  # nor does it stay where it fails: it may hold much
-                            is_usual = type(output) is recipe.usual_class
+                            is_usual = type(output) is node_type.output_class and not node_type.copies_output
                             if not is_usual:
-                                output = recipe.to_keep(output)
+                                output = kept_output(output, node_type)
                             seconds = perf_counter() - began
-                            from_one = kind.is_plain and len(planned.inputs) == 1
+                            from_one = node_type.is_direct and len(planned.inputs) == 1
                             origin = origins.get(arriving, ()) if from_one else self._sources(planned, path)
                             if cache_key is not None:
-                                head = recipe.template.head
                                 fresh = CacheEntry(
-                                    cache_key, node, type_name, head, inputs, origin, seconds, output=output
+                                    cache_key, node, type_name, head.text, inputs, origin, seconds, output=output
                                 )
                                 origin = (cache_key,)
-                                if seconds < QUICK and recipe.is_plain and is_usual:
+                                if seconds < QUICK and is_usual and not node_type.names_resources:
                                     pending[cache_key] = fresh
                                 else:
                                     save(fresh)
@@ -247,7 +248,7 @@ class SessionRunner:
                 if journal is not None:
                     journal.completed(keys.prepared(planned, path), output)
                 cached = entry is not None
-                seed = self._seed(key) if kind.seeds else None
+                seed = self._seed(key) if node_type.seeds else None
                 if seconds < QUICK and meters is None and models.uses == uses:
                     note((node, source, type_name, path, COMPLETED, cached, began, seconds, unchanged, seed, ""))
                 else:
@@ -267,10 +268,12 @@ class SessionRunner:
         self.session.release(prepared)
         self.session.cancel()
 
-    def _recipe(self, planned: PlannedNode) -> Recipe:
-        if planned.kind not in self._recipes:
-            self._recipes[planned.kind] = recipe_of(type(planned.node))
-        return self._recipes[planned.kind]
+    def _head(self, planned: PlannedNode) -> KeyHead:
+        head = self._heads.get(planned.node_type)
+        if head is None:
+            cls = type(planned.node)
+            head = self._heads[planned.node_type] = node_type_of(cls).key_head(code_of(cls))
+        return head
 
     def _sources(self, planned: PlannedNode, path: Path) -> tuple[bytes, ...]:
         """The cache keys of what a node's inputs came from, through nodes that are not cached."""
@@ -283,7 +286,7 @@ class SessionRunner:
     def _fail(self, prepared: Prepared, began: float, error: BaseException) -> None:
         """Note a failure as text, and let go of the exception: its frames would keep tensors alive."""
         planned, path, key = prepared
-        node, source, type_name = prepared.id, planned.id, planned.kind.type
+        node, source, type_name = prepared.id, planned.id, planned.node_type.name
         message = self._message(error, planned)
         text = "".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:]
         place = place_of(error)

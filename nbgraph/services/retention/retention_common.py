@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.fields import resources_in
-from nbgraph.services.invocation_cache.invocation_cache_base import is_plain
+from nbgraph.invocations.node_output import may_name_resources
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.own_copies import SMALL
 
@@ -53,10 +53,11 @@ def resources_of(session: GraphExecutionState) -> set[str]:
     """
     found: set[str] = set()
     for output in list(session.outputs.values()):
-        if not (is_plain(type(output)) or isinstance(output, IterateOutput)):
+        if may_name_resources(type(output)) and not isinstance(output, IterateOutput):
             found.update(_names_in(output.__dict__.values()))
     for planned in session.plan.nodes:
-        found.update(_names_in(planned.node.literals().values()))
+        if planned.node_type.resource_inputs:
+            found.update(_names_in(planned.node.literals().values()))
     return found
 
 

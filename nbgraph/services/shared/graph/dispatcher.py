@@ -89,7 +89,7 @@ class Readiness:
             yield key
 
     def _used_sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, Key]]:
-        unused = self._unused_branches(planned, path) if planned.kind.is_if else ()
+        unused = self._unused_branches(planned, path) if planned.node_type.is_if else ()
         return ((field, key) for field, key in self._inputs.sources(planned, path) if field not in unused)
 
     def _missing_source(self, planned: PlannedNode, path: Path) -> str | None:
@@ -98,7 +98,7 @@ class Readiness:
             if key in self._missing:
                 rank, at = self._keys.place(key)
                 return prepared_id(self._plan.nodes[rank].id, at)
-        return self._missing_list(planned, path) if planned.kind.collects else None
+        return self._missing_list(planned, path) if planned.node_type.collects else None
 
     def _missing_list(self, planned: PlannedNode, path: Path) -> str | None:
         """Return the prepared node that never made one of the lists a collect iterates over."""

@@ -143,7 +143,7 @@ class Inputs:
     def arriving(self, prepared: Prepared) -> dict[str, Any]:
         """Return the values that arrive over edges, by input; an open seed is drawn and recorded."""
         planned = prepared.planned
-        if not planned.kind.is_plain:
+        if not planned.node_type.is_direct:
             return self._special(prepared)
         values = self.values(prepared)
         return {edge.field: values[edge.field] for edge in planned.inputs}
@@ -152,7 +152,7 @@ class Inputs:
         """Return all values a node runs on: typed ones, replaced by those that arrive."""
         planned, path, _ = prepared
         values = planned.values.copy()
-        if not planned.kind.is_plain:
+        if not planned.node_type.is_direct:
             values.update(self._special(prepared))
             return values
         for edge in planned.inputs:
@@ -179,25 +179,27 @@ class Inputs:
         return [key for edge in planned.inputs for key in self._keys_over(planned, edge, path)]
 
     def _keys_over(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Key]:
-        return self._collected_keys(planned, edge, path) if planned.kind.collects else [self._keys.source(edge, path)]
+        return (
+            self._collected_keys(planned, edge, path) if planned.node_type.collects else [self._keys.source(edge, path)]
+        )
 
     def _special(self, prepared: Prepared) -> dict[str, Any]:
         """Return what arrives at a node that collects, is an `if`, takes several edges into an input, or has seeds."""
         planned, path, _ = prepared
-        if planned.kind.collects:
+        if planned.node_type.collects:
             return self._collected(planned, path)
         values: dict[str, Any] = {}
         specs = planned.node.inputs()
         for edge in planned.inputs:
             output = self._outputs.get(self._keys.source(edge, path))
-            if output is None and not planned.kind.is_if:
+            if output is None and not planned.node_type.is_if:
                 raise KeyError(f"{prepared.id} has nothing on {edge.field} yet")
             value = None if output is None else vars(output)[edge.output]
             if specs[edge.field].many:
                 values.setdefault(edge.field, []).append(value)
             else:
                 values[edge.field] = value
-        for name in planned.kind.seeds:
+        for name in planned.node_type.seeds:
             if values.get(name, planned.values[name]) is None:
                 values[name] = self._draw_seed(prepared, name)
         return values

@@ -41,7 +41,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.base import BaseInvocation, node_type_of
+from nbgraph.invocations.node_type import NodeType
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
@@ -93,16 +94,6 @@ class PlannedChoice:
 PlannedBranches = tuple[tuple[PlannedChoice, ...], ...]
 
 
-class Kind(Struct, eq=False):
-    """Facts about all nodes of a class; *plain* ones take at most one edge per input."""
-
-    type: str
-    collects: bool
-    is_if: bool
-    seeds: tuple[str, ...]
-    is_plain: bool
-
-
 class PlannedNode(Struct, gc=False, eq=False):
     """A source node as the session needs it.
 
@@ -112,7 +103,7 @@ class PlannedNode(Struct, gc=False, eq=False):
 
     rank: int
     id: str
-    kind: Kind
+    node_type: NodeType
     node: BaseInvocation
     values: dict[str, Any]
     axes: Axes = ()
@@ -158,12 +149,12 @@ class Plan:
     @property
     def classes(self) -> Collection[type[BaseInvocation]]:
         """The classes of the nodes."""
-        return self._kinds.keys()
+        return self._node_types.keys()
 
     @property
-    def kinds(self) -> Mapping[type[BaseInvocation], Kind]:
-        """The facts about each class of nodes."""
-        return self._kinds
+    def node_types(self) -> Mapping[type[BaseInvocation], NodeType]:
+        """The facts about each class, by class."""
+        return self._node_types
 
     def _lay_out(self, graph: GraphLike, order: list[str], branches: Mapping[str, Alternatives]) -> None:
         """Plan the nodes one after the other."""
@@ -171,7 +162,7 @@ class Plan:
         self.nodes: list[PlannedNode] = []
         self.axes: list[Axis] = []
         self.segments: list[Segment] = []
-        self._kinds: dict[type[BaseInvocation], Kind] = {}
+        self._node_types: dict[type[BaseInvocation], NodeType] = {}
         # Bit masks over segments, one per segment: all it depends on with itself, and those of them with other axes.
         # Segments of equal axes and equal `_other_axes` are candidates to be one segment; see `_segment_after`.
         self._ancestors: list[int] = []
@@ -182,16 +173,18 @@ class Plan:
 
     def _add(self, graph: GraphLike, node_id: str, alternatives: Alternatives | None) -> None:
         node = graph.nodes[node_id]
-        kind = self._kinds.get(type(node)) or self._add_kind(type(node))
-        planned = PlannedNode(len(self.nodes), node_id, kind, node, vars(node))
+        node_type = self._node_types.get(type(node))
+        if node_type is None:
+            node_type = self._node_types[type(node)] = node_type_of(type(node))
+        planned = PlannedNode(len(self.nodes), node_id, node_type, node, vars(node))
         links = graph.links(node_id)
         sources = [self.nodes[self.ranks[link.source]] for link in links]
         planned.axes = sources[0].axes if len(sources) == 1 else _union(source.axes for source in sources)
-        if kind.collects:
+        if node_type.collects:
             planned.axes = self._without_innermost(planned.axes)
         ends = zip(links, sources)
         planned.inputs = tuple([_planned_input(link, source, planned.axes) for link, source in ends])
-        if kind.type == "iterate":
+        if node_type.name == "iterate":
             planned.axis = len(self.axes)
             self.axes.append(Axis(planned.rank, planned.axes, planned.inputs[0] if planned.inputs else None))
             planned.axes = (*planned.axes, planned.axis)
@@ -199,15 +192,6 @@ class Plan:
             planned.branches = self._branches(graph, alternatives, planned.axes)
         self.nodes.append(planned)
         self._place(planned, sources)
-
-    def _add_kind(self, cls: type[BaseInvocation]) -> Kind:
-        specs = cls.inputs()
-        seeds = tuple(name for name, spec in specs.items() if spec.seed)
-        takes_several = any(spec.many for spec in specs.values())
-        collects, is_if = cls.type == "collect", cls.type == "if"
-        kind = Kind(cls.type, collects, is_if, seeds, not (collects or is_if or seeds or takes_several))
-        self._kinds[cls] = kind
-        return kind
 
     def _without_innermost(self, axes: Axes) -> Axes:
         enclosing = {outer for axis in axes for outer in self.axes[axis].outer}
