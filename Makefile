@@ -14,7 +14,7 @@ LAB ?=
 WORKERS ?= auto
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-browser bench bench-ui docs pictures lab check house clean
+.PHONY: demo test test-browser bench bench-ui docs pictures lab check house coverage clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2> /dev/null || $(PYTHON) -c '$(NEW_ENOUGH)' || { \
@@ -47,11 +47,14 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -s
 
 docs: $(STAMP)
-	$(BIN)/jupyter nbconvert --to html --execute $(NOTEBOOKS)/*.ipynb --output-dir docs/_rendered
-	@echo "open docs/_rendered/01_first_picture.html"
+	$(BIN)/python docs/site/build.py --execute
 
 pictures: $(STAMP)
 	cd tests && PYTHONPATH=. ../$(BIN)/python ../docs/draw.py
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -m "not browser" -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	  --cov=nbgraph --cov-report=term:skip-covered
 
 house: $(STAMP)
 	$(BIN)/python tests/house.py

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbgraph.loading import load
 from nbgraph.threads import wait_passively
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "BaseInvocation": "nbgraph.invocations.base",

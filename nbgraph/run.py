@@ -33,6 +33,8 @@ NodeLike = str | BaseInvocation
 class Run:
     """What became of a graph: `run[node]`, `run.images`, `run.stats`, `run.graph`; `run.cancel()` while it goes.
 
+    Examples
+    --------
     >>> import nbgraph as nb
     >>> from nbgraph.invocations import Add, Iterate, Range
     >>> each = Add(id="each", a=Iterate(collection=Range(stop=3)), b=10)

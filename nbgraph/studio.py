@@ -59,6 +59,8 @@ class Studio:
 
     `studio.run(image)` runs what `image` needs and gives a `Run`; only what changed since is computed anew.
 
+    Examples
+    --------
     >>> import nbgraph as nb
     >>> from nbgraph.invocations import Add
     >>> studio = nb.Studio()

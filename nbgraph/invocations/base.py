@@ -370,6 +370,8 @@ def invocation(
     results all the same, and then `version` is to be raised when that changes. `static` nodes are quick and pure, and
     may run while a graph is checked.
 
+    Examples
+    --------
     >>> from nbgraph.invocations.outputs import IntegerOutput
     >>> @invocation("double", title="Double", category="math", version="1.0.0")
     ... class Double(BaseInvocation):

@@ -123,6 +123,8 @@ def node(
 
     Raises `NbgraphError` for a parameter without a type, or a type that cannot travel along an edge.
 
+    Examples
+    --------
     >>> @node
     ... def shout(text: str, times: int = 1) -> str:
     ...     return text.upper() + "!" * times

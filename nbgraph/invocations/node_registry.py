@@ -109,6 +109,8 @@ _registry = Registry()
 def registry() -> Registry:
     """All node types there are, the built-in ones and those of installed packages and cells.
 
+    Examples
+    --------
     >>> registry()["add"].title
     'Add'
     """

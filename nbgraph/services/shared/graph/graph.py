@@ -23,6 +23,8 @@ class Graph:
     Every edit leaves the graph valid as far as it goes, or raises `GraphError` with all that is wrong and changes
     nothing. Inputs that are still open are no error before the graph is run.
 
+    Examples
+    --------
     >>> from nbgraph.invocations import Add, Multiply
     >>> graph = Graph.of(Multiply(id="product", a=Add(id="sum", a=1, b=2), b=5))
     >>> [str(edge) for edge in graph.edges]
