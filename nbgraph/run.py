@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING, Any, overload
 
 from IPython.core.getipython import get_ipython
 
-from nbgraph.errors import ChoiceError, NbgraphError, NodeError, NotFoundError, ResourceFileError, suggest
+from nbgraph.errors import ChoiceError, NbgraphError, NodeError, NotFoundError, suggest
 from nbgraph.frames import stats_frame
-from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref
-from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
+from nbgraph.invocations.base import BaseInvocation, Ref
+from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
 from nbgraph.notebook import is_in_notebook
-from nbgraph.pictures import Pictures
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
+from nbgraph.results import NodeResult, Pictures
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import depth_first
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.own_copies import own_copy
 from nbgraph.texts import value_text
 
 if TYPE_CHECKING:
@@ -235,73 +234,6 @@ class Run:
 
 def _cell_number() -> int:
     return getattr(get_ipython(), "execution_count", 0)
-
-
-class NodeResult:
-    """The output of one prepared node: its fields as attributes, pictures as PIL images, tensors on request."""
-
-    def __init__(self, output: BaseInvocationOutput, services: InvocationServices, session: Any = None) -> None:
-        self._output, self._services = output, services
-        self._session = session  # as long as it is held, so is what the output names
-
-    def __getattr__(self, name: str) -> Any:
-        values = self._output.__dict__
-        if name in type(self._output).model_fields or name in values:
-            return self._open(getattr(self._output, name))
-        for value in values.values():
-            if isinstance(value, ResourceField) and name in type(value).model_fields:
-                return getattr(value, name)
-        raise AttributeError(f"this result has no {name!r}{suggest(name, values)}")
-
-    def _open(self, value: Any) -> Any:
-        if isinstance(value, ImageField):
-            return self._services.images.get(value.image_name)
-        if isinstance(value, ResourceField):
-            return TensorHandle(value.resource_name, self._services, self._session)
-        if isinstance(value, list):
-            return [self._open(item) for item in value]
-        return own_copy(value)
-
-    def __dir__(self) -> list[str]:
-        return [*self._output.__dict__]
-
-    def __repr__(self) -> str:
-        return repr(self._output)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any] | tuple[dict, dict]:
-        pictures = [value for value in self._output.__dict__.values() if isinstance(value, ImageField)]
-        bundle: dict[str, Any] = {"text/plain": repr(self)}
-        if len(pictures) == 1:
-            try:
-                bundle["image/png"] = self._open(pictures[0])._repr_png_()
-            except (NotFoundError, ResourceFileError) as error:
-                bundle["text/plain"] += f"\n{error}"
-        return bundle
-
-
-class TensorHandle:
-    """Tensors of the studio, by name: a small reference; `tensor()` opens them."""
-
-    def __init__(self, name: str, services: InvocationServices, session: Any = None) -> None:
-        self.name, self._services = name, services
-        self._session = session  # as long as it is held, so are the tensors
-
-    def tensor(self) -> Any:
-        """The torch tensor: latents of shape (batch, channels, height, width); of a prompt, its embeddings."""
-        tensors, _ = self._services.latents.get(self.name)
-        return tensors.get("latents", next(iter(tensors.values())))
-
-    def tensors(self) -> dict[str, Any]:
-        """All tensors by name."""
-        return self._services.latents.get(self.name)[0]
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What is known of them: size, seeds, family."""
-        return self._services.latents.record(self.name).metadata
-
-    def __repr__(self) -> str:
-        return f"TensorHandle({self.name})"
 
 
 def run_id(run: Run | str) -> str:

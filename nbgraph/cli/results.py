@@ -14,7 +14,7 @@ from nbgraph.cli.command_table import Reply
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.fields import ClipField, ImageField, ResourceField, UNetField, VaeField
-from nbgraph.run import NodeResult
+from nbgraph.results import NodeResult
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph

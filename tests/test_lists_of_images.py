@@ -3,7 +3,7 @@
 from pictures import apple
 from PIL import Image
 
-from nbgraph.pictures import SHOWN, Pictures
+from nbgraph.results import SHOWN, Pictures
 
 
 def test_the_pictures_of_a_run_show_themselves(studio):

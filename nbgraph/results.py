@@ -1,0 +1,104 @@
+"""Results of a run: outputs of nodes, tensors by name, lists of images. They refer to a studio and hold no tensor."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from PIL.Image import Image
+
+from nbgraph.errors import NotFoundError, ResourceFileError, suggest
+from nbgraph.html import pictures_html
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.fields import ImageField, ResourceField
+from nbgraph.services.images.images_base import thumbnail_of
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.own_copies import own_copy
+
+SHOWN = 24
+
+
+class NodeResult:
+    """The output of one prepared node: its fields as attributes, pictures as PIL images, tensors on request."""
+
+    def __init__(self, output: BaseInvocationOutput, services: InvocationServices, session: Any = None) -> None:
+        self._output, self._services = output, services
+        self._session = session  # as long as it is held, so is what the output names
+
+    def __getattr__(self, name: str) -> Any:
+        values = self._output.__dict__
+        if name in type(self._output).model_fields or name in values:
+            return self._open(getattr(self._output, name))
+        for value in values.values():
+            if isinstance(value, ResourceField) and name in type(value).model_fields:
+                return getattr(value, name)
+        raise AttributeError(f"this result has no {name!r}{suggest(name, values)}")
+
+    def _open(self, value: Any) -> Any:
+        if isinstance(value, ImageField):
+            return self._services.images.get(value.image_name)
+        if isinstance(value, ResourceField):
+            return TensorHandle(value.resource_name, self._services, self._session)
+        if isinstance(value, list):
+            return [self._open(item) for item in value]
+        return own_copy(value)
+
+    def __dir__(self) -> list[str]:
+        return [*self._output.__dict__]
+
+    def __repr__(self) -> str:
+        return repr(self._output)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any] | tuple[dict, dict]:
+        pictures = [value for value in self._output.__dict__.values() if isinstance(value, ImageField)]
+        bundle: dict[str, Any] = {"text/plain": repr(self)}
+        if len(pictures) == 1:
+            try:
+                bundle["image/png"] = self._open(pictures[0])._repr_png_()
+            except (NotFoundError, ResourceFileError) as error:
+                bundle["text/plain"] += f"\n{error}"
+        return bundle
+
+
+class TensorHandle:
+    """Tensors of the studio, by name: a small reference; `tensor()` opens them."""
+
+    def __init__(self, name: str, services: InvocationServices, session: Any = None) -> None:
+        self.name, self._services = name, services
+        self._session = session  # as long as it is held, so are the tensors
+
+    def tensor(self) -> Any:
+        """The torch tensor: latents of shape (batch, channels, height, width); of a prompt, its embeddings."""
+        tensors, _ = self._services.latents.get(self.name)
+        return tensors.get("latents", next(iter(tensors.values())))
+
+    def tensors(self) -> dict[str, Any]:
+        """All tensors by name."""
+        return self._services.latents.get(self.name)[0]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is known of them: size, seeds, family."""
+        return self._services.latents.record(self.name).metadata
+
+    def __repr__(self) -> str:
+        return f"TensorHandle({self.name})"
+
+
+class Pictures(list[Image]):
+    """Pictures of a run, in order; a cell shows the first 24 of them, small.
+
+    Made of pictures, and of words such as "missing" in place of others: these are counted below, and not in the list.
+    """
+
+    def __init__(self, found: Iterable[Image | str] = ()) -> None:
+        found = list(found)
+        super().__init__(one for one in found if isinstance(one, Image))
+        self._lacking = Counter(one for one in found if isinstance(one, str))
+
+    def _repr_html_(self) -> str:
+        shown = [
+            (f"[{number}] {one.width} x {one.height}", thumbnail_of(one)) for number, one in enumerate(self[:SHOWN])
+        ]
+        more = f", {len(self) - SHOWN} more" if len(self) > SHOWN else ""
+        lacking = "".join(f", {count} {why}" for why, count in self._lacking.items())
+        return pictures_html(shown, f"{len(self)} picture{'' if len(self) == 1 else 's'}{more}{lacking}")
