@@ -18,7 +18,7 @@ SHOWN = 24
 
 
 class NodeResult:
-    """The output of one prepared node: its fields as attributes, pictures as PIL images, tensors on request."""
+    """The output of one prepared node: fields as attributes, images as PIL images, tensors as a `TensorHandle`."""
 
     def __init__(self, output: BaseInvocationOutput, services: InvocationServices, session: Any = None) -> None:
         self._output, self._services = output, services
@@ -60,24 +60,24 @@ class NodeResult:
 
 
 class TensorHandle:
-    """Tensors of the studio, by name: a small reference; `tensor()` opens them."""
+    """Tensors kept by the studio, referred to by name; `tensor()` loads them."""
 
     def __init__(self, name: str, services: InvocationServices, session: Any = None) -> None:
         self.name, self._services = name, services
         self._session = session  # as long as it is held, so are the tensors
 
     def tensor(self) -> Any:
-        """The torch tensor: latents of shape (batch, channels, height, width); of a prompt, its embeddings."""
+        """Return the torch tensor: latents of shape (batch, channels, height, width); of a prompt, its embeddings."""
         tensors, _ = self._services.latents.get(self.name)
         return tensors.get("latents", next(iter(tensors.values())))
 
     def tensors(self) -> dict[str, Any]:
-        """All tensors by name."""
+        """Return all tensors by name."""
         return self._services.latents.get(self.name)[0]
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What is known of them: size, seeds, family."""
+        """What is stored beside the tensors: size in pixels, seeds, model family."""
         return self._services.latents.record(self.name).metadata
 
     def __repr__(self) -> str:
@@ -85,9 +85,13 @@ class TensorHandle:
 
 
 class Pictures(list[Image]):
-    """Pictures of a run, in order; a cell shows the first 24 of them, small.
+    """The images of a run, in order; a cell shows the first 24 as thumbnails.
 
-    Made of pictures, and of words such as "missing" in place of others: these are counted below, and not in the list.
+    Parameters
+    ----------
+    found
+        Images, or a word such as "missing" for an image that could not be read. Those are counted in the caption and
+        are not items of the list.
     """
 
     def __init__(self, found: Iterable[Image | str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Run: the handle of a submitted session. Results are references into the studio, so a Run in a cell pins no tensor."""
+"""The handle of a submitted session. It refers to results by name, so a Run in a cell keeps no tensor alive."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import fsum
@@ -30,7 +30,7 @@ NodeLike = str | BaseInvocation
 
 
 class Run:
-    """What became of a graph: `run[node]`, `run.images`, `run.stats`, `run.graph`; `run.cancel()` while it goes.
+    """The handle of a submitted graph: `run[node]`, `run.images`, `run.stats`, `run.graph`, `run.cancel()`.
 
     Examples
     --------
@@ -58,26 +58,39 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The session's id."""
+        """The id of the session."""
         return self.session.id
 
     @property
     def status(self) -> str:
-        """pending, running, completed, failed or cancelled."""
+        """`pending`, `running`, `completed`, `failed` or `cancelled`."""
         return self._ticket.status if self.is_done else self.progress.status
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended, one way or another."""
+        """Whether the run has ended, whatever its status."""
         return self._ticket.wait(0)
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """How far the run is: nodes done, the step of the running node, seconds."""
         return self.tracker.progress
 
     def wait(self, seconds: float | None = None, show: Callable[[Progress], None] | None = None) -> "Run":
-        """Wait until it has ended, at most so long, showing progress; an interrupt ends the waiting, not the run."""
+        """Wait until the run has ended. An interrupt ends the waiting, not the run.
+
+        Parameters
+        ----------
+        seconds
+            The longest to wait; None waits without limit. Not used together with `show`.
+        show
+            Called with the current `Progress` four times a second and once at the end.
+
+        Returns
+        -------
+        Run
+            The run itself; `is_done` says whether it has ended.
+        """
         if show is None:
             self._ticket.wait(seconds)
             return self
@@ -87,13 +100,18 @@ class Run:
         return self
 
     def cancel(self) -> None:
-        """Ask it to stop: it does before the next node, or at the next step of the one that runs."""
+        """Ask the run to stop, before its next node or at the running one's next step; finished results are kept."""
         self.services.processor.cancel(self.id)
 
     def raise_error(self) -> "Run":
-        """The run itself; raises the `NodeError` of the first node that failed, if one did.
+        """Return the run, or raise the error of the first node that failed.
 
-        `GraphError` if the graph cannot run, where that was found only after torch had been loaded.
+        Raises
+        ------
+        NodeError
+            A node failed.
+        GraphError
+            The graph cannot run, and this could only be found after torch had been loaded.
         """
         self.raise_refusal()
         if self.is_done and self.errors:
@@ -103,21 +121,21 @@ class Run:
         return self
 
     def raise_refusal(self) -> "Run":
-        """The run itself; raises `GraphError` if it cannot run, and only the worker thread could tell."""
+        """Return the run, or raise the `GraphError` that the worker thread found before it ran the first node."""
         if self._ticket.refusal is not None:
             raise self._ticket.refusal
         return self
 
     @property
     def errors(self) -> list[NodeError]:
-        """What failed, as texts: node, type, message, inputs."""
+        """The errors of nodes that failed, in order. They hold texts only, no exception and no tensor."""
         return self._ticket.failures
 
     # what it gave
 
     @property
     def graph(self) -> Graph:
-        """A copy of the graph that was run, with the values it was run with."""
+        """A copy of the graph as it was submitted, with the values it ran with."""
         return self.session.graph_snapshot().copy()
 
     @overload
@@ -127,7 +145,15 @@ class Run:
     def __getitem__(self, node: Ref) -> Any: ...
 
     def __getitem__(self, node: NodeLike | Ref) -> Any:
-        """The result of a node that ran once, or its value at one output; of one that ran several times, `outputs`."""
+        """Return the result of a node that ran once, or, for `node.output("name")`, the value of that output.
+
+        Raises
+        ------
+        NbgraphError
+            The node ran several times, under an iteration; use `outputs`.
+        NotFoundError
+            The run has no such node, or it gave no result; the message says why.
+        """
         if isinstance(node, Ref):
             return getattr(self[node.node], node.field)
         found = self._outputs_of(node)
@@ -139,7 +165,26 @@ class Run:
         return next(iter(found.values()))
 
     def outputs(self, node: NodeLike | Ref, path: Sequence[int] | int | None = None) -> Any:
-        """The results of a node, or its values at one output, in path order; or the one at a path."""
+        """Return the results of a node that ran under an iteration.
+
+        Parameters
+        ----------
+        node
+            The node, its id, or one of its outputs (`node.output("value")`).
+        path
+            The iteration path, such as `(1, 0)`: index 1 of the outer iteration, 0 of the inner one. None takes all
+            paths.
+
+        Returns
+        -------
+        list or NodeResult or value
+            Results (or values of the output) in path order; with a `path`, the single one there.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such node, or it has no result at `path`.
+        """
         if isinstance(node, Ref):
             found = self.outputs(node.node, path)
             return [getattr(one, node.field) for one in found] if path is None else getattr(found, node.field)
@@ -154,7 +199,7 @@ class Run:
 
     @property
     def images(self) -> Pictures:
-        """Every picture the run gave, in order, path by path; without intermediate ones and such as cannot be read."""
+        """The images of the run in path order, as PIL images. Intermediate images and unreadable files are left out."""
         giving = {
             planned.rank
             for planned in self.session.plan.nodes
@@ -169,17 +214,17 @@ class Run:
 
     @property
     def stats(self) -> "pd.DataFrame":
-        """One row for each prepared node: seconds, memory, cached."""
+        """One row per prepared node: seconds, memory (MB), cached, error."""
         return stats_frame(self.services.performance_statistics.rows(self.id))
 
     @property
     def node_seconds(self) -> float:
-        """Seconds that its nodes took together, those from the cache included; no DataFrame is built for it."""
+        """Total seconds of all nodes, cached ones included. Builds no DataFrame."""
         return fsum(row.seconds for row in self.services.performance_statistics.rows(self.id))
 
     @property
     def plot(self) -> "RunPlots":
-        """Plots of the stats: `run.plot.timeline()`, `run.plot.vram()`, `run.plot.by_type()`."""
+        """Plots of the stats: `run.plot.timeline()`, `run.plot.vram()`, `run.plot.memory()`, `run.plot.by_type()`."""
         return load("nbgraph.plots").RunPlots(self.stats)  # matplotlib is loaded when the first one is asked for
 
     def _outputs_of(self, node: NodeLike) -> dict[tuple[int, ...], "NodeResult"]:
@@ -214,7 +259,7 @@ class Run:
     # in a notebook
 
     def display(self) -> Any:
-        """What shows the run in the output of this cell, live while `wait(show=...)` calls it, and as it ended."""
+        """Return the display of this run for the output of the current cell; `wait(show=...)` keeps it up to date."""
         self._shown_in = _cell_number()
         return load("nbgraph.widgets.run_display").RunDisplay(self)
 
@@ -222,7 +267,7 @@ class Run:
         return load("nbgraph.widgets.run_static").static_bundle(self)
 
     def _display_(self) -> Any:
-        """What marimo shows."""
+        """Return the view that marimo shows."""
         return load("nbgraph.widgets.run_display").following_view(self)
 
     def _ipython_display_(self) -> None:
@@ -237,7 +282,13 @@ def _cell_number() -> int:
 
 
 def run_id(run: Run | str) -> str:
-    """The id of a run that is given as the `Run` or by its id; `ChoiceError` if it is neither."""
+    """Return the id of a run given as a `Run` or as its id.
+
+    Raises
+    ------
+    ChoiceError
+        `run` is neither.
+    """
     if isinstance(run, Run):
         return run.id
     if isinstance(run, str):

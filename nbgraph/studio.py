@@ -1,4 +1,4 @@
-"""Studio: what a notebook holds. One object over invoker, services, frames and widgets."""
+"""The object a notebook holds: one facade over invoker, services, frames and widgets."""
 
 import gc
 from _thread import start_new_thread
@@ -55,9 +55,22 @@ COLLECT_SECONDS = 0.2
 
 
 class Studio:
-    """`studio = Studio()` in memory, `Studio("folder")` in a folder that outlives the kernel.
+    """Runs graphs and keeps their images, cached results, stats and queue.
 
-    `studio.run(image)` runs what `image` needs and gives a `Run`; only what changed since is computed anew.
+    `Studio()` keeps everything in memory; `Studio("folder")` in a folder that outlives the kernel. Results are cached:
+    `studio.run(image)` executes only what changed since it last ran.
+
+    Parameters
+    ----------
+    folder
+        The folder to keep everything in, made if it does not exist; None for memory. Several kernels may open the same.
+    settings
+        Limits, device, model folders; None reads `NBGRAPH_...` environment variables.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be read or written, is damaged, or was written by a newer nbgraph.
 
     Examples
     --------
@@ -88,7 +101,7 @@ class Studio:
 
     @property
     def services(self) -> InvocationServices:
-        """The container."""
+        """The container of services: images, latents, cache, stats, queue, models, events."""
         return self.invoker.services
 
     def run(
@@ -100,16 +113,36 @@ class Studio:
         on_error: OnError = "stop",
         strict: bool = False,
     ) -> Run:
-        """Run a node and all it needs, or a graph, and wait; `values` are other inputs: `{"noise.seed": 8}`.
+        """Run a node and everything it depends on, or a graph, and wait for the result.
 
-        Of a library graph, also by the names it exposes: `{"seed": 8}`.
+        Parameters
+        ----------
+        target
+            A node, several nodes, a `Graph` or a `LibraryGraph`.
+        values
+            Other inputs for this run, `{"noise.seed": 8}`; of a library graph also by exposed names, `{"seed": 8}`.
+        progress
+            True shows the run in the notebook while it goes, with previews, images and Cancel, or a line on stderr in a
+            terminal; "text" writes the line in any case; False shows nothing; a function is called with a `Progress`.
+        on_error
+            "stop" ends the run at the first node that fails; "continue" still runs what does not depend on it.
+        strict
+            Execute the nodes of an iteration one by one. By default those of one kind share calls of the model, which
+            changes images by rounding (below 1e-4 relative).
 
-        In a notebook the run shows itself meanwhile, with previews, pictures and Cancel; `progress="text"` writes a
-        line on stderr, `False` shows nothing, a function is called with a `Progress` four times a second.
-        Pictures under an iteration are drawn several at once; `strict` draws each by itself, which differs by rounding.
-        Raises `GraphError` before anything runs if the graph cannot run, `NodeError` if a node failed. With
-        `on_error="continue"` what does not depend on it still runs, and `run.errors` has what failed. The Stop button
-        cancels the run and raises `KeyboardInterrupt` here.
+        Returns
+        -------
+        Run
+            The completed run; with `on_error="continue"`, `run.errors` lists what failed.
+
+        Raises
+        ------
+        GraphError
+            The graph cannot run; nothing was executed, and every problem is listed.
+        NodeError
+            A node failed, and `on_error` is "stop".
+        KeyboardInterrupt
+            Stop was pressed: the run is cancelled at its next step, finished results are kept.
         """
         self._refuse_worker()
         show = progress_display(progress)
@@ -138,10 +171,25 @@ class Studio:
         strict: bool = False,
         prepend: bool = False,
     ) -> Run:
-        """Queue a node and all it needs, or a graph, and return at once.
+        """Queue a node and everything it depends on, or a graph, and return at once.
 
-        `GraphError` if it cannot run; what only torch can tell is found while it is loaded, and raised by
-        `run.raise_error()` then.
+        Parameters
+        ----------
+        target, values, on_error, strict
+            As in `run`.
+        prepend
+            Run it next, before what is already queued.
+
+        Returns
+        -------
+        Run
+            A handle to wait for, watch or cancel.
+
+        Raises
+        ------
+        GraphError
+            The graph cannot run. A problem that only torch can find is raised by `run.raise_error()` instead, since
+            torch may still be loading.
         """
         session = self._session(target, values, on_error=on_error, strict=strict)
         is_checked = self.invoker.check(session)
@@ -157,12 +205,32 @@ class Studio:
         progress: ProgressStyle = True,
         strict: bool = False,
     ) -> Sweep:
-        """Run a node or a graph for each combination of values: `{"denoise.cfg_scale": [2, 4], "noise.seed": [1, 2]}`.
+        """Run a target once for each combination of values.
 
-        Values of one address are multiplied with those of the others; `{("a.x", "b.y"): [(1, 5), (2, 6)]}` goes through
-        two together. Too many combinations, and values that are seen to be wrong, are an error before anything runs. A
-        cell that fails stays empty and the others go on; an interrupt cancels what is left. Of a graph, what the node
-        gives is shown that it ends in; where there are several, or another is meant, `node` says which.
+        Parameters
+        ----------
+        target
+            As in `run`.
+        values
+            Lists by address; lists of different addresses are multiplied: `{"denoise.cfg_scale": [2, 4], "noise.seed":
+            [1, 2]}` makes four runs. A tuple of addresses zips them: `{("a.x", "b.y"): [(1, 5), (2, 6)]}` makes two.
+        node
+            The node whose output is shown; needed when the graph ends in more than one.
+        runs
+            How many times each combination is run.
+        progress, strict
+            As in `run`.
+
+        Returns
+        -------
+        Sweep
+            Shows itself as a labelled grid of images, or as a table; `.frame` has one row per combination. The cell of
+            a run that failed is empty and says why.
+
+        Raises
+        ------
+        GraphError
+            An address or value is wrong, or there are more combinations than `Settings.max_sessions`; nothing was run.
         """
         self._refuse_worker()
         show = progress_display(progress)
@@ -185,9 +253,17 @@ class Studio:
         return Sweep(shown, list(values), cells)
 
     def resume(self, run: Run | str) -> Run:
-        """Go on with a run, given itself or its id, that was interrupted, cancelled or failed; only the rest is run.
+        """Continue a run that was interrupted, cancelled or failed; finished nodes are not executed again.
 
-        `studio.queue` lists the runs; those that a kernel left when it died are `interrupted`.
+        Parameters
+        ----------
+        run
+            The run or its id; `studio.queue` lists them. Runs of a kernel that died have the status `interrupted`.
+
+        Raises
+        ------
+        NotFoundError
+            No run of that id is stored.
         """
         session_id = run_id(run)
         tracker = ProgressTracker(session_id)
@@ -200,7 +276,18 @@ class Studio:
         return Run(ticket, self.services, tracker)
 
     def explain(self, target: Target, values: Values | None = None) -> "pd.DataFrame":
-        """One row for each node: whether it will run or is cached, and because of what."""
+        """Say which nodes would run, and why, without running anything.
+
+        Returns
+        -------
+        DataFrame
+            One row per prepared node: `node`, `source`, `type`, `will_run`, `because` (such as "seed 1 -> 2").
+
+        Raises
+        ------
+        GraphError
+            The graph cannot run.
+        """
         session = self._session(target, values)
         session.graph.validate()
         return reasons_frame(explain(session, self.services))
@@ -230,9 +317,22 @@ class Studio:
         return GraphsView(self.services, lambda name, version: self._editors.document(name, version))
 
     def form(self, target: str | Target) -> "GraphForm":
-        """A form of a library graph's exposed inputs, by its name or the graph: `studio.form("text to image")`.
+        """Return a form for the exposed inputs of a library graph, or for all unlinked inputs of another graph.
 
-        Of another graph, all that is not linked. `form.values`, `form.run()`; an unknown name is an error with names.
+        Parameters
+        ----------
+        target
+            The name of a library graph (`"text to image"`), or a graph or node.
+
+        Returns
+        -------
+        GraphForm
+            Shown by a cell; `form.values` and `form.run()` in code.
+
+        Raises
+        ------
+        NotFoundError
+            There is no library graph of that name; the message lists the names.
         """
         forms = load("nbgraph.widgets.form")
         chosen = (
@@ -245,11 +345,11 @@ class Studio:
 
     @property
     def stats(self) -> "pd.DataFrame":
-        """One row for each prepared node of every run; of those with nodes made in cells, once these cells have run."""
+        """One row per prepared node of every stored run: seconds, memory in MB, cached, status, error."""
         return stats_frame(self.services.performance_statistics.readable_rows())
 
     def stats_view(self) -> StatsView:
-        """The stats in a notebook: choose runs, columns and a plot; `.frame`, `.draw()`, `.to_csv(path)`."""
+        """Return the view of the stats: choose runs, columns and a plot; `.frame`, `.draw()`, `.to_csv(path)`."""
         return self._stats_view
 
     @cached_property
@@ -257,7 +357,18 @@ class Studio:
         return StatsView(self.services)
 
     def compare(self, first: Run | str, second: Run | str) -> "pd.DataFrame":
-        """One row for each node of two runs, given themselves or their ids: what got slower, and by how much."""
+        """Compare the stats of two runs, given as `Run` or by id.
+
+        Returns
+        -------
+        DataFrame
+            One row per node, the largest slowdown first; `slower` is in seconds, `ratio` is second / first.
+
+        Raises
+        ------
+        NotFoundError
+            There are no stats of one of the runs.
+        """
         return compared_frame(self._stats_of(first), self._stats_of(second))
 
     def _stats_of(self, run: Run | str) -> "pd.DataFrame":
@@ -268,22 +379,22 @@ class Studio:
 
     @cached_property
     def cache(self) -> "CacheView":
-        """The invocation cache: `.frame`, `.why(graph)`, `.forget(node)`, `.off()`, `.clear()`; shown, a table."""
+        """Cached results: `.frame`, `.why(graph)`, `.forget(node)`, `.off()`, `.clear()`; a cell shows a table."""
         return CacheView(self.services)
 
     @cached_property
     def images(self) -> "ImagesView":
-        """The pictures: `.frame`, `.get(name)`, `.star(name)`, `.delete(name)`; a gallery in a notebook."""
+        """The stored images: `.frame`, `.get(name)`, `.star(name)`, `.delete(name)`; a cell shows a gallery."""
         return ImagesView(self.services)
 
     @cached_property
     def queue(self) -> QueueView:
-        """The runs that wait, run or have ended: `.frame`, `.cancel(run)`, `.prepend(run)`; a live table in a cell."""
+        """Waiting, running and ended runs: `.frame`, `.cancel(run)`, `.prepend(run)`; a cell shows a live table."""
         return QueueView(self.services)
 
     @cached_property
     def disk(self) -> DiskView:
-        """What takes how much, and how to free it: `.frame`, `.free("intermediates")`, `.free_all()`; a table."""
+        """What takes how many bytes, and how to free it: `.frame`, `.free("intermediates")`, `.free_all()`; a table."""
         return DiskView(self.services)
 
     @cached_property
@@ -292,46 +403,90 @@ class Studio:
         return ModelsView(self.services)
 
     def backup(self, folder: str | PathLike[str]) -> Path:
-        """Copy the studio's folder, as it is now, into a new one, which opens as a studio; returns its path.
+        """Copy the studio's folder into a new one that opens as a studio; other kernels may keep writing meanwhile.
 
-        Other kernels may go on meanwhile. A studio in memory has no folder: see `export`.
+        Parameters
+        ----------
+        folder
+            A path that does not exist yet.
+
+        Returns
+        -------
+        Path
+            The path of the copy.
+
+        Raises
+        ------
+        StoreError
+            The studio is in memory (use `export`), or the copy cannot be written.
         """
         return self.services.backup(folder)
 
     def export(self, path: str | PathLike[str], runs: Sequence[Run | str] | Run | str | None = None) -> ArchiveReport:
-        """Write runs, given themselves or their ids, into a new zip with their pictures and stats; without any, all.
+        """Write runs with their images and stats into a new zip file.
 
-        Of runs that did not complete the tensors go too, so that they can be resumed elsewhere. Models are named, not
-        copied; cached results are left out. The report says what was skipped, and why.
+        Tensors are included for runs that did not complete, so that they can be resumed elsewhere. Models are named,
+        not copied; cached results are left out.
+
+        Parameters
+        ----------
+        path
+            The zip file to write; an existing one is refused.
+        runs
+            Runs or their ids; None exports all.
+
+        Returns
+        -------
+        ArchiveReport
+            What was written, what was skipped and why.
+
+        Raises
+        ------
+        ArchiveError
+            The file cannot be written.
         """
         chosen = None if runs is None else [run_id(run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
         return export_archive(self.services, path, chosen)
 
     def import_runs(self, path: str | PathLike[str]) -> ArchiveReport:
-        """Bring in the runs, pictures and library graphs of a zip that `export` wrote; what is here stays as it is.
+        """Import the runs, images and library graphs of a zip that `export` wrote. Existing ones stay as they are.
 
-        All of the zip is checked first: `ArchiveError` if it is damaged, too large, or not such a zip at all.
+        Raises
+        ------
+        ArchiveError
+            The zip is damaged, too large, or not such a file; nothing was imported.
         """
         return import_archive(self.services, path)
 
     def clean(self) -> CleanReport:
-        """Remove what nothing names any more and what crashes left in the folder; report it, and what is missing.
+        """Delete files and rows that nothing refers to, such as a crash leaves behind, and report what is missing.
 
-        Limits on what is kept are settings: `Settings(intermediate_bytes=..., session_days=...)`.
+        The limits on what is kept otherwise are settings: `Settings(intermediate_bytes=..., session_days=...)`.
         """
         return self.services.clean()
 
     @property
     def loaded_models(self) -> "pd.DataFrame":
-        """One row for each component of a model that is in memory now."""
+        """One row per model component in memory: device, dtype, MB of parameters and buffers, patches, uses."""
         return loaded_frame(self.services.model_manager.loaded())
 
     def unload_models(self, name: str | None = None) -> int:
-        """Drop a model, or all, from memory; returns the bytes freed."""
+        """Remove a model, or all of them, from memory.
+
+        Parameters
+        ----------
+        name
+            The name or path of a model; None unloads all that no run is using.
+
+        Returns
+        -------
+        int
+            Bytes freed.
+        """
         return self.services.model_manager.unload(name)
 
     def close(self) -> None:
-        """Cancel what runs and stop the services."""
+        """Cancel running sessions and stop the services. Closing twice is harmless."""
         self._dropped.detach()
         self.invoker.stop()
 
@@ -347,7 +502,7 @@ class Studio:
         return f"Studio({where}: {self.images.count} images, {cached} cached results)"
 
     def _refuse_worker(self) -> None:
-        """`OwnWorkerError` inside a node that this studio runs, before anything is queued."""
+        """Raise `OwnWorkerError` inside a node that this studio is running: it would wait for itself."""
         if self.services.processor.is_worker:
             raise OwnWorkerError
 
@@ -370,17 +525,23 @@ class Studio:
 
 
 def _collect_soon() -> None:
-    """Free what a studio that was dropped without `close` leaves: services refer to each other in cycles.
+    """Collect what a studio that was dropped without `close` leaves: its services refer to each other in cycles.
 
-    In a thread of its own, a little later: when this is started the studio is not gone yet, and a finalizer, which may
-    run anywhere, must neither wait nor take a lock.
+    It runs on its own thread a little later: the studio is still alive when the finalizer runs, and a finalizer, which
+    may run anywhere, must neither wait nor take a lock.
     """
     sleep(COLLECT_SECONDS)
     gc.collect()
 
 
 def target_graph(target: Target) -> Graph:
-    """The graph that is meant: a graph as it is, or all that one or several nodes need; else `TargetError`."""
+    """Return the graph that a target means: a graph itself, or everything that one or several nodes depend on.
+
+    Raises
+    ------
+    TargetError
+        `target` is none of these.
+    """
     if isinstance(target, Graph):
         return target
     if isinstance(target, LibraryGraph):
