@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from nbgraph.errors import NbgraphError
+from nbgraph.grammar.catalogue import limits
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ClipField, ConditioningField, ImageField, LatentsField, UNetField, VaeField
 from nbgraph.invocations.inputs import REQUIRED, InputSpec
@@ -13,7 +14,6 @@ from nbgraph.invocations.node_registry import BUILT_IN, registry
 from nbgraph.invocations.types import type_name
 
 TARGET = Path("docs/nodes.md")
-SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "length >=", "max_length": "length <="}
 HEAD = """\
 # The nodes
 
@@ -49,9 +49,8 @@ def section(cls: type[BaseInvocation]) -> str:
     note = f" ({', '.join(marks)})" if marks else ""
     inputs = "\n".join(map(_input_row, cls.inputs().values()))
     outputs = ", ".join(f"`{name}`: {type_name(annotation)}" for name, annotation in cls.outputs().items())
-    table = (
-        f"\n| input | type | default | limits |\n|---|---|---|---|\n{inputs}\n" if inputs else "\nIt has no inputs.\n"
-    )
+    head = "| input | what it is | type | default | limits |\n|---|---|---|---|---|"
+    table = f"\n{head}\n{inputs}\n" if inputs else "\nIt has no inputs.\n"
     return (
         f"### {cls.type}\n\n`{cls.__name__}`, version {cls.version}{note}. {inspect.getdoc(cls)}\n{table}\n"
         f"Outputs: {outputs}\n\n```python\n{example_of(cls)}\n```\n"
@@ -61,27 +60,17 @@ def section(cls: type[BaseInvocation]) -> str:
 def _input_row(spec: InputSpec) -> str:
     default = "required" if spec.required or spec.default is REQUIRED else f"`{_shown(spec.default)}`"
     kind = type_name(spec.annotation).replace("|", "\\|")
-    return f"| `{spec.name}` | {kind} | {default} | {', '.join(_limits(spec))} |"
+    about = spec.about.replace("|", "\\|")
+    return f"| `{spec.name}` | {about} | {kind} | {default} | {', '.join(_notes(spec))} |"
+
+
+def _notes(spec: InputSpec) -> list[str]:
+    many = ["any number of edges"] if spec.many else []
+    return [*limits(spec), *many, *(["drawn if left out"] if spec.seed else [])]
 
 
 def _shown(value: Any) -> str:
     return repr(value).replace("|", "\\|")
-
-
-def _limits(spec: InputSpec) -> list[str]:
-    found = [
-        f"{sign} {getattr(mark, name)}"
-        for mark in spec.info.metadata
-        for name, sign in SIGNS.items()
-        if _has(mark, name)
-    ]
-    if spec.many:
-        found.append("any number of edges")
-    return [*found, "drawn if left out"] if spec.seed else found
-
-
-def _has(mark: Any, name: str) -> bool:
-    return getattr(mark, name, None) is not None
 
 
 Line = tuple[str, str, tuple[str, ...]]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable
+from textwrap import fill
 
 from nbgraph.errors import NbgraphError, UnknownNodeTypeError, suggest
 from nbgraph.grammar.lexer import GrammarError, Word
@@ -19,6 +20,16 @@ COMMAND_NAMES = frozenset(
     }
 )
 """First words of the stages that are commands. A node type of such a name is written in quotes."""
+SIGNS = {
+    "gt": ">",
+    "ge": ">=",
+    "lt": "<",
+    "le": "<=",
+    "min_length": "length >=",
+    "max_length": "length <=",
+    "multiple_of": "multiple of",
+}
+"""How the limits of pydantic's fields are written."""
 
 
 class Catalogue:
@@ -81,39 +92,45 @@ def stage_name(library_name: str) -> str:
 
 
 def describe_node(cls: type[BaseInvocation], name: str) -> str:
-    """A page about a node type."""
-    lines = [
-        f"{name}: {cls.title} ({cls.category}, version {cls.version})",
-        f"    {' '.join((cls.__doc__ or '').split())}",
-        "inputs",
-    ]
-    lines += [_describe_input(spec) for spec in cls.inputs().values()] or ["    none"]
-    lines += ["outputs"]
-    lines += [f"    {output}: {type_name(annotation)}" for output, annotation in cls.outputs().items()] or ["    none"]
+    """Return the help of a node type: what it does, its inputs with types, defaults and limits, its outputs."""
+    paragraphs = (cls.__doc__ or "").split("\n\n")
+    lines = [f"{name}: {cls.title} ({cls.category}, version {cls.version})"]
+    lines += [_indented(" ".join(paragraph.split()), 4) for paragraph in paragraphs]
+    lines += ["inputs", *(_describe_input(spec) for spec in cls.inputs().values())]
+    lines += ["outputs", *(f"    {output}: {type_name(kind)}" for output, kind in cls.outputs().items())]
     return "\n".join(lines)
 
 
 def _describe_input(spec: InputSpec) -> str:
-    default = "needed" if spec.required else f"default {format_value(spec.annotation, spec.default)}"
+    default = "required" if spec.required else f"default {format_value(spec.annotation, spec.default)}"
     if spec.seed:
-        default = "drawn anew each time if left out"
-    limits = "".join(f", {text}" for mark in spec.info.metadata for text in _limits(mark))
-    many = ", takes several links" if spec.many else ""
-    description = f"  {spec.info.description}" if spec.info.description else ""
-    return f"    --{spec.name}: {type_name(spec.annotation)} ({default}{limits}{many}){description}"
+        default = "drawn anew at every run if left out"
+    many = ["takes several links"] if spec.many else []
+    facts = ", ".join([default, *limits(spec), *many])
+    return f"{_indented(f'--{spec.name}: {type_name(spec.annotation)} ({facts})', 4)}\n{_indented(spec.about, 8)}"
 
 
-def _limits(mark: object) -> list[str]:
-    signs = {
-        "gt": ">",
-        "ge": ">=",
-        "lt": "<",
-        "le": "<=",
-        "min_length": "length >=",
-        "max_length": "length <=",
-        "multiple_of": "multiple of",
-    }
-    return [f"{sign} {getattr(mark, name)}" for name, sign in signs.items() if getattr(mark, name, None) is not None]
+def _indented(text: str, spaces: int) -> str:
+    """The text in lines of at most 80 columns, the first indented by that many spaces, the others by eight."""
+    # neither words nor hyphens are broken: an option or a number cut in two cannot be copied
+    return fill(
+        text,
+        80,
+        initial_indent=" " * spaces,
+        subsequent_indent=" " * 8 if text.startswith("--") else " " * spaces,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def limits(spec: InputSpec) -> list[str]:
+    """Return what limits the values of an input: `[">= 1", "<= 1000"]`."""
+    return [
+        f"{sign} {getattr(mark, name)}"
+        for mark in spec.info.metadata
+        for name, sign in SIGNS.items()
+        if getattr(mark, name, None) is not None
+    ]
 
 
 def node_table(classes: dict[str, type[BaseInvocation]]) -> str:

@@ -50,10 +50,18 @@ class SeamlessOutput(BaseInvocationOutput):
 class LoraLoader(BaseInvocation):
     """A LoRA from a .safetensors file over the denoiser and the text encoders; several are put one after the other."""
 
-    lora: Path
-    weight: float = Field(0.75, ge=-10, le=10)
-    unet: UNetField
-    clip: ClipField
+    lora: Path = Field(title="LoRA", description="Path of a LoRA's .safetensors file")
+    weight: float = Field(
+        0.75, ge=-10, le=10, description="How strongly the LoRA counts; 0 switches it off, negative reverses it"
+    )
+    unet: UNetField = Field(
+        title="Denoiser",
+        description="Part of a model that removes noise, from a Model node or one that changes it, such as LoRA",
+    )
+    clip: ClipField = Field(
+        title="Text encoders",
+        description="Part of a model that reads prompts, from a Model node or one that changes it, such as LoRA",
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         lora = known.get("lora")
@@ -78,8 +86,13 @@ class LoraLoader(BaseInvocation):
 class ClipSkip(BaseInvocation):
     """The text encoders read so many layers before their last one."""
 
-    clip: ClipField
-    skipped_layers: int = Field(0, ge=0, le=23)
+    clip: ClipField = Field(
+        title="Text encoders",
+        description="Part of a model that reads prompts, from a Model node or one that changes it, such as LoRA",
+    )
+    skipped_layers: int = Field(
+        0, ge=0, le=23, description="Layers at the end of each text encoder that are not used; 0 uses all"
+    )
 
     def invoke(self, context: InvocationContext) -> ClipOutput:
         return ClipOutput(clip=patched(self.clip, ClipSkipPatch(layers=self.skipped_layers)))
@@ -89,10 +102,16 @@ class ClipSkip(BaseInvocation):
 class Seamless(BaseInvocation):
     """Pictures that tile along the axes: denoiser and autoencoder wrap around; of models with a UNet."""
 
-    unet: UNetField
-    vae: VaeField
-    seamless_x: bool = True
-    seamless_y: bool = True
+    unet: UNetField = Field(
+        title="Denoiser",
+        description="Part of a model that removes noise, from a Model node or one that changes it, such as LoRA",
+    )
+    vae: VaeField = Field(
+        title="VAE",
+        description="Autoencoder between images and latents, from a Model or a VAE node",
+    )
+    seamless_x: bool = Field(True, title="Horizontally", description="Tile from left to right")
+    seamless_y: bool = Field(True, title="Vertically", description="Tile from top to bottom")
 
     def invoke(self, context: InvocationContext) -> SeamlessOutput:
         chosen: tuple[tuple[Literal["x", "y"], bool], ...] = (("x", self.seamless_x), ("y", self.seamless_y))
@@ -107,11 +126,26 @@ class Seamless(BaseInvocation):
 class FreeU(BaseInvocation):
     """More detail from a UNet at no cost: its backbone scaled by b1 and b2, its skip connections by s1 and s2."""
 
-    unet: UNetField
-    b1: float = Field(1.2, ge=-1, le=3)
-    b2: float = Field(1.4, ge=-1, le=3)
-    s1: float = Field(0.9, ge=-1, le=3)
-    s2: float = Field(0.2, ge=-1, le=3)
+    unet: UNetField = Field(
+        title="Denoiser",
+        description="Part of a model that removes noise, from a Model node or one that changes it, such as LoRA",
+    )
+    b1: float = Field(
+        1.2,
+        ge=-1,
+        le=3,
+        title="Backbone 1",
+        description="Factor of the first backbone stage; above 1 strengthens shapes",
+    )
+    b2: float = Field(1.4, ge=-1, le=3, title="Backbone 2", description="Factor of the second backbone stage")
+    s1: float = Field(
+        0.9,
+        ge=-1,
+        le=3,
+        title="Skip 1",
+        description="Factor of the first skip connections; below 1 weakens fine texture",
+    )
+    s2: float = Field(0.2, ge=-1, le=3, title="Skip 2", description="Factor of the second skip connections")
 
     def invoke(self, context: InvocationContext) -> UNetOutput:
         return UNetOutput(unet=patched(self.unet, FreeuPatch(b1=self.b1, b2=self.b2, s1=self.s1, s2=self.s2)))

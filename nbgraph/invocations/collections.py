@@ -26,9 +26,9 @@ from nbgraph.invocations.outputs import (
 class Range(BaseInvocation):
     """Whole numbers from start up to, not including, stop; empty if there are none, downwards if step is negative."""
 
-    start: int = 0
-    stop: int = 10
-    step: int = 1
+    start: int = Field(0, description="First number")
+    stop: int = Field(10, description="Upper end, not included")
+    step: int = Field(1, description="Difference between neighbours; negative counts down, not 0")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"start", "stop", "step"} <= known.keys() and (found := _range_problem(**known)):
@@ -54,9 +54,9 @@ def _range_problem(start: int, stop: int, step: int) -> tuple[str, str] | None:
 class RangeOfSize(BaseInvocation):
     """So many whole numbers, from start, step apart."""
 
-    start: int = 0
-    size: int = Field(1, ge=0, le=MAX_LIST)
-    step: int = 1
+    start: int = Field(0, description="First number")
+    size: int = Field(1, ge=0, le=MAX_LIST, title="Count", description="How many numbers")
+    step: int = Field(1, description="Difference between neighbours")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"start", "size", "step"} <= known.keys() and (problem := self._problem(**known)):
@@ -76,10 +76,10 @@ class RangeOfSize(BaseInvocation):
 class RandomRange(BaseInvocation):
     """So many random whole numbers from low up to, not including, high; the same for the same seed."""
 
-    low: int = 0
-    high: int = DRAWN_MAX
-    size: int = Field(1, ge=0, le=MAX_LIST)
-    seed: Seed = None
+    low: int = Field(0, description="Smallest number")
+    high: int = Field(DRAWN_MAX, description="Upper end, not included")
+    size: int = Field(1, ge=0, le=MAX_LIST, title="Count", description="How many numbers")
+    seed: Seed = Field(None, description="Seed of the numbers; drawn anew at every run if left out")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"low", "high"} <= known.keys() and known["high"] <= known["low"]:
@@ -99,9 +99,9 @@ class RandomRange(BaseInvocation):
 class FloatRange(BaseInvocation):
     """So many numbers from start to stop, both included, evenly spaced."""
 
-    start: float = 5.0
-    stop: float = 10.0
-    steps: int = Field(30, ge=1, le=MAX_LIST)
+    start: float = Field(5.0, description="First number")
+    stop: float = Field(10.0, description="Last number, included")
+    steps: int = Field(30, ge=1, le=MAX_LIST, title="Count", description="How many numbers")
 
     def invoke(self, context: InvocationContext) -> FloatCollectionOutput:
         if self.steps == 1:
@@ -116,7 +116,7 @@ class FloatRange(BaseInvocation):
 class IntegerCollection(BaseInvocation):
     """A list of whole numbers."""
 
-    collection: list[int] = []
+    collection: list[int] = Field([], title="Items", description="The whole numbers of the list")
 
     def invoke(self, context: InvocationContext) -> IntegerCollectionOutput:
         return IntegerCollectionOutput(collection=self.collection)
@@ -126,7 +126,7 @@ class IntegerCollection(BaseInvocation):
 class FloatCollection(BaseInvocation):
     """A list of numbers."""
 
-    collection: list[float] = []
+    collection: list[float] = Field([], title="Items", description="The numbers of the list")
 
     def invoke(self, context: InvocationContext) -> FloatCollectionOutput:
         return FloatCollectionOutput(collection=self.collection)
@@ -136,7 +136,7 @@ class FloatCollection(BaseInvocation):
 class StringCollection(BaseInvocation):
     """A list of texts."""
 
-    collection: list[str] = []
+    collection: list[str] = Field([], title="Items", description="The texts of the list")
 
     def invoke(self, context: InvocationContext) -> StringCollectionOutput:
         return StringCollectionOutput(collection=self.collection)
@@ -146,7 +146,7 @@ class StringCollection(BaseInvocation):
 class BooleanCollection(BaseInvocation):
     """A list of truth values."""
 
-    collection: list[bool] = []
+    collection: list[bool] = Field([], title="Items", description="The truth values of the list")
 
     def invoke(self, context: InvocationContext) -> BooleanCollectionOutput:
         return BooleanCollectionOutput(collection=self.collection)
@@ -156,7 +156,7 @@ class BooleanCollection(BaseInvocation):
 class ImageCollection(BaseInvocation):
     """A list of pictures."""
 
-    collection: list[ImageField] = []
+    collection: list[ImageField] = Field([], title="Items", description="The images of the list")
 
     def invoke(self, context: InvocationContext) -> ImageCollectionOutput:
         return ImageCollectionOutput(collection=self.collection)
@@ -166,7 +166,7 @@ class ImageCollection(BaseInvocation):
 class LatentsCollection(BaseInvocation):
     """A list of latents."""
 
-    collection: list[LatentsField] = []
+    collection: list[LatentsField] = Field([], title="Items", description="The latents of the list")
 
     def invoke(self, context: InvocationContext) -> LatentsCollectionOutput:
         return LatentsCollectionOutput(collection=self.collection)
@@ -176,7 +176,7 @@ class LatentsCollection(BaseInvocation):
 class ConditioningCollection(BaseInvocation):
     """A list of encoded prompts."""
 
-    collection: list[ConditioningField] = []
+    collection: list[ConditioningField] = Field([], title="Items", description="The encoded prompts of the list")
 
     def invoke(self, context: InvocationContext) -> ConditioningCollectionOutput:
         return ConditioningCollectionOutput(collection=self.collection)

@@ -17,10 +17,14 @@ class CorrectColors(BaseInvocation):
     The way of Reinhard and others, Color Transfer between Images, 2001.
     """
 
-    image: ImageField
-    reference: ImageField
-    mask: ImageField | None = None
-    mask_blur_radius: float = Field(8.0, ge=0, le=512)
+    image: ImageField = Field(description="Image whose colours are changed")
+    reference: ImageField = Field(description="Image whose colours are wanted")
+    mask: ImageField | None = Field(
+        None, description="Where to change colours: white is changed, black is kept; without it everywhere"
+    )
+    mask_blur_radius: float = Field(
+        8.0, ge=0, le=512, title="Mask blur", description="Blur of the mask in pixels, so that the change fades out"
+    )
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         colors, alpha = colors_and_alpha(open_picture(context, self.image))

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
+from pydantic import Field
+
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.inputs import Many
 from nbgraph.invocations.limits import check_list
@@ -25,7 +27,7 @@ class Iterate(BaseInvocation):
 
     output_types_vary = True
 
-    collection: list[Any]
+    collection: list[Any] = Field(title="List", description="List whose items are used one after the other")
 
     @classmethod
     def output_types(cls, arriving: Mapping[str, list[Any]]) -> tuple[dict[str, Any], str]:
@@ -45,8 +47,8 @@ class Collect(BaseInvocation):
 
     output_types_vary = True
 
-    item: Annotated[Any, Many()] = None
-    collection: list[Any] = []
+    item: Annotated[Any, Many()] = Field(None, description="What to collect; takes any number of links")
+    collection: list[Any] = Field([], title="List", description="List that comes before the collected items")
 
     @classmethod
     def output_types(cls, arriving: Mapping[str, list[Any]]) -> tuple[dict[str, Any], str]:
@@ -82,9 +84,9 @@ class If(BaseInvocation):
 
     output_types_vary = True
 
-    condition: bool
-    true_input: Any = None
-    false_input: Any = None
+    condition: bool = Field(description="Which input to pass on: the true or the false one")
+    true_input: Any = Field(None, title="If true", description="What to pass on if the condition is true")
+    false_input: Any = Field(None, title="If false", description="What to pass on if the condition is false")
 
     @classmethod
     def output_types(cls, arriving: Mapping[str, list[Any]]) -> tuple[dict[str, Any], str]:
@@ -100,8 +102,8 @@ class If(BaseInvocation):
 class Zip(BaseInvocation):
     """Pairs the items of two lists of equal length: [[a0, b0], [a1, b1], ...]. `item_of` takes a pair apart."""
 
-    a: list[Any]
-    b: list[Any]
+    a: list[Any] = Field(title="First list", description="List of first items")
+    b: list[Any] = Field(title="Second list", description="List of second items, equally long")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"a", "b"} <= known.keys() and len(known["a"]) != len(known["b"]):
@@ -125,8 +127,8 @@ class ItemOf(BaseInvocation):
 
     output_types_vary = True
 
-    collection: list[Any]
-    index: int = 0
+    collection: list[Any] = Field(title="List", description="List to take from")
+    index: int = Field(0, description="Place in the list, from 0; -1 is the last item")
 
     @classmethod
     def output_types(cls, arriving: Mapping[str, list[Any]]) -> tuple[dict[str, Any], str]:

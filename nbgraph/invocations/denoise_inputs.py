@@ -42,7 +42,7 @@ class VaeOutput(BaseInvocationOutput):
 class Scheduler(BaseInvocation):
     """A scheduler by name, for several nodes to share; `default` is the model's own."""
 
-    scheduler: SchedulerName = "default"
+    scheduler: SchedulerName = Field("default", description="Sampling method; default is the model's own")
 
     def invoke(self, context: InvocationContext) -> SchedulerOutput:
         return SchedulerOutput(scheduler=self.scheduler)
@@ -52,7 +52,7 @@ class Scheduler(BaseInvocation):
 class VaeLoader(BaseInvocation):
     """An autoencoder of its own, by the name it has in this studio, or by the path of its folder."""
 
-    vae_model: str
+    vae_model: str = Field(title="VAE", description="Autoencoder by its name in this studio, or the path of its folder")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from model_problem(known, "vae_model", "vae", context)
@@ -65,11 +65,26 @@ class VaeLoader(BaseInvocation):
 class ControlNet(BaseInvocation):
     """A ControlNet that steers denoising by a picture: how much, and from when to when as shares of the steps."""
 
-    image: ImageField
-    control_model: str
-    control_weight: float = Field(1.0, ge=-2, le=2)
-    begin_step_percent: float = Field(0.0, ge=0, le=1)
-    end_step_percent: float = Field(1.0, ge=0, le=1)
+    image: ImageField = Field(
+        title="Control image",
+        description="Control image of the kind the ControlNet was trained on, such as Canny edges",
+    )
+    control_model: str = Field(
+        title="ControlNet", description="ControlNet by its name in this studio, or the path of its folder"
+    )
+    control_weight: float = Field(
+        1.0,
+        ge=-2,
+        le=2,
+        title="Weight",
+        description="How strongly the control image counts; 0 switches it off, 1 is as trained",
+    )
+    begin_step_percent: float = Field(
+        0.0, ge=0, le=1, title="Begin", description="Share of the steps, 0 to 1, at which it begins to take effect"
+    )
+    end_step_percent: float = Field(
+        1.0, ge=0, le=1, title="End", description="Share of the steps, 0 to 1, at which it ceases to take effect"
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from model_problem(known, "control_model", "controlnet", context)
@@ -95,9 +110,13 @@ class CreateDenoiseMask(BaseInvocation):
     are those of the picture that is kept.
     """
 
-    mask: ImageField
-    soft: bool = False
-    latents: LatentsField | None = None
+    mask: ImageField = Field(description="White is denoised, black is kept; transparent counts as black")
+    soft: bool = Field(False, description="Blend along grey edges instead of a hard border")
+    latents: LatentsField | None = Field(
+        None,
+        title="Latents to keep",
+        description="Latents to keep where the mask is black, if not those that are denoised",
+    )
 
     def invoke(self, context: InvocationContext) -> DenoiseMaskOutput:
         return DenoiseMaskOutput(denoise_mask=DenoiseMaskField(mask=self.mask, soft=self.soft, latents=self.latents))
@@ -107,9 +126,9 @@ class CreateDenoiseMask(BaseInvocation):
 class BlendLatents(BaseInvocation):
     """Latents between two others of one size, along the sphere they lie on: 0 is the first, 1 is the second."""
 
-    latents_a: LatentsField
-    latents_b: LatentsField
-    alpha: float = Field(0.5, ge=0, le=1)
+    latents_a: LatentsField = Field(title="First latents", description="Latents at 0")
+    latents_b: LatentsField = Field(title="Second latents", description="Latents at 1, of the same size")
+    alpha: float = Field(0.5, ge=0, le=1, title="Blend", description="Share of the second latents, 0 to 1")
 
     def invoke(self, context: InvocationContext) -> LatentsOutput:
         first, second = load_latents(context, self.latents_a), load_latents(context, self.latents_b)

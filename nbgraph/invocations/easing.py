@@ -58,15 +58,25 @@ class StepEasing(BaseInvocation):
     out, they are the values at the start and the end.
     """
 
-    easing: Easing = "Linear"
-    num_steps: int = Field(20, ge=1, le=10_000)
-    start_value: float = 0.0
-    end_value: float = 1.0
-    start_step_percent: float = Field(0.0, ge=0, le=1)
-    end_step_percent: float = Field(1.0, ge=0, le=1)
-    pre_start_value: float | None = None
-    post_end_value: float | None = None
-    mirror: bool = False
+    easing: Easing = Field(
+        "Linear", description="Shape of the curve: In starts slowly, Out ends slowly, InOut does both"
+    )
+    num_steps: int = Field(20, ge=1, le=10_000, title="Steps", description="How many numbers")
+    start_value: float = Field(0.0, description="Number at the start of the curve")
+    end_value: float = Field(1.0, description="Number at the end of the curve")
+    start_step_percent: float = Field(
+        0.0, ge=0, le=1, title="Start", description="Share of the steps, 0 to 1, at which the curve starts"
+    )
+    end_step_percent: float = Field(
+        1.0, ge=0, le=1, title="End", description="Share of the steps, 0 to 1, at which the curve ends"
+    )
+    pre_start_value: float | None = Field(
+        None, title="Value before", description="Number before the curve; left out, the start value"
+    )
+    post_end_value: float | None = Field(
+        None, title="Value after", description="Number after the curve; left out, the number the curve ends at"
+    )
+    mirror: bool = Field(False, description="Return to the start value in the second half of the curve")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         start, end = known.get("start_step_percent", 0.0), known.get("end_step_percent", 1.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from PIL import Image as PillowImage
+from pydantic import Field
 
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ColorField, ImageField, MetadataField
@@ -17,7 +18,7 @@ from nbgraph.invocations.pictures import Side, check_sides, check_size
 class Image(BaseInvocation):
     """A picture of the studio."""
 
-    image: ImageField
+    image: ImageField = Field(description="Image of the studio to pass on")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         record = context.images.record(self.image)
@@ -31,7 +32,7 @@ class LoadImage(BaseInvocation):
     The file is read at every run; what follows goes by its content, and runs again only if that has changed.
     """
 
-    path: Path
+    path: Path = Field(title="File", description="Path of a PNG, JPEG or WebP file")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if "path" in known and (problem := file_problem(known["path"])):
@@ -45,8 +46,8 @@ class LoadImage(BaseInvocation):
 class SaveImage(BaseInvocation):
     """A copy of a picture for the gallery, made every time the graph runs, with metadata if there are any."""
 
-    image: ImageField
-    metadata: MetadataField | None = None
+    image: ImageField = Field(description="Image to save to the gallery")
+    metadata: MetadataField | None = Field(None, description="What to record with it")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         known = self.metadata.values if self.metadata else None
@@ -57,7 +58,7 @@ class SaveImage(BaseInvocation):
 class ShowImage(BaseInvocation):
     """Shows a picture in the progress display while the run goes on, every time, and passes it on."""
 
-    image: ImageField
+    image: ImageField = Field(description="Image to show")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         record = context.images.record(self.image)
@@ -69,10 +70,10 @@ class ShowImage(BaseInvocation):
 class BlankImage(BaseInvocation):
     """A picture of one colour; in RGB the opacity of the colour does not count."""
 
-    width: Side = 512
-    height: Side = 512
-    mode: Literal["RGB", "RGBA"] = "RGB"
-    color: ColorField = ColorField()
+    width: Side = Field(512, description="Width in pixels")
+    height: Side = Field(512, description="Height in pixels")
+    mode: Literal["RGB", "RGBA"] = Field("RGB", description="RGB, or RGBA with an alpha channel")
+    color: ColorField = Field(ColorField(), description="Colour of every pixel; its opacity counts in RGBA only")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from check_sides(known)

@@ -25,8 +25,8 @@ ImageMode = Literal["L", "LA", "RGB", "RGBA"]
 class MultiplyImages(BaseInvocation):
     """Two pictures of one size multiplied, pixel by pixel: where one is black so is the result."""
 
-    image1: ImageField
-    image2: ImageField
+    image1: ImageField = Field(title="First image", description="First image")
+    image2: ImageField = Field(title="Second image", description="Second image, of the same size")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         first, second = common_mode(open_picture(context, self.image1), open_picture(context, self.image2))
@@ -38,8 +38,8 @@ class MultiplyImages(BaseInvocation):
 class ImageChannel(BaseInvocation):
     """One channel as a grey picture; the alpha channel of a picture without one is white."""
 
-    image: ImageField
-    channel: Literal["A", "R", "G", "B"] = "A"
+    image: ImageField = Field(description="Image to take the channel from")
+    channel: Literal["A", "R", "G", "B"] = Field("A", description="A (alpha), R (red), G (green) or B (blue)")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_picture(context, self.image).convert("RGBA")
@@ -50,8 +50,8 @@ class ImageChannel(BaseInvocation):
 class ConvertImage(BaseInvocation):
     """A picture in another mode: grey (L) or colour (RGB), with an alpha channel (LA, RGBA) or without."""
 
-    image: ImageField
-    mode: ImageMode = "L"
+    image: ImageField = Field(description="Image to convert")
+    mode: ImageMode = Field("L", description="L is grey, RGB is colour; LA and RGBA have an alpha channel")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         return context.images.output(open_picture(context, self.image).convert(self.mode))
@@ -61,9 +61,9 @@ class ConvertImage(BaseInvocation):
 class LerpImage(BaseInvocation):
     """Brightness squeezed: black becomes `min`, white becomes `max`, and the rest lies evenly between."""
 
-    image: ImageField
-    min: int = Field(0, ge=0, le=255)
-    max: int = Field(255, ge=0, le=255)
+    image: ImageField = Field(description="Image to change")
+    min: int = Field(0, ge=0, le=255, title="Darkest", description="Brightness, 0 to 255, that black becomes")
+    max: int = Field(255, ge=0, le=255, title="Lightest", description="Brightness, 0 to 255, that white becomes")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         width = self.max - self.min
@@ -74,9 +74,9 @@ class LerpImage(BaseInvocation):
 class InverseLerpImage(BaseInvocation):
     """Brightness stretched: `min` and darker becomes black, `max` and lighter becomes white."""
 
-    image: ImageField
-    min: int = Field(0, ge=0, le=254)
-    max: int = Field(255, ge=1, le=255)
+    image: ImageField = Field(description="Image to change")
+    min: int = Field(0, ge=0, le=254, title="Black from", description="Brightness, 0 to 255, that becomes black")
+    max: int = Field(255, ge=1, le=255, title="White from", description="Brightness, 0 to 255, that becomes white")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"min", "max"} <= known.keys() and known["max"] <= known["min"]:
@@ -91,8 +91,8 @@ class InverseLerpImage(BaseInvocation):
 class AdjustHue(BaseInvocation):
     """Every hue turned by so many degrees; 360 is a full turn."""
 
-    image: ImageField
-    hue: int = Field(0, ge=-360, le=360)
+    image: ImageField = Field(description="Image to change")
+    hue: int = Field(0, ge=-360, le=360, description="Degrees to turn every hue by; 360 is a full turn")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         colors, alpha = colors_and_alpha(open_picture(context, self.image))
@@ -106,9 +106,11 @@ class AdjustHue(BaseInvocation):
 class OffsetChannel(BaseInvocation):
     """A number added to one channel of a colour space, within 0 to 255; a hue goes round instead."""
 
-    image: ImageField
-    channel: ColorChannel = "Red (RGBA)"
-    offset: int = Field(0, ge=-255, le=255)
+    image: ImageField = Field(description="Image to change")
+    channel: ColorChannel = Field("Red (RGBA)", description="Channel to change, with its colour space")
+    offset: int = Field(
+        0, ge=-255, le=255, description="Amount to add, of 255; negative subtracts, and a hue wraps around"
+    )
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         if self.channel == "Hue (HSV)":
@@ -122,10 +124,10 @@ class OffsetChannel(BaseInvocation):
 class MultiplyChannel(BaseInvocation):
     """One channel of a colour space multiplied, within 0 to 255, and then turned round if `invert_channel` says so."""
 
-    image: ImageField
-    channel: ColorChannel = "Red (RGBA)"
-    scale: float = Field(1.0, ge=0, le=1000)
-    invert_channel: bool = False
+    image: ImageField = Field(description="Image to change")
+    channel: ColorChannel = Field("Red (RGBA)", description="Channel to change, with its colour space")
+    scale: float = Field(1.0, ge=0, le=1000, description="Factor on the channel; 1 changes nothing")
+    invert_channel: bool = Field(False, title="Invert", description="Invert the channel after multiplying")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         def change(value: int) -> float:

@@ -29,9 +29,9 @@ class CompareOutput(ImageOutput):
 class CompareImages(BaseInvocation):
     """The difference of two pictures of one size, black where they are equal, and how alike they are."""
 
-    image1: ImageField
-    image2: ImageField
-    amplify: float = Field(1.0, gt=0, le=255)
+    image1: ImageField = Field(title="First image", description="First image")
+    image2: ImageField = Field(title="Second image", description="Second image, of the same size")
+    amplify: float = Field(1.0, gt=0, le=255, description="Factor on the difference, to make small ones visible")
 
     def invoke(self, context: InvocationContext) -> CompareOutput:
         first, second = common_mode(open_picture(context, self.image1), open_picture(context, self.image2))

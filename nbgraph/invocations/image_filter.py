@@ -17,9 +17,11 @@ from nbgraph.invocations.pictures import open_on_white, open_picture
 class BlurImage(BaseInvocation):
     """A picture blurred; what is transparent does not bleed into what is not."""
 
-    image: ImageField
-    radius: float = Field(8.0, ge=0, le=1024)
-    blur_type: Literal["gaussian", "box"] = "gaussian"
+    image: ImageField = Field(description="Image to blur")
+    radius: float = Field(8.0, ge=0, le=1024, description="Radius of the blur in pixels")
+    blur_type: Literal["gaussian", "box"] = Field(
+        "gaussian", title="Kind", description="Gaussian is soft, box is fast and even"
+    )
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_picture(context, self.image)
@@ -34,9 +36,16 @@ class BlurImage(BaseInvocation):
 class CannyEdges(BaseInvocation):
     """The outlines in a picture, white on black: edges over the high threshold, and over the low where they join."""
 
-    image: ImageField
-    low_threshold: int = Field(100, ge=0, le=255)
-    high_threshold: int = Field(200, ge=0, le=255)
+    image: ImageField = Field(description="Image whose edges are found")
+    low_threshold: int = Field(
+        100, ge=0, le=255, description="Gradient from which a pixel is an edge if it touches a stronger one, 0 to 255"
+    )
+    high_threshold: int = Field(
+        200,
+        ge=0,
+        le=255,
+        description="Gradient from which a pixel is an edge in any case, 0 to 255; higher keeps fewer edges",
+    )
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         grey = open_on_white(context, self.image).convert("L")
@@ -49,8 +58,10 @@ class CannyEdges(BaseInvocation):
 class TileResample(BaseInvocation):
     """A picture made smaller by a rate and larger again, its size kept: what a tile ControlNet takes detail from."""
 
-    image: ImageField
-    down_sampling_rate: float = Field(1.0, ge=1, le=8)
+    image: ImageField = Field(description="Image to take detail from")
+    down_sampling_rate: float = Field(
+        1.0, ge=1, le=8, title="Rate", description="Factor by which detail is reduced; 1 keeps all"
+    )
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_on_white(context, self.image)
@@ -63,8 +74,8 @@ class TileResample(BaseInvocation):
 class ColorMap(BaseInvocation):
     """A picture as tiles of one colour each: what a colour ControlNet takes its palette from."""
 
-    image: ImageField
-    color_map_tile_size: int = Field(64, ge=1, le=4096)
+    image: ImageField = Field(description="Image whose colours are averaged")
+    color_map_tile_size: int = Field(64, ge=1, le=4096, title="Tile size", description="Side of a tile in pixels")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_on_white(context, self.image)

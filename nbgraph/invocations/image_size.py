@@ -25,11 +25,11 @@ from nbgraph.invocations.pictures import (
 class CropImage(BaseInvocation):
     """A part of a picture; what lies outside of it is transparent if it has an alpha channel, else black."""
 
-    image: ImageField
-    x: int = Field(0, ge=-32_768, le=32_768)
-    y: int = Field(0, ge=-32_768, le=32_768)
-    width: Side = 512
-    height: Side = 512
+    image: ImageField = Field(description="Image to cut from")
+    x: int = Field(0, ge=-32_768, le=32_768, title="Left", description="Left edge of the part in pixels")
+    y: int = Field(0, ge=-32_768, le=32_768, title="Top", description="Top edge of the part in pixels")
+    width: Side = Field(512, description="Width of the part in pixels")
+    height: Side = Field(512, description="Height of the part in pixels")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from check_sides(known)
@@ -47,12 +47,18 @@ class PasteImage(BaseInvocation):
     The result holds both, what neither covers being transparent; with `crop` it is as large as the base picture.
     """
 
-    base_image: ImageField
-    image: ImageField
-    mask: ImageField | None = None
-    x: int = Field(0, ge=-32_768, le=32_768)
-    y: int = Field(0, ge=-32_768, le=32_768)
-    crop: bool = False
+    base_image: ImageField = Field(description="Image below")
+    image: ImageField = Field(description="Image to paste on it")
+    mask: ImageField | None = Field(
+        None, description="Where to paste: white is pasted, black is left out; of the size of the pasted image"
+    )
+    x: int = Field(
+        0, ge=-32_768, le=32_768, title="Left", description="Left edge of the pasted image in pixels; may be negative"
+    )
+    y: int = Field(
+        0, ge=-32_768, le=32_768, title="Top", description="Top edge of the pasted image in pixels; may be negative"
+    )
+    crop: bool = Field(False, description="Keep the size of the base image, instead of growing to hold both")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         base, over = open_picture(context, self.base_image), open_picture(context, self.image)
@@ -76,10 +82,14 @@ class PasteImage(BaseInvocation):
 class ResizeImage(BaseInvocation):
     """A picture of another size, in pixels."""
 
-    image: ImageField
-    width: Side = 512
-    height: Side = 512
-    resample_mode: Resampling = "bicubic"
+    image: ImageField = Field(description="Image to resize")
+    width: Side = Field(512, description="New width in pixels")
+    height: Side = Field(512, description="New height in pixels")
+    resample_mode: Resampling = Field(
+        "bicubic",
+        title="Resampling",
+        description="How new pixels are computed: nearest is the fastest, lanczos the sharpest",
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from check_sides(known)
@@ -94,9 +104,13 @@ class ResizeImage(BaseInvocation):
 class ScaleImage(BaseInvocation):
     """A picture larger or smaller by a factor, to the nearest pixel."""
 
-    image: ImageField
-    scale_factor: float = Field(2.0, gt=0, le=1000)
-    resample_mode: Resampling = "bicubic"
+    image: ImageField = Field(description="Image to scale")
+    scale_factor: float = Field(2.0, gt=0, le=1000, title="Factor", description="Factor on width and height")
+    resample_mode: Resampling = Field(
+        "bicubic",
+        title="Resampling",
+        description="How new pixels are computed: nearest is the fastest, lanczos the sharpest",
+    )
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_picture(context, self.image)

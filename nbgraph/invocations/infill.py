@@ -17,8 +17,8 @@ NOTHING_TO_TAKE = "the picture is transparent everywhere, so there is nothing to
 class InfillColor(BaseInvocation):
     """A picture with a colour behind what is transparent."""
 
-    image: ImageField
-    color: ColorField = ColorField(r=127, g=127, b=127)
+    image: ImageField = Field(description="Image whose transparent parts are filled")
+    color: ColorField = Field(ColorField(r=127, g=127, b=127), description="Colour to fill with")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_picture(context, self.image).convert("RGBA")
@@ -30,9 +30,9 @@ class InfillColor(BaseInvocation):
 class InfillTiles(BaseInvocation):
     """A picture with random tiles of its own behind what is transparent; smaller tiles are taken if none is whole."""
 
-    image: ImageField
-    tile_size: int = Field(32, ge=1, le=4096)
-    seed: Seed = None
+    image: ImageField = Field(description="Image whose transparent parts are filled")
+    tile_size: int = Field(32, ge=1, le=4096, description="Side of a tile in pixels")
+    seed: Seed = Field(None, description="Seed of the choice of tiles; drawn anew at every run if left out")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_picture(context, self.image).convert("RGBA")
@@ -56,7 +56,7 @@ class InfillSmooth(BaseInvocation):
     By push and pull over halved pictures: Gortler and others, The Lumigraph, 1996.
     """
 
-    image: ImageField
+    image: ImageField = Field(description="Image whose transparent parts are filled")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_picture(context, self.image).convert("RGBA")

@@ -51,6 +51,17 @@ class InputSpec:
     info: FieldInfo
 
     @property
+    def label(self) -> str:
+        """The title of the field, or its name in words: `skipped_layers` is "Skipped layers"."""
+        return self.info.title or self.name.replace("_", " ").capitalize()
+
+    @property
+    def about(self) -> str:
+        """What the input is, for help and documents: its title where that is not its name, and its description."""
+        parts = (self.info.title, self.info.description)
+        return ". ".join(part for part in parts if part) or self.label
+
+    @property
     def optional(self) -> bool:
         """Whether None may be given."""
         return is_optional(self.annotation)

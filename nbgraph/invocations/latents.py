@@ -47,20 +47,60 @@ class DenoiseLatents(BaseInvocation):
     pictures, one or a list of each.
     """
 
-    unet: UNetField
-    positive: ConditioningField
-    negative: ConditioningField | None = None
-    noise: LatentsField | None = None
-    latents: LatentsField | None = None
-    denoise_mask: DenoiseMaskField | None = None
-    control: ControlField | list[ControlField] | None = None
-    t2i_adapter: T2iAdapterField | list[T2iAdapterField] | None = None
-    ip_adapter: IpAdapterField | list[IpAdapterField] | None = None
-    steps: int = Field(20, ge=1, le=1000)
-    cfg_scale: float = Field(7.5, ge=0)
-    scheduler: SchedulerName = "default"
-    denoising_start: float = Field(0.0, ge=0, le=1)
-    denoising_end: float = Field(1.0, ge=0, le=1)
+    unet: UNetField = Field(
+        title="Denoiser",
+        description="Part of a model that removes noise, from a Model node or one that changes it, such as LoRA",
+    )
+    positive: ConditioningField = Field(
+        title="Positive prompt", description="What the image should show, encoded by a Prompt node"
+    )
+    negative: ConditioningField | None = Field(
+        None,
+        title="Negative prompt",
+        description="What the image should not show, encoded; left open, there is no guidance",
+    )
+    noise: LatentsField | None = Field(None, description="Noise to begin with, or to add to latents")
+    latents: LatentsField | None = Field(
+        None, description="Latents to change; without them the image starts from noise alone"
+    )
+    denoise_mask: DenoiseMaskField | None = Field(
+        None, title="Mask", description="Where to denoise; without it everywhere"
+    )
+    control: ControlField | list[ControlField] | None = Field(
+        None, title="ControlNet", description="Control images and their models, one or a list"
+    )
+    t2i_adapter: T2iAdapterField | list[T2iAdapterField] | None = Field(
+        None, title="T2I-Adapter", description="Control images and their adapters, one or a list"
+    )
+    ip_adapter: IpAdapterField | list[IpAdapterField] | None = Field(
+        None, title="IP-Adapter", description="Images as prompts, one adapter or a list"
+    )
+    steps: int = Field(
+        20, ge=1, le=1000, description="Number of denoising steps: more take longer, with less and less to gain"
+    )
+    cfg_scale: float = Field(
+        7.5,
+        ge=0,
+        title="Guidance",
+        description="How strongly the image follows the prompt; 1 switches guidance off",
+    )
+    scheduler: SchedulerName = Field(
+        "default", description="Sampling method; default is the model's own, names in _k use Karras sigmas"
+    )
+    denoising_start: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Start",
+        description="Share of the schedule, 0 to 1, to skip; with latents, a higher share changes them less",
+    )
+    denoising_end: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        title="End",
+        description="Share of the schedule, 0 to 1, at which to stop; below 1 some noise is left for another node",
+    )
 
     @classmethod
     def arrival_problems(cls, linked: set[str]) -> Iterator[str]:
@@ -228,9 +268,14 @@ def load_latents(context: InvocationContext, field: LatentsField) -> Any:
 class LatentsToImage(BaseInvocation):
     """Decodes latents to a picture; `tiled` takes less memory for large ones."""
 
-    latents: LatentsField
-    vae: VaeField
-    tiled: bool = False
+    latents: LatentsField = Field(description="Latents to decode")
+    vae: VaeField = Field(
+        title="VAE",
+        description="Autoencoder between images and latents, from a Model or a VAE node",
+    )
+    tiled: bool = Field(
+        False, description="Work in overlapping tiles: less memory for large images, faint seams at worst"
+    )
 
     def batch_key(self, context: InvocationContext) -> Hashable:
         return self.model_dump_json(exclude={"latents"}), diffusion.shape_key(load_latents(context, self.latents))
@@ -255,9 +300,14 @@ class LatentsToImage(BaseInvocation):
 class ImageToLatents(BaseInvocation):
     """Encodes a picture, what is transparent as white; the mean of what the autoencoder gives, so always the same."""
 
-    image: ImageField
-    vae: VaeField
-    tiled: bool = False
+    image: ImageField = Field(description="Image to encode; transparent parts become white")
+    vae: VaeField = Field(
+        title="VAE",
+        description="Autoencoder between images and latents, from a Model or a VAE node",
+    )
+    tiled: bool = Field(
+        False, description="Work in overlapping tiles: less memory for large images, faint seams at worst"
+    )
 
     def batch_key(self, context: InvocationContext) -> Hashable:
         record = context.images.record(self.image)
@@ -283,12 +333,15 @@ class ImageToLatents(BaseInvocation):
 class ResizeLatents(BaseInvocation):
     """Latents of another size, in pixels of the picture they become."""
 
-    latents: LatentsField
-    vae: VaeField
-    width: Side
-    height: Side
-    mode: Interpolation = "bilinear"
-    antialias: bool = False
+    latents: LatentsField = Field(description="Latents to resize")
+    vae: VaeField = Field(
+        title="VAE",
+        description="Autoencoder between images and latents, from a Model or a VAE node",
+    )
+    width: Side = Field(description="New width in pixels of the image")
+    height: Side = Field(description="New height in pixels of the image")
+    mode: Interpolation = Field("bilinear", title="Interpolation", description="Interpolation between latent pixels")
+    antialias: bool = Field(False, description="Smooth before making the latents smaller, against moire")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from check_sides(known)
@@ -304,11 +357,14 @@ class ResizeLatents(BaseInvocation):
 class ScaleLatents(BaseInvocation):
     """Latents larger or smaller by a factor, to the nearest size the model can draw."""
 
-    latents: LatentsField
-    vae: VaeField
-    scale_factor: float = Field(gt=0, le=1000)
-    mode: Interpolation = "bilinear"
-    antialias: bool = False
+    latents: LatentsField = Field(description="Latents to scale")
+    vae: VaeField = Field(
+        title="VAE",
+        description="Autoencoder between images and latents, from a Model or a VAE node",
+    )
+    scale_factor: float = Field(gt=0, le=1000, title="Factor", description="Factor on width and height")
+    mode: Interpolation = Field("bilinear", title="Interpolation", description="Interpolation between latent pixels")
+    antialias: bool = Field(False, description="Smooth before making the latents smaller, against moire")
 
     def invoke(self, context: InvocationContext) -> LatentsOutput:
         model, latents = context.models.describe(self.vae.model), load_latents(context, self.latents)

@@ -25,8 +25,8 @@ COMBINATIONS = {
 class MaskFromAlpha(BaseInvocation):
     """The alpha channel as a mask: white where the picture is there, or, inverted, where it is transparent."""
 
-    image: ImageField
-    invert: bool = False
+    image: ImageField = Field(description="Image whose alpha channel is taken")
+    invert: bool = Field(False, description="White where the image is transparent")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         alpha = open_picture(context, self.image).convert("RGBA").getchannel("A")
@@ -37,9 +37,9 @@ class MaskFromAlpha(BaseInvocation):
 class MaskEdge(BaseInvocation):
     """White along the edges of a mask, so many pixels to either side, blurred: where a seam is to be painted over."""
 
-    image: ImageField
-    edge_size: int = Field(16, ge=1, le=256)
-    edge_blur: float = Field(8.0, ge=0, le=256)
+    image: ImageField = Field(title="Mask", description="Mask whose edges are found")
+    edge_size: int = Field(16, ge=1, le=256, description="Width to either side of the edge in pixels")
+    edge_blur: float = Field(8.0, ge=0, le=256, description="Radius of the blur of the result in pixels")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         mask = open_mask(context, self.image).point([0] * 128 + [255] * 128)
@@ -55,9 +55,12 @@ class MaskEdge(BaseInvocation):
 class CombineMasks(BaseInvocation):
     """Two masks of one size as one: both (multiply), either (lighter), the darker, or the first without the second."""
 
-    mask1: ImageField
-    mask2: ImageField
-    combination: Literal["multiply", "lighter", "darker", "subtract"] = "multiply"
+    mask1: ImageField = Field(title="First mask", description="First mask")
+    mask2: ImageField = Field(title="Second mask", description="Second mask, of the same size")
+    combination: Literal["multiply", "lighter", "darker", "subtract"] = Field(
+        "multiply",
+        description="White where both are (multiply), where either is (lighter), or first without second (subtract)",
+    )
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         first, second = open_mask(context, self.mask1), open_mask(context, self.mask2)

@@ -28,8 +28,8 @@ Rounding = Literal["Nearest", "Floor", "Ceiling", "Truncate"]
 class Add(BaseInvocation):
     """a + b"""
 
-    a: int = 0
-    b: int = 0
+    a: int = Field(0, description="First number")
+    b: int = Field(0, description="Number to add to it")
 
     def invoke(self, context: InvocationContext) -> IntegerOutput:
         return IntegerOutput(value=self.a + self.b)
@@ -39,8 +39,8 @@ class Add(BaseInvocation):
 class Subtract(BaseInvocation):
     """a - b"""
 
-    a: int = 0
-    b: int = 0
+    a: int = Field(0, description="Number to subtract from")
+    b: int = Field(0, description="Number to subtract")
 
     def invoke(self, context: InvocationContext) -> IntegerOutput:
         return IntegerOutput(value=self.a - self.b)
@@ -50,8 +50,8 @@ class Subtract(BaseInvocation):
 class Multiply(BaseInvocation):
     """a * b"""
 
-    a: int = 0
-    b: int = 0
+    a: int = Field(0, description="First number")
+    b: int = Field(0, description="Number to multiply it by")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"a", "b"} <= known.keys():
@@ -65,8 +65,8 @@ class Multiply(BaseInvocation):
 class Divide(BaseInvocation):
     """a / b, cut off towards zero, exact for whole numbers of any size."""
 
-    a: int = 0
-    b: int = 1
+    a: int = Field(0, description="Dividend")
+    b: int = Field(1, description="Divisor, not 0")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if known.get("b") == 0:
@@ -82,9 +82,9 @@ class Divide(BaseInvocation):
 class RandomInteger(BaseInvocation):
     """A random whole number from low up to, not including, high; the same for the same seed, a new one without."""
 
-    low: int = 0
-    high: int = DRAWN_MAX
-    seed: Seed = None
+    low: int = Field(0, description="Smallest number")
+    high: int = Field(DRAWN_MAX, description="Upper end, not included")
+    seed: Seed = Field(None, description="Seed of the number; drawn anew at every run if left out")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"low", "high"} <= known.keys() and known["high"] <= known["low"]:
@@ -98,10 +98,10 @@ class RandomInteger(BaseInvocation):
 class RandomFloat(BaseInvocation):
     """A random number from low to high, rounded to so many decimals; the same for the same seed, a new one without."""
 
-    low: float = 0.0
-    high: float = 1.0
-    decimals: int = Field(2, ge=0, le=15)
-    seed: Seed = None
+    low: float = Field(0.0, description="Smallest number")
+    high: float = Field(1.0, description="Largest number")
+    decimals: int = Field(2, ge=0, le=15, description="Decimal places to round to")
+    seed: Seed = Field(None, description="Seed of the number; drawn anew at every run if left out")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"low", "high"} <= known.keys() and known["high"] < known["low"]:
@@ -116,9 +116,11 @@ class RandomFloat(BaseInvocation):
 class FloatToInteger(BaseInvocation):
     """A number as a whole number, or as a whole multiple of one; `Nearest` takes a half away from zero."""
 
-    value: float = 0.0
-    multiple: int = Field(1, ge=1)
-    method: Rounding = "Nearest"
+    value: float = Field(0.0, description="Number to round")
+    multiple: int = Field(1, ge=1, description="Round to a multiple of this, such as 8 for image sizes")
+    method: Rounding = Field(
+        "Nearest", description="Direction: Nearest, Floor (down), Ceiling (up) or Truncate (towards zero)"
+    )
 
     def invoke(self, context: InvocationContext) -> IntegerOutput:
         share = Fraction(self.value) / self.multiple
@@ -131,8 +133,8 @@ class FloatToInteger(BaseInvocation):
 class RoundFloat(BaseInvocation):
     """A number rounded to so many decimals; negative ones round to tens, hundreds."""
 
-    value: float = 0.0
-    decimals: int = Field(0, ge=-15, le=15)
+    value: float = Field(0.0, description="Number to round")
+    decimals: int = Field(0, ge=-15, le=15, description="Decimal places to keep; -1 rounds to tens")
 
     def invoke(self, context: InvocationContext) -> FloatOutput:
         return FloatOutput(value=round(self.value, self.decimals))
@@ -142,9 +144,11 @@ class RoundFloat(BaseInvocation):
 class IntegerMath(BaseInvocation):
     """One operation on whole numbers, exact; DIV cuts off towards zero, MOD has the sign of b, ABS is of a."""
 
-    operation: IntegerOperation = "ADD"
-    a: int = 1
-    b: int = 1
+    operation: IntegerOperation = Field(
+        "ADD", description="Operation to perform; EXP is a to the power of b, ABS uses a alone"
+    )
+    a: int = Field(1, description="First number")
+    b: int = Field(1, description="Second number")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"operation", "a", "b"} <= known.keys():
@@ -158,9 +162,11 @@ class IntegerMath(BaseInvocation):
 class FloatMath(BaseInvocation):
     """One operation on numbers; SQRT and ABS are of a."""
 
-    operation: FloatOperation = "ADD"
-    a: float = 1.0
-    b: float = 1.0
+    operation: FloatOperation = Field(
+        "ADD", description="Operation to perform; EXP is a to the power of b, SQRT and ABS use a alone"
+    )
+    a: float = Field(1.0, description="First number")
+    b: float = Field(1.0, description="Second number")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"operation", "a", "b"} <= known.keys():

@@ -26,8 +26,8 @@ class MetadataOutput(BaseInvocationOutput):
 class MetadataItem(BaseInvocation):
     """One thing to be known of a picture: a label and any value that JSON can hold."""
 
-    label: str = Field(min_length=1, max_length=200)
-    value: Any
+    label: str = Field(min_length=1, max_length=200, description="Name under which the value is recorded")
+    value: Any = Field(description="Value that JSON can hold")
 
     def invoke(self, context: InvocationContext) -> MetadataItemOutput:
         try:
@@ -42,7 +42,7 @@ class MetadataItem(BaseInvocation):
 class Metadata(BaseInvocation):
     """Metadata of one item or several; of items with one label the last one counts."""
 
-    items: MetadataItemField | list[MetadataItemField]
+    items: MetadataItemField | list[MetadataItemField] = Field(description="Item or list of items")
 
     def invoke(self, context: InvocationContext) -> MetadataOutput:
         items = self.items if isinstance(self.items, list) else [self.items]
@@ -53,7 +53,9 @@ class Metadata(BaseInvocation):
 class MergeMetadata(BaseInvocation):
     """Several metadata in one; where a label is in more than one, the last one counts."""
 
-    collection: list[MetadataField]
+    collection: list[MetadataField] = Field(
+        title="Metadata", description="Metadata to merge; later ones replace earlier ones of the same label"
+    )
 
     def invoke(self, context: InvocationContext) -> MetadataOutput:
         values = {label: value for each in self.collection for label, value in each.values.items()}
@@ -67,18 +69,22 @@ class CoreMetadata(BaseInvocation):
     A model is recorded by its name, its fingerprint and what lies over it, such as LoRAs.
     """
 
-    generation_mode: str | None = None
-    positive_prompt: str | None = None
-    negative_prompt: str | None = None
-    width: int | None = Field(None, gt=0)
-    height: int | None = Field(None, gt=0)
-    seed: int | None = Field(None, ge=0)
-    steps: int | None = Field(None, ge=1)
-    cfg_scale: float | None = Field(None, ge=0)
-    scheduler: str | None = None
-    strength: float | None = Field(None, ge=0, le=1)
-    model: UNetField | None = None
-    vae: VaeField | None = None
+    generation_mode: str | None = Field(None, description="How the image was made, such as txt2img or inpaint")
+    positive_prompt: str | None = Field(None, description="What the image should show")
+    negative_prompt: str | None = Field(None, description="What the image should not show")
+    width: int | None = Field(None, gt=0, description="Width in pixels")
+    height: int | None = Field(None, gt=0, description="Height in pixels")
+    seed: int | None = Field(None, ge=0, description="Seed of the noise")
+    steps: int | None = Field(None, ge=1, description="Number of denoising steps")
+    cfg_scale: float | None = Field(
+        None, ge=0, title="Guidance", description="How strongly the image followed the prompt"
+    )
+    scheduler: str | None = Field(None, description="Name of the scheduler")
+    strength: float | None = Field(None, ge=0, le=1, description="How much of the original image was changed, 0 to 1")
+    model: UNetField | None = Field(
+        None, description="Model; recorded are its name, its fingerprint and changes such as LoRAs"
+    )
+    vae: VaeField | None = Field(None, title="VAE", description="Autoencoder, if not the model's own")
 
     def invoke(self, context: InvocationContext) -> MetadataOutput:
         given = {name: getattr(self, name) for name in self.inputs()}

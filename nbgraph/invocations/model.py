@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from nbgraph import diffusion
 from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
@@ -21,7 +23,7 @@ class ModelLoaderOutput(BaseInvocationOutput):
 class ModelLoader(BaseInvocation):
     """A diffusers model by the name it has in this studio, or by the path of its folder."""
 
-    model: str
+    model: str = Field(description="Model by its name in this studio, or the path of a diffusers folder")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if "model" in known:

@@ -18,10 +18,19 @@ class Noise(BaseInvocation):
     Width and height are in pixels; left out, they are the model's own.
     """
 
-    unet: UNetField
-    seed: Seed = None
-    width: int | None = Field(None, gt=0, le=32_768)
-    height: int | None = Field(None, gt=0, le=32_768)
+    unet: UNetField = Field(
+        title="Denoiser",
+        description="Part of a model that removes noise, from a Model node or one that changes it, such as LoRA",
+    )
+    seed: Seed = Field(
+        None, description="The same seed, size and model give the same noise; drawn anew at every run if left out"
+    )
+    width: int | None = Field(
+        None, gt=0, le=32_768, description="Width of the image in pixels; left out, the model's own"
+    )
+    height: int | None = Field(
+        None, gt=0, le=32_768, description="Height of the image in pixels; left out, the model's own"
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if not {"unet", "width", "height"} <= known.keys():

@@ -30,11 +30,21 @@ class IpAdapterOutput(BaseInvocationOutput):
 class T2iAdapter(BaseInvocation):
     """A T2I-Adapter that steers denoising by a picture: how much, and from when to when as shares of the steps."""
 
-    image: ImageField
-    t2i_adapter_model: str
-    weight: float = Field(1.0, ge=0, le=2)
-    begin_step_percent: float = Field(0.0, ge=0, le=1)
-    end_step_percent: float = Field(1.0, ge=0, le=1)
+    image: ImageField = Field(
+        title="Control image", description="Control image of the kind the adapter was trained on, such as a sketch"
+    )
+    t2i_adapter_model: str = Field(
+        title="T2I-Adapter", description="T2I-Adapter by its name in this studio, or the path of its folder"
+    )
+    weight: float = Field(
+        1.0, ge=0, le=2, description="How strongly the control image counts; 0 switches it off, 1 is as trained"
+    )
+    begin_step_percent: float = Field(
+        0.0, ge=0, le=1, title="Begin", description="Share of the steps, 0 to 1, at which it begins to take effect"
+    )
+    end_step_percent: float = Field(
+        1.0, ge=0, le=1, title="End", description="Share of the steps, 0 to 1, at which it ceases to take effect"
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from model_problem(known, "t2i_adapter_model", "t2i_adapter", context)
@@ -58,12 +68,22 @@ class IpAdapter(BaseInvocation):
     The image encoder is a folder; left out, it is `image_encoder` beside the file. Several pictures are seen together.
     """
 
-    image: ImageField | list[ImageField]
-    ip_adapter_model: Path
-    image_encoder: str = ""
-    weight: float = Field(1.0, ge=-1, le=2)
-    begin_step_percent: float = Field(0.0, ge=0, le=1)
-    end_step_percent: float = Field(1.0, ge=0, le=1)
+    image: ImageField | list[ImageField] = Field(
+        title="Image prompt", description="Image to use as a prompt, or a list of images to use together"
+    )
+    ip_adapter_model: Path = Field(title="IP-Adapter", description="Path of the IP-Adapter's .safetensors file")
+    image_encoder: str = Field(
+        "", description="Folder of the image encoder it was trained with; left empty, image_encoder beside the file"
+    )
+    weight: float = Field(
+        1.0, ge=-1, le=2, description="How strongly the image counts beside the text prompt; 0 switches it off"
+    )
+    begin_step_percent: float = Field(
+        0.0, ge=0, le=1, title="Begin", description="Share of the steps, 0 to 1, at which it begins to take effect"
+    )
+    end_step_percent: float = Field(
+        1.0, ge=0, le=1, title="End", description="Share of the steps, 0 to 1, at which it ceases to take effect"
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         file = known.get("ip_adapter_model")

@@ -1,5 +1,7 @@
 """Values as nodes: a number, a text, a colour, a reference that several nodes can share."""
 
+from pydantic import Field
+
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ColorField, ConditioningField, LatentsField
 from nbgraph.invocations.outputs import (
@@ -17,7 +19,7 @@ from nbgraph.invocations.outputs import (
 class Integer(BaseInvocation):
     """A whole number."""
 
-    value: int = 0
+    value: int = Field(0, description="The whole number to pass on")
 
     def invoke(self, context: InvocationContext) -> IntegerOutput:
         return IntegerOutput(value=self.value)
@@ -27,7 +29,7 @@ class Integer(BaseInvocation):
 class Float(BaseInvocation):
     """A number."""
 
-    value: float = 0.0
+    value: float = Field(0.0, description="The number to pass on")
 
     def invoke(self, context: InvocationContext) -> FloatOutput:
         return FloatOutput(value=self.value)
@@ -37,7 +39,7 @@ class Float(BaseInvocation):
 class String(BaseInvocation):
     """A text."""
 
-    value: str = ""
+    value: str = Field("", description="The text to pass on")
 
     def invoke(self, context: InvocationContext) -> StringOutput:
         return StringOutput(value=self.value)
@@ -47,7 +49,7 @@ class String(BaseInvocation):
 class Boolean(BaseInvocation):
     """True or false."""
 
-    value: bool = False
+    value: bool = Field(False, description="The truth value to pass on")
 
     def invoke(self, context: InvocationContext) -> BooleanOutput:
         return BooleanOutput(value=self.value)
@@ -57,7 +59,10 @@ class Boolean(BaseInvocation):
 class Color(BaseInvocation):
     """A colour, by its parts, its name or its code."""
 
-    color: ColorField = ColorField()
+    color: ColorField = Field(
+        ColorField(),
+        description="The colour to pass on: a name, a code such as #ff8800, or r, g, b and a from 0 to 255",
+    )
 
     def invoke(self, context: InvocationContext) -> ColorOutput:
         return ColorOutput(color=self.color)
@@ -67,7 +72,7 @@ class Color(BaseInvocation):
 class Latents(BaseInvocation):
     """Latents of the studio."""
 
-    latents: LatentsField
+    latents: LatentsField = Field(description="Latents of the studio to pass on")
 
     def invoke(self, context: InvocationContext) -> LatentsOutput:
         _, metadata = context.tensors.get(self.latents.latents_name)
@@ -78,7 +83,7 @@ class Latents(BaseInvocation):
 class Conditioning(BaseInvocation):
     """An encoded prompt of the studio."""
 
-    conditioning: ConditioningField
+    conditioning: ConditioningField = Field(description="Encoded prompt of the studio to pass on")
 
     def invoke(self, context: InvocationContext) -> ConditioningOutput:
         return ConditioningOutput(conditioning=self.conditioning)

@@ -3,6 +3,8 @@
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from pydantic import Field
+
 from nbgraph import diffusion
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, ConditioningField
@@ -30,8 +32,13 @@ class Prompt(BaseInvocation):
     It warns of words the model does not know, of text cut off, and of syntax that other nodes read: `(red:1.3)`.
     """
 
-    text: str = ""
-    clip: ClipField
+    text: str = Field(
+        "", title="Prompt", description="What the image should show; encoded as it is written, without weights"
+    )
+    clip: ClipField = Field(
+        title="Text encoders",
+        description="Part of a model that reads prompts, from a Model node or one that changes it, such as LoRA",
+    )
 
     def batch_key(self, context: InvocationContext) -> Hashable | None:
         family = context.models.describe(self.clip.model).need_family()

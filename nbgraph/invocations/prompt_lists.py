@@ -32,10 +32,12 @@ class DynamicPrompt(BaseInvocation):
     10 s to find is an error too.
     """
 
-    prompt: str = Field(max_length=100_000)
-    max_prompts: int = Field(1, ge=1, le=10_000)
-    combinatorial: bool = False
-    seed: Seed = None
+    prompt: str = Field(
+        max_length=100_000, title="Template", description="Template with choices, such as a {red|green} apple"
+    )
+    max_prompts: int = Field(1, ge=1, le=10_000, description="Largest number of prompts to make")
+    combinatorial: bool = Field(False, description="Take all combinations in order, instead of random ones")
+    seed: Seed = Field(None, description="Seed of the random choices; drawn anew at every run if left out")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if find_spec(PACKAGE) is None:
@@ -75,11 +77,11 @@ class PromptsFromFile(BaseInvocation):
     The file is read at every run; what follows goes by its content, and runs again only for lines that are new.
     """
 
-    file_path: Path
-    pre_prompt: str = ""
-    post_prompt: str = ""
-    start_line: int = Field(1, ge=1)
-    max_prompts: int = Field(0, ge=0)
+    file_path: Path = Field(title="File", description="Path of a UTF-8 text file with a prompt on each line")
+    pre_prompt: str = Field("", title="Before", description="Text to put before each prompt")
+    post_prompt: str = Field("", title="After", description="Text to put after each prompt")
+    start_line: int = Field(1, ge=1, description="Number of the first line to read, from 1")
+    max_prompts: int = Field(0, ge=0, description="Largest number of prompts; 0 takes all")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if "file_path" in known and not isfile(known["file_path"]):

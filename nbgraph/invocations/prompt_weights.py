@@ -26,8 +26,16 @@ class WeightedPrompt(BaseInvocation):
     written with a backslash before it.
     """
 
-    text: str = Field("", max_length=LONGEST)
-    clip: ClipField
+    text: str = Field(
+        "",
+        max_length=LONGEST,
+        title="Prompt",
+        description="Prompt with weights: apple++ or (red)1.3 for more, apple-- or (red)0.7 for less",
+    )
+    clip: ClipField = Field(
+        title="Text encoders",
+        description="Part of a model that reads prompts, from a Model node or one that changes it, such as LoRA",
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if find_spec(PACKAGE) is None:
@@ -48,16 +56,51 @@ class SdxlPrompt(BaseInvocation):
     the positive.
     """
 
-    text: str = Field("", max_length=LONGEST)
-    style: str = Field("", max_length=LONGEST)
-    clip: ClipField
-    weighted: bool = False
-    original_width: int | None = Field(None, gt=0, le=LARGEST)
-    original_height: int | None = Field(None, gt=0, le=LARGEST)
-    crop_left: int = Field(0, ge=0, le=LARGEST)
-    crop_top: int = Field(0, ge=0, le=LARGEST)
-    target_width: int | None = Field(None, gt=0, le=LARGEST)
-    target_height: int | None = Field(None, gt=0, le=LARGEST)
+    text: str = Field("", max_length=LONGEST, title="Prompt", description="What the image should show")
+    style: str = Field(
+        "", max_length=LONGEST, description="Prompt for the second text encoder; left empty, the same prompt"
+    )
+    clip: ClipField = Field(
+        title="Text encoders",
+        description="Part of a model that reads prompts, from a Model node or one that changes it, such as LoRA",
+    )
+    weighted: bool = Field(False, description="Read weights in both prompts, as in apple++ or (red)1.3")
+    original_width: int | None = Field(
+        None,
+        gt=0,
+        le=LARGEST,
+        description="Width in pixels of the training image to imitate; left out, the size that is drawn",
+    )
+    original_height: int | None = Field(
+        None,
+        gt=0,
+        le=LARGEST,
+        description="Height in pixels of the training image to imitate; left out, the size that is drawn",
+    )
+    crop_left: int = Field(
+        0,
+        ge=0,
+        le=LARGEST,
+        description="Pixels cut off at the left of the training image to imitate; 0 keeps subjects whole",
+    )
+    crop_top: int = Field(
+        0,
+        ge=0,
+        le=LARGEST,
+        description="Pixels cut off at the top of the training image to imitate; 0 keeps subjects whole",
+    )
+    target_width: int | None = Field(
+        None,
+        gt=0,
+        le=LARGEST,
+        description="Width in pixels the model is told to draw for; left out, the size that is drawn",
+    )
+    target_height: int | None = Field(
+        None,
+        gt=0,
+        le=LARGEST,
+        description="Height in pixels the model is told to draw for; left out, the size that is drawn",
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         for kind in ("original", "target"):

@@ -18,8 +18,8 @@ REGEX_SECONDS = 2.0
 class JoinStrings(BaseInvocation):
     """One text after the other, nothing between them."""
 
-    string_left: str = ""
-    string_right: str = ""
+    string_left: str = Field("", title="Left", description="First text")
+    string_right: str = Field("", title="Right", description="Second text")
 
     def invoke(self, context: InvocationContext) -> StringOutput:
         check_text(len(self.string_left) + len(self.string_right))
@@ -30,9 +30,9 @@ class JoinStrings(BaseInvocation):
 class JoinThreeStrings(BaseInvocation):
     """Three texts, one after the other, nothing between them."""
 
-    string_left: str = ""
-    string_middle: str = ""
-    string_right: str = ""
+    string_left: str = Field("", title="Left", description="First text")
+    string_middle: str = Field("", title="Middle", description="Second text")
+    string_right: str = Field("", title="Right", description="Third text")
 
     def invoke(self, context: InvocationContext) -> StringOutput:
         check_text(len(self.string_left) + len(self.string_middle) + len(self.string_right))
@@ -43,8 +43,8 @@ class JoinThreeStrings(BaseInvocation):
 class SplitString(BaseInvocation):
     """What stands before the first delimiter, and what stands after it; without one, all comes first."""
 
-    string: str = ""
-    delimiter: str = ""
+    string: str = Field("", title="Text", description="Text to split")
+    delimiter: str = Field("", description="Text to split at, where it first occurs")
 
     def invoke(self, context: InvocationContext) -> TwoStringsOutput:
         if not self.delimiter:
@@ -57,7 +57,7 @@ class SplitString(BaseInvocation):
 class SplitPrompt(BaseInvocation):
     r"""What stands in [square brackets] becomes the negative prompt, the rest the positive; \[ is a plain sign."""
 
-    string: str = ""
+    string: str = Field("", title="Prompt", description="Prompt with negative parts in [square brackets]")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if "string" in known:
@@ -75,10 +75,14 @@ class SplitPrompt(BaseInvocation):
 class ReplaceString(BaseInvocation):
     r"""A text with every occurrence of another replaced; a regular expression may use \1 for what it caught."""
 
-    string: str = ""
-    search_string: str = Field(min_length=1)
-    replace_string: str = ""
-    use_regex: bool = False
+    string: str = Field("", title="Text", description="Text to search")
+    search_string: str = Field(min_length=1, title="Search for", description="Text, or regular expression, to look for")
+    replace_string: str = Field(
+        "", title="Replace by", description="Text to put in its place; \\1 is the first group of a regular expression"
+    )
+    use_regex: bool = Field(
+        False, title="Regular expression", description="Read the search text as a regular expression"
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if known.get("use_regex") and "search_string" in known:

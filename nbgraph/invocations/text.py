@@ -20,14 +20,16 @@ Place = Literal["top left", "top", "top right", "left", "center", "right", "bott
 class TextOnImage(BaseInvocation):
     """A text drawn on a picture, in lines as they are given, in Pillow's own font (Latin letters)."""
 
-    image: ImageField
-    text: str = Field("", max_length=10_000)
-    place: Place = "bottom left"
-    size: float = Field(24.0, ge=4, le=1024)
-    margin: int = Field(8, ge=0, le=4096)
-    color: ColorField = ColorField(r=255, g=255, b=255)
-    outline: ColorField = ColorField()
-    outline_width: int = Field(1, ge=0, le=64)
+    image: ImageField = Field(description="Image to write on")
+    text: str = Field("", max_length=10_000, description="Text to write; line breaks are kept")
+    place: Place = Field("bottom left", description="Edge or corner at which the text is placed")
+    size: float = Field(24.0, ge=4, le=1024, description="Height of the letters in pixels")
+    margin: int = Field(8, ge=0, le=4096, description="Distance from the edge in pixels")
+    color: ColorField = Field(ColorField(r=255, g=255, b=255), description="Colour of the letters")
+    outline: ColorField = Field(
+        ColorField(), title="Outline colour", description="Colour of the line around the letters"
+    )
+    outline_width: int = Field(1, ge=0, le=64, description="Width of that line in pixels; 0 draws none")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_picture(context, self.image)
@@ -46,13 +48,15 @@ class TextOnImage(BaseInvocation):
 class ImageGrid(BaseInvocation):
     """Pictures on one sheet, row by row, each in the middle of a cell, with a label below where there is one."""
 
-    images: list[ImageField] = Field(min_length=1, max_length=10_000)
-    labels: list[str] = []
-    columns: int | None = Field(None, ge=1, le=1000)
-    gap: int = Field(4, ge=0, le=1024)
-    background: ColorField = ColorField(r=255, g=255, b=255)
-    label_color: ColorField = ColorField()
-    label_size: float = Field(16.0, ge=4, le=256)
+    images: list[ImageField] = Field(min_length=1, max_length=10_000, description="Images of the sheet, row by row")
+    labels: list[str] = Field([], description="Text below each image, in the same order; may be fewer")
+    columns: int | None = Field(
+        None, ge=1, le=1000, description="Images in a row; left out, as many as make the sheet about square"
+    )
+    gap: int = Field(4, ge=0, le=1024, description="Space around each cell in pixels")
+    background: ColorField = Field(ColorField(r=255, g=255, b=255), description="Colour behind the images")
+    label_color: ColorField = Field(ColorField(), description="Colour of the labels")
+    label_size: float = Field(16.0, ge=4, le=256, description="Height of the labels in pixels")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         if len(self.labels) > len(self.images):

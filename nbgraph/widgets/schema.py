@@ -74,6 +74,8 @@ def _input(node: str, spec: InputSpec) -> dict[str, Any]:
     }
     if not spec.required:
         shown["default"] = to_jsonable_python(spec.default, fallback=str)
+    if spec.info.title:
+        shown["label"] = spec.info.title
     if spec.info.description:
         shown["description"] = spec.info.description
     choices = _choices(spec.annotation)

@@ -101,7 +101,7 @@ class LibraryGraph:
             annotation, default = _marked(annotation | None, of_the_input), None
         else:
             default = node.literals().get(exposed.field, ...)
-        return annotation, Field(default, description=spec.info.description)
+        return annotation, Field(default, title=spec.info.title, description=spec.info.description)
 
     def with_values(self, values: Mapping[str, Any]) -> "LibraryGraph":
         """The same library graph with other values inside: `{"noise.seed": 8}`, or by exposed name: `{"seed": 8}`."""
