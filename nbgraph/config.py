@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -11,6 +11,8 @@ from nbgraph.errors import SettingsError, suggest
 from nbgraph.texts import value_text
 
 PREFIX = "NBGRAPH_"
+RecipeParts = Literal["all", "without prompts", "none"]
+"""What a saved picture carries of how it was made."""
 
 
 class Settings(BaseSettings):
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
     orphan_days: float = Field(
         default=1, ge=0, description="days after which a file in the folder that belongs to nothing is removed"
     )
+    recipes: RecipeParts = Field(default="all", description="what saved pictures carry of how they were made")
 
     def __init__(self, **given: Any) -> None:
         fields = type(self).model_fields

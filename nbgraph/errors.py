@@ -216,6 +216,10 @@ class ArchiveError(NbgraphError, ValueError):
     """A zip of runs cannot be written, or is not in order; then nothing of it was brought in."""
 
 
+class RecipeError(NbgraphError, ValueError):
+    """A picture or file holds no recipe that can be read: what was found, where, and what is possible."""
+
+
 class StoreTooNewError(StoreError):
     """A newer nbgraph wrote the database; nothing was changed."""
 

@@ -10,6 +10,7 @@ from nbgraph.errors import NotFoundError, ResourceFileError, suggest
 from nbgraph.html import pictures_html
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.fields import ImageField, ResourceField
+from nbgraph.recipes.saved_pictures import picture_of_run
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.own_copies import own_copy
@@ -20,8 +21,14 @@ SHOWN = 24
 class NodeResult:
     """The output of one prepared node: fields as attributes, images as PIL images, tensors as a `TensorHandle`."""
 
-    def __init__(self, output: BaseInvocationOutput, services: InvocationServices, session: Any = None) -> None:
-        self._output, self._services = output, services
+    def __init__(
+        self,
+        output: BaseInvocationOutput,
+        services: InvocationServices,
+        session: Any = None,
+        place: tuple[str, tuple[int, ...]] = ("", ()),
+    ) -> None:
+        self._output, self._services, self._place = output, services, place
         self._session = session  # as long as it is held, so is what the output names
 
     def __getattr__(self, name: str) -> Any:
@@ -35,7 +42,8 @@ class NodeResult:
 
     def _open(self, value: Any) -> Any:
         if isinstance(value, ImageField):
-            return self._services.images.get(value.image_name)
+            image, session = self._services.images.get(value.image_name), self._session
+            return image if session is None else picture_of_run(image, self._services, session, *self._place)
         if isinstance(value, ResourceField):
             return TensorHandle(value.resource_name, self._services, self._session)
         if isinstance(value, list):

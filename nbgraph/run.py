@@ -5,6 +5,7 @@ from math import fsum
 from typing import TYPE_CHECKING, Any, overload
 
 from IPython.core.getipython import get_ipython
+from PIL.Image import Image as Picture
 
 from nbgraph.errors import ChoiceError, NbgraphError, NodeError, NotFoundError, suggest
 from nbgraph.frames import stats_frame
@@ -13,12 +14,14 @@ from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
 from nbgraph.notebook import is_in_notebook
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
+from nbgraph.recipes.saved_pictures import picture_of_run
 from nbgraph.results import NodeResult, Pictures
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import depth_first
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.plan import Prepared
 from nbgraph.texts import value_text
 
 if TYPE_CHECKING:
@@ -206,11 +209,18 @@ class Run:
             if not planned.values["is_intermediate"] and "image" in planned.node.outputs()
         }
         found = depth_first(self.session) if len(giving) > 1 else self.session.results()
-        names: dict[str, None] = {}
+        makers: dict[str, Prepared] = {}
         for prepared, output in found:
             if prepared.planned.rank in giving:
-                names.update({f.image_name: None for f in resources_in(output) if isinstance(f, ImageField)})
-        return Pictures(picture_or_why(self.services.images, name) for name in names)
+                fields = [field for field in resources_in(output) if isinstance(field, ImageField)]
+                makers.update({field.image_name: prepared for field in fields if field.image_name not in makers})
+        return Pictures(self._kept(name, prepared) for name, prepared in makers.items())
+
+    def _kept(self, image_name: str, maker: Prepared) -> Picture | str:
+        """The picture with its recipe, or why it cannot be shown."""
+        found = picture_or_why(self.services.images, image_name)
+        place = maker.planned.id, maker.path
+        return found if isinstance(found, str) else picture_of_run(found, self.services, self.session, *place)
 
     @property
     def stats(self) -> "pd.DataFrame":
@@ -237,7 +247,9 @@ class Run:
         found = self.session.outputs_of(node_id)
         if not found:
             self._explain_missing(node_id)
-        return {path: NodeResult(output, self.services, self.session) for path, output in found.items()}
+        return {
+            path: NodeResult(output, self.services, self.session, (node_id, path)) for path, output in found.items()
+        }
 
     def _explain_missing(self, node_id: str) -> None:
         ranks = self.session.plan.ranks

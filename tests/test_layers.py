@@ -27,8 +27,10 @@ ALLOWED = {
     "html": set(),
     "notebook": set(),
     "progress": {"services", GRAPH, "errors", "notebook"},
-    "results": {"services", GRAPH, "invocations", "errors", "html"},
+    "results": {"services", GRAPH, "invocations", "errors", "html", "recipes"},
+    "recipes": {"errors", "config", "loading", "image_modes", "invocations", "diffusion", "services", GRAPH},
     "run": {
+        "recipes",
         "loading",
         "services",
         GRAPH,
@@ -41,6 +43,7 @@ ALLOWED = {
         "notebook",
     },
     "views": {
+        "recipes",
         "loading",
         "services",
         GRAPH,

@@ -66,8 +66,11 @@ def result_of(execution: GraphExecutionState, node_id: str, services: Invocation
     """The result of a node that ran once, `Results` of one that ran several times, None of one that did not."""
     found = execution.outputs_of(node_id)
     if () in found:
-        return NodeResult(found[()], services, execution)
-    named = {prepared_id(node_id, path): NodeResult(output, services, execution) for path, output in found.items()}
+        return NodeResult(found[()], services, execution, (node_id, ()))
+    named = {
+        prepared_id(node_id, path): NodeResult(output, services, execution, (node_id, path))
+        for path, output in found.items()
+    }
     return Results(named) if named else None
 
 

@@ -6,7 +6,7 @@ from logging import INFO
 from os import PathLike
 from pathlib import Path
 
-from nbgraph.config import Settings
+from nbgraph.config import RecipeParts, Settings
 from nbgraph.errors import StoreError
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_memory import EventServiceMemory
@@ -91,6 +91,8 @@ class InvocationServices:
     retention: RetentionBase
     processor: InvocationProcessorBase
     database: SqliteDatabase | None = None
+    recipes: RecipeParts = "all"
+    """What saved pictures carry of how they were made; no service, but asked for wherever the services are."""
 
     @classmethod
     def memory(cls, settings: Settings | None = None) -> "InvocationServices":
@@ -109,6 +111,7 @@ class InvocationServices:
             queue=InvocationQueueMemory(),
             retention=RetentionMemory(limits_of(settings, settings.memory_runs)),
             processor=InvocationProcessorDefault(BatchLimits(settings.batch_size, settings.batch_pixels)),
+            recipes=settings.recipes,
         )
 
     @classmethod
@@ -135,6 +138,7 @@ class InvocationServices:
             retention=RetentionSqlite(database, limits_of(settings)),
             processor=InvocationProcessorDefault(BatchLimits(settings.batch_size, settings.batch_pixels)),
             database=database,
+            recipes=settings.recipes,
         )
 
     def open(self) -> None:
@@ -173,7 +177,7 @@ class InvocationServices:
         return report
 
     def __iter__(self) -> Iterator[Service]:
-        return iter([getattr(self, field.name) for field in fields(self) if field.name != "database"])
+        return iter([getattr(self, field.name) for field in fields(self) if field.name not in ("database", "recipes")])
 
 
 def limits_of(settings: Settings, runs: int | None = None) -> Limits:

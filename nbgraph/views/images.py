@@ -15,6 +15,8 @@ from nbgraph.invocations.fields import ImageCategory, ImageField
 from nbgraph.invocations.image_files import read_picture
 from nbgraph.invocations.pictures import size_problem
 from nbgraph.invocations.plain_numbers import with_plain_numbers
+from nbgraph.recipes.chunks import texts_brought
+from nbgraph.recipes.saved_pictures import BROUGHT, picture_of_record
 from nbgraph.services.images.images_base import mode_error, thumbnail_of
 from nbgraph.services.images.images_common import ImageQuery
 from nbgraph.services.images.kept_pictures import picture_or_why
@@ -50,7 +52,7 @@ class ImagesView(Shown):
 
     def get(self, image_name: str) -> Image.Image:
         """The picture of that name, a PIL image."""
-        return self._images.get(image_name)
+        return picture_of_record(self._images.get(image_name), self._services, self._images.record(image_name))
 
     def add(
         self,
@@ -62,13 +64,15 @@ class ImagesView(Shown):
         """Keep a PIL image, or the picture in a PNG, JPEG or WebP file, and give what nodes take: `image=added`.
 
         Modes other than L, LA, RGB and RGBA are converted, but for F; files are turned upright. `metadata` fits JSON,
-        and is searched by `search`. `NbgraphError` says what is wrong with a file, a size, a mode, a category or
-        metadata.
+        and is searched by `search`; texts in the picture that say how it was made are kept with it. `NbgraphError`
+        says what is wrong with a file, a size, a mode, a category or metadata.
         """
         image = open_picture(picture)
         check_category(category)
         metadata = with_plain_numbers(metadata)
         check_metadata(metadata)
+        if brought := texts_brought(picture):
+            metadata = {**(metadata or {}), BROUGHT: brought}
         return ImageField(image_name=self._images.save(image, category=category, metadata=metadata).image_name)
 
     def star(self, *image_names: str, starred: bool = True) -> None:

@@ -7,6 +7,7 @@ from pydantic import Field, TypeAdapter
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ImageCategory
+from nbgraph.recipes.saved_pictures import picture_of_record
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.drawing.svg import draw_graph
@@ -123,7 +124,8 @@ class Gallery(RpcWidget):
         return content, [self._thumbnails.get(record.image_name) for record in page.items]
 
     def _open(self, record: ImageRecord) -> Answer:
-        pictures = [png(self._services.images.get(record.image_name))]
+        picture = self._services.images.get(record.image_name)
+        pictures = [png(picture_of_record(picture, self._services, record))]
         graph, problem = graph_of(record, self._services)
         if graph is not None:
             pictures.append(draw_graph(graph).encode())

@@ -1,0 +1,127 @@
+"""How a picture was made as a line of text, in the form that A1111 began and most viewers read."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from nbgraph.diffusion.refs import ClipSkipPatch, LoraPatch
+from nbgraph.invocations.fields import ModelField, models_in
+from nbgraph.recipes.hashes import lora_hash, model_hash
+from nbgraph.recipes.samplers import a1111_name
+from nbgraph.recipes.upstream import Upstream
+from nbgraph.services.shared.graph.plan import Prepared
+
+PROMPTS = frozenset({"prompt", "compel", "sdxl_prompt", "tool_prompt"})
+DENOISERS = frozenset({"denoise_latents", "tool_sampler"})
+NAME_LENGTH = 200
+
+
+def parameters_text(upstream: Upstream, size: tuple[int, int], version: str, with_prompts: bool = True) -> str:
+    """Return the prompts and settings of the denoising nearest to a picture; "" where none was done.
+
+    The first lines are the prompt, with the LoRAs as tags, then `Negative prompt: ...`, then one line that begins with
+    `Steps: `. Values that hold commas or colons are in double quotes.
+    """
+    denoise = next((one for one in upstream.prepared() if one.planned.node.type in DENOISERS), None)
+    if denoise is None:
+        return ""
+    model = _model(upstream, denoise)
+    lines = []
+    if with_prompts:
+        lines.append(_prompt(upstream, denoise, "positive") + _lora_tags(model))
+        if negative := _prompt(upstream, denoise, "negative"):
+            lines.append(f"Negative prompt: {negative}")
+    settings = {**_sampling(upstream, denoise), "Size": f"{size[0]}x{size[1]}", **_of_model(model)}
+    settings["Version"] = f"nbgraph {version}"
+    lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in settings.items() if value not in ("", None)))
+    return "\n".join(lines)
+
+
+def _sampling(upstream: Upstream, denoise: Prepared) -> dict[str, Any]:
+    values = upstream.values(denoise)
+    if denoise.planned.node.type == "tool_sampler":
+        return _tool_sampling(values)
+    sampler, schedule = a1111_name(values["scheduler"], _own_scheduler(upstream, denoise))
+    noise = next(iter(upstream.sources(denoise, "noise")), None)
+    seed = getattr(upstream.output(noise), "seed", None) if noise else None
+    changes_picture = values["latents"] is not None and noise is not None
+    return {
+        "Steps": values["steps"],
+        "Sampler": sampler,
+        "Schedule type": schedule,
+        "CFG scale": f"{values['cfg_scale']:g}",
+        "Seed": "" if seed is None else seed,
+        "Denoising strength": f"{1 - values['denoising_start']:g}" if changes_picture else "",
+    }
+
+
+def _tool_sampling(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Steps": values["steps"],
+        "Sampler": values["sampler"],
+        "Schedule type": values["schedule"],
+        "CFG scale": f"{values['cfg_scale']:g}",
+        "Seed": values["seed"],
+        "Denoising strength": f"{values['denoise']:g}" if values["denoise"] < 1 else "",
+    }
+
+
+def _prompt(upstream: Upstream, denoise: Prepared, side: str) -> str:
+    """The text that was encoded for one side, through nodes that only pass conditioning on."""
+    waiting = upstream.sources(denoise, side)
+    while waiting:
+        one = waiting.pop(0)
+        if one.planned.node.type in PROMPTS:
+            return str(upstream.values(one)["text"]).strip()
+        waiting += [source for edge in one.planned.inputs for source in upstream.sources(one, edge.field)]
+    return ""
+
+
+def _model(upstream: Upstream, denoise: Prepared) -> ModelField | None:
+    found = models_in(upstream.values(denoise)["unet"])
+    clips = [models_in(upstream.values(one)) for one in upstream.sources(denoise, "positive")]
+    if not found:
+        return None
+    skips = [patch for models in clips for model in models for patch in model.patches if patch.kind == "clip_skip"]
+    return found[0].model_copy(update={"patches": (*found[0].patches, *skips)})
+
+
+def _own_scheduler(upstream: Upstream, denoise: Prepared) -> str:
+    """The class of the model's own scheduler, read from its folder; "" for a model that is gone."""
+    model = next(iter(models_in(upstream.values(denoise)["unet"])), None)
+    file = Path(model.path) / "scheduler" / "scheduler_config.json" if model else None
+    try:
+        return "" if file is None else str(json.loads(file.read_bytes())["_class_name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _of_model(model: ModelField | None) -> dict[str, Any]:
+    if model is None:
+        return {}
+    loras = [patch for patch in model.patches if isinstance(patch, LoraPatch)]
+    skipped = sum(patch.layers for patch in model.patches if isinstance(patch, ClipSkipPatch))
+    hashes = {_lora_name(patch): lora_hash(patch.path) for patch in loras}
+    return {
+        "Model": Path(model.name).name[:NAME_LENGTH],
+        "Model hash": model_hash(model.path),
+        "Clip skip": skipped + 1 if skipped else "",
+        "Lora hashes": ", ".join(f"{name}: {digest}" for name, digest in hashes.items() if digest),
+        "RNG": "CPU",
+    }
+
+
+def _lora_tags(model: ModelField | None) -> str:
+    loras = [patch for patch in model.patches if isinstance(patch, LoraPatch)] if model else []
+    return "".join(f" <lora:{_lora_name(patch)}:{patch.weight:g}>" for patch in loras)
+
+
+def _lora_name(patch: LoraPatch) -> str:
+    """The name of the file, with the letters alone that a tag may have."""
+    return re.sub(r"[^a-zA-Z0-9_.-]", "_", Path(patch.path).stem[:NAME_LENGTH])
+
+
+def _quoted(value: Any) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ',:\n"') else text
