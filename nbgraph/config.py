@@ -16,7 +16,7 @@ RecipeParts = Literal["all", "without prompts", "none"]
 
 
 class Settings(BaseSettings):
-    """What a person may want to set for a studio; every field is also an environment variable.
+    """Settings of a studio; each field is also an environment variable.
 
     `Settings(device="cpu")` and `NBGRAPH_DEVICE=cpu` do the same; a list is JSON in the environment, `["/models"]`.
     `SettingsError` names every setting that is unknown or has a value that it does not take.
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
 
 
 def _refusal(found: Any, given: dict[str, Any]) -> str:
-    """What pydantic found wrong with a setting, with the name under which it was given, and what it is for."""
+    """Return pydantic's finding about a setting, under the name by which it was given, with the setting's purpose."""
     name = str(found["loc"][0])
     shown = name if name in given else f"{PREFIX}{name.upper()}"
     reason = found["msg"].removeprefix("Value error, ")

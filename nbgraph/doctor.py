@@ -1,4 +1,4 @@
-"""What a report of a fault needs: versions, devices, SQLite, front end, folder. No paths of a home, no secrets."""
+"""Versions, devices, SQLite, front end and folder, for a bug report. Prints no home path and no secret."""
 
 import os
 import platform
@@ -36,9 +36,14 @@ WAL_RESET_FIXED = (3, 51, 3)
 
 
 def report(folder: str | os.PathLike[str] | None = None) -> str:
-    """Lines to paste into a report. A studio's folder is looked at, and nothing in it is changed.
+    """Return lines to paste into a bug report.
 
-    Of the environment only the names of what is set are told, never values.
+    Of the environment only names of variables are printed, never values.
+
+    Parameters
+    ----------
+    folder
+        A studio's folder to describe as well; nothing in it is changed.
     """
     lines = [*_system(), *_packages(), *_devices(), *_sqlite(), *_front_end(), *_settings()]
     if folder is not None:
@@ -47,7 +52,7 @@ def report(folder: str | os.PathLike[str] | None = None) -> str:
 
 
 def without_home(text: str) -> str:
-    """The text with `~` in place of the home folder, however it is written."""
+    """Return the text with `~` in place of the home folder, in each of its spellings."""
     homes = {os.path.expanduser("~"), os.path.realpath(os.path.expanduser("~"))}
     for home in sorted(homes, key=len, reverse=True):
         if len(home) > 1:
@@ -118,7 +123,7 @@ def _folder(folder: StoreFolder) -> Iterator[str]:
 
 
 def _database_state(database: Path) -> str:
-    """The format, the rows and the health of a database that is opened for reading only."""
+    """Return format, row counts and integrity of a database, opened read-only."""
     try:
         how = "mode=ro" if Path(f"{database}-wal").exists() else "immutable=1"  # so that no file is made beside it
         connection = sqlite3.connect(f"file:{quote(str(database))}?{how}", uri=True, timeout=2)

@@ -1,4 +1,19 @@
-"""Every error nbgraph raises on purpose: each says what was given, where, what is possible and what to do."""
+"""Every error nbgraph raises on purpose. A message says what was given, where, what is possible and what to do.
+
+NbgraphError
+  GraphError                a graph cannot run; .problems lists everything wrong with it
+    IterationLimitError     it would make too many prepared nodes
+  NodeError                 a node failed while it ran
+  TargetError, ChoiceError, SettingsError, PositionalError, InvalidNameError     wrong arguments
+  UnknownNodeTypeError, NotFoundError                                            nothing of that name
+  CancelledError, OwnWorkerError                                                 about runs
+  ModelError, ModelNotFoundError, ImageModeError                                 models and images
+  ArchiveError, DamagedRecordError                                               files brought in
+  StoreError                a studio's folder cannot be read or written
+    StoreBusyError, StoreFullError, StoreReadOnlyError, StoreGoneError, StoreCorruptError,
+    StoreTooNewError, ForkedStoreError
+    ResourceFileError       the file of an image or of tensors: ResourceFileMissingError, ResourceFileCorruptError
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,16 +24,16 @@ from nbgraph.texts import value_text
 
 
 class NbgraphError(Exception):
-    """The base of all errors of nbgraph; IPython shows it as its message alone, without a page of frames."""
+    """Base of all errors of nbgraph. IPython shows its message alone, without a page of frames."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle text and attributes as they are: pools of processes send errors so.
+        """Pickle the text and the attributes.
 
-        An exception is otherwise made anew from its text alone, which an `__init__` with other arguments refuses; a
-        `multiprocessing.Pool` then waits for ever.
+        An exception is otherwise rebuilt by calling its class with its text, which an `__init__` with other arguments
+        refuses; a `multiprocessing.Pool` then waits for ever.
         """
         return _made_again, (type(self), self.args, self.__dict__)
 
@@ -30,13 +45,22 @@ def _made_again(error_class: type[NbgraphError], args: tuple[Any, ...], state: d
 
 
 class NbgraphWarning(UserWarning):
-    """Something a person should know about a result that is still good."""
+    """Something to know about a result that is still valid."""
 
 
 def suggest(given: str, possible: Iterable[str], limit: int = 20) -> str:
-    """`"; did you mean 'width'? (possible: height, width)"`, for the end of an error message.
+    """Return `"; did you mean 'width'? (possible: height, width)"`, the end of an error message.
 
-    A name that comes in quotes, as the repr of a text does, is not put in quotes again.
+    A name that is already quoted, as a repr is, is not quoted again.
+
+    Parameters
+    ----------
+    given
+        What was given.
+    possible
+        The names that are accepted.
+    limit
+        How many of them are listed.
     """
     names = sorted(possible)
     near = get_close_matches(given, names, n=1, cutoff=0.5)
@@ -48,7 +72,7 @@ def suggest(given: str, possible: Iterable[str], limit: int = 20) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a graph: where it is, what is wrong, and what to do about it."""
+    """One problem of a graph: its kind, its node and field, and a message with the remedy."""
 
     kind: str
     message: str
@@ -63,7 +87,7 @@ class Problem:
 
 
 class GraphError(NbgraphError, ValueError):
-    """A graph cannot run as it is; `problems` lists everything that is wrong with it, not only the first thing."""
+    """A graph cannot run as it is; `problems` lists everything that is wrong with it."""
 
     SHOWN = 20
 
@@ -77,7 +101,7 @@ class GraphError(NbgraphError, ValueError):
 
 
 class IterationLimitError(GraphError):
-    """A graph would make more prepared nodes than the limit allows; refused before anything is allocated."""
+    """A graph would make more prepared nodes than `Settings.max_iterations`; raised before anything is allocated."""
 
     def __init__(self, node: str, count: int, limit: int) -> None:
         self.count, self.limit = count, limit
@@ -88,7 +112,7 @@ class IterationLimitError(GraphError):
 
 
 class TargetError(NbgraphError, TypeError):
-    """What a studio was given to run, edit or explain is neither nodes nor a graph."""
+    """A studio was given something to run, edit or explain that is neither nodes nor a graph."""
 
     def __init__(self, given: object) -> None:
         if isinstance(given, type):
@@ -101,7 +125,7 @@ class TargetError(NbgraphError, TypeError):
 
 
 class ChoiceError(NbgraphError, ValueError):
-    """An argument was given a value that it does not take; `possible` are those that it takes, as they are shown."""
+    """An argument has a value that it does not accept; the message lists the accepted ones."""
 
     def __init__(self, argument: str, given: object, possible: Iterable[str]) -> None:
         shown = value_text(given)
@@ -109,14 +133,14 @@ class ChoiceError(NbgraphError, ValueError):
 
 
 class SettingsError(NbgraphError, ValueError):
-    """Settings are unknown, or have values that they do not take; all of them are told."""
+    """Settings are unknown or have invalid values; the message lists all of them."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
 
 
 class PositionalError(NbgraphError, TypeError):
-    """Inputs of a node were given by place; a node takes them by name."""
+    """Inputs of a node were given by position; a node takes them by name."""
 
     def __init__(self, node_class: str, given: Sequence[object], inputs: Iterable[str], named: Iterable[str]) -> None:
         names = list(inputs)
@@ -139,15 +163,26 @@ class UnknownNodeTypeError(NbgraphError, KeyError):
 
 
 def with_place(message: str, place: str) -> str:
-    """The message, and in a line of its own where a person's own code failed, if that is known."""
+    """Return the message, followed by a line that says where a person's own code failed, if that is known."""
     return f"{message}\n  at: {place}" if place else message
 
 
 class NodeError(NbgraphError):
-    """A node raised while it ran. It keeps texts, never the exception itself, which would keep tensors alive.
+    """A node raised an exception while it ran. Only texts are kept: the exception itself would keep tensors alive.
 
-    `place` is the last line of a person's own code that ran, `cell [5], line 3, in tint: return 1 / strength`; it is
-    empty where none of it ran, as in the nodes of nbgraph.
+    Attributes
+    ----------
+    node, type
+        The id of the prepared node, such as `denoise[1,0]`, and its type.
+    message
+        What went wrong.
+    inputs
+        The node's inputs, shortened.
+    traceback
+        The text of the traceback.
+    place
+        The last line of a person's own code that ran, such as `cell [5], line 3, in tint: return 1 / strength`. Empty
+        if none of it ran.
     """
 
     def __init__(
@@ -160,11 +195,11 @@ class NodeError(NbgraphError):
 
 
 class CancelledError(NbgraphError):
-    """A run was cancelled; what had finished is kept."""
+    """A run was cancelled; finished results are kept."""
 
 
 class OwnWorkerError(NbgraphError):
-    """A node waits for a run of the studio that runs the node: it would wait for itself."""
+    """A node waits for a run of the studio that is running the node: it would wait for itself."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -174,7 +209,7 @@ class OwnWorkerError(NbgraphError):
 
 
 class NotFoundError(NbgraphError, KeyError):
-    """A service holds nothing of that name."""
+    """A service stores nothing of that name."""
 
     def __init__(self, message: str) -> None:
         self.message = message
@@ -185,15 +220,15 @@ class NotFoundError(NbgraphError, KeyError):
 
 
 class InvalidNameError(NbgraphError, ValueError):
-    """A name that no service ever made: names of resources are 32 hexadecimal digits."""
+    """Not the name of a resource: those are 32 hexadecimal digits."""
 
 
 class ImageModeError(NbgraphError, ValueError):
-    """A picture of a mode that cannot be kept without loss."""
+    """An image of a mode that cannot be stored without loss."""
 
 
 class ModelError(NbgraphError):
-    """A model cannot be used: what was given, why not, and what to do."""
+    """A model cannot be used; the message names the model, the reason and the remedy."""
 
 
 class ModelNotFoundError(ModelError):
@@ -201,19 +236,19 @@ class ModelNotFoundError(ModelError):
 
 
 class StoreError(NbgraphError):
-    """A studio's folder cannot be read or written: what happened, to which file, and what to do."""
+    """A studio's folder cannot be read or written; the message names the file and the remedy."""
 
 
 class StoreBusyError(StoreError):
-    """Another kernel kept the store locked for longer than one waits; trying again is safe."""
+    """Another kernel kept the database locked for too long; trying again is safe."""
 
 
 class StoreCorruptError(StoreError):
-    """The database of a studio's folder is damaged; it was left as it is, and the newest backup is named."""
+    """The database is damaged. It was left as it is, and the message names the newest backup."""
 
 
 class ArchiveError(NbgraphError, ValueError):
-    """A zip of runs cannot be written, or is not in order; then nothing of it was brought in."""
+    """An archive of runs cannot be written, or is not valid; nothing of it was imported."""
 
 
 class RecipeError(NbgraphError, ValueError):
@@ -230,15 +265,15 @@ class StoreTooNewError(StoreError):
 
 
 class DamagedRecordError(NbgraphError, ValueError):
-    """A record in a studio's folder is not what was written; the others are whole, and lists leave it out."""
+    """A stored record is not what was written. The others are whole, and lists leave it out."""
 
 
 class StoreFullError(StoreError):
-    """The disk, or the quota, is full; what was acknowledged before is kept."""
+    """The disk or the quota is full; everything that was acknowledged before is stored."""
 
 
 class StoreReadOnlyError(StoreError):
-    """The folder, or a file in it, may not be written."""
+    """The folder, or a file in it, is not writable."""
 
 
 class StoreGoneError(StoreError):
@@ -246,27 +281,27 @@ class StoreGoneError(StoreError):
 
 
 class ForkedStoreError(StoreError):
-    """A store was used in a forked process; a connection to a database does not survive a fork."""
+    """A database was used in a forked process; a connection does not survive a fork."""
 
 
 class ResourceFileError(StoreError):
-    """The file of a picture or of tensors cannot be used; cached results that name it are computed anew."""
+    """The file of an image or of tensors cannot be used; cached results that name it are computed again."""
 
 
 class ResourceFileMissingError(ResourceFileError, KeyError):
-    """A record is there, and its file is gone."""
+    """A record exists, but its file does not."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 class ResourceFileCorruptError(ResourceFileError):
-    """A file is not what was saved: its size or its SHA-256 differ from its record."""
+    """A file is not what was saved: its size or its SHA-256 differs from the record."""
 
 
 @dataclass
 class Problems:
-    """Collects problems while a graph is looked at, to raise them together."""
+    """Collects problems, to raise them together."""
 
     found: list[Problem] = field(default_factory=list)
 
@@ -274,6 +309,6 @@ class Problems:
         self.found.append(Problem(kind, message, node, field))
 
     def raise_any(self) -> None:
-        """Raise `GraphError` with all that was found, if anything was."""
+        """Raise `GraphError` with all problems found, if there are any."""
         if self.found:
             raise GraphError(self.found)

@@ -1,4 +1,4 @@
-"""Rows as pandas DataFrames: tidy, one row a thing, fixed dtypes, also when there are none. The only pandas import."""
+"""Rows as tidy pandas DataFrames with fixed dtypes, also when empty. The only module that imports pandas."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -139,7 +139,7 @@ MODELS = {"name": "str", "path": "str", "shipped": "bool"}
 
 
 def frame(rows: Iterable[Sequence[Any]], columns: dict[str, str]) -> "pd.DataFrame":
-    """A frame with those columns and dtypes, whatever the rows."""
+    """Return a frame with these columns and dtypes, also for no rows."""
     table = _pandas().DataFrame.from_records(list(rows), columns=list(columns))
     return table.astype(columns)
 
@@ -193,7 +193,7 @@ def session_frame(rows: Iterable[NodeStats]) -> "pd.DataFrame":
 
 
 def compared_frame(first: "pd.DataFrame", second: "pd.DataFrame") -> "pd.DataFrame":
-    """One row for each node of two runs, what got slower first: `slower` in seconds, `ratio` is b divided by a.
+    """One row for each node of two runs, the largest slowdown first: `slower` in seconds, `ratio` is b / a.
 
     A node that only one of them has, has <NA> for the other.
     """
@@ -326,7 +326,7 @@ def sweep_frame(
 
 
 def _given_column(values: list[Any]) -> "pd.Series":
-    """Texts as such, numbers and truth values by a dtype that has <NA>, anything else as it is."""
+    """Return a column: strings as `str`, numbers and booleans by a dtype with <NA>, anything else as `object`."""
     kinds = {type(value) for value in values if value is not None}
     pandas = _pandas()
     if kinds == {str}:

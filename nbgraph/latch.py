@@ -9,7 +9,7 @@ POLL_SECONDS = 0.5
 
 
 class Latch:
-    """Closed until `open()` is called, once and for all; `wait()` returns when it is open.
+    """Closed until `open()` is called; it stays open. `wait()` returns once it is open.
 
     Each waiter waits on a lock of its own, which nobody else ever needs. `KeyboardInterrupt` may arrive between any two
     steps of a waiter, and whatever lock it holds then stays held: with one lock for all, that locks out everybody.
@@ -22,7 +22,7 @@ class Latch:
         self._waiters: list[LockType] = []
 
     def open(self) -> None:
-        """Let everybody go on who waits, and who will."""
+        """Open the latch and wake every waiter; later waiters return at once."""
         self.is_open = True
         for waiter in tuple(self._waiters):
             with suppress(RuntimeError):  # released already, by an earlier call

@@ -1,8 +1,8 @@
-"""Imports of large modules, each on a thread of its own: an interrupt never leaves one half imported.
+"""Import large modules on threads of their own, so that an interrupt never leaves one half imported.
 
-Python raises `KeyboardInterrupt` in the main thread between any two steps, and torch cannot be imported again in a
-process in which that happened. Here the main thread only waits. If it is interrupted, the import goes on, and who needs
-the module next finds it, or waits for it.
+Python raises `KeyboardInterrupt` in the main thread between any two bytecodes, and a process in which that happened
+during `import torch` cannot import torch again. Here the main thread only waits: if it is interrupted, the import goes
+on, and the next caller finds the module or waits for it.
 """
 
 import sys
@@ -25,7 +25,7 @@ class NotLoadedError(Exception):
 
 
 class _Import:
-    """One import, under way or done."""
+    """One import, running or done."""
 
     def __init__(self) -> None:
         self.ended = Latch()
@@ -45,9 +45,19 @@ _thread = _OfThread()
 
 
 def load(name: str, import_it: Callable[[str], ModuleType] = import_module) -> Any:
-    """Return the module `name`, imported whole; what `import_it(name)` raises is raised to all who wait.
+    """Return the module `name`, completely imported.
 
-    Raises `NotLoadedError` inside `without_waiting()` if it is not there yet; its import has begun then.
+    Parameters
+    ----------
+    name
+        The dotted name.
+    import_it
+        Imports it; what it raises is raised to everybody who waits.
+
+    Raises
+    ------
+    NotLoadedError
+        Inside `without_waiting()`, if it is not imported yet. Its import has been started then.
     """
     if (found := _found(name)) is not None:
         return found
@@ -57,14 +67,14 @@ def load(name: str, import_it: Callable[[str], ModuleType] = import_module) -> A
 
 
 def load_library(name: str) -> Any:
-    """Return a module that never imports nbgraph, nor what uses it; also for use while a module is being imported."""
+    """Like `load`, for a module that never imports nbgraph. May be called while another module is being imported."""
     if (found := _found(name)) is not None:
         return found
     return import_module(name) if _thread.is_importing else _wait_for(name, import_module)
 
 
 def _found(name: str) -> ModuleType | None:
-    """The module if it is there, whole, whoever imported it."""
+    """Return the module if it is completely imported, by whomever, else None."""
     known = _imports.get(name)
     if known is not None:
         return known.module
@@ -85,7 +95,7 @@ def _wait_for(name: str, import_it: Callable[[str], ModuleType]) -> Any:
 
 @contextmanager
 def without_waiting() -> Iterator[None]:
-    """Inside, on this thread, `load` raises `NotLoadedError` and does not wait."""
+    """Within the block, on this thread, `load` raises `NotLoadedError` instead of waiting."""
     before, _thread.may_wait = _thread.may_wait, False
     try:
         yield
@@ -95,9 +105,11 @@ def without_waiting() -> Iterator[None]:
 
 @contextmanager
 def looking_while_waiting(look: Look) -> Iterator[None]:
-    """Inside, on this thread, call `look(name)` ten times a second while a module is waited for, and `look("")` after.
+    """Within the block, on this thread, call `look(name)` ten times a second while a module is waited for.
 
-    What it raises ends the waiting, and not the import.
+    `look("")` is called after the waiting.
+
+    An exception of `look` ends the waiting, not the import.
     """
     before, _thread.look = _thread.look, look
     try:
@@ -107,7 +119,7 @@ def looking_while_waiting(look: Look) -> Iterator[None]:
 
 
 def _begin(name: str, import_it: Callable[[str], ModuleType]) -> _Import:
-    """The import of a module, started if nobody has, or if it failed before."""
+    """Return the import of a module, started if nobody has, or if it failed before."""
     known = _imports.get(name)
     if known is None or known.error is not None:
         started = _Import()
@@ -141,7 +153,7 @@ def _wait(name: str, ended: Latch) -> None:
 
 
 def _is_inside_an_import() -> bool:
-    """Whether this thread is importing a module further up: it holds that module's lock."""
+    """Return whether this thread is importing a module, whose lock it then holds."""
     frame = sys._getframe()
     while frame is not None:
         if frame.f_code.co_name == "_find_and_load" and frame.f_globals.get("__name__") == "importlib._bootstrap":

@@ -1,4 +1,4 @@
-"""Plots of stats frames: Axes in, Axes out; nothing is shown or styled behind a person's back."""
+"""Plots of stats frames: Axes in, Axes out; nothing is shown and no global style is set."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,10 @@ TEXT: dict[str, Any] = {"parse_math": False}
 
 
 def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """A bar for each prepared node, from its start, in seconds since the first; coloured by what became of it.
+    """A bar for each prepared node, from its start, in seconds since the first; coloured by status.
 
-    A tick marks where each node began, so that those too quick to show as a bar are seen; its seconds stand beside it.
-    What was cached is hatched, and what failed has a cross.
+    A tick marks each start, so that nodes too short for a visible bar are seen, with the seconds beside it. Cached
+    nodes are hatched, failed ones end in a cross.
     """
     ax = ax or _new_axes(len(data))
     starts = (data["started"] - data["started"].min()).dt.total_seconds().to_numpy()
@@ -106,7 +106,7 @@ def plot_runs(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = N
 
 
 def plot_comparison(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """What changed from run a to run b, of a frame of `studio.compare(a, b)`: red got slower, green got quicker."""
+    """Seconds per node in two runs, from a frame of `studio.compare(a, b)`: red got slower, green got faster."""
     ax = ax or _new_axes(len(data))
     before, after = (data[name].to_numpy(dtype=float, na_value=float("nan")) for name in ("seconds_a", "seconds_b"))
     for row, (a, b) in enumerate(zip(before, after)):

@@ -1,4 +1,4 @@
-"""How far a run is: counted from its events, and shown as text or in a notebook's output area."""
+"""How far a run is: counted from its events, and shown as text or in the output of a cell."""
 
 import sys
 from collections.abc import Callable
@@ -32,9 +32,9 @@ BAR = 24
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Nodes done (and of those from the cache) of `total` source nodes, and the step of the node that runs.
+    """Progress of a run at one moment: done nodes of `total` source nodes, and the step of the running node.
 
-    `waits_for` says for what the run waits, such as `loading torch and diffusers ...`; mostly for nothing.
+    `waits_for` names what the run is waiting for, such as `loading torch and diffusers ...`; usually empty.
     """
 
     status: str = "pending"
@@ -49,7 +49,7 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """How much is done, from 0 to 1; nodes count alike, whatever they take."""
+        """The share that is done, 0 to 1. Nodes count equally, however long they take."""
         if self.status == "completed":
             return 1.0
         within = self.step / self.steps if self.steps else 0.0
@@ -73,9 +73,9 @@ class Progress:
 
 @dataclass(slots=True)
 class NodeTally:
-    """What a source node has done so far: its prepared nodes that ran, those from the cache, and their seconds.
+    """Counts for one source node: executed prepared nodes, cached ones among them, seconds, the last error and warning.
 
-    Of its last failure, `error` is the text, and `place` the line of a person's own code that failed, if any.
+    `place` is the line of a person's own code that failed, if any.
     """
 
     runs: int = 0
@@ -87,11 +87,11 @@ class NodeTally:
 
 
 class ProgressTracker:
-    """Listens to the events of one session, counts, and gives a `Progress` when asked.
+    """Counts the events of one session; `progress` returns a snapshot.
 
-    `nodes` has a tally for each source node that ran or failed. Of the node that runs now: `source`, `step`, `steps`,
-    `message`, `preview` (a small picture, or what draws it) and `step_seconds`. `stopped_at` is the node that ran when
-    the session was cancelled, `waits_for` what the session waits for, such as `loading torch and diffusers ...`.
+    `nodes` has a tally per source node that ran or failed. About the running node: `source`, `step`, `steps`,
+    `message`, `preview` (a small image, or what draws one) and `step_seconds`. `stopped_at` is the node that was
+    running when the session was cancelled.
     """
 
     def __init__(self, session_id: str) -> None:
@@ -107,17 +107,17 @@ class ProgressTracker:
         self._end: Callable[[], None] | None = None
 
     def listen(self, events: EventServiceBase) -> None:
-        """Listen until the session has ended."""
+        """Subscribe to events until the session has ended."""
         self._end = events.subscribe(self)
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Unsubscribe."""
         if self._end is not None:
             self._end()
 
     @property
     def progress(self) -> Progress:
-        """How far the session is now."""
+        """The current progress."""
         now = self._seen if self._status not in ("pending", "running") else monotonic()
         return Progress(
             self._status,
@@ -181,7 +181,7 @@ class ProgressTracker:
         return self.nodes.setdefault(source, NodeTally())
 
     def _source_of(self, node: str) -> str:
-        """The source node of a prepared one: `denoise` of `denoise[1,0]`."""
+        """Return the source id of a prepared node: `denoise` of `denoise[1,0]`."""
         is_running = node == self.source or node.startswith(f"{self.source}[")
         return self.source if is_running else node.partition("[")[0]
 
@@ -194,20 +194,23 @@ class ProgressTracker:
         self.step, self.steps, self.preview, self.message = event.step, event.total, event.preview, event.message
 
     def _step_over(self) -> None:
-        """The node that reported steps has ended: its preview would keep tensors."""
+        """Forget the steps of a node that has ended: its preview would keep tensors alive."""
         self.step, self.steps, self.preview, self.message = 0, 0, None, ""
         self._first_step = 0
 
 
 def shows_view(style: ProgressStyle) -> bool:
-    """Whether a run is to show itself as a widget; without a front end for it, progress is text."""
+    """Return whether a run shows itself as a widget: only where there is a front end."""
     return style in (True, "widget") and is_in_notebook()
 
 
 def progress_display(style: ProgressStyle) -> Callable[[Progress], None]:
-    """What shows progress: in a notebook one display that is updated, in a terminal one line on stderr.
+    """Return a function that shows progress: an updated output in a notebook, one line on stderr in a terminal.
 
-    `ChoiceError` for what is no style.
+    Raises
+    ------
+    ChoiceError
+        `style` is none of the accepted styles.
     """
     if callable(style):
         return style

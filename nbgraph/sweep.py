@@ -1,4 +1,4 @@
-"""A sweep: one graph for each combination of values, as a picture with rows and columns, or a table, and a frame."""
+"""A sweep: one run per combination of values, shown as a labelled grid of images or as a table, with a frame."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from io import BytesIO
@@ -29,9 +29,12 @@ MARGIN, LABEL_HEIGHT, SMALLEST_CELL = 4, 16, 96
 
 
 def batch_data(values: Mapping[Axis, Any]) -> list[list[BatchDatum]]:
-    """`{"a.x": [1, 2]}` multiplies; `{("a.x", "b.y"): [(1, 5), (2, 6)]}` goes through both inputs together.
+    """Turn the values of a sweep into batch data: lists multiply, tuples of addresses are zipped.
 
-    `GraphError` for an axis without a list of values, and for rows that do not have one value for each input.
+    Raises
+    ------
+    GraphError
+        An axis has no list of values, or a row does not have one value for each of its addresses.
     """
     if not isinstance(values, Mapping):
         text = f'a sweep takes a dict of lists, such as {{"noise.seed": [1, 2]}}, not {value_text(values)}'
@@ -51,7 +54,7 @@ def batch_data(values: Mapping[Axis, Any]) -> list[list[BatchDatum]]:
 
 
 def _row(axis: tuple[str, ...], number: int, row: Any, problems: Problems) -> tuple[Any, ...]:
-    """The values of one row of inputs that go together, one for each."""
+    """Return the values of one row of zipped inputs."""
     is_row = isinstance(row, Iterable) and not isinstance(row, str | Mapping | Set)
     values = tuple(row) if is_row else ()
     if not is_row or len(values) != len(axis):
@@ -61,7 +64,7 @@ def _row(axis: tuple[str, ...], number: int, row: Any, problems: Problems) -> tu
 
 
 def swept_node(graph: Graph, node: NodeLike | None) -> str:
-    """The id of the node that a sweep shows: the one that is named, or the only one that the graph ends in."""
+    """Return the id of the node that a sweep shows: the named one, or the only node the graph ends in."""
     if node is not None:
         return graph.id_of(node)
     ends = graph.ends
@@ -73,10 +76,7 @@ def swept_node(graph: Graph, node: NodeLike | None) -> str:
 
 
 class Sweep:
-    """The runs of a sweep, in order, the last axis changing fastest; shows itself as the XY picture.
-
-    One of a node that gives no picture shows itself as a table.
-    """
+    """The runs of a sweep, in order, the last axis changing fastest. A cell shows a grid of images, or a table."""
 
     def __init__(self, node: str, axes: Sequence[Axis], cells: Sequence[tuple[dict[str, Any], Run]]) -> None:
         self.node, self.axes, self._cells = node, list(axes), list(cells)
@@ -87,15 +87,15 @@ class Sweep:
 
     @property
     def runs(self) -> list[Run]:
-        """One run for each cell."""
+        """One run per combination."""
         return [run for _, run in self._cells]
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row for each cell: its values, what its node gave, its seconds, and what became of it.
+        """One row per combination: its values, the output of its node, seconds and status.
 
-        A node gives its main output, or each of its outputs, by name; of a picture that is `image_name`. Under an
-        iterate it gives a list, in path order. Where it gave nothing there is <NA>, or a name is empty.
+        A node contributes its main output, or each output by name; an image contributes `image_name`. Under an
+        iteration the output is a list in path order. A missing output is <NA>, a missing name is empty.
         """
         values = [chosen for chosen, _ in self._cells]
         seconds = [run.node_seconds for run in self.runs]
@@ -103,12 +103,12 @@ class Sweep:
 
     @property
     def images(self) -> list[Image.Image | None]:
-        """The picture of each cell in order, several as one; None where a run gave none that can be read."""
+        """The image of each combination in order, several joined as one; None where there is none to read."""
         return [None if isinstance(cell, str) else cell for cell in self._shown()]
 
     @property
     def image(self) -> Image.Image:
-        """All pictures as one: the last axis goes across, the others down, each row and column labelled."""
+        """All images as one grid: the last axis runs across, the others down; rows and columns are labelled."""
         values = [chosen for chosen, _ in self._cells]
         last = _names(self.axes[-1]) if self.axes else ()
         columns = max(1, len({tuple(repr(chosen[name]) for name in last) for chosen in values}))
@@ -117,7 +117,7 @@ class Sweep:
         return draw_sheet(self._shown(), columns, over, beside)
 
     def _given(self) -> dict[str, list[Any]]:
-        """What the node gave in each cell, a list under an iterate, by output: the main one, or each of them."""
+        """Return the output of the node for each combination, by output name; a list under an iteration."""
         found = [run.session.outputs_of(self.node) for run in self.runs]
         is_iterated = any(path for results in found for path in results)
         main = self._node.output_class.main_field
@@ -127,7 +127,7 @@ class Sweep:
         }
 
     def _columns(self) -> dict[str, list[Any]]:
-        """What the node gave in each cell, by the name of the column it stands in; names in place of references."""
+        """Return the columns of the frame that the node contributes, with names in place of references."""
         columns = {}
         for output, given in self._given().items():
             annotation = self._node.outputs()[output]
@@ -139,13 +139,13 @@ class Sweep:
         return columns
 
     def _image_names(self) -> list[list[str]]:
-        """The names of the pictures of each cell, also of those that were deleted."""
+        """Return the names of the images of each combination, deleted ones included."""
         given = list(self._given().values())
         cells = [resources_in([values[place] for values in given]) for place in range(len(self))]
         return [[found.image_name for found in cell if isinstance(found, ImageField)] for cell in cells]
 
     def _shown(self) -> list[Image.Image | str]:
-        """What stands in each cell: its pictures as one, or why there is none."""
+        """Return for each cell its images as one, or a text that says why there is none."""
         return [_picture_of(names, run) for names, run in zip(self._image_names(), self.runs)]
 
     def __len__(self) -> int:
@@ -174,7 +174,7 @@ def _label(values: Mapping[str, Any], axes: Sequence[Axis]) -> str:
 
 
 def _picture_of(names: Sequence[str], run: Run) -> Image.Image | str:
-    """The pictures of a cell as one, or why there is none."""
+    """Return the images of a cell as one, or why there is none."""
     found = [picture_or_why(run.services.images, name) for name in names]
     pictures = [picture for picture in found if isinstance(picture, Image.Image)]
     if pictures:
@@ -191,7 +191,7 @@ def _first_of(results: Mapping[Path, BaseInvocationOutput], output: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """The value with names in place of references to pictures and tensors."""
+    """Return the value with names in place of references to images and tensors."""
     if isinstance(value, ResourceField):
         return value.resource_name
     return [_plain(item) for item in value] if isinstance(value, list) else value
@@ -200,7 +200,7 @@ def _plain(value: Any) -> Any:
 def draw_sheet(
     cells: Sequence[Image.Image | str], columns: int, over: Sequence[str], beside: Sequence[str]
 ) -> Image.Image:
-    """All cells as one picture; a text stands in an empty cell, and says why it is. `beside` may be left empty."""
+    """Draw all cells as one image. An empty cell shows its text; `beside` (labels of rows) may be empty."""
     pictures = [_empty(cell) if isinstance(cell, str) else _grown(cell) for cell in cells]
     width = max((picture.width for picture in pictures), default=SMALLEST_CELL)
     height = max((picture.height for picture in pictures), default=SMALLEST_CELL)
@@ -219,7 +219,7 @@ def draw_sheet(
 
 
 def tiled(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Several pictures as one, in about as many rows as columns; a single one as it is."""
+    """Join several images into one, in about as many rows as columns; a single one is returned as it is."""
     if len(pictures) == 1:
         return pictures[0]
     columns = ceil(sqrt(len(pictures)))
