@@ -23,8 +23,8 @@ from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
+from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import Plan
 
@@ -100,7 +100,7 @@ def bare(plan: Plan) -> tuple[float, float]:
     if plan.axes:
         return 0.0, 0.0
     cache: dict[bytes, CacheEntry] = {}
-    with no_garbage():
+    with gc_pause():
         cold, cached = (timed(lambda: run_bare(plan, cache, Counter()))[0] for _ in range(2))
     return cold, cached
 

@@ -69,14 +69,8 @@ def run(*targets: BaseInvocation | Graph, **options: Any) -> Ran:
     return run_session(GraphExecutionState(graph.validate(), **options))
 
 
-def run_straight(graph: Graph, **options: Any) -> Ran:
-    """Run a graph by what can be taken without claims, and the rest by claims."""
-    ran = Ran(GraphExecutionState(graph.validate(), **options))
-    while True:
-        for path, nodes in ran.session.straight():
-            for planned in nodes:
-                prepared = ran.session.keys.prepared(planned, path)
-                ran.order.append(prepared.id)
-                ran.session.outputs[prepared.key] = invoke(ran.session, prepared)
-        if not step(ran):
-            return ran
+def run_examined(graph: Graph, **options: Any) -> Ran:
+    """Run a graph whose nodes are each examined before they run, as after a failure."""
+    session = GraphExecutionState(graph.validate(), **options)
+    session._dispatcher._slow_path = True
+    return run_session(session)

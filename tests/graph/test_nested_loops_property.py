@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 from tests.graph.oracle import MAKES_LISTS, Prepared, Program, Step
-from tests.graph.running import Ran, run, run_straight
+from tests.graph.running import Ran, run, run_examined
 
 MOST_STEPS = 12
 MOST_RUNS = 400
@@ -83,10 +83,10 @@ def test_a_graph_means_what_nested_loops_mean_and_runs_depth_first(choices: Any)
     note(program)
     ran = run(program.graph)
     assert ran.session.status == "completed"
-    straight = run_straight(program.graph)
-    assert straight.order == ran.order
-    assert dict(straight.session.outputs) == dict(ran.session.outputs)
-    assert straight.session.status == "completed"
+    examined = run_examined(program.graph)
+    assert examined.order == ran.order
+    assert dict(examined.session.outputs) == dict(ran.session.outputs)
+    assert examined.session.status == "completed"
     for number, step in enumerate(program.steps):
         output = {"iterate": "item", "add": "value", "total": "value"}.get(step.kind, "collection")
         found = {path: getattr(out, output) for path, out in ran.session.outputs_of(f"n{number}").items()}

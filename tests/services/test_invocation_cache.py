@@ -153,7 +153,7 @@ def test_what_becomes_pending_while_it_is_off_is_not_kept(cache):
 def test_what_is_pending_twice_or_is_kept_already_counts_once(cache):
     keep(cache, 1)
     key = pend(cache, 1)
-    cache.settle()
+    cache.write_pending()
     pend(cache, 1)
     assert cache.status().size == 1
     assert cache.status().bytes == len(material(1))
@@ -170,7 +170,7 @@ def test_clearing_while_results_settle_clears_those_too(cache, monkeypatch):
 
     monkeypatch.setattr(cache, "_put", slow_put)
     keys = [pend(cache, number) for number in range(3)]
-    settling = Thread(target=cache.settle)
+    settling = Thread(target=cache.write_pending)
     settling.start()
     assert under_way.wait(10)
     assert cache.clear() == 3
@@ -188,7 +188,7 @@ def test_stop_while_results_settle_leaves_them_whole(cache, monkeypatch):
     key = pend(cache, 1)
     monkeypatch.setattr(cache, "_put", stopped_put)
     with pytest.raises(KeyboardInterrupt):
-        cache.settle()
+        cache.write_pending()
     monkeypatch.undo()
     assert cache.get(key).output.value == 1
     assert cache.status().bytes == len(material(1))

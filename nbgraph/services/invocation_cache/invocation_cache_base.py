@@ -28,8 +28,8 @@ class InvocationCacheBase(Service):
     It listens to the image and latents services: when a resource is deleted, exactly the entries that name it go, in
     time proportional to those. `disable()` stops reads and writes, never that.
 
-    A run that makes results every few microseconds puts those that name no resource into `pending`, by key, where `get`
-    finds them, and calls `settle()` now and then: together they are kept in a third of the time.
+    A run that makes results every few microseconds saves them with `may_wait=True`. They are `pending` then, where
+    `get` finds them, until `write_pending()` keeps them all together, in a third of the time.
 
     Implementations set `_find`, which gives the entry of a key, or None.
     """
@@ -76,12 +76,12 @@ class InvocationCacheBase(Service):
 
     def enable(self) -> None:
         """Read and keep results again."""
-        self.settle()
+        self.write_pending()
         self._enabled = True
 
     def disable(self) -> None:
         """Neither read nor keep results; what is deleted elsewhere still drops its entries."""
-        self.settle()
+        self.write_pending()
         self._enabled = False
 
     @contextmanager
@@ -92,7 +92,7 @@ class InvocationCacheBase(Service):
         try:
             yield
         finally:
-            self.settle()
+            self.write_pending()
             self._enabled = before
 
     def get(self, key: bytes) -> CacheEntry | None:
@@ -116,15 +116,20 @@ class InvocationCacheBase(Service):
         entry = (self._find(key) or self.pending.get(key)) if self.enabled else None
         return entry if entry is not None and self._is_good(entry) else None
 
-    def save(self, entry: CacheEntry) -> None:
-        """Keep a result; one that is kept already stays. One that names what was deleted meanwhile is not kept."""
-        if self._enabled and self.max_entries:
+    def save(self, entry: CacheEntry, may_wait: bool = False) -> None:
+        """Keep a result; one that is kept already stays. One that names what was deleted meanwhile is not kept.
+
+        With `may_wait`, which is for results that name no resource, it is kept by the next `write_pending()`.
+        """
+        if may_wait:
+            self.pending[entry.key] = entry
+        elif self._enabled and self.max_entries:
             entry.bytes, entry.created = len(entry.head) + len(entry.inputs), time()
             if not may_name_resources(type(entry.output)) or self._note_resources(entry):
                 self._lost.discard(entry.key)
                 self._put({entry.key: entry})
 
-    def settle(self) -> None:
+    def write_pending(self) -> None:
         """Keep what is pending, as `save` does; while results are not kept, what is pending is dropped."""
         with HeldStop(), self._settling:
             entries, take, now = {}, self.pending.pop, time()
@@ -148,11 +153,11 @@ class InvocationCacheBase(Service):
 
     def flush(self) -> None:
         """Write what is still only in memory, where the cache is stored; done at the end of each session."""
-        self.settle()
+        self.write_pending()
 
     def clear(self) -> int:
         """Forget everything and count from 0 again; returns how many entries there were."""
-        self.settle()
+        self.write_pending()
         self.hits = self.misses = 0
         return self._drop_and_collect([entry.key for entry in self._rows()])
 
@@ -230,12 +235,12 @@ class InvocationCacheBase(Service):
 
     def entries(self, node: str | None = None) -> list[CacheRow]:
         """All entries, or those of one prepared node, the least recently used first."""
-        self.settle()
+        self.write_pending()
         return list(self._rows(node))
 
     def status(self) -> CacheStatus:
         """Sizes and counts."""
-        self.settle()
+        self.write_pending()
         entries, size = self._totals()
         return CacheStatus(entries, size, self.hits, self.misses, self.enabled, self.max_entries, self.max_bytes)
 

@@ -97,7 +97,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
 
     def stop(self) -> None:
         if self._invoker is not None:
-            self.settle()
+            self.write_pending()
             self._batch.end()
             self._write_uses_if_room()
             self._known.forget_all()

@@ -12,13 +12,12 @@ from typing import Any
 from nbgraph.errors import CancelledError, with_place
 from nbgraph.invocations.base import BaseInvocationOutput, validated
 from nbgraph.services.events.events_common import NodeCompleted, NodeStarted
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
 from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode, NodeBatches, batches_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory
 from nbgraph.services.invocation_processor.own_frames import place_of
-from nbgraph.services.invocation_processor.session_runner import SessionRunner
+from nbgraph.services.invocation_processor.session_runner import NodeResult, SessionRunner
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
@@ -47,7 +46,6 @@ class BatchRunner(SessionRunner):
     ) -> None:
         super().__init__(session, services, is_cancelled)
         self._batches = batches
-        self._next, self._straight = self._next_or_held, lambda: iter(())
 
     @property
     def _goes_on(self) -> bool:
@@ -57,7 +55,7 @@ class BatchRunner(SessionRunner):
             session.cancel()
         return not (session.cancelled or (session.errors and session.on_error == "stop"))
 
-    def _next_or_held(self) -> Prepared | None:
+    def _next(self) -> Prepared | None:
         """The next node to run; while there is none, those that wait are run."""
         while (prepared := self.session.next()) is None:
             rank = self._batches.furthest()
@@ -89,19 +87,16 @@ class BatchRunner(SessionRunner):
 
     def _held(self, prepared: Prepared) -> HeldNode:
         """The node, ready to run; not ready if its result is known, or its inputs are wrong, as it will say itself."""
-        node_type = prepared.planned.node_type
+        planned = prepared.planned
         try:
-            head, key, inputs = self._head(prepared.planned), None, None
-            values = self.session.inputs(prepared)
-            if head.keeps(values["use_cache"]):
-                key, inputs = self._contents.key(head, node_type.pick(values))
-                if self._cache.peek(key) is not None:
-                    return HeldNode(prepared)
-            if node_type.is_foreign:
-                copy_inputs(values)
-            node = validated(type(prepared.planned.node), values)
-            context = NodeContext(self._services, self.session.id, self._is_cancelled, prepared.planned, prepared.path)
-            return HeldNode(prepared, (node, context), node.batch_pixels(context), key, inputs)
+            inputs = self._inputs(prepared)
+            if inputs.key is not None and self._cache.peek(inputs.key) is not None:
+                return HeldNode(prepared)
+            if planned.node_type.is_foreign:
+                copy_inputs(inputs.values)
+            node = validated(type(planned.node), inputs.values)
+            context = NodeContext(self._services, self.session.id, self._is_cancelled, planned, prepared.path)
+            return HeldNode(prepared, (node, context), node.batch_pixels(context), inputs)
         except Exception:
             logger.debug("%s is not held", prepared.id, exc_info=True)
             return HeldNode(prepared)
@@ -125,7 +120,7 @@ class BatchRunner(SessionRunner):
         groups: dict[Any, list[HeldNode]] = {}
         seen: set[bytes] = set()
         for held in line:
-            if held.ready is None or (held.cache_key in seen and self._cache.enabled):
+            if held.ready is None or (held.key in seen and self._cache.enabled):
                 continue
             node, context = held.ready
             try:
@@ -134,15 +129,15 @@ class BatchRunner(SessionRunner):
                     groups.setdefault(key, []).append(held)
             except Exception:
                 logger.debug("%s has no key", held.prepared.id, exc_info=True)
-            if held.cache_key is not None:
-                seen.add(held.cache_key)
+            if held.key is not None:
+                seen.add(held.key)
         return [group for group in groups.values() if len(group) > 1]
 
     def _run_together(self, rank: int, group: list[HeldNode]) -> None:
         """Run nodes in one call, or in several where memory does not allow one. Those without an output did not run."""
         for held in group:
             planned = held.prepared.planned
-            self._tell(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.node_type.name))
+            self._notify(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.node_type.name))
         began = self._probe.start()
         while len(batch := group[: self._batches.size(rank)]) > 1:
             error: BaseException | None = None
@@ -180,30 +175,28 @@ class BatchRunner(SessionRunner):
     def _note(self, began: float, batch: list[HeldNode], status: str) -> float:
         """Write the rows of nodes that ran together; each one's seconds."""
         planned = batch[0].prepared.planned
-        nodes = [(held.prepared.id, held.prepared.path, self._seed(held.prepared.key)) for held in batch]
+        nodes = [(held.prepared.id, held.prepared.path, self._seed(held.prepared)) for held in batch]
         return self._probe.finish_together(began, nodes, planned.id, planned.node_type.name, status)
 
     def _complete(self, held: HeldNode, output: BaseInvocationOutput) -> None:
         """A node that ran with others has its output, as if it had run by itself."""
-        prepared, session = held.prepared, self.session
-        planned, path, _ = prepared
-        sources = origin = self._sources(planned, path)
-        if held.cache_key is not None and held.key_inputs is not None:
-            origin = (held.cache_key,)
+        prepared, inputs = held.prepared, held.inputs
+        planned, node, session = prepared.planned, prepared.id, self.session
+        result = NodeResult(output, self._origin(prepared))
+        if inputs is not None and inputs.key is not None:
             self._cache.misses += self._cache.enabled
             try:
-                head, type_name = self._head(planned).text, planned.node_type.name
-                found = prepared.id, type_name, head, held.key_inputs, sources, held.seconds
-                self._cache.save(CacheEntry(held.cache_key, *found, output=output))
+                self._save(prepared, node, inputs, result, held.seconds)
             except BaseException as error:
                 self._fail(prepared, self._probe.start(), error)
                 return
-        self._origins[prepared.key] = origin
+            result.origin = (inputs.key,)
+        self._origins[prepared.key] = result.origin
         session.complete(prepared, output)
         if self._journal is not None:
             self._journal.completed(prepared, output)
-        event = NodeCompleted(session.id, prepared.id, planned.id, planned.node_type.name, output, False, held.seconds)
-        self._tell(event)
+        name = planned.node_type.name
+        self._notify(NodeCompleted(session.id, node, planned.id, name, output, False, held.seconds))
 
 
 def _invoke_batch(batch: list[HeldNode]) -> list[BaseInvocationOutput]:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.services.invocation_processor.node_context import NodeContext
+from nbgraph.services.invocation_processor.session_runner import NodeInputs
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.plan import Plan, PlannedInput
 
@@ -43,17 +44,20 @@ class BatchLimits:
 class HeldNode:
     """A prepared node that waits. `ready` is the node with its inputs; None for one that runs by itself in its turn.
 
-    `cache_key` and `key_inputs`, the end of its material, are None where results are not cached. `output` and `seconds`
-    are there when it has run.
+    `output` and `seconds` are there when it has run.
     """
 
     prepared: Prepared
     ready: tuple[BaseInvocation, NodeContext] | None = None
     pixels: int = 0
-    cache_key: bytes | None = None
-    key_inputs: bytes | None = None
+    inputs: NodeInputs | None = None
     output: BaseInvocationOutput | None = None
     seconds: float = 0.0
+
+    @property
+    def key(self) -> bytes | None:
+        """The cache key of its result; None where that is not cached."""
+        return None if self.inputs is None else self.inputs.key
 
     @property
     def joins(self) -> bool:

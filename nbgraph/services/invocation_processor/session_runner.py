@@ -1,23 +1,46 @@
-"""The run loop: one session, node by node. For each prepared node: inputs, key, cache or invoke, stats, events.
+"""The run loop: one session, node by node.
 
-Everything this loop costs is paid once for each prepared node, so what can be known of a class is in its `NodeType`.
+**Policy.** The session hands out prepared nodes in its order, one at a time; each is run to its end before the next is
+asked for. The loop ends when the session has nothing more to hand out: all is done, a node failed (with
+`on_error="stop"`), or it was cancelled, which is looked at before each node. What a node raises never leaves the loop:
+it is kept as text at the node and in `failures`, as the exception would keep the tensors of its frames.
+
+**Steps.** Each prepared node goes through four, and whoever listens hears of it by events:
+
+    _inputs    all values: typed ones, and in their place what arrives; the cache key of these values
+    _cached    the entry of that key, if there is one that is still good
+    _invoke    otherwise: NodeStarted; validate, `node.invoke(context)`, save the result under the key
+    _record    the output goes to the session and its journal, a row to the stats; NodeCompleted
+
+**State.** Beside the session: `_heads`, the beginning of the cache keys of each node type, hashed when the run began,
+so that all keys are of one moment; `_origins`, the cache keys of what each result was made from. Every `MAINTAIN_EVERY`
+nodes what is pending in the cache is written, many at a time.
+
+**Example.** `total` has an input from `first`, and ran before with the same `first`:
+
+    first   _inputs {a: 1, b: 2}, key k1   _cached: none   _invoke 3, saved as k1              _record
+    total   _inputs {a: 3, b: 5}, key k2   _cached: 8, made from k1                            _record
+
+What can be known of a class is in its `NodeType`, so that a node of some microseconds does not pay for it. The one way
+round pydantic, for values of exact types, is explained in `nbgraph/invocations/exact.py`.
 """
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain, repeat
 from time import perf_counter, time
 from typing import Any
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from nbgraph.errors import CancelledError, GraphError, NbgraphError, NodeError, Problem
-from nbgraph.invocations.base import BaseInvocation, node_type_of, validated
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, node_type_of, validated
 from nbgraph.invocations.fields import ResourceField
 from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.node_type import KeyHead, NodeType
-from nbgraph.invocations.valid import make_valid, set_values, twin
+from nbgraph.invocations.valid import make_valid, twin
 from nbgraph.services.events.events_common import (
     NodeCompleted,
     NodeFailed,
@@ -28,7 +51,6 @@ from nbgraph.services.events.events_common import (
 from nbgraph.services.invocation_cache.code_hash import code_of, describe_code
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
-from nbgraph.services.invocation_processor.collector_relief import CollectorRelief
 from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
@@ -36,16 +58,42 @@ from nbgraph.services.invocation_processor.own_frames import place_of
 from nbgraph.services.invocation_processor.preflight import preflight
 from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
+from nbgraph.services.shared.gc_pause import GcFreeze
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
-from nbgraph.services.shared.graph.plan import Key, Path, PathRun, PlannedNode, prepared_id
+from nbgraph.services.shared.graph.plan import Key, PlannedNode
 from nbgraph.texts import value_text
 
-BREATH_EVERY = 64
+MAINTAIN_EVERY = 64
 ERROR_TEXT_LIMIT = 64 * 1024
+Origin = tuple[bytes, ...]
+
+
+class NodeInputs(Struct, gc=False):
+    """All values of a prepared node; whether they need no validation; the key of its result, if that is cached."""
+
+    values: dict[str, Any]
+    are_exact: bool
+    key: bytes | None = None
+    key_end: bytes = b""
+
+
+class NodeResult(Struct, gc=False):
+    """The output of a prepared node, and the cache keys that stand for it where others are made from it."""
+
+    output: BaseInvocationOutput
+    origin: Origin
+    cached: bool = False
 
 
 class SessionRunner:
-    """Runs a session to its end, its first error, or its cancellation."""
+    """Run a session to its end, its first error, or its cancellation.
+
+    Parameters
+    ----------
+    session : What to run; what has finished is not run again.
+    services : The container.
+    is_cancelled : Asked before each node, and by nodes that take long.
+    """
 
     def __init__(self, session: GraphExecutionState, services: Any, is_cancelled: Callable[[], bool]) -> None:
         self.session = session
@@ -53,26 +101,26 @@ class SessionRunner:
         self._services = services
         self._cache = services.invocation_cache
         self._is_cancelled = is_cancelled
-        self._next, self._straight = session.next, session.straight
-        self._tell = services.events.dispatch
+        self._notify = services.events.dispatch
         self._probe = services.performance_statistics.probe(session.id)
         self._journal = services.graph_execution_manager.journal(session)
-        self._shared_context = NodeContext(services, session.id, is_cancelled)
         self._contents = Contents(_content_of(services), services.model_manager.content)
         self._heads: dict[NodeType, KeyHead] = {}
+        self._origins: dict[Key, Origin] = {}
         self._began = time()
-        self._at_hand: dict[NodeType, BaseInvocation] = {}
-        self._relief, self._due_at = CollectorRelief(), len(session.outputs) + BREATH_EVERY
-        self._origins: dict[Key, tuple[bytes, ...]] = {}
+        self._freeze, self._due_at = GcFreeze(), len(session.outputs) + MAINTAIN_EVERY
 
     def run(self, *, is_checked: bool = True) -> str:
-        """Run what is left of the session; returns its status. Never raises for what a node does.
+        """Run what is left of the session; return its status.
 
-        `IterationLimitError` if a list turned out too long; `GraphError` if it was not `is_checked` and cannot run.
+        Raises
+        ------
+        IterationLimitError : A list is too long.
+        GraphError : The session was not checked before (`is_checked`), and cannot run.
         """
         self._began = time()
         self._hash_code()
-        self._tell(SessionStarted(self.session.id, len(self.session.plan.nodes)))
+        self._notify(SessionStarted(self.session.id, len(self.session.plan.nodes)))
         status = "failed"
         try:
             if not is_checked:
@@ -80,13 +128,13 @@ class SessionRunner:
             self._run_and_flush()
             status = self.session.status
         finally:
-            self._next, self._straight = self.session.next, self.session.straight  # no cycle keeps the session
-            self._tell(SessionFinished(self.session.id, status))
+            self._notify(SessionFinished(self.session.id, status))
         return status
 
     def _check(self) -> None:
+        context = NodeContext(self._services, self.session.id, self._is_cancelled)
         try:
-            preflight(self.session, self._shared_context, lambda field: "")  # these were looked at before
+            preflight(self.session, context, lambda field: "")  # resources were looked at when it was submitted
         except CancelledError:
             self.session.cancel()
         except GraphError as refused:
@@ -100,24 +148,30 @@ class SessionRunner:
         self.session.errors.setdefault(node or "graph", str(problem))
         if (rank := self.session.plan.ranks.get(node)) is not None:
             type_name = self.session.plan.nodes[rank].node_type.name
-            self._tell(NodeFailed(self.session.id, node, node, type_name, str(problem)))
+            self._notify(NodeFailed(self.session.id, node, node, type_name, str(problem)))
 
     def _run_and_flush(self) -> None:
         try:
-            with self._relief:
+            with self._freeze:
                 self._run_nodes()
         finally:
             self._probe.flush()
             if self._journal is not None:
                 self._journal.flush()
-            self._cache.settle()
+            self._cache.write_pending()
             self._discard_uncertain()
 
     def _hash_code(self) -> None:
-        """Hash the code of all nodes as it is now, so that keys are of one moment, whatever changes during the run."""
+        """Hash the code of all nodes as it is now."""
         for cls, node_type in self.session.plan.node_types.items():
             with suppress(Exception):  # the first node of the class meets the error, and fails
-                self._heads[node_type] = node_type_of(cls).key_head(code_of(cls))
+                self._head(cls, node_type)
+
+    def _head(self, cls: type[BaseInvocation], node_type: NodeType) -> KeyHead:
+        head = self._heads.get(node_type)
+        if head is None:
+            head = self._heads[node_type] = node_type_of(cls).key_head(code_of(cls))
+        return head
 
     def _discard_uncertain(self) -> None:
         """Discard results of a person's own nodes whose code changed meanwhile: of the old code, or of the new one."""
@@ -131,161 +185,126 @@ class SessionRunner:
                 if entry is not None and entry.type in changes and entry.created >= self._began:
                     self._cache.discard(entry, f"{changes[entry.type]} while it ran, so its result was not kept")
 
+    # the loop
+
     def _run_nodes(self) -> None:
-        while True:
-            self._run_each(self._straight())
-            prepared = self._next()
-            if prepared is None:
-                return
+        while (prepared := self._next()) is not None:
             self._run_node(prepared)
+            if len(self.session.outputs) >= self._due_at:
+                self._maintain()
+
+    def _next(self) -> Prepared | None:
+        if self._is_cancelled():
+            self.session.cancel()
+        return self.session.next()
 
     def _run_node(self, prepared: Prepared) -> None:
-        self._run_each([(prepared.path, (prepared.planned,))])
+        """Run one prepared node, whatever becomes of it."""
+        planned, node = prepared.planned, prepared.id
+        began = self._probe.start()
+        try:
+            if planned.axis is not None:
+                result = self._item(prepared)
+            else:
+                inputs = self._inputs(prepared)
+                result = self._cached(inputs) or self._invoke(prepared, node, inputs)
+        except CancelledError:
+            self._release(prepared)
+            name, seed = planned.node_type.name, self._seed(prepared)
+            self._probe.finish(began, node, planned.id, name, prepared.path, CANCELLED, False, seed)
+        except BaseException as error:
+            self._fail(prepared, began, error)
+        else:
+            self._record(prepared, node, began, result)
 
-    def _run_each(self, runs: Iterable[PathRun]) -> None:
-        """Run nodes one after the other, up to a failure or a cancel.
+    def _item(self, prepared: Prepared) -> NodeResult:
+        """Take the item of an iterate node out of its list; items are not cached, nor announced."""
+        planned = prepared.planned
+        origin = self._origin(prepared) if planned.inputs else ()
+        return NodeResult(self.session.iterate_output(prepared), origin)
 
-        What every node pays for stands in this one function: of some microseconds a node, calls would take the most.
-        """
-        session, heads, services, is_cancelled = self.session, self._heads, self._services, self._is_cancelled
-        shared_context = self._shared_context
-        session_id, tell, outputs, claimed, keys = (
-            session.id,
-            self._tell,
-            session.outputs,
-            session.claimed,
-            session.keys,
+    def _inputs(self, prepared: Prepared) -> NodeInputs:
+        planned = prepared.planned
+        node_type = planned.node_type
+        head = self._heads.get(node_type) or self._head(type(planned.node), node_type)
+        values = self.session.inputs(prepared)
+        picked = node_type.pick(values)
+        are_exact = [*map(type, picked)] == node_type.exact
+        if not head.keeps(values["use_cache"]):
+            return NodeInputs(values, are_exact)
+        return NodeInputs(values, are_exact, *self._contents.key(head, picked, are_exact))
+
+    def _cached(self, inputs: NodeInputs) -> NodeResult | None:
+        entry = None if inputs.key is None else self._cache.get(inputs.key)
+        return None if entry is None else NodeResult(entry.output, (entry.key,), True)
+
+    def _invoke(self, prepared: Prepared, node: str, inputs: NodeInputs) -> NodeResult:
+        planned = prepared.planned
+        node_type, cls = planned.node_type, type(planned.node)
+        self._notify(NodeStarted(self.session.id, node, planned.id, node_type.name))
+        began = perf_counter()
+        if node_type.is_foreign:
+            copy_inputs(inputs.values)
+        if inputs.are_exact:
+            runnable = make_valid(cls, inputs.values, node_type.field_names)
+        else:
+            runnable = validated(cls, inputs.values)
+        # a context of its own: what a node reports later, from a thread, is still in its own name
+        context = NodeContext(self._services, self.session.id, self._is_cancelled, planned, prepared.path)
+        output = runnable.invoke(context)
+        if type(output) is not node_type.output_class or node_type.copies_output:
+            output = kept_output(output, node_type)
+        result = NodeResult(output, self._origin(prepared))
+        if inputs.key is not None:
+            self._save(prepared, node, inputs, result, perf_counter() - began)
+            result.origin = (inputs.key,)
+        return result
+
+    def _save(self, prepared: Prepared, node: str, inputs: NodeInputs, result: NodeResult, seconds: float) -> None:
+        node_type, key = prepared.planned.node_type, inputs.key
+        assert key is not None
+        head = self._heads[node_type].text
+        entry = CacheEntry(
+            key, node, node_type.name, head, inputs.key_end, result.origin, seconds, output=result.output
         )
-        key_of, get, save, pending, origins = (
-            self._contents.key,
-            self._cache.get,
-            self._cache.save,
-            self._cache.pending,
-            self._origins,
-        )
-        probe, models, journal, note = self._probe, self._probe.models, self._journal, self._probe.rows.append
-        meters, uses, unchanged, at_hand = models.meters, probe.uses, probe.unchanged, self._at_hand
-        for path, nodes in runs:
-            if len(outputs) >= self._due_at:
-                self._breathe()
-            place, first = prepared_id("", path), keys.begin(path)
-            for planned in nodes:
-                if is_cancelled() or session.cancelled:
-                    self._cancel(keys.prepared(planned, path))
-                    return
-                node_type, source = planned.node_type, planned.id
-                key = first + planned.rank if first else planned.rank
-                node, type_name, cache_key, entry = source + place, node_type.name, None, None
-                began = perf_counter() if meters is None else probe.start()
-                try:
-                    if planned.axis is not None:
-                        output, seconds = session.item(planned.axis, path), 0.0
-                        origin = self._sources(planned, path[:-1]) if planned.inputs else ()
-                    else:
-                        head = heads.get(node_type) or self._head(planned)
-                        if node_type.is_direct:
-                            values = planned.values.copy()
-                            for edge in planned.inputs:
-                                arriving = first + edge.parent if edge.keep is None else keys.source(edge, path)
-                                values[edge.field] = outputs[arriving].__dict__[edge.output]
-                        else:
-                            values = session.inputs(keys.prepared(planned, path))
-                        picked = node_type.pick(values)
-                        is_exact = [*map(type, picked)] == node_type.exact
-                        if head.keeps(values["use_cache"]):
-                            cache_key, inputs = key_of(head, picked, is_exact)
-                            entry = get(cache_key)
-                        if entry is not None:
-                            output, origin, seconds = entry.output, (entry.key,), perf_counter() - began
-                        else:
-                            tell(NodeStarted(session_id, node, source, type_name))
-                            if node_type.is_foreign:
-                                copy_inputs(values)
-                            is_reusable = is_exact and not (node_type.names_resources or node_type.is_foreign)
-                            if not is_exact:
-                                runnable = validated(type(planned.node), values)
-                            elif (runnable := at_hand.get(node_type)) is not None:
-                                set_values(runnable, values)
-                            else:
-                                runnable = make_valid(type(planned.node), values, node_type.field_names)
-                                if is_reusable:
-                                    at_hand[node_type] = runnable
-                            if is_reusable:
-                                context = shared_context
-                                context.planned, context.path = planned, path
-                            else:
-                                context = NodeContext(services, session_id, is_cancelled, planned, path)
-                            output = runnable.invoke(context)
-                            runnable = None  # nor does it stay where it fails: it may hold much
-                            is_usual = type(output) is node_type.output_class and not node_type.copies_output
-                            if not is_usual:
-                                output = kept_output(output, node_type)
-                            seconds = perf_counter() - began
-                            from_one = node_type.is_direct and len(planned.inputs) == 1
-                            origin = origins.get(arriving, ()) if from_one else self._sources(planned, path)
-                            if cache_key is not None:
-                                fresh = CacheEntry(
-                                    cache_key, node, type_name, head.text, inputs, origin, seconds, output=output
-                                )
-                                origin = (cache_key,)
-                                if seconds < QUICK and is_usual and not node_type.names_resources:
-                                    pending[cache_key] = fresh
-                                else:
-                                    save(fresh)
-                except CancelledError:
-                    self._cancel(keys.prepared(planned, path))
-                    probe.finish(began, node, source, type_name, path, CANCELLED, False, self._seed(key))
-                    return
-                except BaseException as error:
-                    runnable = None
-                    self._fail(keys.prepared(planned, path), began, error)
-                    return
-                origins[key] = origin
-                if claimed:
-                    session.complete(keys.prepared(planned, path), output)
-                else:
-                    outputs[key] = output
-                if journal is not None:
-                    journal.completed(keys.prepared(planned, path), output)
-                cached = entry is not None
-                seed = self._seed(key) if node_type.seeds else None
-                if seconds < QUICK and meters is None and models.uses == uses:
-                    note((node, source, type_name, path, COMPLETED, cached, began, seconds, unchanged, seed, ""))
-                else:
-                    seconds = probe.finish(began, node, source, type_name, path, COMPLETED, cached, seed)
-                    meters, uses, unchanged = models.meters, probe.uses, probe.unchanged
-                tell(NodeCompleted(session_id, node, source, type_name, output, cached, seconds))
+        self._cache.save(entry, may_wait=seconds < QUICK and not node_type.names_resources)
 
-    def _breathe(self) -> None:
+    def _record(self, prepared: Prepared, node: str, began: float, result: NodeResult) -> None:
+        planned, session, output, cached = prepared.planned, self.session, result.output, result.cached
+        self._origins[prepared.key] = result.origin
+        session.complete(prepared, output)
+        if self._journal is not None:
+            self._journal.completed(prepared, output)
+        name = planned.node_type.name
+        seed = self._seed(prepared) if planned.node_type.seeds else None
+        seconds = self._probe.finish(began, node, planned.id, name, prepared.path, COMPLETED, cached, seed)
+        self._notify(NodeCompleted(session.id, node, planned.id, name, output, cached, seconds))
+
+    def _origin(self, prepared: Prepared) -> Origin:
+        """Return the cache keys of what a node's inputs came from, through nodes that are not cached."""
+        keys = self.session.source_keys(prepared)
+        if len(keys) == 1:
+            return self._origins.get(keys[0], ())
+        return tuple(dict.fromkeys(chain.from_iterable(map(self._origins.get, keys, repeat(())))))
+
+    def _seed(self, prepared: Prepared) -> int | None:
+        return next(iter(self.session.seeds.get(prepared.key, {}).values()), None)
+
+    def _maintain(self) -> None:
         """Do what is done once for many quick nodes, and note how many have run when it is due again."""
-        self._cache.settle()
-        self._relief.renew()
-        if len(self._probe.rows) >= self._probe.BATCH:
-            self._probe.flush()
-        self._due_at = len(self.session.outputs) + BREATH_EVERY
+        self._cache.write_pending()
+        self._freeze.renew()
+        self._due_at = len(self.session.outputs) + MAINTAIN_EVERY
 
-    def _cancel(self, prepared: Prepared) -> None:
+    # what does not go well
+
+    def _release(self, prepared: Prepared) -> None:
         self.session.release(prepared)
         self.session.cancel()
 
-    def _head(self, planned: PlannedNode) -> KeyHead:
-        head = self._heads.get(planned.node_type)
-        if head is None:
-            cls = type(planned.node)
-            head = self._heads[planned.node_type] = node_type_of(cls).key_head(code_of(cls))
-        return head
-
-    def _sources(self, planned: PlannedNode, path: Path) -> tuple[bytes, ...]:
-        """The cache keys of what a node's inputs came from, through nodes that are not cached."""
-        found = map(self._origins.get, self.session.source_keys(planned, path), repeat(()))
-        return tuple(dict.fromkeys(chain.from_iterable(found)))
-
-    def _seed(self, key: Key) -> int | None:
-        return next(iter(self.session.seeds.get(key, {}).values()), None)
-
     def _fail(self, prepared: Prepared, began: float, error: BaseException) -> None:
-        """Note a failure as text, and let go of the exception: its frames would keep tensors alive."""
-        planned, path, key = prepared
+        """Record a failure as text, and clear the frames of the exception, which would keep tensors alive."""
+        planned, path, _ = prepared
         node, source, type_name = prepared.id, planned.id, planned.node_type.name
         message = self._message(error, planned)
         text = "".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:]
@@ -296,14 +315,14 @@ class SessionRunner:
         self.session.fail(prepared, message)
         if self._journal is not None:
             self._journal.failed(prepared, message)
-        self._probe.finish(began, node, source, type_name, path, FAILED, False, self._seed(key), message)
+        self._probe.finish(began, node, source, type_name, path, FAILED, False, self._seed(prepared), message)
         if is_out_of_memory(error):
             error.__traceback__ = None
             self._free_memory()
-        self._tell(NodeFailed(self.session.id, node, source, type_name, message, place))
+        self._notify(NodeFailed(self.session.id, node, source, type_name, message, place))
 
     def _free_memory(self) -> None:
-        CollectorRelief.give_back()
+        GcFreeze.suspend()
         self._services.model_manager.free_memory()
 
     def _message(self, error: BaseException, planned: PlannedNode) -> str:

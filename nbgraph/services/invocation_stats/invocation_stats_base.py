@@ -11,6 +11,7 @@ from time import perf_counter, time
 from typing import Any
 
 import psutil
+from msgspec import structs
 
 from nbgraph.errors import CancelledError
 from nbgraph.invocations.base import BaseInvocation
@@ -118,11 +119,7 @@ class InvocationStatsServiceBase(Service):
 
 
 class Probe:
-    """Measures the nodes of one session: `start()`, then `finish(...)`, for each; rows are stored by `flush()`.
-
-    Whoever runs very many of them may do the same for quick ones: where no `meters` are to be read and the `uses` of
-    models are what they were, a row as `Measured` with `unchanged` in it goes to `rows`.
-    """
+    """Measure the nodes of one session: `start()`, then `finish(...)`, for each; rows are stored by `flush()`."""
 
     BATCH = 512
 
@@ -166,7 +163,7 @@ class Probe:
         is_slow, memory = seconds > QUICK, self.unchanged
         if is_slow or self._meters is not None or self.models.uses != self.uses:
             memory = self._read_memory(seconds)
-        self.rows.append((node, source, type_name, path, status, cached, began, seconds, memory, seed, error))
+        self.rows.append(Measured(node, source, type_name, path, status, cached, began, seconds, memory, seed, error))
         if is_slow or len(self.rows) >= self.BATCH:
             self.flush()
         return seconds
@@ -186,13 +183,12 @@ class Probe:
         if self._meters is not None:
             self._meters.synchronize()
         seconds = perf_counter() - began
-        *memory, loads, hits, _ = self._read_memory(seconds)
+        first = structs.replace(self._read_memory(seconds), batch=len(nodes))
+        others = structs.replace(first, model_loads=0, model_hits=0)
         share = seconds / len(nodes)
         for number, (node, path, seed) in enumerate(nodes):
-            counts = (0, 0) if number else (loads, hits)
-            measured: Any = (*memory, *counts, len(nodes))
-            start = began + number * share
-            self.rows.append((node, source, type_name, path, status, False, start, share, measured, seed, ""))
+            memory, start = others if number else first, began + number * share
+            self.rows.append(Measured(node, source, type_name, path, status, False, start, share, memory, seed, ""))
         self.flush()
         return share
 
@@ -209,7 +205,8 @@ class Probe:
         counts, before_it = self.models.counts, self._counts
         loads, hits = counts[0] - before_it[0], counts[1] - before_it[1]
         self.uses, self._counts = self.models.uses, counts
-        return before, self._ram, max(before, self._ram), vram_before, vram_peak, reserved, loads, hits, 1
+        peak = max(before, self._ram)
+        return Memory(before, self._ram, peak, vram_before, vram_peak, reserved, loads, hits)
 
     def flush(self) -> None:
         """Store what was measured."""
@@ -220,7 +217,7 @@ class Probe:
 
 def _unchanged(ram: int) -> Memory:
     """What is noted of a node that changes nothing."""
-    return ram, ram, ram, None, None, None, 0, 0, 1
+    return Memory(ram, ram, ram)
 
 
 class RamMeter:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from msgspec import Struct, structs
+
 
 class NodeStats(NamedTuple):
     """What one prepared node took.
@@ -35,10 +37,34 @@ class NodeStats(NamedTuple):
     error: str
 
 
-Memory = tuple[int, int, int, int | None, int | None, int | None, int, int, int]
-"""The fields of a row from `ram_before` to `batch`."""
-Measured = tuple[str, str, str, tuple[int, ...], str, bool, float, float, Memory, int | None, str]
-"""The other fields of a row, from `node` on: the start by `perf_counter()`, the memory in one, most often the same."""
+class Memory(Struct, gc=False, frozen=True):
+    """The fields of a row from `ram_before` to `batch`, most often the same for many rows."""
+
+    ram_before: int
+    ram_after: int
+    ram_peak: int
+    vram_before: int | None = None
+    vram_peak: int | None = None
+    vram_reserved: int | None = None
+    model_loads: int = 0
+    model_hits: int = 0
+    batch: int = 1
+
+
+class Measured(Struct, gc=False):
+    """A row as it was measured: `began` by `perf_counter()`, the rest as in `NodeStats`."""
+
+    node: str
+    source: str
+    type: str
+    path: tuple[int, ...]
+    status: str
+    cached: bool
+    began: float
+    seconds: float
+    memory: Memory
+    seed: int | None
+    error: str
 
 
 class MeasuredRows:
@@ -53,8 +79,21 @@ class MeasuredRows:
         return len(self._measured)
 
     def __iter__(self) -> Iterator[NodeStats]:
-        for *front, began, seconds, memory, seed, error in self._measured:
-            yield NodeStats._make((self._session_id, *front, self._zero + began, seconds, *memory, seed, error))
+        for each in self._measured:
+            yield NodeStats(
+                session_id=self._session_id,
+                node=each.node,
+                source=each.source,
+                type=each.type,
+                path=each.path,
+                status=each.status,
+                cached=each.cached,
+                started=self._zero + each.began,
+                seconds=each.seconds,
+                seed=each.seed,
+                error=each.error,
+                **structs.asdict(each.memory),
+            )
 
 
 COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"

@@ -5,8 +5,9 @@ something it needs failed or was skipped. A node that needs one that is still ru
 block, and the next block goes on.
 
 **State.** `claimed` are the nodes handed out and not done, each with its block; `skipped` says why a node will not
-run; `_suspended` are blocks with the place where they go on. One node is claimed ahead as soon as nothing runs, because
-only then is it known whether there is one; it waits in `_buffered`, as do nodes that were given back.
+run; `_suspended` are blocks with the place where they go on. As soon as nothing runs the next block is taken, because
+only that tells whether the session is complete. A node that was claimed to find that out, or that was given back, waits
+in `_buffered`.
 
 **Fast path.** As long as nothing failed, no node is conditional and nothing runs beside, every node of a block can run
 when it is its turn, and none is examined. Otherwise `_slow_path` is set, and each gets a verdict.
@@ -14,8 +15,6 @@ when it is its turn, and none is examined. Otherwise `_slow_path` is set, and ea
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
-from operator import length_hint
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,7 +26,6 @@ from nbgraph.services.shared.graph.plan import (
     BRANCHES,
     Key,
     Path,
-    PathRun,
     Plan,
     PlannedChoice,
     PlannedInput,
@@ -41,8 +39,6 @@ from nbgraph.services.shared.graph.scheduler import Block, Scheduler
 
 Verdict = Literal["run", "done", "wait", "not taken", "missing"]
 TRUTH = TypeAdapter(bool)
-MAX_TOGETHER = 64
-"""Nodes of the fast path that are taken between two looks at whether the session goes on."""
 
 NO_BLOCK: Block = (-1, ())
 
@@ -154,24 +150,26 @@ class Dispatcher:
         self._buffered: list[Prepared] = []
         self._suspended: list[tuple[Block, int]] = []
         self._block: Block = NO_BLOCK
-        self._left: Iterator[PlannedNode] = iter(())
-        self._on_fast_path = False
+        self._nodes: Sequence[PlannedNode] = ()
+        self._place = 0
+        self._first: Key = 0  # the key of rank 0 at the path of the block
+        self._is_looking_ahead = False
         self._slow_path = bool(outputs or failed) or any(planned.branches for planned in plan.nodes)
         iterations = Iterations(plan, keys, outputs, limit)
         self._scheduler = Scheduler(plan, iterations.length)
         self.inputs = Inputs(plan, keys, outputs, seeds, iterations, self._scheduler.walk)
         self._readiness = Readiness(plan, keys, outputs, self._missing, self.claimed, iterations, self.inputs)
-        self._claim_ahead()
+        self._look_ahead()
 
     @property
     def running(self) -> int:
         """The number of prepared nodes that were handed out and are not done."""
-        return len(self.claimed) - len(self._buffered) + self._on_fast_path
+        return len(self.claimed) - len(self._buffered)
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to hand out, and nothing runs."""
-        left = self.claimed or self._on_fast_path or length_hint(self._left)
+        left = self.claimed or self._is_looking_ahead or self._place < len(self._nodes)
         return not left and self.refused is None
 
     def next(self) -> Prepared | None:
@@ -185,12 +183,13 @@ class Dispatcher:
             raise self.refused
         try:
             while True:
-                planned = next(self._left, None)
-                if planned is None:
+                if self._place == len(self._nodes):
                     if not self._take_block():
                         return None
                     continue
-                prepared = self._keys.prepared(planned, self._block[1])
+                planned = self._nodes[self._place]
+                self._place += 1
+                prepared = Prepared(planned, self._block[1], self._first + planned.rank)
                 if not (self._slow_path or self.claimed) or self._may_run(prepared):
                     self.claimed[prepared.key] = self._block
                     return prepared
@@ -198,52 +197,28 @@ class Dispatcher:
             self.refused = error
             raise
 
-    def straight(self) -> Iterator[PathRun]:
-        """Iterate over the next prepared nodes of the fast path, some at a time, without claims.
-
-        Each must have its output before the next is taken. After a failure or a release, no more may be taken.
-        """
-        if self._slow_path or self.refused:
-            return
-        if len(self.claimed) == len(self._buffered) == 1 and self._block in self.claimed.values():
-            self._on_fast_path = True
-            self.claimed.clear()
-            first = self._buffered.pop()
-            yield first.path, (first.planned,)
-        self._on_fast_path = not self.claimed
-        try:
-            while self._on_fast_path:
-                yield self._block[1], islice(self._left, MAX_TOGETHER)
-                self._on_fast_path = length_hint(self._left) > 0 or self._take_block()
-        except IterationLimitError as error:
-            self.refused, self._on_fast_path = error, False
-
     def done(self, key: Key) -> None:
         """Record that a claimed node has its output; blocks that waited for it go before the current one."""
+        # whoever asks meanwhile, in another thread, must not see a session without claims and take it for complete
+        self._is_looking_ahead = self._slow_path or self._place == len(self._nodes)
         block = self.claimed.pop(key, None)
-        if self._suspended and block != self._block and length_hint(self._left):
+        if self._suspended and block != self._block and self._place < len(self._nodes):
+            self._is_looking_ahead = True
             self._suspend()
-        if self._slow_path or not length_hint(self._left):
-            self._claim_ahead()
+        if self._is_looking_ahead:
+            self._look_ahead()
+            self._is_looking_ahead = False
 
     def failed(self, key: Key) -> None:
         """Record that a claimed node will have no output."""
         self._missing.add(key)
         self._slow_path = True
-        self._leave_fast_path(key)
         self.done(key)
 
     def release(self, prepared: Prepared) -> None:
         """Take a claimed node back undone; it is handed out next."""
-        self._leave_fast_path(prepared.key)
         if prepared.key in self.claimed and prepared not in self._buffered:
             self._buffered.append(prepared)
-
-    def _leave_fast_path(self, key: Key) -> None:
-        """Go on with claims, the first of them for the node that is running."""
-        if self._on_fast_path:
-            self.claimed[key] = self._block
-            self._on_fast_path = False
 
     def expects(self, planned: PlannedNode) -> bool:
         """Return whether more prepared nodes of a source node may be handed out; if False, there are none."""
@@ -255,18 +230,25 @@ class Dispatcher:
             or self._scheduler.has_more(planned.segment)
         )
 
-    def _claim_ahead(self) -> None:
+    def _look_ahead(self) -> None:
+        """Find the next node while nothing runs, since only that tells whether the session is complete.
+
+        On the fast path any node of the next block can run; on the slow path it must be claimed to know.
+        """
         if self.claimed:
             return
         with suppress(IterationLimitError):
-            prepared = self.next()
-            if prepared is not None:
+            if not self._slow_path:
+                self._find_block()
+            elif (prepared := self.next()) is not None:
                 self._buffered.append(prepared)
 
-    @property
-    def _place(self) -> int:
-        """The number of nodes of the current block that were handed out or skipped."""
-        return len(self._plan.segments[self._block[0]].nodes) - length_hint(self._left)
+    def _find_block(self) -> None:
+        try:
+            while self._place == len(self._nodes) and self._take_block():
+                pass
+        except IterationLimitError as error:
+            self.refused = error
 
     def _may_run(self, prepared: Prepared) -> bool:
         """Return whether to hand a node out; if not, skip it, or suspend its block until claimed nodes are done."""
@@ -284,7 +266,7 @@ class Dispatcher:
         self._leave_block()
 
     def _leave_block(self) -> None:
-        self._block, self._left = NO_BLOCK, iter(())
+        self._block, self._nodes, self._place = NO_BLOCK, (), 0
 
     def _take_block(self) -> bool:
         """Finish the current block, or suspend it if some of it still runs; go on with one that can run, if any."""
@@ -299,9 +281,8 @@ class Dispatcher:
             if found is None:
                 self._leave_block()
                 return False
-        self._block = found
-        nodes = self._plan.segments[found[0]].nodes
-        self._left = iter(nodes[place:] if place else nodes)
+        self._block, self._place = found, place
+        self._nodes, self._first = self._plan.segments[found[0]].nodes, self._keys.begin(found[1])
         return True
 
     def _resumable(self) -> tuple[Block | None, int]:

@@ -8,14 +8,13 @@ from nbgraph.errors import ChoiceError, IterationLimitError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref, is_link
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.valid import twin
+from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.dispatcher import Dispatcher
 from nbgraph.services.shared.graph.expand import expand, exposed_outputs
-from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import (
     Key,
     Path,
-    PathRun,
     Plan,
     PlannedNode,
     Prepared,
@@ -121,14 +120,6 @@ class GraphExecutionState:
         if self._dispatcher.refused is not None:
             raise self._dispatcher.refused
         return None if self.cancelled or self.on_error == "stop" else self._dispatcher.next()
-
-    def straight(self) -> Iterator[PathRun]:
-        """Iterate over the next prepared nodes without claims, up to one for which `next()` must be asked.
-
-        The caller puts the output of each into `outputs` before it takes the next, and takes no more when one fails
-        or is released, or the session is cancelled.
-        """
-        return iter(()) if self.cancelled or self.errors else self._dispatcher.straight()
 
     def complete(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
         """Record the output of a claimed node."""
@@ -268,9 +259,9 @@ class GraphExecutionState:
         """Return the output of the iterate node of an axis at a path."""
         return self._dispatcher.inputs.item(axis, path)
 
-    def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
-        """Return the keys of all that arrives at a prepared node; for an iterate node, pass the enclosing path."""
-        return self._dispatcher.inputs.source_keys(planned, path)
+    def source_keys(self, prepared: Prepared) -> list[Key]:
+        """Return the keys of all that arrives at a prepared node, item by item."""
+        return self._dispatcher.inputs.source_keys(prepared)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the session as JSON-able values. What is claimed counts as not run.
@@ -320,7 +311,7 @@ class GraphExecutionState:
 
     def _compile(self, graph: Graph, targets: list[str] | None) -> None:
         """Take a copy of the graph and plan it; nothing is changed if that fails."""
-        with no_garbage():
+        with gc_pause():
             graph = graph.copy()
             expanded = expand(graph)
             wanted = None if targets is None else [inner for target in targets for inner in expanded.inner_ids(target)]

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, is_link
+from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.addresses import by_node, typed_values, with_inner_values, without_link
 from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link, as_edge, edge
 from nbgraph.services.shared.graph.expand import GRAPH, expand
-from nbgraph.services.shared.graph.garbage import no_garbage
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.graph_python import graph_to_python
 from nbgraph.services.shared.graph.topology import Gathering, RunningOrder, free_id
@@ -51,7 +51,7 @@ class Graph:
     def of(cls, *targets: BaseInvocation) -> "Graph":
         """The graph of all that these nodes need, in the order in which it can run."""
         graph = cls()
-        with no_garbage():
+        with gc_pause():
             graph._collect(targets)
         return graph
 
@@ -222,7 +222,7 @@ class Graph:
 
     def problems(self) -> list[Problem]:
         """Everything that keeps the graph from running, also inside graph nodes, or an empty list."""
-        with no_garbage():
+        with gc_pause():
             found = [*stale_edges(self.nodes, self._held), *graph_problems(self)]
         if found or not any(node.type == GRAPH for node in self.nodes.values()):
             return found

@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 from nbgraph.errors import GraphError, Problem, Problems, UnknownNodeTypeError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import NodeClass, registry
+from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import MAX_DEPTH
-from nbgraph.services.shared.graph.garbage import no_garbage
 
 MAX_BYTES, MAX_NAME = 64 * 2**20, 4096
 COMMON = {"is_intermediate", "use_cache"}
@@ -68,7 +68,7 @@ def graph_to_json(graph: SavableGraph, indent: int | None = None) -> str:
 
 def graph_from_json(make: type[AnyGraph], text: str | bytes) -> AnyGraph:
     """The graph a JSON text holds, checked as a whole, once."""
-    with no_garbage():
+    with gc_pause():
         return graph_from_dict(make, _parse(text))
 
 

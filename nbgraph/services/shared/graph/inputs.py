@@ -150,13 +150,15 @@ class Inputs:
 
     def values(self, prepared: Prepared) -> dict[str, Any]:
         """Return all values a node runs on: typed ones, replaced by those that arrive."""
-        planned, path, _ = prepared
+        planned, path, key = prepared
         values = planned.values.copy()
         if not planned.node_type.is_direct:
             values.update(self._special(prepared))
             return values
+        first = key - planned.rank
         for edge in planned.inputs:
-            values[edge.field] = self._outputs[self._keys.source(edge, path)].__dict__[edge.output]
+            source = first + edge.parent if edge.keep is None else self._keys.source(edge, path)
+            values[edge.field] = self._outputs[source].__dict__[edge.output]
         return values
 
     def item(self, axis: int, path: Path) -> IterateOutput:
@@ -174,9 +176,13 @@ class Inputs:
         for edge in planned.inputs:
             yield from zip(repeat(edge.field), self._keys_over(planned, edge, path))
 
-    def source_keys(self, planned: PlannedNode, path: Path) -> list[Key]:
-        """Return the keys of all that arrives at a node, item by item."""
-        return [key for edge in planned.inputs for key in self._keys_over(planned, edge, path)]
+    def source_keys(self, prepared: Prepared) -> list[Key]:
+        """Return the keys of all that arrives at a prepared node, item by item."""
+        planned, path, _ = prepared
+        at = path if planned.axis is None else path[:-1]  # the list of an iterate node is outside of its axis
+        if planned.node_type.collects:
+            return [key for edge in planned.inputs for key in self._collected_keys(planned, edge, at)]
+        return [self._keys.source(edge, at) for edge in planned.inputs]
 
     def _keys_over(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Key]:
         return (

@@ -320,10 +320,6 @@ class Prepared(NamedTuple):
         return prepared_id(self.planned.id, self.path)
 
 
-PathRun = tuple[Path, Iterable[PlannedNode]]
-"""Source nodes that run one after the other at one path."""
-
-
 def prepared_id(node_id: str, path: Path) -> str:
     """Return `denoise[1,0]`; without axes, the id of the source node."""
     if len(path) == 1:

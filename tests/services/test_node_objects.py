@@ -1,4 +1,4 @@
-"""Nodes of one type may be one object that is given the values of each in turn: nobody must be able to tell."""
+"""Each prepared node is an object of its own, with values and a context of its own."""
 
 import pytest
 
@@ -6,11 +6,10 @@ import nbgraph as nb
 from nbgraph.invocations import Add, Collect, Iterate, Range
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.outputs import IntegerOutput
-from nbgraph.services.invocation_processor.session_runner import SessionRunner
-from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 
 KEPT: list[BaseInvocation] = []
+CONTEXTS: list[InvocationContext] = []
 
 
 @invocation("test_keeps_itself", category="test", use_cache=False)
@@ -21,12 +20,14 @@ class KeepsItself(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> IntegerOutput:
         KEPT.append(self)
+        CONTEXTS.append(context)
         return IntegerOutput(value=self.number)
 
 
 @pytest.fixture
 def studio():
     KEPT.clear()
+    CONTEXTS.clear()
     with nb.Studio() as opened:
         yield opened
 
@@ -36,6 +37,7 @@ def test_a_node_of_a_person_that_keeps_itself_keeps_its_values(studio):
     assert studio.run(numbers, progress=False)[numbers].collection == [0, 1, 2, 3]
     assert [node.number for node in KEPT] == [0, 1, 2, 3]  # type: ignore[attr-defined]
     assert len({id(node) for node in KEPT}) == 4
+    assert [context.prepared_id for context in CONTEXTS] == [f"{KEPT[0].id}[{number}]" for number in range(4)]
 
 
 def test_nodes_of_one_type_at_many_paths_have_their_own_values_and_the_graph_its_own(studio):
@@ -47,13 +49,3 @@ def test_nodes_of_one_type_at_many_paths_have_their_own_values_and_the_graph_its
         "add.value -> add_3.a",
         "add_2.value -> add_3.b",
     ]
-
-
-def test_two_runs_at_once_do_not_share_it(studio):
-    services = studio.invoker.services
-    first, second = (
-        SessionRunner(GraphExecutionState(Graph.of(Add(a=number, b=1))), services, lambda: False) for number in (1, 10)
-    )
-    assert (first.run(), second.run()) == ("completed", "completed")
-    (one,), (other,) = first._at_hand.values(), second._at_hand.values()
-    assert one is not other
