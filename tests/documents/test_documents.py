@@ -215,3 +215,17 @@ def test_what_is_not_there_is_found_in_instructions():
         "Probe.nothing",
         "node.py",
     ]
+
+
+def files_named(text: str) -> set[str]:
+    """Return the Python files that a page names in backticks."""
+    return set(re.findall(r"`([\w/]+\.py)`", text))
+
+
+def test_the_files_that_the_architecture_names_are_there():
+    known = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("nbgraph/**/*.py")} | {
+        path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/**/*.py")
+    }
+    named = files_named((ROOT / "ARCHITECTURE.md").read_text())
+    assert len(named) > 20
+    assert {name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in known)} == set()
