@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,8 @@ from nbgraph.diffusion.families import Family, family_of_class
 from nbgraph.diffusion.fingerprints import file_identity, resolve_folder
 from nbgraph.diffusion.model_files import read_json
 from nbgraph.diffusion.refs import ModelRef
-from nbgraph.diffusion.weights_fit import check_fits, weightless
+from nbgraph.diffusion.sources import Source
+from nbgraph.diffusion.weights_fit import check_fits, has_weights, weightless
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 
 _SILENCED = ("requires_safety_checker", "add_watermarker")
@@ -47,6 +49,8 @@ class ModelDescription:
     """The size in pixels the model draws best, its own default."""
     vae: Any = field(repr=False, compare=False)
     """The VAE with its configuration but no weights, for pipelines that only ask for its numbers; None without one."""
+    sources: Mapping[str, Source] = field(repr=False, compare=False)
+    """Where each component of `classes` comes from."""
 
     def need_family(self) -> Family:
         """The family; `ModelError` for a folder that holds a single component and so cannot draw."""
@@ -57,9 +61,9 @@ class ModelDescription:
             )
         return self.family
 
-    def component_folder(self, name: str) -> Path:
-        """The folder of one component's files."""
-        return self.folder / name if self.family else self.folder
+    def config(self, name: str) -> dict[str, Any]:
+        """The configuration of a component; `ModelError` when it cannot be read."""
+        return self.sources[name].config("scheduler_config.json" if name == "scheduler" else "config.json")
 
     def component_names(self, *names: str) -> tuple[str, ...]:
         """Components by name or role: `text` is all text encoders and tokenizers, `denoiser` UNet or transformer."""
@@ -76,6 +80,24 @@ class ModelDescription:
                     f"the model {str(self.folder)!r} has no component {name!r}{suggest(name, (*self.classes, *_ROLES))}"
                 )
         return tuple(dict.fromkeys(found))
+
+    def check_complete(self, *names: str) -> None:
+        """`ModelError` if the model, or these components of it, are nowhere to load from."""
+        wanted = self.component_names(*names) if names else self.classes
+        lacking = [n for n in wanted if self.sources[n].is_empty and has_weights(self.classes[n])]
+        if not names and any(source.file is not None for source in self.sources.values()):
+            lacking += [n for n in self._encoders() if n not in self.classes]
+        if lacking:
+            raise ModelError(
+                f"{str(self.folder)!r} holds no {' and no '.join(lacking)}; give parts=MODEL, a model of the same kind "
+                "that has them, by name or path"
+            )
+
+    def _encoders(self) -> list[str]:
+        """The text encoders that the family needs; the T5 of SD3 may be left out."""
+        family = self.need_family()
+        names = [n for n in inspect.signature(family.pipeline().__init__).parameters if n.startswith("text_encoder")]
+        return [name for name in names if name != "text_encoder_3"]
 
     def check_size(self, width: int, height: int) -> None:
         """`ModelError` unless width and height, in pixels, are positive multiples of `multiple_of`."""
@@ -94,10 +116,17 @@ class ModelDescription:
 
 def describe_model(model: ModelRef | str | Path) -> ModelDescription:
     """The description of a model. `ModelNotFoundError` without one there, `ModelError` when it cannot be used."""
-    if isinstance(model, ModelRef):
-        return _describe(resolve_folder(model.path), model.fingerprint)
-    folder = resolve_folder(model)
-    return _describe(folder, _stamp(folder))
+    if not isinstance(model, ModelRef):
+        folder = resolve_folder(model)
+        if folder.is_dir():
+            return _describe(folder, _stamp(folder))
+        model = ModelRef.from_path(str(model))
+    path = resolve_folder(model.path)
+    if model.parts or path.is_file():
+        from nbgraph.diffusion.assembly import describe_assembled
+
+        return describe_assembled(model.path, model.fingerprint, model.parts)
+    return _describe(path, model.fingerprint)
 
 
 def check_weights(model: ModelRef, *names: str) -> None:
@@ -106,15 +135,25 @@ def check_weights(model: ModelRef, *names: str) -> None:
     Reads headers only, once for each content. A component without safetensors files is left to whoever loads it.
     """
     description = describe_model(model)
+    description.check_complete(*names)
     for name in description.component_names(*names) if names else description.classes:
-        folder = description.component_folder(name)
-        if any(folder.glob("*.safetensors")):
-            _check_fits(description.classes[name], folder, model.variant, model.fingerprint)
+        source = description.sources[name]
+        if source.folder is None and has_weights(description.classes[name]):
+            _check_file(description.classes[name], source)
+        elif source.folder is not None and any(source.folder.glob("*.safetensors")):
+            _check_fits(description.classes[name], source.folder, model.variant, source.fingerprint)
 
 
 @lru_cache(maxsize=256)
 def _check_fits(component: type, folder: Path, variant: str | None, content: str) -> None:
     check_fits(component, folder, variant)
+
+
+@lru_cache(maxsize=256)
+def _check_file(component: type, source: Source) -> None:
+    from nbgraph.diffusion.single_files import check_file
+
+    check_file(component, source)
 
 
 def _stamp(folder: Path) -> str:
@@ -123,22 +162,17 @@ def _stamp(folder: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _describe(folder: Path, content: str) -> ModelDescription:
-    if folder.is_file():
-        raise ModelError(
-            f"{str(folder)!r} is a single file. A model is a folder in the diffusers layout, with a "
-            "model_index.json; convert a single checkpoint once with diffusers' from_single_file"
-        )
     if (folder / "model_index.json").is_file():
-        return _describe_pipeline(folder, read_json(folder / "model_index.json"))
+        return _describe_pipeline(folder, read_json(folder / "model_index.json"), content)
     if (folder / "config.json").is_file():
-        return _describe_component(folder, read_json(folder / "config.json"))
+        return _describe_component(folder, read_json(folder / "config.json"), content)
     raise ModelNotFoundError(
         f"the folder {str(folder)!r} is no model: it has neither a model_index.json (a whole model "
         "in the diffusers layout) nor a config.json (one component)"
     )
 
 
-def _describe_pipeline(folder: Path, index: dict[str, Any]) -> ModelDescription:
+def _describe_pipeline(folder: Path, index: dict[str, Any], content: str) -> ModelDescription:
     family = family_of_class(str(index.get("_class_name")))
     rows = {name: row for name, row in index.items() if isinstance(row, list) and len(row) == 2 and row[0] is not None}
     classes = {name: component_class(folder, name, *row) for name, row in rows.items()}
@@ -155,13 +189,22 @@ def _describe_pipeline(folder: Path, index: dict[str, Any]) -> ModelDescription:
             f"the model {str(folder)!r} is incomplete: its model_index.json names {', '.join(needed)}, but "
             "there is no such folder in it. Copy or download it again"
         )
+    path = str(folder)
+    sources = {name: Source(path, content, folder / name, content=content) for name in classes}
+    return describe_pipeline(folder, family, classes, index, sources)
+
+
+def describe_pipeline(
+    path: Path, family: Family, classes: dict[str, type], index: Mapping[str, Any], sources: Mapping[str, Source]
+) -> ModelDescription:
+    """The description of a whole model; `ModelError` for one that draws no pictures by plain steps."""
     if index.get("requires_aesthetics_score"):
         raise ModelError(
-            f"the model {str(folder)!r} is an SDXL refiner, which goes over pictures of a base model and draws none by "
+            f"the model {str(path)!r} is an SDXL refiner, which goes over pictures of a base model and draws none by "
             "itself; nbgraph has no step for it. Use an SDXL base model"
         )
     options = {name: value for name, value in index.items() if not isinstance(value, list) and not name.startswith("_")}
-    found = _measure(folder, family, classes, options)
+    found = _measure(path, family, classes, options, sources)
     _check_channels(found)
     return found
 
@@ -173,7 +216,7 @@ def _is_needed(component: str, family: Family) -> bool:
 def _check_channels(model: ModelDescription) -> None:
     """Refuse a denoiser that takes a mask or a picture beside the latents; plain steps would not give it these."""
     family, latents = model.need_family(), model.latent_channels
-    config = read_json(model.folder / family.denoiser / "config.json")
+    config = model.config(family.denoiser)
     given = config.get("in_channels")
     kinds = {2 * latents + 1: "inpainting", 2 * latents: "instruct-pix2pix", latents + 1: "depth"}
     if family.packed:
@@ -185,10 +228,14 @@ def _check_channels(model: ModelDescription) -> None:
         )
 
 
-def _measure(folder: Path, family: Family, classes: dict[str, type], options: dict[str, Any]) -> ModelDescription:
+def _measure(
+    folder: Path, family: Family, classes: dict[str, type], options: dict[str, Any], sources: Mapping[str, Source]
+) -> ModelDescription:
     """Ask the pipeline itself for its numbers, over components that have their configuration but no weights."""
-    denoiser = weightless(classes[family.denoiser], folder / family.denoiser)
-    vae = weightless(classes["vae"], folder / "vae")
+    denoiser, vae = (
+        weightless(classes[name], sources[name].folder or folder, sources[name].given)
+        for name in (family.denoiser, "vae")
+    )
     pipeline = empty_pipeline(family.pipeline(), {family.denoiser: denoiser, "vae": vae})
     scale = int(getattr(pipeline, "vae_scale_factor", 8))
     size = denoiser.config.get("sample_size") or getattr(pipeline, "default_sample_size", None)
@@ -206,10 +253,11 @@ def _measure(folder: Path, family: Family, classes: dict[str, type], options: di
         width=width,
         height=height,
         vae=vae,
+        sources=sources,
     )
 
 
-def _describe_component(folder: Path, config: dict[str, Any]) -> ModelDescription:
+def _describe_component(folder: Path, config: dict[str, Any], content: str) -> ModelDescription:
     library = "diffusers" if "_class_name" in config else "transformers"
     class_name = str(config.get("_class_name") or next(iter(config.get("architectures") or ()), None))
     role = next((role for start, role in _COMPONENT_ROLES.items() if class_name.startswith(start)), None)
@@ -219,11 +267,17 @@ def _describe_component(folder: Path, config: dict[str, Any]) -> ModelDescriptio
             "model_index.json) nor a VAE, a ControlNet, a T2I-Adapter or an image encoder"
         )
     component = component_class(folder, role, library, class_name)
-    vae = weightless(component, folder) if role == "vae" else None
+    return describe_component(folder, role, component, Source(str(folder), content, folder, content=content))
+
+
+def describe_component(path: Path, role: str, component: type, source: Source) -> ModelDescription:
+    """The description of one component alone, such as a VAE or a ControlNet."""
+    config = source.config()
+    vae = weightless(component, source.folder or path, source.given) if role == "vae" else None
     channels = _latent_channels(vae) if vae else 0
     scale = 2 ** (len(config.get("block_out_channels", config.get("decoder_block_out_channels", [0] * 4))) - 1)
     return ModelDescription(
-        folder, None, {role: component}, {}, channels, scale, 8, _DEFAULT_PIXELS, _DEFAULT_PIXELS, vae
+        path, None, {role: component}, {}, channels, scale, 8, _DEFAULT_PIXELS, _DEFAULT_PIXELS, vae, {role: source}
     )
 
 

@@ -13,8 +13,11 @@ from diffusers import ModelMixin
 from safetensors import SafetensorError
 
 from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.known_models import make_tokenizer
 from nbgraph.diffusion.model_files import choose_variant, read_json
 from nbgraph.diffusion.quiet import quiet
+from nbgraph.diffusion.single_files import load_file
+from nbgraph.diffusion.sources import Source
 from nbgraph.diffusion.thread_dtype import default_dtype_of_this_thread
 from nbgraph.diffusion.weights_fit import check_fits, check_loaded, has_weights
 from nbgraph.errors import ModelError
@@ -31,7 +34,10 @@ def load_component(
     variant there is. A VAE that says its activations overflow float16 (`force_upcast`) is loaded as float32.
     `ModelError` when the files are missing, broken, pickles, or not exactly the weights of the component.
     """
-    component, folder = description.classes[name], description.component_folder(name)
+    component, source = description.classes[name], description.sources[name]
+    if source.folder is None:
+        return _load_from_file(component, source, dtype)
+    folder = source.folder
     if not folder.is_dir():
         raise ModelError(
             f"the model {str(description.folder)!r} is incomplete: there is no folder {folder.name!r} in it. "
@@ -55,6 +61,17 @@ def load_component(
         loaded, info = _from_pretrained(component, folder, options)
     check_loaded(loaded, folder, info)
     _take_over(loaded, options["dtype"] if issubclass(component, ModelMixin) else None)
+    return loaded.eval().requires_grad_(False)
+
+
+def _load_from_file(component: Any, source: Source, dtype: torch.dtype) -> Any:
+    if hasattr(component, "from_config") and not has_weights(component):
+        return component.from_config(source.config())
+    if not has_weights(component):
+        return make_tokenizer(source.config())
+    upcast = dtype == torch.float16 and source.config().get("force_upcast")
+    with LOAD_LOCK, quiet():
+        loaded = load_file(component, source, torch.float32 if upcast else dtype)
     return loaded.eval().requires_grad_(False)
 
 

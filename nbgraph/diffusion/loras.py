@@ -9,7 +9,6 @@ from diffusers.utils.peft_utils import set_weights_and_activate_adapters
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.fingerprints import check_unchanged, resolve_folder
 from nbgraph.diffusion.lora_files import Layer, LoraFile, read_lora
-from nbgraph.diffusion.model_files import read_json
 from nbgraph.diffusion.refs import LoraPatch
 from nbgraph.errors import ModelError
 
@@ -37,7 +36,7 @@ def _read(model: ModelDescription, patch: LoraPatch) -> LoraFile:
         raise ModelError(f"a LoRA must be a .safetensors file, and {patch.path!r} is none; pickles are never loaded")
     layers_per_block = None
     if family.denoiser == "unet":
-        layers_per_block = read_json(model.component_folder("unet") / "config.json").get("layers_per_block", 2)
+        layers_per_block = model.config("unet").get("layers_per_block", 2)
     found = read_lora(patch.path, file, family.pipeline(), family.denoiser, layers_per_block)
     check_unchanged(patch.path, patch.fingerprint)
     ours = {family.denoiser, *(part for part in model.classes if part.startswith("text_encoder"))}

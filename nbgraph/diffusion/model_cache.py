@@ -135,7 +135,7 @@ class ModelCache:
     def _take(self, ref: ModelRef, description: ModelDescription, name: str, user: CacheUser) -> Iterator[_Entry]:
         """The plain component, held, and after it the patched one over its weights if patches concern it."""
         dtype = self._dtype(ref, description)
-        key: Key = (ref.fingerprint, name, dtype, ref.variant)
+        key: Key = (description.sources[name].content or ref.fingerprint, name, dtype, ref.variant)
         plain = self._find_or_make(key, lambda: self._load(ref, description, name, dtype, user), user)
         yield plain
         if patches := patches_for(description, name, ref.patches):
@@ -197,10 +197,14 @@ class ModelCache:
         self._tell(LoadEvent(ref.path, name, 0, None), user)
         started = time.monotonic()
         module = load_component(description, name, dtype, ref.variant)
-        check_unchanged(ref.path, ref.fingerprint)
+        source = description.sources[name]
+        check_unchanged(source.path, source.fingerprint)
         size = component_bytes(module)
         self._tell(LoadEvent(ref.path, name, size, time.monotonic() - started), user)
-        return _Entry(ref.without_patches(), name, module, size, _CPU, dtype)
+        own = ref.model_copy(
+            update={"path": source.path, "fingerprint": source.fingerprint, "patches": (), "parts": ()}
+        )
+        return _Entry(own, name, module, size, _CPU, dtype)
 
     def _patch(self, plain: _Entry, description: ModelDescription, patches: tuple[Patch, ...]) -> _Entry:
         """A patched component: its size is what the patches add, its weights are those of `plain`."""

@@ -12,7 +12,6 @@ import torch
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family
 from nbgraph.diffusion.finite import check_finite
-from nbgraph.diffusion.model_files import read_json
 from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
@@ -106,7 +105,7 @@ def _check_encoders(components: Components, pipeline: Any) -> None:
     names = [n for n in inspect.signature(type(pipeline).__init__).parameters if n.startswith(_ENCODERS)]
     lacking = [name for name in names if getattr(pipeline, name, None) is None]
     if family.key == "stable-diffusion-3" and set(lacking) == {"text_encoder_3", "tokenizer_3"}:
-        config = SimpleNamespace(**read_json(model.folder / family.denoiser / "config.json"))
+        config = SimpleNamespace(**model.config(family.denoiser))
         object.__setattr__(pipeline, family.denoiser, SimpleNamespace(config=config))
     elif lacking:
         raise ModelError(

@@ -67,8 +67,25 @@ class IpAdapterPatch(_Frozen):
 Patch = Annotated[LoraPatch | FreeuPatch | SeamlessPatch | ClipSkipPatch | IpAdapterPatch, Field(discriminator="kind")]
 
 
+class ModelPart(_Frozen):
+    """A model, a file or a configuration that is used together with the one a `ModelRef` names.
+
+    `use` says what for: `rest` is a model that gives all that the main one does not hold, `configuration` is the name
+    of a kind of model that is known here; any other name is a file for the component of that name.
+    """
+
+    use: str
+    path: str
+    fingerprint: str
+
+    @classmethod
+    def from_path(cls, use: str, path: str) -> "ModelPart":
+        """The part at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is none."""
+        return cls(use=use, path=str(path), fingerprint=fingerprint_path(path))
+
+
 class ModelRef(_Frozen):
-    """What names a model: a folder (or the id of a repository in the local hub cache), its content, and its patches.
+    """What names a model: a folder (or the id of a repository in the local hub cache) or a file, and its patches.
 
     Hashable and JSON-able; holds no module. Two refs with equal fingerprints share their loaded components.
     `dtype` None means the default of the device the model runs on, `variant` None whatever files the folder has.
@@ -79,11 +96,14 @@ class ModelRef(_Frozen):
     dtype: DtypeName | None = None
     variant: str | None = None
     patches: tuple[Patch, ...] = ()
+    parts: tuple[ModelPart, ...] = ()
 
     @classmethod
-    def from_path(cls, path: str, dtype: DtypeName | None = None, variant: str | None = None) -> "ModelRef":
+    def from_path(
+        cls, path: str, dtype: DtypeName | None = None, variant: str | None = None, parts: tuple[ModelPart, ...] = ()
+    ) -> "ModelRef":
         """The model at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is none."""
-        return cls(path=str(path), fingerprint=fingerprint_path(path), dtype=dtype, variant=variant)
+        return cls(path=str(path), fingerprint=fingerprint_path(path), dtype=dtype, variant=variant, parts=parts)
 
     def with_patch(self, patch: Patch) -> "ModelRef":
         """This model with one more patch, laid over those it has."""

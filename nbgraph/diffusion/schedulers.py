@@ -7,7 +7,7 @@ from typing import Any, get_args
 import diffusers
 from diffusers import SchedulerMixin
 
-from nbgraph.diffusion.description import ModelDescription, read_json
+from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.scheduler_names import SchedulerName
 from nbgraph.errors import ModelError, suggest
 
@@ -85,9 +85,7 @@ def make_scheduler(model: ModelDescription, name: str = DEFAULT) -> SchedulerMix
 
 
 def _own_scheduler(model: ModelDescription) -> tuple[str, dict[str, Any]]:
-    file = model.component_folder("scheduler") / "scheduler_config.json"
-    config = read_json(file)
-    return model.classes["scheduler"].__name__, config
+    return model.classes["scheduler"].__name__, model.config("scheduler")
 
 
 def _build(scheduler_class: Any, config: dict[str, Any]) -> SchedulerMixin:

@@ -122,17 +122,22 @@ def refuse_differences(component: Any, folder: Path, found: Differences) -> None
     if mismatched:
         given, own = mismatched[min(mismatched)]
         text += f" is {given} and should be {own}"
+    described = "that its config.json describes" if folder.is_dir() else "of its kind of model"
     raise ModelError(
-        f"the weights in {str(folder)!r} are not those of the {component.__name__} that its config.json describes: "
+        f"the weights in {str(folder)!r} are not those of the {component.__name__} {described}: "
         f"{text}. {_remedy(unexpected)}"
     )
 
 
-def weightless(component: Any, folder: Path) -> Any:
-    """A component with its configuration and its shapes, but no weights: its parameters are on the meta device."""
+def weightless(component: Any, folder: Path, config: Mapping[str, Any] | None = None) -> Any:
+    """A component with its configuration and its shapes, but no weights: its parameters are on the meta device.
+
+    `config` is its configuration where no folder has it; `folder` is named in errors then.
+    """
     try:
         with torch.device("meta"):
-            return component.from_config(component.load_config(folder, local_files_only=True))
+            given = component.load_config(folder, local_files_only=True) if config is None else dict(config)
+            return component.from_config(given)
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"the configuration in {str(folder)!r} makes no {component.__name__}: {error}") from error
 
@@ -162,8 +167,8 @@ def _counted(kind: str, names: list[str]) -> str:
 def _remedy(unexpected: list[str]) -> str:
     if any(_ORIGINAL.search(name) for name in unexpected):
         return (
-            "The names are those of the original layout, which ComfyUI and others use; convert the file once with "
-            "from_single_file(file).save_pretrained(folder) of diffusers"
+            "The names are those of the original layout, which ComfyUI and others use; give the file itself, and not "
+            "its folder"
         )
     if any("lora" in name.lower() for name in unexpected):
         return "A LoRA is stored with them; give it to a LoRA node, and the model without it"

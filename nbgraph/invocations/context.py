@@ -1,5 +1,6 @@
 """What a running node may use: protocols, so that a node sees services only through what it is handed."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -90,8 +91,8 @@ class TensorsForNodes(Protocol):
 class ModelsForNodes(Protocol):
     """Models, for nodes."""
 
-    def resolve(self, name: str) -> ModelField:
-        """The model of that name; `ModelNotFoundError` lists what there is."""
+    def resolve(self, name: str, parts: Mapping[str, str] | None = None) -> ModelField:
+        """The model of that name, with other models for what it does not hold; `ModelNotFoundError` lists names."""
         ...
 
     def describe(self, model: ModelField) -> Any:

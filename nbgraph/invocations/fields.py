@@ -74,7 +74,10 @@ class ModelField(ModelRef):
     def content(self) -> dict[str, Any]:
         """What makes the model what it is, wherever it lies and whatever it is called."""
         patches = [patch.model_dump(exclude={"path"}) for patch in self.patches]
-        return {"model": self.fingerprint, "dtype": self.dtype, "variant": self.variant, "patches": patches}
+        content = {"model": self.fingerprint, "dtype": self.dtype, "variant": self.variant, "patches": patches}
+        if self.parts:
+            content["parts"] = [part.model_dump(exclude={"path"}) for part in self.parts]
+        return content
 
 
 class UNetField(BaseModel):

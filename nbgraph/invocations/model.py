@@ -21,19 +21,31 @@ class ModelLoaderOutput(BaseInvocationOutput):
 
 @invocation("model_loader", title="Model", category="model", version="1.0.0", static=True)
 class ModelLoader(BaseInvocation):
-    """A diffusers model by the name it has in this studio, or by the path of its folder."""
+    """A model by the name it has in this studio, or by the path of its folder or of its single file.
 
-    model: str = Field(description="Model by its name in this studio, or the path of a diffusers folder")
+    A single file of a known kind opens as it is. What a file does not hold, such as the text encoders of a transformer
+    alone, is taken from `parts`: another model of the same kind, by name or path.
+    """
+
+    model: str = Field(
+        description="Model by its name in this studio, or the path of a diffusers folder or a single file"
+    )
+    parts: str | None = Field(None, description="Model that gives what the file does not hold, such as text encoders")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if "model" in known:
             try:
-                model = context.models.resolve(known["model"])
+                model = context.models.resolve(known["model"], _rest(known.get("parts")))
                 context.models.describe(model).need_family()
                 diffusion.check_weights(model)
             except ModelError as error:
                 yield "model", str(error)
 
     def invoke(self, context: InvocationContext) -> ModelLoaderOutput:
-        model = context.models.resolve(self.model)
+        model = context.models.resolve(self.model, _rest(self.parts))
         return ModelLoaderOutput(unet=UNetField(model=model), clip=ClipField(model=model), vae=VaeField(model=model))
+
+
+def _rest(parts: str | None) -> dict[str, str]:
+    """The parts by their use: one model for all that the main one does not hold."""
+    return {"rest": parts} if parts else {}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from nbgraph.diffusion.description import describe_model
+from nbgraph.diffusion.description import check_weights, describe_model
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
 from nbgraph.errors import ModelError, ModelNotFoundError
@@ -46,9 +46,10 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
         describe_model(tmp_path)
 
 
-def test_a_single_checkpoint_file(folder: Path) -> None:
-    with pytest.raises(ModelError, match="is a single file"):
-        describe_model(folder / "unet" / "diffusion_pytorch_model.safetensors")
+def test_a_file_of_sizes_that_its_kind_does_not_have(folder: Path) -> None:
+    model = ModelRef.from_path(str(folder / "unet" / "diffusion_pytorch_model.safetensors"))
+    with pytest.raises(ModelError, match="not those of the UNet2DConditionModel of its kind of model"):
+        check_weights(model, "denoiser")
 
 
 def test_an_unknown_pipeline_class_names_the_nearest(folder: Path) -> None:

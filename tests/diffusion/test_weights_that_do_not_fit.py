@@ -73,7 +73,7 @@ REFUSED = {
     "a tensor less": ("unet", without("conv_out.weight"), "1 missing [(]conv_out.weight[)]"),
     "no attention": ("unet", without("attn1", "attn2"), r"\d\d+ missing [(]down_blocks.* copy or download the folder"),
     "another width": ("unet", widened("conv_in.weight"), "conv_in.weight[)] is .*8, 3, 3.* and should be .*4, 3, 3"),
-    "names of LDM": ("unet", LDM, "not of this model [(]input_blocks.1.* original layout.*from_single_file"),
+    "names of LDM": ("unet", LDM, "not of this model [(]input_blocks.1.* original layout.*give the file itself"),
     "a block more": ("unet", added("up_blocks.9.resnets.0.conv1.weight"), "1 not of this model [(]up_blocks.9"),
     "a LoRA": ("unet", added("mid_block.lora_A.weight"), "LoRA is stored with them; give it to a LoRA node"),
     "scaled fp8": ("unet", cast(torch.float8_e4m3fn, *SCALES), "scaled fp8: 3 scales.* float16, bfloat16 or plain"),

@@ -1,7 +1,7 @@
 """What a running node sees of the services: the processor's `InvocationContext`."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -140,8 +140,8 @@ class ContextModels:
     def __init__(self, services: Any) -> None:
         self._models = services.model_manager
 
-    def resolve(self, name: str) -> ModelField:
-        return self._models.resolve(name)
+    def resolve(self, name: str, parts: Mapping[str, str] | None = None) -> ModelField:
+        return self._models.resolve(name, parts)
 
     def describe(self, model: ModelField) -> Any:
         return self._models.describe(model)

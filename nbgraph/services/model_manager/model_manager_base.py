@@ -3,7 +3,7 @@
 import gc
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from os.path import isdir, isfile
@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 
 from nbgraph.diffusion.fingerprints import fingerprint_path, resolve_folder
+from nbgraph.diffusion.refs import ModelPart
+from nbgraph.diffusion.what_is import need_weights
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 from nbgraph.invocations.fields import ModelField
 from nbgraph.services.shared.service import Service
@@ -52,36 +54,45 @@ class ModelManagerBase(Service):
         """The names of all models."""
         return [row.name for row in self.rows()]
 
-    def resolve(self, name: str) -> ModelField:
-        """The model of that name, in that folder, or of that hub id; `ModelNotFoundError` lists what there is.
+    def resolve(self, name: str, parts: Mapping[str, str] | None = None) -> ModelField:
+        """The model of that name, in that folder or file, or of that hub id; `ModelNotFoundError` lists what there is.
 
-        A hub id (`owner/name`) means its snapshot in the local hub cache; nothing is ever fetched.
+        A hub id (`owner/name`) means its snapshot in the local hub cache; nothing is ever fetched. `parts` names other
+        models, by what they are used for, as `ModelPart.use` has it.
         """
+        path = self._path_of(name)
+        found = tuple(self._part(use, part) for use, part in (parts or {}).items())
+        return ModelField(name=name, path=path, fingerprint=fingerprint_path(path), parts=found)
+
+    def _part(self, use: str, name: str) -> ModelPart:
+        if use == "configuration":
+            return ModelPart(use=use, path=name, fingerprint=name)
+        return ModelPart.from_path(use, self._path_of(name))
+
+    def _path_of(self, name: str) -> str:
         rows = {row.name: row for row in self.rows()}
         if name in rows:
-            path = rows[name].path
-        elif any(isfile(Path(name).expanduser() / file) for file in CONFIG_FILES):
-            path = str(Path(name).expanduser().resolve())
-        elif HUB_ID.fullmatch(name):
-            path = str(resolve_folder(name))
-        else:
-            text = f"no model {value_text(name)}{suggest(name[:200], rows)}"
-            text += "; a folder in diffusers layout may be given by its path"
-            if isfile(Path(name).expanduser()):
-                text = (
-                    f"{name!r} is one file, and a model is a folder in diffusers layout; make one of a checkpoint with"
-                    " StableDiffusionPipeline.from_single_file(file).save_pretrained(folder)"
-                )
-            raise ModelNotFoundError(text)
-        return ModelField(name=name, path=path, fingerprint=fingerprint_path(path))
+            return rows[name].path
+        given = Path(name).expanduser()
+        if isfile(given):
+            need_weights(given)
+            return str(given.resolve())
+        if any(isfile(given / file) for file in CONFIG_FILES):
+            return str(given.resolve())
+        if HUB_ID.fullmatch(name):
+            return str(resolve_folder(name))
+        text = f"no model {value_text(name)}{suggest(name[:200], rows)}"
+        raise ModelNotFoundError(f"{text}; a folder in diffusers layout, or a single file, may be given by its path")
 
     def is_current(self, model: ModelField) -> bool:
         """Whether the model of that name is still the same, in the same place."""
         try:
             now = self.resolve(model.name)
+            parts = [fingerprint_path(part.path) for part in model.parts if part.use != "configuration"]
         except ModelError:
             return False
-        return (now.path, now.fingerprint) == (model.path, model.fingerprint)
+        known = [part.fingerprint for part in model.parts if part.use != "configuration"]
+        return (now.path, now.fingerprint, parts) == (model.path, model.fingerprint, known)
 
     def _scan(self) -> Iterator[ModelRow]:
         seen: set[str] = set()

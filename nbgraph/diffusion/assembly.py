@@ -1,0 +1,208 @@
+"""Models that are put together: a single file with the configuration of its kind, and parts from other models.
+
+A checkpoint holds most of a model, a file of a transformer or a text encoder one component. What is missing comes from
+a model named beside it (`rest`), or from files of their own. Configurations are those shipped for the kind of model;
+where the weights are not of these sizes, those of the model beside.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from diffusers import AutoencoderKL
+
+from nbgraph.diffusion.classes import component_class
+from nbgraph.diffusion.description import ModelDescription, describe_component, describe_model, describe_pipeline
+from nbgraph.diffusion.families import Family, family_of_class
+from nbgraph.diffusion.fingerprints import resolve_folder
+from nbgraph.diffusion.known_models import KnownModel, digest_of, known_model, known_model_for
+from nbgraph.diffusion.refs import ModelPart, ModelRef
+from nbgraph.diffusion.single_files import check_file
+from nbgraph.diffusion.sources import Source
+from nbgraph.diffusion.weights_fit import has_weights
+from nbgraph.diffusion.what_is import FileFacts, need_weights
+from nbgraph.errors import ModelError
+
+_WHOLE = ("checkpoint", "denoiser")
+
+
+@lru_cache(maxsize=64)
+def describe_assembled(path: str, fingerprint: str, parts: tuple[ModelPart, ...]) -> ModelDescription:
+    """The description of a single file, or of a model some of whose parts are replaced.
+
+    Raises
+    ------
+    ModelError
+        When the file is no model that can draw or decode, or its configuration is not known and none is given.
+    """
+    place = resolve_folder(path)
+    rest = next((part for part in parts if part.use == "rest"), None)
+    base = describe_model(ModelRef(path=rest.path, fingerprint=rest.fingerprint)) if rest else None
+    named = next((known_model(part.path) for part in parts if part.use == "configuration"), None)
+    if place.is_dir():
+        described = describe_model(ModelRef(path=path, fingerprint=fingerprint))
+    else:
+        facts = need_weights(place)
+        if facts.kind == "vae":
+            return _describe_vae(facts, fingerprint, base, named)
+        if facts.kind == "text encoder" and named is not None:
+            described = _describe_known(place, named)
+            parts = (ModelPart(use=_role_of(facts, described), path=path, fingerprint=fingerprint), *parts)
+        elif facts.kind in _WHOLE:
+            described = _describe_file(facts, fingerprint, base)
+        else:
+            raise ModelError(f"{path!r} is {_named(facts)}, and no model that draws; {_use_of(facts)}")
+    for part in parts:
+        if part.use not in ("rest", "configuration"):
+            described = _with_file(described, part)
+    return described
+
+
+def _describe_file(facts: FileFacts, fingerprint: str, base: ModelDescription | None) -> ModelDescription:
+    """A checkpoint, or a denoiser alone, with what else it needs from `base`."""
+    known = known_model_for(facts)
+    if base is not None and base.family is not None and facts.family and base.family.key != facts.family:
+        raise ModelError(
+            f"{facts.path!r} is {_named(facts)}, and its parts are to come from {str(base.folder)!r}, a model of the "
+            f"family {base.family.key!r}; give parts of a model of the same family"
+        )
+    if known is None and base is None:
+        raise ModelError(
+            f"{facts.path!r} is {_named(facts)}, whose configuration is not known here; give parts=FOLDER, a model of "
+            "the same kind in the diffusers layout"
+        )
+    chosen = base if base is not None and (known is None or not _fits(facts, fingerprint, known)) else None
+    if chosen is None and known is not None:
+        chosen = _describe_known(Path(facts.path), known)
+    assert chosen is not None
+    return _combine(facts, fingerprint, chosen, base)
+
+
+def _combine(
+    facts: FileFacts, fingerprint: str, chosen: ModelDescription, base: ModelDescription | None
+) -> ModelDescription:
+    """The components of `chosen`, each from the file if that holds it, else from `base`."""
+    path, family = Path(facts.path), chosen.need_family()
+    classes, sources = dict(chosen.classes), dict(chosen.sources)
+    if base is not None:
+        classes |= {name: kind for name, kind in base.classes.items() if name not in classes}
+    for name, kind in list(classes.items()):
+        part = _part_of(name, kind, family)
+        if part and (part in facts.parts or (part == "denoiser" and facts.kind in _WHOLE)):
+            sources[name] = _of_file(path, fingerprint, part, chosen.config(name))
+        elif base is not None and name in base.sources and name != "scheduler":
+            classes[name], sources[name] = base.classes[name], base.sources[name]
+    if "text_encoder_3" in classes and sources["text_encoder_3"].is_empty and "clip_g" in facts.parts:
+        for name in ("text_encoder_3", "tokenizer_3"):
+            del classes[name], sources[name]
+    return describe_pipeline(path, family, classes, chosen.options, sources)
+
+
+def _describe_known(path: Path, known: KnownModel) -> ModelDescription:
+    """A kind of model by its configuration alone; what has weights cannot be loaded."""
+    family = family_of_class(str(known.index["_class_name"]))
+    rows = {name: row for name, row in known.index.items() if isinstance(row, list)}
+    classes = {name: component_class(path, name, *row) for name, row in rows.items()}
+    sources = {name: _of_configuration(path, known.configs.get(name, {})) for name in classes}
+    return describe_pipeline(path, family, classes, known.index, sources)
+
+
+def _describe_vae(
+    facts: FileFacts, fingerprint: str, base: ModelDescription | None, named: KnownModel | None
+) -> ModelDescription:
+    """A VAE alone: how its latents are scaled is not in the file, but in the model it is used with."""
+    if base is None and named is None:
+        raise ModelError(
+            f"{facts.path!r} is a VAE ({facts.variant}), and how its latents are scaled is told by the model it is "
+            "used with; give that model, in a VaeLoader as like=model.vae"
+        )
+    path = Path(facts.path)
+    described = base if base is not None else _describe_known(path, named) if named is not None else None
+    component = described.classes.get("vae", AutoencoderKL) if described is not None else AutoencoderKL
+    config = described.config("vae") if described is not None else {}
+    return describe_component(path, "vae", component, _of_file(path, fingerprint, "vae", config))
+
+
+def _with_file(described: ModelDescription, part: ModelPart) -> ModelDescription:
+    """The same model with one component from a file or a folder of its own."""
+    place, name = resolve_folder(part.path), part.use
+    if place.is_dir():
+        other = describe_model(ModelRef(path=part.path, fingerprint=part.fingerprint))
+        if name not in other.sources:
+            raise ModelError(f"{part.path!r} has no {name}; it has {', '.join(other.sources)}")
+        source = other.sources[name]
+    else:
+        if name not in described.classes:
+            raise ModelError(f"a model of this kind has no {name}; it has {', '.join(described.classes)}")
+        kind = _part_of(name, described.classes[name], described.need_family())
+        source = _of_file(place, part.fingerprint, kind, described.config(name))
+    sources = {**described.sources, name: source}
+    return replace(described, sources=sources)
+
+
+def _fits(facts: FileFacts, fingerprint: str, known: KnownModel) -> bool:
+    """Whether the denoiser in a file is of the sizes that the shipped configuration has."""
+    described = _describe_known(Path(facts.path), known)
+    name = described.need_family().denoiser
+    try:
+        check_file(described.classes[name], _of_file(Path(facts.path), fingerprint, "denoiser", described.config(name)))
+    except ModelError:
+        return False
+    return True
+
+
+def _part_of(name: str, component: type, family: Family) -> str:
+    """What files call the weights of a component; empty for tokenizers and schedulers."""
+    if not has_weights(component):
+        return ""
+    if name == family.denoiser:
+        return "denoiser"
+    if name == "vae":
+        return "vae"
+    if component.__name__ == "T5EncoderModel":
+        return "t5"
+    if component.__name__.startswith("CLIPText"):
+        if family.key == "stable-diffusion":
+            return "clip"
+        return "clip_g" if name == "text_encoder_2" else "clip_l"
+    return ""
+
+
+def _role_of(facts: FileFacts, described: ModelDescription) -> str:
+    """Which text encoder of a kind of model a file is."""
+    wanted = {"CLIP-L": ("clip", "clip_l"), "CLIP-H": ("clip",), "CLIP-G": ("clip_g",)}.get(facts.variant, ("t5",))
+    family = described.need_family()
+    for name, component in described.classes.items():
+        if name.startswith("text_encoder") and _part_of(name, component, family) in wanted:
+            return name
+    raise ModelError(f"{facts.path!r} is {_named(facts)}, which models of the family {family.key!r} do not have")
+
+
+def _of_file(path: Path, fingerprint: str, part: str, config: Mapping[str, Any]) -> Source:
+    plain = {name: value for name, value in config.items() if not name.startswith("_")}
+    content = f"{fingerprint} {part} {digest_of(plain)}"
+    return Source(str(path), fingerprint, file=path, part=part, given=plain, content=content)
+
+
+def _of_configuration(path: Path, config: Mapping[str, Any]) -> Source:
+    return Source(str(path), "", given=config, content=digest_of(dict(config)))
+
+
+def _named(facts: FileFacts) -> str:
+    family = " ".join(filter(None, (facts.family, facts.variant)))
+    return f"a {facts.kind}{f' ({family})' if family else ''}"
+
+
+def _use_of(facts: FileFacts) -> str:
+    uses = {
+        "lora": "give it to a LoraLoader",
+        "embedding": "give it to a TextualInversion",
+        "text encoder": "give it to a TextEncoderLoader",
+        "controlnet": "give it to a ControlNet",
+        "ip-adapter": "give it to an IpAdapter",
+        "t2i-adapter": "give it to a T2iAdapter",
+        "upscaler": "there is no node for it",
+    }
+    return uses.get(facts.kind, "give a checkpoint, or the folder of a model")
