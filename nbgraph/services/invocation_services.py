@@ -16,7 +16,7 @@ from nbgraph.services.graph_documents.graph_documents_memory import GraphDocumen
 from nbgraph.services.images import images_sqlite
 from nbgraph.services.images.images_base import ImageServiceBase
 from nbgraph.services.images.images_memory import ImageServiceMemory
-from nbgraph.services.invocation_cache import invocation_cache_sqlite
+from nbgraph.services.invocation_cache import entry_table, invocation_cache_sqlite
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_memory import InvocationCacheMemory
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase
@@ -59,7 +59,7 @@ TABLES = "".join(
         latents_sqlite,
         item_storage_sqlite,
         session_storage_sqlite,
-        invocation_cache_sqlite,
+        entry_table,
         invocation_stats_sqlite,
         invocation_queue_sqlite,
         graph_documents_sqlite,

@@ -36,7 +36,7 @@ class CacheView(Shown):
     @property
     def frame(self) -> "pd.DataFrame":
         """One row for each entry, the least recently used first."""
-        return cache_frame(self._cache.entries(), time())
+        return cache_frame(self._cache.rows(), time())
 
     def why(self, graph: Graph | BaseInvocation) -> "pd.DataFrame":
         """What would run now of a graph, or of what a node needs: a row for each node, with the reason.

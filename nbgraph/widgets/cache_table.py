@@ -1,6 +1,5 @@
 """The cache table: what is cached, sorted, filtered and forgotten in a notebook cell, and what would run now."""
 
-from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import traitlets
@@ -8,7 +7,8 @@ from IPython.core.getipython import get_ipython
 from pydantic import Field, StringConstraints, TypeAdapter
 
 from nbgraph.services.events.events_common import NodeCompleted, SessionFinished
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow, with_descendants
+from nbgraph.services.invocation_cache.entry_lists import EntryQuery, EntrySort
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.dry_run import GraphChoices
@@ -16,13 +16,9 @@ from nbgraph.widgets.pictures import Thumbnails
 from nbgraph.widgets.rpc import Answer, Name, Request, RpcWidget
 
 MAX_OUTPUT = 300
+MAX_NAMED = 200
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Keys = Annotated[list[Key], Field(min_length=1, max_length=100_000)]
-Column = Literal["node", "type", "created", "hits", "bytes", "seconds", "resources"]
-SORTS: dict[str, Any] = {
-    **{name: attrgetter(name) for name in ("node", "type", "created", "hits", "bytes", "seconds")},
-    "resources": lambda row: len(row.resources),
-}
 
 
 class ListEntries(Request):
@@ -31,7 +27,7 @@ class ListEntries(Request):
     type: Literal["list"]
     page: int = Field(0, ge=0, le=10_000_000)
     per_page: int = Field(50, ge=1, le=200)
-    sort: Column = "created"
+    sort: EntrySort = "created"
     descending: bool = True
     text: Name = ""
     node_type: Name = ""
@@ -149,21 +145,16 @@ class CacheTable(RpcWidget):
         return {**answer, "status": self._status()}, []
 
     def _page(self, request: ListEntries) -> Answer:
-        rows = self._cache.entries()
-        types = sorted({row.type for row in rows})
-        text = request.text.casefold()
-        found = [row for row in rows if _matches(row, text, request.node_type)]
-        found.sort(key=SORTS[request.sort], reverse=request.descending)
-        pages = max(1, -(-len(found) // request.per_page))
-        page = min(request.page, pages - 1)
-        shown = found[page * request.per_page : (page + 1) * request.per_page]
+        query = EntryQuery(request.text, request.node_type, request.sort, request.descending)
+        found = self._cache.page(query, request.page, request.per_page)
+        shown = found.items
         pictures = {name: bytes_of for row in shown for name in row.resources if (bytes_of := self._picture(name))}
         content = {
             "type": "page",
-            "page": page,
-            "pages": pages,
-            "total": len(found),
-            "types": types,
+            "page": found.page,
+            "pages": max(1, found.pages),
+            "total": found.total,
+            "types": self._cache.types(),
             "entries": [_facts(row, pictures) for row in shown],
             "pictures": list(pictures),
             "status": self._status(),
@@ -176,21 +167,12 @@ class CacheTable(RpcWidget):
     def _forget(self, request: ForgetEntries) -> Answer:
         keys = {bytes.fromhex(key) for key in request.keys}
         if request.type == "doomed":
-            rows = self._cache.entries()
-            doomed = with_descendants(keys, rows) if request.downstream else keys
-            nodes = [[row.node, row.type] for row in rows if row.key in doomed]
-            return {"type": "doomed", "nodes": nodes[:200], "total": len(nodes)}, []
+            doomed = self._cache.affected(keys=keys, downstream=request.downstream)
+            nodes = [[row.node, row.type] for row in self._cache.rows_of(doomed[:MAX_NAMED])]
+            return {"type": "doomed", "nodes": nodes, "total": len(doomed)}, []
         count = self._cache.forget(keys=keys, downstream=request.downstream)
         self._notify()
         return {"type": "done", "count": count, "status": self._status()}, []
-
-
-def _matches(row: CacheRow, text: str, node_type: str) -> bool:
-    if node_type and row.type != node_type:
-        return False
-    return not text or any(
-        text in part.casefold() for part in (row.node, row.type, row.key_source, row.key.hex(), *row.resources)
-    )
 
 
 def _facts(row: CacheRow, pictures: dict[str, bytes]) -> dict[str, Any]:

@@ -148,11 +148,9 @@ class Gallery(RpcWidget):
         return content, [png(self._services.images.get(record.image_name)) for record in (first, second)]
 
     def _doomed(self, names: list[str]) -> list[dict[str, Any]]:
-        chosen = set(names)
         return [
             {"node": entry.node, "type": entry.type, "seconds": entry.seconds}
-            for entry in self._services.invocation_cache.entries()
-            if chosen.intersection(entry.resources)
+            for entry in self._services.invocation_cache.rows_naming(names)
         ]
 
     def _facts(self, record: ImageRecord) -> dict[str, Any]:

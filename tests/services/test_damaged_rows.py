@@ -19,7 +19,8 @@ DAMAGE = {
     "node_stats": [("columns", "'{'"), ("columns", "'[]'"), ("columns", "'{\"rows\": 1}'"), ("columns", "x'ff'")],
     "cache_entries": [
         *(("output", "'{'"), ("resources", "'{'"), ("resources", "'3'")),
-        *(("sources", "3"), ("key", "CAST(x'ff' || key AS TEXT)"), ("material", "CAST(x'ff' AS TEXT)")),
+        *(("sources", "3"), ("key", "CAST(x'ff' || key AS TEXT)"), ("inputs", "CAST(x'ff' AS TEXT)")),
+        *(("head", "77"), ("head", "'x'"), ("inputs", "x'ff'"), ("node", "x'ff'"), ("named", "'x'")),
     ],
     "queue": [("status", "'odd'"), ("submitted", "'x'"), ("started", "'x'"), ("ended", "x'00'")],
     "items": [("data", "'{'"), ("data", "'[]'"), ("data", "'{\"name\": 3}'"), ("data", "x'ff'")],

@@ -10,6 +10,7 @@ from PIL import Image
 
 from nbgraph import Studio
 from nbgraph.errors import StoreCorruptError
+from nbgraph.services.invocation_cache.invocation_cache_common import with_descendants
 from nbgraph.services.invocation_services import FORMATS, InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
 from tests.fixtures.make_folder import product, sums
@@ -107,12 +108,21 @@ def test_library_graphs_of_an_old_folder_are_read(old_studio):
 
 def test_documents_of_an_old_folder_are_read_and_new_ones_are_kept(old_studio, request):
     documents = old_studio.services.graph_documents
-    had_documents = "format-6" in request.node.callspec.id
+    had_documents = int(request.node.callspec.id.removeprefix("format-")) >= 6
     assert [record.name for record in documents.rows()] == (["sums"] if had_documents else [])
     for version in (1, 2) if had_documents else ():
         assert len(Graph.from_dict(documents.data("sums", version))["each"].collection) == version + 1
     assert documents.save("more", Graph.of(sums(1))).is_new
     assert Graph.from_dict(documents.data("more"))["each"].collection == [0]
+
+
+def test_what_came_of_a_cached_result_of_an_old_folder_is_known(old_studio):
+    cache = old_studio.services.invocation_cache
+    rows = cache.entries()
+    (red,) = [row.key for row in rows if row.node == "red"]
+    assert {row.node for row in cache.rows_of(cache.affected(key=red))} == {"red", "product"}
+    for row in rows:
+        assert set(cache.affected(key=row.key)) == with_descendants([row.key], rows)
 
 
 def test_the_cache_of_an_old_folder_is_listed_kept_in_its_limits_and_used_where_keys_are_the_same(old_studio):

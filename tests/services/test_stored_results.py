@@ -143,9 +143,11 @@ def test_a_poisoned_row_is_a_miss_and_goes(open_folder):
         [("add", "not json"), ("add", '{"value": {}}'), ("os.system", "{}"), ("l2i", '{"image":{"image_name":"../x"}}')]
     ):
         with database.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO cache_heads VALUES (1, '')")
             connection.execute(
-                "INSERT INTO cache_entries (key, type, node, output, material, resources, sources, bytes, seconds,"
-                " created, hits, used) VALUES (?, ?, 'n', ?, '{}', '[]', x'', 1, 1, 1, 0, 1)",
+                "INSERT INTO cache_entries (key, type, node, output, head, inputs, resources, named, sources,"
+                " bytes, seconds, created, hits, used)"
+                " VALUES (?, ?, 'n', ?, 1, '{}', '[]', 0, x'', 1, 1, 1, 0, 1)",
                 (bytes([number] * 16), type_name, output),
             )
     for number in range(4):

@@ -1,7 +1,7 @@
 """The invocation cache: results of nodes by what they were made of. A hit is never stale, damage is a miss."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from time import time
@@ -9,14 +9,15 @@ from time import time
 from nbgraph.errors import NotFoundError
 from nbgraph.invocations.fields import ResourceField, models_in, resources_in
 from nbgraph.invocations.node_output import BaseInvocationOutput, may_name_resources
+from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuery
 from nbgraph.services.invocation_cache.invocation_cache_common import (
     CacheEntry,
     CacheRow,
     CacheStatus,
-    with_descendants,
 )
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.pagination import Page, page_bounds
 from nbgraph.services.shared.service import InvokerLike, Service
 
 MAX_LOST = 10_000
@@ -159,7 +160,7 @@ class InvocationCacheBase(Service):
         """Forget everything and count from 0 again; returns how many entries there were."""
         self.write_pending()
         self.hits = self.misses = 0
-        return self._drop_and_collect([entry.key for entry in self._rows()])
+        return self._drop_and_collect(self._keys())
 
     def forget(
         self,
@@ -175,29 +176,35 @@ class InvocationCacheBase(Service):
 
         With `downstream=False` what was computed from them stays, and is used again if they come out the same.
         """
-        rows = self.entries()
-        chosen = [
-            entry.key
-            for entry in rows
-            if (node is not None and node in (entry.node, entry.node.partition("[")[0]))
-            or (type is not None and type == entry.type)
-            or (resource is not None and resource in entry.resources)
-            or (key is not None and key == entry.key)
-            or entry.key in keys
-        ]
-        return self._drop_and_collect(with_descendants(chosen, rows) if downstream else chosen)
+        dropped = self.affected(node=node, type=type, resource=resource, key=key, keys=keys, downstream=downstream)
+        return self._drop_and_collect(dropped)
+
+    def affected(
+        self,
+        *,
+        node: str | None = None,
+        type: str | None = None,
+        resource: str | None = None,
+        key: bytes | None = None,
+        keys: Collection[bytes] = (),
+        downstream: bool = True,
+    ) -> list[bytes]:
+        """Return the keys of the entries that `forget` would drop, in the order in which they were stored."""
+        self.write_pending()
+        chosen = {*keys} if key is None else {*keys, key}
+        return self._affected(EntryChoice(node, type, resource, chosen), downstream)
 
     def limit(self, *, max_entries: int | None = None, max_bytes: int | None = None) -> int:
         """Set how much is kept, None leaving as it is, and drop at once what is too much; returns how many went."""
         for name, number in (("max_entries", max_entries), ("max_bytes", max_bytes)):
             if number is not None and number < 0:
                 raise ValueError(f"{name} is {number}, and must be 0 or more; 0 keeps nothing")
-        rows = self.entries()
+        self.write_pending()
         entries, size = self._totals()
         self.max_entries = self.max_entries if max_entries is None else max_entries
         self.max_bytes = self.max_bytes if max_bytes is None else max_bytes
-        gone = []
-        for row in rows:
+        gone: list[bytes] = []
+        for row in self._rows():
             if entries <= self.max_entries and size <= self.max_bytes:
                 break
             gone.append(row.key)
@@ -234,9 +241,42 @@ class InvocationCacheBase(Service):
         return [model.name for model in models if not self.services.model_manager.is_current(model)]
 
     def entries(self, node: str | None = None) -> list[CacheRow]:
-        """All entries, or those of one prepared node, the least recently used first."""
+        """Return all entries, or those of one prepared node, the least recently used first."""
+        return list(self.rows(node))
+
+    def rows(self, node: str | None = None) -> Iterator[CacheRow]:
+        """Give the same one by one, so that of many only some are in memory at a time; those that go meanwhile not."""
         self.write_pending()
-        return list(self._rows(node))
+        return iter(self._rows(node))
+
+    def page(self, query: EntryQuery, page: int = 0, per_page: int = 50) -> Page[CacheRow]:
+        """Return a page of the entries that `query` means; behind the last page, the last one."""
+        page_bounds(page, per_page)
+        self.write_pending()
+        found, total = self._page(query, page * per_page, per_page)
+        last = max(0, -(-total // per_page) - 1)
+        if page > last:
+            page = last
+            found, total = self._page(query, page * per_page, per_page)
+        return Page(found, page, per_page, total)
+
+    def types(self) -> list[str]:
+        """Return the node types of which there are results, by name."""
+        self.write_pending()
+        return self._types()
+
+    def rows_of(self, keys: Iterable[bytes]) -> list[CacheRow]:
+        """Return the entries of these keys, those there are, in the order in which they were stored."""
+        self.write_pending()
+        return self._rows_of(list(keys))
+
+    def rows_naming(self, resources: Iterable[str]) -> list[CacheRow]:
+        """Return the entries that name any of these resources: those that go when the resources are deleted."""
+        self.write_pending()
+        return self._rows_of([key for name in dict.fromkeys(resources) for key in self._naming(name)])
+
+    def tidy(self) -> None:
+        """Let go of what is stored for entries, and none needs any more."""
 
     def status(self) -> CacheStatus:
         """Sizes and counts."""
@@ -287,6 +327,29 @@ class InvocationCacheBase(Service):
     @abstractmethod
     def _rows(self, node: str | None = None) -> Iterable[CacheRow]:
         """Entries, the least recently used first; of one prepared node if given."""
+
+    @abstractmethod
+    def _keys(self) -> list[bytes]:
+        """The keys of all entries."""
+
+    @abstractmethod
+    def _page(self, query: EntryQuery, offset: int, limit: int) -> tuple[Sequence[CacheRow], int]:
+        """Entries that a query means, from the one at `offset` on, at most so many; and how many it means in all."""
+
+    @abstractmethod
+    def _types(self) -> list[str]:
+        """The node types of entries, by name."""
+
+    @abstractmethod
+    def _rows_of(self, keys: Sequence[bytes]) -> list[CacheRow]:
+        """The entries of these keys, in the order in which they were stored, each once."""
+
+    @abstractmethod
+    def _affected(self, choice: EntryChoice, downstream: bool) -> list[bytes]:
+        """The keys of the entries that a choice means, and with `downstream` of all that was computed from them.
+
+        What was computed from an entry counts also where that itself is gone. In the order in which they were stored.
+        """
 
     @abstractmethod
     def _totals(self) -> tuple[int, int]:

@@ -1,14 +1,16 @@
 """The cache in memory: a dictionary, and a reverse index from resources to keys."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from threading import RLock
 
+from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuery, select_rows
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, with_descendants
 from nbgraph.services.shared.interrupts import HeldStop
 
 _used = attrgetter("used")
+NO_LIST: tuple[tuple[object, ...], list[CacheRow]] = (), []
 
 
 class InvocationCacheMemory(InvocationCacheBase):
@@ -26,6 +28,8 @@ class InvocationCacheMemory(InvocationCacheBase):
         self._bytes = 0
         self._uses = 0
         self._oldest: list[tuple[int, bytes]] = []
+        self._changes = 0
+        self._listed = NO_LIST
         self._lock = RLock()
 
     def _touch(self, entry: CacheEntry) -> None:
@@ -42,6 +46,7 @@ class InvocationCacheMemory(InvocationCacheBase):
                 if entry.resources:
                     self._note(entry)
             self._entries.update(entries)
+            self._changes, self._listed = self._changes + 1, NO_LIST
             self._bytes, self._uses = size, use
             self._evict()
 
@@ -63,6 +68,7 @@ class InvocationCacheMemory(InvocationCacheBase):
     def _drop(self, keys: Iterable[bytes]) -> int:
         dropped, released = 0, []
         with HeldStop(), self._lock:
+            self._changes, self._listed = self._changes + 1, NO_LIST
             for key in list(keys):
                 entry = self._entries.pop(key, None)
                 if entry is None:
@@ -91,6 +97,39 @@ class InvocationCacheMemory(InvocationCacheBase):
         with self._lock:
             entries = list(self._entries.values())  # at once: a run goes on using some meanwhile
         return sorted([entry for entry in entries if node is None or entry.node == node], key=_used)
+
+    def _keys(self) -> list[bytes]:
+        return list(self._entries)
+
+    def _page(self, query: EntryQuery, offset: int, limit: int) -> tuple[Sequence[CacheRow], int]:
+        """The list of a query is kept for its other pages until an entry comes or goes, or is used if that matters."""
+        moment = (query, self._changes, self.hits if query.sort == "hits" else 0)
+        known, found = self._listed
+        if known != moment:
+            found = select_rows(self._stored(), query)
+            self._listed = moment, found
+        return found[offset : offset + limit], len(found)
+
+    def _types(self) -> list[str]:
+        return sorted({entry.type for entry in self._stored()})
+
+    def _rows_of(self, keys: Sequence[bytes]) -> list[CacheRow]:
+        wanted = set(keys)
+        if len(wanted) == 1:
+            entry = self._entries.get(keys[0])
+            return [] if entry is None else [entry]
+        return [entry for entry in self._stored() if entry.key in wanted]
+
+    def _affected(self, choice: EntryChoice, downstream: bool) -> list[bytes]:
+        rows = self._stored()
+        chosen = {row.key for row in rows if choice.means(row)}.union(choice.keys)
+        found = with_descendants(chosen, rows) if downstream else chosen
+        return [row.key for row in rows if row.key in found]
+
+    def _stored(self) -> list[CacheRow]:
+        """All entries, in the order in which they were stored."""
+        with self._lock:
+            return list(self._entries.values())
 
     def _totals(self) -> tuple[int, int]:
         return len(self._entries), self._bytes

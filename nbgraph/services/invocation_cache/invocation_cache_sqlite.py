@@ -5,9 +5,9 @@ before entries are evicted or listed, at the end, and every half minute. The tri
 cost nothing to look at.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from json import dumps, loads
+from sqlite3 import Connection
 from time import monotonic, time
 from typing import Any
 
@@ -17,69 +17,18 @@ from pydantic_core import PydanticSerializationError
 from nbgraph.errors import StoreFullError, UnknownNodeTypeError
 from nbgraph.invocations.node_output import BaseInvocationOutput, may_name_resources
 from nbgraph.invocations.node_registry import registry
+from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuery, select_rows
+from nbgraph.services.invocation_cache.entry_table import EntryTable, StoredRow
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase, resource_names
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, with_descendants
 from nbgraph.services.invocation_cache.known_results import KnownResults
+from nbgraph.services.invocation_cache.read_ahead import ReadAhead
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.sqlite.batch import Batch
-from nbgraph.services.shared.sqlite.damaged_rows import DAMAGE, readable
+from nbgraph.services.shared.sqlite.damaged_rows import DAMAGE
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
-TABLES = """
-CREATE TABLE cache_entries (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    key BLOB NOT NULL UNIQUE,
-    type TEXT NOT NULL,
-    node TEXT NOT NULL,
-    output TEXT NOT NULL,
-    material TEXT NOT NULL,
-    resources TEXT NOT NULL,
-    sources BLOB NOT NULL,
-    bytes INTEGER NOT NULL,
-    seconds REAL NOT NULL,
-    created REAL NOT NULL,
-    hits INTEGER NOT NULL,
-    used REAL NOT NULL
-);
-CREATE INDEX cache_entries_by_use ON cache_entries (used);
-CREATE INDEX cache_entries_by_node ON cache_entries (node);
-CREATE TABLE cache_resources (
-    resource TEXT NOT NULL,
-    entry INTEGER NOT NULL REFERENCES cache_entries (number) ON DELETE CASCADE,
-    PRIMARY KEY (resource, entry)
-) WITHOUT ROWID;
-CREATE INDEX cache_resources_by_entry ON cache_resources (entry);
-CREATE TABLE cache_totals (entries INTEGER NOT NULL, bytes INTEGER NOT NULL);
-INSERT INTO cache_totals VALUES (0, 0);
-CREATE TRIGGER cache_entry_added AFTER INSERT ON cache_entries BEGIN
-    UPDATE cache_totals SET entries = entries + 1, bytes = bytes + new.bytes;
-END;
-CREATE TRIGGER cache_entry_dropped AFTER DELETE ON cache_entries BEGIN
-    UPDATE cache_totals SET entries = entries - 1, bytes = bytes - old.bytes;
-END;
-"""
-_INSERT = (
-    "INSERT OR IGNORE INTO cache_entries"
-    " (key, type, node, output, material, resources, sources, bytes, seconds, created, hits, used)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_COLUMNS = "key, node, material, sources, seconds, resources, bytes, created, hits, type, output"
-_SELECT = f"SELECT {_COLUMNS} FROM cache_entries "  # noqa: S608
-_TOUCH = "UPDATE cache_entries SET hits = hits + ?, used = ? WHERE key = ?"
-_NAMING = "SELECT key FROM cache_resources JOIN cache_entries ON number = entry WHERE resource = ?"
-_NAMED_BY = "SELECT resource FROM cache_resources JOIN cache_entries ON number = entry WHERE key = ?"
-KEY_BYTES = 16
 USES_SECONDS = 30.0
-
-
-class StoredRow(CacheRow, kw_only=True):
-    """An entry of the database, for listings: its output stays text."""
-
-    output_text: str
-
-    @property
-    def text(self) -> str:
-        return self.output_text
 
 
 class InvocationCacheSqlite(InvocationCacheBase):
@@ -88,7 +37,9 @@ class InvocationCacheSqlite(InvocationCacheBase):
     def __init__(self, database: SqliteDatabase, max_entries: int, max_bytes: int) -> None:
         super().__init__(max_entries, max_bytes)
         self._database = database
+        self._table = EntryTable(database)
         self._known = KnownResults(database)
+        self._ahead = ReadAhead(self._table)
         self._find = self._look_up
         self._unwritten: dict[bytes, CacheEntry] = {}
         self._batch: Batch[CacheEntry] = Batch(self._write)
@@ -109,6 +60,10 @@ class InvocationCacheSqlite(InvocationCacheBase):
         if monotonic() - self._uses_written > USES_SECONDS:
             self._write_uses()
 
+    def tidy(self) -> None:
+        with self._database.transaction(awaited=False) as connection:
+            self._table.tidy(connection)
+
     def _touch(self, entry: CacheEntry) -> None:
         noted = self._uses.get(entry.key)
         self._uses[entry.key] = (1 if noted is None else noted[0] + 1, time())
@@ -122,13 +77,13 @@ class InvocationCacheSqlite(InvocationCacheBase):
 
     def _read(self, key: bytes) -> CacheEntry | None:
         moment = self._known.moment
-        row = self._database.row(_SELECT + "WHERE key = ?", (key,))
+        # without counters that kernels share nothing would say that what was read ahead is gone
+        row = self._table.row(key) if self._database.log.refused else self._ahead.row(key, moment)
         if row is None:
             return None
-        *_, type_name, text = row
         try:
-            output = _read_output(type_name, text)
-            entry = CacheEntry(*_row_values(row), output=output)
+            output = _read_output(row[3], row[-1])
+            entry = CacheEntry(*self._table.values(row), output=output)
         except DAMAGE:
             self._drop((key,))
             return None
@@ -153,14 +108,9 @@ class InvocationCacheSqlite(InvocationCacheBase):
 
     def _write(self, entries: list[CacheEntry]) -> None:
         moment = self._known.moment
+        outputs = [entry.output.__pydantic_serializer__.to_json(entry.output).decode() for entry in entries]
         with self._database.transaction(awaited=False) as connection:
-            connection.executemany(_INSERT, [_values(entry) for entry in entries if not entry.resources])
-            for entry in entries:
-                if entry.resources:
-                    added = connection.execute(_INSERT, _values(entry))
-                    if added.rowcount:
-                        names = [(name, added.lastrowid) for name in entry.resources]
-                        connection.executemany("INSERT INTO cache_resources VALUES (?, ?)", names)
+            self._table.insert(connection, entries, outputs)
             gone = self._evict(connection)
             self._database.count_when_committed(self._database.adds)
         self._known.keep(entries, moment)
@@ -176,36 +126,33 @@ class InvocationCacheSqlite(InvocationCacheBase):
         if uses:
             rows = [(count, used, key) for key, (count, used) in uses.items()]
             with self._database.transaction(awaited=False) as connection:
-                connection.executemany(_TOUCH, rows)
+                self._table.touch(connection, rows)
 
     def _write_uses_if_room(self) -> None:
         with suppress(StoreFullError):
             self._write_uses()
 
-    def _evict(self, connection: Any) -> list[bytes]:
+    def _evict(self, connection: Connection) -> list[bytes]:
         """Drop the least recently used entries until both limits hold; returns their keys."""
         entries, size = connection.execute("SELECT entries, bytes FROM cache_totals").fetchone()
         if entries <= self.max_entries and size <= self.max_bytes:
             return []
         self._write_uses()
         gone: list[bytes] = []
-        for key, bytes_of_entry in connection.execute("SELECT key, bytes FROM cache_entries ORDER BY used, number"):
+        for key, bytes_of_entry in self._table.oldest(connection):
             if entries <= self.max_entries and size <= self.max_bytes:
                 break
             gone.append(key)
             entries, size = entries - 1, size - bytes_of_entry
-        rows = [(key,) for key in gone]
-        self._note_released(connection, rows)
-        connection.executemany("DELETE FROM cache_entries WHERE key = ?", rows)
+        self._delete(connection, gone)
         return gone
 
-    def _note_released(self, connection: Any, rows: Sequence[tuple[bytes]]) -> None:
-        """Tell of the resources that entries name which are about to be deleted."""
-        if connection.execute("SELECT 1 FROM cache_resources LIMIT 1").fetchone() is None:
-            return
-        released = [name for row in rows for (name,) in connection.execute(_NAMED_BY, row)]
+    def _delete(self, connection: Connection, keys: Sequence[bytes]) -> int:
+        """Delete entries, and tell of the resources that they name."""
+        released = self._table.resources_named_by(connection, keys)
         if released:
             self._released(released)
+        return self._table.delete(connection, keys)
 
     def _drop(self, keys: Iterable[bytes]) -> int:
         gone = set(keys)
@@ -214,9 +161,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
 
         def delete(keys: Sequence[bytes]) -> int:
             with self._database.transaction() as connection:
-                rows = [(key,) for key in keys]
-                self._note_released(connection, rows)
-                dropped = connection.executemany("DELETE FROM cache_entries WHERE key = ?", rows).rowcount
+                dropped = self._delete(connection, keys)
                 self._database.count_when_committed(self._database.drops)
             self._known.dropped(keys)
             return dropped
@@ -231,65 +176,70 @@ class InvocationCacheSqlite(InvocationCacheBase):
         self._batch.flush_if_room()
         wanted = list(resources)
         found = {name for entry in self._batch.waiting for name in entry.resources}.intersection(wanted)
-        for name in wanted:
-            if self._database.row("SELECT 1 FROM cache_resources WHERE resource = ? LIMIT 1", (name,)):
-                found.add(name)
-        return found
+        return found.union(filter(self._table.is_named, wanted))
 
     def _naming(self, resource: str) -> list[bytes]:
         self._batch.flush_if_room()
         unwritten = [entry.key for entry in self._batch.waiting if resource in entry.resources]
-        return [key for (key,) in self._database.rows(_NAMING, (resource,))] + unwritten
+        return self._table.naming(resource) + unwritten
 
-    def _rows(self, node: str | None = None) -> Iterable[CacheRow]:
-        self._batch.flush_if_room()
+    def _rows(self, node: str | None = None) -> Iterator[CacheRow]:
+        unwritten = self._flush()
         self._write_uses_if_room()
-        where, values = ("WHERE node = ? ", (node,)) if node is not None else ("", ())
-        rows = self._database.rows(_SELECT + where + "ORDER BY used, number", values)
-        unwritten = [entry for entry in self._batch.waiting if node in (None, entry.node)]
-        return [*readable(rows, _stored_row, "the cache entry"), *unwritten]
+        yield from self._table.read(self._table.numbered(self._table.numbers_by_use(node)))
+        yield from [entry for entry in unwritten if node in (None, entry.node)]
+
+    def _keys(self) -> list[bytes]:
+        unwritten = self._flush()
+        return self._table.keys() + [entry.key for entry in unwritten]
+
+    def _page(self, query: EntryQuery, offset: int, limit: int) -> tuple[Sequence[CacheRow], int]:
+        if unwritten := self._flush():
+            found = select_rows([*self._stored(), *unwritten], query)
+            return found[offset : offset + limit], len(found)
+        if query.sort == "hits":
+            self._write_uses()
+        rows, total = self._table.page(query, offset, limit)
+        return [self._with_uses(row) for row in self._table.read(rows)], total
+
+    def _types(self) -> list[str]:
+        return sorted({*(entry.type for entry in self._flush()), *self._table.types()})
+
+    def _rows_of(self, keys: Sequence[bytes]) -> list[CacheRow]:
+        wanted = set(keys)
+        unwritten = [entry for entry in self._flush() if entry.key in wanted]
+        return [*map(self._with_uses, self._table.read(self._table.of_keys(keys))), *unwritten]
+
+    def _affected(self, choice: EntryChoice, downstream: bool) -> list[bytes]:
+        unwritten = self._flush()
+        if not unwritten:
+            return self._table.affected(choice, downstream)
+        rows = [*self._stored(), *unwritten]
+        chosen = {row.key for row in rows if choice.means(row)}.union(choice.keys)
+        found = with_descendants(chosen, rows) if downstream else chosen
+        return [row.key for row in rows if row.key in found]
+
+    def _flush(self) -> list[CacheEntry]:
+        """Write what is noted; returns what cannot be written now, as on a full disk, which is listed with the rest."""
+        self._batch.flush_if_room()
+        return self._batch.waiting
+
+    def _stored(self) -> list[CacheRow]:
+        """All that is written, in the order in which it was."""
+        return list(self._table.read(self._table.of_keys(self._table.keys())))
+
+    def _with_uses(self, row: StoredRow) -> StoredRow:
+        """Count the uses of a row that are not written yet."""
+        if noted := self._uses.get(row.key):
+            row.hits += noted[0]
+        return row
 
     def _totals(self) -> tuple[int, int]:
-        self._batch.flush_if_room()
-        entries, size = self._database.rows("SELECT entries, bytes FROM cache_totals")[0]
-        unwritten = self._batch.waiting
+        unwritten = self._flush()
+        entries, size = self._table.totals()
         return entries + len(unwritten), size + sum(entry.bytes for entry in unwritten)
 
 
 def _read_output(type_name: str, text: str) -> BaseInvocationOutput:
     cls: Any = registry()[type_name]
     return cls.output_class.model_validate_json(text)
-
-
-def _values(entry: CacheEntry) -> tuple[Any, ...]:
-    output = entry.output
-    return (
-        entry.key,
-        entry.type,
-        entry.node,
-        output.__pydantic_serializer__.to_json(output).decode(),
-        entry.key_source,
-        dumps(entry.resources) if entry.resources else "[]",
-        b"".join(entry.sources),
-        entry.bytes,
-        entry.seconds,
-        entry.created,
-        0,
-        entry.created,
-    )
-
-
-def _stored_row(row: tuple[Any, ...]) -> StoredRow:
-    return StoredRow(*_row_values(row), output_text=row[-1])
-
-
-def _row_values(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The fields of a `CacheRow`, in their order."""
-    key, node, material, sources, seconds, resources, size, created, hits, type_name, _ = row
-    if not isinstance(key, bytes):
-        raise TypeError("its key is a text")
-    return key, node, type_name, material, b"", _split(sources), seconds, tuple(loads(resources)), size, created, hits
-
-
-def _split(sources: bytes) -> tuple[bytes, ...]:
-    return tuple(sources[start : start + KEY_BYTES] for start in range(0, len(sources), KEY_BYTES))

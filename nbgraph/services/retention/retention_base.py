@@ -109,6 +109,7 @@ class RetentionBase(Service):
         self._tidied = monotonic()
         self._limit_sessions(self.limits.sessions)
         self._limit_stats()
+        self.services.invocation_cache.tidy()
         before = time() - max(grace_seconds, DAY if self._others_live() else 0.0)
         for record in [*self._tensors(), *self._intermediates()]:
             if record.created.timestamp() <= before:

@@ -12,7 +12,10 @@ from nbgraph.services.shared.bell import Bell
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
 logger = logging.getLogger("nbgraph")
-_CACHE_BYTES = "SELECT coalesce(sum(length(output) + length(material)), 0) FROM cache_entries"
+_CACHE_BYTES = """
+SELECT coalesce(sum(length(output) + length(inputs)), 0) + (SELECT coalesce(sum(length(head)), 0) FROM cache_heads)
+FROM cache_entries
+"""
 STOP_SECONDS = 5.0
 
 

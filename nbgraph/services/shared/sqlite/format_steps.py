@@ -156,6 +156,59 @@ CREATE INDEX graph_document_facts ON graph_document_versions (document_id, numbe
 """
 """5 to 6: drawings are kept under names, with their versions."""
 
-STEPS = (STATS_AS_COLUMNS, SIZES_OF_IMAGE_FILES, STATS_BY_NAME, CONTENT_OF_IMAGES, GRAPH_DOCUMENTS)
+HEADS_AND_SOURCES = """
+CREATE TABLE cache_heads (number INTEGER PRIMARY KEY AUTOINCREMENT, head TEXT NOT NULL UNIQUE);
+INSERT INTO cache_heads (head) SELECT '' WHERE EXISTS (SELECT 1 FROM cache_entries);
+CREATE TABLE entries_with_heads (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    key BLOB NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    head INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    created REAL NOT NULL,
+    hits INTEGER NOT NULL,
+    used REAL NOT NULL,
+    named INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    resources TEXT NOT NULL,
+    sources BLOB NOT NULL,
+    inputs TEXT NOT NULL,
+    output TEXT NOT NULL
+);
+INSERT INTO entries_with_heads
+SELECT number, key, type, 1, bytes, seconds, created, hits, used,
+    iif(json_valid(resources), json_array_length(resources), 0), node, resources, sources, material, output
+FROM cache_entries ORDER BY number;
+DROP TABLE cache_entries;
+ALTER TABLE entries_with_heads RENAME TO cache_entries;
+CREATE INDEX cache_entries_by_use ON cache_entries (used);
+CREATE INDEX cache_entries_by_node ON cache_entries (node);
+CREATE INDEX cache_entries_by_type ON cache_entries (type);
+CREATE TRIGGER cache_entry_added AFTER INSERT ON cache_entries BEGIN
+    UPDATE cache_totals SET entries = entries + 1, bytes = bytes + new.bytes;
+END;
+CREATE TRIGGER cache_entry_dropped AFTER DELETE ON cache_entries BEGIN
+    UPDATE cache_totals SET entries = entries - 1, bytes = bytes - old.bytes;
+END;
+CREATE TABLE cache_sources (
+    source BLOB NOT NULL,
+    entry INTEGER NOT NULL,
+    PRIMARY KEY (source, entry)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO cache_sources
+WITH RECURSIVE parts (entry, place) AS (
+    SELECT number, 1 FROM cache_entries WHERE length(sources) > 0
+    UNION ALL
+    SELECT entry, place + 16 FROM parts JOIN cache_entries ON number = entry WHERE place + 16 <= length(sources)
+)
+SELECT substr(sources, place, 16), entry FROM parts JOIN cache_entries ON number = entry;
+"""
+"""6 to 7: the head of the material, which many cached results share, is kept once; what came of each is found by key.
+
+The material of results that were stored before stays whole, behind an empty head.
+"""
+
+STEPS = (STATS_AS_COLUMNS, SIZES_OF_IMAGE_FILES, STATS_BY_NAME, CONTENT_OF_IMAGES, GRAPH_DOCUMENTS, HEADS_AND_SOURCES)
 MARKS = {2: ("node_stats", "columns"), 3: ("images", "file_bytes")}
 """Formats 1 to 4 were released under number 1. 3 and 4 differ in JSON alone; their step may run twice."""
