@@ -16,10 +16,12 @@ _HOMES = {
     "BaseInvocationOutput": "nbgraph.invocations.base",
     "Graph": "nbgraph.services.shared.graph.graph",
     "GraphError": "nbgraph.errors",
+    "GraphExecutionState": "nbgraph.services.shared.graph.execution_state",
     "Image": "nbgraph.invocations.function",
     "Invoker": "nbgraph.services.invoker",
     "InvocationContext": "nbgraph.invocations.context",
     "InvocationServices": "nbgraph.services.invocation_services",
+    "LibraryGraph": "nbgraph.services.shared.graph.library",
     "NbgraphError": "nbgraph.errors",
     "NodeError": "nbgraph.errors",
     "Ref": "nbgraph.invocations.base",
@@ -35,10 +37,12 @@ __all__ = [
     "BaseInvocationOutput",
     "Graph",
     "GraphError",
+    "GraphExecutionState",
     "Image",
     "InvocationContext",
     "InvocationServices",
     "Invoker",
+    "LibraryGraph",
     "NbgraphError",
     "NodeError",
     "Ref",
@@ -62,7 +66,9 @@ if TYPE_CHECKING:
     from nbgraph.run import Run
     from nbgraph.services.invocation_services import InvocationServices
     from nbgraph.services.invoker import Invoker
+    from nbgraph.services.shared.graph.execution_state import GraphExecutionState
     from nbgraph.services.shared.graph.graph import Graph
+    from nbgraph.services.shared.graph.library import LibraryGraph
     from nbgraph.studio import Studio
 
 

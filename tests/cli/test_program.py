@@ -163,7 +163,7 @@ def test_a_circle_is_told_by_validate(tmp_path):
     ends = [("a", "b"), ("b", "a")]
     edges = [{"source": {"node_id": s, "field": "value"}, "destination": {"node_id": t, "field": "a"}} for s, t in ends]
     path.write_text(json.dumps({"nodes": {name: {"type": "add"} for name in "ab"}, "edges": edges}))
-    assert "circle" in nbgraph("validate", path, code=2)[1]
+    assert "cycle" in nbgraph("validate", path, code=2)[1]
 
 
 def test_validate_reads_stdin_and_names_missing_files(sum_file, tmp_path):

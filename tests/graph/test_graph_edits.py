@@ -88,7 +88,7 @@ def test_updating_a_node_can_link_it_to_new_nodes() -> None:
 def test_an_update_that_closes_a_circle_is_refused_and_nothing_changes() -> None:
     graph = linked()
     before = graph.to_json()
-    with pytest.raises(GraphError, match="closes a circle"):
+    with pytest.raises(GraphError, match="closes a cycle"):
         graph.update_node("double", b=Add(id="new", a=graph["sum"]))
     assert graph.to_json() == before
     assert "new" not in graph

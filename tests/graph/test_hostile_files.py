@@ -41,7 +41,7 @@ def test_numbers_of_too_many_digits_are_refused() -> None:
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
-    assert "'x' stands twice" in refused('{"nodes": {"x": {"type": "add"}, "x": {"type": "add"}}, "edges": []}')
+    assert "'x' occurs twice" in refused('{"nodes": {"x": {"type": "add"}, "x": {"type": "add"}}, "edges": []}')
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def damaged(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("data", "said"), [
-    ([], "no saved session"),
+    ([], "not a saved session"),
     (damaged(on_error="maybe"), "on_error"),
     (damaged(outputs=[["one", [], {"value": "much"}]]), "saved output"),
     (damaged(outputs=[["one", [0], {"value": 1}]]), "no such node"),

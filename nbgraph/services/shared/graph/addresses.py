@@ -10,24 +10,25 @@ from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.services.shared.graph.expand import GRAPH
 
 
-def by_node(nodes: Mapping[str, BaseInvocation], values: Mapping[str, Any], problems: Problems) -> dict[str, dict]:
-    """Values given by address, by the node they are for and its field; addresses of no input are problems."""
+def by_node(
+    nodes: Mapping[str, BaseInvocation], values: Mapping[str, Any], problems: Problems
+) -> dict[str, dict[str, Any]]:
+    """Group values given by address under their node and field; an address of no input is added to `problems`."""
     found: dict[str, dict[str, Any]] = {}
-    if not isinstance(values, Mapping):
+    if not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         text = f'values are a dict by address, such as {{"noise.seed": 8}}, not {repr(values)[:80]}'
         problems.add("bad_value", text)
         return found
     for address, value in values.items():
-        node_id, field = split_address(nodes, address) if isinstance(address, str) else ("", "")
+        node_id, field = split_address(nodes, address) if isinstance(address, str) else ("", "")  # pyright: ignore[reportUnnecessaryIsInstance]
         if node_id in nodes:
             found.setdefault(node_id, {})[field] = value
         else:
-            problems.found.append(_no_input(nodes, address))
+            problems.found.append(_address_problem(nodes, address))
     return found
 
 
-def _no_input(nodes: Mapping[str, BaseInvocation], address: Any) -> Problem:
-    """What is wrong with the address of no input: it is no text, or names a node alone, or no node."""
+def _address_problem(nodes: Mapping[str, BaseInvocation], address: object) -> Problem:
     if not isinstance(address, str):
         given = repr(address)[:80]
         return Problem("unknown_node", f'an address is a text, "node.field", as in "noise.seed", not {given}')
@@ -41,7 +42,7 @@ def _no_input(nodes: Mapping[str, BaseInvocation], address: Any) -> Problem:
 
 
 def split_address(nodes: Mapping[str, BaseInvocation], address: str) -> tuple[str, str]:
-    """The node and the field of an address; of a node inside a graph node, the graph node and the rest."""
+    """Return the node and the field of an address; of a node inside a graph node, the graph node and the rest."""
     node_id, _, field = address.rpartition(".")
     outer = node_id
     while outer not in nodes and "." in outer:
@@ -52,7 +53,7 @@ def split_address(nodes: Mapping[str, BaseInvocation], address: str) -> tuple[st
 
 
 def with_inner_values(node_id: str, graph_node: Any, values: Mapping[str, Any]) -> BaseInvocation:
-    """A graph node in which inner inputs have other values; a `GraphError` names inner nodes as seen from outside."""
+    """Return a graph node in which inner inputs have other values; a `GraphError` names inner nodes from outside."""
     try:
         return graph_node.with_inner_values(values)
     except GraphError as error:
@@ -60,7 +61,7 @@ def with_inner_values(node_id: str, graph_node: Any, values: Mapping[str, Any]) 
 
 
 def without_link(node: BaseInvocation, field: str) -> BaseInvocation:
-    """A copy of a node in which an input holds no edges, but its default."""
+    """Return a copy of a node in which an input has its default instead of edges."""
     spec = node.inputs()[field]
     copy = node.model_copy()
     vars(copy)[field] = REQUIRED if spec.required else spec.default
@@ -69,7 +70,7 @@ def without_link(node: BaseInvocation, field: str) -> BaseInvocation:
 
 
 def typed_values(node: BaseInvocation) -> dict[str, Any]:
-    """The values a person typed into a node: inputs that differ from nothing said, and the common fields."""
+    """Return the values that were given to a node: inputs without edges, and the fields that every node has."""
     values = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
     for name in ("is_intermediate", "use_cache"):
         if name in node.model_fields_set:

@@ -1,4 +1,4 @@
-"""A batch: one graph and lists of values for its inputs, which make one session for each combination.
+"""A batch: one graph and lists of values for its inputs, with one session for each combination.
 
 Batch(graph, [
     [BatchDatum("noise.seed", [1, 2]), BatchDatum("prompt.text", ["a", "b"])],   # zipped: two pairs
@@ -19,7 +19,7 @@ SAME_FOR_ALL_VALUES = {"unknown_node", "unknown_field"}
 
 
 class BatchDatum:
-    """The values one input takes, one after the other; its address is `node.field`."""
+    """The values that one input takes, one after the other; its address is `node.field`."""
 
     def __init__(self, address: str, items: Iterable[Any]) -> None:
         self.address = address
@@ -30,10 +30,24 @@ class BatchDatum:
 
 
 class Batch:
-    """Values and graphs, made one at a time: `for values, graph in batch`. Its length is known before.
+    """Values and graphs, made one at a time: `for values, graph in batch`; `len(batch)` is the number of sessions.
 
-    The data of an inner list are zipped, the outer list is multiplied, the last one changing fastest. Everything that
-    is wrong is one `GraphError`; more than `max_sessions` is an error too, never cut short.
+    Parameters
+    ----------
+    graph
+        The graph, which is not changed.
+    data
+        Groups of data. The data of a group are zipped; the groups are multiplied, the last one changing fastest.
+    runs
+        How often all of it is run.
+    max_sessions
+        A batch of more sessions is refused, never cut short.
+
+    Raises
+    ------
+    GraphError
+        An address is not an input, a value does not fit, lists of a group are not equally long, or the batch is too
+        large; with all problems.
     """
 
     def __init__(
@@ -43,7 +57,7 @@ class Batch:
         runs: int = 1,
         max_sessions: int = MAX_SESSIONS,
     ) -> None:
-        if not isinstance(runs, SupportsIndex):
+        if not isinstance(runs, SupportsIndex):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise GraphError([Problem("bad_value", f"a batch runs a whole number of times, not {runs!r} times")])
         self.graph = graph
         self.data = [list(group) for group in data if group]
@@ -74,7 +88,7 @@ class Batch:
         return f"Batch({len(self)} sessions, {', '.join(datum.address for group in self.data for datum in group)})"
 
     def _check_shape(self, problems: Problems) -> None:
-        """Runs, lengths, and addresses that stand twice."""
+        """Check runs, lengths, and addresses that are given twice."""
         if self.runs < 1:
             problems.add("bad_value", f"a batch runs once or more often, not {self.runs} times")
         seen: set[str] = set()
@@ -90,7 +104,7 @@ class Batch:
                 problems.add("unequal_lengths", f"lists that are zipped are equally long, and {lengths} values")
 
     def _check_values(self, problems: Problems) -> None:
-        """Whether the graph has the inputs, and each takes all its values."""
+        """Check that the graph has the inputs, and that each takes all its values."""
         for datum in (datum for group in self.data for datum in group):
             kinds = {_kind(item) for item in datum.items}
             if len(kinds) > 1:

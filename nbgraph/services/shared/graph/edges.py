@@ -1,12 +1,15 @@
-"""Edges: from an output of one node to an input of another."""
+"""Edges, from an output of one node to an input of another, and the nodes and edges that make up a graph."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 from msgspec import Struct
 
 from nbgraph.errors import GraphError, Problem
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.base import BaseInvocation, Ref
+
+Nodes = Mapping[str, BaseInvocation]
+NO_NODES: Nodes = {}
 
 
 class Connection(NamedTuple):
@@ -20,7 +23,7 @@ class Connection(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """An edge as a person sees it and as files hold it."""
+    """An edge as a person sees it and as files store it."""
 
     source: Connection
     destination: Connection
@@ -30,7 +33,10 @@ class Edge(NamedTuple):
 
 
 class Link(Struct, frozen=True, gc=False):
-    """An edge as the graph keeps it, under the node it arrives at: input field, source node, output of that."""
+    """An edge as a graph stores it, under the node it arrives at: input field, source node, output of the source.
+
+    `gc=False` keeps the links of large graphs out of garbage collections; a link holds only texts.
+    """
 
     field: str
     source: str
@@ -38,34 +44,52 @@ class Link(Struct, frozen=True, gc=False):
 
 
 class GraphLike(Protocol):
-    """Nodes by id, and the edges that arrive at each: a `Graph`, or one that was expanded."""
+    """Nodes by id, and the edges that arrive at each: a `Graph`, or an expanded one."""
 
     nodes: dict[str, BaseInvocation]
 
     def links(self, node_id: str) -> list[Link]: ...
 
 
-def as_edge(given: Edge | tuple[str, str]) -> Edge:
-    """An edge as it is, or the one that a pair means: `("noise.noise", "denoise.noise")`; else `GraphError`."""
+def refs_in(value: Any) -> list[Ref]:
+    """Return the edges that were assigned to an input: one, several, or none."""
+    values = cast(list[Any], value) if isinstance(value, list) else [value]
+    return [each for each in values if isinstance(each, Ref)]
+
+
+def as_edge(given: Edge | tuple[str, str], nodes: Nodes = NO_NODES) -> Edge:
+    """Return the edge that a pair such as `("noise.noise", "denoise.noise")` describes; an edge is returned as it is.
+
+    Raises `GraphError` for anything else.
+    """
     if isinstance(given, Edge):
         return given
-    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != 2:
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != 2:  # pyright: ignore[reportUnnecessaryIsInstance]
         text = f'an edge is a pair, ("noise.noise", "denoise.noise"), not {repr(given)[:80]}'
         raise GraphError([Problem("bad_edge", text)])
-    return edge(*given)
+    return edge(*given, nodes)
 
 
-def edge(source: "Edge | str", destination: str = "") -> Edge:
-    """`edge("noise.noise", "denoise.noise")`; the part after the last dot is the field. An edge stays as it is.
+def edge(source: Edge | str, destination: str = "", nodes: Nodes = NO_NODES) -> Edge:
+    """Return `edge("noise.noise", "denoise.noise")`; the part after the last dot is the field.
 
-    Raises `GraphError` for an end that is not of that form.
+    Raises `GraphError` for an end that is not of that form, with the fields of the node if it is among `nodes`.
     """
-    return source if isinstance(source, Edge) else Edge(_end(source, "output"), _end(destination, "input"))
+    if isinstance(source, Edge):
+        return source
+    return Edge(_end(source, "source", "output", nodes), _end(destination, "destination", "input", nodes))
 
 
-def _end(text: str, what: str) -> Connection:
-    node_id, dot, field = text.rpartition(".") if isinstance(text, str) else ("", "", "")
-    if not (node_id and field):
-        message = f'an end of an edge is "node.{what}", as in "noise.noise" and "denoise.noise", not {text!r}'
-        raise GraphError([Problem("bad_edge", message)])
-    return Connection(node_id, field)
+def _end(text: object, end: str, what: str, nodes: Nodes) -> Connection:
+    node_id, _, field = text.rpartition(".") if isinstance(text, str) else ("", "", "")
+    if node_id and field:
+        return Connection(node_id, field)
+    if isinstance(text, str) and text and not text.startswith("."):
+        name = text.removesuffix(".")
+        node = nodes.get(name)
+        fields = () if node is None else node.outputs() if what == "output" else node.inputs()
+        possible = f" ({what}s: {', '.join(fields) or 'none'})" if node is not None else ""
+        message = f"edge {end} {text!r} names no {what}; write '{name}.<{what}>'{possible}"
+    else:
+        message = f'an edge {end} is "node.{what}", as in ("noise.noise", "denoise.noise"), not {repr(text)[:80]}'
+    raise GraphError([Problem("bad_edge", message)])

@@ -10,6 +10,7 @@ from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.valid import twin
 from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.dispatcher import Dispatcher
+from nbgraph.services.shared.graph.edges import refs_in
 from nbgraph.services.shared.graph.expand import expand, exposed_outputs
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import (
@@ -49,17 +50,25 @@ class GraphExecutionState:
 
     Parameters
     ----------
-    graph : The graph to run, validated before; the session keeps a copy.
-    id : The id of the session; a new one by default.
-    targets : Ids of nodes; only these and what they need are run. All nodes by default.
-    on_error : "stop" ends the session at the first failure; "continue" runs all that does not depend on it.
-    strict : Whether nodes that could be invoked together are invoked one by one all the same.
-    max_iterations : The largest number of paths at which a node may run; more raise `IterationLimitError`.
+    graph
+        The graph to run, validated before; the session keeps a copy.
+    id
+        The id of the session; a new one by default.
+    targets
+        Ids of nodes; only these and what they need are run. All nodes by default.
+    on_error
+        "stop" ends the session at the first failure; "continue" runs all that does not depend on it.
+    strict
+        Whether nodes that could be invoked together are invoked one by one all the same.
+    max_iterations
+        The largest number of paths at which a node may run; more raise `IterationLimitError`.
 
     Raises
     ------
-    ChoiceError : `on_error` is another word.
-    NotFoundError : A target is not in the graph.
+    ChoiceError
+        `on_error` is another word.
+    NotFoundError
+        A target is not in the graph.
 
     Examples
     --------
@@ -100,12 +109,13 @@ class GraphExecutionState:
 
         Returns
         -------
-        The node, or None if there is none now: all are done, the session has stopped, or the rest waits for claimed
-        nodes.
+        Prepared | None
+            None if there is none now: all are done, the session has stopped, or the rest waits for claimed nodes.
 
         Raises
         ------
-        IterationLimitError : A list is too long; the session has failed then.
+        IterationLimitError
+            A list is too long; the session has failed then.
         """
         try:
             if self.cancelled or self.errors:
@@ -156,13 +166,17 @@ class GraphExecutionState:
 
         Parameters
         ----------
-        graph : A graph with every node that has run, unchanged.
-        targets : As for the session, in addition to what has run.
+        graph
+            A graph with every node that has run, unchanged.
+        targets
+            As for the session, in addition to what has run.
 
         Raises
         ------
-        GraphError : The graph is not valid, or lacks or changes a node that has run. The session is as before then.
-        NotFoundError : A target is not in the graph. The session is as before then.
+        GraphError
+            The graph is not valid, or lacks or changes a node that has run. The session is as before then.
+        NotFoundError
+            A target is not in the graph. The session is as before then.
         """
         before, keys = self.plan, self.keys
         ran = list(dict.fromkeys(before.nodes[keys.place(key)[0]].id for key in (*self.outputs, *self._failed)))
@@ -268,7 +282,8 @@ class GraphExecutionState:
 
         Raises
         ------
-        GraphError : An output cannot be saved as JSON; all of them are named.
+        GraphError
+            An output cannot be saved as JSON; all of them are named.
         """
         return SavedSession(
             id=self.id,
@@ -290,7 +305,8 @@ class GraphExecutionState:
 
         Raises
         ------
-        GraphError : The values are not those of a session.
+        GraphError
+            The values are not those of a session.
         """
         saved = read_session(data)
         session = cls(
@@ -362,12 +378,10 @@ def _relink(node: BaseInvocation, twins: Twins) -> None:
     """If a node has edges from nodes with a twin, give it a twin with edges from the twins."""
     values = vars(twins.get(node, node))
     edges = {name: value for name, value in values.items() if is_link(value)}
-    sources = [ref.node for value in edges.values() for ref in (value if isinstance(value, list) else [value])]
-    if any(source in twins for source in sources):
+    if any(ref.node in twins for value in edges.values() for ref in refs_in(value)):
         twins[node] = twin(node, {**values, **{name: _from_twins(value, twins) for name, value in edges.items()}})
 
 
-def _from_twins(value: Any, twins: Twins) -> Any:
-    if isinstance(value, list):
-        return [_from_twins(ref, twins) for ref in value]
-    return Ref(twins[value.node], value.field) if value.node in twins else value
+def _from_twins(value: Any, twins: Twins) -> Ref | list[Ref]:
+    refs = [Ref(twins[ref.node], ref.field) if ref.node in twins else ref for ref in refs_in(value)]
+    return refs if isinstance(value, list) else refs[0]

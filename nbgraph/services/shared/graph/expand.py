@@ -25,10 +25,14 @@ class ExposedOutput(BaseInvocationOutput):
 
     _missing: dict[str, str] = PrivateAttr(default_factory=dict)
 
+    def set_missing(self, reasons: dict[str, str]) -> None:
+        """Record why outputs are missing, by name."""
+        self._missing = reasons
+
     def __getattr__(self, name: str) -> Any:
         if name in type(self).model_fields:
             raise AttributeError(f"there is no {name!r} here: {self._missing[name]}")
-        return super().__getattr__(name)  # pyright: ignore[reportAttributeAccessIssue]
+        return super().__getattr__(name)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
 
 
 @dataclass
@@ -182,5 +186,5 @@ def _output(
         else:
             missing[alias] = f"{source}: {why_missing(source, path) or 'it has given nothing at this path'}"
     output = outlet.output_class.model_construct(**values)
-    output._missing = missing
+    output.set_missing(missing)
     return output

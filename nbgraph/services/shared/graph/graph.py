@@ -1,7 +1,7 @@
 """The source graph a person edits: nodes by id, and edges. The same document for Python, files and the canvas."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
@@ -11,17 +11,33 @@ from nbgraph.services.shared.graph.addresses import by_node, typed_values, with_
 from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link, as_edge, edge
 from nbgraph.services.shared.graph.expand import GRAPH, expand
-from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
+from nbgraph.services.shared.graph.graph_json import (
+    graph_from_dict,
+    graph_from_json,
+    graph_to_dict,
+    graph_to_json,
+    is_same_graph,
+)
 from nbgraph.services.shared.graph.graph_python import graph_to_python
-from nbgraph.services.shared.graph.topology import Gathering, RunningOrder, free_id
+from nbgraph.services.shared.graph.topology import IncrementalOrder, NodeCollection, free_id
 from nbgraph.services.shared.graph.validation import check_edge, graph_problems, stale_edges
 
 
 class Graph:
-    """Nodes and edges. `Graph.of(image)` collects everything `image` needs; `graph.edges` shows the edges.
+    """Nodes and edges. `Graph.of(image)` collects everything `image` needs; `graph.edges` has the edges.
 
-    Every edit leaves the graph valid as far as it goes, or raises `GraphError` with all that is wrong and changes
-    nothing. Inputs that are still open are no error before the graph is run.
+    Every edit leaves the graph valid, except for inputs that are still open, or raises `GraphError` with all that is
+    wrong and changes nothing. Open inputs are an error only when the graph is run. Two graphs are equal if their JSON
+    is: the same id, nodes in the same order, edges and layout.
+
+    Parameters
+    ----------
+    nodes
+        Nodes to add, with all they are linked to in Python. A node without an id is numbered by its type.
+    edges
+        Further edges, also as pairs `("noise.noise", "denoise.noise")`.
+    id
+        The id of the graph; a new one by default.
 
     Examples
     --------
@@ -40,16 +56,22 @@ class Graph:
         self.nodes: dict[str, BaseInvocation] = {}
         self.layout: dict[str, Any] = {}
         self._links: dict[str, list[Link]] = {}  # the lists are never changed: copies of the graph share them
-        self._homes: dict[BaseInvocation, str] = {}
-        self._held: dict[str, dict[str, Any]] = {}  # the values of each node when it came
-        self._order: RunningOrder | None = None
+        self._ids: dict[BaseInvocation, str] = {}
+        self._snapshot: dict[str, dict[str, Any]] = {}  # the values of each node when it came
+        self._order: IncrementalOrder | None = None  # made for the first edge that is added
         self._numbers: dict[str, int] = {}
         self._collect(nodes)
         self.add_edges(edges)
 
     @classmethod
     def of(cls, *targets: BaseInvocation) -> "Graph":
-        """The graph of all that these nodes need, in the order in which it can run."""
+        """Return the graph of all that these nodes need, in topological order.
+
+        Raises
+        ------
+        GraphError
+            Two different nodes have one id, or the nodes are linked in a cycle.
+        """
         graph = cls()
         with gc_pause():
             graph._collect(targets)
@@ -66,19 +88,19 @@ class Graph:
 
     @property
     def ends(self) -> list[str]:
-        """The nodes that no edge leaves, in their order."""
+        """The ids of the nodes whose outputs no other node takes, in their order."""
         left = {link.source for node_id in self.nodes for link in self.links(node_id)}
         return [node_id for node_id in self.nodes if node_id not in left]
 
     def links(self, node_id: str) -> list[Link]:
-        """The edges that arrive at a node."""
+        """Return the edges that arrive at a node."""
         return self._links.get(node_id, [])
 
-    def id_of(self, node: "str | BaseInvocation") -> str:
-        """The id of a node in this graph, given the node itself or its id."""
+    def id_of(self, node: str | BaseInvocation) -> str:
+        """Return the id of a node in this graph, given the node itself or its id; raises `NotFoundError`."""
         if isinstance(node, BaseInvocation):
-            if node in self._homes:
-                return self._homes[node]
+            if node in self._ids:
+                return self._ids[node]
             node = node.id or ""
         if node not in self.nodes:
             raise NotFoundError(f"the graph has no node {node!r}{suggest(str(node), self.nodes)}")
@@ -88,7 +110,7 @@ class Graph:
         return self.nodes[self.id_of(node_id)]
 
     def __contains__(self, node: object) -> bool:
-        return node in self.nodes if isinstance(node, str) else node in self._homes
+        return node in self.nodes if isinstance(node, str) else node in self._ids
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -100,22 +122,27 @@ class Graph:
         return list(self.nodes)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Graph) and graph_to_json(self) == graph_to_json(other)
+        return isinstance(other, Graph) and is_same_graph(self, other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # a graph can be edited
 
     def __repr__(self) -> str:
         return f"Graph({len(self.nodes)} nodes, {sum(map(len, self._links.values()))} edges)"
 
     def add_node(self, node: BaseInvocation) -> str:
-        """Add a node, and what it is linked to in Python; returns its id."""
+        """Add a node and all it is linked to in Python; return its id. Raises as `of`."""
         self._collect([node])
-        return self._homes[node]
+        return self._ids[node]
 
-    def update_node(self, node: "str | BaseInvocation", **values: Any) -> None:
-        """Give inputs of a node new values, or other nodes; an edge that arrives at such an input goes.
+    def update_node(self, node: str | BaseInvocation, **values: Any) -> None:
+        """Give inputs of a node new values, or other nodes; edges that arrive at such an input are deleted.
 
-        A node keeps its id: `GraphError` if another one is given.
+        Raises
+        ------
+        GraphError
+            A value does not fit, an edge would close a cycle, or another `id` is given.
+        NotFoundError
+            The graph has no such node.
         """
         node_id = self.id_of(node)
         if values.get("id", node_id) != node_id:
@@ -129,7 +156,7 @@ class Graph:
         self._links[node_id] = [link for link in links if link.field not in values]
         try:
             self.add_edges(
-                Edge(Connection(self._homes[ref.node], ref.field), Connection(node_id, name)) for name, ref in refs
+                Edge(Connection(self._ids[ref.node], ref.field), Connection(node_id, name)) for name, ref in refs
             )
         except GraphError:
             self._put(node_id, old)
@@ -137,8 +164,8 @@ class Graph:
             self._forget(added)
             raise
 
-    def delete_node(self, node: "str | BaseInvocation") -> None:
-        """Remove a node and the edges at it."""
+    def delete_node(self, node: str | BaseInvocation) -> None:
+        """Remove a node and the edges from and to it."""
         node_id = self.id_of(node)
         for target, links in self._links.items():
             for link in [link for link in links if link.source == node_id]:
@@ -146,18 +173,34 @@ class Graph:
         self._forget([node_id])
 
     def add_edge(self, source: Edge | str, destination: str = "") -> None:
-        """Add an edge, `add_edge("noise.noise", "denoise.noise")`, if its ends exist, fit, and no circle results."""
-        self.add_edges([edge(source, destination)])
+        """Add an edge: `add_edge("noise.noise", "denoise.noise")`.
+
+        Raises
+        ------
+        GraphError
+            An end does not exist, the types do not fit, the input has an edge, or a cycle would result.
+        """
+        self.add_edges([edge(source, destination, self.nodes)])
 
     def add_edges(self, edges: Iterable[Edge | tuple[str, str]], restored: bool = False) -> None:
-        """Add edges, or pairs as `("noise.noise", "denoise.noise")`, all of them or none.
+        """Add all of these edges, or pairs such as `("noise.noise", "denoise.noise")`, or none.
 
-        What `restored` ones fit was judged when they were first there.
+        Parameters
+        ----------
+        edges
+            The edges.
+        restored
+            Whether the graph had these edges before, so that only cycles are checked.
+
+        Raises
+        ------
+        GraphError
+            As for `add_edge`, with the problems of all edges.
         """
         before: list[tuple[str, list[Link]]] = []
         problems = Problems()
-        for each in [as_edge(given) for given in edges]:
-            found = ([] if restored else check_edge(self, each)) or self._circle(each)
+        for each in [as_edge(given, self.nodes) for given in edges]:
+            found = ([] if restored else check_edge(self, each)) or self._cycle(each)
             if found:
                 problems.found.extend(found)
                 continue
@@ -169,8 +212,14 @@ class Graph:
         problems.raise_any()
 
     def delete_edge(self, source: Edge | str, destination: str = "") -> None:
-        """Remove an edge, named as for `add_edge`; one that is not there is no error, of two alike one stays."""
-        (node_id, output), (target, field) = edge(source, destination)
+        """Remove an edge, named as for `add_edge`; one that does not exist is ignored, and of two equal ones one stays.
+
+        Raises
+        ------
+        GraphError
+            An end is not of the form "node.field".
+        """
+        (node_id, output), (target, field) = edge(source, destination, self.nodes)
         link, links = Link(field, node_id, output), list(self.links(target))
         if link not in links:
             return
@@ -181,9 +230,14 @@ class Graph:
             self._put(target, without_link(node, field))
 
     def with_values(self, values: Mapping[str, Any]) -> "Graph":
-        """A copy in which `{"noise.seed": 8}` inputs have other values; the graph itself stays as it is.
+        """Return a copy with other values at some inputs: `{"noise.seed": 8}`; the graph itself is unchanged.
 
-        What is inside a graph node is reached as `"outer.noise.seed"`.
+        An input inside a graph node has the address `"outer.noise.seed"`.
+
+        Raises
+        ------
+        GraphError
+            An address names no input, or a value does not fit; with the problems of all addresses.
         """
         copy = self.copy()
         problems = Problems()
@@ -200,12 +254,12 @@ class Graph:
         return copy
 
     def copy(self) -> "Graph":
-        """The same nodes and edges in another graph of the same id."""
+        """Return a graph of the same id with the same nodes and edges; edits of one do not reach the other."""
         other = Graph(id=self.id)
         other.nodes, other.layout = dict(self.nodes), dict(self.layout)
         other._links = dict(self._links)
-        other._homes = dict(self._homes)
-        other._held = dict(self._held)
+        other._ids = dict(self._ids)
+        other._snapshot = dict(self._snapshot)
         other._numbers = dict(self._numbers)
         other._order = self._order and self._order.copy()
         return other
@@ -213,17 +267,17 @@ class Graph:
     __copy__ = copy
 
     def replaced(self, others: Mapping[BaseInvocation, BaseInvocation]) -> "Graph":
-        """A copy in which others stand for some nodes, which are known in it still."""
+        """Return a copy with some nodes replaced; `id_of` accepts the old and the new node."""
         copy = self.copy()
         copy.nodes = {node_id: others.get(node, node) for node_id, node in self.nodes.items()}
-        copy._homes.update({other: self._homes[node] for node, other in others.items()})
-        copy._held = {node_id: vars(node) for node_id, node in copy.nodes.items()}
+        copy._ids.update({other: self._ids[node] for node, other in others.items()})
+        copy._snapshot = {node_id: vars(node) for node_id, node in copy.nodes.items()}
         return copy
 
     def problems(self) -> list[Problem]:
-        """Everything that keeps the graph from running, also inside graph nodes, or an empty list."""
+        """Return everything that keeps the graph from running, also inside graph nodes, or an empty list."""
         with gc_pause():
-            found = [*stale_edges(self.nodes, self._held), *graph_problems(self)]
+            found = [*stale_edges(self.nodes, self._snapshot), *graph_problems(self)]
         if found or not any(node.type == GRAPH for node in self.nodes.values()):
             return found
         try:
@@ -232,58 +286,64 @@ class Graph:
             return list(error.problems)
 
     def validate(self) -> "Graph":
-        """The graph itself; raises `GraphError` with every problem if it cannot run."""
+        """Return the graph itself if it can run; else raise `GraphError` with every reason in `problems`."""
         if problems := self.problems():
             raise GraphError(problems)
         return self
 
     def load(self, nodes: Mapping[str, BaseInvocation], links: Mapping[str, list[Link]]) -> None:
-        """Take over nodes and edges that were read from a file, checked as a whole; open inputs are no error yet."""
+        """Take over nodes and edges read from a file, validated as a whole except for inputs that are still open."""
         self.nodes, self._links, self._order = dict(nodes), dict(links), None
-        self._homes = {node: node_id for node_id, node in nodes.items()}
-        self._held = {node_id: vars(node) for node_id, node in nodes.items()}
+        self._ids = {node: node_id for node_id, node in nodes.items()}
+        self._snapshot = {node_id: vars(node) for node_id, node in nodes.items()}
         unknown = [node_id for node_id in links if node_id not in nodes]
         problems = [problem for problem in graph_problems(self, unknown) if problem.kind != "missing_input"]
         if problems:
             raise GraphError(problems)
 
     def to_json(self, indent: int | None = None) -> str:
-        """The graph as JSON: nodes by id, and edges."""
+        """Return the graph as JSON: nodes by id, edges, and the layout if there is one."""
         return graph_to_json(self, indent)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Graph":
-        """The graph a JSON text holds; raises `GraphError` with every problem if it holds none."""
+        """Return the graph in a JSON text of at most 64 MiB.
+
+        Raises
+        ------
+        GraphError
+            The text has no valid graph; `problems` has every reason.
+        """
         return graph_from_json(cls, text)
 
     def to_dict(self) -> dict[str, Any]:
-        """The graph as JSON-able values."""
+        """Return the graph as JSON-able values, as `to_json` writes them."""
         return graph_to_dict(self)
 
     @classmethod
     def from_dict(cls, data: Any) -> "Graph":
-        """The graph in values read from JSON; raises `GraphError` with every problem."""
+        """Return the graph in values read from JSON; raises as `from_json`."""
         return graph_from_dict(cls, data)
 
     def to_python(self) -> str:
-        """The Python code that builds this graph."""
+        """Return Python code that builds a graph of the same nodes and edges, without the id and the layout."""
         return graph_to_python(self)
 
     def show(self) -> GraphDrawing:
-        """The graph as a drawing, which shows itself; `graph.show().svg` is the SVG text."""
+        """Return a drawing, which shows itself in a notebook; `graph.show().svg` is its SVG text."""
         return GraphDrawing(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return self.show()._repr_mimebundle_()
+        return self.show().mimebundle()
 
     def _collect(self, targets: Iterable[BaseInvocation]) -> list[str]:
         """Add these nodes and everything they are linked to, each after what it needs; all of them or none."""
-        gathering = Gathering(self._homes)
+        collection = NodeCollection(self._ids)
         for target in targets:
-            gathering.add(target)
+            collection.add(target)
         added: list[str] = []
         try:
-            self._adopt(gathering, added)
+            self._adopt(collection, added)
         except BaseException:
             self._forget(added)
             raise
@@ -292,21 +352,22 @@ class Graph:
                 self._order.append(node_id)
         return added
 
-    def _adopt(self, gathering: Gathering, added: list[str]) -> None:
-        """Give each node that was gathered an id and its edges, and note the id among those `added`."""
-        nodes, links, held, found = self.nodes, self._links, self._held, gathering.found
-        homes = self._homes or found
-        for node in gathering.order:
+    def _adopt(self, collection: NodeCollection, added: list[str]) -> None:
+        """Give each collected node an id and its edges, and append the id to `added`."""
+        nodes, links, snapshot = self.nodes, self._links, self._snapshot
+        found = cast(dict[BaseInvocation, Any], collection.found)
+        ids = self._ids or found  # a new graph takes the dictionary over: one of 100,000 entries less to make
+        for node in collection.order:
             node_id, refs = node.id, found[node]
             if node_id is None or node_id in nodes:
-                node_id = free_id(node, nodes, gathering.ids, self._numbers)
+                node_id = free_id(node, nodes, collection.ids, self._numbers)
             added.append(node_id)
             nodes[node_id] = node
-            held[node_id] = vars(node)
-            homes[node] = node_id
+            snapshot[node_id] = vars(node)
+            ids[node] = node_id
             if refs:
-                links[node_id] = [Link(name, homes[ref.node], ref.field) for name, ref in refs]
-        self._homes = homes
+                links[node_id] = [Link(name, ids[ref.node], ref.field) for name, ref in refs]
+        self._ids = ids
 
     def _forget(self, node_ids: Iterable[str]) -> None:
         gone = set(node_ids)
@@ -315,19 +376,19 @@ class Graph:
         for node_id in gone:
             self.nodes.pop(node_id, None)
             self._links.pop(node_id, None)
-            self._held.pop(node_id, None)
-        self._homes = {node: home for node, home in self._homes.items() if home not in gone}
+            self._snapshot.pop(node_id, None)
+        self._ids = {node: node_id for node, node_id in self._ids.items() if node_id not in gone}
 
     def _put(self, node_id: str, node: BaseInvocation) -> None:
-        self.nodes[node_id], self._held[node_id] = node, vars(node)
-        self._homes[node] = node_id
+        self.nodes[node_id], self._snapshot[node_id] = node, vars(node)
+        self._ids[node] = node_id
 
-    def _circle(self, new: Edge) -> list[Problem]:
-        """A problem if the edge closes a circle."""
+    def _cycle(self, new: Edge) -> list[Problem]:
+        """Return a problem if the edge closes a cycle."""
         if self._order is None:
-            self._order = RunningOrder(self.nodes, self.links)
-        path = self._order.make_way(new.source.node_id, new.destination.node_id, self.links)
+            self._order = IncrementalOrder(self.nodes, self.links)
+        path = self._order.add_edge(new.source.node_id, new.destination.node_id, self.links)
         if not path:
             return []
-        text = f"the edge {new} closes a circle: {' -> '.join([*path, path[0]])}"
+        text = f"the edge {new} closes a cycle: {' -> '.join([*path, path[0]])}"
         return [Problem("cycle", text, new.destination.node_id)]

@@ -1,43 +1,57 @@
-"""A graph as JSON, and back: `{"id", "nodes": {id: {"id", "type", ...}}, "edges": [{"source", "destination"}]}`."""
+"""A graph as JSON, and back: `{"id", "nodes": {id: {"id", "type", ...}}, "edges": [{"source", "destination"}]}`.
+
+Files are not trusted: a type is looked up in the registry, never imported, and each value is validated by its node. A
+file of another program is refused with the name of what it seems to be.
+"""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 from nbgraph.errors import GraphError, Problem, Problems, UnknownNodeTypeError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import NodeClass, registry
 from nbgraph.services.shared.gc_pause import gc_pause
+from nbgraph.services.shared.graph.drawing.layout import read_layout
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import MAX_DEPTH
 
 MAX_BYTES, MAX_NAME = 64 * 2**20, 4096
 COMMON = {"is_intermediate", "use_cache"}
-
-
-class LoadableGraph(GraphLike, Protocol):
-    """What reading a file needs of a graph."""
-
-    id: str
-    layout: dict[str, Any]
-
-    def load(self, nodes: Mapping[str, BaseInvocation], links: Mapping[str, list[Link]]) -> None: ...
+COMPARED_BY_VALUE = frozenset({int, str, bool, type(None)})
+_SHOWN_KEYS = 5
+_PARAMETERS = re.compile(r"^Steps: \d+,.*\b(Sampler|CFG scale|Seed): ", re.MULTILINE)
+_STARTS = (
+    ("\x89PNG", "a PNG picture"),
+    ("\ufffdPNG", "a PNG picture"),
+    ("RIFF", "a WebP picture"),
+    ("PK\x03\x04", "a zip archive"),
+    ("GGUF", "a GGUF model file"),
+    ("<", "a page of HTML or XML"),
+    ("version https://git-lfs", "a Git LFS pointer in place of the file itself"),
+)
 
 
 class SavableGraph(GraphLike, Protocol):
-    """What writing a file needs of a graph."""
+    """A graph that can be written to a file."""
 
     id: str
     layout: dict[str, Any]
+
+
+class LoadableGraph(SavableGraph, Protocol):
+    """A graph that can be read from a file."""
+
+    def load(self, nodes: Mapping[str, BaseInvocation], links: Mapping[str, list[Link]]) -> None: ...
 
 
 AnyGraph = TypeVar("AnyGraph", bound=LoadableGraph)
 
 
 def node_to_dict(node: BaseInvocation, node_id: str, links: Sequence[Link] = ()) -> dict[str, Any]:
-    """A node as JSON-able values: id, type and every input that holds a value and no edge arrives at."""
+    """Return a node as JSON-able values: id, type, and every input that has a value and no edge."""
     names = set(node.literals()).difference(link.field for link in links)
     return {
         "id": node_id,
@@ -48,7 +62,7 @@ def node_to_dict(node: BaseInvocation, node_id: str, links: Sequence[Link] = ())
 
 
 def graph_to_dict(graph: SavableGraph) -> dict[str, Any]:
-    """The whole graph as JSON-able values."""
+    """Return the whole graph as JSON-able values."""
     edges = [
         {
             "source": {"node_id": link.source, "field": link.output},
@@ -62,97 +76,134 @@ def graph_to_dict(graph: SavableGraph) -> dict[str, Any]:
 
 
 def graph_to_json(graph: SavableGraph, indent: int | None = None) -> str:
-    """The whole graph as JSON."""
+    """Return the whole graph as JSON."""
     return json.dumps(graph_to_dict(graph), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
+def is_same_graph(one: SavableGraph, other: SavableGraph) -> bool:
+    """Return whether two graphs have the same JSON, which is written only for nodes with values of other types."""
+    if one.id != other.id or list(one.nodes) != list(other.nodes) or _text(one.layout) != _text(other.layout):
+        return False
+    for node_id, node in one.nodes.items():
+        theirs, links = other.nodes[node_id], one.links(node_id)
+        if links != other.links(node_id):
+            return False
+        if not _is_plainly_same(node, theirs, links):
+            written = node_to_dict(node, node_id, links), node_to_dict(theirs, node_id, links)
+            if _text(written[0]) != _text(written[1]):
+                return False
+    return True
+
+
+def _is_plainly_same(node: BaseInvocation, other: BaseInvocation, links: Sequence[Link]) -> bool:
+    """Return True only if two nodes at which the same edges arrive have the same JSON; False is no answer."""
+    if node is other:
+        return True
+    if type(node) is not type(other) or (COMMON & node.model_fields_set) != (COMMON & other.model_fields_set):
+        return False
+    linked, values = {"id", *[link.field for link in links]}, vars(other)
+    return all(
+        value is (theirs := values[name])
+        # floats are left to the JSON: 0.0 == -0.0, which are written differently
+        or (type(value) in COMPARED_BY_VALUE and type(value) is type(theirs) and value == theirs)
+        for name, value in vars(node).items()
+        if name not in linked
+    )
+
+
+def _text(data: dict[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False) if data else ""
+
+
 def graph_from_json(make: type[AnyGraph], text: str | bytes) -> AnyGraph:
-    """The graph a JSON text holds, checked as a whole, once."""
+    """Return the graph in a JSON text, validated as a whole, once."""
     with gc_pause():
         return graph_from_dict(make, _parse(text))
 
 
 def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
-    """The graph in values read from JSON; `GraphError` with every problem if they hold none."""
+    """Return the graph in values read from JSON; raises `GraphError` with every problem if there is none."""
     if _library_depth(data) > MAX_DEPTH:
-        raise GraphError([Problem("too_deep", f"graphs are nested more than {MAX_DEPTH} deep; take some levels out")])
-    if isinstance(data, dict) and (seems := foreign_object(data)):
+        raise GraphError([Problem("too_deep", f"graphs are nested more than {MAX_DEPTH} deep; remove some levels")])
+    if isinstance(data, dict) and (seems := foreign_object(_object(data))):
         raise foreign_error(seems)
     problems = Problems()
-    nodes = _read_nodes(_expect(problems, data, "nodes", dict), problems)
-    links = _read_edges(_expect(problems, data, "edges", list), problems)
+    nodes = _read_nodes(_expect(problems, data, "nodes", dict[str, Any]()), problems)
+    links = _read_edges(_expect(problems, data, "edges", list[Any]()), problems)
     problems.raise_any()
     graph = make()
-    if isinstance(data.get("id"), str):
-        graph.id = data["id"]
-    if isinstance(data.get("layout"), dict):
-        graph.layout = data["layout"]
+    read = _object(data)
+    if isinstance(read.get("id"), str):
+        graph.id = read["id"]
+    graph.layout = read_layout(read.get("layout"))
     graph.load(nodes, links)
     return graph
 
 
-def _parse(text: str | bytes) -> Any:
+def _parse(text: Any) -> Any:
     if not isinstance(text, str | bytes | bytearray):
-        raise GraphError(
-            [Problem("bad_file", f"a graph is read from a JSON text, not {repr(text)[:80]}{_remedy(text)}")]
-        )
+        message = f"a graph is read from a JSON text, not {repr(text)[:80]}{_remedy(text)}"
+        raise GraphError([Problem("bad_file", message)])
     if len(text) > MAX_BYTES:
         raise GraphError([Problem("bad_file", f"the file has {len(text):,} bytes; a graph has at most {MAX_BYTES:,}")])
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         shown = text if isinstance(text, str) else bytes(text).decode("utf-8", "replace")
         if seems := foreign_text(shown):
             raise foreign_error(seems) from None
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         if isinstance(text, str) and text.endswith(".json") and len(text) < MAX_NAME:
-            reason = (
-                f"it looks like the name of a file; give what is written in it, or open it by studio.edit({text!r})"
-            )
-        raise GraphError([Problem("bad_file", f"this is no JSON graph: {reason}")]) from None
+            reason = f"it looks like the name of a file; give the text of the file, or open it by studio.edit({text!r})"
+        raise GraphError([Problem("bad_file", f"this is not a JSON graph: {reason}")]) from None
 
 
 def _remedy(given: Any) -> str:
-    """What to do with a thing that is no text."""
     if isinstance(given, dict):
         return "; Graph.from_dict takes a dict"
     return "; give its read_text(), or open it by studio.edit" if isinstance(given, PathLike) else ""
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number that JSON knows")
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice in one object")
     return values
 
 
 def _library_depth(data: Any) -> int:
-    """How deep graph nodes are nested in a document, which may be no graph at all."""
+    """Return how deep graph nodes are nested in values that may be no graph at all."""
     deepest = 0
-    waiting = [(data, 0)]
+    waiting: list[tuple[Any, int]] = [(data, 0)]
     while waiting:
         graph, depth = waiting.pop()
-        nodes = graph.get("nodes") if isinstance(graph, dict) else None
-        for node in nodes.values() if isinstance(nodes, dict) else ():
-            library = node.get("library") if isinstance(node, dict) else None
+        for node in _object(_object(graph).get("nodes")).values():
+            library = _object(node).get("library")
             if isinstance(library, dict):
                 deepest = max(deepest, depth + 1)
-                waiting.append((library.get("graph"), depth + 1))
+                waiting.append((_object(library).get("graph"), depth + 1))
     return deepest
 
 
-def _expect(problems: Problems, data: Any, key: str, kind: type) -> Any:
-    found = data.get(key, kind()) if isinstance(data, dict) else None
-    if isinstance(found, kind):
+def _object(data: Any) -> dict[str, Any]:
+    return cast(dict[str, Any], data) if isinstance(data, dict) else {}
+
+
+Part = TypeVar("Part", dict[str, Any], list[Any])
+
+
+def _expect(problems: Problems, data: Any, key: str, default: Part) -> Part:
+    found = _object(data).get(key, default) if isinstance(data, dict) else None
+    if isinstance(found, type(default)):
         return found
-    name = {"dict": "an object", "list": "an array"}[kind.__name__]
+    name = "an object" if isinstance(default, dict) else "an array"
     problems.add("bad_file", f"a graph is an object with nodes and edges, and {key} must be {name}")
-    return kind()
+    return default
 
 
 def _read_nodes(data: dict[str, Any], problems: Problems) -> dict[str, BaseInvocation]:
@@ -160,14 +211,14 @@ def _read_nodes(data: dict[str, Any], problems: Problems) -> dict[str, BaseInvoc
     known: dict[str, NodeClass] = {}
     nodes: dict[str, BaseInvocation] = {}
     for node_id, values in data.items():
-        if not isinstance(values, dict) or not isinstance(values.get("type"), str):
+        inputs = dict(_object(values))
+        type_name = inputs.pop("type", None)
+        if not isinstance(type_name, str):
             problems.add("bad_file", 'a node is an object with a "type"', node_id)
             continue
-        if values.get("id", node_id) != node_id:
-            problems.add("bad_file", f"is listed under this id, but says its id is {values['id']!r}", node_id)
+        if inputs.setdefault("id", node_id) != node_id:
+            problems.add("bad_file", f"is listed under this id, but says its id is {inputs['id']!r}", node_id)
             continue
-        inputs = {**values, "id": node_id}
-        type_name = inputs.pop("type")
         try:
             cls = known.get(type_name)
             if cls is None:
@@ -199,27 +250,14 @@ def _read_edges(data: list[Any], problems: Problems) -> dict[str, list[Link]]:
     return links
 
 
-_STARTS = (
-    ("\x89PNG", "a PNG picture"),
-    ("\ufffdPNG", "a PNG picture"),
-    ("RIFF", "a WebP picture"),
-    ("PK\x03\x04", "a zip archive"),
-    ("GGUF", "a GGUF model file"),
-    ("<", "a page of HTML or XML"),
-    ("version https://git-lfs", "a Git LFS pointer in place of the file itself"),
-)
-_PARAMETERS = re.compile(r"^Steps: \d+,.*\b(Sampler|CFG scale|Seed): ", re.MULTILINE)
-_SHOWN_KEYS = 5
-
-
 def foreign_error(seems: str) -> GraphError:
-    """The error for a file that holds no graph of nbgraph."""
+    """Return the error for a file of another kind."""
     text = f"this is no graph of nbgraph, an object with nodes and edges; it seems to be {seems}"
     return GraphError([Problem("foreign_file", f"{text}. Give a file that graph.to_json() wrote")])
 
 
 def foreign_text(text: str) -> str:
-    """What a text that is no JSON seems to be; "" for what is not known."""
+    """Return what a text that is not JSON seems to be, or ""."""
     start = text[:200].lstrip("\ufeff \t\r\n")
     for beginning, name in _STARTS:
         if start.startswith(beginning):
@@ -228,20 +266,20 @@ def foreign_text(text: str) -> str:
 
 
 def foreign_object(data: dict[str, Any]) -> str:
-    """What a JSON object seems to be that holds no graph; "" for one that has nodes in the form of a graph."""
+    """Return what a JSON object seems to be; "" for one that has nodes in the form of a graph."""
     nodes = data.get("nodes")
     if isinstance(nodes, list):
-        return _workflow(data, nodes)
+        return _workflow(data, cast(list[Any], nodes))
     if "nodes" in data:
         return ""
     if _has_class_types(data):
         return "a ComfyUI API file (objects with class_type and inputs)"
-    if isinstance(data.get("prompt"), dict) and _has_class_types(data["prompt"]):
+    if _has_class_types(_object(data.get("prompt"))):
         return "a request to ComfyUI's API (prompt, with objects of class_type and inputs)"
     if isinstance(data.get("cells"), list) and "nbformat" in data:
         return "a Jupyter notebook"
     if "_class_name" in data:
-        is_index = any(isinstance(value, list) and len(value) == 2 for value in data.values())
+        is_index = any(isinstance(value, list) and len(cast(list[Any], value)) == 2 for value in data.values())
         return f"a {'model_index.json' if is_index else 'configuration'} of diffusers ({data['_class_name']})"[:120]
     if "model_type" in data or "architectures" in data:
         return "a configuration of a transformers model"
@@ -257,11 +295,10 @@ def foreign_object(data: dict[str, Any]) -> str:
 def _workflow(data: dict[str, Any], nodes: list[Any]) -> str:
     if "links" in data or "last_node_id" in data:
         return "a workflow of ComfyUI's editor (nodes and links)"
-    if isinstance(data.get("edges"), list) and any(isinstance(node, dict) and "data" in node for node in nodes):
+    if isinstance(data.get("edges"), list) and any("data" in _object(node) for node in nodes):
         return "a workflow of InvokeAI's editor"
     return "a graph of another program: its nodes are a list, not an object by id"
 
 
 def _has_class_types(data: dict[str, Any]) -> bool:
-    found = [value for value in data.values() if isinstance(value, dict)]
-    return bool(found) and any("class_type" in value and "inputs" in value for value in found)
+    return any("class_type" in value and "inputs" in value for value in map(_object, data.values()))

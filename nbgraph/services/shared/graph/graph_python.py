@@ -1,8 +1,8 @@
-"""The Python code that builds a graph: one assignment a node, edges written where they are used."""
+"""Python code that builds a graph: one assignment for each node, with edges written where they are used."""
 
 import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pprint import pformat
 from textwrap import indent
 
@@ -11,45 +11,59 @@ from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import GRAPH
 from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
-LIBRARY = ("nbgraph.services.shared.graph.library", "LibraryGraph")
 WIDTH = 100
+ClassId = tuple[str, str]
+"""The module and the name of a class."""
 
 
 def graph_to_python(graph: GraphLike) -> str:
-    """Code that gives an equal graph, named `graph`; library graphs that are nodes in it stand there as they are."""
+    """Return code that builds a graph of the same nodes and edges, named `graph`.
+
+    Library graphs used as nodes are written out in it. Classes of a notebook are expected to be there.
+    """
     order, _ = topological_order(parents_of(graph))
-    imports = {(type(node).__module__, type(node).__name__) for node in graph.nodes.values() if node.type != GRAPH}
-    taken = {"graph", "Graph", LIBRARY[1], *(name for _, name in imports)}
+    taken = {"graph", "Graph", "LibraryGraph"}
+    classes = {_class_id(node) for node in graph.nodes.values() if node.type != GRAPH}
+    # those of the notebook come first: they cannot be imported under another name
+    class_names = {each: _free(each[1], taken) for each in sorted(classes, key=_notebook_first)}
     codes = {node_id: _library_code(graph.nodes[node_id]) for node_id in order if graph.nodes[node_id].type == GRAPH}
     libraries: dict[str, str] = {}
     for node_id, code in codes.items():
         if code not in libraries:
             libraries[code] = _free_name(type(graph.nodes[node_id]).__name__, "Graph", taken)
     names = {node_id: _free_name(node_id, "node_", taken) for node_id in order}
-    lines = []
+    lines: list[str] = []
     for node_id in order:
         node = graph.nodes[node_id]
-        class_name = libraries[codes[node_id]] if node_id in codes else type(node).__name__
+        class_name = libraries[codes[node_id]] if node_id in codes else class_names[_class_id(node)]
         lines.append(f"{names[node_id]} = {class_name}({_arguments(node, node_id, graph.links(node_id), names)})")
-    heads = ["from nbgraph import Graph", *_import_lines(imports | ({LIBRARY} if libraries else set()))]
+    heads = [f"from nbgraph import Graph{', LibraryGraph' if libraries else ''}", *_import_lines(class_names)]
     makes = [f"\n{name} = {code}" for code, name in libraries.items()]
     ends = [names[node_id] for node_id in graph.nodes]
     return "\n".join([*heads, *makes, "", *lines, "", f"graph = Graph.of({', '.join(ends)})"]) + "\n"
 
 
-def _import_lines(classes: set[tuple[str, str]]) -> list[str]:
+def _class_id(node: BaseInvocation) -> ClassId:
+    return type(node).__module__, type(node).__name__
+
+
+def _notebook_first(class_id: ClassId) -> tuple[bool, ClassId]:
+    return class_id[0] != "__main__", class_id
+
+
+def _import_lines(class_names: Mapping[ClassId, str]) -> list[str]:
     by_module: dict[str, list[str]] = {}
-    for module, name in sorted(classes):
-        by_module.setdefault(module, []).append(name)
+    for (module, name), used in sorted(class_names.items()):
+        by_module.setdefault(module, []).append(name if name == used else f"{name} as {used}")
     return [f"from {module} import {', '.join(names)}" for module, names in by_module.items() if module != "__main__"]
 
 
 def _library_code(node: BaseInvocation) -> str:
     data = pformat(node.dump_extra()["library"], width=WIDTH, sort_dicts=False)
-    return f"{LIBRARY[1]}.from_dict(\n{indent(data, '    ')}\n).node_class()"
+    return f"LibraryGraph.from_dict(\n{indent(data, '    ')}\n).node_class()"
 
 
-def _arguments(node: BaseInvocation, node_id: str, links: list[Link], names: Mapping[str, str]) -> str:
+def _arguments(node: BaseInvocation, node_id: str, links: Sequence[Link], names: Mapping[str, str]) -> str:
     arguments = [f"id={node_id!r}"]
     by_field: dict[str, list[str]] = {}
     for link in links:
@@ -67,10 +81,15 @@ def _arguments(node: BaseInvocation, node_id: str, links: list[Link], names: Map
 
 
 def _free_name(text: str, prefix: str, taken: set[str]) -> str:
-    """A name of a variable or class that is like the text, and not taken before; it is taken then."""
+    """Return a name for a variable or class that is like `text` and free."""
     name = re.sub(r"\W", "_", text, flags=re.ASCII)
     if not name or name[0].isdigit() or keyword.iskeyword(name):
         name = f"{prefix}{name}"
+    return _free(name, taken)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return a name that is not in `taken`, and add it there."""
     while name in taken:
         name += "_"
     taken.add(name)

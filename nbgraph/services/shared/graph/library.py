@@ -7,9 +7,10 @@ Its inner nodes run as `picture.noise`, `picture.denoise`: `expand` puts them in
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from keyword import iskeyword
 from typing import Annotated, Any, ClassVar, Literal
+from unicodedata import normalize
 from uuid import uuid4
 
 from pydantic import BaseModel, Field, create_model
@@ -18,6 +19,7 @@ from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.inputs import Many, RandomSeed
 from nbgraph.services.shared.graph.addresses import typed_values
+from nbgraph.services.shared.graph.edges import edge
 from nbgraph.services.shared.graph.expand import ExposedOutput
 from nbgraph.services.shared.graph.graph import Graph
 
@@ -26,7 +28,7 @@ ExposedKind = Literal["inputs", "outputs"]
 
 @dataclass(frozen=True)
 class Exposed:
-    """An inner input or output, and the name it has outside."""
+    """An inner input or output, and its name outside."""
 
     alias: str
     node: str
@@ -34,20 +36,49 @@ class Exposed:
 
 
 class LibraryGraph:
-    """A graph with a name, a description, and the inputs and outputs it shows outside."""
+    """A graph with a name, a description, and inputs and outputs that are exposed outside.
+
+    Parameters
+    ----------
+    name
+        The name, which is also the title of the node.
+    graph
+        The graph, which the library graph keeps.
+    inputs, outputs
+        What is exposed: `{"prompt": "text.prompt"}`, or `Exposed` rows.
+    description
+        Shown as the help of the node.
+    id
+        The id; a new one by default.
+
+    Raises
+    ------
+    GraphError
+        A name cannot be that of an input or output, or an address is not in the graph; all of them are named.
+
+    Examples
+    --------
+    >>> from nbgraph.invocations import Add, Multiply
+    >>> inner = Graph.of(Add(id="sum", a=Multiply(id="double", a=1, b=2), b=1))
+    >>> library = LibraryGraph("double and one", inner, {"number": "double.a"}, {"result": "sum.value"})
+    >>> DoubleAndOne = library.node_class()
+    >>> graph = Graph.of(Add(id="end", a=DoubleAndOne(id="inner", number=5), b=0))
+    >>> [str(edge) for edge in graph.edges]
+    ['inner.result -> end.a']
+    """
 
     def __init__(
         self,
         name: str,
         graph: Graph,
-        inputs: Sequence[Exposed] = (),
-        outputs: Sequence[Exposed] = (),
+        inputs: Mapping[str, str] | Sequence[Exposed] = (),
+        outputs: Mapping[str, str] | Sequence[Exposed] = (),
         description: str = "",
         id: str | None = None,
     ) -> None:
         self.id = id or uuid4().hex
         self.name, self.graph, self.description = name, graph, description
-        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        self.inputs, self.outputs = _exposed(inputs, "inputs"), _exposed(outputs, "outputs")
         problems = Problems()
         self._check(problems, self.inputs, "inputs")
         self._check(problems, self.outputs, "outputs")
@@ -70,7 +101,7 @@ class LibraryGraph:
 
     def _check_end(self, problems: Problems, one: Exposed, kind: ExposedKind) -> None:
         if one.node not in self.graph.nodes:
-            text = f"exposes {one.node!r}, which is no node of the graph{suggest(one.node, self.graph.nodes)}"
+            text = f"exposes {one.node!r}, which is not a node of the graph{suggest(one.node, self.graph.nodes)}"
             problems.add("unknown_node", text, self.name, one.alias)
             return
         node = self.graph.nodes[one.node]
@@ -80,7 +111,7 @@ class LibraryGraph:
             problems.add("unknown_field", text, self.name, one.alias)
 
     def node_class(self) -> "type[GraphInvocation]":
-        """The node type that this graph is: its fields are the exposed inputs."""
+        """Return the node type of this graph; its fields are the exposed inputs."""
         fields: dict[str, Any] = {one.alias: self._field(one) for one in self.inputs}
         outputs: dict[str, Any] = {
             one.alias: (self.graph.nodes[one.node].outputs()[one.field], ...) for one in self.outputs
@@ -93,6 +124,7 @@ class LibraryGraph:
         return cls
 
     def _field(self, exposed: Exposed) -> Any:
+        """Return the annotation and default of an exposed input; one that is linked inside accepts None too."""
         node = self.graph.nodes[exposed.node]
         spec = node.inputs()[exposed.field]
         annotation: Any = _marked(spec.annotation, spec.info.metadata)
@@ -104,12 +136,17 @@ class LibraryGraph:
         return annotation, Field(default, title=spec.info.title, description=spec.info.description)
 
     def with_values(self, values: Mapping[str, Any]) -> "LibraryGraph":
-        """The same library graph with other values inside: `{"noise.seed": 8}`, or by exposed name: `{"seed": 8}`."""
+        """Return a copy with other values inside, by address or exposed name: `{"noise.seed": 8}`, `{"seed": 8}`.
+
+        Raises
+        ------
+        GraphError
+            An address or name is not an input, or a value does not fit.
+        """
         graph = self.graph.with_values({self._address(name): value for name, value in values.items()})
         return LibraryGraph(self.name, graph, self.inputs, self.outputs, self.description, self.id)
 
     def _address(self, name: str) -> str:
-        """The address of an inner input, given that or the name it is exposed by."""
         addresses = {one.alias: f"{one.node}.{one.field}" for one in self.inputs}
         if name not in addresses and "." not in name:
             text = f'has no input {name!r}{suggest(name, addresses)}; inner ones are named "node.field"'
@@ -117,35 +154,63 @@ class LibraryGraph:
         return addresses.get(name, name)
 
     def to_dict(self) -> dict[str, Any]:
-        """The library graph as JSON-able values."""
+        """Return the library graph as JSON-able values."""
         return {
             "id": self.id,
             "name": self.name,
             "description": self.description,
             "graph": self.graph.to_dict(),
-            "inputs": [vars(one) for one in self.inputs],
-            "outputs": [vars(one) for one in self.outputs],
+            "inputs": [asdict(one) for one in self.inputs],
+            "outputs": [asdict(one) for one in self.outputs],
         }
 
     @classmethod
     def from_dict(cls, data: Any) -> "LibraryGraph":
-        """The library graph in values read from JSON."""
+        """Return the library graph in values read from JSON.
+
+        Raises
+        ------
+        GraphError
+            The values are not those of a library graph, or its graph is not valid.
+        """
         try:
-            inputs = [Exposed(**one) for one in data.get("inputs", [])]
-            outputs = [Exposed(**one) for one in data.get("outputs", [])]
-            name, description, id = str(data["name"]), str(data.get("description", "")), data.get("id")
-            graph = data["graph"]
-        except (TypeError, KeyError, AttributeError) as error:
-            text = f"this is no library graph, an object with name, graph, inputs and outputs: {error}"
+            inputs = [_row(one) for one in data.get("inputs", [])]
+            outputs = [_row(one) for one in data.get("outputs", [])]
+            name, graph = _utf8(str(data["name"])), data["graph"]
+            description, id = (_utf8(str(data.get(key) or "")) for key in ("description", "id"))
+        except (TypeError, KeyError, AttributeError, UnicodeEncodeError) as error:
+            text = f"this is not a library graph, an object with name, graph, inputs and outputs: {error}"
             raise GraphError([Problem("bad_file", text)]) from None
         return cls(name, Graph.from_dict(graph), inputs, outputs, description, id)
 
 
+def _row(data: Any) -> Exposed:
+    """Read what one input or output exposes; `TypeError` unless it has three texts."""
+    "".join((data["alias"], data["node"], data["field"]))
+    return Exposed(**data)
+
+
+def _utf8(text: str) -> str:
+    """Return a text, or raise `UnicodeEncodeError` if no file can hold it (half of a surrogate pair)."""
+    text.encode()
+    return text
+
+
+def _exposed(given: Mapping[str, str] | Sequence[Exposed], kind: ExposedKind) -> tuple[Exposed, ...]:
+    if not isinstance(given, Mapping):
+        return tuple(given)
+    if kind == "inputs":
+        ends = {alias: edge("from.output", address).destination for alias, address in given.items()}
+    else:
+        ends = {alias: edge(address, "to.input").source for alias, address in given.items()}
+    return tuple([Exposed(alias, *end) for alias, end in ends.items()])
+
+
 @invocation("graph", title="Graph", category="control flow", version="1.0.0")
 class GraphInvocation(BaseInvocation):
-    """A library graph used as a node; make a class of it with `LibraryGraph.node_class()`.
+    """A library graph used as a node; `LibraryGraph.node_class()` makes a class of it.
 
-    An input to which an edge leads inside is None as long as that edge is to give its value.
+    An input that is linked inside is None for as long as that edge gives its value.
     """
 
     library: ClassVar[LibraryGraph | None] = None
@@ -159,13 +224,14 @@ class GraphInvocation(BaseInvocation):
         return {name: value for name, value in values.items() if value is not None or name not in self._linked_inside}
 
     def with_inner_values(self, values: Mapping[str, Any]) -> "GraphInvocation":
-        """A copy in which `{"noise.seed": 8}` inner inputs have other values; an exposed one goes by its alias."""
+        """Return a copy with other values at inner inputs, by address; an exposed one is set under its alias."""
         assert self.library is not None
         aliases = {f"{one.node}.{one.field}": one.alias for one in self.library.inputs}
         outer = {aliases[address]: value for address, value in values.items() if address in aliases}
         inner = {address: value for address, value in values.items() if address not in aliases}
         cls = self.library.with_values(inner).node_class() if inner else type(self)
-        return cls(**{**typed_values(self), "id": self.id, **outer})
+        given: dict[str, Any] = {**typed_values(self), "id": self.id, **outer}
+        return cls(**given)
 
     def dump_extra(self) -> dict[str, Any]:
         return {"library": self.library.to_dict() if self.library else None}
@@ -176,7 +242,7 @@ class GraphInvocation(BaseInvocation):
 
 
 def is_linked_inside(graph: Graph, exposed: Exposed) -> bool:
-    """Whether an inner input has its value from an edge, in this graph or in one of its graph nodes."""
+    """Return whether an inner input has its value from an edge, in this graph or in one of its graph nodes."""
     if any(link.field == exposed.field for link in graph.links(exposed.node)):
         return True
     node = graph.nodes[exposed.node]
@@ -184,9 +250,11 @@ def is_linked_inside(graph: Graph, exposed: Exposed) -> bool:
 
 
 def alias_problem(alias: str, kind: ExposedKind) -> str:
-    """Why an input or output cannot have that name, or nothing."""
+    """Return why an input or output cannot have that name, or ""."""
     if not alias.isidentifier() or iskeyword(alias) or alias.startswith("_"):
         return "a name is a word that Python takes, no keyword of it, and does not start with _"
+    if normalize("NFKC", alias) != alias:
+        return f"Python reads it as {normalize('NFKC', alias)!r}"
     base: type[BaseModel] = GraphInvocation if kind == "inputs" else ExposedOutput
     if hasattr(base, alias) or alias in base.model_fields:
         return "every graph node uses it itself"

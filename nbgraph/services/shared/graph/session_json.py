@@ -1,7 +1,10 @@
-"""What a session has found, apart from its plan: as JSON and back, and carried over to a larger graph."""
+"""The results of a session apart from its plan: as JSON and back, and carried over to an extended graph.
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+In a file, results are stored by source node and path; in memory, under keys that are those of one plan only.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -13,12 +16,13 @@ from nbgraph.services.shared.graph.graph_json import node_to_dict
 from nbgraph.services.shared.graph.plan import Key, Path, Plan, PreparedKeys, prepared_id
 from nbgraph.services.shared.graph.validation import output_types
 
+Kept = TypeVar("Kept")
 Row = tuple[str, Path, Any]
-"""A source node, a path, and what is kept of the node there."""
+"""A source node, a path, and what is stored for the node there."""
 
 
 class SavedSession(BaseModel):
-    """What a file holds of a session."""
+    """A session as a file has it."""
 
     id: str
     graph: Any
@@ -34,25 +38,25 @@ class SavedSession(BaseModel):
 
 
 def read_session(data: Any) -> SavedSession:
-    """The parts of a session, read from JSON."""
+    """Return the parts of a session read from JSON; raises `GraphError` if they are not those of one."""
     try:
         return SavedSession.model_validate(data)
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
-        text = f"this is no saved session: {place}: {error.errors()[0]['msg']}"
+        text = f"this is not a saved session: {place}: {error.errors()[0]['msg']}"
         raise GraphError([Problem("bad_file", text)]) from None
 
 
-def rows(plan: Plan, keys: PreparedKeys, by_key: Mapping[Key, Any]) -> list[Row]:
-    """What is kept by key, by node and path."""
+def rows(plan: Plan, keys: PreparedKeys, by_key: Mapping[Key, Kept]) -> list[tuple[str, Path, Kept]]:
+    """Return what is stored by key, by node and path."""
     places = [(*keys.place(key), value) for key, value in by_key.items()]
     return [(plan.nodes[rank].id, path, value) for rank, path, value in places]
 
 
-def by_key(plan: Plan, keys: PreparedKeys, found: list[Row]) -> dict[Key, Any]:
-    """The reverse of `rows`; `GraphError` for nodes and paths there are none of in the plan."""
+def by_key(plan: Plan, keys: PreparedKeys, found: Sequence[tuple[str, Path, Kept]]) -> dict[Key, Kept]:
+    """Return the reverse of `rows`; raises `GraphError` for nodes and paths that are not in the plan."""
     problems = Problems()
-    kept: dict[Key, Any] = {}
+    kept: dict[Key, Kept] = {}
     for node, path, value in found:
         rank = plan.ranks.get(node)
         if rank is None or len(path) != len(plan.nodes[rank].axes):
@@ -64,20 +68,25 @@ def by_key(plan: Plan, keys: PreparedKeys, found: list[Row]) -> dict[Key, Any]:
 
 
 def dump_outputs(plan: Plan, keys: PreparedKeys, outputs: Mapping[Key, BaseInvocationOutput]) -> list[Row]:
-    """Outputs as JSON-able rows; `GraphError` names those that cannot be."""
+    """Return outputs as JSON-able rows; raises `GraphError` with those that cannot be saved."""
     problems = Problems()
     dumped: list[Row] = []
     for node, path, output in rows(plan, keys, outputs):
         try:
             dumped.append((node, path, output.model_dump(mode="json")))
         except PydanticSerializationError as error:
-            problems.add("not_json", f"gave what cannot be saved as JSON: {error}", prepared_id(node, path))
+            problems.add("not_json", f"has an output that cannot be saved as JSON: {error}", prepared_id(node, path))
     problems.raise_any()
     return dumped
 
 
-def load_outputs(plan: Plan, keys: PreparedKeys, graph: GraphLike, found: list[Row]) -> dict[Key, BaseInvocationOutput]:
-    """Outputs from rows, validated by each node's output class, and by the types that arrive where outputs vary."""
+def load_outputs(
+    plan: Plan, keys: PreparedKeys, graph: GraphLike, found: Sequence[Row]
+) -> dict[Key, BaseInvocationOutput]:
+    """Return outputs from rows, validated by the output class of each node, and by what arrives where types vary.
+
+    Raises `GraphError` with all outputs that are not valid.
+    """
     types = output_types(graph, [planned.id for planned in plan.nodes])
     problems = Problems()
     loaded: dict[Key, BaseInvocationOutput] = {}
@@ -86,18 +95,18 @@ def load_outputs(plan: Plan, keys: PreparedKeys, graph: GraphLike, found: list[R
         planned = plan.nodes[rank]
         try:
             exact = {
-                name: TypeAdapter(annotation).validate_python(values[name])
+                name: TypeAdapter[Any](annotation).validate_python(values[name])
                 for name, annotation in types.get(planned.id, {}).items()
             }
             loaded[key] = planned.node.output_class.model_validate({**values, **exact})
         except (ValidationError, KeyError, TypeError) as error:
-            problems.add("bad_file", f"the saved output is none of its: {error}", prepared_id(planned.id, path))
+            problems.add("bad_file", f"the saved output is not valid: {error}", prepared_id(planned.id, path))
     problems.raise_any()
     return loaded
 
 
 def refuse_changes(before: GraphLike, after: GraphLike, finished: Iterable[str]) -> None:
-    """Raise `GraphError` naming every input that differs among the nodes that have run."""
+    """Raise `GraphError` with every input that differs among the nodes that have run."""
     problems = Problems()
     for node_id in finished:
         if node_id not in after.nodes:
@@ -123,7 +132,7 @@ def _changed_inputs(before: GraphLike, after: GraphLike, node_id: str) -> list[s
 
 
 def place_after(rank: int, path: Path, before: Plan, after: Plan) -> tuple[int, Path]:
-    """The rank and path in a new plan of a node in the old one; its axes may count in another order there."""
+    """Return the rank and path in a new plan of a prepared node of the old one, whose axes may have another order."""
     planned = before.nodes[rank]
     again = after.nodes[after.ranks[planned.id]]
     index_of = {before.nodes[before.axes[axis].rank].id: index for axis, index in zip(planned.axes, path)}

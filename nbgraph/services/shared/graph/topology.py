@@ -1,13 +1,17 @@
-"""Topological order: of a mapping, of nodes linked in Python, and kept up incrementally while edges are added."""
+"""Topological order: of a graph, of nodes linked in Python, and kept up incrementally while edges are added.
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Any
+Nothing here is recursive, because chains may be longer than Python's stack.
+"""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 from nbgraph.errors import GraphError, Problem
 from nbgraph.invocations.base import BaseInvocation, Ref
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 
-SHOWN_IN_CIRCLE = 10
+SHOWN_IN_CYCLE = 10
+SMALLEST_GAP = 1e-6
+Refs = list[tuple[str, Ref]]
 
 
 def parents_of(graph: GraphLike) -> dict[str, list[str]]:
@@ -18,10 +22,19 @@ def parents_of(graph: GraphLike) -> dict[str, list[str]]:
 def topological_order(
     parents: Mapping[str, Sequence[str]], wanted: Iterable[str] | None = None
 ) -> tuple[list[str], list[str]]:
-    """(order, circle): every node after its parents, in the order given where there is a choice.
+    """Order nodes so that each comes after its parents, depth first, so that a chain is finished before the next.
 
-    `parents` names the nodes a node needs; `wanted` restricts the order to those nodes and what they need. If there is
-    a circle it is returned, and the order is what could be ordered before it was met.
+    Parameters
+    ----------
+    parents
+        The nodes that each node needs. Where there is a choice, the order is that of the mapping.
+    wanted
+        Restricts the order to these nodes and what they need.
+
+    Returns
+    -------
+    (order, cycle)
+        The nodes of a cycle, each before the one it needs, or an empty list. At a cycle, the order stops.
     """
     order: list[str] = []
     done: set[str] = set()
@@ -54,53 +67,50 @@ def topological_order(
     return order, []
 
 
-def circle_text(circle: Sequence[str]) -> str:
-    """The problem that these nodes need one another, each the next."""
-    shown = [*circle[:SHOWN_IN_CIRCLE], *(["..."] if len(circle) > SHOWN_IN_CIRCLE else []), circle[0]]
-    return f"the edges go round in a circle: {' <- '.join(shown)}; delete one of them"
+def cycle_text(cycle: Sequence[str]) -> str:
+    """Return the message that these nodes need one another, each the next."""
+    shown = [*cycle[:SHOWN_IN_CYCLE], *(["..."] if len(cycle) > SHOWN_IN_CYCLE else []), cycle[0]]
+    return f"the edges form a cycle: {' <- '.join(shown)}; delete one of them"
 
 
-Refs = list[tuple[str, Ref]]
+class NodeCollection:
+    """Collect nodes linked in Python: `order` has each after what it needs, `found` the edges that arrive at it.
 
-
-class Gathering:
-    """Nodes in an order in which they can run, the edges that arrive at each, and the ids that were given.
-
-    `found` has None for a node that is under way, what it is linked to being gathered first, and then its edges. Who
-    puts the nodes into a graph may replace them by the node's id there, and go on with that dictionary.
+    `found` has None for a node whose sources are being collected. The caller that puts the nodes into a graph may
+    replace the edges by the id of the node there, and continue to use the dictionary.
     """
 
     def __init__(self, known: Container[BaseInvocation]) -> None:
         self.order: list[BaseInvocation] = []
-        self.found: dict[BaseInvocation, Any] = {}
+        self.found: dict[BaseInvocation, Refs | str | None] = {}
         self.ids: set[str] = set()
         self._known = known
 
     def add(self, target: BaseInvocation) -> None:
-        """Add a node, and before it, depth first, what it is linked to, apart from what is known.
+        """Add a node, and before it, depth first, all it is linked to, except for what is known.
 
-        `GraphError` if they form a circle.
+        Raises `GraphError` if they form a cycle.
         """
         if target in self.found or target in self._known:
             return
         found, known = self.found, self._known
         refs = self._visit(target)
-        way = [(target, refs, iter(refs))]
-        while way:
-            node, refs, left = way[-1]
+        stack: list[tuple[BaseInvocation, Refs, Iterator[tuple[str, Ref]]]] = [(target, refs, iter(refs))]
+        while stack:
+            node, refs, left = stack[-1]
             for _, ref in left:
                 source = ref.node
                 if source in found:
                     if found[source] is None:
-                        raise GraphError([_circle([each for each, _, _ in way], source)])
+                        raise GraphError([_cycle([each for each, _, _ in stack], source)])
                 elif source not in known:
                     refs = self._visit(source)
-                    way.append((source, refs, iter(refs)))
+                    stack.append((source, refs, iter(refs)))
                     break
             else:
                 self.order.append(node)
                 found[node] = refs
-                way.pop()
+                stack.pop()
 
     def _visit(self, node: BaseInvocation) -> Refs:
         self.found[node] = None
@@ -111,10 +121,21 @@ class Gathering:
 
 
 def free_id(node: BaseInvocation, taken: Container[str], given: Container[str], numbers: dict[str, int]) -> str:
-    """An id for a node without one, which is noted in it: `noise`, `noise_2`, ...; `numbers` has the last of each type.
+    """Return a new id for a node, and set it as the id of a node without one: `noise`, `noise_2`, ...
 
-    It is none that is taken, or given to a node that is still to come. `GraphError` for a node that was given an id,
-    which is taken then.
+    Parameters
+    ----------
+    taken
+        Ids in use.
+    given
+        Ids that nodes still to come were given.
+    numbers
+        The last number used for each type; updated.
+
+    Raises
+    ------
+    GraphError
+        The node was given an id, which another node has.
     """
     values = vars(node)
     if values["id"] is not None and "id" in node.model_fields_set:
@@ -132,20 +153,17 @@ def free_id(node: BaseInvocation, taken: Container[str], given: Container[str], 
     return node_id
 
 
-def _circle(chain: list[BaseInvocation], start: BaseInvocation) -> Problem:
-    """The problem that nodes were linked in a circle; `chain` is the way down to where it closes."""
-    names = [node.id or node.type for node in chain[chain.index(start) :]]
-    return Problem("cycle", circle_text(names), names[0])
+def _cycle(stack: list[BaseInvocation], start: BaseInvocation) -> Problem:
+    names = [node.id or node.type for node in stack[stack.index(start) :]]
+    return Problem("cycle", cycle_text(names), names[0])
 
 
-SMALLEST_GAP = 1e-6
+class IncrementalOrder:
+    """A topological order that is updated for each edge, so that an edge that closes a cycle is found at once.
 
-
-class RunningOrder:
-    """A place for each node, such that every edge leads from a lower place to a higher one.
-
-    An edge that leads forward costs nothing; one that leads backward costs a walk over what its source needs, as far as
-    that stands behind its target, and moves those nodes before the target. Edges that go need not be told.
+    Each node has a place, a number, such that every edge leads from a lower to a higher one. An edge that already does
+    costs nothing. One that leads backward costs a walk over those ancestors of its source that are placed behind its
+    target, and moves them before the target. Deleted edges and nodes need no update.
     """
 
     def __init__(self, nodes: Iterable[str], links: Callable[[str], list[Link]]) -> None:
@@ -153,19 +171,19 @@ class RunningOrder:
         self._places = {node_id: float(place) for place, node_id in enumerate(order)}
         self._end = float(len(order))
 
-    def copy(self) -> "RunningOrder":
-        """The same order, for a copy of the graph."""
-        other = RunningOrder((), lambda _: [])
+    def copy(self) -> "IncrementalOrder":
+        """Return the same order for a copy of the graph."""
+        other = IncrementalOrder((), lambda _: [])
         other._places, other._end = dict(self._places), self._end
         return other
 
     def append(self, node_id: str) -> None:
-        """Place a new node, to which nothing is linked yet, behind all others."""
+        """Place a new node, which has no edges yet, behind all others."""
         self._places[node_id] = self._end
         self._end += 1
 
-    def make_way(self, source: str, target: str, links: Callable[[str], list[Link]]) -> list[str]:
-        """Make the order right for an edge; if it closes a circle, returns the nodes from target to source instead."""
+    def add_edge(self, source: str, target: str, links: Callable[[str], list[Link]]) -> list[str]:
+        """Update the order for an edge; if it closes a cycle, return the nodes from target to source instead."""
         places = self._places
         for node_id in (source, target):
             if node_id not in places:
@@ -190,11 +208,11 @@ class RunningOrder:
         return []
 
     def _move(self, node_ids: list[str], start: float, end: float) -> None:
-        """Give nodes, in this order, places between two others."""
+        """Place nodes, in this order, between two places."""
         gap = (end - start) / (len(node_ids) + 1)
         for number, node_id in enumerate(node_ids, 1):
             self._places[node_id] = start + number * gap
-        if gap < SMALLEST_GAP:
+        if gap < SMALLEST_GAP:  # number all anew, before places become equal by rounding
             order = sorted(self._places, key=self._places.__getitem__)
             self._places = {node_id: float(place) for place, node_id in enumerate(order)}
             self._end = float(len(order))

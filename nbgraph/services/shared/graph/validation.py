@@ -1,23 +1,27 @@
-"""What is wrong with a graph: all of it at once, each with node, field and remedy.
+"""Validation: everything that is wrong with a graph, at once, each problem with node, field and remedy.
 
-The same rules serve a single edge that is added, a file that is read and the editor.
+The same rules are applied to a single edge that is added, a file that is read, and the editor.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nbgraph.errors import Problem, Problems, suggest
-from nbgraph.invocations.base import BaseInvocation, Ref, is_link
+from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.invocations.types import assignable, type_name
-from nbgraph.services.shared.graph.edges import Edge, GraphLike, Link
-from nbgraph.services.shared.graph.topology import circle_text, topological_order
+from nbgraph.services.shared.graph.edges import Edge, GraphLike, Link, refs_in
+from nbgraph.services.shared.graph.topology import cycle_text, topological_order
 
 OutputTypes = dict[str, dict[str, Any]]
+"""The types of outputs that take the type of what arrives (iterate, collect, if), by node and output."""
+
+PREPARED_ID = re.compile(r"(.+)\[\d+(?:,\d+)*\]", re.DOTALL)
 
 
 def check_edge(graph: GraphLike, edge: Edge) -> list[Problem]:
-    """What keeps one edge from being added, apart from a circle."""
+    """Return what keeps one edge from being added, except for a cycle."""
     (source, output), (target, field) = edge
     problems = Problems()
     if not _ends_exist(graph, problems, target, Link(field, source, output)):
@@ -27,7 +31,7 @@ def check_edge(graph: GraphLike, edge: Edge) -> list[Problem]:
     spec = graph.nodes[target].inputs()[field]
     arriving = [link for link in graph.links(target) if link.field == field]
     if Link(field, source, output) in arriving:
-        problems.add("duplicate_edge", f"the edge {edge} is there already", target, field)
+        problems.add("duplicate_edge", f"the edge {edge} exists already", target, field)
     elif arriving and not spec.many:
         other = f"{arriving[0].source}.{arriving[0].output}"
         problems.add("two_edges", f"takes one edge, and {other} arrives already; delete that edge first", target, field)
@@ -37,30 +41,44 @@ def check_edge(graph: GraphLike, edge: Edge) -> list[Problem]:
 
 
 def graph_problems(graph: GraphLike, unknown_targets: Iterable[str] = ()) -> list[Problem]:
-    """Everything that keeps a graph from running; edges may arrive at `unknown_targets` that are no nodes."""
+    """Return everything that keeps a graph from running.
+
+    `unknown_targets` are ids at which edges of a file arrive, and that are no nodes.
+    """
     problems = Problems()
     for node_id in unknown_targets:
-        problems.add("unknown_node", f"an edge arrives at {node_id!r}, which is no node{suggest(node_id, graph.nodes)}")
-    sound: dict[str, list[Link]] = {}
+        text = f"an edge arrives at {node_id!r}, which is not a node{suggest(node_id, graph.nodes)}"
+        problems.add("unknown_node", text)
+    valid: dict[str, list[Link]] = {}
     parents: dict[str, list[str]] = {}
     for node_id in graph.nodes:
-        links = sound[node_id] = _sound_links(graph, problems, node_id)
-        _check_arrivals(graph, problems, node_id, links)
+        links = valid[node_id] = _valid_links(graph, problems, node_id)
+        _check_inputs(graph, problems, node_id, links)
         parents[node_id] = [link.source for link in links if link.source != node_id]
-    order, circle = topological_order(parents)
-    if circle:
-        problems.add("cycle", circle_text(circle), circle[0])
+        if node_id.endswith("]"):
+            _check_id(graph, problems, node_id)
+    order, cycle = topological_order(parents)
+    if cycle:
+        problems.add("cycle", cycle_text(cycle), cycle[0])
     types: OutputTypes = {}
-    for node_id in order if not circle else graph.nodes:
-        for link in sound[node_id]:
+    for node_id in order if not cycle else graph.nodes:
+        for link in valid[node_id]:
             _check_type(graph, problems, node_id, link, types)
         if graph.nodes[node_id].output_types_vary:
-            _note_output_types(graph, problems, node_id, sound[node_id], types)
+            _add_output_types(graph, problems, node_id, valid[node_id], types)
     return problems.found
 
 
-def _sound_links(graph: GraphLike, problems: Problems, node_id: str) -> list[Link]:
-    """The edges that arrive at a node and whose ends exist; the others are problems."""
+def _check_id(graph: GraphLike, problems: Problems, node_id: str) -> None:
+    """Refuse an id that is also the id of a prepared node: errors and results of the two would be mixed up."""
+    found = PREPARED_ID.fullmatch(node_id)
+    if found is not None and found[1] in graph.nodes:
+        text = f"has the id of an execution of the node {found[1]!r} in an iteration; rename one of them"
+        problems.add("bad_id", text, node_id)
+
+
+def _valid_links(graph: GraphLike, problems: Problems, node_id: str) -> list[Link]:
+    """Return the edges that arrive at a node and whose ends exist; the others are problems."""
     links, nodes = graph.links(node_id), graph.nodes
     specs = nodes[node_id].inputs() if links else {}
     for link in links:
@@ -73,13 +91,14 @@ def _sound_links(graph: GraphLike, problems: Problems, node_id: str) -> list[Lin
 def _ends_exist(graph: GraphLike, problems: Problems, target: str, link: Link) -> bool:
     before = len(problems.found)
     if target not in graph.nodes:
-        problems.add("unknown_node", f"an edge arrives at {target!r}, which is no node{suggest(target, graph.nodes)}")
+        text = f"an edge arrives at {target!r}, which is not a node{suggest(target, graph.nodes)}"
+        problems.add("unknown_node", text)
     elif link.field not in graph.nodes[target].inputs():
         inputs = graph.nodes[target].inputs()
         text = f"{graph.nodes[target].type!r} has no input {link.field!r}{suggest(link.field, inputs)}"
         problems.add("unknown_field", text, target, link.field)
     if link.source not in graph.nodes:
-        text = f"an edge comes from {link.source!r}, which is no node{suggest(link.source, graph.nodes)}"
+        text = f"an edge comes from {link.source!r}, which is not a node{suggest(link.source, graph.nodes)}"
         problems.add("unknown_node", text, target, link.field)
     elif link.output not in graph.nodes[link.source].outputs():
         outputs = graph.nodes[link.source].outputs()
@@ -88,8 +107,8 @@ def _ends_exist(graph: GraphLike, problems: Problems, target: str, link: Link) -
     return len(problems.found) == before
 
 
-def _check_arrivals(graph: GraphLike, problems: Problems, node_id: str, links: list[Link]) -> None:
-    """Self loops, several edges into one input, and inputs that nothing fills."""
+def _check_inputs(graph: GraphLike, problems: Problems, node_id: str, links: list[Link]) -> None:
+    """Find self loops, several edges into one input, and required inputs with neither a value nor an edge."""
     node = graph.nodes[node_id]
     specs = node.inputs()
     seen: set[str] = set()
@@ -102,6 +121,7 @@ def _check_arrivals(graph: GraphLike, problems: Problems, node_id: str, links: l
         seen.add(field)
     values = node.__dict__
     for name, spec in specs.items():
+        # a link among the values that is no edge of the graph was assigned later, and is no value either
         if spec.required and name not in seen and (values[name] is REQUIRED or is_link(values[name])):
             text = f"{node.type!r} needs {name}: {type_name(spec.annotation)}; give it a value or an edge"
             problems.add("missing_input", text, node_id, name)
@@ -117,31 +137,31 @@ def _check_type(graph: GraphLike, problems: Problems, target: str, link: Link, t
         given = graph.nodes[source].outputs()[output]
     wanted = graph.nodes[target].inputs()[field].annotation
     if given is not wanted and not assignable(given, wanted):
-        outputs = {**graph.nodes[link.source].outputs(), **types.get(link.source, {})}
-        fitting = [f"{link.source}.{name}" for name, annotation in outputs.items() if assignable(annotation, wanted)]
+        outputs = {**graph.nodes[source].outputs(), **types.get(source, {})}
+        fitting = [f"{source}.{name}" for name, annotation in outputs.items() if assignable(annotation, wanted)]
         remedy = f"; {' or '.join(fitting)} would fit" if fitting else ""
-        text = f"takes {type_name(wanted)}, and {link.source}.{link.output} is {type_name(given)}{remedy}"
-        problems.add("wrong_type", text, target, link.field)
+        text = f"takes {type_name(wanted)}, and {source}.{output} is {type_name(given)}{remedy}"
+        problems.add("wrong_type", text, target, field)
 
 
-def _note_output_types(
-    graph: GraphLike, problems: Problems, node_id: str, links: list[Link], types: OutputTypes
+def _add_output_types(
+    graph: GraphLike, problems: Problems, node_id: str, links: Sequence[Link], types: OutputTypes
 ) -> None:
-    """For nodes whose outputs take the type of what arrives: iterate, collect, if."""
+    """Add the types of the outputs of a node where they depend on what arrives."""
     node = graph.nodes[node_id]
     arriving: dict[str, list[Any]] = {}
     for link in links:
         known: Mapping[str, Any] = types.get(link.source, {})
         annotation = known.get(link.output) or graph.nodes[link.source].outputs()[link.output]
         arriving.setdefault(link.field, []).append(annotation)
-    varying, text = node.output_types(arriving)
-    types[node_id] = varying
-    if text:
-        problems.add("wrong_type", text, node_id)
+    found, problem = node.output_types(arriving)
+    types[node_id] = found
+    if problem:
+        problems.add("wrong_type", problem, node_id)
 
 
 def _types_up_to(graph: GraphLike, node_id: str) -> OutputTypes:
-    """The types of the varying outputs among the ancestors of a node."""
+    """Return the types of the varying outputs of a node and its ancestors."""
     if not graph.nodes[node_id].output_types_vary:
         return {}
     parents: dict[str, list[str]] = {}
@@ -157,18 +177,19 @@ def _types_up_to(graph: GraphLike, node_id: str) -> OutputTypes:
 
 
 def output_types(graph: GraphLike, order: Iterable[str]) -> OutputTypes:
-    """What the outputs that take the type of what arrives are, by node and output; `order` has sources first."""
+    """Return the types of the outputs that take the type of what arrives; `order` is a topological order."""
     types: OutputTypes = {}
     for node_id in order:
         if graph.nodes[node_id].output_types_vary:
-            _note_output_types(graph, Problems(), node_id, graph.links(node_id), types)
+            _add_output_types(graph, Problems(), node_id, graph.links(node_id), types)
     return types
 
 
 def stale_edges(nodes: Mapping[str, BaseInvocation], snapshot: Mapping[str, dict[str, Any]]) -> Iterator[Problem]:
-    """A problem for each; `snapshot` are the values each node had when it came into the graph.
+    """Yield a problem for each input at which an edge was assigned, or assigned over, after the graph was made.
 
-    Assigning to a node gives it a new dictionary of values, so most nodes are told by a look at theirs.
+    The graph does not have such an edge. `snapshot` has the values of each node when it came into the graph; assigning
+    to a node gives it a new dictionary, so most nodes are passed by an identity test.
     """
     for node_id, node in nodes.items():
         before = snapshot.get(node_id)
@@ -180,10 +201,7 @@ def stale_edges(nodes: Mapping[str, BaseInvocation], snapshot: Mapping[str, dict
 
 
 def _edge_sources(value: Any) -> list[tuple[BaseInvocation, str]]:
-    """What the edges in an input come from."""
-    if not is_link(value):
-        return []
-    return [(ref.node, ref.field) for ref in (value if isinstance(value, list) else [value]) if isinstance(ref, Ref)]
+    return [(ref.node, ref.field) for ref in refs_in(value)]
 
 
 def _stale_text(node_id: str, name: str, value: Any) -> str:
@@ -191,4 +209,4 @@ def _stale_text(node_id: str, name: str, value: Any) -> str:
         what = "an edge was assigned after the graph was made, which does not have it"
     else:
         what = "a value was assigned in place of an edge after the graph was made, which still has the edge"
-    return f"{what}; use graph.update_node({node_id!r}, {name}=...), or make the graph anew with Graph.of"
+    return f"{what}; use graph.update_node({node_id!r}, {name}=...), or make the graph again with Graph.of"

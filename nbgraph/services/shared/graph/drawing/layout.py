@@ -1,9 +1,12 @@
-"""Where nodes stand that have no place yet: in layers from left to right, each below the other.
+"""The layout of a drawing: the positions of nodes, by default in layers from left to right.
 
-The canvas and the static drawing show the same places, because both read them from the graph's layout.
+The canvas and the drawing in SVG show the same positions, because both read them from the layout of the graph.
 """
 
-from typing import Any, Protocol
+import json
+from collections.abc import Iterable, Sequence
+from math import isfinite
+from typing import Any, Protocol, cast
 
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.edges import GraphLike
@@ -17,28 +20,69 @@ FOOT_HEIGHT = 36
 GAP_ACROSS = 90
 GAP_DOWN = 36
 COLUMN_HEIGHT = 1000
+NOTE_BOX = ("x", "y", "width", "height")
 
 
 class LaidOut(GraphLike, Protocol):
-    """A graph that knows where its nodes stand."""
+    """A graph with a layout: `{"nodes": {id: {"x", "y"}}, "notes": ..., ...}`, positions in pixels."""
 
     layout: dict[str, Any]
 
 
+def read_layout(data: Any) -> dict[str, Any]:
+    """Return the layout in values read from JSON, without what is damaged: a graph runs as well without its drawing."""
+    layout = dict(_object(data)) if _is_text(data) else {}
+    parts = {"nodes": _is_place, "notes": _is_note, "unknown": _is_placeholder}
+    for part, is_good in parts.items():
+        if kept := {name: one for name, one in _object(layout.pop(part, None)).items() if is_good(one)}:
+            layout[part] = kept
+    return layout
+
+
+def _object(data: Any) -> dict[str, Any]:
+    return cast(dict[str, Any], data) if isinstance(data, dict) else {}
+
+
+def _is_text(data: Any) -> bool:
+    """Return whether values can be written as JSON in UTF-8; halves of surrogate pairs cannot."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_place(data: Any) -> bool:
+    return isinstance(data, dict) and all(_is_number(_object(data).get(name, 0)) for name in ("x", "y"))
+
+
+def _is_note(data: Any) -> bool:
+    note = _object(data)
+    return isinstance(note.get("text"), str) and all(_is_number(note.get(name)) for name in NOTE_BOX)
+
+
+def _is_placeholder(data: Any) -> bool:
+    return isinstance(_object(data).get("data"), dict) and isinstance(_object(data).get("edges"), list)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 and isfinite(value)
+
+
 def node_height(node: BaseInvocation) -> int:
-    """The height of a node on the canvas in pixels, as far as it can be told without a browser."""
+    """Return the height of a node on the canvas in pixels, as far as it is known without a browser."""
     cls = type(node)
     tall = sum(TEXT_HEIGHT - ROW_HEIGHT for name, spec in cls.inputs().items() if is_long_text(name, spec.annotation))
     return HEAD_HEIGHT + ROW_HEIGHT * (len(cls.inputs()) + len(cls.outputs())) + tall + FOOT_HEIGHT
 
 
 def is_long_text(name: str, annotation: Any) -> bool:
-    """Whether an input is a text of several lines."""
+    """Return whether an input is a text of several lines."""
     return annotation is str and name in ("text", "prompt", "negative_prompt", "caption")
 
 
 def missing_positions(graph: LaidOut) -> dict[str, dict[str, float]]:
-    """`{id: {"x", "y"}}` for the nodes that have no place; those that have one are not moved."""
+    """Return `{id: {"x", "y"}}` for the nodes without a position; those with one are not moved."""
     known = graph.layout.get("nodes", {})
     missing = [node_id for node_id in list(graph.nodes) if not {"x", "y"} <= known.get(node_id, {}).keys()]
     if not missing:
@@ -52,16 +96,10 @@ def missing_positions(graph: LaidOut) -> dict[str, dict[str, float]]:
     return {node_id: {"x": left + own["x"], "y": below + GAP_DOWN + own["y"]} for node_id, own in found.items()}
 
 
-def layered_positions(graph: GraphLike, node_ids: list[str]) -> dict[str, dict[str, float]]:
-    """Each node in the layer before the first that needs it; within a layer near what it is linked to."""
-    wanted = set(node_ids)
-    parents = {
-        node_id: list(dict.fromkeys(link.source for link in graph.links(node_id) if link.source in wanted))
-        for node_id in node_ids
-    }
-    order, _ = topological_order(parents)
-    order += [node_id for node_id in node_ids if node_id not in set(order)]
-    layers = _layers(order, parents)
+def layered_positions(graph: GraphLike, node_ids: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Place each node in the layer before the first that needs it, and within a layer near what it is linked to."""
+    parents = ordered_parents(graph, node_ids)
+    layers = _layers(parents)
     rows: dict[str, float] = {}
     for layer in layers:
         layer.sort(key=lambda node_id: _mean([rows[parent] for parent in parents[node_id] if parent in rows]))
@@ -69,22 +107,37 @@ def layered_positions(graph: GraphLike, node_ids: list[str]) -> dict[str, dict[s
     return _places(graph, layers)
 
 
-def _layers(order: list[str], parents: dict[str, list[str]]) -> list[list[str]]:
+def ordered_parents(graph: GraphLike, node_ids: Iterable[str] | None = None) -> dict[str, list[str]]:
+    """Return the sources of each of these nodes (by default, of all), each once, with sources before what needs them.
+
+    Nodes of a cycle come last.
+    """
+    wanted = dict.fromkeys(graph.nodes if node_ids is None else node_ids)
+    parents = {
+        node_id: list(dict.fromkeys(link.source for link in graph.links(node_id) if link.source in wanted))
+        for node_id in wanted
+    }
+    order, _ = topological_order(parents)
+    return {node_id: parents[node_id] for node_id in dict.fromkeys([*order, *wanted])}
+
+
+def _layers(parents: dict[str, list[str]]) -> list[list[str]]:
     depth: dict[str, int] = {}
-    for node_id in order:
-        depth[node_id] = max((depth.get(parent, -1) + 1 for parent in parents[node_id]), default=0)
+    for node_id, sources in parents.items():
+        depth[node_id] = max((depth.get(source, -1) + 1 for source in sources), default=0)
     nearest: dict[str, int] = {}
-    for node_id in reversed(order):
-        for parent in parents[node_id]:
-            nearest[parent] = min(nearest.get(parent, depth[node_id] - 1), depth[node_id] - 1)
+    for node_id in reversed(parents):
+        for source in parents[node_id]:
+            nearest[source] = min(nearest.get(source, depth[node_id] - 1), depth[node_id] - 1)
         depth[node_id] = max(depth[node_id], nearest.get(node_id, depth[node_id]))
     layers: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for node_id in order:
+    for node_id in parents:
         layers[depth[node_id]].append(node_id)
     return layers
 
 
 def _places(graph: GraphLike, layers: list[list[str]]) -> dict[str, dict[str, float]]:
+    """Place the layers beside each other; a layer that is too high continues in another column."""
     places: dict[str, dict[str, float]] = {}
     x = 0.0
     for layer in layers:

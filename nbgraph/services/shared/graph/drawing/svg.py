@@ -1,4 +1,4 @@
-"""A graph drawn as SVG in Python, with the places the canvas uses: for files, for readers without a kernel."""
+"""A graph drawn as SVG in Python, with the positions of the canvas: for files, and for readers without a kernel."""
 
 from base64 import b64encode
 from html import escape
@@ -20,7 +20,7 @@ STYLE = (
 
 
 class GraphDrawing:
-    """The drawing of a graph; shows itself in a notebook, and `.svg` is its text.
+    """The drawing of a graph, which shows itself in a notebook; `.svg` is its text.
 
     >>> from nbgraph.services.shared.graph.graph import Graph
     >>> Graph().show().svg[:4]
@@ -36,16 +36,20 @@ class GraphDrawing:
 
     @property
     def html(self) -> str:
-        """The drawing as an image in HTML, which is shown also where SVG of a notebook that is not trusted is not."""
-        data = b64encode(self.svg.encode()).decode()
+        """The drawing as an image in HTML, which is shown in untrusted notebooks too, unlike SVG."""
+        data = b64encode(self.svg.encode("utf-8", "replace")).decode()
         return f'<img alt="{escape(self._text)}" style="max-width:100%" src="data:image/svg+xml;base64,{data}">'
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def mimebundle(self) -> dict[str, str]:
+        """Return the drawing as a notebook takes it, by media type."""
         return {"text/plain": self._text, "text/html": self.html, "image/svg+xml": self.svg}
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return self.mimebundle()
 
 
 def draw_graph(graph: LaidOut) -> str:
-    """The graph as SVG text. Of a graph of more than 400 nodes the first 400 are drawn, and that is said."""
+    """Return a graph as SVG text; of more than `MAX_NODES` nodes, the first and a line that counts the others."""
     layout = {**graph.layout.get("nodes", {}), **missing_positions(graph)}
     shown = list(graph.nodes)[:MAX_NODES]
     rows = {node_id: _rows(graph, node_id) for node_id in shown}
@@ -107,7 +111,7 @@ def _node(graph: LaidOut, node_id: str, box: tuple[float, float, float], rows: l
 def _edges(graph: LaidOut, node_id: str, boxes: dict[str, Any], rows: dict[str, Any]) -> str:
     names = [name for name, _ in rows[node_id]]
     x, y, _ = boxes[node_id]
-    parts = []
+    parts: list[str] = []
     for link in graph.links(node_id):
         if link.source not in boxes:
             continue

@@ -1,17 +1,19 @@
-"""A graph drawn with characters: a line for each node, rails between what gives and what takes.
+"""A graph drawn with characters: a line for each node, with rails from its sources.
 
 ●     0 rand_int
 ├─●   1 add  b=1
 ╰─●   2 mul
+
+The lines are in topological order, not in layers: a chain stays together, and few rails are open at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 
 def draw_rails(parents: Mapping[str, Sequence[str]], labels: Mapping[str, str]) -> str:
-    """One line for each node of `parents`, which lists sources before what needs them."""
+    """Return one line for each node of `parents`, which has sources before what needs them."""
     last_use = {source: node for node, needed in parents.items() for source in needed}
-    rails: list[str | None] = []
+    rails: list[str | None] = []  # the node whose output each rail carries, None for a free place
     rows: list[tuple[str, str]] = []
     for node, needed in parents.items():
         ending = {place for place, source in enumerate(rails) if source is not None and last_use[source] == node}
@@ -28,17 +30,17 @@ def draw_rails(parents: Mapping[str, Sequence[str]], labels: Mapping[str, str]) 
     return "\n".join(f"{row:<{width}} {label}".rstrip() for row, label in rows)
 
 
-def _free_place(rails: Sequence[str | None], ending: set[int]) -> int:
-    """The place of a new node: that of a source it takes over from, or the first free one right of those in use."""
+def _free_place(rails: Sequence[str | None], ending: Collection[int]) -> int:
+    """Return the place for a new node: of a source that ends there, or the first free one."""
     if ending:
         return min(ending)
     return next((place for place, source in enumerate(rails) if source is None), len(rails))
 
 
-def _row(rails: Sequence[str | None], own: int, feeding: set[int], ending: set[int]) -> str:
+def _row(rails: Sequence[str | None], own: int, feeding: Collection[int], ending: Collection[int]) -> str:
     reached = {*feeding, own}
     low, high = min(reached), max(reached)
-    characters = []
+    characters: list[str] = []
     for place in range(max(len(rails), high + 1)):
         busy = place < len(rails) and rails[place] is not None
         inside = low < place < high

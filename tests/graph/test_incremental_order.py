@@ -71,7 +71,7 @@ def test_a_circle_through_nodes_linked_in_python_is_refused():
     first = Add(id="first")
     graph.add_node(Add(id="second", a=first))
     graph.add_edge(edge("x.value", "second.b"))
-    with pytest.raises(GraphError, match="closes a circle: first -> second -> first"):
+    with pytest.raises(GraphError, match="closes a cycle: first -> second -> first"):
         graph.add_edge(edge("second.value", "first.a"))
 
 
@@ -79,5 +79,5 @@ def test_many_edges_that_lead_backward_leave_room_for_more():
     graph = Graph([Add(id=str(number)) for number in range(400)])
     for number in range(399):
         graph.add_edge(edge(f"{number + 1}.value", f"{number}.a"))
-    with pytest.raises(GraphError, match="circle"):
+    with pytest.raises(GraphError, match="cycle"):
         graph.add_edge(edge("0.value", "399.a"))
