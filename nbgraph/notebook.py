@@ -1,8 +1,23 @@
-"""Facts about the front end: is there a page for a widget, and is a widget still on it."""
+"""The front end: is there a page for a widget, is a widget still on it, and what pages of earlier kernels ask for."""
 
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
 from IPython.core.getipython import get_ipython
+
+TARGET = "nbgraph.open_document"
+"""The name of the comm by which a page whose kernel is gone asks the one that runs now for its drawing."""
+
+
+class Opener(Protocol):
+    """What has documents: a studio."""
+
+    def open_on_page(self, document_id: str) -> str:
+        """Return the model id of a canvas of that document; empty if it is not here."""
+        ...
+
+
+_openers: "WeakSet[Opener]" = WeakSet()
 
 
 def is_in_notebook() -> bool:
@@ -13,3 +28,21 @@ def is_in_notebook() -> bool:
 def is_open(widget: Any) -> bool:
     """Return whether a widget can be shown. marimo closes the widgets of a cell that runs again."""
     return widget.comm is not None and not getattr(widget.comm, "_closed", False)
+
+
+def offer_documents(opener: Opener) -> None:
+    """Let pages that an earlier kernel has left open their drawings here; nothing happens without a kernel."""
+    if is_in_notebook():
+        _openers.add(opener)
+        manager: Any = get_ipython().kernel.comm_manager  # type: ignore[union-attr]
+        manager.register_target(TARGET, _open_on_page)
+
+
+def _open_on_page(comm: Any, message: Any) -> None:
+    """Answer a page: the model id of a canvas on its drawing, or an empty one where no studio has it."""
+    data = message["content"]["data"]
+    wanted = data.get("document") if isinstance(data, dict) else None
+    found = ""
+    if isinstance(wanted, str):
+        found = next((model_id for opener in list(_openers) if (model_id := opener.open_on_page(wanted))), "")
+    comm.send({"model": found})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from nbgraph.config import Settings
-from nbgraph.errors import GraphError, NotFoundError, OwnWorkerError, TargetError
+from nbgraph.errors import GraphError, NbgraphError, NotFoundError, OwnWorkerError, TargetError
 from nbgraph.frames import (
     compared_frame,
     loaded_frame,
@@ -20,6 +20,7 @@ from nbgraph.frames import (
 )
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.loading import load
+from nbgraph.notebook import offer_documents
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.run import NodeLike, Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
@@ -98,6 +99,7 @@ class Studio:
         self.invoker = Invoker(services)
         self._dropped = finalize(self, start_new_thread, _collect_soon, ())
         self._dropped.atexit = False
+        offer_documents(self)
 
     @property
     def services(self) -> InvocationServices:
@@ -310,6 +312,14 @@ class Studio:
     @cached_property
     def _editors(self) -> "OpenEditors":
         return load("nbgraph.widgets.open_editors").OpenEditors(self.invoker, self.settings.max_iterations)
+
+    def open_on_page(self, document_id: str) -> str:
+        """Return the model id of a canvas on a document, for a page whose kernel is gone; empty if it is not here."""
+        try:
+            names = {record.id: record.name for record in self.services.graph_documents.rows()}
+            return str(self._editors.document(names[document_id]).model_id) if document_id in names else ""
+        except NbgraphError:  # it was closed, or its folder is gone
+            return ""
 
     @cached_property
     def graphs(self) -> "GraphsView[GraphEditor]":

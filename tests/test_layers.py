@@ -86,6 +86,7 @@ ALLOWED = {
         "frames",
         "config",
         "errors",
+        "notebook",
         "loading",
         "services",
         GRAPH,

@@ -58,7 +58,7 @@ class Autosave:
     @property
     def call(self) -> str:
         """What opens the document in the next kernel; empty where it ends with this one."""
-        if not self._documents.outlives_kernel or self.version is None:
+        if not self._documents.outlives_kernel:
             return ""
         # A JSON text of printable characters is a Python text too.
         return f"studio.edit({json.dumps(self.name, ensure_ascii=False)})"
@@ -66,6 +66,7 @@ class Autosave:
     def state(self) -> dict[str, Any]:
         """Return what a page shows of it."""
         return {
+            "id": self.document_id,
             "name": self.name,
             "version": self.version,
             "isSaved": self.is_saved,

@@ -1,5 +1,6 @@
 """A form for people who do not want the graph: its inputs, Run, Cancel, and the picture."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from html import escape
@@ -17,6 +18,7 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph, is_linked_inside
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.widgets.form_controls import MISSING, Control, LinkedInside, control_for
+from nbgraph.widgets.kernel_banner import PANEL, KernelBanner
 from nbgraph.widgets.rpc import skip_cell_events
 from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.run_view import RunView
@@ -44,7 +46,10 @@ class GraphForm(widgets.VBox):
         self._cancel_button = widgets.Button(description="Cancel", icon="stop", tooltip="Cancel", disabled=True)
         self._run_button.on_click(lambda _: self._guarded(self.run))
         self._cancel_button.on_click(lambda _: self._guarded(self.cancel))
-        super().__init__(self._parts(target), layout={"max_width": "1000px", "padding": "4px"})
+        named = isinstance(target, LibraryGraph)
+        self._banner = KernelBanner(f"studio.form({json.dumps(target.name, ensure_ascii=False)})" if named else "")
+        super().__init__([self._banner, *self._parts(target)], layout={"max_width": "1000px", "padding": "4px"})
+        self.add_class(PANEL)
         typed = [part for control in self._controls.values() for part in control.parts]
         skip_cell_events(self._run_button, self._cancel_button, *typed)
 
@@ -100,6 +105,7 @@ class GraphForm(widgets.VBox):
         parts = [part for control in self._controls.values() for part in control.parts]
         close_widgets([*parts, self._run_button, self._cancel_button, *self._boxes])
         self._view.close()
+        self._banner.close()
 
     def __repr__(self) -> str:
         return f"GraphForm({self._title!r}: {', '.join(self._controls)})"

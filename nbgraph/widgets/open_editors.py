@@ -31,7 +31,8 @@ class OpenEditors:
         """Open a graph; what is drawn from then on is kept under a name that is made from `name`."""
         known = self._autosaves.get(graph.id)
         if known is None or known.is_closed:
-            known = self._autosaves[graph.id] = Autosave(self._documents, name)
+            # The name is told to the page before anything is saved, so it is one that is free now.
+            known = self._autosaves[graph.id] = Autosave(self._documents, self._documents.free_name(name))
         return self._editor(graph, known)
 
     def of_text(self, text: str | PathLike[str]) -> GraphEditor:

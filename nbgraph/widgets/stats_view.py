@@ -15,6 +15,7 @@ from nbgraph.errors import NbgraphError
 from nbgraph.frames import STATS, compared_frame, session_frame, stats_frame
 from nbgraph.services.events.events_common import SessionFinished
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.widgets.kernel_banner import PANEL, KernelBanner
 from nbgraph.widgets.rpc import skip_cell_events
 from nbgraph.widgets.throttle import Throttle
 
@@ -70,10 +71,11 @@ class StatsPanel(ipywidgets.VBox):
             [self.plot, self.figure, self.file, ipywidgets.HBox(self._save, layout={"margin": "0 0 0 58px"})]
         )
         self._style = ipywidgets.HTML()
-        super().__init__(
-            [ipywidgets.HBox([self.runs, side, self.columns]), self._message, self._image, self._table, self._style]
-        )
+        self._banner = KernelBanner("studio.stats_view()")
+        controls = ipywidgets.HBox([self.runs, side, self.columns])
+        super().__init__([self._banner, controls, self._message, self._image, self._table, self._style])
         self.add_class("nbgraph-stats")
+        self.add_class(PANEL)
         self._style.value = STYLE.format(id=self.model_id)
         for each in (self.runs, self.columns, self.plot, self.figure):
             each.observe(self._drawn, "value")
@@ -131,6 +133,7 @@ class StatsPanel(ipywidgets.VBox):
     def close(self) -> None:
         """Listen to runs no more."""
         self._end()
+        self._banner.close()
         super().close()
 
     def __repr__(self) -> str:

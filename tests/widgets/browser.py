@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from playwright.sync_api import Browser, sync_playwright
@@ -90,9 +91,16 @@ class Lab:
         self._set("themes", {"theme": name})
 
     def end_sessions(self) -> None:
-        """End all kernels."""
-        for session in json.loads(self._ask("api/sessions")):
-            self._ask(f"api/sessions/{session['id']}", "DELETE")
+        """End all kernels; one that is just being restarted cannot be ended until it has."""
+        for session in json.loads(self.ask("api/sessions")):
+            for _ in range(10):
+                try:
+                    self.ask(f"api/sessions/{session['id']}", "DELETE")
+                    break
+                except HTTPError as error:
+                    if error.code == 404:
+                        break
+                    time.sleep(1)
 
     def close(self) -> None:
         """End the kernels and the server, which may hang on a kernel that is starting; that ends with it."""
@@ -109,7 +117,8 @@ class Lab:
     def _set(self, name: str, values: dict[str, Any]) -> None:
         (self._settings / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
 
-    def _ask(self, path: str, method: str = "GET") -> bytes:
+    def ask(self, path: str, method: str = "GET") -> bytes:
+        """What the server answers, as a program asks it."""
         address = f"http://127.0.0.1:{self.port}/{path}"
         with urlopen(
             Request(address, method=method, headers={"Authorization": f"token {TOKEN}"}), timeout=10
@@ -120,7 +129,7 @@ class Lab:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
-                self._ask("api/status")
+                self.ask("api/status")
                 return
             except OSError:
                 time.sleep(0.3)

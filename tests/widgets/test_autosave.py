@@ -197,7 +197,7 @@ def test_the_page_is_told_what_is_saved_and_what_is_not(tmp_path):
     with nb.Studio(tmp_path) as studio:
         editor = studio.edit('a "b" <i>')
         (document, *_) = send(editor, {"type": "ready", "request": 1})
-        assert (document["saved"]["name"], document["saved"]["call"]) == ('a "b" <i>', "")
+        assert (document["saved"]["name"], document["saved"]["isSaved"]) == ('a "b" <i>', False)
         heard: list[dict[str, Any]] = []
         draw(editor, "one")
         editor.send = lambda content, buffers=None: heard.append(content)

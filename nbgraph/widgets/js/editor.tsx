@@ -5,10 +5,11 @@ import "./editor.css";
 import { ReactFlowProvider } from "@xyflow/react";
 import { createRoot } from "react-dom/client";
 
-import { StoreContext } from "./editor/context.ts";
+import { ReopenContext, StoreContext } from "./editor/context.ts";
 import { Editor } from "./editor/Editor.tsx";
 import { guard } from "./editor/guard.ts";
 import { EditorStore } from "./editor/store.ts";
+import { linkOf } from "./kernel.ts";
 import type { Model, Widget } from "./model.ts";
 
 const stores = new WeakMap<object, EditorStore>();
@@ -22,17 +23,24 @@ function storeOf(model: Model): EditorStore {
 
 export const editor: Widget = {
   render({ model, el }) {
-    const store = storeOf(model);
     const root = createRoot(el);
-    const release = guard(el, store.draw);
+    let release = (): void => {};
     el.classList.add("nbg");
-    root.render(
-      <StoreContext value={store}>
-        <ReactFlowProvider>
-          <Editor />
-        </ReactFlowProvider>
-      </StoreContext>,
-    );
+    const show = (shown: Model): void => {
+      const store = storeOf(linkOf(shown).model);
+      release();
+      release = guard(el, store.draw);
+      root.render(
+        <ReopenContext value={show}>
+          <StoreContext value={store}>
+            <ReactFlowProvider key={String(shown.get("_id"))}>
+              <Editor />
+            </ReactFlowProvider>
+          </StoreContext>
+        </ReopenContext>,
+      );
+    };
+    show(model);
     return () => {
       release();
       root.unmount();

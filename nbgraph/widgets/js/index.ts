@@ -2,14 +2,25 @@
 import { cacheTable } from "./cache_table.ts";
 import { editor } from "./editor.tsx";
 import { gallery } from "./gallery.ts";
-import type { Model } from "./model.ts";
+import { kernelBanner, withBanner } from "./kernel_banner.ts";
+import type { Model, Widget } from "./model.ts";
 import { queueTable } from "./queue_table.ts";
 import { runView } from "./run_view.ts";
 
-export const widgets = { cache_table: cacheTable, editor, gallery, run_view: runView, queue_table: queueTable };
+const panels = {
+  cache_table: cacheTable,
+  gallery,
+  kernel_banner: kernelBanner,
+  run_view: runView,
+  queue_table: queueTable,
+};
+
+export const widgets: Record<string, Widget> = {
+  editor,
+  ...Object.fromEntries(Object.entries(panels).map(([name, panel]) => [name, withBanner(name, panel)])),
+};
 
 /** For hosts that take the code with each widget, as marimo does; the loader takes `widgets`. */
 export default {
-  render: (context: { model: Model; el: HTMLElement }) =>
-    widgets[context.model.get("_widget") as keyof typeof widgets].render(context),
+  render: (context: { model: Model; el: HTMLElement }) => widgets[String(context.model.get("_widget"))].render(context),
 };

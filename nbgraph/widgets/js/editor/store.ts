@@ -55,7 +55,7 @@ export class EditorStore {
   private drawn = true;
   private explainTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private model: Model) {
+  constructor(readonly model: Model) {
     this.open(model.get("_document") as Snapshot);
     model.on("msg:custom", (told: Told, buffers?: DataView[]) => this.take(told, buffers ?? []));
     model.on("comm_live_update", () => void this.lookForKernel());
