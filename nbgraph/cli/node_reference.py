@@ -158,7 +158,9 @@ ARGUMENTS = {
     "string_split": 'string="red|green", delimiter="|"',
     "string_split_neg": 'string="a red apple [blurry]"',
     "sub": "a=3, b=2",
+    "text_encoder_loader": 'kind="flux-dev", files=["models/clip_l.safetensors", "models/t5xxl.safetensors"]',
     "tile_image_processor": "image=picture, down_sampling_rate=4",
+    "transformer_loader": 'model="models/flux1-dev.safetensors"',
 }
 """The arguments of nodes for which those of their required inputs would say too little."""
 VALUES = {

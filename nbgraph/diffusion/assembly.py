@@ -11,13 +11,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from diffusers import AutoencoderKL
+from diffusers import ControlNetModel
 
 from nbgraph.diffusion.classes import component_class
+from nbgraph.diffusion.controlnet_files import controlnet_config
 from nbgraph.diffusion.description import ModelDescription, describe_component, describe_model, describe_pipeline
 from nbgraph.diffusion.families import Family, family_of_class
 from nbgraph.diffusion.fingerprints import resolve_folder
 from nbgraph.diffusion.known_models import KnownModel, digest_of, known_model, known_model_for
+from nbgraph.diffusion.model_files import read_header
 from nbgraph.diffusion.refs import ModelPart, ModelRef
 from nbgraph.diffusion.single_files import check_file
 from nbgraph.diffusion.sources import Source
@@ -46,7 +48,9 @@ def describe_assembled(path: str, fingerprint: str, parts: tuple[ModelPart, ...]
     else:
         facts = need_weights(place)
         if facts.kind == "vae":
-            return _describe_vae(facts, fingerprint, base, named)
+            return _describe_vae(facts, fingerprint, base)
+        if facts.kind == "controlnet":
+            return _describe_controlnet(facts, fingerprint, base)
         if facts.kind == "text encoder" and named is not None:
             described = _describe_known(place, named)
             parts = (ModelPart(use=_role_of(facts, described), path=path, fingerprint=fingerprint), *parts)
@@ -57,7 +61,7 @@ def describe_assembled(path: str, fingerprint: str, parts: tuple[ModelPart, ...]
     for part in parts:
         if part.use not in ("rest", "configuration"):
             described = _with_file(described, part)
-    return described
+    return _without_spare_t5(described) if named is not None else described
 
 
 def _describe_file(facts: FileFacts, fingerprint: str, base: ModelDescription | None) -> ModelDescription:
@@ -94,10 +98,8 @@ def _combine(
             sources[name] = _of_file(path, fingerprint, part, chosen.config(name))
         elif base is not None and name in base.sources and name != "scheduler":
             classes[name], sources[name] = base.classes[name], base.sources[name]
-    if "text_encoder_3" in classes and sources["text_encoder_3"].is_empty and "clip_g" in facts.parts:
-        for name in ("text_encoder_3", "tokenizer_3"):
-            del classes[name], sources[name]
-    return describe_pipeline(path, family, classes, chosen.options, sources)
+    found = describe_pipeline(path, family, classes, chosen.options, sources)
+    return _without_spare_t5(found) if "clip_g" in facts.parts else found
 
 
 def _describe_known(path: Path, known: KnownModel) -> ModelDescription:
@@ -109,25 +111,44 @@ def _describe_known(path: Path, known: KnownModel) -> ModelDescription:
     return describe_pipeline(path, family, classes, known.index, sources)
 
 
-def _describe_vae(
-    facts: FileFacts, fingerprint: str, base: ModelDescription | None, named: KnownModel | None
-) -> ModelDescription:
+def _describe_vae(facts: FileFacts, fingerprint: str, base: ModelDescription | None) -> ModelDescription:
     """A VAE alone: how its latents are scaled is not in the file, but in the model it is used with."""
-    if base is None and named is None:
+    if base is None or "vae" not in base.classes:
         raise ModelError(
             f"{facts.path!r} is a VAE ({facts.variant}), and how its latents are scaled is told by the model it is "
             "used with; give that model, in a VaeLoader as like=model.vae"
         )
     path = Path(facts.path)
-    described = base if base is not None else _describe_known(path, named) if named is not None else None
-    component = described.classes.get("vae", AutoencoderKL) if described is not None else AutoencoderKL
-    config = described.config("vae") if described is not None else {}
-    return describe_component(path, "vae", component, _of_file(path, fingerprint, "vae", config))
+    source = _of_file(path, fingerprint, "vae", base.config("vae"))
+    return describe_component(path, "vae", base.classes["vae"], source)
+
+
+def _describe_controlnet(facts: FileFacts, fingerprint: str, base: ModelDescription | None) -> ModelDescription:
+    """A ControlNet alone: its sizes are those of the UNet it steers, and what its own tensors tell."""
+    path = Path(facts.path)
+    name = "sdxl" if facts.family == "stable-diffusion-xl" else f"sd{facts.variant or 1}"
+    unet = dict(known_model(name).configs["unet"]) if base is None else base.config("unet")
+    source = _of_file(path, fingerprint, "controlnet", controlnet_config(unet, read_header(path)))
+    return describe_component(path, "controlnet", ControlNetModel, source)
+
+
+def _without_spare_t5(described: ModelDescription) -> ModelDescription:
+    """Without the T5 of SD3 if there is no file of it: the model draws without."""
+    if "text_encoder_3" not in described.sources or not described.sources["text_encoder_3"].is_empty:
+        return described
+    spare = ("text_encoder_3", "tokenizer_3")
+    return replace(
+        described,
+        classes={name: kind for name, kind in described.classes.items() if name not in spare},
+        sources={name: source for name, source in described.sources.items() if name not in spare},
+    )
 
 
 def _with_file(described: ModelDescription, part: ModelPart) -> ModelDescription:
     """The same model with one component from a file or a folder of its own."""
     place, name = resolve_folder(part.path), part.use
+    if name.startswith("text encoder"):
+        name = _role_of(need_weights(place), described)
     if place.is_dir():
         other = describe_model(ModelRef(path=part.path, fingerprint=part.fingerprint))
         if name not in other.sources:

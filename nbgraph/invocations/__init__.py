@@ -50,6 +50,7 @@ from nbgraph.invocations.math import (
 )
 from nbgraph.invocations.metadata import CoreMetadata, MergeMetadata, Metadata, MetadataItem
 from nbgraph.invocations.model import ModelLoader
+from nbgraph.invocations.model_parts import TextEncoderLoader, TransformerLoader
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.noise import Noise
 from nbgraph.invocations.picture_adapters import IpAdapter, T2iAdapter
@@ -153,8 +154,10 @@ __all__ = [
     "StringCollection",
     "Subtract",
     "T2iAdapter",
+    "TextEncoderLoader",
     "TextOnImage",
     "TileResample",
+    "TransformerLoader",
     "VaeLoader",
     "WeightedPrompt",
     "Zip",

@@ -9,8 +9,9 @@ from nbgraph import diffusion
 from nbgraph.diffusion.scheduler_names import SchedulerName
 from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
-from nbgraph.invocations.fields import ControlField, DenoiseMaskField, ImageField, LatentsField, VaeField
+from nbgraph.invocations.fields import ControlField, DenoiseMaskField, ImageField, LatentsField, UNetField, VaeField
 from nbgraph.invocations.latents import load_latents, save_latents
+from nbgraph.invocations.model_parts import like
 from nbgraph.invocations.outputs import LatentsOutput
 
 
@@ -50,15 +51,21 @@ class Scheduler(BaseInvocation):
 
 @invocation("vae_loader", title="VAE", category="model", version="1.0.0", static=True)
 class VaeLoader(BaseInvocation):
-    """An autoencoder of its own, by the name it has in this studio, or by the path of its folder."""
+    """An autoencoder of its own, by the name it has in this studio, or by the path of its folder or file.
 
-    vae_model: str = Field(title="VAE", description="Autoencoder by its name in this studio, or the path of its folder")
+    How latents are scaled is not in a file: it takes that from the model it is used with, `like=model.vae`.
+    """
+
+    vae_model: str = Field(
+        title="VAE", description="Autoencoder by its name in this studio, or the path of its folder or file"
+    )
+    like: VaeField | None = Field(None, description="VAE of the model a file is used with, whose scaling it takes")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from model_problem(known, "vae_model", "vae", context)
 
     def invoke(self, context: InvocationContext) -> VaeOutput:
-        return VaeOutput(vae=VaeField(model=context.models.resolve(self.vae_model)))
+        return VaeOutput(vae=VaeField(model=context.models.resolve(self.vae_model, like(self.like))))
 
 
 @invocation("controlnet", title="ControlNet", category="latents", version="1.0.0", static=True)
@@ -70,8 +77,9 @@ class ControlNet(BaseInvocation):
         description="Control image of the kind the ControlNet was trained on, such as Canny edges",
     )
     control_model: str = Field(
-        title="ControlNet", description="ControlNet by its name in this studio, or the path of its folder"
+        title="ControlNet", description="ControlNet by its name in this studio, or the path of its folder or file"
     )
+    like: UNetField | None = Field(None, description="UNet whose sizes a file has, where these are not known here")
     control_weight: float = Field(
         1.0,
         ge=-2,
@@ -92,7 +100,7 @@ class ControlNet(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> ControlOutput:
         control = ControlField(
-            model=context.models.resolve(self.control_model),
+            model=context.models.resolve(self.control_model, like(self.like)),
             image=self.image,
             weight=self.control_weight,
             begin=self.begin_step_percent,
@@ -142,7 +150,7 @@ def model_problem(
     if field not in known:
         return
     try:
-        model = context.models.resolve(known[field])
+        model = context.models.resolve(known[field], like(known.get("like")))
         context.models.describe(model).component_names(component)
         diffusion.check_weights(model, component)
     except ModelError as error:

@@ -9,6 +9,7 @@ from nbgraph import diffusion
 from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, UNetField, VaeField
+from nbgraph.invocations.model_parts import rest
 
 
 class ModelLoaderOutput(BaseInvocationOutput):
@@ -35,17 +36,12 @@ class ModelLoader(BaseInvocation):
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if "model" in known:
             try:
-                model = context.models.resolve(known["model"], _rest(known.get("parts")))
+                model = context.models.resolve(known["model"], rest(known.get("parts")))
                 context.models.describe(model).need_family()
                 diffusion.check_weights(model)
             except ModelError as error:
                 yield "model", str(error)
 
     def invoke(self, context: InvocationContext) -> ModelLoaderOutput:
-        model = context.models.resolve(self.model, _rest(self.parts))
+        model = context.models.resolve(self.model, rest(self.parts))
         return ModelLoaderOutput(unet=UNetField(model=model), clip=ClipField(model=model), vae=VaeField(model=model))
-
-
-def _rest(parts: str | None) -> dict[str, str]:
-    """The parts by their use: one model for all that the main one does not hold."""
-    return {"rest": parts} if parts else {}
