@@ -1,5 +1,6 @@
 """The canvas: a graph edited in a notebook cell. The graph on it is the Python object, not a copy of it."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +11,7 @@ from IPython.display import display
 from nbgraph.errors import GraphError, NbgraphError, Problem
 from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
 from nbgraph.grammar.writer import graph_lines
+from nbgraph.invocations.node_registry import NodeClass, registry
 from nbgraph.notebook import is_in_notebook
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
@@ -30,6 +32,7 @@ from nbgraph.widgets.running_graph import running_graph
 from nbgraph.widgets.schema import node_types, type_table
 from nbgraph.widgets.static_fallback import StaticFallback
 from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
+from nbgraph.widgets.templates import templates
 
 DRAWN_AFTER, DRAWN_WITHIN = 5.0, 30.0
 
@@ -57,6 +60,7 @@ class GraphEditor(RpcWidget):
     ) -> None:
         self._invoker, self._max_iterations = invoker, max_iterations
         self.autosave = autosave
+        self._told_types: Mapping[str, NodeClass] = {}
         self._outer: list[tuple[GraphDocument, str]] = []
         self._feed = None
         self._reasons = Reasons(invoker.services) if invoker is not None else None
@@ -184,6 +188,7 @@ class GraphEditor(RpcWidget):
         if self._reasons is not None:
             self._reasons.forget()
         manager = self._invoker.services.model_manager if self._invoker else None
+        self._told_types = dict(registry())
         content = {
             "type": "document",
             "request": request,
@@ -191,6 +196,7 @@ class GraphEditor(RpcWidget):
             "types": to_page(node_types()),
             "assignable": type_table(),
             "models": manager.names() if manager else [],
+            "templates": templates(self._invoker.services) if self._invoker else [],
             "canRun": self._invoker is not None,
             "saved": None if self.autosave is None else self.autosave.state(),
         }
@@ -293,6 +299,9 @@ class GraphEditor(RpcWidget):
 
     def _after_cell(self, _: Any = None) -> None:
         self._document_now.refresh()
+        if self._told_types and dict(registry()) != self._told_types:
+            self._told_types = dict(registry())
+            self._post({"type": "types", "types": to_page(node_types()), "assignable": type_table()})
 
     # the rest
 

@@ -34,7 +34,10 @@ Send = Callable[[dict[str, Any], list[bytes]], None]
 
 @dataclass
 class NodeRun:
-    """What a node of the source graph is doing; `runs` counts its prepared nodes that are done, `seconds` adds up."""
+    """What a node of the source graph is doing; `runs` counts its prepared nodes that are done, `seconds` adds up.
+
+    `seed` is the seed it gave last, in digits, which a page could not take as a number; `image` names its last picture.
+    """
 
     status: str
     step: int = 0
@@ -44,6 +47,8 @@ class NodeRun:
     seconds: float = 0.0
     error: str = ""
     warning: str = ""
+    seed: str = ""
+    image: str = ""
 
 
 class RunFeed:
@@ -130,7 +135,7 @@ class RunFeed:
             state.runs, state.cached = state.runs + 1, state.cached + event.cached
             state.seconds += event.seconds
             state.status = "cached" if state.cached == state.runs else "done"
-            self._result(node, event.output)
+            self._result(node, state, event.output)
         elif isinstance(event, NodeFailed):
             state.status, state.error = "failed", with_place(event.error, event.place)
         else:
@@ -175,9 +180,12 @@ class RunFeed:
             return
         self._fresh.add(node)
 
-    def _result(self, node: str, output: Any) -> None:
+    def _result(self, node: str, state: NodeRun, output: Any) -> None:
+        seed = getattr(output, "seed", None)
+        state.seed = str(seed) if isinstance(seed, int) else ""
         names = [field.image_name for field in resources_in(output) if isinstance(field, ImageField)]
         if names and self._services.images.exists(names[-1]):
+            state.image = names[-1]
             self.pictures[node] = thumbnail(self._services.images.get(names[-1]))
             self._fresh.add(node)
 

@@ -32,6 +32,7 @@ def node_type(cls: Any) -> dict[str, Any]:
         "title": cls.title or cls.type,
         "category": cls.category,
         "description": (cls.__doc__ or "").strip(),
+        **({"own": True} if cls.__module__ == "__main__" else {}),
         "inputs": [_input(cls.type, spec) for spec in cls.inputs().values()],
         "outputs": [{"name": name, "type": type_name(annotation)} for name, annotation in cls.outputs().items()],
     }

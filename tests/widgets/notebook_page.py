@@ -150,6 +150,11 @@ class NotebookPage:
         """The control of an input."""
         return self.editor.get_by_label(f"{node_id} {name}", exact=True)
 
+    def unfold(self, node_id: str) -> None:
+        """Show the inputs and outputs of a node that nobody has used yet."""
+        self.node(node_id).get_by_role("button", name=f"more inputs of {node_id}").click()
+        expect(self.node(node_id).get_by_role("button", name=f"fewer inputs of {node_id}")).to_be_visible()
+
     def link(self, source: tuple[str, str], target: tuple[str, str]) -> None:
         """Draw an edge with the mouse."""
         self.drag(self.output_of(*source), self.input_of(*target))

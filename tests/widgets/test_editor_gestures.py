@@ -45,6 +45,7 @@ def texts_of(book: NotebookPage) -> list[str]:
 
 
 def test_an_edge_is_led_to_another_input_and_dropped(book):
+    book.unfold("denoise")
     end = book.editor.locator('.react-flow__edge[aria-label^="edge from noise noise"] .react-flow__edgeupdater-target')
     box = end.bounding_box()
     assert box is not None
@@ -124,7 +125,9 @@ def test_only_the_chosen_nodes_are_laid_out(book):
     assert box
     book.page.mouse.move(box["x"] + 8, box["y"] + 8)
     book.page.mouse.down()
-    book.page.mouse.move(box["x"] + 540, box["y"] + box["height"] - 4, steps=8)
+    later = book.node("denoise").bounding_box()
+    assert later
+    book.page.mouse.move(later["x"] - 12, box["y"] + box["height"] - 4, steps=8)
     book.page.mouse.up()
     book.page.keyboard.up("Shift")
     expect(book.editor.locator(".react-flow__node.selected")).to_have_count(3)
@@ -206,7 +209,7 @@ def test_the_focus_comes_back_to_the_canvas_after_a_deletion_and_the_map_can_be_
 
 def test_page_readers_find_names_on_toolbar_nodes_and_handles(book):
     expect(book.editor.get_by_role("toolbar", name="graph editor")).to_be_visible()
-    for name in ("Run", "Run to here", "Cancel", "+ Add", "Undo", "Redo", "Layout", "Fit", "Map"):
+    for name in ("Run", "Run 4 times", "Add", "Templates", "Undo", "Redo", "Layout", "Fit", "Map", "Export", "Keys"):
         expect(book.button(name)).to_be_visible()
     expect(book.editor.get_by_role("group", name="denoise_latents denoise")).to_be_visible()
     expect(book.node("denoise").get_by_role("img", name="output latents, LatentsField")).to_be_visible()
@@ -224,7 +227,9 @@ def test_texts_stand_out_from_what_is_behind_them(book, theme):
     book.press("Control+d")
     book.choose("noise")
     book.press("Delete")
-    texts = ".nbg-title, .nbg-id, .nbg-name, .nbg-missing, .nbg-reason, .nbg-problems li, .nbg-run-line, .nbg-run"
+    texts = (
+        ".nbg-title, .nbg-name, .nbg-out, .nbg-label, .nbg-fold, .nbg-state, .nbg-problems li, .nbg-run-line, .nbg-main"
+    )
     expect(book.editor.locator(".nbg-problems li").first).to_be_visible()
     found = book.editor.locator(texts).evaluate_all(CONTRAST)
     assert len(found) > 30

@@ -70,7 +70,7 @@ describe("the widget", () => {
     model.tell({
       type: "patch",
       revision: 4,
-      changes: [["node", "<img src=x onerror=alert(1)>", "", { type: "integer" }]],
+      changes: [["node", "<img src=x>", "", { type: "integer" }]],
       author: "python",
       problems: {},
       varying: {},
@@ -78,7 +78,7 @@ describe("the widget", () => {
       undo: 1,
       redo: 0,
     });
-    await settled(() => expect(el.textContent).toContain("<img src=x onerror=alert(1)>"));
+    await settled(() => expect(el.textContent).toContain("<img src=x>"));
     expect(el.querySelector("img")).toBeNull();
     clean();
   });

@@ -1,6 +1,7 @@
 // The graph editor: one store a model, one React root a view.
 import "@xyflow/react/dist/base.css";
 import "./editor.css";
+import "./editor/node.css";
 
 import { ReactFlowProvider } from "@xyflow/react";
 import { createRoot } from "react-dom/client";
@@ -9,6 +10,7 @@ import { ReopenContext, StoreContext } from "./editor/context.ts";
 import { Editor } from "./editor/Editor.tsx";
 import { guard } from "./editor/guard.ts";
 import { EditorStore } from "./editor/store.ts";
+import { followTheme } from "./editor/theme.ts";
 import { linkOf } from "./kernel.ts";
 import type { Model, Widget } from "./model.ts";
 
@@ -26,6 +28,7 @@ export const editor: Widget = {
     const root = createRoot(el);
     let release = (): void => {};
     el.classList.add("nbg");
+    const unfollow = followTheme(el);
     const show = (shown: Model): void => {
       const store = storeOf(linkOf(shown).model);
       release();
@@ -43,6 +46,7 @@ export const editor: Widget = {
     show(model);
     return () => {
       release();
+      unfollow();
       root.unmount();
     };
   },

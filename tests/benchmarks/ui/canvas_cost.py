@@ -24,6 +24,10 @@ FRAMES_PER_SECOND = 50
 PATCH_BYTES = 1024
 SECONDS = 2.0
 MOUSE_SECONDS = 0.008
+KEYS, KEY_WAIT = 40, 80
+ENOUGH = 100
+"""Nodes that the edits of `edit_costs` need."""
+ZOOM = "new DOMMatrix(getComputedStyle(document.querySelector('.react-flow__viewport')).transform).a"
 PROBE = Path(__file__).with_name("probe.js")
 SETUP = """
 import nbgraph as nb
@@ -104,6 +108,37 @@ class Measured:
             "edit sent to answered, ms": done["at"] - sent["at"],
         }
 
+    def typing(self) -> dict[str, Any]:
+        """Milliseconds of the page's main thread a key that is typed into a node's text field, edits sent included."""
+        field = self.book.editor.locator(".react-flow__node[data-id^=prompt] textarea").first
+        field.focus(timeout=20_000)
+        field.press("End")
+        before, _ = self.processor.seconds()
+        for number in range(KEYS):
+            self.page.keyboard.press("abcde"[number % 5])
+            self.page.wait_for_timeout(KEY_WAIT)
+        self.page.wait_for_timeout(1500)
+        after, _ = self.processor.seconds()
+        return {"a key in a text field, ms": (after - before) / KEYS * 1000}
+
+    def zoom(self) -> dict[str, Any]:
+        """The zoom at which the graph opened."""
+        return {"zoom at opening": self.page.evaluate(ZOOM)}
+
+    def layout(self) -> dict[str, Any]:
+        """Seconds from the key until nodes have moved, and the longest time the page drew no frame."""
+        self.page.keyboard.press("Escape")
+        self.page.evaluate("probe.record()")
+        began = self.page.evaluate("probe.moves()")
+        self.page.keyboard.press("l")
+        self.page.wait_for_function("probe.moved", timeout=60_000)
+        stamps = self.page.evaluate("probe.stop()")
+        waits = [after - before for before, after in zip(stamps, stamps[1:], strict=False)]
+        return {
+            "layout, s": (self.page.evaluate("probe.moved") - began) / 1000,
+            "layout, longest time without a frame, s": max(waits, default=0.0) / 1000,
+        }
+
     def kernel(self) -> dict[str, Any]:
         """Milliseconds of processor time an edit in the kernel."""
         self.book.execute(1, "print(edit_costs(editor))")
@@ -170,7 +205,15 @@ def measure(browser: Browser, lab: Lab, size: int) -> dict[str, Any]:
     book = NotebookPage(browser, lab, "0", SETUP % size, script=PROBE.read_text())
     book.run(1)
     one = Measured(book)
-    figures = {**one.opening(), **one.moving(), **one.edit(), **one.kernel()}
+    figures = {
+        **one.opening(),
+        **one.zoom(),
+        **one.moving(),
+        **one.edit(),
+        **one.typing(),
+        **one.layout(),
+        **(one.kernel() if size >= ENOUGH else {}),
+    }
     assert book.errors == [], book.errors
     book.page.close()
     lab.end_sessions()
@@ -188,7 +231,7 @@ def frame_line(one: dict[str, float]) -> str:
 def show(size: int, figures: dict[str, Any], empty: dict[str, float]) -> None:
     """Print the figures of one size, those with a limit beside it."""
     limits = {
-        "first node after its message, s": FIRST_NODE_SECONDS[size],
+        **({"first node after its message, s": FIRST_NODE_SECONDS[size]} if size in FIRST_NODE_SECONDS else {}),
         "edit sent, bytes": PATCH_BYTES,
         "patch received, bytes": PATCH_BYTES,
     }

@@ -49,6 +49,19 @@
     look();
   };
 
+  /** Watch until the nodes in the page stand elsewhere; `moved` is the time of the first frame that shows it. */
+  probe.moves = () => {
+    const places = () => [...document.querySelectorAll(".react-flow__node")].map((node) => node.dataset.id + node.style.transform).join();
+    const before = places();
+    probe.moved = 0;
+    const look = () => {
+      if (places() === before) requestAnimationFrame(look);
+      else probe.moved = performance.now();
+    };
+    requestAnimationFrame(look);
+    return performance.now();
+  };
+
   /** The point nearest to the middle of the canvas that lies on such an element, or on the empty canvas ("" for that). */
   probe.find = (selector) => {
     const box = document.querySelector(".nbg-canvas").getBoundingClientRect();

@@ -20,12 +20,17 @@ import type { Change } from "./changes.ts";
 import { connect, disconnect, type LooseEnd, place } from "./commands.ts";
 import { whyNot } from "./connect.ts";
 import { useStore, useStored } from "./context.ts";
+import type { GraphDocument } from "./document.ts";
+import { firstFit, markFits } from "./fitting.ts";
 import { type AnyFlowNode, endsOf, flowEdges, flowNodes, measured } from "./flow.ts";
+import type { Place } from "./menus.ts";
 import { NodeView } from "./NodeView.tsx";
 import { NoteView } from "./NoteView.tsx";
-import { FIT, MIN_ZOOM, openingViewport, type Size } from "./opening.ts";
+import { FIT, MIN_ZOOM, openingViewport, READABLE, type Size } from "./opening.ts";
+import { type FlowWire, Wire } from "./Wire.tsx";
 
 const NODE_TYPES = { node: NodeView, note: NoteView };
+const EDGE_TYPES = { wire: Wire };
 const MAP_SIZE = { width: 160, height: 110 };
 const MANY = 200;
 
@@ -33,6 +38,8 @@ export interface CanvasHandle {
   selected: () => string[];
   selectedEdges: () => string[];
   select: (ids: string[]) => void;
+  /** Bring nodes into view, as soon as they are drawn. */
+  look: (ids: string[]) => void;
 }
 
 interface Props {
@@ -41,23 +48,30 @@ interface Props {
   size: Size;
   active: boolean;
   minimap: boolean;
-  openPalette: (at: { x: number; y: number }, loose: LooseEnd | null) => void;
+  openPalette: (at: Point, loose: LooseEnd | null) => void;
+  openMenu: (at: Point, place: Place) => void;
 }
 
-export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
+interface Point {
+  x: number;
+  y: number;
+}
+
+export function Canvas({ handle, size, active, minimap, openPalette, openMenu }: Props) {
   const store = useStore();
   const flow = useReactFlow<AnyFlowNode>();
   const document = useStored((one) => one.document);
   const schema = useStored((one) => one.schema);
   const readOnly = useStored((one) => one.readOnly !== "");
-  const [nodes, setNodes] = useState<AnyFlowNode[]>(() => flowNodes(document, schema, []));
+  const unfolded = useStored((one) => one.unfolded);
+  const [nodes, setNodes] = useState<AnyFlowNode[]>(() => flowNodes(document, schema, unfolded, []));
   const [chosenEdges, setChosenEdges] = useState<Set<string>>(() => new Set());
   const [opening] = useState(() => openingViewport(nodes, size));
   const wanted = useRef<Set<string> | null>(null);
 
   useEffect(() => {
     setNodes((before) => {
-      const now = flowNodes(document, store.schema, before);
+      const now = flowNodes(document, store.schema, unfolded, before);
       const select = wanted.current;
       if (!select || ![...select].every((id) => document.nodes.has(id) || document.notes.has(id))) return now;
       wanted.current = null;
@@ -65,9 +79,9 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
         Boolean(node.selected) === select.has(node.id) ? node : { ...node, selected: select.has(node.id) },
       );
     });
-  }, [document, store]);
+  }, [document, unfolded, store]);
 
-  const drawn = useRef<Edge[]>([]);
+  const drawn = useRef<FlowWire[]>([]);
   const edges = useMemo(
     () => (drawn.current = flowEdges(document, schema, chosenEdges, drawn.current)),
     [document, schema, chosenEdges],
@@ -89,8 +103,9 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
           ),
         );
       },
+      look: (ids) => void setTimeout(() => void flow.fitView({ ...FIT, minZoom: READABLE, nodes: asNodes(ids) }), 80),
     };
-  }, [handle]);
+  }, [handle, flow]);
 
   const onNodesChange = useCallback((changes: NodeChange<AnyFlowNode>[]) => {
     const kept = changes.filter((change) => change.type !== "remove");
@@ -187,10 +202,21 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
       const point = "changedTouches" in event ? event.changedTouches[0] : event;
       const root = (event.target as Node).getRootNode() as Document | ShadowRoot;
       const element = root.elementFromPoint(point.clientX, point.clientY);
-      if (element?.closest(".react-flow__pane")) openPalette({ x: point.clientX, y: point.clientY }, loose);
+      const over = element?.closest<HTMLElement>(".react-flow__node")?.dataset.id;
+      if (over === loose.node) return;
+      const fit = over && firstFit(store.document, store.schema, loose, over);
+      if (fit) return store.edit(connect(store.document, store.schema, fit));
+      if (over && store.document.nodes.has(over)) return store.toast(`nothing of ${over} fits this wire`, "refusal");
+      if (element?.closest(".react-flow")) openPalette({ x: point.clientX, y: point.clientY }, loose);
     },
     [store, openPalette],
   );
+
+  const menu = (event: { clientX: number; clientY: number; preventDefault(): void }, place: Place): void => {
+    event.preventDefault();
+    openMenu({ x: event.clientX, y: event.clientY }, place);
+  };
+  const marks = useRef(() => {});
 
   const reconnected = useRef(false);
   const onReconnect = useCallback(
@@ -216,13 +242,29 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
       nodes={nodes}
       edges={edges}
       nodeTypes={NODE_TYPES}
+      edgeTypes={EDGE_TYPES}
       onNodesChange={onNodesChange}
       onEdgesChange={onEdgesChange}
       onNodeDragStart={onDragStart}
       onNodeDrag={onDrag}
       onNodeDragStop={onDragStop}
       onConnect={onConnect}
-      onConnectEnd={onConnectEnd}
+      onConnectStart={(_, { nodeId, handleId, handleType }) => {
+        if (!nodeId || !handleType) return;
+        const loose: LooseEnd = { node: nodeId, name: handleId ?? "", side: handleType };
+        marks.current = markFits(view.getState().domNode!, store.document, store.schema, loose);
+      }}
+      onConnectEnd={(event, state) => {
+        marks.current();
+        onConnectEnd(event, state);
+      }}
+      onNodeContextMenu={(event, node) => {
+        if (!node.selected) handle.current?.select([node.id]);
+        menu(event, { kind: node.type === "note" ? "note" : "node", id: node.id });
+      }}
+      onEdgeContextMenu={(event, edge) => menu(event, { kind: "edge", id: edge.id })}
+      onPaneContextMenu={(event) => menu(event, { kind: "pane" })}
+      connectionRadius={26}
       onReconnect={onReconnect}
       onReconnectStart={() => (reconnected.current = false)}
       onReconnectEnd={onReconnectEnd}
@@ -253,7 +295,7 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
       proOptions={{ hideAttribution: true }}
       aria-label="graph"
     >
-      <Background gap={24} />
+      <Background gap={20} size={1.4} />
       <Controls showInteractive={false} position="bottom-left" />
       {minimap && <MiniMap pannable zoomable position="bottom-right" style={MAP_SIZE} />}
       <ConnectionHint />
@@ -261,7 +303,9 @@ export function Canvas({ handle, size, active, minimap, openPalette }: Props) {
   );
 }
 
-function moved(document: import("./document.ts").GraphDocument, id: string, x: number, y: number): Change[] {
+const asNodes = (ids: string[]): { id: string }[] | undefined => (ids.length ? ids.map((id) => ({ id })) : undefined);
+
+function moved(document: GraphDocument, id: string, x: number, y: number): Change[] {
   const note = document.notes.get(id);
   if (note) return [["note", id, "", { ...note, x: Math.round(x), y: Math.round(y) }]];
   return document.nodes.has(id) ? place(id, x, y) : [];

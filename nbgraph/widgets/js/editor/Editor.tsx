@@ -1,18 +1,24 @@
 // One view of the editor: toolbar, canvas, palette, and what the person is told.
 import { useReactFlow } from "@xyflow/react";
-import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { type KeyboardEvent, type RefObject, useCallback, useEffect, useMemo, useRef, useState } from "react";
 
-import { act, addAt, centre, type View } from "./actions.ts";
+import { act, addAt, centre, insert, type View } from "./actions.ts";
 import { Canvas, type CanvasHandle } from "./Canvas.tsx";
 import type { LooseEnd } from "./commands.ts";
 import { useStore, useStored } from "./context.ts";
 import type { AnyFlowNode } from "./flow.ts";
+import { KeysSheet } from "./KeysSheet.tsx";
 import { type Command, commandOf } from "./keys.ts";
 import { Lost } from "./Lost.tsx";
-import { useFirstSize } from "./opening.ts";
+import { type Items, Menu } from "./Menu.tsx";
+import { menuOf, type Place } from "./menus.ts";
+import { type Size, useFirstSize } from "./opening.ts";
 import { Palette } from "./Palette.tsx";
 import { Prompt, type Question } from "./Prompt.tsx";
-import type { EditorStore } from "./store.ts";
+import type { Template } from "./protocol.ts";
+import { Start } from "./Start.tsx";
+import type { Found } from "./search.ts";
+import { type EditorState, problemsOf } from "./store.ts";
 import { Toolbar } from "./Toolbar.tsx";
 
 interface Opened {
@@ -23,9 +29,11 @@ interface Opened {
 /** A map is of use from here on; in large graphs it is shown on request, as it looks at every node in each frame. */
 const MAP_FROM = 12;
 const MAP_UP_TO = 500;
-const PALETTE = { width: 320, height: 340 };
+const PALETTE = { width: 470, height: 390 };
+const MENU = { width: 230, height: 400 };
 
-const isMapped = ({ document: { nodes } }: EditorStore): boolean => nodes.size > MAP_FROM && nodes.size <= MAP_UP_TO;
+const isMapped = ({ document: { nodes } }: Pick<EditorState, "document">): boolean =>
+  nodes.size > MAP_FROM && nodes.size <= MAP_UP_TO;
 
 export function Editor() {
   const store = useStore();
@@ -41,6 +49,10 @@ export function Editor() {
   const [minimap, setMinimap] = useState<boolean | null>(null);
   const mapped = useStored(isMapped);
   const [opened, setOpened] = useState<Opened | null>(null);
+  const [menu, setMenu] = useState<{ at: Opened["at"]; place: Place } | null>(null);
+  const [sheet, setSheet] = useState(false);
+  const [recent, setRecent] = useState<string[]>([]);
+  const [full, toggleFull] = useFullScreen(root);
   const [question, setQuestion] = useState<Question | null>(null);
   const openPalette = useCallback(
     (at: { x: number; y: number }, loose: LooseEnd | null) => {
@@ -48,6 +60,7 @@ export function Editor() {
     },
     [store],
   );
+  const openMenu = useCallback((at: Opened["at"], place: Place) => setMenu({ at, place }), []);
   const view = useMemo(
     (): View => ({
       store,
@@ -58,6 +71,8 @@ export function Editor() {
       selected: () => canvas.current?.selected() ?? [],
       selectedEdges: () => canvas.current?.selectedEdges() ?? [],
       select: (ids) => canvas.current?.select(ids),
+      look: (ids) => canvas.current?.look(ids),
+      showKeys: () => setSheet((shown) => !shown),
       openPalette: () => openPalette(pointer.current ?? centre(root.current!), null),
       toggleMinimap: () => setMinimap((shown) => !(shown ?? isMapped(store))),
       prompt: (label, text) => new Promise((resolve) => setQuestion({ label, text, answer: resolve })),
@@ -66,17 +81,41 @@ export function Editor() {
   );
   const doCommand = useCallback((command: Command) => act(view, command), [view]);
   useEffect(() => leaveOutside(root.current!, () => setActive(false)), []);
+  useEffect(() => keepFocus(root.current!), []);
   const key = (event: KeyboardEvent): void => {
     const target = event.target as HTMLElement;
     const command = commandOf(event, target.tagName);
-    if (!command || opened || question) return;
+    if (!command || opened || question || menu || sheet) return;
     event.preventDefault();
     doCommand(command);
   };
+  const back = useCallback((): void => root.current?.focus({ preventScroll: true }), []);
   const close = (): void => {
     setOpened(null);
-    root.current?.focus({ preventScroll: true });
+    back();
   };
+  const closeMenu = useCallback((): void => {
+    setMenu(null);
+    back();
+  }, [back]);
+  const choose = (found: Found, { at, loose }: Opened): void => {
+    setRecent((before) => [found.key, ...before.filter((key) => key !== found.key)]);
+    const place = flow.screenToFlowPosition(at);
+    if (found.kind === "template") insert(view, found.template, place);
+    else addAt(view, found.name, place, loose);
+    close();
+  };
+  const begin = (template: Template, run: boolean): void => {
+    insert(view, template, null);
+    back();
+    if (run) store.runAll(null);
+  };
+  const openTemplates = (): Items =>
+    store.templates.map((template) => ({
+      label: template.name,
+      act: () =>
+        insert(view, template, store.document.nodes.size ? flow.screenToFlowPosition(centre(root.current!)) : null),
+    }));
   return (
     <div
       ref={root}
@@ -96,7 +135,7 @@ export function Editor() {
         store.draw();
       }}
     >
-      <Toolbar act={doCommand} selected={() => view.selected()} />
+      <Toolbar act={doCommand} openTemplates={openTemplates} full={full} toggleFull={toggleFull} />
       <Lost />
       {readOnly && !lost && (
         <p className="nbg-read-only" role="alert">
@@ -106,17 +145,38 @@ export function Editor() {
       <GraphProblems />
       <div ref={place} className="nbg-canvas">
         {size && (
-          <Canvas handle={canvas} size={size} active={active} minimap={minimap ?? mapped} openPalette={openPalette} />
+          <Canvas
+            handle={canvas}
+            size={size}
+            active={active}
+            minimap={minimap ?? mapped}
+            openPalette={openPalette}
+            openMenu={openMenu}
+          />
         )}
-        <Empty />
+        <Start open={begin} search={() => openPalette(centre(root.current!), null)} />
         {opened && (
           <Palette
-            at={inside(root.current!, opened.at)}
+            at={inside(root.current!, opened.at, PALETTE)}
             loose={opened.loose}
+            recent={recent}
             close={close}
-            choose={(type) => {
-              addAt(view, type, flow.screenToFlowPosition(opened.at), opened.loose);
-              close();
+            choose={(found) => choose(found, opened)}
+          />
+        )}
+        {menu && (
+          <Menu
+            label="what can be done here"
+            at={inside(root.current!, menu.at, MENU)}
+            items={menuOf(view, menu.place)}
+            close={closeMenu}
+          />
+        )}
+        {sheet && (
+          <KeysSheet
+            close={() => {
+              setSheet(false);
+              back();
             }}
           />
         )}
@@ -135,13 +195,8 @@ export function Editor() {
   );
 }
 
-function Empty() {
-  const empty = useStored((store) => store.document.nodes.size === 0);
-  return empty ? <p className="nbg-empty">Double-click, or press Space, to add a node</p> : null;
-}
-
 function GraphProblems() {
-  const problems = useStored((store) => store.problemsOf(""));
+  const problems = useStored((store) => problemsOf(store, ""));
   if (!problems.length) return null;
   return (
     <p className="nbg-graph-problem" role="alert">
@@ -170,12 +225,12 @@ function Toasts() {
   );
 }
 
-/** Where the palette stands so that it lies within the canvas, for a point of the screen. */
-function inside(root: HTMLElement, { x, y }: { x: number; y: number }): { left: number; top: number } {
+/** Where a box stands so that it lies within the canvas, for a point of the screen. */
+function inside(root: HTMLElement, { x, y }: Opened["at"], { width, height }: Size): { left: number; top: number } {
   const box = root.querySelector(".nbg-canvas")!.getBoundingClientRect();
   return {
-    left: Math.max(4, Math.min(x - box.left, box.width - PALETTE.width)),
-    top: Math.max(4, Math.min(y - box.top, box.height - PALETTE.height)),
+    left: Math.max(4, Math.min(x - box.left, box.width - width)),
+    top: Math.max(4, Math.min(y - box.top, box.height - height)),
   };
 }
 
@@ -186,4 +241,39 @@ function leaveOutside(root: HTMLElement, leave: () => void): () => void {
   };
   document.addEventListener("pointerdown", listen, true);
   return () => document.removeEventListener("pointerdown", listen, true);
+}
+
+/** A node that has the focus may leave the view, and the page with it: its keys stay the editor's. */
+function keepFocus(root: HTMLElement): () => void {
+  let last: Element | null = null;
+  const note = (event: FocusEvent): void => {
+    last = event.target as Element;
+  };
+  const look = (): void => {
+    if (!last || last.isConnected) return;
+    last = null;
+    const { activeElement } = root.getRootNode() as Document | ShadowRoot;
+    if (!activeElement || activeElement === document.body) root.focus({ preventScroll: true });
+  };
+  const observer = new MutationObserver(look);
+  observer.observe(root, { childList: true, subtree: true });
+  root.addEventListener("focusin", note);
+  return () => {
+    observer.disconnect();
+    root.removeEventListener("focusin", note);
+  };
+}
+
+function useFullScreen(root: RefObject<HTMLElement | null>): [boolean, () => void] {
+  const [full, setFull] = useState(false);
+  useEffect(() => {
+    const look = (): void => setFull(document.fullscreenElement === root.current && root.current !== null);
+    document.addEventListener("fullscreenchange", look);
+    return () => document.removeEventListener("fullscreenchange", look);
+  }, [root]);
+  const toggle = (): void => {
+    if (document.fullscreenElement) void document.exitFullscreen();
+    else void root.current?.requestFullscreen?.();
+  };
+  return [full, toggle];
 }

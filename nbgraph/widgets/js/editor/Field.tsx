@@ -1,12 +1,15 @@
-// An input of a node, edited in place: what it looks like follows from the schema.
-import { memo } from "react";
+// An input of a node, edited in place: a label, a value, and a control that follows from the schema.
+import { memo, type ReactNode } from "react";
+
 import { ColourInput } from "./ColourInput.tsx";
 import { useStore, useStored } from "./context.ts";
 import type { Input } from "./document.ts";
 import { ImageInput } from "./ImageInput.tsx";
 import { ListInput } from "./ListInput.tsx";
+import { labelOf } from "./labels.ts";
 import { NumberInput } from "./NumberInput.tsx";
 import type { InputType } from "./schema.ts";
+import { TextInput } from "./TextInput.tsx";
 
 interface Props {
   node: string;
@@ -15,6 +18,7 @@ interface Props {
 }
 
 export interface ControlProps {
+  /** The name for page readers: the node's id and the input's. */
   label: string;
   spec: InputType;
   value: any;
@@ -25,10 +29,10 @@ export interface ControlProps {
 export const Field = memo(function Field({ node, spec, input }: Props) {
   const store = useStore();
   const disabled = useStored((one) => one.readOnly !== "");
-  if (spec.control === "none" || (input && "links" in input)) return null;
   const value = input && "value" in input ? input.value : spec.default;
   const set = (next: any): void => store.edit([["input", node, spec.name, { value: next }]], `${node}.${spec.name}`);
-  return <Control label={`${node} ${spec.name}`} spec={spec} value={value} disabled={disabled} set={set} />;
+  const label = `${node} ${spec.name}`;
+  return <Control label={label} spec={spec} value={value} disabled={disabled} set={set} />;
 });
 
 function Control(props: ControlProps) {
@@ -38,47 +42,59 @@ function Control(props: ControlProps) {
     case "float":
     case "seed":
       return <NumberInput {...props} />;
+    case "text":
+      return <TextInput {...props} />;
     case "bool":
       return (
-        <input
-          type="checkbox"
-          aria-label={label}
-          checked={value === true}
-          disabled={disabled}
-          onChange={(event) => set(event.target.checked)}
-        />
+        <Labelled {...props}>
+          <input
+            type="checkbox"
+            aria-label={label}
+            checked={value === true}
+            disabled={disabled}
+            onChange={(event) => set(event.target.checked)}
+          />
+        </Labelled>
       );
     case "choice":
       return <Choice {...props} choices={spec.choices ?? []} />;
     case "model":
       return <ModelChoice {...props} />;
     case "image":
-      return <ImageInput {...props} />;
-    case "colour":
-      return <ColourInput {...props} />;
-    case "list":
-      return <ListInput {...props} />;
-    case "text":
       return (
-        <textarea
-          rows={3}
-          aria-label={label}
-          value={value ?? ""}
-          disabled={disabled}
-          onChange={(event) => set(event.target.value)}
-        />
+        <Labelled {...props}>
+          <ImageInput {...props} />
+        </Labelled>
+      );
+    case "colour":
+      return (
+        <Labelled {...props}>
+          <ColourInput {...props} />
+        </Labelled>
+      );
+    case "list":
+      return (
+        <Labelled {...props}>
+          <ListInput {...props} />
+        </Labelled>
       );
     default:
       return (
-        <input
-          type="text"
-          aria-label={label}
-          value={value ?? ""}
-          disabled={disabled}
-          onChange={(event) => set(event.target.value)}
-        />
+        <Labelled {...props}>
+          <TextInput {...props} />
+        </Labelled>
       );
   }
+}
+
+/** A control with its label inside, at the left. */
+export function Labelled({ spec, children }: Pick<ControlProps, "spec"> & { children: ReactNode }) {
+  return (
+    <span className="nbg-field">
+      <span className="nbg-label">{labelOf(spec)}</span>
+      {children}
+    </span>
+  );
 }
 
 function ModelChoice(props: ControlProps) {
@@ -90,22 +106,24 @@ function Choice({ label, spec, value, disabled, set, choices }: ControlProps & {
   const known = choices.includes(value);
   const place = known ? choices.indexOf(value) : -1;
   return (
-    <select
-      aria-label={label}
-      value={place}
-      disabled={disabled}
-      onChange={(event) => set(Number(event.target.value) < 0 ? null : choices[Number(event.target.value)])}
-    >
-      {(!known || spec.optional) && (
-        <option value={-1} disabled={!spec.optional}>
-          {known || value == null ? "choose" : String(value)}
-        </option>
-      )}
-      {choices.map((choice, number) => (
-        <option key={String(choice)} value={number}>
-          {String(choice)}
-        </option>
-      ))}
-    </select>
+    <Labelled spec={spec}>
+      <select
+        aria-label={label}
+        value={place}
+        disabled={disabled}
+        onChange={(event) => set(Number(event.target.value) < 0 ? null : choices[Number(event.target.value)])}
+      >
+        {(!known || spec.optional) && (
+          <option value={-1} disabled={!spec.optional}>
+            {known || value == null ? "choose" : String(value)}
+          </option>
+        )}
+        {choices.map((choice, number) => (
+          <option key={String(choice)} value={number}>
+            {String(choice)}
+          </option>
+        ))}
+      </select>
+    </Labelled>
   );
 }

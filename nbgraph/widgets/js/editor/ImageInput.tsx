@@ -31,7 +31,7 @@ export function ImageInput({ label, value, disabled, set }: ControlProps) {
   return (
     <span className="nbg-image-input">
       <button type="button" aria-label={label} aria-expanded={open} disabled={disabled} onClick={show}>
-        {url ? <img src={url} alt={name} /> : name ? name.slice(0, 8) : "choose…"}
+        {url ? <img src={url} alt={name} /> : <span aria-hidden="true">{name ? name.slice(0, 8) : "choose…"}</span>}
       </button>
       {open && (
         <span className="nbg-gallery nowheel" role="dialog" aria-label="pictures">

@@ -13,7 +13,7 @@ export function ListInput({ label, value, disabled, set }: ControlProps) {
     if (!whyNoList(text)) set(readList(text));
   };
   return (
-    <span className="nbg-number">
+    <span className="nbg-list-input">
       <input
         type="text"
         aria-label={label}

@@ -1,23 +1,38 @@
 // A node on the canvas: what it is, its inputs and outputs, its problems, and what its run came to.
-import { Handle, type Node, type NodeProps, Position, useStore as useFlow } from "@xyflow/react";
-import { memo } from "react";
+import {
+  Handle,
+  type Node,
+  type NodeProps,
+  Position,
+  useStore as useFlow,
+  useUpdateNodeInternals,
+} from "@xyflow/react";
+import { memo, useEffect } from "react";
 
 import { useStore, useStored } from "./context.ts";
 import type { GraphNode, Input } from "./document.ts";
-import { expected } from "./expected.ts";
+import { expected, isTall } from "./expected.ts";
 import { Field } from "./Field.tsx";
+import { CategoryIcon, categoryColour, Icon } from "./icons.tsx";
+import { hintOf, shortLabel } from "./labels.ts";
+import { NodeState } from "./NodeState.tsx";
+import { limits } from "./NumberInput.tsx";
+import { type Context, supply } from "./needs.ts";
 import type { Problem } from "./protocol.ts";
-import { RunState } from "./RunState.tsx";
-import { type InputType, outputType, typeOf } from "./schema.ts";
-import { colourOf, TypeMark } from "./TypeMark.tsx";
+import { Picture } from "./Results.tsx";
+import { foldText, isNegative, rowsOf } from "./rows.ts";
+import { type InputType, type NodeType, outputType, typeOf } from "./schema.ts";
+import { problemsOf } from "./store.ts";
+import { TypeMark } from "./TypeMark.tsx";
 
-export type FlowNode = Node<{ node: GraphNode }, "node">;
+/** `used` are its outputs with an edge, one a line; `open` is whether what is folded is shown. */
+export type FlowNode = Node<{ node: GraphNode; used: string; open: boolean }, "node">;
 const FAR = 0.4;
 
 export const NodeView = memo(function NodeView({ id, data, selected, height }: NodeProps<FlowNode>) {
   const { node } = data;
   const type = useStored((store) => typeOf(store.schema, node));
-  const problems = useStored((store) => store.problemsOf(id));
+  const problems = useStored((store) => problemsOf(store, id));
   const far = useFlow((flow) => flow.transform[2] < FAR);
   const status = useStored((store) => store.runs[id]?.status ?? "");
   const { collapsed, mode } = node.layout;
@@ -25,139 +40,208 @@ export const NodeView = memo(function NodeView({ id, data, selected, height }: N
   const others = problems.filter((problem) => !problem.field && problem.kind !== "unknown_type");
   const classes = [
     "nbg-node",
-    `nbg-${status}`,
+    status && `nbg-${status}`,
     mode && `nbg-${mode}`,
     selected && "nbg-selected",
     wrong && "nbg-wrong",
     node.unknown && "nbg-placeholder",
     far && "nbg-far",
+    collapsed && "nbg-collapsed",
   ];
-  const title = type?.title ?? node.type;
+  const negative = useStored((store) => isNegative(store.document, id));
+  const title = negative && node.type === "prompt" ? "Negative prompt" : (type?.title ?? node.type);
+  const colour = { "--k": categoryColour(type?.category ?? "") } as object;
   return (
     <div
       className={classes.filter(Boolean).join(" ")}
       title={far ? id : undefined}
-      style={far ? { height } : undefined}
+      style={far ? { ...colour, height } : colour}
     >
-      <Header node={node} title={title} category={type?.category ?? ""} />
+      <Header node={node} title={title} type={type} />
       {node.unknown && !far && (
         <p className="nbg-unknown">The type {node.type} is not installed. The node is kept as it is, and cannot run.</p>
       )}
-      {type && !collapsed && !far && <Rows node={node} inputs={type.inputs} problems={problems} />}
-      {(collapsed || far || !type) && <Stubs node={node} />}
+      {type && !collapsed && !far && <Rows {...data} type={type} problems={problems} />}
+      {(collapsed || far || !type) && <Stubs {...data} type={type} />}
       {!far && <Problems problems={others} />}
-      {far && <Picture id={id} />}
-      {!far && !collapsed && <Result id={id} />}
+      {far ? <Picture id={id} far /> : !collapsed && <Result id={id} />}
     </div>
   );
 });
 
-function Header({ node, title, category }: { node: GraphNode; title: string; category: string }) {
+/** Letters that a header has room for beside its state. */
+const ROOM = 21;
+
+/** Whether an id says more than the title does, and can be read beside it; the tooltip has it in any case. */
+const isNamed = (node: GraphNode, title: string): boolean => {
+  const plain = (text: string): string =>
+    text
+      .toLowerCase()
+      .replace(/[_\d]+/g, " ")
+      .trim();
+  const said = [plain(title), plain(node.type)].some((text) => text.includes(plain(node.id)));
+  return !said && title.length + node.id.length <= ROOM;
+};
+
+function Header({ node, title, type }: { node: GraphNode; title: string; type: NodeType | undefined }) {
   const { mode } = node.layout;
+  const hint = [`${node.id} (${node.type})`, firstSentence(type?.description)].filter(Boolean).join("\n");
   return (
-    <header className="nbg-head" style={{ borderLeftColor: colourOf(category) }}>
-      <span className="nbg-title" title={title}>
+    <div className="nbg-head">
+      <CategoryIcon category={type?.category ?? ""} />
+      <span className="nbg-title" title={hint}>
         {title}
       </span>
-      <span className="nbg-id">{node.id === title ? "" : node.id}</span>
+      <span className="nbg-id">{isNamed(node, title) ? node.id : ""}</span>
       {mode && <span className="nbg-mode">{mode === "mute" ? "muted" : "bypassed"}</span>}
-      <RunState id={node.id} />
-    </header>
-  );
-}
-
-function Rows({ node, inputs, problems }: { node: GraphNode; inputs: InputType[]; problems: Problem[] }) {
-  const schema = useStored((store) => store.schema);
-  return (
-    <div className="nbg-rows">
-      {typeOf(schema, node)?.outputs.map((output) => {
-        const shown = outputType(schema, node, output.name) ?? output.type;
-        return (
-          <div className="nbg-row nbg-out" key={`out ${output.name}`}>
-            <span title={shown}>{output.name}</span>
-            <Handle
-              type="source"
-              position={Position.Right}
-              id={output.name}
-              role="img"
-              aria-label={`output ${output.name}, ${shown}`}
-              className="nbg-handle"
-            >
-              <TypeMark type={shown} />
-            </Handle>
-          </div>
-        );
-      })}
-      {inputs.map((spec) => (
-        <InputRow
-          key={spec.name}
-          node={node.id}
-          spec={spec}
-          input={node.inputs[spec.name]}
-          problem={problems.find((one) => one.field?.split(".")[0] === spec.name)}
-        />
-      ))}
+      <NodeState id={node.id} short={title.length > 14} />
     </div>
   );
 }
 
-interface InputRowProps {
+const firstSentence = (text = ""): string => text.split(/\n\s*\n/)[0].replace(/\s+/g, " ");
+
+function Rows({ node, used, open, type, problems }: FlowNode["data"] & { type: NodeType; problems: Problem[] }) {
+  const store = useStore();
+  const { id } = node;
+  const varying = useStored((state) => state.schema.varying[id]);
+  const rows = rowsOf(node, type, used, open);
+  const shape = [rows.ports, rows.outputs, rows.fields].map((part) => part.map((one) => one.name).join()).join("|");
+  const update = useUpdateNodeInternals();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: handles stand elsewhere when other rows are shown
+  useEffect(() => update(id), [id, shape, update]);
+  const problemOf = (spec: InputType): Problem | undefined =>
+    problems.find((one) => one.field?.split(".")[0] === spec.name);
+  const fold = foldText(rows, shortLabel);
+  const count = Math.max(rows.ports.length, rows.outputs.length);
+  return (
+    <div className="nbg-rows">
+      {Array.from({ length: count }, (_, number) => {
+        const [input, output] = [rows.ports[number], rows.outputs[number]];
+        const shown = output && (varying ? outputType(store.schema, node, output.name) : undefined);
+        return (
+          <div className="nbg-row" key={`${input?.name ?? ""} ${output?.name ?? ""}`}>
+            {input && <PortIn node={id} spec={input} input={node.inputs[input.name]} problem={problemOf(input)} />}
+            {output && <PortOut name={output.name} type={shown ?? output.type} />}
+          </div>
+        );
+      })}
+      {rows.fields.map((spec) => (
+        <FieldRow key={spec.name} node={id} spec={spec} input={node.inputs[spec.name]} problem={problemOf(spec)} />
+      ))}
+      {(fold || open) && (
+        <button
+          type="button"
+          className="nbg-fold nodrag"
+          aria-expanded={open}
+          aria-label={open ? `fewer inputs of ${id}` : `more inputs of ${id}: ${fold}`}
+          title={open ? "show only what is used" : `more: ${fold}`}
+          onClick={() => store.unfold(id, !open)}
+        >
+          {open ? "– less" : `+ ${fold}`}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function PortOut({ name, type }: { name: string; type: string }) {
+  return (
+    <span className="nbg-out" title={`${name}: ${type}`}>
+      {name}
+      <Handle
+        type="source"
+        position={Position.Right}
+        id={name}
+        role="img"
+        aria-label={`output ${name}, ${type}`}
+        className="nbg-handle"
+      >
+        <TypeMark type={type} />
+      </Handle>
+    </span>
+  );
+}
+
+const contextOf = ({ document, schema, models }: Context): Context => ({ document, schema, models });
+
+interface InputProps {
   node: string;
   spec: InputType;
   input: Input | undefined;
   problem?: Problem;
 }
 
-const InputRow = memo(function InputRow({ node, spec, input, problem }: InputRowProps) {
-  const refused = useStored((store) => store.refused[`${node}.${spec.name}`]);
+const InHandle = ({ spec }: { spec: InputType }) => (
+  <Handle
+    type="target"
+    position={Position.Left}
+    id={spec.name}
+    role="img"
+    aria-label={`input ${spec.name}, ${spec.type}`}
+    className="nbg-handle"
+  >
+    <TypeMark type={spec.type} />
+  </Handle>
+);
+
+const PortIn = memo(function PortIn({ node, spec, problem }: InputProps) {
+  const store = useStore();
+  const readOnly = useStored((state) => state.readOnly !== "");
   const missing = problem?.kind === "missing_input";
-  const text = refused ?? problem?.message;
-  const wide = spec.control === "text" && !(input && "links" in input);
   return (
-    <div
-      className={`nbg-row nbg-in${wide ? " nbg-wide" : ""}${text && !missing ? " nbg-row-wrong" : ""}`}
-      title={spec.description}
-    >
-      <Handle
-        type="target"
-        position={Position.Left}
-        id={spec.name}
-        role="img"
-        aria-label={`input ${spec.name}, ${spec.type}`}
-        className="nbg-handle"
-      >
-        <TypeMark type={spec.type} />
-      </Handle>
-      <span className="nbg-name" title={spec.type}>
-        {spec.name}
-        {spec.required && (
-          <span
-            className={missing ? "nbg-missing" : "nbg-required"}
-            title={missing ? problem.message : "must be given"}
-          >
-            {" "}
-            *
-          </span>
-        )}
-      </span>
+    <span className="nbg-in" title={hintOf(spec)}>
+      <InHandle spec={spec} />
+      <span className={missing ? "nbg-name nbg-missing" : "nbg-name"}>{spec.name.replaceAll("_", " ")}</span>
+      {missing && !readOnly && (
+        <button
+          type="button"
+          className="nbg-supply nodrag"
+          aria-label={`give ${node} its ${spec.name}`}
+          title={`${problem.message}\nadd what gives it, with its own inputs`}
+          onClick={() => store.edit(supply(contextOf(store), node, spec.name))}
+        >
+          <Icon sign="plus" />
+        </button>
+      )}
+      <ProblemText node={node} spec={spec} problem={problem} />
+    </span>
+  );
+});
+
+const FieldRow = memo(function FieldRow({ node, spec, input, problem }: InputProps) {
+  const missing = problem?.kind === "missing_input";
+  const classes = ["nbg-field-row", isTall(spec) && "nbg-tall", missing && "nbg-empty-field"];
+  return (
+    <div className={classes.filter(Boolean).join(" ")} title={hintOf(spec, limits(spec))}>
+      <InHandle spec={spec} />
       <span className="nbg-control nodrag">
         <Field node={node} spec={spec} input={input} />
       </span>
-      {text && !missing && (
-        <span className="nbg-field-problem" role="alert">
-          {text}
-        </span>
-      )}
+      <ProblemText node={node} spec={spec} problem={problem} />
     </div>
   );
 });
 
+function ProblemText({ node, spec, problem }: Pick<InputProps, "node" | "spec" | "problem">) {
+  const refused = useStored((store) => store.refused[`${node}.${spec.name}`]);
+  const text = refused ?? (problem?.kind === "missing_input" ? "" : problem?.message);
+  if (!text) return null;
+  return (
+    <span className="nbg-field-problem" role="alert">
+      {text}
+    </span>
+  );
+}
+
 /** Handles without rows, for nodes that are collapsed or far away, in the places that edges expect. */
-function Stubs({ node }: { node: GraphNode }) {
-  const type = useStored((store) => typeOf(store.schema, node));
+function Stubs({ node, used, open, type }: FlowNode["data"] & { type: NodeType | undefined }) {
+  const update = useUpdateNodeInternals();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: handles stand elsewhere when another node shape is shown
+  useEffect(() => update(node.id), [node, used, open, update]);
   return (
     <div className="nbg-stubs">
-      {expected(node, type).handles.map(({ id, type: side, position, y = 0, height = 0 }) => (
+      {expected(node, type, used, open).handles.map(({ id, type: side, position, y = 0, height = 0 }) => (
         <Handle
           key={`${side} ${id}`}
           type={side!}
@@ -184,20 +268,8 @@ function Problems({ problems }: { problems: Problem[] }) {
   );
 }
 
-function Picture({ id }: { id: string }) {
-  const url = useStored((one) => one.pictures[id]);
-  const running = useStored((one) => one.runs[id]?.status === "running");
-  if (!url) return null;
-  return (
-    <img className="nbg-result" src={url} alt={running ? `preview of ${id}` : `result of ${id}`} draggable={false} />
-  );
-}
-
 function Result({ id }: { id: string }) {
-  const store = useStore();
   const run = useStored((one) => one.runs[id]);
-  const reason = useStored((one) => one.reasons[id]);
-  const busy = run?.status === "running" || run?.status === "waiting";
   return (
     <>
       <Picture id={id} />
@@ -207,11 +279,6 @@ function Result({ id }: { id: string }) {
         </p>
       )}
       {run?.warning && <p className="nbg-warning">{run.warning}</p>}
-      {!busy && reason && store.canRun && (
-        <p className="nbg-reason" title={reason.because}>
-          {reason.run ? `will run: ${reason.because}` : "cached"}
-        </p>
-      )}
     </>
   );
 }

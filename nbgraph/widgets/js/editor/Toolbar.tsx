@@ -1,86 +1,214 @@
 // What can be done with the whole graph, and how its run goes.
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 
 import { useStore, useStored } from "./context.ts";
-import type { Command } from "./keys.ts";
+import { Icon, type Sign } from "./icons.tsx";
+import { type Command, keysOf } from "./keys.ts";
+import { type Items, Menu } from "./Menu.tsx";
+import type { NodeRun, Reason } from "./protocol.ts";
+import { typeOf } from "./schema.ts";
+import type { EditorState, EditorStore } from "./store.ts";
 
 interface Props {
   act: (command: Command) => void;
-  selected: () => string[];
+  openTemplates: () => Items;
+  full: boolean;
+  toggleFull: () => void;
 }
 
-export function Toolbar({ act, selected }: Props) {
+const TIMES = [1, 2, 4, 8];
+const isBusy = (state: EditorState): boolean => state.run.status === "running" || state.run.status === "cancelling";
+
+export function Toolbar({ act, openTemplates, full, toggleFull }: Props) {
   const store = useStore();
   const depths = useStored((one) => one.depths);
-  const run = useStored((one) => one.run);
-  const canRun = useStored((one) => one.canRun);
+  const busy = useStored(isBusy);
   const readOnly = useStored((one) => one.readOnly);
   const live = useStored((one) => one.live);
   const path = useStored((one) => one.path);
-  const busy = run.status === "running" || run.status === "cancelling";
-  const button = (label: string, command: Command, hint: string, disabled = false) => (
-    <button type="button" title={hint} disabled={disabled || !live} onClick={() => act(command)}>
-      {label}
+  const hasTemplates = useStored((one) => one.templates.length > 0);
+  const button = (label: string, sign: Sign | null, command: Command, hint: string, disabled = false) => (
+    <button
+      type="button"
+      className={`nbg-b${sign && sign !== "plus" ? " nbg-square" : ""}`}
+      aria-label={label}
+      title={`${hint} (${keysOf(command)})`}
+      disabled={disabled || !live}
+      onClick={() => act(command)}
+    >
+      {sign && <Icon sign={sign} />}
+      {(!sign || sign === "plus") && <span>{label}</span>}
     </button>
   );
   return (
     <div className="nbg-toolbar" role="toolbar" aria-label="graph editor">
-      <button
-        type="button"
-        className="nbg-run"
-        title="run all (Ctrl+Enter)"
-        disabled={!canRun || path.length > 0}
-        onClick={() => act("run")}
-      >
-        <span aria-hidden="true">▶</span> Run
-      </button>
-      <button
-        type="button"
-        title="run what the selected nodes need"
-        disabled={!canRun || path.length > 0}
-        onClick={() => runTo(store, selected())}
-      >
-        Run to here
-      </button>
-      <button type="button" title="cancel (Ctrl+Alt+Enter)" disabled={!busy} onClick={() => act("cancel")}>
-        <span aria-hidden="true">■</span> Cancel
-      </button>
-      <RunLine />
-      <span className="nbg-space" />
-      {path.length > 0 && (
-        <button type="button" className="nbg-run" onClick={() => void store.ask({ type: "close" })}>
-          <span aria-hidden="true">↩</span> Leave {path.at(-1)}
+      <RunButton />
+      <Times />
+      {busy && (
+        <button
+          type="button"
+          className="nbg-b"
+          aria-label="Cancel"
+          title={`cancel (${keysOf("cancel")})`}
+          onClick={() => act("cancel")}
+        >
+          <Icon sign="stop" /> <span>Cancel</span>
         </button>
       )}
-      {button("+ Add", "add", "add a node (Space, Shift+A, double-click)", readOnly !== "")}
-      {button("Undo", "undo", "undo (Ctrl+Z)", depths.undo === 0)}
-      {button("Redo", "redo", "redo (Ctrl+Shift+Z)", depths.redo === 0)}
-      {button("Layout", "layout", "lay the selection out, or everything (L)", readOnly !== "")}
-      {button("Fit", "fit", "fit into view (.)")}
-      {button("Map", "minimap", "minimap (Alt+M)")}
+      <RunLine />
+      {path.length > 0 && (
+        <button type="button" className="nbg-b nbg-main" onClick={() => void store.ask({ type: "close" })}>
+          Leave {path.at(-1)}
+        </button>
+      )}
+      {button("Add", "plus", "add", "add a node", readOnly !== "")}
+      {hasTemplates && (
+        <Dropdown label="Templates" disabled={readOnly !== "" || !live} items={openTemplates}>
+          <span>Templates</span>
+        </Dropdown>
+      )}
+      <i className="nbg-sep" />
+      {button("Undo", "undo", "undo", "undo", depths.undo === 0)}
+      {button("Redo", "redo", "redo", "redo", depths.redo === 0)}
+      <i className="nbg-sep" />
+      {button("Layout", null, "layout", "lay the selection out, or everything", readOnly !== "")}
+      {button("Fit", null, "fit", "fit into view")}
+      {button("Map", "map", "minimap", "map")}
+      <button
+        type="button"
+        className="nbg-b nbg-square"
+        aria-label="Full screen"
+        aria-pressed={full}
+        title={full ? "leave full screen (Esc)" : "full screen"}
+        onClick={toggleFull}
+      >
+        <Icon sign={full ? "small" : "full"} />
+      </button>
       <Export />
+      <button type="button" className="nbg-b nbg-square" aria-label="Keys" title="keys (?)" onClick={() => act("keys")}>
+        ?
+      </button>
+      <Progress />
     </div>
   );
 }
 
-function runTo(store: ReturnType<typeof useStore>, ids: string[]): void {
-  const nodes = ids.filter((id) => store.document.nodes.has(id));
-  if (nodes.length) store.runAll(nodes);
-  else store.toast("select the node to run to");
+function RunButton() {
+  const store = useStore();
+  const canRun = useStored((one) => one.canRun && one.path.length === 0);
+  const share = useStored((one) => shareOf(one.reasons, one.document.nodes.size));
+  return (
+    <button
+      type="button"
+      className="nbg-b nbg-main"
+      aria-label="Run"
+      title={`run${share ? `: ${share} nodes, the rest is cached` : ""} (${keysOf("run")})`}
+      disabled={!canRun}
+      onClick={() => store.runAll(null)}
+    >
+      <Icon sign="run" /> <span>Run</span>
+      {share && <span className="nbg-share">{share}</span>}
+    </button>
+  );
 }
 
+/** "3 of 6": how many nodes would run; nothing where all of them would. */
+function shareOf(reasons: Record<string, Reason>, nodes: number): string {
+  const all = Object.values(reasons);
+  const runs = all.filter((one) => one.run).length;
+  return all.length && runs < nodes ? `${runs} of ${nodes}` : "";
+}
+
+function Times() {
+  const store = useStore();
+  const canRun = useStored((one) => one.canRun && one.path.length === 0);
+  const [times, setTimes] = useState(4);
+  const run = (count: number): void => {
+    setTimes(count);
+    runTimes(store, count);
+  };
+  const items = (): Items => [
+    ...TIMES.slice(1).map((count) => ({ label: `Run ${count} times, another seed each`, act: () => run(count) })),
+    null,
+    ...TIMES.slice(1).map((count) => ({ label: `×${count} by the button`, act: () => setTimes(count) })),
+  ];
+  return (
+    <span className="nbg-split">
+      <button
+        type="button"
+        className="nbg-b"
+        aria-label={`Run ${times} times`}
+        title={`run ${times} times, with another random seed each`}
+        disabled={!canRun}
+        onClick={() => runTimes(store, times)}
+      >
+        ×{times}
+      </button>
+      <Dropdown label="How many times" disabled={!canRun} items={items} square>
+        <Icon sign="down" />
+      </Dropdown>
+    </span>
+  );
+}
+
+/** Several runs in a row; with every seed fixed they would all give the same. */
+function runTimes(store: EditorStore, times: number): void {
+  const isOpen = [...store.document.nodes.values()].some((node) =>
+    typeOf(store.schema, node)?.inputs.some(({ control, name }) => {
+      const input = node.inputs[name];
+      return control === "seed" && (!input || ("value" in input && input.value == null));
+    }),
+  );
+  if (!isOpen) return store.toast("Every seed is fixed, so all runs would be the same: clear a seed to draw others");
+  for (let number = 0; number < times; number++) store.runAll(null);
+}
+
+interface DropdownProps {
+  label: string;
+  disabled?: boolean;
+  square?: boolean;
+  items: () => Items;
+  children: ReactNode;
+}
+
+function Dropdown({ label, disabled, square, items, children }: DropdownProps) {
+  const [open, setOpen] = useState<{ left: number; top: number } | null>(null);
+  return (
+    <span className="nbg-dropdown">
+      <button
+        type="button"
+        className={`nbg-b${square ? " nbg-square" : ""}`}
+        aria-label={label}
+        aria-haspopup="menu"
+        aria-expanded={open !== null}
+        disabled={disabled}
+        onClick={(event) => {
+          const { offsetLeft, offsetTop, offsetHeight } = event.currentTarget;
+          setOpen(open ? null : { left: offsetLeft, top: offsetTop + offsetHeight + 4 });
+        }}
+      >
+        {children}
+      </button>
+      {open && <Menu label={label} at={open} items={items()} close={() => setOpen(null)} />}
+    </span>
+  );
+}
+
+/** "Denoise 12 / 30 · 4 s left" while it runs, what came of it after. */
 function RunLine() {
   const run = useStored((store) => store.run);
   const runs = useStored((store) => store.runs);
   const live = useStored((store) => store.live);
   const problems = useStored((store) => store.problems);
+  const running = useStored(runningNode);
   const all = Object.values(runs);
   const done = all.filter((one) => one.status === "done" || one.status === "cached").length;
   const cached = all.filter((one) => one.status === "cached").length;
   const wrong = Object.values(problems).flat().length;
   const parts = [];
   if (!live) parts.push("no kernel: look only");
-  else if (run.status) parts.push(`${run.status} ${done}/${all.length}${cached ? `, ${cached} cached` : ""}`);
+  else if (run.status === "running" && running) parts.push(running);
+  else if (run.status) parts.push(`${run.status} ${done} of ${all.length}${cached ? `, ${cached} cached` : ""}`);
   if (live && run.waitsFor) parts.push(run.waitsFor);
   if (run.waiting) parts.push(`${run.waiting} in the queue`);
   if (live && wrong && run.status !== "running") parts.push(`${wrong} open ${wrong === 1 ? "point" : "points"}`);
@@ -91,11 +219,38 @@ function RunLine() {
   );
 }
 
+function runningNode({ runs, document, schema }: EditorState): string {
+  const found = Object.entries(runs).find(([, one]) => one.status === "running");
+  if (!found) return "";
+  const [id, { step, steps }] = found;
+  const node = document.nodes.get(id);
+  const title = (node && typeOf(schema, node)?.title) ?? id;
+  return steps ? `${title} ${step} / ${steps}` : title;
+}
+
+function Progress() {
+  const busy = useStored(isBusy);
+  const share = useStored((state) => progressOf(state.runs));
+  return busy ? <i className="nbg-run-progress" style={{ transform: `scaleX(${share})` }} /> : null;
+}
+
+function progressOf(runs: Record<string, NodeRun>): number {
+  const all = Object.values(runs);
+  const done = all.reduce((sum, one) => {
+    if (one.status === "running") return sum + (one.steps ? one.step / one.steps : 0.2);
+    return sum + (one.status === "waiting" ? 0 : 1);
+  }, 0);
+  return all.length ? done / all.length : 0;
+}
+
+const FORMS = { python: "Python", json: "JSON", line: "a link line" } as const;
+
 function Export() {
   const store = useStore();
   const [text, setText] = useState<string | null>(null);
   const live = useStored((one) => one.live);
   const show = async (form: string): Promise<void> => {
+    store.flush();
     const told = await store.ask({ type: "export", form });
     if (told.type !== "done" || told.text === undefined) return;
     setText(told.text);
@@ -104,22 +259,13 @@ function Export() {
       () => undefined,
     );
   };
+  const items = (): Items =>
+    Object.entries(FORMS).map(([form, name]) => ({ label: `The graph as ${name}`, act: () => void show(form) }));
   return (
     <>
-      <select
-        aria-label="export"
-        title="the graph as text"
-        value=""
-        disabled={!live}
-        onChange={(event) => void show(event.target.value)}
-      >
-        <option value="" disabled>
-          Export
-        </option>
-        <option value="python">Python</option>
-        <option value="json">JSON</option>
-        <option value="line">link line</option>
-      </select>
+      <Dropdown label="Export" disabled={!live} items={items} square>
+        <Icon sign="more" />
+      </Dropdown>
       {text !== null && (
         <div className="nbg-export" role="dialog" aria-label="the graph as text">
           <textarea
@@ -130,7 +276,7 @@ function Export() {
             onFocus={(event) => event.target.select()}
             autoFocus
           />
-          <button type="button" onClick={() => setText(null)}>
+          <button type="button" className="nbg-b" onClick={() => setText(null)}>
             Close
           </button>
         </div>

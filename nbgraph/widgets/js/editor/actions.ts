@@ -3,13 +3,17 @@ import type { ReactFlowInstance } from "@xyflow/react";
 import type { Change } from "./changes.ts";
 import { type Clip, copy, paste } from "./clipboard.ts";
 import { addNode, disconnect, freeId, type LooseEnd, linkTo, place, remove, rename, toggle } from "./commands.ts";
-import { expected } from "./expected.ts";
+import type { GraphDocument } from "./document.ts";
+import { expected, HEAD } from "./expected.ts";
 import { type AnyFlowNode, endsOf } from "./flow.ts";
 import type { Command } from "./keys.ts";
 import { layout, type Size } from "./layout.ts";
 import { FIT } from "./opening.ts";
+import type { Template } from "./protocol.ts";
+import { usedOutputs } from "./rows.ts";
 import { typeOf } from "./schema.ts";
 import type { EditorStore } from "./store.ts";
+import { inserted } from "./templates.ts";
 
 export interface View {
   store: EditorStore;
@@ -18,8 +22,11 @@ export interface View {
   selected: () => string[];
   selectedEdges: () => string[];
   select: (ids: string[]) => void;
+  /** Bring nodes that were just added into view. */
+  look: (ids: string[]) => void;
   openPalette: () => void;
   toggleMinimap: () => void;
+  showKeys: () => void;
   /** Ask for a short text in a small dialog; null if the person lets it be. */
   prompt: (label: string, text: string) => Promise<string | null>;
 }
@@ -55,6 +62,10 @@ export function act(view: View, command: Command): void {
     case "run":
     case "runFront":
       return store.runAll(null, command === "runFront");
+    case "runTo":
+      return runTo(view, ids);
+    case "keys":
+      return view.showKeys();
     case "cancel":
       return store.cancel();
     case "mute":
@@ -70,7 +81,7 @@ export function act(view: View, command: Command): void {
     case "open":
       return openLibrary(view, ids);
     case "layout":
-      return store.edit(layout(document, ids, (id) => sizeOf(view, id)));
+      return layOut(view, ids);
     case "fit":
       return void flow.fitView({ ...FIT, nodes: ids.length ? ids.map((id) => ({ id })) : undefined });
     case "minimap":
@@ -95,6 +106,47 @@ export function act(view: View, command: Command): void {
       view.select([]);
       return view.root.focus({ preventScroll: true });
   }
+}
+
+function runTo({ store }: View, ids: string[]): void {
+  const nodes = ids.filter((id) => store.document.nodes.has(id));
+  if (nodes.length) store.runAll(nodes);
+  else store.toast("select the node to run to");
+}
+
+/** Lay these nodes out, or all of them, in the shape of the view. */
+function layOut(view: View, ids: string[]): void {
+  const { store } = view;
+  const size = (id: string): Size => sizeOf(view, id);
+  const middle = (id: string, name: string, side: "source" | "target"): number => portHeight(view, id, name, side);
+  store.edit(layout(store.document, ids, size, aspectOf(view.root), middle));
+}
+
+/** How far below the top of its node a port is. */
+function portHeight({ store }: View, id: string, name: string, side: "source" | "target"): number {
+  const node = store.document.nodes.get(id)!;
+  const { handles } = expected(node, typeOf(store.schema, node), usedOutputs(store.document, id));
+  const handle = handles.find((one) => one.id === name && one.type === side);
+  return handle ? handle.y! + handle.height! / 2 : HEAD / 2;
+}
+
+export function aspectOf(root: HTMLElement): number {
+  const { clientWidth, clientHeight } = root;
+  return clientWidth && clientHeight ? clientWidth / clientHeight : 1.8;
+}
+
+/** Put a library graph onto the canvas: at its start where it is empty, else about a place. */
+export function insert(view: View, template: Template, at: { x: number; y: number } | null): void {
+  const { store } = view;
+  const size = (document: GraphDocument, id: string): Size => {
+    const node = document.nodes.get(id)!;
+    return expected(node, typeOf(store.schema, node), usedOutputs(document, id)).measured;
+  };
+  const empty = !store.document.nodes.size;
+  const { changes, ids } = inserted(store.document, template, at ?? { x: 0, y: 0 }, size, aspectOf(view.root));
+  store.edit(changes);
+  if (!empty) view.select(ids);
+  view.look(ids);
 }
 
 /** Add a node at a place on the canvas, linked to the loose end if there is one. */
@@ -187,7 +239,7 @@ export function sizeOf(view: View, id: string): Size {
   const measured = view.flow.getNode(id)?.measured;
   if (measured?.width && measured.height) return { width: measured.width, height: measured.height };
   const node = view.store.document.nodes.get(id)!;
-  return expected(node, typeOf(view.store.schema, node)).measured;
+  return expected(node, typeOf(view.store.schema, node), usedOutputs(view.store.document, id)).measured;
 }
 
 export function centre(root: HTMLElement): { x: number; y: number } {

@@ -9,8 +9,8 @@ import { ASSIGNABLE, SNAPSHOT, TYPES } from "./fake.test.ts";
 import { commandOf } from "./keys.ts";
 import { layout } from "./layout.ts";
 import { whyNoNumber } from "./NumberInput.tsx";
-import { search } from "./Palette.tsx";
 import { emptySchema, shortType } from "./schema.ts";
+import { search } from "./search.ts";
 
 const document = apply(emptyDocument(), SNAPSHOT.changes);
 const schema = { ...emptySchema(), types: TYPES, assignable: ASSIGNABLE };
@@ -152,11 +152,10 @@ describe("fields and search", () => {
     expect(listText(readList(text))).toBe(text);
   });
   it("offers only what fits a loose link", () => {
-    const names = search(schema, document, "", { node: "ask", name: "conditioning", side: "source" }).map(
-      ([name]) => name,
-    );
-    expect(names).toEqual(["collect"]);
-    expect(search(schema, document, "add", null)[0][0]).toBe("add");
+    const asked = { schema, document, templates: [], recent: [], text: "", loose: null };
+    const loose = { node: "ask", name: "conditioning", side: "source" } as const;
+    expect(search({ ...asked, loose }).map((one) => one.key)).toEqual(["collect"]);
+    expect(search({ ...asked, text: "add" })[0].key).toBe("add");
   });
   it("reads types", () =>
     expect([shortType("list[int]"), shortType("ImageField | None")]).toEqual([

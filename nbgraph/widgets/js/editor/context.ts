@@ -1,8 +1,9 @@
 // The store and the view's own state, for every component below the editor.
-import { createContext, useContext, useSyncExternalStore } from "react";
+import { createContext, useContext } from "react";
+import { useStore as useZustand } from "zustand";
 
 import type { Model } from "../model.ts";
-import type { EditorStore } from "./store.ts";
+import type { EditorState, EditorStore } from "./store.ts";
 
 export const StoreContext = createContext<EditorStore | null>(null);
 
@@ -11,9 +12,8 @@ export function useStore(): EditorStore {
 }
 
 /** A part of the store; the component draws itself anew when that part is another. The part must be stable. */
-export function useStored<Part>(select: (store: EditorStore) => Part): Part {
-  const store = useStore();
-  return useSyncExternalStore(store.subscribe, () => select(store));
+export function useStored<Part>(select: (state: EditorState) => Part): Part {
+  return useZustand(useStore().state, select);
 }
 
 /** Shows another model in the place of this one. */

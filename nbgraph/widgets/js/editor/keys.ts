@@ -32,7 +32,9 @@ export type Command =
   | "right"
   | "up"
   | "down"
-  | "refresh";
+  | "refresh"
+  | "runTo"
+  | "keys";
 
 const KEYS: Record<string, Command> = {
   Space: "add",
@@ -59,19 +61,33 @@ const KEYS: Record<string, Command> = {
   "Mod+Shift+E": "subgraph",
   Enter: "open",
   L: "layout",
-  "Shift+.": "fit",
   ".": "fit",
+  "Shift+.": "fit",
   "Alt+M": "minimap",
   "Alt+=": "zoomIn",
   "Alt+-": "zoomOut",
   Escape: "escape",
   F2: "rename",
   R: "refresh",
+  "Mod+Shift+R": "runTo",
+  "Shift+?": "keys",
+  "?": "keys",
   ArrowLeft: "left",
   ArrowRight: "right",
   ArrowUp: "up",
   ArrowDown: "down",
 };
+/** How a command's key is written: the first of those it has. */
+export function keysOf(command: Command): string {
+  const key = Object.keys(KEYS).find((one) => KEYS[one] === command) ?? "";
+  const signs: Record<string, string> = { ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", Delete: "Del" };
+  const mod = /mac/i.test(globalThis.navigator?.platform ?? "") ? "⌘" : "Ctrl";
+  return key
+    .split("+")
+    .map((part) => (part === "Mod" ? mod : (signs[part] ?? part)))
+    .join(" ");
+}
+
 const WHILE_TYPING = new Set<Command>(["run", "runFront", "cancel", "escape"]);
 const CONTROLS = new Set(["INPUT", "TEXTAREA", "SELECT"]);
 

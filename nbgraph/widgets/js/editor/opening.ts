@@ -7,8 +7,11 @@ import type { AnyFlowNode } from "./flow.ts";
 
 export const MIN_ZOOM = 0.05;
 export const FIT = { padding: 0.15, maxZoom: 1 };
-/** A larger graph opens at its origin: to draw all of it takes long, and shows little. */
-const FIT_LIMIT = 300;
+/** Texts can be read from here on. */
+export const READABLE = 0.8;
+const OPENING_PADDING = 0.06;
+const EDGE = 32;
+const COLUMN = 240;
 
 export interface Size {
   width: number;
@@ -31,8 +34,21 @@ export function useFirstSize(element: RefObject<HTMLElement | null>): Size | nul
   return size;
 }
 
-/** All nodes, unless they are very many or none. */
+/** All nodes where they can be read then; else where the graph begins. */
 export function openingViewport(nodes: AnyFlowNode[], { width, height }: Size): Viewport {
-  if (!nodes.length || nodes.length > FIT_LIMIT) return { x: 0, y: 0, zoom: 1 };
-  return getViewportForBounds(getNodesBounds(nodes), width, height, MIN_ZOOM, FIT.maxZoom, FIT.padding);
+  if (!nodes.length) return { x: 0, y: 0, zoom: 1 };
+  const bounds = getNodesBounds(nodes);
+  const whole = getViewportForBounds(bounds, width, height, MIN_ZOOM, FIT.maxZoom, OPENING_PADDING);
+  if (whole.zoom >= READABLE) return whole;
+  const first = beginning(nodes);
+  const fits = bounds.height * READABLE < height - 2 * EDGE;
+  const y = fits ? (height - bounds.height * READABLE) / 2 - bounds.y * READABLE : EDGE - first.y * READABLE;
+  return { x: EDGE - first.x * READABLE, y, zoom: READABLE };
+}
+
+/** The top left corner of where the graph begins: of its leftmost nodes the highest. */
+function beginning(nodes: AnyFlowNode[]): { x: number; y: number } {
+  const x = Math.min(...nodes.map((node) => node.position.x));
+  const near = nodes.filter((node) => node.position.x < x + COLUMN);
+  return { x, y: Math.min(...near.map((node) => node.position.y)) };
 }

@@ -35,6 +35,17 @@ export interface NodeRun {
   seconds: number;
   error: string;
   warning: string;
+  /** The seed that a node drew, as it is typed, or "". */
+  seed?: string;
+  /** The picture that is its result, by its name in the studio, or "". */
+  image?: string;
+}
+
+/** A graph of the studio's library, as changes upon an empty document. */
+export interface Template {
+  name: string;
+  description: string;
+  changes: Change[];
 }
 
 export interface Reason {
@@ -50,6 +61,7 @@ export type Told =
       types: Schema["types"];
       assignable: Schema["assignable"];
       models: string[];
+      templates?: Template[];
       canRun: boolean;
     }
   | ({ type: "patch"; revision: number; changes: Change[]; author: string } & Derived)
@@ -72,6 +84,7 @@ export type Told =
       pictures: string[];
       whole: boolean;
     }
+  | { type: "types"; types: Schema["types"]; assignable: Schema["assignable"] }
   | { type: "ran" }
   | { type: "pictures"; request: number; names: string[]; newest: boolean }
   | { type: "uploaded"; request: number; name: string };

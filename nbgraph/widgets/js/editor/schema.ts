@@ -24,6 +24,8 @@ export interface InputType {
   optional: boolean;
   many: boolean;
   default?: any;
+  /** The label, where the class gives one. */
+  label?: string;
   description?: string;
   choices?: any[];
   min?: number | Exact;
@@ -37,6 +39,8 @@ export interface NodeType {
   title: string;
   category: string;
   description: string;
+  /** It was defined in the notebook. */
+  own?: boolean;
   inputs: InputType[];
   outputs: { name: string; type: string }[];
 }

@@ -1,8 +1,10 @@
 // One store for each model on the page, shared by its views: the document, what follows from it, and the run.
+import { createStore } from "zustand/vanilla";
+
 import type { Model } from "../model.ts";
 import { type Change, merged } from "./changes.ts";
 import { apply, emptyDocument, type GraphDocument } from "./document.ts";
-import type { Derived, NodeRun, Problem, Reason, Snapshot, Told } from "./protocol.ts";
+import type { Derived, NodeRun, Problem, Reason, Snapshot, Template, Told } from "./protocol.ts";
 import { emptySchema, type Schema } from "./schema.ts";
 
 interface Pending {
@@ -20,29 +22,72 @@ export interface Toast {
 const NO_PROBLEMS: Problem[] = [];
 const TOAST_MILLISECONDS = 6000;
 const RETRIES = 5;
+const KEPT_RESULTS = 8;
 const LOST = "the kernel was restarted or ended; run the cell again for a new canvas";
 
-export class EditorStore {
+export interface EditorState {
   /** The document as the person sees it: what the kernel confirmed, with the edits that are on their way. */
-  document: GraphDocument = emptyDocument();
-  schema: Schema = emptySchema();
-  problems: Record<string, Problem[]> = {};
-  models: string[] = [];
-  canRun = false;
-  readOnly = "";
-  path: string[] = [];
-  depths = { undo: 0, redo: 0 };
-  run = { session: "", status: "", waitsFor: "", waiting: 0 };
-  runs: Record<string, NodeRun> = {};
-  pictures: Record<string, string> = {};
-  thumbnails: Record<string, string> = {};
-  newest: string[] = [];
-  reasons: Record<string, Reason> = {};
-  refused: Record<string, string> = {};
-  toasts: Toast[] = [];
-  live = false;
+  document: GraphDocument;
+  schema: Schema;
+  problems: Record<string, Problem[]>;
+  models: string[];
+  templates: Template[];
+  canRun: boolean;
+  readOnly: string;
+  path: string[];
+  depths: { undo: number; redo: number };
+  run: { session: string; status: string; waitsFor: string; waiting: number };
+  runs: Record<string, NodeRun>;
+  /** The last picture of a node, a preview while it runs. */
+  pictures: Record<string, string>;
+  /** The results of a node, the newest first. */
+  results: Record<string, string[]>;
+  thumbnails: Record<string, string>;
+  newest: string[];
+  reasons: Record<string, Reason>;
+  /** Nodes that were edited since the last run began. */
+  edited: Record<string, true>;
+  refused: Record<string, string>;
+  toasts: Toast[];
+  /** Nodes whose folded inputs and outputs are shown. */
+  unfolded: Record<string, boolean>;
+  live: boolean;
   /** The kernel is gone for good: what is shown is all there is of the document. */
-  lost = false;
+  lost: boolean;
+}
+
+const initialState = (): EditorState => ({
+  document: emptyDocument(),
+  schema: emptySchema(),
+  problems: {},
+  models: [],
+  templates: [],
+  canRun: false,
+  readOnly: "",
+  path: [],
+  depths: { undo: 0, redo: 0 },
+  run: { session: "", status: "", waitsFor: "", waiting: 0 },
+  runs: {},
+  pictures: {},
+  results: {},
+  thumbnails: {},
+  newest: [],
+  reasons: {},
+  edited: {},
+  refused: {},
+  toasts: [],
+  unfolded: {},
+  live: false,
+  lost: false,
+});
+
+export const problemsOf = (state: EditorState, id: string): Problem[] => state.problems[id] ?? NO_PROBLEMS;
+
+export class EditorStore {
+  /** What components draw; actions below are what changes it. */
+  readonly state = createStore<EditorState>(initialState);
+  /** Fields that hold text which was not sent yet; each sends its own when called. */
+  readonly drafts = new Set<() => void>();
 
   private confirmed: GraphDocument = emptyDocument();
   private revision = 0;
@@ -51,7 +96,7 @@ export class EditorStore {
   private retries = 0;
   private requests = 0;
   private waiting = new Map<number, (told: Told) => void>();
-  private listeners = new Set<() => void>();
+  private whenSent: (() => void)[] = [];
   private drawn = true;
   private explainTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -63,37 +108,86 @@ export class EditorStore {
     model.send({ type: "ready", request: 0, revision: this.revision, path: this.path });
   }
 
-  subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  private get now(): EditorState {
+    return this.state.getState();
+  }
+  get document(): GraphDocument {
+    return this.now.document;
+  }
+  get schema(): Schema {
+    return this.now.schema;
+  }
+  get runs(): Record<string, NodeRun> {
+    return this.now.runs;
+  }
+  get run(): EditorState["run"] {
+    return this.now.run;
+  }
+  get reasons(): Record<string, Reason> {
+    return this.now.reasons;
+  }
+  get thumbnails(): Record<string, string> {
+    return this.now.thumbnails;
+  }
+  get refused(): Record<string, string> {
+    return this.now.refused;
+  }
+  get toasts(): Toast[] {
+    return this.now.toasts;
+  }
+  get models(): string[] {
+    return this.now.models;
+  }
+  get templates(): Template[] {
+    return this.now.templates;
+  }
+  get readOnly(): string {
+    return this.now.readOnly;
+  }
+  get path(): string[] {
+    return this.now.path;
+  }
+  get canRun(): boolean {
+    return this.now.canRun;
+  }
+  get live(): boolean {
+    return this.now.live;
+  }
+  get lost(): boolean {
+    return this.now.lost;
+  }
 
-  problemsOf = (id: string): Problem[] => this.problems[id] ?? NO_PROBLEMS;
+  private set(part: Partial<EditorState>): void {
+    this.state.setState(part);
+  }
 
   /** Make changes at once on the page, and in the kernel as soon as it has answered the edit before. */
   edit(changes: Change[], group = ""): void {
     if (!changes.length || this.readOnly || this.lost) return;
-    for (const [kind, id, name] of changes) if (kind === "input") delete this.refused[`${id}.${name}`];
-    this.refused = { ...this.refused };
+    const refused = { ...this.refused };
+    for (const [kind, id, name] of changes) if (kind === "input") delete refused[`${id}.${name}`];
     const last = this.queue.at(-1);
     if (last && group && last.group === group) last.changes = merged([...last.changes, ...changes]);
     else this.queue.push({ changes, group, request: 0 });
-    this.document = apply(this.document, changes);
     this.drawn = false;
+    this.set({ refused, document: apply(this.document, changes) });
     this.pump();
-    this.changed();
   }
 
   undo = (): void => this.afterEdits({ type: "undo" });
   redo = (): void => this.afterEdits({ type: "redo" });
   cancel = (): void => {
-    this.run = { ...this.run, status: "cancelling" };
-    this.changed();
+    this.set({ run: { ...this.run, status: "cancelling" } });
     void this.ask({ type: "cancel" });
   };
 
   runAll(targets: string[] | null, front = false): void {
     this.afterEdits({ type: "run", targets, front });
+  }
+
+  /** Send what was typed and not sent yet. */
+  flush(): void {
+    for (const send of [...this.drafts]) send();
   }
 
   /** Ask the kernel; the promise holds its answer, "refused" included (which is also shown). */
@@ -108,18 +202,22 @@ export class EditorStore {
 
   toast(text: string, kind: Toast["kind"] = "notice"): void {
     const id = ++this.requests;
-    this.toasts = [...this.toasts.filter((one) => one.text !== text).slice(-2), { id, text, kind }];
-    this.changed();
+    this.set({ toasts: [...this.toasts.filter((one) => one.text !== text).slice(-2), { id, text, kind }] });
     setTimeout(() => this.dismiss(id), TOAST_MILLISECONDS);
   }
 
   dismiss(id: number): void {
-    this.toasts = this.toasts.filter((one) => one.id !== id);
-    this.changed();
+    this.set({ toasts: this.toasts.filter((one) => one.id !== id) });
+  }
+
+  /** Show the folded inputs and outputs of a node, or fold them again. */
+  unfold(id: string, open: boolean): void {
+    this.set({ unfolded: { ...this.now.unfolded, [id]: open } });
   }
 
   /** The person saves, or is about to: the drawing that is saved with the notebook should be of what is on the page. */
   draw = (): void => {
+    this.flush();
     if (this.drawn) return;
     this.drawn = true;
     this.afterEdits({ type: "draw" });
@@ -130,31 +228,24 @@ export class EditorStore {
     const own = String(this.model.get("_id"));
     const found = await Promise.resolve(this.model.widget_manager?.get_model(own)).catch(() => undefined);
     if (this.lost || found?.comm_live !== false) return;
-    this.lost = true;
-    this.live = this.canRun = false;
-    this.readOnly ||= LOST;
-    this.run = {
-      ...this.run,
-      status: this.run.status === "running" ? "interrupted" : this.run.status,
-      waitsFor: "",
-      waiting: 0,
-    };
-    this.changed();
+    const status = this.run.status === "running" ? "interrupted" : this.run.status;
+    const run = { ...this.run, status, waitsFor: "", waiting: 0 };
+    this.set({ lost: true, live: false, canRun: false, readOnly: this.readOnly || LOST, run });
   }
 
   private afterEdits(content: Record<string, unknown>): void {
     if (this.lost) return;
-    if (this.sent || this.queue.length) {
-      const stop = this.subscribe(() => {
-        if (this.sent || this.queue.length) return;
-        stop();
-        void this.ask(content);
-      });
-    } else void this.ask(content);
+    this.flush();
+    if (this.sent || this.queue.length) this.whenSent.push(() => void this.ask(content));
+    else void this.ask(content);
   }
 
   private pump(): void {
-    if (this.sent || !this.queue.length) return;
+    if (this.sent) return;
+    if (!this.queue.length) {
+      for (const ask of this.whenSent.splice(0)) ask();
+      return;
+    }
     const next = this.queue.shift()!;
     next.request = ++this.requests;
     this.sent = next;
@@ -164,6 +255,7 @@ export class EditorStore {
 
   private take(told: Told, buffers: DataView[]): void {
     if (told.type === "document") this.takeDocument(told);
+    else if (told.type === "types") this.takeTypes(told);
     else if (told.type === "patch") this.takePatch(told);
     else if (told.type === "done") this.takeDone(told);
     else if (told.type === "refused") this.takeRefusal(told);
@@ -171,7 +263,6 @@ export class EditorStore {
     else if (told.type === "ran") this.explainSoon(50);
     else if (told.type === "pictures") this.takePictures(told, buffers);
     if ("request" in told && told.request) this.answer(told.request, told);
-    this.changed();
   }
 
   private answer(request: number, told: Told): void {
@@ -183,21 +274,25 @@ export class EditorStore {
     if (!snapshot?.changes) return;
     this.revision = snapshot.revision;
     this.confirmed = apply(emptyDocument(), snapshot.changes);
-    this.schema = { ...this.schema, types: { ...this.schema.types, ...snapshot.types }, library: {}, varying: {} };
-    this.problems = {};
-    this.readOnly = snapshot.readOnly;
-    this.path = snapshot.path;
-    this.derive(snapshot);
-    this.rebase();
-    this.changed();
+    const types = { ...this.schema.types, ...snapshot.types };
+    this.set({
+      schema: { ...this.schema, types, library: {}, varying: {} },
+      problems: {},
+      readOnly: snapshot.readOnly,
+      path: snapshot.path,
+    });
+    this.set({ ...this.derived(snapshot), document: this.rebased() });
   }
 
   private takeDocument(told: Extract<Told, { type: "document" }>): void {
-    this.live = true;
-    this.schema = { ...this.schema, types: told.types, assignable: told.assignable };
-    this.models = told.models;
-    this.canRun = told.canRun;
-    this.reasons = {};
+    this.set({
+      live: true,
+      schema: { ...this.schema, types: told.types, assignable: told.assignable },
+      models: told.models,
+      templates: told.templates ?? [],
+      canRun: told.canRun,
+      reasons: {},
+    });
     if (told.document) {
       if (told.document.path.join("/") !== this.path.join("/")) {
         this.queue = [];
@@ -208,37 +303,47 @@ export class EditorStore {
     this.explainSoon(50);
   }
 
+  private takeTypes({ types, assignable }: Extract<Told, { type: "types" }>): void {
+    this.set({ schema: { ...this.schema, types, assignable } });
+  }
+
   private takePatch(told: Extract<Told, { type: "patch" }>): void {
     this.revision = told.revision;
     this.drawn = false;
     this.confirmed = apply(this.confirmed, told.changes);
-    this.derive(told);
-    this.rebase();
+    this.set({ ...this.derived(told), document: this.rebased(), edited: editedBy(told.changes, this.now.edited) });
     this.explainSoon(300);
   }
 
-  private derive(told: Derived): void {
-    this.problems = put(this.problems, told.problems);
-    const [varying, library] = [put(this.schema.varying, told.varying), put(this.schema.library, told.library)];
-    if (varying !== this.schema.varying || library !== this.schema.library)
-      this.schema = { ...this.schema, varying, library };
-    this.depths = { undo: told.undo, redo: told.redo };
+  private derived(told: Derived): Partial<EditorState> {
+    const { schema } = this;
+    const [varying, library] = [put(schema.varying, told.varying), put(schema.library, told.library)];
+    const same = varying === schema.varying && library === schema.library;
+    return {
+      problems: put(this.now.problems, told.problems),
+      schema: same ? schema : { ...schema, varying, library },
+      depths: { undo: told.undo, redo: told.redo },
+    };
   }
 
-  private rebase(): void {
+  /** The confirmed document with the edits that are on their way. */
+  private rebased(): GraphDocument {
     const pending = [...(this.sent ? [this.sent] : []), ...this.queue];
-    this.document = apply(
+    return apply(
       this.confirmed,
       pending.flatMap((one) => one.changes),
     );
   }
 
   private takeDone(told: Extract<Told, { type: "done" }>): void {
-    if (told.reasons) this.reasons = put(this.reasons, told.reasons);
-    if (this.sent?.request !== told.request) return;
+    if (told.reasons) this.set({ reasons: put(this.reasons, told.reasons) });
+    if (this.sent?.request === told.request) this.sentDone();
+  }
+
+  private sentDone(): void {
     this.sent = null;
     this.retries = 0;
-    this.rebase();
+    this.set({ document: this.rebased() });
     this.pump();
   }
 
@@ -250,36 +355,41 @@ export class EditorStore {
       this.pump();
       return;
     }
-    if (mine) {
-      this.sent = null;
-      this.retries = 0;
-      this.rebase();
-      this.pump();
-    }
+    if (mine) this.sentDone();
+    const refused = { ...this.refused };
     for (const { node, field, message } of told.problems ?? [])
-      if (node && field) this.refused = { ...this.refused, [`${node}.${field}`]: message };
+      if (node && field) refused[`${node}.${field}`] = message;
+    this.set({ refused });
     this.toast(told.message, "refusal");
   }
 
   private takeRun(told: Extract<Told, { type: "run" }>, buffers: DataView[]): void {
-    if (told.session !== this.run.session || told.whole) this.runs = {};
-    const cancelling =
-      this.run.status === "cancelling" && told.status === "running" && told.session === this.run.session;
-    this.run = {
-      session: told.session,
-      status: cancelling ? "cancelling" : told.status,
-      waitsFor: told.waitsFor,
-      waiting: told.waiting,
-    };
-    this.runs = { ...this.runs, ...told.nodes };
+    const { run, pictures, results } = this.now;
+    const other = told.session !== run.session || told.whole;
+    const cancelling = run.status === "cancelling" && told.status === "running" && told.session === run.session;
+    const status = cancelling ? "cancelling" : told.status;
+    const runs = { ...(other ? {} : this.runs), ...told.nodes };
     const fresh = urls(told.pictures, buffers);
-    for (const id of told.pictures) if (this.pictures[id]) URL.revokeObjectURL(this.pictures[id]);
-    this.pictures = { ...this.pictures, ...fresh };
+    const kept = { ...results };
+    for (const id of told.pictures) {
+      const before = told.whole ? (kept[id] ?? []).slice(1) : (kept[id] ?? []);
+      if (pictures[id] && !before.includes(pictures[id])) URL.revokeObjectURL(pictures[id]);
+      if (runs[id]?.status === "running") continue;
+      for (const old of before.slice(KEPT_RESULTS - 1)) URL.revokeObjectURL(old);
+      kept[id] = [fresh[id], ...before.slice(0, KEPT_RESULTS - 1)];
+    }
+    this.set({
+      run: { session: told.session, status, waitsFor: told.waitsFor, waiting: told.waiting },
+      runs,
+      edited: told.session === run.session ? this.now.edited : {},
+      pictures: { ...pictures, ...fresh },
+      results: kept,
+    });
   }
 
   private takePictures(told: Extract<Told, { type: "pictures" }>, buffers: DataView[]): void {
-    this.thumbnails = { ...this.thumbnails, ...urls(told.names, buffers) };
-    if (told.newest) this.newest = told.names;
+    this.set({ thumbnails: { ...this.thumbnails, ...urls(told.names, buffers) } });
+    if (told.newest) this.set({ newest: told.names });
   }
 
   private explainSoon(milliseconds: number): void {
@@ -287,10 +397,11 @@ export class EditorStore {
     clearTimeout(this.explainTimer);
     this.explainTimer = setTimeout(() => void this.ask({ type: "explain" }), milliseconds);
   }
+}
 
-  private changed(): void {
-    for (const listener of [...this.listeners]) listener();
-  }
+function editedBy(changes: Change[], before: Record<string, true>): Record<string, true> {
+  const ids = changes.filter(([kind]) => kind !== "layout" && kind !== "note").map(([, id]) => id);
+  return ids.every((id) => before[id]) ? before : { ...before, ...Object.fromEntries(ids.map((id) => [id, true])) };
 }
 
 function put<Value>(before: Record<string, Value>, changes: Record<string, Value | null>): Record<string, Value> {

@@ -1,0 +1,29 @@
+// Which results are of an older graph: those of nodes that were edited since the run, and of all that follow from them.
+import { type GraphDocument, linksOf } from "./document.ts";
+import type { EditorState } from "./store.ts";
+
+type Edited = EditorState["edited"];
+
+let last: { document: GraphDocument; edited: Edited; found: Set<string> } | null = null;
+
+export function isStale({ document, edited, reasons }: EditorState, id: string): boolean {
+  if (!reasons[id]?.run) return false;
+  if (last?.document !== document || last.edited !== edited) {
+    last = { document, edited, found: following(document, edited) };
+  }
+  return last.found.has(id);
+}
+
+/** These nodes and all that edges lead to from them. */
+function following(document: GraphDocument, edited: Edited): Set<string> {
+  const found = new Set(Object.keys(edited));
+  if (!found.size) return found;
+  const next = new Map<string, string[]>();
+  for (const node of document.nodes.values()) {
+    for (const input of Object.values(node.inputs)) {
+      for (const [source] of linksOf(input)) next.set(source, [...(next.get(source) ?? []), node.id]);
+    }
+  }
+  for (const id of found) for (const follower of next.get(id) ?? []) found.add(follower);
+  return found;
+}
