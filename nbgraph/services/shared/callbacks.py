@@ -1,26 +1,62 @@
 """Lists of callbacks for things that change or go away."""
 
+import logging
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
-Told = TypeVar("Told")
+from nbgraph.errors import NbgraphWarning
+
+Value = TypeVar("Value")
+logger = logging.getLogger("nbgraph")
 
 
-class Callbacks(Generic[Told]):
-    """Callbacks in the order they were added; adding one gives the function that takes it away again."""
+class Callbacks(Generic[Value]):
+    """Callbacks, called in the order they were added, each with the same value.
 
-    def __init__(self) -> None:
-        self.callbacks: tuple[Callable[[Told], None], ...] = ()
+    One that raises keeps neither the others nor its caller from going on, and stays: its first failure is an
+    `NbgraphWarning`, further ones are only logged.
 
-    def add(self, callback: Callable[[Told], None]) -> Callable[[], None]:
-        """Add a callback; returns what takes it away."""
+    Parameters
+    ----------
+    failed
+        How the warning begins; `{kind}` in it is the class of the value.
+    """
+
+    def __init__(self, failed: str = "what follows changes failed at a {kind}") -> None:
+        self.callbacks: tuple[Callable[[Value], None], ...] = ()
+        self._failed = failed
+        self._failing: tuple[Callable[[Value], None], ...] = ()
+
+    def add(self, callback: Callable[[Value], None]) -> Callable[[], None]:
+        """Add a callback; return a function that removes it."""
         self.callbacks = (*self.callbacks, callback)
         return lambda: self.remove(callback)
 
-    def remove(self, callback: Callable[[Told], None]) -> None:
-        """Take a callback away; one that is not there is no error."""
+    def remove(self, callback: Callable[[Value], None]) -> None:
+        """Remove a callback; one that is not there is no error."""
         self.callbacks = tuple(each for each in self.callbacks if each is not callback)
+        self._failing = tuple(each for each in self._failing if each is not callback)
 
-    def __call__(self, told: Told) -> None:
+    def __call__(self, value: Value) -> None:
         for callback in self.callbacks:
-            callback(told)
+            try:
+                callback(value)
+            except Exception as error:
+                self._report(callback, value, error)
+
+    def _report(self, callback: Callable[[Value], None], value: Value, error: Exception) -> None:
+        if any(each is callback for each in self._failing):
+            logger.debug("a listener failed again", exc_info=True)
+            return
+        self._failing = (*self._failing, callback)
+        logger.exception("a listener failed")
+        text = f"{self._failed.format(kind=type(value).__name__)}: {type(error).__name__}: {error}"
+        with suppress(Warning):  # a filter may turn it into an error
+            warnings.warn(
+                f"{text}. It goes on with the next event, and what it shows may be incomplete; further failures of it "
+                "are only logged",
+                NbgraphWarning,
+                stacklevel=3,
+            )
