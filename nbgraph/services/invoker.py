@@ -84,9 +84,11 @@ class Invoker:
 
     def _forget_missing(self, session: GraphExecutionState) -> None:
         """Leave out results whose pictures or tensors are gone: their nodes run again."""
-        for key, output in list(session.outputs.items()):
-            if not all(self._store(field).exists(field.resource_name) for field in resources_in(output)):
-                del session.outputs[key]
+        session.outputs = {
+            key: output
+            for key, output in session.outputs.items()
+            if all(self._store(field).exists(field.resource_name) for field in resources_in(output))
+        }
 
     def _store(self, field: ResourceField) -> ImageServiceBase | LatentsServiceBase:
         return self.services.images if field.kind == "image" else self.services.latents

@@ -1,5 +1,6 @@
 """A picture or tensors that are named in what was typed, and cannot be had, are told before anything runs."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -141,3 +142,26 @@ def test_a_list_of_pictures_and_a_branch_are_looked_at(studio, gone):
     branch = If(condition=True, true_input=Image(image=kept), false_input=Image(image=gone))
     with pytest.raises(GraphError, match="there is no image"):
         studio.run(branch, progress=False)
+
+
+def test_a_resume_that_is_refused_leaves_the_run_as_it_was_and_holds_nothing(studio):
+    kept = studio.images.add(PillowImage.new("RGB", (4, 4)))
+
+    @nb.node(type="test_fails_always")
+    def fails() -> int:
+        raise ValueError("each time")
+
+    run = studio.run(
+        takes_a_picture(id="last", picture=kept, work=fails(id="first")), progress=False, on_error="continue"
+    )
+    run_id = run.id
+    studio.images.delete(kept.image_name)
+    del run
+    gc.collect()
+    with pytest.raises(GraphError, match="deleted"):
+        studio.resume(run_id)
+    sessions = studio.services.graph_execution_manager
+    gc.collect()
+    assert (sessions.live(), len(sessions)) == ([], 1)
+    assert sessions.get(run_id).status == "failed"
+    assert studio.queue.frame.status.tolist() == ["failed"]

@@ -41,7 +41,11 @@ class SessionStorageMemory(ItemStorageMemory[GraphExecutionState], SessionStorag
 
     def _get(self, item_id: str) -> GraphExecutionState | None:
         live = self._live.get(item_id)  # one without results is false
-        return self._items.get(item_id) if live is None else live
+        if live is not None or item_id not in self._items:
+            return live
+        # a copy, so that what is done with it, such as a resume that is refused then, leaves the stored one as it is
+        live = self._live[item_id] = copy(self._items[item_id])
+        return live
 
     def _drop(self, item_id: str) -> bool:
         self._live.pop(item_id, None)

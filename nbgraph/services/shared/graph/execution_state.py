@@ -157,8 +157,7 @@ class GraphExecutionState:
     def resume(self) -> None:
         """Undo a cancel and forget errors: what was claimed, failed or skipped is tried again, nothing else."""
         self.cancelled = False
-        self.errors.clear()
-        self._failed.clear()
+        self.errors, self._failed = {}, set()  # not cleared: a stored copy shares them
         self._start()
 
     def extend(self, graph: Graph, targets: Sequence[str] | None = None) -> None:
