@@ -1,20 +1,59 @@
-"""Tensors out of weight files, as plain floating point numbers: stored so, or multiplied by their scales."""
+"""Tensors out of weight files, as plain floating point numbers: stored so, scaled, or packed by GGUF.
 
-from collections.abc import Sequence
+What is quantised becomes numbers of the precision that the model runs in when it is read, so it costs the memory of a
+plain model: the file is small, and the model is not.
+"""
+
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nbgraph.diffusion.file_headers import FileHeader
-from nbgraph.diffusion.weights_fit import check_types
+from nbgraph.diffusion.model_files import StoredTensor
 from nbgraph.errors import ModelError
+
+_FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
+_FLOAT8 = ("F8_E4M3", "F8_E5M2")
+_SCALE_NAMES = ("scale_weight", "weight_scale")
+_BESIDE = re.compile(r"(^|\.)(scaled_fp8|scale_weight|weight_scale|scale_input|input_scale|comfy_quant)$")
+"""What stands beside a scaled weight: its scale, that of its inputs, and how it was made."""
+_COUNTS = re.compile(r"(^|\.)(position_ids|num_batches_tracked|spiece_model|tekken_model)$")
+_PACKED: tuple[tuple[str, str], ...] = (
+    (r"quant_state\.bitsandbytes__", "bitsandbytes 4 bit, which needs the package bitsandbytes and a CUDA device"),
+    (r"\.SCB$", "bitsandbytes int8, which needs the package bitsandbytes and a CUDA device"),
+    (r"\.weight_scale_2$", "nvfp4, which needs the package nvidia-modelopt and a CUDA device of the Blackwell kind"),
+    (r"\.weight_scale_inv$", "fp8 in blocks, which needs the package torchao and a CUDA device"),
+    (r"\.q(weight|zeros)$", "GPTQ or AWQ, which needs a CUDA device"),
+    (r"\.(wscales|smooth_factor)$", "Nunchaku (SVDQuant), which needs the package nunchaku and a CUDA device"),
+)
+_REMEDY = "is not read here; use a GGUF version of it, or one in fp8, float16 or bfloat16"
 
 
 def check_readable(file: Path, header: FileHeader) -> None:
-    """`ModelError` when the values of a file cannot be read here, with the package or version that is needed."""
-    check_types(f"the weights in {str(file)!r}", header.tensors)
+    """`ModelError` when the values of a file cannot become plain numbers here; names the package or device it needs."""
+    if header.format == "gguf":
+        if importlib.util.find_spec("gguf") is None:
+            text = f"{str(file)!r} is a GGUF file, which needs the package gguf, and that is not installed"
+            raise ModelError(f"{text}: pip install gguf")
+        return
+    for pattern, kind in _PACKED:
+        if found := next((name for name in header.tensors if re.search(pattern, name)), None):
+            raise ModelError(f"the weights in {str(file)!r} are quantised by {kind} (it has {found}); that {_REMEDY}")
+    for name, tensor in header.tensors.items():
+        if tensor.dtype not in _FLOATS and not _is_beside(name) and not _COUNTS.search(name):
+            text = f"the weights in {str(file)!r} are quantised: {name} is {tensor.dtype}, which is no plain number"
+            raise ModelError(f"{text}; that {_REMEDY}")
+
+
+def is_weight(name: str) -> bool:
+    """Whether a tensor is a weight, and not the scale of one or a vocabulary."""
+    return not _is_beside(name) and not _COUNTS.search(name) and not name.endswith("logit_scale")
 
 
 def read_tensors(file: Path, header: FileHeader, names: Sequence[str], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -26,13 +65,53 @@ def read_tensors(file: Path, header: FileHeader, names: Sequence[str], dtype: to
         When the file cannot be read, or its values need something that is not here.
     """
     check_readable(file, header)
+    if header.format == "gguf":
+        return _read_gguf(file, header.tensors, names, dtype)
     try:
         with safe_open(file, framework="pt", device="cpu") as opened:
-            return {name: _plain(opened.get_tensor(name), dtype) for name in names}
+            return {name: _plain(opened, header.tensors, name, dtype) for name in names}
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{str(file)!r} cannot be read: {error}. Copy or download it again") from error
 
 
-def _plain(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """A copy, as the file that is mapped into memory may change or get shorter later."""
-    return tensor.to(dtype if tensor.is_floating_point() else tensor.dtype, copy=True)
+def _plain(opened: Any, tensors: Mapping[str, StoredTensor], name: str, dtype: torch.dtype) -> Tensor:
+    """A copy, as the file that is mapped into memory may change or get shorter later; multiplied by its scale."""
+    tensor: Tensor = opened.get_tensor(name)
+    scale_name = _scale_of(tensors, name)
+    if scale_name is None:
+        return tensor.to(dtype if tensor.is_floating_point() else tensor.dtype, copy=True)
+    scale = opened.get_tensor(scale_name).float()
+    if scale.numel() > 1:  # one for each row
+        scale = scale.reshape(-1, *(1,) * (tensor.ndim - 1))
+    return (tensor.float() * scale).to(dtype)
+
+
+def _scale_of(tensors: Mapping[str, StoredTensor], name: str) -> str | None:
+    if tensors[name].dtype not in _FLOAT8:
+        return None
+    layer = name.removesuffix(".weight")
+    return next((found for each in _SCALE_NAMES if (found := f"{layer}.{each}") in tensors), None)
+
+
+def _read_gguf(
+    file: Path, tensors: Mapping[str, StoredTensor], names: Sequence[str], dtype: torch.dtype
+) -> dict[str, Tensor]:
+    from gguf import GGUFReader
+    from gguf.quants import dequantize
+
+    wanted = set(names)
+    try:
+        stored = {tensor.name: tensor for tensor in GGUFReader(file).tensors if tensor.name in wanted}
+        return {
+            name: torch.from_numpy(dequantize(stored[name].data, stored[name].tensor_type).copy())
+            .reshape(tensors[name].shape)
+            .to(dtype)
+            for name in names
+        }
+    except (ValueError, KeyError, IndexError, OSError, NotImplementedError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ModelError(f"{str(file)!r} cannot be read as GGUF: {reason}; use another quantisation of it") from error
+
+
+def _is_beside(name: str) -> bool:
+    return bool(_BESIDE.search(name))

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from nbgraph.diffusion.denoiser_kinds import DENOISER_PREFIXES
 from nbgraph.diffusion.file_headers import FileHeader, NotWeights
-from nbgraph.diffusion.file_tensors import check_readable, read_tensors
+from nbgraph.diffusion.file_tensors import check_readable, is_weight, read_tensors
 from nbgraph.diffusion.fingerprints import file_identity
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.sources import Source
@@ -46,7 +46,6 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
 }
 """What may stand before the names of a part; the first that a file has is taken."""
 _UNET = "model.diffusion_model."
-_NOT_WEIGHTS = ("spiece_model", "scaled_fp8", "logit_scale", "tekken_model")
 _CONVERSION_ERRORS = (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError)
 
 
@@ -118,7 +117,7 @@ def _names(header: FileHeader, source: Source) -> dict[str, str]:
     if source.part == "denoiser" and not prefix:
         starts = tuple(each for part, starts in _PREFIXES.items() if part != "denoiser" for each in starts if each)
         inner = {name: whole for name, whole in inner.items() if not name.startswith(starts)}
-    return {name: whole for name, whole in inner.items() if name not in _NOT_WEIGHTS}
+    return {name: whole for name, whole in inner.items() if is_weight(name)}
 
 
 def _build(component: Any, source: Source) -> Any:

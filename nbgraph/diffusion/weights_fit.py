@@ -31,6 +31,11 @@ _FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 """Types that are a weight's value as they stand; integers and 4-bit types need scales to become one."""
 _SCALED = re.compile(r"scaled_fp8$|(weight_scale|scale_weight|input_scale|scale_input)(_inv|_2)?$|comfy_quant$")
 _QUANTISED = re.compile(r"\.(absmax|quant_map|nested_absmax|SCB|qweight|qzeros|_scale|_data)$|quant_state")
+_QUANTISERS = {
+    "bitsandbytes": "bitsandbytes", "torchao": "torchao", "quanto": "optimum-quanto", "gguf": "gguf",
+    "modelopt": "nvidia-modelopt", "sdnq": "sdnq",
+}  # fmt: skip
+"""Packages by the name that a configuration has for a way to quantise."""
 _ORIGINAL = re.compile(
     r"^(model\.diffusion_model|first_stage_model|cond_stage_model|conditioner|control_model)\.|"
     r"^(input_blocks|middle_block|output_blocks|double_blocks|joint_blocks|input_hint_block|zero_convs)\.|"
@@ -63,10 +68,12 @@ def check_fits(component: Any, folder: Path, variant: str | None) -> None:
     chosen, is_diffusers = choose_variant(folder, variant), issubclass(component, ModelMixin)
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     if is_diffusers and config.get("quantization_config"):
-        method = config["quantization_config"].get("quant_method", "an unnamed method")
+        method = str(config["quantization_config"].get("quant_method", "an unnamed method"))
+        package = _QUANTISERS.get(method.removesuffix("_4bit").removesuffix("_8bit"))
+        needs = f" (it is made for the package {package})" if package else ""
         raise ModelError(
-            f"the weights in {str(folder)!r} are quantised by {method}, which is not read here; use a version of the "
-            "model in float16, bfloat16 or plain float8"
+            f"the weights in {str(folder)!r} are quantised by {method}{needs}, which is not read here; use a "
+            "version in float16, bfloat16 or plain float8, or a GGUF or fp8 file of its transformer with parts="
         )
     base = "diffusion_pytorch_model" if is_diffusers else "model"
     stored = read_headers(folder, base, chosen, index_first=is_diffusers)
