@@ -299,3 +299,18 @@ def test_a_number_that_arrives_at_a_text_arrives_as_the_text_of_it(number: Any, 
 
 def test_a_list_of_numbers_that_arrives_at_a_list_of_texts_arrives_as_texts() -> None:
     assert run(StringCollection(id="texts", collection=Range(stop=3))).value("texts", "collection") == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("node_id", ["each[0]", "each[12,3]"])
+def test_an_id_that_an_execution_of_another_node_has_is_refused(node_id: str) -> None:
+    graph = Graph.of(Iterate(id="each", collection=[1, 2]), Add(id=node_id, a=1, b=2))
+    with pytest.raises(GraphError, match="has the id of an execution of the node 'each' in an iteration; rename one"):
+        graph.validate()
+    with pytest.raises(GraphError, match="has the id of an execution"):
+        Graph.from_json(graph.to_json())
+
+
+@pytest.mark.parametrize("node_id", ["each[]", "each[x]", "[0]", "other[0]", "each[0,]", "each[-1]", "each[0]x"])
+def test_other_ids_with_brackets_are_allowed(node_id: str) -> None:
+    graph = Graph.of(Iterate(id="each", collection=[1, 2]), Add(id=node_id, a=1, b=2))
+    assert Graph.from_json(graph.validate().to_json()) == graph

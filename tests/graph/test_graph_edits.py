@@ -5,11 +5,14 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from nbgraph.errors import GraphError, NotFoundError
 from nbgraph.invocations import Add, Collect, Integer, Iterate, Multiply, Range, String
+from nbgraph.invocations.base import BaseInvocation, invocation
 from nbgraph.services.shared.graph.edges import edge
 from nbgraph.services.shared.graph.graph import Graph
 from tests.graph.running import run
@@ -176,6 +179,26 @@ def test_a_graph_comes_back_from_json_and_from_its_python_code() -> None:
     exec(code, {"Graph": Graph}, names)  # noqa: S102
     assert names["graph"].to_dict()["nodes"] == graph.to_dict()["nodes"]
     assert set(names["graph"].edges) == set(graph.edges)
+
+
+def test_the_python_code_tells_classes_of_one_name_from_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = []
+    for number, module in enumerate(["first_nodes", "second_nodes", "__main__"]):
+
+        @invocation(f"same_name_{number}", title="Same", category="test", version="1.0.0")
+        class Same(BaseInvocation):
+            __module__ = module
+            value: int = 0
+
+        if module != "__main__":
+            monkeypatch.setitem(sys.modules, module, ModuleType(module))
+        monkeypatch.setattr(sys.modules[module], "Same", Same, raising=False)
+        classes.append(Same)
+    graph = Graph([cls(id=f"Same_{number}", value=number) for number, cls in enumerate(classes)])
+    names: dict[str, Any] = {"Same": classes[2]}
+    exec(graph.to_python(), names)  # noqa: S102
+    assert [type(names["graph"][node_id]) for node_id in graph] == classes
+    assert names["graph"].to_dict()["nodes"] == graph.to_dict()["nodes"]
 
 
 LONG = 5_000

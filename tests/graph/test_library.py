@@ -37,6 +37,15 @@ def nested(depth: int) -> LibraryGraph:
     return library
 
 
+def test_what_is_exposed_can_be_given_as_names_and_addresses() -> None:
+    library, inner = double_and_add(), double_and_add().graph
+    short = LibraryGraph("short", inner, {"number": "double.a", "more": "sum.b"}, {"result": "sum.value"})
+    assert (short.inputs, short.outputs) == (library.inputs, library.outputs)
+    for inputs, outputs in [({"number": "double"}, {}), ({}, {"result": "sum"}), ({"number": 3}, {})]:
+        with pytest.raises(GraphError, match="edge (source|destination)"):
+            LibraryGraph("bad", inner, inputs, outputs)
+
+
 def test_exposed_names_are_the_fields_of_the_node() -> None:
     assert list(DoubleAndAdd.inputs()) == ["number", "more"]
     assert DoubleAndAdd.outputs() == {"result": int}
@@ -296,3 +305,9 @@ def test_edges_reach_exposed_inputs_from_files_too() -> None:
     graph = Graph([DoubleAndAdd(id="graph"), Integer(id="n", value=4)])
     graph.add_edge(edge("n.value", "graph.number"))
     assert run(Graph.from_json(graph.to_json())).value("graph", "result") == 8
+
+
+def test_an_exposed_name_that_python_reads_as_another_one_is_refused() -> None:
+    inner = Graph.of(Add(id="sum", a=1, b=2))
+    with pytest.raises(GraphError, match="'\ufb01rst' cannot be the name.*Python reads it as 'first'; choose another"):
+        LibraryGraph("bad", inner, {"\ufb01rst": "sum.a"})

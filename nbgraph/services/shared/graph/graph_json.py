@@ -14,13 +14,13 @@ from nbgraph.errors import GraphError, Problem, Problems, UnknownNodeTypeError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import NodeClass, registry
 from nbgraph.services.shared.gc_pause import gc_pause
-from nbgraph.services.shared.graph.drawing.layout import read_layout
+from nbgraph.services.shared.graph.drawing.layout import is_writable, read_layout
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import MAX_DEPTH
 
 MAX_BYTES, MAX_NAME = 64 * 2**20, 4096
 COMMON = {"is_intermediate", "use_cache"}
-COMPARED_BY_VALUE = frozenset({int, str, bool, type(None)})
+COMPARED_BY_VALUE = frozenset({int, str, bool, type(None)})  # not float: 0.0 == -0.0, which are written differently
 _SHOWN_KEYS = 5
 _PARAMETERS = re.compile(r"^Steps: \d+,.*\b(Sampler|CFG scale|Seed): ", re.MULTILINE)
 _STARTS = (
@@ -102,13 +102,22 @@ def _is_plainly_same(node: BaseInvocation, other: BaseInvocation, links: Sequenc
     if type(node) is not type(other) or (COMMON & node.model_fields_set) != (COMMON & other.model_fields_set):
         return False
     linked, values = {"id", *[link.field for link in links]}, vars(other)
-    return all(
-        value is (theirs := values[name])
-        # floats are left to the JSON: 0.0 == -0.0, which are written differently
-        or (type(value) in COMPARED_BY_VALUE and type(value) is type(theirs) and value == theirs)
-        for name, value in vars(node).items()
-        if name not in linked
-    )
+    return all(_is_same_value(value, values[name]) for name, value in vars(node).items() if name not in linked)
+
+
+def _is_same_value(value: Any, other: Any) -> bool:
+    """Return True only if two values have the same JSON; of lists, look at the items."""
+    if value is other:
+        return True
+    if type(value) is not type(other):
+        return False
+    if type(value) is list:
+        pairs = zip(cast(list[Any], value), other)
+        return len(other) == len(value) and all(
+            each is theirs or (type(each) in COMPARED_BY_VALUE and type(each) is type(theirs) and each == theirs)
+            for each, theirs in pairs
+        )
+    return type(value) in COMPARED_BY_VALUE and value == other
 
 
 def _text(data: dict[str, Any]) -> str:
@@ -133,7 +142,7 @@ def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
     problems.raise_any()
     graph = make()
     read = _object(data)
-    if isinstance(read.get("id"), str):
+    if isinstance(read.get("id"), str) and is_writable(read["id"]):
         graph.id = read["id"]
     graph.layout = read_layout(read.get("layout"))
     graph.load(nodes, links)
@@ -146,10 +155,13 @@ def _parse(text: Any) -> Any:
         raise GraphError([Problem("bad_file", message)])
     if len(text) > MAX_BYTES:
         raise GraphError([Problem("bad_file", f"the file has {len(text):,} bytes; a graph has at most {MAX_BYTES:,}")])
+    shown = text if isinstance(text, str) else bytes(text).decode("utf-8", "replace")
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
+        data = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
+        if "\\ud" in shown.lower() and not is_writable(data):
+            raise ValueError("it has half of a surrogate pair, which is no character")
+        return data
     except (ValueError, RecursionError) as error:
-        shown = text if isinstance(text, str) else bytes(text).decode("utf-8", "replace")
         if seems := foreign_text(shown):
             raise foreign_error(seems) from None
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)

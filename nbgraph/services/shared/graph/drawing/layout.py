@@ -31,7 +31,7 @@ class LaidOut(GraphLike, Protocol):
 
 def read_layout(data: Any) -> dict[str, Any]:
     """Return the layout in values read from JSON, without what is damaged: a graph runs as well without its drawing."""
-    layout = dict(_object(data)) if _is_text(data) else {}
+    layout = dict(_object(data)) if is_writable(data) else {}
     parts = {"nodes": _is_place, "notes": _is_note, "unknown": _is_placeholder}
     for part, is_good in parts.items():
         if kept := {name: one for name, one in _object(layout.pop(part, None)).items() if is_good(one)}:
@@ -43,7 +43,7 @@ def _object(data: Any) -> dict[str, Any]:
     return cast(dict[str, Any], data) if isinstance(data, dict) else {}
 
 
-def _is_text(data: Any) -> bool:
+def is_writable(data: Any) -> bool:
     """Return whether values can be written as JSON in UTF-8; halves of surrogate pairs cannot."""
     try:
         json.dumps(data, ensure_ascii=False).encode()
