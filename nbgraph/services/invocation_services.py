@@ -42,8 +42,8 @@ from nbgraph.services.retention.retention_base import RetentionBase
 from nbgraph.services.retention.retention_common import Limit, Limits
 from nbgraph.services.retention.retention_memory import RetentionMemory
 from nbgraph.services.retention.retention_sqlite import RetentionSqlite
+from nbgraph.services.service import Service
 from nbgraph.services.shared.graph.library import LibraryGraph
-from nbgraph.services.shared.service import Service
 from nbgraph.services.shared.sqlite import resource_files
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
 from nbgraph.services.shared.sqlite.format_steps import MARKS, STEPS

@@ -11,7 +11,7 @@ from nbgraph.services.graph_documents.graph_documents_base import GraphDocuments
 from nbgraph.services.graph_documents.graph_documents_common import DocumentVersion, SavedDocument
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.service import new_name
+from nbgraph.services.shared.names import new_name
 from nbgraph.widgets.throttle import Throttle
 
 logger = logging.getLogger("nbgraph")

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from nbgraph.services.events.events_common import Event
-from nbgraph.services.shared.service import Service
+from nbgraph.services.service import Service
 
 Listener = Callable[[Event], None]
 

@@ -22,9 +22,10 @@ from nbgraph.services.graph_documents.graph_documents_common import (
     node_count,
     versions_to_drop,
 )
+from nbgraph.services.service import InvokerLike, Service
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.service import InvokerLike, Service, new_name
+from nbgraph.services.shared.names import new_name
 
 
 class GraphDocumentsBase(Service):

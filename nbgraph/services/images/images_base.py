@@ -15,10 +15,11 @@ from nbgraph.errors import ArchiveError, ImageModeError, NotFoundError
 from nbgraph.image_modes import DEEP_MODES, MODES, has_alpha, in_plain_mode, stored_form
 from nbgraph.invocations.plain_numbers import with_plain_numbers
 from nbgraph.services.images.images_common import ImageCategory, ImageQuery, ImageRecord
+from nbgraph.services.service import Service
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.names import Unless, checked_name, new_name, text_name
 from nbgraph.services.shared.pagination import Page, page_bounds
-from nbgraph.services.shared.service import Service, Unless, checked_name, new_name, text_name
 
 THUMBNAIL_SIZE = 256
 REMEDIES = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA"}

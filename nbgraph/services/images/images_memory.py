@@ -6,7 +6,7 @@ from PIL import Image
 
 from nbgraph.services.images.images_base import ImageServiceBase
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord, search_text
-from nbgraph.services.shared.service import Unless
+from nbgraph.services.shared.names import Unless
 
 
 class ImageServiceMemory(ImageServiceBase):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from nbgraph.services.images.images_base import ImageServiceBase, thumbnail_of
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord, search_text
-from nbgraph.services.shared.service import Unless
+from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.sqlite.resource_table import ResourceTable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 

@@ -15,10 +15,10 @@ from nbgraph.services.invocation_cache.invocation_cache_common import (
     CacheRow,
     CacheStatus,
 )
+from nbgraph.services.service import InvokerLike, Service
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
-from nbgraph.services.shared.service import InvokerLike, Service
 
 MAX_LOST = 10_000
 
@@ -52,8 +52,8 @@ class InvocationCacheBase(Service):
         if self._invoker is None:
             services = invoker.services
             self._endings = [
-                services.images.on_deleted(self.forget_resource),
-                services.latents.on_deleted(self.forget_resource),
+                services.images.on_deleted(self._forget_deleted),
+                services.latents.on_deleted(self._forget_deleted),
             ]
         super().start(invoker)
 
@@ -218,6 +218,9 @@ class InvocationCacheBase(Service):
             self._lost.clear()
         self._lost.update(keys)
         return self._drop(keys)
+
+    def _forget_deleted(self, name: str) -> None:
+        self.forget_resource(name)
 
     def discard(self, entry: CacheEntry, because: str) -> None:
         """Forget an entry that turned out not to be the result of its key, and remember why for `explain`."""

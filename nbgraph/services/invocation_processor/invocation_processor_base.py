@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from nbgraph.errors import GraphError, NodeError, OwnWorkerError
 from nbgraph.latch import Latch
+from nbgraph.services.service import Service
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.service import Service
 
 
 class Cancel:

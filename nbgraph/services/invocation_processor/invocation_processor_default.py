@@ -8,16 +8,16 @@ from time import monotonic
 from nbgraph.errors import CancelledError, GraphError, IterationLimitError, NodeError, StoreError
 from nbgraph.latch import Latch
 from nbgraph.loading import looking_while_waiting
-from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_common import SessionWaits
 from nbgraph.services.invocation_processor.batch_runner import runner_of
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
 from nbgraph.services.invocation_processor.node_batches import BatchLimits
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
+from nbgraph.services.neighbours import Events
+from nbgraph.services.service import InvokerLike
 from nbgraph.services.shared.bell import Bell
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.interrupts import HeldStop
-from nbgraph.services.shared.service import InvokerLike
 
 logger = logging.getLogger("nbgraph")
 IDLE_SECONDS = 1.0
@@ -210,7 +210,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
 class _Waiting:
     """Shows for what a session waits while a module is loaded, and ends the waiting if the session is cancelled."""
 
-    def __init__(self, ticket: Ticket, events: EventServiceBase) -> None:
+    def __init__(self, ticket: Ticket, events: Events) -> None:
         self._ticket, self._events = ticket, events
         self._shown = ""
 

@@ -7,9 +7,9 @@ from time import time
 
 from nbgraph.errors import NotFoundError
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem, QueueStatus
+from nbgraph.services.service import InvokerLike, Service
 from nbgraph.services.shared.bell import Bell
 from nbgraph.services.shared.callbacks import Callbacks
-from nbgraph.services.shared.service import InvokerLike, Service
 
 
 class InvocationQueueBase(Service):

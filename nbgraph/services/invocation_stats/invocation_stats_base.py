@@ -24,7 +24,7 @@ from nbgraph.services.invocation_stats.invocation_stats_common import (
     Memory,
     NodeStats,
 )
-from nbgraph.services.shared.service import Service
+from nbgraph.services.service import Service
 
 QUICK = 0.001
 

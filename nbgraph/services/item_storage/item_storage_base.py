@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from nbgraph.errors import GraphError, NbgraphError, NotFoundError, StoreError
+from nbgraph.services.service import Service
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
 from nbgraph.services.shared.pagination import Page, page_bounds
-from nbgraph.services.shared.service import Service
 
 
 class Storable(Protocol):

@@ -10,10 +10,11 @@ from typing import Any
 
 from nbgraph.errors import ArchiveError, NotFoundError
 from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
+from nbgraph.services.service import Service
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.names import Unless, checked_name, new_name, text_name
 from nbgraph.services.shared.pagination import Page, page_bounds
-from nbgraph.services.shared.service import Service, Unless, checked_name, new_name, text_name
 
 Tensors = Mapping[str, Any]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from nbgraph.services.latents.latents_base import LatentsServiceBase
 from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
-from nbgraph.services.shared.service import Unless
+from nbgraph.services.shared.names import Unless
 
 
 class LatentsServiceMemory(LatentsServiceBase):

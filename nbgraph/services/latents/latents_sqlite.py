@@ -6,7 +6,7 @@ from typing import Any
 from nbgraph.services.latents.latents_base import LatentsServiceBase
 from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
 from nbgraph.services.latents.tensor_files import from_bytes, to_bytes
-from nbgraph.services.shared.service import Unless
+from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.sqlite.resource_table import ResourceTable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 

@@ -17,7 +17,7 @@ from nbgraph.diffusion.refs import ModelPart
 from nbgraph.diffusion.what_is import need_weights
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 from nbgraph.invocations.fields import ModelField
-from nbgraph.services.shared.service import Service
+from nbgraph.services.service import Service
 from nbgraph.texts import value_text
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")

@@ -12,7 +12,7 @@ from nbgraph.services.events.events_common import ModelLoaded
 from nbgraph.services.invocation_cache.code_packages import version_of
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
 from nbgraph.services.model_manager.shared_models import SharedModels, shared_models
-from nbgraph.services.shared.service import CLOSED, InvokerLike
+from nbgraph.services.service import CLOSED, InvokerLike
 
 LIBRARIES = ("diffusers", "torch", "transformers")
 """What computes with models; other versions may compute another result."""

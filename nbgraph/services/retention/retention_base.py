@@ -29,9 +29,9 @@ from nbgraph.services.images.images_common import ImageQuery, ImageRecord
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem
 from nbgraph.services.latents.latents_common import TensorRecord
 from nbgraph.services.retention.retention_common import DAY, Limit, Limits, Usage, resources_of
+from nbgraph.services.service import InvokerLike, Service
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.interrupts import HeldStop
-from nbgraph.services.shared.service import InvokerLike, Service
 
 logger = logging.getLogger("nbgraph")
 TIDY_SECONDS = 600.0
@@ -243,7 +243,7 @@ class RetentionBase(Service):
 
     def _intermediates(self) -> list[ImageRecord]:
         """Intermediate pictures; one with a star is kept as the others are."""
-        return self.services.images.records(ImageQuery(is_intermediate=True, starred=False))
+        return list(self.services.images.records(ImageQuery(is_intermediate=True, starred=False)))
 
     def _pictures(self, starred: bool) -> list[ImageRecord]:
         found = self.services.images.records(ImageQuery(starred=starred))

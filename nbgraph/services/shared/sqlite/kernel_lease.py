@@ -5,7 +5,7 @@ import socket
 from contextlib import suppress
 from math import inf
 
-from nbgraph.services.shared.service import new_name
+from nbgraph.services.shared.names import new_name
 from nbgraph.services.shared.sqlite.file_lock import FileLock
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder
 

@@ -8,7 +8,7 @@ from sqlite3 import Connection
 
 from nbgraph.errors import ResourceFileCorruptError, ResourceFileMissingError, StoreFullError
 from nbgraph.services.shared.interrupts import HeldStop
-from nbgraph.services.shared.service import Unless
+from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import FileKind
 

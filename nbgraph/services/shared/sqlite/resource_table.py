@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar, get_origin
 
-from nbgraph.services.shared.service import Unless
+from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.sqlite.damaged_rows import readable
 from nbgraph.services.shared.sqlite.resource_files import ResourceFiles
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase

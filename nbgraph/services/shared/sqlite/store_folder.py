@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from nbgraph.errors import StoreError
-from nbgraph.services.shared.service import checked_name, is_name
+from nbgraph.services.shared.names import checked_name, is_name
 from nbgraph.services.shared.sqlite.store_errors import told_plainly
 
 FileKind = Literal["images", "thumbnails", "tensors"]

@@ -1,0 +1,226 @@
+"""What services use of each other, as protocols: a service that calls anything else of a neighbour is a type error.
+
+The bases of services have all of this; `invocation_services.py` is where a checker sees that they do. Protocols stand
+between them because the bases know each other through the container, and could not import each other in a circle.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from logging import INFO
+from typing import Any, Protocol
+
+from nbgraph.invocations.fields import ModelField
+from nbgraph.services.events.events_common import Event
+from nbgraph.services.images.images_common import ImageQuery, ImageRecord
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow, CacheStatus
+from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
+from nbgraph.services.latents.latents_common import TensorRecord
+from nbgraph.services.shared.bell import Bell
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.library import LibraryGraph
+from nbgraph.services.shared.names import Unless
+from nbgraph.services.shared.pagination import Page
+
+Stop = Callable[[], None]
+"""Ends a subscription."""
+Names = set[str]
+
+
+class Events(Protocol):
+    """Tells listeners what happens."""
+
+    @property
+    def is_heard(self) -> bool: ...
+
+    def dispatch(self, event: Event) -> None: ...
+
+
+class Images(Protocol):
+    """Keeps pictures."""
+
+    def on_changed(self, callback: Callable[[ImageRecord], None]) -> Stop: ...
+
+    def on_deleted(self, callback: Callable[[str], None]) -> Stop: ...
+
+    def record(self, image_name: str) -> ImageRecord: ...
+
+    def records(self, query: ImageQuery) -> Sequence[ImageRecord]: ...
+
+    def is_intact(self, image_name: str) -> bool: ...
+
+    def delete(self, *image_names: str, unless: Unless | None = None) -> int: ...
+
+
+class Latents(Protocol):
+    """Keeps tensors."""
+
+    def on_changed(self, callback: Callable[[TensorRecord], None]) -> Stop: ...
+
+    def on_deleted(self, callback: Callable[[str], None]) -> Stop: ...
+
+    def record(self, name: str) -> TensorRecord: ...
+
+    def records(self) -> Sequence[TensorRecord]: ...
+
+    def is_intact(self, name: str) -> bool: ...
+
+    def delete(self, *names: str, unless: Unless | None = None) -> int: ...
+
+
+class Models(Protocol):
+    """Loads models; see `ModelManagerBase` for what is counted and measured."""
+
+    @property
+    def uses(self) -> int: ...
+
+    @property
+    def counts(self) -> tuple[int, int]: ...
+
+    @property
+    def meters(self) -> Any | None: ...
+
+    def is_current(self, model: ModelField) -> bool: ...
+
+
+class Sessions(Protocol):
+    """Keeps sessions."""
+
+    def get(self, item_id: str) -> GraphExecutionState: ...
+
+    def set(self, item: GraphExecutionState) -> None: ...
+
+    def delete(self, item_id: str) -> bool: ...
+
+    def live(self) -> list[GraphExecutionState]: ...
+
+    def sizes(self) -> dict[str, int]: ...
+
+    def names_in(self, session_ids: Iterable[str]) -> Names: ...
+
+    def condition(self, item_id: str) -> Any: ...
+
+    def __len__(self) -> int: ...
+
+
+class Library(Protocol):
+    """Keeps library graphs."""
+
+    def list(self, page: int = 0, per_page: int = 10) -> Page[LibraryGraph]: ...
+
+
+class Cache(Protocol):
+    """Keeps results of nodes."""
+
+    def on_released(self, callback: Callable[[Collection[str]], None]) -> Stop: ...
+
+    def named(self, resources: Collection[str]) -> set[str]: ...
+
+    def entries(self, node: str | None = None) -> list[CacheRow]: ...
+
+    def status(self) -> CacheStatus: ...
+
+    def clear(self) -> int: ...
+
+    def tidy(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+class Stats(Protocol):
+    """Keeps a row for each node that ran."""
+
+    def sizes(self) -> dict[str, int]: ...
+
+    def session_ids(self) -> list[str]: ...
+
+    def reset_stats(self, session_id: str | None = None) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+class Queue(Protocol):
+    """Keeps what waits to run, and what became of it."""
+
+    @property
+    def bell(self) -> Bell: ...
+
+    @property
+    def owner(self) -> str: ...
+
+    def changed(self) -> None: ...
+
+    def put(self, session_id: str, *, prepend: bool = False) -> QueueItem: ...
+
+    def take(self) -> QueueItem | None: ...
+
+    def finish(self, session_id: str, status: QueueStatus, error: str = "") -> None: ...
+
+    def cancel(self, session_id: str) -> bool: ...
+
+    def clear(self) -> int: ...
+
+    def forget(self, session_ids: Collection[str]) -> None: ...
+
+    def rows(self) -> list[QueueItem]: ...
+
+    def is_alive(self, owner: str) -> bool: ...
+
+    def runs_elsewhere(self) -> bool: ...
+
+
+class Retention(Protocol):
+    """Lets go of what nobody needs."""
+
+    def running(self) -> AbstractContextManager[None]: ...
+
+    def ended(self, session: GraphExecutionState) -> None: ...
+
+    def collect(self) -> int: ...
+
+    def delete_intermediates(self) -> int: ...
+
+
+class Processor(Protocol):
+    """Runs sessions."""
+
+    @property
+    def is_worker(self) -> bool: ...
+
+
+class Services(Protocol):
+    """The container, as services see it."""
+
+    @property
+    def events(self) -> Events: ...
+
+    @property
+    def images(self) -> Images: ...
+
+    @property
+    def latents(self) -> Latents: ...
+
+    @property
+    def model_manager(self) -> Models: ...
+
+    @property
+    def graph_execution_manager(self) -> Sessions: ...
+
+    @property
+    def graph_library(self) -> Library: ...
+
+    @property
+    def invocation_cache(self) -> Cache: ...
+
+    @property
+    def performance_statistics(self) -> Stats: ...
+
+    @property
+    def queue(self) -> Queue: ...
+
+    @property
+    def retention(self) -> Retention: ...
+
+    @property
+    def processor(self) -> Processor: ...
+
+    def note(self, text: str, level: int = INFO) -> None: ...
