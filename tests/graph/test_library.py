@@ -1,6 +1,8 @@
 """Graphs as nodes: exposed names are fields, inner nodes run in their place, at any depth that is allowed."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -311,3 +313,10 @@ def test_an_exposed_name_that_python_reads_as_another_one_is_refused() -> None:
     inner = Graph.of(Add(id="sum", a=1, b=2))
     with pytest.raises(GraphError, match="'\ufb01rst' cannot be the name.*Python reads it as 'first'; choose another"):
         LibraryGraph("bad", inner, {"\ufb01rst": "sum.a"})
+
+
+def test_a_file_with_a_graph_node_is_read_before_anything_else_was_imported() -> None:
+    text = Graph([DoubleAndAdd(id="graph")]).to_json()
+    code = "import sys; from nbgraph import Graph; print(*Graph.from_json(sys.stdin.read()))"
+    done = subprocess.run([sys.executable, "-c", code], input=text, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("graph\n", "")

@@ -112,10 +112,10 @@ def _is_same_value(value: Any, other: Any) -> bool:
     if type(value) is not type(other):
         return False
     if type(value) is list:
-        pairs = zip(cast(list[Any], value), other)
-        return len(other) == len(value) and all(
+        items, others = cast(list[Any], value), cast(list[Any], other)
+        return len(items) == len(others) and all(
             each is theirs or (type(each) in COMPARED_BY_VALUE and type(each) is type(theirs) and each == theirs)
-            for each, theirs in pairs
+            for each, theirs in zip(items, others)
         )
     return type(value) in COMPARED_BY_VALUE and value == other
 
@@ -155,13 +155,14 @@ def _parse(text: Any) -> Any:
         raise GraphError([Problem("bad_file", message)])
     if len(text) > MAX_BYTES:
         raise GraphError([Problem("bad_file", f"the file has {len(text):,} bytes; a graph has at most {MAX_BYTES:,}")])
-    shown = text if isinstance(text, str) else bytes(text).decode("utf-8", "replace")
     try:
         data = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
-        if "\\ud" in shown.lower() and not is_writable(data):
+        escaped = re.search(r"\\u[dD]", text) if isinstance(text, str) else re.search(rb"\\u[dD]", text)
+        if escaped and not is_writable(data):
             raise ValueError("it has half of a surrogate pair, which is no character")
         return data
     except (ValueError, RecursionError) as error:
+        shown = text if isinstance(text, str) else bytes(text).decode("utf-8", "replace")
         if seems := foreign_text(shown):
             raise foreign_error(seems) from None
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
