@@ -6,8 +6,8 @@ from typing import Any
 
 from IPython.display import DisplayHandle
 
-from nbgraph.run import Run
 from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.widgets.run_state import ShownRun
 from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.run_view import RunView
 
@@ -21,7 +21,7 @@ class RunDisplay:
     kernel nor the saved notebook keeps one for each run.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: ShownRun) -> None:
         self._run = run
         self._handle = DisplayHandle()
         self._view: RunView | None = None
@@ -65,7 +65,7 @@ class RunDisplay:
             self._handle.display(bundle, raw=True)
 
 
-def following_view(run: Run) -> RunView:
+def following_view(run: ShownRun) -> RunView:
     """A view that keeps looking at the run until it has ended, for places where outputs cannot be replaced."""
     view = RunView(run)
     if not run.is_done:

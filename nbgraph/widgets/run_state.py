@@ -1,14 +1,14 @@
 """What a run view shows of a run: how far it is, the state of each node, and what is left."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import nlargest
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from nbgraph.errors import with_place
 from nbgraph.invocations.fields import ImageField, models_in, resources_in
-from nbgraph.progress import NodeTally
-from nbgraph.run import Run
+from nbgraph.progress import NodeTally, Progress, ProgressTracker
+from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import PlannedNode, prepared_id
 from nbgraph.texts import value_text
@@ -16,6 +16,30 @@ from nbgraph.texts import value_text
 ERROR_LENGTH, RESULT_LENGTH, SHOWN_RESULTS = 4000, 120, 10
 NOTHING = NodeTally()
 LIVE = ("pending", "running")
+
+
+class ShownRun(Protocol):
+    """What the displays use of a run. They know no more of it, so that `Run` can load them to show itself."""
+
+    services: InvocationServices
+    session: GraphExecutionState
+    tracker: ProgressTracker
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def is_done(self) -> bool: ...
+
+    @property
+    def progress(self) -> Progress: ...
+
+    def wait(self, seconds: float | None = None, *, show: Callable[[Progress], None] | None = None) -> Any: ...
+
+    def cancel(self) -> None: ...
 
 
 class NodeState(NamedTuple):
@@ -56,7 +80,7 @@ class RunState(NamedTuple):
     waits_for: str
 
 
-def run_state(run: Run, most: int | None = None) -> RunState:
+def run_state(run: ShownRun, most: int | None = None) -> RunState:
     """The run as it is now; with `most`, no more nodes than that: those that failed, and the slowest."""
     tracker, progress, status = run.tracker, run.progress, run.status
     expected = _expected(run.session)
@@ -82,7 +106,7 @@ def run_state(run: Run, most: int | None = None) -> RunState:
     )
 
 
-def picture_names(run: Run) -> list[str]:
+def picture_names(run: ShownRun) -> list[str]:
     """The names of the pictures that the run has given so far, in order; intermediate ones left out."""
     names: dict[str, None] = {}
     for planned in run.session.plan.nodes:
@@ -111,13 +135,13 @@ def _result_lines(session: GraphExecutionState) -> Iterator[str]:
                 yield f"{prepared_id(node_id, path)}.{name} = {value_text(value, RESULT_LENGTH)}"
 
 
-def _weightiest(run: Run, most: int) -> list[PlannedNode]:
+def _weightiest(run: ShownRun, most: int) -> list[PlannedNode]:
     plan, tallies = run.session.plan, run.tracker.nodes
     ids = nlargest(most, tallies, key=lambda node_id: (bool(tallies[node_id].error), tallies[node_id].seconds))
     return [plan.nodes[rank] for rank in sorted(plan.ranks[node_id] for node_id in ids if node_id in plan.ranks)]
 
 
-def _node_state(planned: PlannedNode, run: Run, status: str, expected: dict[str, int | None]) -> NodeState:
+def _node_state(planned: PlannedNode, run: ShownRun, status: str, expected: dict[str, int | None]) -> NodeState:
     node_id, tracker = planned.id, run.tracker
     tally = tracker.nodes.get(node_id, NOTHING)
     runs = tally.runs or len(run.session.outputs_of(node_id))
@@ -160,7 +184,7 @@ def _weight(planned: PlannedNode) -> int:
     return steps if isinstance(steps, int) and steps > 0 else 1
 
 
-def _fraction(chosen: list[PlannedNode], run: Run, nodes: list[NodeState]) -> float:
+def _fraction(chosen: list[PlannedNode], run: ShownRun, nodes: list[NodeState]) -> float:
     done = total = 0.0
     tracker = run.tracker
     for planned, node in zip(chosen, nodes):
@@ -172,7 +196,7 @@ def _fraction(chosen: list[PlannedNode], run: Run, nodes: list[NodeState]) -> fl
     return min(1.0, done / total) if total else 0.0
 
 
-def _seconds_left(run: Run, nodes: list[NodeState]) -> float | None:
+def _seconds_left(run: ShownRun, nodes: list[NodeState]) -> float | None:
     """By what the steps, and the nodes that were not cached, took so far; None before the second step of a node."""
     tracker = run.tracker
     each = tracker.step_seconds
@@ -188,7 +212,7 @@ def _seconds_left(run: Run, nodes: list[NodeState]) -> float | None:
     return left
 
 
-def _session_error(run: Run, nodes: list[NodeState]) -> str:
+def _session_error(run: ShownRun, nodes: list[NodeState]) -> str:
     """What failed without being the failure of a node."""
     shown = {node.id for node in nodes if node.error}
     texts = [text for node, text in run.session.errors.items() if node.partition("[")[0] not in shown]

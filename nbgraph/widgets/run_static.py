@@ -7,10 +7,9 @@ from typing import Any
 from PIL import Image
 
 from nbgraph.image_modes import in_plain_mode
-from nbgraph.run import Run
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.widgets.pictures import png, thumbnail
-from nbgraph.widgets.run_state import NodeState, RunState, picture_names, run_state
+from nbgraph.widgets.run_state import NodeState, RunState, ShownRun, picture_names, run_state
 
 PICTURE_SIZE = 512
 SHEET_SIZE = 256
@@ -44,7 +43,7 @@ MARKS = {
 WORDS = {"skipped": "not run"}
 
 
-def static_bundle(run: Run) -> dict[str, Any]:
+def static_bundle(run: ShownRun) -> dict[str, Any]:
     """The run as text, as HTML, and as PNG if it gave pictures; the pictures are at most 512 pixels wide and high."""
     state = run_state(run, SHOWN_NODES)
     names = picture_names(run)

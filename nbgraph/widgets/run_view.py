@@ -9,11 +9,10 @@ import traitlets
 from pydantic import TypeAdapter
 
 from nbgraph.errors import NbgraphError
-from nbgraph.run import Run
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.widgets.pictures import thumbnail
 from nbgraph.widgets.rpc import Answer, Request, RpcWidget
-from nbgraph.widgets.run_state import RunState, picture_names, run_state
+from nbgraph.widgets.run_state import RunState, ShownRun, picture_names, run_state
 from nbgraph.widgets.run_static import static_bundle
 
 logger = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class RunView(RpcWidget):
 
     compact = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, run: Run | None = None, *, compact: bool = False) -> None:
+    def __init__(self, run: ShownRun | None = None, *, compact: bool = False) -> None:
         self._run, self._state, self._problem = run, None, ""
         self._preview: bytes = b""
         self._drawn: Any = None
@@ -56,7 +55,7 @@ class RunView(RpcWidget):
         self._lock = RLock()
         super().__init__(compact=compact)
 
-    def watch(self, run: Run) -> None:
+    def watch(self, run: ShownRun) -> None:
         """Show this run from now on."""
         with self._lock:
             self._run, self._state, self._problem = run, None, ""
