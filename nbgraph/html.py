@@ -28,7 +28,7 @@ CARD_TEXT = "padding:8px 12px 10px;text-align:left"
 TITLE = "font-weight:600;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 SOFT = "color:var(--jp-content-font-color2,#52606d);font-size:12px"
 CALL = (
-    "display:block;margin-top:6px;font-size:12px;overflow-wrap:anywhere;background:none;padding:0;"
+    "display:block;margin-top:6px;font-size:11.5px;overflow-wrap:anywhere;background:none;padding:0;"
     "color:var(--jp-content-font-color1,#1f2933)"
 )
 
@@ -87,7 +87,7 @@ def _image(caption: str, data: bytes | str) -> str:
 
 
 def picture_html(png: bytes, text: str) -> str:
-    """A PNG picture, with the text that stands for it."""
+    """Return a PNG picture as HTML, with its text for readers who do not see it."""
     return f'<img alt="{escape(text)}" style="max-width:100%" src="data:image/png;base64,{b64encode(png).decode()}">'
 
 

@@ -40,8 +40,8 @@ def offer_documents(opener: Opener) -> None:
 
 def _open_on_page(comm: Any, message: Any) -> None:
     """Answer a page: the model id of a canvas on its drawing, or an empty one where no studio has it."""
-    data = message["content"]["data"]
-    wanted = data.get("document") if isinstance(data, dict) else None
+    data: Any = message["content"]["data"]
+    wanted: Any = data.get("document") if hasattr(data, "get") else None
     found = ""
     if isinstance(wanted, str):
         found = next((model_id for opener in list(_openers) if (model_id := opener.open_on_page(wanted))), "")

@@ -49,7 +49,7 @@ class Shown:
         self._side.show()
 
     def _display_(self) -> Any:
-        """What marimo shows."""
+        """Return the widget that marimo shows."""
         return self.widget
 
     def _view(self) -> dict[str, Any]:

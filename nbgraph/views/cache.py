@@ -39,7 +39,7 @@ class CacheView(Shown):
         return cache_frame(self._cache.rows(), time())
 
     def why(self, graph: Graph | BaseInvocation) -> "pd.DataFrame":
-        """What would run now of a graph, or of what a node needs: a row for each node, with the reason.
+        """Return which nodes of a graph, or of what a node needs, would run now: a row for each, with the reason.
 
         The table of the cache offers the graph from then on, under "What would run now".
         """
@@ -84,7 +84,7 @@ class CacheView(Shown):
     def _results_of(self, node: BaseInvocation) -> tuple[str | None, list[bytes]]:
         """The id to go by, and the keys of what runs of a node would find now.
 
-        An id that was not given but made may be that of other nodes too; it counts only where the keys cannot be told.
+        An id that was not given but made may be that of other nodes too; it counts only where the keys are unknown.
         """
         graph = Graph.of(node)
         reasons = [] if graph.problems() else explain(GraphExecutionState(graph), self._services)

@@ -17,7 +17,7 @@ FILES = ("thumbnails", "backups", "database")
 
 
 class DiskView:
-    """What takes how much: in a folder of disk, in memory of RAM. `.frame`, `.free("intermediates")`, `.free_all()`.
+    """The room each part takes: on disk in a folder, else in RAM. `.frame`, `.free("intermediates")`, `.free_all()`.
 
     Shown, a table: parts, how many of each, their bytes, and the limits of the settings. The parts:
     `pictures`, `starred pictures`, `intermediates` (tensors, and pictures on the way), `cache` (results, without what
@@ -59,7 +59,7 @@ class DiskView:
         return self.free(*self._ways())
 
     def _ways(self) -> dict[str, Callable[[], object]]:
-        """What frees each part, in an order in which each finds nothing in its way."""
+        """Return the function that frees each part, in an order in which none waits for a later one."""
         retention = self._services.retention
         ways: dict[str, Callable[[], object]] = {
             part: lambda part=part: retention.free(part) for part in reversed(PARTS)

@@ -1,6 +1,5 @@
 """The drawings of a studio, as a person sees them: `studio.graphs`."""
 
-import json
 from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -33,7 +32,8 @@ class GraphsView(Generic[Canvas]):
     """
 
     def __init__(self, services: InvocationServices, open_document: Callable[[str, int | None], Canvas]) -> None:
-        self._documents, self._open = services.graph_documents, open_document
+        self._services, self._open = services, open_document
+        self._documents = services.graph_documents
 
     @property
     def frame(self) -> "pd.DataFrame":
@@ -95,7 +95,9 @@ class GraphsView(Generic[Canvas]):
         self._documents.flush()
         records = self._documents.rows()
         now = time()
-        cards = [self._card(record, now) for record in records[:SHOWN]]
+        taken: set[str] = widget_class("library_names", "exact_names")(self._services)
+        opening_call: Callable[[str, set[str]], str] = widget_class("library_names", "opening_call")
+        cards = [self._card(record, now, opening_call(record.name, taken)) for record in records[:SHOWN]]
         more = len(records) - len(cards)
         if not records:
             return cards_html(
@@ -104,9 +106,8 @@ class GraphsView(Generic[Canvas]):
         note = f"{count(len(records), 'document')}{f', {more} more in studio.graphs.frame' if more else ''}"
         return cards_html(cards, note)
 
-    def _card(self, record: DocumentRecord, now: float) -> Card:
+    def _card(self, record: DocumentRecord, now: float, call: str) -> Card:
         facts = [count(record.nodes, "node"), count(record.versions, "version"), age_text(now - record.changed)]
-        call = f"studio.graphs.open({json.dumps(record.name, ensure_ascii=False)})"
         return Card(record.name, ", ".join(facts), call, self._cover(record))
 
     def _cover(self, record: DocumentRecord) -> bytes | str:

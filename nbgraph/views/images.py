@@ -47,7 +47,7 @@ class ImagesView(Shown):
 
     @property
     def count(self) -> int:
-        """How many pictures there are."""
+        """The number of pictures."""
         return self._images.list(per_page=1).total
 
     def get(self, image_name: str) -> Image.Image:
@@ -165,7 +165,7 @@ def check_metadata(metadata: dict[str, Any] | None) -> None:
 
 
 def _json_problem(values: dict[str, Any]) -> str:
-    """Why JSON in UTF-8 does not give values back as they are, or an empty text."""
+    """Return why JSON in UTF-8 does not give values back as they are, or an empty text."""
     try:
         text = json.dumps(values, allow_nan=False, ensure_ascii=False)
         text.encode()

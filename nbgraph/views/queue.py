@@ -55,7 +55,7 @@ class QueueView(Shown):
 
     @property
     def is_paused(self) -> bool:
-        """Whether nothing new is started."""
+        """True if nothing new is started."""
         return self._services.processor.is_paused
 
     def _make_widget(self) -> Any:

@@ -12,6 +12,7 @@ from nbgraph.services.graph_documents.graph_documents_common import DocumentVers
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.names import new_name
+from nbgraph.widgets.library_names import exact_names, opening_call
 from nbgraph.widgets.throttle import Throttle
 
 logger = logging.getLogger("nbgraph")
@@ -37,6 +38,7 @@ class Autosave:
         self.problem = self.notice = ""
         self.on_state: Callbacks[None] = Callbacks()
         self._documents = documents
+        self._call = ("", "")
         self._read: Read | None = None
         self._picture = b""
         self._users = 0
@@ -47,21 +49,22 @@ class Autosave:
 
     @property
     def is_saved(self) -> bool:
-        """Whether the document holds all that was drawn."""
+        """True if the document holds all that was drawn."""
         return self._read is None and self.version is not None
 
     @property
     def is_closed(self) -> bool:
-        """Whether no canvas uses this any more."""
+        """True if no canvas uses this any more."""
         return not self._endings
 
     @property
     def call(self) -> str:
-        """What opens the document in the next kernel; empty where it ends with this one."""
+        """The call that opens the document in the next kernel; empty where it ends with this one."""
         if not self._documents.outlives_kernel:
             return ""
-        # A JSON text of printable characters is a Python text too.
-        return f"studio.edit({json.dumps(self.name, ensure_ascii=False)})"
+        if self._call[0] != self.name:  # reading the library for each state would cost more than the rest of it
+            self._call = self.name, opening_call(self.name, exact_names(self._documents.services))
+        return self._call[1]
 
     def state(self) -> dict[str, Any]:
         """Return what a page shows of it."""
@@ -161,7 +164,7 @@ class Autosave:
 
 
 def replaced_notice(version: DocumentVersion, name: str, kernel: str) -> str:
-    """Return what a person is told whose save followed one of somebody else."""
+    """Return the notice for a person whose save followed one of somebody else."""
     where = "in another kernel" if version.kernel != kernel else "in Python"
     call = f"studio.graphs.open({json.dumps(name, ensure_ascii=False)}, version={version.number})"
     return f"{name!r} was also changed {where}; that is kept as version {version.number}: {call}"

@@ -34,7 +34,7 @@ class ListEntries(Request):
 
 
 class ForgetEntries(Request):
-    """Forget entries, and with `downstream` what was computed from them; `doomed` only tells which would go."""
+    """Forget entries, and with `downstream` what was computed from them; `doomed` only lists those that would go."""
 
     type: Literal["doomed", "forget"]
     keys: Keys
@@ -63,7 +63,7 @@ class LimitCache(Request):
 
 
 class ExplainGraph(Request):
-    """Which nodes of a graph would run now, and why; without an id, which graphs there are to ask about."""
+    """Explain which nodes of a graph would run now, and why; without an id, list the graphs to choose from."""
 
     type: Literal["why"]
     graph: Name = ""
@@ -82,7 +82,6 @@ class CacheTable(RpcWidget):
         self._services, self._cache = services, services.invocation_cache
         self._thumbnails = Thumbnails(services.images)
         self._graphs = GraphChoices(services)
-        self._told: dict[str, Any] = {}
         super().__init__()
         self._endings = [
             services.events.subscribe(self._on_event),

@@ -1,4 +1,4 @@
-"""Changes: what two authors of one graph tell each other. A document is a flat mapping, a change sets one key of it.
+"""Changes: the messages between two authors of one graph. A document is a flat mapping, a change sets one key of it.
 
     node    id  ""      {"type": "noise", ...}        a node, with what its class keeps beside the inputs
     input   id  field   {"value": 7} or {"links": [["model", "unet"]]}      what arrives at an input
@@ -47,7 +47,7 @@ class Change(NamedTuple):
 
     @property
     def owner(self) -> Owner:
-        """What it belongs to: ("note", id), or ("node", id) for all else."""
+        """The owner of the key: ("note", id), or ("node", id) for all else."""
         return ("note" if self.kind == "note" else "node"), self.id
 
     def to_json(self) -> list[Any]:

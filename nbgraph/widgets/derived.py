@@ -1,4 +1,4 @@
-"""What follows from a document, by node, and the document with it as a page is sent it: whole, or as a patch."""
+"""Facts derived from a document, by node, and the document with them as a page gets it: whole, or as a patch."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -126,17 +126,17 @@ def _region(graph: Graph, ids: set[str], changes: list[Change]) -> set[str]:
 
 
 class ShownDocument:
-    """A document with what follows from it; `patch` must be given each of its updates, in order."""
+    """A document with its derived facts; `patch` must be given each of its updates, in order."""
 
     def __init__(self, document: GraphDocument) -> None:
         self._document, self._derived = document, Derived(document)
 
     def renew(self) -> None:
-        """Work out anew what follows from the document, node types having been defined since, perhaps."""
+        """Derive everything again: node types may have been defined since."""
         self._derived.renew()
 
     def snapshot(self, path: list[str]) -> dict[str, Any]:
-        """All of it; `path` are the library graphs that are open around it."""
+        """Return the whole document; `path` are the library graphs that are open around it."""
         document = self._document
         with document.lock:
             types = sorted({node.type for node in document.graph.nodes.values()} - {"graph"})
@@ -151,7 +151,7 @@ class ShownDocument:
             }
 
     def patch(self, update: Update) -> dict[str, Any]:
-        """What an update changed; small in a graph of any size."""
+        """Return the message for one update; it is small in a graph of any size."""
         return {
             "type": "patch",
             "revision": update.revision,

@@ -42,7 +42,7 @@ class History:
         self._undone: list[Step] = []
 
     def add(self, step: Step) -> None:
-        """A step was made; what had been undone is forgotten."""
+        """Add a step; steps that had been undone are forgotten."""
         self._undone.clear()
         last = self._done[-1] if self._done else None
         if last and step.group and step.group == last.group and step.seconds - last.seconds < GROUP_SECONDS:
@@ -112,7 +112,7 @@ class GraphDocument:
         return self._state.whole()
 
     def on_update(self, callback: Callable[[Update], None]) -> Callable[[], None]:
-        """Call `callback(update)` after each new revision; returns what ends it."""
+        """Call `callback(update)` after each new revision; return a function that unsubscribes."""
         return self._updated.add(callback)
 
     def edit(self, changes: list[Change], base: int | None = None, author: str = "python", group: str = "") -> int:
@@ -133,7 +133,7 @@ class GraphDocument:
             return self._note(author, group, touched)
 
     def refresh(self) -> bool:
-        """Take over what Python did to the graph since; True if that was anything."""
+        """Take over edits made in Python since; return whether there were any."""
         with self.lock:
             before = self.revision
             return self._note("python", "", self._state.other(self.graph)) != before
@@ -152,7 +152,7 @@ class GraphDocument:
         return self._history.depths
 
     def problems(self) -> list[Problem]:
-        """What keeps the graph from running, by the engine's validator, and nodes of types that are not installed."""
+        """Return every problem the engine's validator finds, and the nodes of types that are not installed."""
         with self.lock:
             return self.graph.problems() + self.unknown_types()
 
@@ -178,7 +178,7 @@ class GraphDocument:
             return True
 
     def _touched(self, changes: list[Change]) -> list[Owner]:
-        """What changes will reach in the graph: with a node that goes, edges go that arrive elsewhere."""
+        """Return the owners that changes reach: when a node is deleted, its edges go from the nodes they lead to."""
         gone = {change.id for change in changes if change.kind == "node" and change.value is GONE}
         touched = dict.fromkeys(change.owner for change in changes)
         if gone:

@@ -55,7 +55,7 @@ class GraphForm(widgets.VBox):
 
     @property
     def values(self) -> dict[str, Any]:
-        """What is typed, by name; an input of which nothing was given is left out. Set some, and they are shown.
+        """The typed values by name; an input without one is left out. Values that are set are shown.
 
         `GraphError` names every value that an input does not take, and nothing is set.
         """
@@ -123,7 +123,7 @@ class GraphForm(widgets.VBox):
         self._static.show()
 
     def _still(self) -> dict[str, str]:
-        """What a reader without a kernel sees; it is drawn again when a run begins and ends."""
+        """Return the form for a reader without a kernel; it is drawn again when a run begins and ends."""
         return {"text/plain": repr(self), "text/html": self._html()}
 
     def _html(self) -> str:
@@ -163,7 +163,7 @@ class GraphForm(widgets.VBox):
             self._static.changed()
 
     def _guarded(self, act: Callable[[], Any]) -> None:
-        """Do what a click asks for; an error is shown under the form, where the person looks."""
+        """Run the action of a click; show an error under the form, where the person looks."""
         try:
             act()
         except Exception as error:
@@ -171,7 +171,7 @@ class GraphForm(widgets.VBox):
 
 
 def exposed_inputs(target: LibraryGraph | Graph) -> list[Exposed]:
-    """What a form asks for: the exposed inputs of a library graph; of another graph, all that is not linked."""
+    """Return the inputs of a form: those a library graph exposes; of another graph, all that are not linked."""
     if isinstance(target, LibraryGraph):
         return list(target.inputs)
     return [

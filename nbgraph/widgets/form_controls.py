@@ -44,7 +44,7 @@ class Control:
         self.widget.value = value
 
     def refusal(self, value: Any) -> str:
-        """What is wrong with a value, as the end of a sentence; "" if it can be set."""
+        """Return why a value is refused, as the end of a sentence; "" if it can be set."""
         return refusal(self.widget, value)
 
     @property
@@ -285,7 +285,7 @@ def _with(options: list[Any], value: Any) -> list[Any]:
 
 
 def refusal(widget: Any, value: Any) -> str:
-    """What is wrong with a value for a widget, as the end of a sentence; "" if it takes it as it is."""
+    """Return why a widget refuses a value, as the end of a sentence; "" if it takes it as it is."""
     if isinstance(widget, NUMBERS):
         return _number_refusal(widget, value)
     if isinstance(widget, widgets.Dropdown):
@@ -300,7 +300,7 @@ def refusal(widget: Any, value: Any) -> str:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number; True and False are none."""
+    """Return whether a value is a whole number; True and False are none."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 

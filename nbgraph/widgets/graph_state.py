@@ -14,7 +14,7 @@ NODE, NOTE = "node", "note"
 
 
 class _Seen(NamedTuple):
-    """What a node was made of when it was read. Values are compared by identity: 1, 1.0 and True are equal."""
+    """A node as it was when it was read. Values are compared by identity: 1, 1.0 and True are equal."""
 
     node: BaseInvocation
     values: tuple[Any, ...]
@@ -108,7 +108,7 @@ def state_of(graph: Graph) -> State:
 
 
 def typed_state(node_id: str, node: BaseInvocation) -> dict[Key, Any]:
-    """What a person typed into a node, as JSON-able values by key."""
+    """Return the values that a person typed into a node, ready for JSON, by key."""
     names = {name for name in node.literals() if name in node.model_fields_set}
     dumped = node.model_dump(mode="json", include=names, warnings=False) if names else {}
     values: State = {("input", node_id, name): {"value": value} for name, value in dumped.items()}

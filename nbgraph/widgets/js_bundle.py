@@ -103,7 +103,7 @@ class BundledWidget(anywidget.AnyWidget):
 
 
 def is_in_marimo() -> bool:
-    """Whether a cell of a marimo notebook runs this."""
+    """Return whether a cell of a marimo notebook runs this."""
     marimo = sys.modules.get("marimo")
     return marimo is not None and marimo.running_in_notebook()
 

@@ -1,5 +1,9 @@
 """Library graphs by the names that people type."""
 
+import json
+from collections.abc import Container
+from os.path import isfile
+
 from nbgraph.errors import NotFoundError, suggest
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.library import LibraryGraph
@@ -19,6 +23,23 @@ def find_library_graph(services: InvocationServices, name: str, *, is_exact: boo
         if _plain(name) in (_plain(graph.name), _plain(graph.id)):
             return graph
     raise NotFoundError(f"the library has no graph {name!r}{suggest(name, [graph.name for graph in graphs])}")
+
+
+def exact_names(services: InvocationServices) -> set[str]:
+    """Return the names and ids of all library graphs."""
+    library = services.graph_library
+    graphs = library.list(per_page=max(1, library.list(per_page=1).total)).items
+    return {text for graph in graphs for text in (graph.name, graph.id)}
+
+
+def opening_call(name: str, library_names: Container[str]) -> str:
+    """Return what a person types to open a document: `studio.edit("portrait")`.
+
+    Where `studio.edit` would take the name for a file or a library graph, it is `studio.graphs.open("portrait")`.
+    """
+    method = "graphs.open" if name in library_names or isfile(name) else "edit"
+    # A JSON text of printable characters is a Python text too.
+    return f"studio.{method}({json.dumps(name, ensure_ascii=False)})"
 
 
 def _plain(name: str) -> str:

@@ -31,7 +31,7 @@ class OpenEditors:
         """Open a graph; what is drawn from then on is kept under a name that is made from `name`."""
         known = self._autosaves.get(graph.id)
         if known is None or known.is_closed:
-            # The name is told to the page before anything is saved, so it is one that is free now.
+            # The page shows the name before anything is saved, so it is one that is free now.
             known = self._autosaves[graph.id] = Autosave(self._documents, self._documents.free_name(name))
         return self._editor(graph, known)
 
@@ -89,7 +89,7 @@ class OpenEditors:
             return self._editor(graph, None, reason)
         autosave = Autosave(self._documents, record.name, record.id, record.newest)
         if version not in (None, record.newest):
-            # It shows what the document is not: whoever opens the document next gets a canvas of its own.
+            # It shows an older version: the next call that opens the document makes a canvas of its own.
             return self._editor(graph, autosave)
         return self._named(autosave, graph)
 

@@ -49,7 +49,7 @@ class QueueTable(RpcWidget):
         self._end = self._queue.on_changed(self._notify)
 
     def close(self) -> None:
-        """Listen to nothing any more."""
+        """Unsubscribe and close."""
         self._end()
         super().close()
 
@@ -103,7 +103,7 @@ class QueueTable(RpcWidget):
         }
 
     def _label(self, item: QueueItem) -> str:
-        """What a run is of. Reading one that has ended from a folder may take long: it must have been seen before."""
+        """Return the label of a run; "" for one that ended before it was seen here, as reading it may take long."""
         known = self._labels.get(item.session_id)
         is_stored = self._services.database is not None and item.status in ENDED
         if known is not None or is_stored:

@@ -52,7 +52,7 @@ class RpcWidget(BundledWidget):
         raise NotImplementedError
 
     def _refusal(self, error: Exception) -> dict[str, Any]:
-        """Return what a page is told of a request that failed."""
+        """Return the answer to a request that failed."""
         if isinstance(error, NbgraphError | ValueError | OSError):
             return {"type": "refused", "message": str(error)[:MAX_TEXT]}
         return {"type": "refused", "message": f"{type(error).__name__}: {error}"[:MAX_TEXT]}
@@ -85,8 +85,8 @@ class RpcWidget(BundledWidget):
                 logger.exception("the message %r failed", str(content)[:200])
             answer = self._refusal(error), []
         if answer is not None:
-            told, pictures = answer
-            self._post({**told, "request": number if isinstance(number, int) else None}, pictures)
+            said, pictures = answer
+            self._post({**said, "request": number if isinstance(number, int) else None}, pictures)
 
 
 def read_request(requests: TypeAdapter[Any], content: Any) -> Any:

@@ -34,7 +34,7 @@ Send = Callable[[dict[str, Any], list[bytes]], None]
 
 @dataclass
 class NodeRun:
-    """What a node of the source graph is doing; `runs` counts its prepared nodes that are done, `seconds` adds up.
+    """The state of a node of the source graph; `runs` counts its prepared nodes that are done, `seconds` adds up.
 
     `seed` is the seed it gave last, in digits, which a page could not take as a number; `image` names its last picture.
     """
@@ -52,7 +52,7 @@ class NodeRun:
 
 
 class RunFeed:
-    """Listens to the sessions of one graph, whoever submitted them, and tells the canvas.
+    """Listens to the sessions of one graph, from any author, and sends their state to the canvas.
 
     `states` is always the whole truth of the last session, for a page that comes later. `on_end()` is called when a
     session of this graph has ended.

@@ -19,7 +19,7 @@ LIVE = ("pending", "running")
 
 
 class ShownRun(Protocol):
-    """What the displays use of a run. They know no more of it, so that `Run` can load them to show itself."""
+    """The part of a run that displays use. They know no more of it, so that `Run` can load them to show itself."""
 
     services: InvocationServices
     session: GraphExecutionState
@@ -126,7 +126,7 @@ def _results(session: GraphExecutionState) -> list[str]:
 
 
 def _result_lines(session: GraphExecutionState) -> Iterator[str]:
-    """What the nodes gave that nothing else needs, if it is no picture, tensors or model."""
+    """Yield the results of the last nodes as lines, without pictures, tensors and models."""
     for node_id in session.graph.ends:
         for path, output in session.outputs_of(node_id).items():
             if any(chain(resources_in(output), models_in(output))):
@@ -162,7 +162,7 @@ def _node_state(planned: PlannedNode, run: ShownRun, status: str, expected: dict
 
 
 def _expected(session: GraphExecutionState) -> dict[str, int | None]:
-    """How often each node under an iteration runs: the product of the lengths of its lists, where they are known."""
+    """Return how often each node under an iteration runs: the product of its lists' lengths, where known."""
     plan = session.plan
     lengths: list[int | None] = []
     for axis in plan.axes:
@@ -179,7 +179,7 @@ def _expected(session: GraphExecutionState) -> dict[str, int | None]:
 
 
 def _weight(planned: PlannedNode) -> int:
-    """What a node counts in the bar: as many as the steps it is told to do, else one."""
+    """Return the weight of a node in the bar: its number of steps, else one."""
     steps = planned.values.get("steps")
     return steps if isinstance(steps, int) and steps > 0 else 1
 
@@ -213,7 +213,7 @@ def _seconds_left(run: ShownRun, nodes: list[NodeState]) -> float | None:
 
 
 def _session_error(run: ShownRun, nodes: list[NodeState]) -> str:
-    """What failed without being the failure of a node."""
+    """Return the errors of the session that are not the failure of a node."""
     shown = {node.id for node in nodes if node.error}
     texts = [text for node, text in run.session.errors.items() if node.partition("[")[0] not in shown]
     return "\n".join(texts)[:ERROR_LENGTH]

@@ -208,6 +208,19 @@ def test_the_page_is_told_what_is_saved_and_what_is_not(tmp_path):
         assert editor.get_state("_document")["_document"]["saved"]["call"] == saved["call"]
 
 
+def test_the_call_opens_the_document_also_where_its_name_is_that_of_a_library_graph_or_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("")
+    with nb.Studio(tmp_path / "studio") as studio:
+        for name in ("portrait", "text to image", "taken"):
+            studio.graphs.save(graph_of(1), name)
+        calls = {name: studio.graphs.open(name).autosave.call for name in ("portrait", "text to image", "taken")}
+        assert calls["portrait"] == 'studio.edit("portrait")'
+        for name, call in calls.items():
+            assert eval(call, {"studio": studio}).name == name
+            assert call.replace('"', "&quot;") in studio.graphs._repr_html_()
+
+
 def test_a_save_that_fails_is_said_and_made_good_later(tmp_path, monkeypatch):
     with nb.Studio(tmp_path) as studio:
         editor = studio.edit("portrait")
@@ -310,7 +323,7 @@ def test_nodes_that_are_not_installed_come_back_when_they_are(studio):
     data = studio.services.graph_documents.data("portrait")
     data["layout"]["unknown"]["new"]["data"]["type"] = "integer"
     again, reason = open_graph(with_unknown_nodes(data))
-    assert (reason, list(again.nodes), again.layout["unknown"]) == ("", ["total", "new"], {})
+    assert (reason, list(again.nodes), again.layout.get("unknown", {})) == ("", ["total", "new"], {})
 
 
 def test_a_document_shows_the_last_picture_its_graph_gave_and_its_drawing_before(studio):

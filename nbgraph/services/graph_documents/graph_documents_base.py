@@ -11,6 +11,8 @@ from functools import partial
 from time import time
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from nbgraph.errors import DamagedRecordError, InvalidNameError, NotFoundError, suggest
 from nbgraph.services.graph_documents.graph_documents_common import (
     MAX_VERSIONS,
@@ -26,6 +28,8 @@ from nbgraph.services.service import InvokerLike, Service
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.names import new_name
+
+_AS_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 class GraphDocumentsBase(Service):
@@ -119,12 +123,10 @@ class GraphDocumentsBase(Service):
             numbers = [str(each.number) for each in self.versions(name)]
             raise NotFoundError(f"{record.name!r} has no version {version!r} (there is: {', '.join(numbers)})")
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError):
-            data = None
-        if not isinstance(data, dict):
-            raise DamagedRecordError(f"version {number} of {record.name!r} cannot be read; open an older one")
-        return data
+            return _AS_OBJECT.validate_json(text)
+        except ValidationError:
+            problem = f"version {number} of {record.name!r} cannot be read; open an older one"
+            raise DamagedRecordError(problem) from None
 
     def free_name(self, stem: str, taken: Iterable[str] = ()) -> str:
         """Return `stem`, or `stem 2`, `stem 3` ... if there is a document of that name, or it is in `taken`."""

@@ -90,10 +90,10 @@ def document_text(graph: Graph) -> str:
     return json.dumps(data, ensure_ascii=False, allow_nan=False)
 
 
-def node_count(data: Any) -> int:
+def node_count(data: dict[str, Any]) -> int:
     """Return how many nodes the JSON values of a graph have, those of types that are not installed included."""
-    layout = data.get("layout", {})
-    return len(data.get("nodes", {})) + len(layout.get("unknown", {}) if isinstance(layout, dict) else {})
+    layout: dict[str, Any] = data.get("layout", {})
+    return len(data.get("nodes", {})) + len(layout.get("unknown", {}))
 
 
 def versions_to_drop(versions: Sequence[DocumentVersion], limit: int = MAX_VERSIONS) -> list[int]:

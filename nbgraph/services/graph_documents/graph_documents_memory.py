@@ -11,7 +11,7 @@ from nbgraph.services.graph_documents.graph_documents_common import MAX_VERSIONS
 @dataclass
 class _Document:
     name: str
-    versions: dict[int, tuple[DocumentVersion, str]] = field(default_factory=dict)
+    versions: dict[int, tuple[DocumentVersion, str]] = field(default_factory=dict[int, tuple[DocumentVersion, str]])
     thumbnail: bytes = b""
 
 
