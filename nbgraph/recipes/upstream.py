@@ -38,7 +38,7 @@ class Upstream:
             one = waiting.popleft()
             if one.key in self.session.outputs:
                 yield one
-            for key in self.session.source_keys(one.planned, one.path):
+            for key in self.session.source_keys(one):
                 if key not in seen and key in self.session.outputs:
                     seen.add(key)
                     waiting.append(self._at(key))
@@ -113,7 +113,7 @@ class Upstream:
         return Graph.from_dict({"nodes": kept, "edges": [e for e in edges if e["destination"]["node_id"] in needed]})
 
     def _keys(self, one: Prepared) -> list[int]:
-        return self.session.source_keys(one.planned, one.path)
+        return self.session.source_keys(one)
 
     def _at(self, key: int) -> Prepared:
         rank, path = self.session.keys.place(key)
