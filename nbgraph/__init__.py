@@ -28,9 +28,11 @@ _HOMES = {
     "Run": "nbgraph.run",
     "Settings": "nbgraph.config",
     "Studio": "nbgraph.studio",
+    "image_to_image": "nbgraph.templates",
     "invocation": "nbgraph.invocations.base",
     "node": "nbgraph.invocations.function",
     "registry": "nbgraph.invocations.node_registry",
+    "text_to_image": "nbgraph.templates",
 }
 __all__ = [
     "BaseInvocation",
@@ -49,9 +51,11 @@ __all__ = [
     "Run",
     "Settings",
     "Studio",
+    "image_to_image",
     "invocation",
     "node",
     "registry",
+    "text_to_image",
 ]
 
 wait_passively()  # before torch is imported, by nbgraph or by a later line of the person's
@@ -70,6 +74,7 @@ if TYPE_CHECKING:
     from nbgraph.services.shared.graph.graph import Graph
     from nbgraph.services.shared.graph.library import LibraryGraph
     from nbgraph.studio import Studio
+    from nbgraph.templates import image_to_image, text_to_image
 
 
 def __getattr__(name: str) -> Any:

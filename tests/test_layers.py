@@ -59,6 +59,7 @@ ALLOWED = {
     },
     "models": {"errors"},
     "threads": set(),
+    "templates": {"errors", "invocations", GRAPH},
     "sweep": {"run", "frames", "html", "image_modes", "errors", "services", GRAPH, "invocations"},
     "widgets": {
         "run",
@@ -95,6 +96,7 @@ ALLOWED = {
     "doctor": {"config", "services", GRAPH},
     "cli": {
         "studio",
+        "templates",
         "run",
         "recipes",
         "results",
@@ -108,7 +110,19 @@ ALLOWED = {
         GRAPH,
         "invocations",
     },
-    "__init__": {"studio", "run", "config", "errors", "loading", "threads", "cli", "services", GRAPH, "invocations"},
+    "__init__": {
+        "studio",
+        "run",
+        "templates",
+        "config",
+        "errors",
+        "loading",
+        "threads",
+        "cli",
+        "services",
+        GRAPH,
+        "invocations",
+    },
 }
 """For each layer, the layers it may import beside its own."""
 

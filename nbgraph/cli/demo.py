@@ -4,25 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
 from nbgraph.studio import Studio
+from nbgraph.templates import text_to_image
 
 ENLARGED = 512
-
-
-def text_to_image(prompt: str, seed: int, steps: int = 20, cfg_scale: float = 4.0) -> LatentsToImage:
-    """The node that gives the picture, linked to everything it needs."""
-    model = ModelLoader(model="emoji")
-    denoise = DenoiseLatents(
-        id="denoise",
-        unet=model,
-        noise=Noise(id="noise", unet=model, seed=seed),
-        positive=Prompt(id="prompt", text=prompt, clip=model),
-        negative=Prompt(id="negative_prompt", text="", clip=model),
-        steps=steps,
-        cfg_scale=cfg_scale,
-    )
-    return LatentsToImage(id="image", latents=denoise, vae=model)
 
 
 def main() -> None:
@@ -36,7 +21,7 @@ def main() -> None:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f"--out {options.out} cannot be made ({error.strerror}); give a folder that may be written")
-    image = text_to_image(options.prompt, options.seed)
+    image = text_to_image(options.prompt, seed=options.seed)
     with Studio() as studio:
         run = studio.run(image, progress="text")
         picture, table = options.out / "apple.png", options.out / "stats.csv"
