@@ -37,3 +37,9 @@ def component_bytes(component: Any) -> int:
     if not isinstance(component, torch.nn.Module):
         return 0
     return sum(tensor.nbytes for tensor in (*component.parameters(), *component.buffers()))
+
+
+def added_bytes(patched: Any, plain: Any) -> int:
+    """Bytes of the parameters and buffers that a patched module does not share with the plain one."""
+    shared = {id(tensor) for tensor in (*plain.parameters(), *plain.buffers())}
+    return sum(t.nbytes for t in (*patched.parameters(), *patched.buffers()) if id(t) not in shared)

@@ -9,8 +9,9 @@ not come out is a layer that was dropped.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +27,8 @@ from diffusers.utils.state_dict_utils import (
 from safetensors import safe_open
 from torch import Tensor
 
-from nbgraph.diffusion.model_files import read_header, read_json
+from nbgraph.diffusion.lora_deltas import KIN, is_complete, pair_of
+from nbgraph.diffusion.model_files import StoredTensor, read_header, read_json
 from nbgraph.diffusion.weights_fit import check_types
 from nbgraph.errors import ModelError
 
@@ -60,6 +62,10 @@ class Layer:
     down: Tensor
     up: Tensor
     scale: float | None
+    is_delta: bool = False
+    """Whether the product is added to the weight itself: of LoHa, LoKr, whole differences and DoRA."""
+    dora: Tensor | None = None
+    """The magnitudes of DoRA, one for each row or column of the weight."""
 
     @property
     def rank(self) -> int:
@@ -82,6 +88,10 @@ class _Stored:
     name: str
     keys: dict[str, str]
     alpha: float | None = None
+    factors: dict[str, str] = field(default_factory=dict[str, str])
+    """Keys by factor, of kin that is no pair; its pair is made when it is read."""
+    dora: str = ""
+    """The key of DoRA's magnitudes."""
 
 
 def lora_problem(path: str | Path) -> str | None:
@@ -100,7 +110,8 @@ def read_lora(path: str, file: Path, pipeline: Any, denoiser: str, layers_per_bl
     """
     stored = _sort(path, file)
     with safe_open(file, framework="pt", device="cpu") as opened:
-        tensors = {key: opened.get_tensor(key) for layer in stored for key in layer.keys.values()}
+        tensors = _read_pairs(path, opened, stored)
+        magnitudes = {number: opened.get_tensor(layer.dora) for number, layer in enumerate(stored) if layer.dora}
         metadata = (opened.metadata() or {}).get(LORA_ADAPTER_METADATA_KEY)
     # what diffusers needs of the UNet to tell the numbers of the original blocks from its own
     options = {"unet_config": SimpleNamespace(layers_per_block=layers_per_block)} if layers_per_block else {}
@@ -116,13 +127,37 @@ def read_lora(path: str, file: Path, pipeline: Any, denoiser: str, layers_per_bl
             f"model, such as {lost[0]}; use a file in the naming of kohya or of diffusers"
         )
     components: dict[str, dict[str, Layer]] = {}
+    places = Counter(number for numbers in origins.values() for number in numbers)
     for down, numbers in origins.items():
         component, _, module = down.removesuffix(".lora_A.weight").partition(".")
         scales = {_scale(stored[number], tensors) for number in numbers}
         if len(scales) > 1:
             raise ModelError(f"the LoRA {path!r} has several alphas for the one layer {module}, which is not applied")
-        components.setdefault(component, {})[module] = Layer(renamed[down], renamed[pairs[down]], scales.pop())
+        dora = next((magnitudes[number] for number in numbers if number in magnitudes), None)
+        if dora is not None and (len(numbers) > 1 or any(places[number] > 1 for number in numbers)):
+            raise ModelError(f"the LoRA {path!r} has DoRA over layers that are cut or joined, such as {module}")
+        is_delta = dora is not None or any(stored[number].factors for number in numbers)
+        found = Layer(renamed[down], renamed[pairs[down]], scales.pop(), is_delta, dora)
+        components.setdefault(component, {})[module] = found
     return LoraFile(components, json.loads(metadata) if metadata else None)
+
+
+def _read_pairs(path: str, opened: Any, stored: list[_Stored]) -> dict[str, Tensor]:
+    """The factors of all layers by their keys; kin that is no pair becomes one, whose alpha is its rank."""
+    tensors: dict[str, Tensor] = {}
+    for layer in stored:
+        if not layer.factors:
+            tensors |= {key: opened.get_tensor(key) for key in layer.keys.values()}
+            continue
+        factors = {name: opened.get_tensor(key) for name, key in layer.factors.items()}
+        try:
+            pair = pair_of(factors, layer.alpha)
+        except (ValueError, RuntimeError) as error:
+            text = f"the factors of {layer.name} in the LoRA {path!r} do not go together: {str(error)[:120]}"
+            raise ModelError(text) from error
+        tensors[layer.keys["down"]], tensors[layer.keys["up"]] = pair.down, pair.up
+        layer.alpha = float(pair.down.shape[0])
+    return tensors
 
 
 def _sort(path: str, file: Path) -> list[_Stored]:
@@ -132,8 +167,11 @@ def _sort(path: str, file: Path) -> list[_Stored]:
     layers: dict[str, _Stored] = {}
     alphas: dict[str, str] = {}
     rest: list[str] = []
+    kin: dict[str, dict[str, str]] = {}
     for key in header:
-        if factor := _FACTOR.fullmatch(key):
+        if other := KIN.fullmatch(key):
+            kin.setdefault(other["layer"], {})[other["factor"]] = key
+        elif factor := _FACTOR.fullmatch(key):
             side = "down" if factor["side"] in ("A", "down") else "up"
             name = factor["layer"] + factor["mark"]
             layers.setdefault(name, _Stored(factor["layer"], {})).keys[side] = key
@@ -141,6 +179,7 @@ def _sort(path: str, file: Path) -> list[_Stored]:
             alphas[alpha["layer"]] = key
         else:
             rest.append(key)
+    rest += _sort_kin(file, header, layers, kin)
     _read_alphas(file, layers, alphas)
     single = [key for layer in layers.values() if len(layer.keys) < 2 for key in layer.keys.values()]
     _refuse_rest(path, file, [*rest, *alphas.values(), *single])
@@ -148,6 +187,35 @@ def _sort(path: str, file: Path) -> list[_Stored]:
         raise ModelError(f"{path!r} is no LoRA: it holds no layers")
     _check_configuration_beside(path, file, layers)
     return list(layers.values())
+
+
+def _sort_kin(
+    file: Path, header: Mapping[str, StoredTensor], layers: dict[str, _Stored], kin: Mapping[str, dict[str, str]]
+) -> list[str]:
+    """Add the layers of kin that is no pair, and DoRA's magnitudes to those that are; the keys of what is neither."""
+    rest: list[str] = []
+    plain = {layer.name: layer for layer in layers.values()}
+    for name, factors in kin.items():
+        magnitude = factors.pop("dora_scale", "")
+        layer = plain.get(name)
+        if factors and is_complete(frozenset(factors)) and all(len(header[k].shape) >= 2 for k in factors.values()):
+            if "diff" in factors and not _has_values(file, factors["diff"]):
+                continue
+            sides = ("lora_down", "lora_up") if name.startswith("lora_") else ("lora_A", "lora_B")
+            keys = {side: f"{name}.{word}.weight" for side, word in zip(("down", "up"), sides)}
+            layer = layers[f"{name}.{sides[0]}"] = _Stored(name, keys, factors=factors)
+        else:
+            rest += factors.values()
+        if magnitude and layer is not None:
+            layer.dora = magnitude
+        elif magnitude:
+            rest.append(magnitude)
+    return rest
+
+
+def _has_values(file: Path, key: str) -> bool:
+    with safe_open(file, framework="pt", device="cpu") as opened:
+        return bool(opened.get_tensor(key).any())
 
 
 def _read_alphas(file: Path, layers: Mapping[str, _Stored], alphas: dict[str, str]) -> None:

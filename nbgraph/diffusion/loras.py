@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffusers.utils.peft_utils import set_weights_and_activate_adapters
+from torch.nn import Parameter
 
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.fingerprints import check_unchanged, resolve_folder
+from nbgraph.diffusion.lora_deltas import Pair, merged_weight
 from nbgraph.diffusion.lora_files import Layer, LoraFile, read_lora
 from nbgraph.diffusion.refs import LoraPatch
 from nbgraph.errors import ModelError
@@ -18,8 +20,7 @@ def apply_loras(model: ModelDescription, name: str, module: Any, patches: list[L
     weights: dict[str, float] = {}
     for number, patch in enumerate(patches):
         found = _read(model, patch)
-        if name in found.components:
-            _inject(model, name, module, patch, found, adapter=f"lora_{number}")
+        if name in found.components and _inject(model, name, module, patch, found, adapter=f"lora_{number}"):
             weights[f"lora_{number}"] = patch.weight
     if weights:
         set_weights_and_activate_adapters(module, list(weights), list(weights.values()))
@@ -49,8 +50,11 @@ def _read(model: ModelDescription, patch: LoraPatch) -> LoraFile:
     return found
 
 
-def _inject(model: ModelDescription, name: str, module: Any, patch: LoraPatch, found: LoraFile, adapter: str) -> None:
-    """Put one file's layers for a component over it; `ModelError` unless each one has its place."""
+def _inject(model: ModelDescription, name: str, module: Any, patch: LoraPatch, found: LoraFile, adapter: str) -> bool:
+    """Put one file's layers for a component over it; `ModelError` unless each one has its place.
+
+    Returns whether there is an adapter now: what is added to the weights themselves needs none.
+    """
     from peft import inject_adapter_in_model, set_peft_model_state_dict
 
     layers = _by_module(module, found.components[name])
@@ -60,6 +64,10 @@ def _inject(model: ModelDescription, name: str, module: Any, patch: LoraPatch, f
     try:
         if strange:
             raise ValueError(problem)
+        _merge(module, {inner: layer for inner, layer in layers.items() if layer.is_delta}, patch.weight)
+        layers = {inner: layer for inner, layer in layers.items() if not layer.is_delta}
+        if not layers:
+            return False
         state = {f"{inner}.lora_A.weight": layer.down for inner, layer in layers.items()}
         state |= {f"{inner}.lora_B.weight": layer.up for inner, layer in layers.items()}
         config = _config(name, layers, found.metadata)
@@ -69,11 +77,22 @@ def _inject(model: ModelDescription, name: str, module: Any, patch: LoraPatch, f
             raise ValueError(f"{len(loaded.unexpected_keys)} of its tensors found no place")
         for inner, layer in layers.items():
             _scale(module.get_submodule(inner), adapter, layer, found.metadata is not None)
+        return True
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"the LoRA {patch.path!r} does not fit {name} of {str(model.folder)!r}, and was trained for another model: "
             f"{' '.join(str(error).split())[:300]}"
         ) from error
+
+
+def _merge(module: Any, layers: Mapping[str, Layer], strength: float) -> None:
+    """Give the modules of `layers` weights of their own, with what the layers add; `module` is a copy."""
+    for inner, layer in layers.items():
+        own = module.get_submodule(inner)
+        own = getattr(own, "base_layer", own)
+        scale = 1.0 if layer.scale is None else layer.scale
+        merged = merged_weight(own.weight, Pair(layer.down, layer.up * scale), strength, layer.dora)
+        own.weight = Parameter(merged, requires_grad=False)
 
 
 def _by_module(module: Any, layers: Mapping[str, Layer]) -> Mapping[str, Layer]:

@@ -19,7 +19,7 @@ import psutil
 import torch
 
 from nbgraph.diffusion.cache_reports import CacheCounters, CacheUser, LoadedComponent, LoadEvent
-from nbgraph.diffusion.components import Components, component_bytes
+from nbgraph.diffusion.components import Components, added_bytes, component_bytes
 from nbgraph.diffusion.description import ModelDescription, describe_model
 from nbgraph.diffusion.device import choose_device, choose_dtype
 from nbgraph.diffusion.device_memory import free_bytes, free_memory, models_budget
@@ -209,7 +209,7 @@ class ModelCache:
     def _patch(self, plain: _Entry, description: ModelDescription, patches: tuple[Patch, ...]) -> _Entry:
         """A patched component: its size is what the patches add, its weights are those of `plain`."""
         module = apply_patches(description, plain.name, plain.module, patches)
-        size = component_bytes(module) - plain.size
+        size = added_bytes(module, plain.module)
         return _Entry(plain.ref, plain.name, module, size, _CPU, plain.dtype, patches, plain)
 
     def _place(self, entry: _Entry) -> None:

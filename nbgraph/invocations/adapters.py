@@ -12,9 +12,10 @@ from pydantic import Field
 
 from nbgraph import diffusion
 from nbgraph.diffusion.refs import ClipSkipPatch, FreeuPatch, LoraPatch, Patch, SeamlessPatch
+from nbgraph.diffusion.what_is import what_is
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
-from nbgraph.invocations.fields import ClipField, UNetField, VaeField
+from nbgraph.invocations.fields import ClipField, ModelField, UNetField, VaeField
 from nbgraph.texts import value_text
 
 Part = TypeVar("Part", UNetField, ClipField, VaeField)
@@ -50,9 +51,12 @@ class SeamlessOutput(BaseInvocationOutput):
 class LoraLoader(BaseInvocation):
     """A LoRA from a .safetensors file over the denoiser and the text encoders; several are put one after the other."""
 
-    lora: Path = Field(title="LoRA", description="Path of a LoRA's .safetensors file")
+    lora: Path = Field(title="LoRA", description="Path of a LoRA's .safetensors file, or of a folder that holds one")
     weight: float = Field(
         0.75, ge=-10, le=10, description="How strongly the LoRA counts; 0 switches it off, negative reverses it"
+    )
+    clip_weight: float | None = Field(
+        None, ge=-10, le=10, description="How strongly it counts in the text encoders; as in the denoiser without"
     )
     unet: UNetField = Field(
         title="Denoiser",
@@ -64,7 +68,7 @@ class LoraLoader(BaseInvocation):
     )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        lora = known.get("lora")
+        lora = None if known.get("lora") is None else lora_file(known["lora"])
         if lora is not None and not isfile(lora):
             text = f"there is no file {value_text(str(lora))} (looked in {Path.cwd()})"
             yield "lora", f"{text}; give the path of a .safetensors file"
@@ -72,14 +76,35 @@ class LoraLoader(BaseInvocation):
             yield "lora", f"is {lora.name!r}, and a LoRA must be a .safetensors file; pickles are never loaded"
         elif lora is not None and (problem := diffusion.lora_problem(lora)):
             yield "lora", problem
+        elif lora is not None and "unet" in known:
+            yield from _base_problem(lora, known["unet"].model, context)
 
     def invoke(self, context: InvocationContext) -> LoraOutput:
-        patch = LoraPatch.from_file(str(self.lora), self.weight)
+        patch = LoraPatch.from_file(str(lora_file(self.lora)), self.weight)
         for part in (self.unet, self.clip):
             laid = [each for each in part.model.patches if isinstance(each, LoraPatch)]
             if any(each.fingerprint == patch.fingerprint for each in laid):
                 raise NbgraphError(f"the LoRA {self.lora.name!r} lies over this model already; change its weight there")
-        return LoraOutput(unet=patched(self.unet, patch), clip=patched(self.clip, patch))
+        weight = self.weight if self.clip_weight is None else self.clip_weight
+        text_patch = patch.model_copy(update={"weight": weight})
+        return LoraOutput(unet=patched(self.unet, patch), clip=patched(self.clip, text_patch))
+
+
+def lora_file(path: Path) -> Path:
+    """The file of a LoRA: the path, or the only .safetensors file in it if it is a folder."""
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else []
+    return files[0] if len(files) == 1 else path
+
+
+def _base_problem(lora: Path, model: ModelField, context: InvocationContext) -> Iterator[tuple[str, str]]:
+    """(field, problem) if the header of a LoRA says that it is for models of another family."""
+    try:
+        facts, family = what_is(lora), context.models.describe(model).family
+    except NbgraphError:
+        return  # the node that names the model says so
+    if facts.family and family is not None and facts.family != family.key:
+        base = " ".join(filter(None, (facts.family, facts.variant)))
+        yield "lora", f"is a LoRA for models of {base}, and this model is of {family.key}; use one for that"
 
 
 @invocation("clip_skip", title="CLIP skip", category="model", version="1.0.0", static=True)

@@ -225,7 +225,12 @@ REFUSED: dict[str, tuple[dict[str, Tensor], str]] = {
     "IA3": (of(f"{LAYER}.on_input"), r"is, or holds, .IA.3"),
     "GLoRA": (of(f"{LAYER}.a1.weight"), "is, or holds, GLoRA"),
     "Tucker": (of(f"{LAYER}.lora_mid.weight"), "LoCon with a middle factor"),
-    "full": (of("lora_unet_conv_in.diff"), "whole differences"),
+    "full": (of("lora_unet_conv_in.diff"), "does not fit unet .* its product is 2x2"),
+    "a difference of a norm": ({"lora_unet_conv_norm_out.diff": torch.ones(32)}, "whole differences"),
+    "factors that do not go together": (
+        {f"{LAYER}.hada_w{n}_{side}": torch.ones(2 + n, 3) for n in (1, 2) for side in "ab"},
+        f"the factors of {LAYER} .* do not go together",
+    ),
     "biases": (of("lora_unet_conv_in.diff_b"), "whole differences"),
     "trained biases": (of("unet.conv_in.lora_B.bias"), "biases"),
     "embeddings": (of("bundle_emb.word.string_to_param.*"), "embeddings of words"),
