@@ -62,6 +62,25 @@ describe("the widget", () => {
     expect(model.sent.filter((one) => one.type === "ready")).toHaveLength(1);
     for (const clean of cleans) clean();
   });
+  it("keeps what is typed to itself, and sends it once, before a run", async () => {
+    const model = new FakeModel();
+    const el = document.createElement("div");
+    document.body.append(el);
+    const clean = editor.render({ model, el });
+    await settled(() => expect(el.querySelector("textarea")).not.toBeNull());
+    const area = el.querySelector<HTMLTextAreaElement>("textarea[aria-label='ask text']")!;
+    const write = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")!.set!;
+    const edits = () => model.sent.filter((one) => one.type === "edit");
+    for (const text of ["a", "an", "an apple"]) {
+      write.call(area, text);
+      area.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    expect(area.value).toBe("an apple");
+    expect(edits()).toEqual([]);
+    area.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, bubbles: true }));
+    expect(edits().map((one) => one.changes)).toEqual([[["input", "ask", "text", { value: "an apple" }]]]);
+    clean();
+  });
   it("shows markup in titles as text", async () => {
     const model = new FakeModel();
     const el = document.createElement("div");

@@ -32,7 +32,8 @@ import { type FlowWire, Wire } from "./Wire.tsx";
 const NODE_TYPES = { node: NodeView, note: NoteView };
 const EDGE_TYPES = { wire: Wire };
 const MAP_SIZE = { width: 160, height: 110 };
-const MANY = 200;
+/** From here on only nodes in view are in the page: each costs something whenever one moves. */
+const MANY = 40;
 
 export interface CanvasHandle {
   selected: () => string[];

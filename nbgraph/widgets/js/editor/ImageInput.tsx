@@ -31,7 +31,11 @@ export function ImageInput({ label, value, disabled, set }: ControlProps) {
   return (
     <span className="nbg-image-input">
       <button type="button" aria-label={label} aria-expanded={open} disabled={disabled} onClick={show}>
-        {url ? <img src={url} alt={name} /> : <span aria-hidden="true">{name ? name.slice(0, 8) : "choose…"}</span>}
+        {url ? (
+          <img src={url} alt={name} />
+        ) : (
+          <span className="nbg-choose" data-text={name?.slice(0, 8) ?? "choose…"} />
+        )}
       </button>
       {open && (
         <span className="nbg-gallery nowheel" role="dialog" aria-label="pictures">

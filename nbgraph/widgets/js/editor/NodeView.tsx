@@ -17,10 +17,10 @@ import { CategoryIcon, categoryColour, Icon } from "./icons.tsx";
 import { hintOf, shortLabel } from "./labels.ts";
 import { NodeState } from "./NodeState.tsx";
 import { limits } from "./NumberInput.tsx";
-import { type Context, supply } from "./needs.ts";
+import { type Context, isWanted, supply } from "./needs.ts";
 import type { Problem } from "./protocol.ts";
 import { Picture } from "./Results.tsx";
-import { foldText, isNegative, rowsOf } from "./rows.ts";
+import { foldText, isLinked, isNegative, rowsOf } from "./rows.ts";
 import { type InputType, type NodeType, outputType, typeOf } from "./schema.ts";
 import { problemsOf } from "./store.ts";
 import { TypeMark } from "./TypeMark.tsx";
@@ -185,20 +185,21 @@ const InHandle = ({ spec }: { spec: InputType }) => (
   </Handle>
 );
 
-const PortIn = memo(function PortIn({ node, spec, problem }: InputProps) {
+const PortIn = memo(function PortIn({ node, spec, input, problem }: InputProps) {
   const store = useStore();
   const readOnly = useStored((state) => state.readOnly !== "");
   const missing = problem?.kind === "missing_input";
+  const wanted = useStored((state) => isWanted(state.document.nodes.get(node)?.type ?? "", spec.name));
   return (
     <span className="nbg-in" title={hintOf(spec)}>
       <InHandle spec={spec} />
       <span className={missing ? "nbg-name nbg-missing" : "nbg-name"}>{spec.name.replaceAll("_", " ")}</span>
-      {missing && !readOnly && (
+      {(missing || (wanted && !isLinked(input))) && !readOnly && (
         <button
           type="button"
-          className="nbg-supply nodrag"
+          className={`nbg-supply nodrag${missing ? "" : " nbg-wanted"}`}
           aria-label={`give ${node} its ${spec.name}`}
-          title={`${problem.message}\nadd what gives it, with its own inputs`}
+          title={[problem?.message, `add what gives ${spec.name}, with its own inputs`].filter(Boolean).join("\n")}
           onClick={() => store.edit(supply(contextOf(store), node, spec.name))}
         >
           <Icon sign="plus" />

@@ -8,7 +8,7 @@ import { listText, numberText, readList, readNumber } from "./exact.ts";
 import { ASSIGNABLE, SNAPSHOT, TYPES } from "./fake.test.ts";
 import { commandOf } from "./keys.ts";
 import { layout } from "./layout.ts";
-import { whyNoNumber } from "./NumberInput.tsx";
+import { stepped, whyNoNumber } from "./NumberInput.tsx";
 import { emptySchema, shortType } from "./schema.ts";
 import { search } from "./search.ts";
 
@@ -145,6 +145,16 @@ describe("fields and search", () => {
   ])("reads %s exactly", (text, value) => {
     expect(readNumber(text)).toEqual(value);
     expect(numberText(value)).toBe(text);
+  });
+  it.each([
+    [{ control: "int", min: 1, max: 10 }, 5, 2, 7],
+    [{ control: "int", min: 1, max: 10 }, 9, 5, 10],
+    [{ control: "float", min: 0 }, 0.1, -3, 0],
+    [{ control: "float", min: 0, max: 1 }, 0.3, 1, 0.31],
+    [{ control: "int", min: 1, step: 8 }, 64, 1, 72],
+    [{ control: "int", min: 4 }, null, 1, 5],
+  ])("steps a number within its limits", (limits, from, times, to) => {
+    expect(stepped({ ...spec, max: undefined, ...limits } as any, from, times)).toBe(to);
   });
   it("reads lists of large numbers exactly, and leaves texts alone", () => {
     const text = '[18446744073709551615,1,"18446744073709551615"]';

@@ -72,7 +72,8 @@ function supplied(context: Context, id: string, field: string, deep: number): St
   return step;
 }
 
-const isWanted = (type: string, field: string): boolean => WANTED[type]?.includes(field) ?? false;
+/** Whether a node of a type does not do what it is for without this input, though it may be left out. */
+export const isWanted = (type: string, field: string): boolean => WANTED[type]?.includes(field) ?? false;
 
 const then = (step: Step, changes: Change[]): Step => ({
   document: apply(step.document, changes),

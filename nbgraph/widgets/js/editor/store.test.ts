@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 
 import { FakeModel, SNAPSHOT } from "./fake.test.ts";
 import { graphJson } from "./graph_json.ts";
+import { isStale } from "./stale.ts";
 import { EditorStore } from "./store.ts";
 
 let model: FakeModel;
@@ -31,6 +32,28 @@ describe("the store", () => {
     model.tell({ type: "done", request: 1, revision: 4 });
     expect(model.sent.at(-1)).toMatchObject({ base: 4, changes: [seed(3)] });
     expect(shown()).toEqual({ value: 3 });
+  });
+  it("knows which results are of an older graph", () => {
+    const run = (session: string) =>
+      model.tell({
+        type: "run",
+        session,
+        status: "running",
+        waitsFor: "",
+        waiting: 0,
+        nodes: {},
+        pictures: [],
+        whole: true,
+      });
+    run("first");
+    const will = { run: 1, cached: 0, because: "a seed is drawn" };
+    model.tell({ type: "done", request: 0, revision: 3, reasons: { one: will, sum: will, all: will } });
+    const stale = () => ["one", "sum", "all"].filter((id) => isStale(store.state.getState(), id));
+    expect(stale()).toEqual([]);
+    patch(4, 2);
+    expect(stale()).toEqual(["one", "sum"]);
+    run("second");
+    expect(stale()).toEqual([]);
   });
   it("takes a refused edit back and says why on the field", () => {
     store.edit([seed(-1)]);
