@@ -10,8 +10,7 @@ from PIL import Image
 
 from nbgraph.errors import ForkedStoreError, StoreCorruptError, StoreGoneError, StoreTooNewError
 from nbgraph.services.invocation_services import FORMATS, InvocationServices
-from nbgraph.services.shared.sqlite.backups import restore_backup
-from nbgraph.services.shared.sqlite.migrations import Formats
+from nbgraph.services.shared.sqlite.migrations import Formats, restore_backup
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder
 

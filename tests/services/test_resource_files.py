@@ -77,7 +77,7 @@ def test_only_one_module_makes_paths():
         "archive_file.py",  # makes and reads the one zip that a person names
         "studio_archive.py",  # gives that file its members
         "sqlite_database.py",  # copies the folder to where a person says
-        "backups.py",  # copies the database itself
+        "migrations.py",  # copies the database itself, before it changes it
         "reserve.py",  # a file without a name, in the folder
         "invocation_stats_base.py",  # writes where a person says, and reads /proc
         "code_packages.py",  # asks where the files of modules are, and opens none

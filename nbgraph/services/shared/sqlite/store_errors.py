@@ -74,7 +74,7 @@ def corrupt_error(path: Path, reason: str) -> StoreCorruptError:
     newest = f"the newest backup is {backups[-1]}" if backups else "there is no backup"
     return StoreCorruptError(
         f"{path} is damaged ({reason}) and was left as it is; {newest}. Close every kernel that uses the folder, then "
-        "`nbgraph.services.shared.sqlite.backups.restore_backup(folder)` sets the damaged file aside and puts the "
+        "`nbgraph.services.shared.sqlite.migrations.restore_backup(folder)` sets the damaged file aside and puts the "
         "backup in its place; without a backup, open another folder: the pictures in images/ are ordinary PNG files"
     )
 
