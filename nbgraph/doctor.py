@@ -13,8 +13,8 @@ from urllib.parse import quote
 import psutil
 
 from nbgraph.config import PREFIX
-from nbgraph.services.shared.sqlite.network_folders import network_filesystem
 from nbgraph.services.shared.sqlite.store_folder import SUFFIXES, StoreFolder
+from nbgraph.services.shared.sqlite.write_ahead_log import network_filesystem
 
 PACKAGES = (
     *(

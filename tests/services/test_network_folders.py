@@ -12,7 +12,7 @@ from nbgraph import Studio
 from nbgraph.errors import NbgraphWarning
 from nbgraph.invocations import Add, Collect, Iterate
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.shared.sqlite.network_folders import network_filesystem
+from nbgraph.services.shared.sqlite.write_ahead_log import network_filesystem
 
 FULL = 2
 

@@ -1,18 +1,44 @@
-"""The write-ahead log of the database: whether it can be used in a folder, and when it goes into the database."""
+"""The write-ahead log of the database: whether it can be used in a folder, and when it goes into the database.
+
+It needs memory that processes share, which no network filesystem has.
+"""
 
 import os
 import sqlite3
 import warnings
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
+
+import psutil
 
 from nbgraph.errors import NbgraphWarning
-from nbgraph.services.shared.sqlite.network_folders import network_filesystem
 
 SOFT_LIMIT = 16 * 2**20
 """Bytes after which the log is emptied by the next work that nobody waits for."""
 HARD_LIMIT = 64 * 2**20
 """Bytes after which the next transaction of any kind empties it."""
+
+NETWORK_FILESYSTEMS = {
+    *(
+        "9p",
+        "acfs",
+        "afp",
+        "afpfs",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "coda",
+        "davfs",
+        "gfs",
+        "gfs2",
+        "glusterfs",
+        "gpfs",
+    ),
+    *("lustre", "ncp", "ncpfs", "nfs", "nfs3", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb", "smb2", "smb3"),
+    *("smbfs", "vboxsf", "vmhgfs", "webdav", "drvfs"),
+}
+LOCAL_FUSE = {"fuseblk", "fuse.ext2", "fuse.ntfs", "fuse.ntfs-3g", "fuse.exfat", "fuse.fuse-overlayfs", "fuse.portal"}
 
 
 class WriteAheadLog:
@@ -58,3 +84,19 @@ class WriteAheadLog:
         """Move the log into the database; if that cannot be now, what the log holds is as safe."""
         with suppress(sqlite3.OperationalError):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def network_filesystem(path: Path) -> str:
+    """The type of the network filesystem that holds a path, empty for a local one.
+
+    Filesystems in user space, such as `fuse.sshfs`, count as network ones unless they are known to be local.
+    """
+    place, found = path.resolve(), ""
+    deepest = -1
+    for mount in psutil.disk_partitions(all=True):
+        depth = len(PurePath(mount.mountpoint).parts)
+        if depth >= deepest and place.is_relative_to(mount.mountpoint):
+            deepest, kind = depth, mount.fstype.lower()
+            is_network = kind in NETWORK_FILESYSTEMS or "remote" in mount.opts.split(",")
+            found = kind if is_network or (kind.startswith("fuse.") and kind not in LOCAL_FUSE) else ""
+    return found
