@@ -72,7 +72,7 @@ def test_only_one_module_makes_paths():
         if lines and path.name != "store_folder.py":
             found[path.name] = lines
     known = {
-        "file_lock.py",  # opens the lock files it is given
+        "locks.py",  # opens the lock files it is given
         "shared_counter.py",  # opens the file it is given
         "archive_file.py",  # makes and reads the one zip that a person names
         "studio_archive.py",  # gives that file its members

@@ -30,15 +30,13 @@ from nbgraph.services.shared.sqlite.cleaning import (
     handle_orphans,
     remove_temporary_files,
 )
-from nbgraph.services.shared.sqlite.file_lock import FileLock
 from nbgraph.services.shared.sqlite.folder_log import FolderLog
-from nbgraph.services.shared.sqlite.kernel_lease import KernelLease
+from nbgraph.services.shared.sqlite.locks import TURN_SECONDS, FileLock, KernelLease, Patience
 from nbgraph.services.shared.sqlite.migrations import Formats, check_format, migrate
 from nbgraph.services.shared.sqlite.reserve import Reserve
 from nbgraph.services.shared.sqlite.shared_counter import SharedCounter
 from nbgraph.services.shared.sqlite.store_errors import corrupt_error, told_plainly
 from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
-from nbgraph.services.shared.sqlite.waiting import TURN_SECONDS, Patience
 from nbgraph.services.shared.sqlite.write_ahead_log import HARD_LIMIT, SOFT_LIMIT, WriteAheadLog
 
 WAIT_SECONDS = 10.0
@@ -98,7 +96,7 @@ class SqliteDatabase:
         with HeldStop() as stop, told_plainly(self.folder.database):
             self._writing = FileLock(self.folder.write_lock)
             try:
-                self._patience.until(self._writing.try_acquire, stop)
+                self._patience.wait_for(self._writing.try_acquire, stop)
                 self._open_locked(stop)
                 self._writing.release()
             except BaseException:
@@ -120,7 +118,7 @@ class SqliteDatabase:
         self._connection = connection
         connection.execute("PRAGMA trusted_schema=OFF")
         check_format(connection, self.formats, self.folder)
-        self.log = self._patience.through(lambda: WriteAheadLog(connection, self.folder.database), stop)
+        self.log = self._patience.retry(lambda: WriteAheadLog(connection, self.folder.database), stop)
         connection.execute("PRAGMA cell_size_check=ON")
         connection.execute("PRAGMA foreign_keys=ON")
         if self.was_dirty:
@@ -149,7 +147,7 @@ class SqliteDatabase:
         if self._process != os.getpid():
             return
         with HeldStop() as stop, self._lock:
-            self._patience.until(self._writing.try_acquire, stop)
+            self._patience.wait_for(self._writing.try_acquire, stop)
             self.log.checkpoint()
             self.adds.close()
             self.drops.close()
@@ -190,7 +188,7 @@ class SqliteDatabase:
         Inside a transaction, another one is part of it. `StoreBusyError` after `wait_seconds`.
         """
         with HeldStop() as stop:
-            self._patience.until(lambda: self._lock.acquire(timeout=TURN_SECONDS), stop)
+            self._patience.wait_for(lambda: self._lock.acquire(timeout=TURN_SECONDS), stop)
             try:
                 if self._depth:
                     yield self._open_connection
@@ -203,14 +201,14 @@ class SqliteDatabase:
     def _outermost(self, stop: HeldStop, durable: bool, longest_log: int) -> Iterator[sqlite3.Connection]:
         connection = self._open_connection
         self._check_file()
-        self._patience.until(self._writing.try_acquire, stop)
+        self._patience.wait_for(self._writing.try_acquire, stop)
         self._depth += 1
         try:
             if durable:
                 connection.execute("PRAGMA synchronous=FULL")
-            self._patience.through(lambda: connection.execute("BEGIN IMMEDIATE"), stop)
+            self._patience.retry(lambda: connection.execute("BEGIN IMMEDIATE"), stop)
             yield connection
-            self._patience.through(lambda: connection.execute("COMMIT"), stop)
+            self._patience.retry(lambda: connection.execute("COMMIT"), stop)
             if self._to_count is not None:
                 self._to_count.count_up()
         except BaseException:
@@ -252,7 +250,7 @@ class SqliteDatabase:
 
     def _checkpoint(self) -> None:
         with HeldStop() as stop, self._lock, told_plainly(self.folder.database):
-            self._patience.until(self._writing.try_acquire, stop)
+            self._patience.wait_for(self._writing.try_acquire, stop)
             try:
                 self.log.checkpoint()
             finally:
@@ -272,9 +270,7 @@ class SqliteDatabase:
                 connection.text_factory = _readable_text if _is_text_damage(error) else str
                 try:
                     with told_plainly(self.folder.database):
-                        return self._patience.through(
-                            lambda: connection.execute(sql, parameters).fetchall(), HeldStop()
-                        )
+                        return self._patience.retry(lambda: connection.execute(sql, parameters).fetchall(), HeldStop())
                 finally:
                     connection.text_factory = str
 
@@ -299,7 +295,7 @@ class SqliteDatabase:
             raise StoreError(f"{target.root} is not empty; name a new folder for the copy")
         target.make()
         with HeldStop() as stop, self._lock, told_plainly(target.database):
-            self._patience.until(self._writing.try_acquire, stop)
+            self._patience.wait_for(self._writing.try_acquire, stop)
             try:
                 self._open_connection.execute("VACUUM INTO ?", (str(target.database),))
                 named: list[tuple[FileKind, str]] = [
@@ -379,7 +375,7 @@ class SqliteDatabase:
         (pages,), (free,) = self.rows("PRAGMA page_count")[0], self.rows("PRAGMA freelist_count")[0]
         if free * 4 > pages or (always and free):
             with HeldStop() as stop, self._lock, told_plainly(self.folder.database):
-                self._patience.until(self._writing.try_acquire, stop)
+                self._patience.wait_for(self._writing.try_acquire, stop)
                 try:
                     self._open_connection.execute("VACUUM")
                     self.log.checkpoint()
