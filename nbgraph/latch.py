@@ -1,7 +1,8 @@
-"""A one-time signal between threads that an interrupt of a waiter cannot damage."""
+"""Signals between threads that an interrupt of a waiter cannot damage: once and for all, or again and again."""
 
 from _thread import LockType, allocate_lock
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from time import monotonic
 
 POLL_SECONDS = 0.5
@@ -44,3 +45,24 @@ class Latch:
         finally:
             self._waiters.remove(waiter)
         return self.is_open
+
+
+class Bell:
+    """Ends the wait of one thread each time it rings; any thread rings it, also from a callback of the collector.
+
+    A `SimpleQueue` waits in C, so an interrupt can never leave it locked.
+    """
+
+    def __init__(self) -> None:
+        self._rung: SimpleQueue[None] = SimpleQueue()
+
+    def ring(self) -> None:
+        """End a `wait`, or the next one."""
+        self._rung.put(None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the bell rings, at most so long; return whether it rang."""
+        with suppress(Empty):
+            self._rung.get(timeout=seconds)
+            return True
+        return False

@@ -10,12 +10,12 @@ from logging import INFO
 from typing import Any, Protocol
 
 from nbgraph.invocations.fields import ModelField
+from nbgraph.latch import Bell
 from nbgraph.services.events.events_common import Event
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow, CacheStatus
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
 from nbgraph.services.latents.latents_common import TensorRecord
-from nbgraph.services.shared.bell import Bell
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.names import Unless

@@ -6,7 +6,7 @@ import weakref
 from time import monotonic
 
 from nbgraph.errors import CancelledError, GraphError, IterationLimitError, NodeError, StoreError
-from nbgraph.latch import Latch
+from nbgraph.latch import Bell, Latch
 from nbgraph.loading import looking_while_waiting
 from nbgraph.services.events.events_common import SessionWaits
 from nbgraph.services.invocation_processor.batch_runner import runner_of
@@ -15,7 +15,6 @@ from nbgraph.services.invocation_processor.node_batches import BatchLimits
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
 from nbgraph.services.neighbours import Events
 from nbgraph.services.service import InvokerLike
-from nbgraph.services.shared.bell import Bell
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.interrupts import HeldStop
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from time import time
 
 from nbgraph.errors import NotFoundError
+from nbgraph.latch import Bell
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem, QueueStatus
 from nbgraph.services.service import InvokerLike, Service
-from nbgraph.services.shared.bell import Bell
 from nbgraph.services.shared.callbacks import Callbacks
 
 

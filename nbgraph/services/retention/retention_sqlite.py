@@ -5,10 +5,9 @@ import weakref
 from _thread import TIMEOUT_MAX, start_new_thread
 
 from nbgraph.errors import NbgraphError, StoreError, StoreGoneError
-from nbgraph.latch import Latch
+from nbgraph.latch import Bell, Latch
 from nbgraph.services.retention.retention_base import RetentionBase
 from nbgraph.services.retention.retention_common import DAY, Limits
-from nbgraph.services.shared.bell import Bell
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
 logger = logging.getLogger("nbgraph")
