@@ -16,7 +16,7 @@ from nbgraph.run import Run
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph, is_linked_inside
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.widgets.form_controls import MISSING, Control, LinkedInside, control_for
 from nbgraph.widgets.kernel_banner import PANEL, KernelBanner
 from nbgraph.widgets.rpc import skip_cell_events
@@ -79,7 +79,7 @@ class GraphForm(widgets.VBox):
         """Run with what is typed, and return at once; the form shows how far it is, and the picture."""
         ends = {one.alias: f"{one.node}.{one.field}" for one in self._exposed}
         values = {ends[name]: value for name, value in self.values.items()}
-        with HeldStop():
+        with defer_interrupt():
             run = self._submit(self._graph.with_values(values))
             self._current = run
             self._view.watch(run)

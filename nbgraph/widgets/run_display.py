@@ -6,7 +6,7 @@ from typing import Any
 
 from IPython.display import DisplayHandle
 
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.widgets.run_state import ShownRun
 from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.run_view import RunView
@@ -28,7 +28,7 @@ class RunDisplay:
         self._is_shown = False
 
     def __call__(self, progress: Any = None) -> None:
-        with HeldStop():
+        with defer_interrupt():
             if self._run.is_done:
                 self._end()
             elif self._view is None:
@@ -39,7 +39,7 @@ class RunDisplay:
 
     def follow(self) -> None:
         """Keep looking in a thread of its own, until the run has ended."""
-        with HeldStop():
+        with defer_interrupt():
             self()
             if not self._run.is_done or self._view is not None:
                 Thread(target=self._follow, name="nbgraph run view", daemon=True).start()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Lock, Timer
 from time import monotonic
 
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 
 logger = logging.getLogger(__name__)
 QUIET_SECONDS = 0.02
@@ -45,7 +45,7 @@ class Throttle:
 
     def __call__(self) -> None:
         # An interrupt between the start of a thread and its first instruction would leave a timer that never fires.
-        with HeldStop(), self._lock:
+        with defer_interrupt(), self._lock:
             self._last = monotonic()
             if self._timer is None:
                 self._first = self._last

@@ -17,7 +17,7 @@ from nbgraph.invocations.plain_numbers import with_plain_numbers
 from nbgraph.services.images.images_common import ImageCategory, ImageQuery, ImageRecord
 from nbgraph.services.service import Service
 from nbgraph.services.shared.callbacks import Callbacks
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.services.shared.names import Unless, checked_name, new_name, text_name
 from nbgraph.services.shared.pagination import Page, page_bounds
 
@@ -169,7 +169,7 @@ class ImageServiceBase(Service):
         gives True.
         """
         names = [checked_name(name) for name in image_names]
-        with HeldStop():
+        with defer_interrupt():
             gone = self._drop(names, unless)
             for name in gone:
                 self._deleted(name)

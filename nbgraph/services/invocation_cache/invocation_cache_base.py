@@ -17,7 +17,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import (
 )
 from nbgraph.services.service import InvokerLike, Service
 from nbgraph.services.shared.callbacks import Callbacks
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.services.shared.pagination import Page, page_bounds
 
 MAX_LOST = 10_000
@@ -132,7 +132,7 @@ class InvocationCacheBase(Service):
 
     def write_pending(self) -> None:
         """Keep what is pending, as `save` does; while results are not kept, what is pending is dropped."""
-        with HeldStop(), self._settling:
+        with defer_interrupt(), self._settling:
             entries, take, now = {}, self.pending.pop, time()
             for key in list(self.pending):
                 entry = take(key, None)

@@ -7,7 +7,7 @@ from threading import RLock
 from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuery, select_rows
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, with_descendants
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 
 _used = attrgetter("used")
 NO_LIST: tuple[tuple[object, ...], list[CacheRow]] = (), []
@@ -67,7 +67,7 @@ class InvocationCacheMemory(InvocationCacheBase):
 
     def _drop(self, keys: Iterable[bytes]) -> int:
         dropped, released = 0, []
-        with HeldStop(), self._lock:
+        with defer_interrupt(), self._lock:
             self._changes, self._listed = self._changes + 1, NO_LIST
             for key in list(keys):
                 entry = self._entries.pop(key, None)

@@ -23,7 +23,7 @@ from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCa
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, with_descendants
 from nbgraph.services.invocation_cache.known_results import KnownResults
 from nbgraph.services.invocation_cache.read_ahead import ReadAhead
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.services.shared.sqlite.batch import Batch
 from nbgraph.services.shared.sqlite.damaged_rows import DAMAGE
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
@@ -166,7 +166,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
             self._known.dropped(keys)
             return dropped
 
-        with HeldStop(), self._batch.lock:
+        with defer_interrupt(), self._batch.lock:
             unwritten = self._batch.discard(lambda entry: entry.key in gone)
             for key in gone & self._unwritten.keys():
                 self._released(self._unwritten.pop(key).resources)

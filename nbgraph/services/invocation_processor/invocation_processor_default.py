@@ -16,7 +16,7 @@ from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem,
 from nbgraph.services.neighbours import Events
 from nbgraph.services.service import InvokerLike
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 
 logger = logging.getLogger("nbgraph")
 IDLE_SECONDS = 1.0
@@ -56,7 +56,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
 
     def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
         ticket = Ticket(session, lambda: self.is_worker, is_checked=is_checked)
-        with HeldStop():
+        with defer_interrupt():
             with self._lock:
                 self._tickets = {**self._tickets, session.id: ticket}
             try:
@@ -76,7 +76,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         ticket = self._tickets.get(session_id)
         if ticket is None:
             return False
-        with HeldStop():
+        with defer_interrupt():
             ticket.cancel.requested = True
             if self.services.queue.cancel(session_id):
                 ticket.session.cancel()
@@ -202,7 +202,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         ticket.end(status, ticket.failures)
 
     def _forget(self, ticket: Ticket) -> None:
-        with HeldStop(), self._lock:
+        with defer_interrupt(), self._lock:
             self._tickets = {key: other for key, other in self._tickets.items() if other is not ticket}
 
 

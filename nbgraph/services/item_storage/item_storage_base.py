@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from nbgraph.errors import GraphError, NbgraphError, NotFoundError, StoreError
 from nbgraph.services.service import Service
 from nbgraph.services.shared.callbacks import Callbacks
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.services.shared.pagination import Page, page_bounds
 
 
@@ -73,7 +73,7 @@ class ItemStorageBase(Service, Generic[Item]):
 
     def delete(self, item_id: str) -> bool:
         """Delete an item; False if there was none."""
-        with HeldStop():
+        with defer_interrupt():
             gone = self._drop(item_id)
             if gone:
                 self._deleted(item_id)

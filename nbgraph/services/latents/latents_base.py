@@ -12,7 +12,7 @@ from nbgraph.errors import ArchiveError, NotFoundError
 from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
 from nbgraph.services.service import Service
 from nbgraph.services.shared.callbacks import Callbacks
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.services.shared.names import Unless, checked_name, new_name, text_name
 from nbgraph.services.shared.pagination import Page, page_bounds
 
@@ -110,7 +110,7 @@ class LatentsServiceBase(Service):
         gives True.
         """
         wanted = [checked_name(name) for name in names]
-        with HeldStop():
+        with defer_interrupt():
             gone = self._drop(wanted, unless)
             for name in gone:
                 self._deleted(name)

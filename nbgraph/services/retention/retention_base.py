@@ -31,7 +31,7 @@ from nbgraph.services.latents.latents_common import TensorRecord
 from nbgraph.services.retention.retention_common import DAY, Limit, Limits, Usage, resources_of
 from nbgraph.services.service import InvokerLike, Service
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 
 logger = logging.getLogger("nbgraph")
 TIDY_SECONDS = 600.0
@@ -191,7 +191,7 @@ class RetentionBase(Service):
     def _delete_unneeded(self, names: Collection[str], also_cached: bool = False) -> int:
         """Delete those of the names that nobody needs; `also_cached`, when asked to, what is cached or held too."""
         names = list(names)
-        with HeldStop():
+        with defer_interrupt():
             if not self._turn.acquire(blocking=False):
                 self._to_go.update(names if also_cached else ())
                 return 0

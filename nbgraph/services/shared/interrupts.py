@@ -1,4 +1,4 @@
-"""Keeps the Stop button out of changes that must be whole."""
+"""Keep the Stop button out of changes that must be whole."""
 
 import signal
 from threading import get_ident, main_thread
@@ -6,13 +6,21 @@ from types import FrameType
 from typing import Any
 
 
-class HeldStop:
-    """Inside the `with`, an interrupt (Stop, Ctrl-C) is noted; it is raised when the block has ended, never within.
+def defer_interrupt() -> "DeferredInterrupt":
+    """Defer an interrupt (Stop, Ctrl-C) that comes inside the `with` until the block has ended.
 
-    Python raises `KeyboardInterrupt` in the main thread, between any two of its steps, so two changes that belong
-    together could come apart, or a lock stay held. In other threads this does nothing. What waits inside the block asks
-    `requested` from time to time, and gives up if it is set. Blocks may be nested.
+    Python raises `KeyboardInterrupt` in the main thread, between any two of its instructions, so two changes that
+    belong together could come apart, or a lock stay held. In other threads this does nothing. Blocks may be nested.
+
+    >>> with defer_interrupt() as interrupt:
+    ...     interrupt.requested
+    False
     """
+    return DeferredInterrupt()
+
+
+class DeferredInterrupt:
+    """What `defer_interrupt` gives. Code that waits inside the block asks `requested`, and gives up once it is set."""
 
     __slots__ = ("_previous", "requested")
 
@@ -20,7 +28,7 @@ class HeldStop:
         self.requested = False
         self._previous: Any = None
 
-    def __enter__(self) -> "HeldStop":
+    def __enter__(self) -> "DeferredInterrupt":
         if get_ident() == main_thread().ident and signal.getsignal(signal.SIGINT) is not None:
             self._previous = signal.signal(signal.SIGINT, self._note)
         return self

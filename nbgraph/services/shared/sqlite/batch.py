@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from nbgraph.errors import StoreError, StoreFullError
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 
 Row = TypeVar("Row")
 logger = logging.getLogger("nbgraph")
@@ -51,7 +51,7 @@ class Batch(Generic[Row]):
 
     def discard(self, is_meant: Callable[[Row], bool]) -> int:
         """Forget rows that are not written yet; returns how many."""
-        with HeldStop(), self.lock:
+        with defer_interrupt(), self.lock:
             before = list(self._rows)
             kept = [row for row in before if not is_meant(row)]
             if len(kept) == len(before):
@@ -78,7 +78,7 @@ class Batch(Generic[Row]):
         waiting = self._rows
         if not waiting:
             return
-        with HeldStop(), self.lock:
+        with defer_interrupt(), self.lock:
             rows = list(waiting)
             if rows:
                 self._write(rows)

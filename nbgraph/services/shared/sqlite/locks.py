@@ -17,7 +17,7 @@ from typing import TypeVar
 from filelock import lock_descriptor, unlock_descriptor
 
 from nbgraph.errors import StoreBusyError
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import DeferredInterrupt
 from nbgraph.services.shared.names import new_name
 from nbgraph.services.shared.sqlite.store_errors import is_busy
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder
@@ -117,7 +117,7 @@ class Patience:
     def __init__(self, folder: StoreFolder, seconds: float) -> None:
         self._folder, self._seconds = folder, seconds
 
-    def wait_for(self, acquire: Callable[[], bool], stop: HeldStop, turn: float = 0.0002) -> None:
+    def wait_for(self, acquire: Callable[[], bool], stop: DeferredInterrupt, turn: float = 0.0002) -> None:
         """Call `acquire` until it gives True; turns between calls grow from `turn` seconds to 10 ms.
 
         `StoreBusyError` names who has the folder open when the time is up, `KeyboardInterrupt` if Stop was pressed.
@@ -130,7 +130,7 @@ class Patience:
             sleep(random.uniform(0, turn))
             turn = min(turn * 1.5, 0.01)
 
-    def retry(self, work: Callable[[], Result], stop: HeldStop) -> Result:
+    def retry(self, work: Callable[[], Result], stop: DeferredInterrupt) -> Result:
         """Return what `work` returns; call it again while SQLite is busy. Raises as `wait_for`."""
         deadline = monotonic() + self._seconds
         while True:
@@ -142,7 +142,7 @@ class Patience:
                 self._give_up(deadline, stop)
                 sleep(random.uniform(0, 0.01))
 
-    def _give_up(self, deadline: float, stop: HeldStop) -> None:
+    def _give_up(self, deadline: float, stop: DeferredInterrupt) -> None:
         if stop.requested:
             raise KeyboardInterrupt
         if monotonic() > deadline:

@@ -7,7 +7,7 @@ from itertools import chain
 from sqlite3 import Connection
 
 from nbgraph.errors import ResourceFileCorruptError, ResourceFileMissingError, StoreFullError
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import FileKind
@@ -39,7 +39,7 @@ class ResourceFiles:
 
         If the record cannot be written, the file stays as an orphan, which is removed later.
         """
-        with HeldStop():
+        with defer_interrupt():
             self._database.being_saved.add(name)
             try:
                 self._folder.write(self._kind, name, data, self._database.kernel)
@@ -99,5 +99,5 @@ class ResourceFiles:
 
         if not names:
             return []
-        with HeldStop():
+        with defer_interrupt():
             return list(chain.from_iterable(self._database.free(names, delete)))

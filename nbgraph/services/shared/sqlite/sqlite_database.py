@@ -20,7 +20,7 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from nbgraph.errors import ForkedStoreError, StoreError, StoreFullError, StoreGoneError
-from nbgraph.services.shared.interrupts import HeldStop
+from nbgraph.services.shared.interrupts import DeferredInterrupt, defer_interrupt
 from nbgraph.services.shared.sqlite.cleaning import (
     DAY,
     CleanReport,
@@ -35,7 +35,7 @@ from nbgraph.services.shared.sqlite.locks import TURN_SECONDS, FileLock, KernelL
 from nbgraph.services.shared.sqlite.migrations import Formats, check_format, migrate
 from nbgraph.services.shared.sqlite.reserve import Reserve
 from nbgraph.services.shared.sqlite.shared_counter import SharedCounter
-from nbgraph.services.shared.sqlite.store_errors import corrupt_error, told_plainly
+from nbgraph.services.shared.sqlite.store_errors import corrupt_error, translate_errors
 from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
 from nbgraph.services.shared.sqlite.write_ahead_log import HARD_LIMIT, SOFT_LIMIT, WriteAheadLog
 
@@ -93,7 +93,7 @@ class SqliteDatabase:
 
     def _open(self) -> None:
         self.folder.make()
-        with HeldStop() as stop, told_plainly(self.folder.database):
+        with defer_interrupt() as stop, translate_errors(self.folder.database):
             self._writing = FileLock(self.folder.write_lock)
             try:
                 self._patience.wait_for(self._writing.try_acquire, stop)
@@ -107,7 +107,7 @@ class SqliteDatabase:
         self.note(f"opened, format {self.formats.newest}, SQLite {sqlite3.sqlite_version}")
         atexit.register(self._at_exit)
 
-    def _open_locked(self, stop: HeldStop) -> None:
+    def _open_locked(self, stop: DeferredInterrupt) -> None:
         lease = self._lease = KernelLease(self.folder)
         self.kernel = lease.kernel
         self.was_dirty = bool(lease.dead())
@@ -146,7 +146,7 @@ class SqliteDatabase:
         atexit.unregister(self._at_exit)
         if self._process != os.getpid():
             return
-        with HeldStop() as stop, self._lock:
+        with defer_interrupt() as stop, self._lock:
             self._patience.wait_for(self._writing.try_acquire, stop)
             self.log.checkpoint()
             self.adds.close()
@@ -187,18 +187,18 @@ class SqliteDatabase:
         the database that is due is done after one that nobody awaits. Stop is heard while it waits, and else after it.
         Inside a transaction, another one is part of it. `StoreBusyError` after `wait_seconds`.
         """
-        with HeldStop() as stop:
+        with defer_interrupt() as stop:
             self._patience.wait_for(lambda: self._lock.acquire(timeout=TURN_SECONDS), stop)
             try:
                 if self._depth:
                     yield self._open_connection
                     return
-                with told_plainly(self.folder.database):
+                with translate_errors(self.folder.database):
                     yield from self._outermost(stop, durable, SOFT_LIMIT if not awaited else HARD_LIMIT)
             finally:
                 self._lock.release()
 
-    def _outermost(self, stop: HeldStop, durable: bool, longest_log: int) -> Iterator[sqlite3.Connection]:
+    def _outermost(self, stop: DeferredInterrupt, durable: bool, longest_log: int) -> Iterator[sqlite3.Connection]:
         connection = self._open_connection
         self._check_file()
         self._patience.wait_for(self._writing.try_acquire, stop)
@@ -249,7 +249,7 @@ class SqliteDatabase:
         self._reserve.release()
 
     def _checkpoint(self) -> None:
-        with HeldStop() as stop, self._lock, told_plainly(self.folder.database):
+        with defer_interrupt() as stop, self._lock, translate_errors(self.folder.database):
             self._patience.wait_for(self._writing.try_acquire, stop)
             try:
                 self.log.checkpoint()
@@ -269,8 +269,10 @@ class SqliteDatabase:
             except sqlite3.Error as error:
                 connection.text_factory = _readable_text if _is_text_damage(error) else str
                 try:
-                    with told_plainly(self.folder.database):
-                        return self._patience.retry(lambda: connection.execute(sql, parameters).fetchall(), HeldStop())
+                    with translate_errors(self.folder.database):
+                        return self._patience.retry(
+                            lambda: connection.execute(sql, parameters).fetchall(), defer_interrupt()
+                        )
                 finally:
                     connection.text_factory = str
 
@@ -294,7 +296,7 @@ class SqliteDatabase:
         if os.path.isdir(target.root) and any(target.root.iterdir()):
             raise StoreError(f"{target.root} is not empty; name a new folder for the copy")
         target.make()
-        with HeldStop() as stop, self._lock, told_plainly(target.database):
+        with defer_interrupt() as stop, self._lock, translate_errors(target.database):
             self._patience.wait_for(self._writing.try_acquire, stop)
             try:
                 self._open_connection.execute("VACUUM INTO ?", (str(target.database),))
@@ -318,7 +320,7 @@ class SqliteDatabase:
 
     def check(self) -> None:
         """Raise `StoreCorruptError` if SQLite finds the database damaged."""
-        with told_plainly(self.folder.database):
+        with translate_errors(self.folder.database):
             (found,) = self._open_connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise corrupt_error(self.folder.database, found)
@@ -347,7 +349,7 @@ class SqliteDatabase:
         """
         report = CleanReport()
         for kind, query in self._records.items():
-            with told_plainly(self.folder.root):
+            with translate_errors(self.folder.root):
                 found = set(self.folder.names(kind))  # before the records: a save writes its file first
             orphans = found.difference(name for name, _ in self.rows(query))
             if orphans or self.row("SELECT 1 FROM orphans WHERE kind = ? LIMIT 1", (kind,)):
@@ -374,7 +376,7 @@ class SqliteDatabase:
         """Give the room of what was deleted back to the disk, always or if over a quarter of the file is empty."""
         (pages,), (free,) = self.rows("PRAGMA page_count")[0], self.rows("PRAGMA freelist_count")[0]
         if free * 4 > pages or (always and free):
-            with HeldStop() as stop, self._lock, told_plainly(self.folder.database):
+            with defer_interrupt() as stop, self._lock, translate_errors(self.folder.database):
                 self._patience.wait_for(self._writing.try_acquire, stop)
                 try:
                     self._open_connection.execute("VACUUM")

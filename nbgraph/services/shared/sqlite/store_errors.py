@@ -17,7 +17,7 @@ _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR}
 
 
 @contextmanager
-def told_plainly(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Inside the `with`, errors of SQLite and of the operating system become `StoreError`s that name `path`."""
     try:
         yield

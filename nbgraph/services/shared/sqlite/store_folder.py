@@ -15,7 +15,7 @@ from typing import Literal
 
 from nbgraph.errors import StoreError
 from nbgraph.services.shared.names import checked_name, is_name
-from nbgraph.services.shared.sqlite.store_errors import told_plainly
+from nbgraph.services.shared.sqlite.store_errors import translate_errors
 
 FileKind = Literal["images", "thumbnails", "tensors"]
 SUFFIXES: dict[FileKind, str] = {"images": ".png", "thumbnails": ".webp", "tensors": ".safetensors"}
@@ -70,7 +70,7 @@ class StoreFolder:
 
     def make(self) -> None:
         """Make the folder and those in it, for its owner alone."""
-        with told_plainly(self.root):
+        with translate_errors(self.root):
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in ("tmp", "locks", "backups", *SUFFIXES):
                 (self.root / name).mkdir(mode=0o700, exist_ok=True)
@@ -82,7 +82,7 @@ class StoreFolder:
         """
         path = self.path(kind, name)
         temporary = self.root / "tmp" / f"{name}{SUFFIXES[kind]}.{kernel}"
-        with told_plainly(path):
+        with translate_errors(path):
             try:
                 self._fill(temporary, data, durable)
                 self._put_in_place(temporary, path)
@@ -96,7 +96,7 @@ class StoreFolder:
     def read(self, kind: FileKind, name: str) -> bytes | None:
         """The bytes of a file, None if there is none. A link is not followed."""
         path = self.path(kind, name)
-        with told_plainly(path):
+        with translate_errors(path):
             try:
                 descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
             except FileNotFoundError:
@@ -115,7 +115,7 @@ class StoreFolder:
     def remove(self, kind: FileKind, name: str) -> bool:
         """Remove a file; False if there was none."""
         path = self.path(kind, name)
-        with told_plainly(path):
+        with translate_errors(path):
             try:
                 path.unlink()
             except FileNotFoundError:
