@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from threading import Lock
 from typing import Any
 
@@ -12,7 +12,7 @@ from nbgraph.services.graph_documents.graph_documents_common import DocumentVers
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.names import new_name
-from nbgraph.widgets.library_names import exact_names, opening_call
+from nbgraph.widgets.library_names import opening_call
 from nbgraph.widgets.throttle import Throttle
 
 logger = logging.getLogger("nbgraph")
@@ -27,17 +27,24 @@ class Autosave:
 
     `changed(read)` says that there is something to save, and how the graph is read then. It is saved once nothing has
     changed for a pause, at the latest after ten seconds of changes, and when a canvas, the studio or the kernel closes.
-    `version` is the newest one that was seen here, None before the first save.
+    `version` is the newest one that was seen here, None before the first save. `library_names` gives the names that
+    `studio.edit` takes for those of library graphs.
     """
 
     def __init__(
-        self, documents: GraphDocumentsBase, name: str, document_id: str = "", version: int | None = None
+        self,
+        documents: GraphDocumentsBase,
+        name: str,
+        document_id: str = "",
+        version: int | None = None,
+        *,
+        library_names: Callable[[], Container[str]] = frozenset,
     ) -> None:
         self.name, self.version = name, version
         self.document_id = document_id or new_name()
         self.problem = self.notice = ""
         self.on_state: Callbacks[None] = Callbacks()
-        self._documents = documents
+        self._documents, self._library_names = documents, library_names
         self._call = ("", "")
         self._read: Read | None = None
         self._picture = b""
@@ -63,7 +70,7 @@ class Autosave:
         if not self._documents.outlives_kernel:
             return ""
         if self._call[0] != self.name:  # reading the library for each state would cost more than the rest of it
-            self._call = self.name, opening_call(self.name, exact_names(self._documents.services))
+            self._call = self.name, opening_call(self.name, self._library_names())
         return self._call[1]
 
     def state(self) -> dict[str, Any]:

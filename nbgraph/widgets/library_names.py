@@ -6,6 +6,7 @@ from os.path import isfile
 
 from nbgraph.errors import NotFoundError, suggest
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.item_storage.item_storage_base import ItemStorageBase
 from nbgraph.services.shared.graph.library import LibraryGraph
 
 
@@ -25,9 +26,8 @@ def find_library_graph(services: InvocationServices, name: str, *, is_exact: boo
     raise NotFoundError(f"the library has no graph {name!r}{suggest(name, [graph.name for graph in graphs])}")
 
 
-def exact_names(services: InvocationServices) -> set[str]:
+def exact_names(library: ItemStorageBase[LibraryGraph]) -> set[str]:
     """Return the names and ids of all library graphs."""
-    library = services.graph_library
     graphs = library.list(per_page=max(1, library.list(per_page=1).total)).items
     return {text for graph in graphs for text in (graph.name, graph.id)}
 

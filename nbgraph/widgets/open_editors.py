@@ -13,7 +13,7 @@ from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.widgets.autosave import Autosave
 from nbgraph.widgets.editor import GraphEditor
 from nbgraph.widgets.graph_file import open_file, open_graph, with_unknown_nodes
-from nbgraph.widgets.library_names import find_library_graph
+from nbgraph.widgets.library_names import exact_names, find_library_graph
 
 UNTITLED = "untitled"
 
@@ -32,7 +32,7 @@ class OpenEditors:
         known = self._autosaves.get(graph.id)
         if known is None or known.is_closed:
             # The page shows the name before anything is saved, so it is one that is free now.
-            known = self._autosaves[graph.id] = Autosave(self._documents, self._documents.free_name(name))
+            known = self._autosaves[graph.id] = self._autosave(self._documents.free_name(name))
         return self._editor(graph, known)
 
     def of_text(self, text: str | PathLike[str]) -> GraphEditor:
@@ -76,7 +76,7 @@ class OpenEditors:
             if drawn is not None and version is None:
                 return drawn
             if is_new and version is None:
-                return self._named(Autosave(self._documents, checked_document_name(name)), Graph())
+                return self._named(self._autosave(checked_document_name(name)), Graph())
         record = self._documents.record(name)
         shown = self._editors.get(record.id)
         if version is None and shown is not None and is_open(shown) and shown.autosave is not None:
@@ -87,11 +87,17 @@ class OpenEditors:
         graph, reason = open_graph(with_unknown_nodes(self._documents.data(record.name, version)))
         if reason:
             return self._editor(graph, None, reason)
-        autosave = Autosave(self._documents, record.name, record.id, record.newest)
+        autosave = self._autosave(record.name, record.id, record.newest)
         if version not in (None, record.newest):
             # It shows an older version: the next call that opens the document makes a canvas of its own.
             return self._editor(graph, autosave)
         return self._named(autosave, graph)
+
+    def _autosave(self, name: str, document_id: str = "", version: int | None = None) -> Autosave:
+        return Autosave(self._documents, name, document_id, version, library_names=self._library_names)
+
+    def _library_names(self) -> set[str]:
+        return exact_names(self._invoker.services.graph_library)
 
     def _named(self, autosave: Autosave, graph: Graph) -> GraphEditor:
         self._autosaves[graph.id] = autosave
