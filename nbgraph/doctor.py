@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from textwrap import fill
 from urllib.parse import quote
 
 import psutil
@@ -32,6 +33,7 @@ PACKAGES = (
     *("ipykernel", "ipywidgets", "anywidget", "jupyterlab", "notebook", "marimo"),
 )
 GIB = 2**30
+TIE = "\N{NO-BREAK SPACE}"  # keeps a package and its version on one line
 WAL_RESET_FIXED = (3, 51, 3)
 
 
@@ -48,7 +50,13 @@ def report(folder: str | os.PathLike[str] | None = None) -> str:
     lines = [*_system(), *_packages(), *_devices(), *_sqlite(), *_front_end(), *_settings()]
     if folder is not None:
         lines += _folder(StoreFolder(folder))
-    return "\n".join(map(without_home, lines))
+    return "\n".join(_wrapped(without_home(line)) for line in lines)
+
+
+def _wrapped(line: str) -> str:
+    """The line in at most 80 columns, with what follows the first line indented below its label."""
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return fill(line, 80, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False).replace(TIE, " ")
 
 
 def without_home(text: str) -> str:
@@ -67,7 +75,7 @@ def _system() -> Iterator[str]:
 
 
 def _packages() -> Iterator[str]:
-    found = [f"{name} {found}" for name in PACKAGES if (found := _version(name))]
+    found = [f"{name}{TIE}{found}" for name in PACKAGES if (found := _version(name))]
     yield f"packages: {', '.join(found)}"
     yield f"not installed: {', '.join(name for name in PACKAGES if not _version(name)) or 'none of those asked for'}"
 
@@ -110,7 +118,7 @@ def _settings() -> Iterator[str]:
 def _folder(folder: StoreFolder) -> Iterator[str]:
     yield f"folder: {folder.root}"
     if not folder.database.is_file():
-        yield "  there is no studio in it"
+        yield "  it is a file, not a folder" if folder.root.is_file() else "  there is no studio in it"
         return
     usage = psutil.disk_usage(str(folder.root))
     kind = network_filesystem(folder.root) or "local"

@@ -63,7 +63,8 @@ def suggest(given: str, possible: Iterable[str], limit: int = 20) -> str:
         How many of them are listed.
     """
     names = sorted(possible)
-    near = get_close_matches(given, names, n=1, cutoff=0.5)
+    by_lower_case = {name.casefold(): name for name in names}
+    near = [by_lower_case[name] for name in get_close_matches(given.casefold(), by_lower_case, n=1, cutoff=0.5)]
     quoted = [name if name[:1] in ("'", '"') else repr(name) for name in near]
     hint = f"; did you mean {quoted[0]}?" if quoted else ""
     shown = ", ".join(names[:limit]) + (f", and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,11 +1,10 @@
-"""The program `nbgraph`. What a command needs is imported when it runs, so that help comes at once."""
+"""The program `nbgraph`. A command imports its module when it runs, so that help comes at once."""
 
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +16,8 @@ from nbgraph.errors import GraphError, NbgraphError, NodeError
 from nbgraph.texts import one_line
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
         print(f"nbgraph {__version__}")
         raise typer.Exit()
 
@@ -28,12 +27,13 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 StudioFolder = Annotated[
-    Path | None, typer.Option("--studio", help="folder of the studio; without it everything is in memory")
+    Path | None, typer.Option("--studio", metavar="FOLDER", help="The studio's folder; without it, all is in memory.")
 ]
-GraphFile = Annotated[str, typer.Argument(metavar="FILE", help='a graph as JSON; "-" reads it from stdin')]
+KeptFolder = Annotated[Path | None, typer.Option("--studio", metavar="FOLDER", help="The studio's folder.")]
+GraphFile = Annotated[str, typer.Argument(metavar="FILE", help='A graph as JSON; "-" reads it from stdin.')]
 
 
 @app.callback()
@@ -42,16 +42,24 @@ def program(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    """Build and run image-generation graphs. Exit codes: 0 done, 1 a node failed, 2 bad input, 130 interrupted."""
+    """Build and run image-generation graphs.
+
+    Exit codes: 0 done, 1 a node failed, 2 bad input, 130 interrupted.
+    """
 
 
-@app.command()
+@app.command(short_help="Type lines of nodes, or run those of a file or a pipe.")
 def shell(
-    file: Annotated[Path | None, typer.Argument(help="lines to perform, instead of those typed or piped in")] = None,
-    line: Annotated[list[str] | None, typer.Option("--line", "-c", help="a line to perform; may be repeated")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Lines to run instead of typed ones.")] = None,
+    line: Annotated[
+        list[str] | None, typer.Option("--line", "-c", metavar="LINE", help="A line to run; may be repeated.")
+    ] = None,
     studio: StudioFolder = None,
 ) -> None:
-    """Type lines such as: rand_int | add --b 1 | mul --link -2 value a --link -1 value b"""
+    """Type lines of nodes, or run those of a file or a pipe.
+
+    An example: rand_int | add --b 1 | mul --link -2 value a --link -1 value b
+    """
     _leave(lambda: _part("programs").shell(file, line or [], studio))
 
 
@@ -60,90 +68,113 @@ def run(
     file: GraphFile,
     set: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NODE.FIELD=VALUE", help="give an input another value; may be repeated"),
+        typer.Option("--set", metavar="NODE.FIELD=VALUE", help="Give an input another value; may be repeated."),
     ] = None,
     studio: StudioFolder = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="where the picture goes; several are numbered, or go into a folder")
+        Path | None,
+        typer.Option("--out", metavar="PATH", help="File for the image; several are numbered, or put into a folder."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="print status, results and errors as JSON")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print status, results and errors as JSON.")] = False,
 ) -> None:
-    """Run a graph; progress goes to stderr, results to stdout."""
+    """Run a graph; progress on stderr, results on stdout."""
     _leave(lambda: _part("run_program").run(file, set or [], studio, out, json))
 
 
-@app.command()
+@app.command(short_help="Check graphs: a line for each problem.")
 def validate(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help='graphs as JSON; "-" is stdin')],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help='Graphs as JSON; "-" reads stdin.')],
 ) -> None:
-    """Say everything that is wrong with graphs, a line each; exit code 2 if anything is."""
+    """Check graphs: a line for each problem, and exit code 2 if there is one."""
     _leave(lambda: _part("graph_programs").validate(files))
 
 
 @app.command()
-def describe(type: Annotated[str, typer.Argument(help="a node type; without one, all are listed")] = "") -> None:
-    """What a node type does, its inputs and outputs."""
+def describe(
+    type: Annotated[str, typer.Argument(metavar="TYPE", help="A node type; without one, all are listed.")] = "",
+) -> None:
+    """Describe a node type, its inputs and outputs; or list all."""
     _leave(lambda: _part("graph_programs").describe(type))
 
 
 @app.command()
 def export(
     file: GraphFile,
-    python: Annotated[bool, typer.Option("--python", help="as the Python that builds the graph")] = False,
-    lines: Annotated[bool, typer.Option("--lines", help="as the lines that build it in the shell")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="a file, instead of stdout")] = None,
+    python: Annotated[bool, typer.Option("--python", help="As Python that builds the graph.")] = False,
+    lines: Annotated[bool, typer.Option("--lines", help="As lines of the shell that build it.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="PATH", help="A file instead of stdout.")] = None,
 ) -> None:
-    """Write a graph as Python, or as lines."""
+    """Write a graph as Python or as lines."""
     _leave(lambda: _part("graph_programs").export(file, python, lines, out))
 
 
 @app.command()
 def models(
     inspect: Annotated[
-        Path | None, typer.Option("--inspect", metavar="FILE", help="say what a model file is, from its header")
+        Path | None, typer.Option("--inspect", metavar="FILE", help="Say what a model file is, from its header.")
     ] = None,
     studio: StudioFolder = None,
 ) -> None:
-    """The models that can be named; with --inspect, what a file is."""
+    """List models; with --inspect, say what a file is."""
     if inspect is not None:
         _leave(lambda: _part("programs").inspect_model(inspect))
     _leave(lambda: _part("programs").perform(["models"], studio))
 
 
-@app.command()
-def cache(
-    words: Annotated[list[str] | None, typer.Argument(help="list, or forget NODE")] = None,
-    all: Annotated[bool, typer.Option("--all", help="with forget: everything")] = False,
-    type: Annotated[str, typer.Option("--type", help="with forget: results of a node type")] = "",
-    studio: StudioFolder = None,
+cache = typer.Typer(help="List the cache of a studio, or forget results in it.", invoke_without_command=True)
+app.add_typer(cache, name="cache")
+
+
+@cache.callback()
+def cache_program(context: typer.Context, studio: KeptFolder = None) -> None:
+    """List the cache of a studio, or forget results in it."""
+    context.obj = studio
+    if context.invoked_subcommand is None:
+        _leave(lambda: _part("programs").perform(["cache", "list"], studio))
+
+
+@cache.command("list")
+def list_cache(context: typer.Context, studio: KeptFolder = None) -> None:
+    """List what the cache holds, the least recently used first."""
+    _leave(lambda: _part("programs").perform(["cache", "list"], studio or context.obj))
+
+
+@cache.command()
+def forget(
+    context: typer.Context,
+    node: Annotated[str | None, typer.Argument(metavar="NODE", help="Results of the node of this id.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="All results.")] = False,
+    type: Annotated[str, typer.Option("--type", metavar="TYPE", help="Results of a node type.")] = "",
+    studio: KeptFolder = None,
 ) -> None:
-    """What the cache of a studio holds; forget some of it."""
-    options = [*(["--all"] if all else []), *(["--type", type] if type else [])]
-    _leave(lambda: _part("programs").perform(["cache", *(words or []), *options], studio))
+    """Forget results and what was computed from them."""
+    options = [*([node] if node else []), *(["--all"] if all else []), *(["--type", type] if type else [])]
+    _leave(lambda: _part("programs").perform(["cache", "forget", *options], studio or context.obj))
 
 
 @app.command()
 def stats(
-    csv: Annotated[Path | None, typer.Option("--csv", help="a file for all columns")] = None,
-    studio: StudioFolder = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="PATH", help="A file for all columns.")] = None,
+    studio: KeptFolder = None,
 ) -> None:
-    """Seconds and memory of the nodes that ran in a studio."""
+    """Show seconds and memory of the nodes that ran in a studio."""
     _leave(lambda: _part("programs").perform(["stats", *(["--csv", str(csv)] if csv else [])], studio))
 
 
-@app.command()
-def doctor(studio: StudioFolder = None) -> None:
-    """Versions, devices, SQLite, the front end and a folder's state, ready to paste into a report."""
+@app.command(short_help="Report versions, devices and settings.")
+def doctor(studio: KeptFolder = None) -> None:
+    """Report versions, devices, SQLite, the front end and a folder's state.
+
+    Paste it into a report of a fault: it holds no path of a home and no value of the environment.
+    """
     _leave(lambda: _print(import_module("nbgraph.doctor").report(studio)))
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(context_settings={"ignore_unknown_options": True}, short_help="Open JupyterLab.")
 def lab(
     words: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="FOLDER...", help="a folder or a notebook, and options of JupyterLab", show_default=False
-        ),
+        typer.Argument(metavar="FOLDER", help="A folder or notebook, and options of JupyterLab.", show_default=False),
     ] = None,
 ) -> None:
     """Open JupyterLab: nbgraph lab notebooks --no-browser"""
@@ -151,10 +182,18 @@ def lab(
 
 
 def main() -> None:
-    """The entry point. What stdout cannot encode is printed escaped, as stderr does it."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    app()
+    """Run the program: the entry point. What stdout cannot encode is printed escaped, as on stderr."""
+    _open_closed_streams()
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):  # a replaced stdout may not have it
+        reconfigure(errors="backslashreplace")
+    app(prog_name="nbgraph")
+
+
+def _open_closed_streams() -> None:
+    """Open /dev/null for streams that the caller closed (`>&-`), which Python represents by None."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _part(name: str) -> Any:
@@ -171,12 +210,12 @@ def _become_jupyterlab(words: Sequence[str]) -> int:
     if find_spec("jupyterlab") is None:
         raise NbgraphError("JupyterLab is not installed here; install it with: pip install jupyterlab")
     if words and not words[0].startswith("-") and not Path(words[0]).exists():
-        raise NbgraphError(f"there is no folder or notebook {words[0]!r}")
+        raise NbgraphError(f"there is no folder or notebook {words[0]!r} (looked in {Path.cwd()})")
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *words])  # noqa: S606
 
 
 def _leave(body: Callable[[], int]) -> None:
-    """Do it and leave with the exit code it gives, or the one that its error means."""
+    """Run the body and exit with its code, or with the code of its error, which is printed."""
     try:
         code = body()
         sys.stdout.flush()
@@ -194,6 +233,7 @@ def _leave(body: Callable[[], int]) -> None:
         _complain("interrupted; what had finished is kept")
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
+        # Python flushes stdout once more as it exits, which would print a second error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.PIPE_CLOSED
     raise typer.Exit(code)

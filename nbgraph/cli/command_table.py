@@ -1,9 +1,9 @@
-"""Commands: typed functions under a name of one or two words, called with what a stage says.
+"""Commands of the shell: typed functions under a name of one or two words, called with the words of a stage.
 
     @command("history", "the newest nodes, as lines that build them again")
     def history(session: ShellSession, count: int = 5) -> Reply: ...
 
-`history 3` and `history --count 3` are the same. A parameter annotated `Word` gets its word with its place.
+`history 3` and `history --count 3` are the same. A parameter annotated `Word` gets the word with its column.
 """
 
 import inspect
@@ -19,7 +19,7 @@ from nbgraph.grammar.values import parse_value, without
 
 @dataclass(frozen=True)
 class Reply:
-    """What a line has to say: text for a terminal, `shown` for a notebook instead of it, `value` for the next cell."""
+    """The answer to a line: `text` for a terminal; for a notebook `shown` objects and a `value` for the next cell."""
 
     text: str = ""
     value: Any = None
@@ -28,19 +28,19 @@ class Reply:
 
 @dataclass(frozen=True)
 class Call:
-    """A command with its arguments, ready to be performed."""
+    """A command with its arguments, ready to call with a session."""
 
     command: "Command"
     arguments: tuple[Any, ...]
     options: dict[str, Any]
 
-    def __call__(self, session: Any) -> Reply:
+    def __call__(self, session: object) -> Reply:
         return self.command.function(session, *self.arguments, **self.options)
 
 
 @dataclass(frozen=True)
 class Command:
-    """A function that answers a stage; its parameters after the session are the words and options it takes."""
+    """A function that answers a stage. Its parameters after the session are the words and options that it takes."""
 
     name: str
     summary: str
@@ -50,7 +50,7 @@ class Command:
 
     @property
     def usage(self) -> str:
-        """`history [--count 5]`, `default set FIELD VALUE`"""
+        """How the command is written: `history [--count 5]`, `default set FIELD VALUE`."""
         return " ".join([self.name, *(self._usage_of(parameter) for parameter in self.parameters)])
 
     def _usage_of(self, parameter: inspect.Parameter) -> str:
@@ -64,13 +64,13 @@ class Command:
         return f"[--{parameter.name} {word if parameter.default in (None, '') else parameter.default}]"
 
     def bind(self, words: tuple[Word, ...], options: tuple[Option, ...], column: int) -> Call:
-        """The call these words and options mean; `GrammarError` where they do not fit the parameters."""
+        """Return the call for these words and options. Raises `GrammarError` where they do not fit the parameters."""
         given: dict[str, Any] = {}
         rest: list[Any] = []
         places = [p for p in self.parameters if p.kind is not p.KEYWORD_ONLY]
         for word in words:
             if not places:
-                raise GrammarError(f"{self.name} takes no {word.text!r} (usage: {self.usage})", word.column)
+                raise GrammarError(f"{word.text!r} is one word too many (usage: {self.usage})", word.column)
             place = places[0]
             if place.kind is place.VAR_POSITIONAL:
                 rest.append(self._value(place, (word,), word.column))
@@ -110,13 +110,13 @@ class Command:
 
 @dataclass
 class CommandTable:
-    """All commands by name, and short names that stand for them."""
+    """All commands by name, and their short names."""
 
-    commands: dict[str, Command] = field(default_factory=dict)
-    short: dict[str, str] = field(default_factory=dict)
+    commands: dict[str, Command] = field(default_factory=dict[str, Command])
+    short: dict[str, str] = field(default_factory=dict[str, str])
 
     def command(self, name: str, summary: str, *short: str) -> Callable[[Callable[..., Reply]], Callable[..., Reply]]:
-        """Make a function a command of that name."""
+        """Return a decorator that makes a function the command of that name; `short` are other names for it."""
 
         def decorate(function: Callable[..., Reply]) -> Callable[..., Reply]:
             parameters = tuple(inspect.signature(function).parameters.values())[1:]
@@ -128,15 +128,15 @@ class CommandTable:
 
     @property
     def first_words(self) -> list[str]:
-        """What a stage that is a command begins with."""
+        """The first words of the commands, sorted."""
         return sorted({name.split()[0] for name in (*self.commands, *self.short)})
 
     def second_words(self, first: str) -> list[str]:
-        """What may follow: `list`, `explain`, `forget` after `cache`."""
+        """Return the second words of the commands that begin so: `explain`, `forget`, `list` after `cache`."""
         return sorted(name.split()[1] for name in self.commands if name.startswith(f"{first} "))
 
     def bind(self, stage: Stage) -> Call:
-        """The call that a stage means."""
+        """Return the call for a stage. Raises `GrammarError` for an unknown command or arguments that do not fit."""
         first, words = stage.name.text, stage.words
         seconds = self.second_words(first)
         if words and words[0].text in seconds:

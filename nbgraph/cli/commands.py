@@ -1,4 +1,4 @@
-"""The commands of the shell and the magics that are about the session itself."""
+"""The commands of the shell and the magics about the session: its nodes, defaults, history and files."""
 
 from pathlib import Path
 
@@ -25,11 +25,11 @@ A line is one stage, or several joined by "|": node types with options, then com
     --link SRC FIELD DEST  an edge from an id, a name, or -N counted back from here (-1 is the node before)
     --link_node SRC        edges by equal name and fitting type
     --id NAME              a name for the node
-A stage takes by itself what the stage before it in the pipe gives. A line is done as a whole or not at all.
+A stage is linked to the one before it in the pipe. A line is performed as a whole or not at all.
 commands:"""
 
 
-@command("help", "how a line is written; of a command or a node type, what it takes", "?")
+@command("help", "how to write a line; what a command or a node type takes", "?")
 def show_help(session: ShellSession, name: str = "") -> Reply:
     found = (
         {key: each for key, each in COMMANDS.commands.items() if name in (key, key.split()[0])}
@@ -48,7 +48,7 @@ def leave(session: ShellSession) -> Reply:
     raise ExitShell
 
 
-@command("history", "the newest nodes, as lines that build them again")
+@command("history", "the newest nodes, as lines that build them")
 def history(session: ShellSession, count: int = 5) -> Reply:
     if count < 1:
         raise NbgraphError(f"history shows 1 node or more, not {count}")
@@ -58,15 +58,15 @@ def history(session: ShellSession, count: int = 5) -> Reply:
     )
 
 
-@command("default show", "the values that inputs of these names have where nothing else gives them one", "default")
+@command("default show", "the values of inputs that have neither a typed value nor a link", "default")
 def show_defaults(session: ShellSession) -> Reply:
     rows = [f"{name} = {' '.join(word.text for word in words)}" for name, words in session.state.defaults.items()]
     return Reply("\n".join(map(one_line, rows)) or "no defaults")
 
 
-@command("default set", "give inputs of that name a value wherever none is typed and no edge arrives")
+@command("default set", "set the value of inputs of that name without a typed value or a link")
 def set_default(session: ShellSession, field: Word, value: Word) -> Reply:
-    """Refused unless at least one node type has such an input that takes the value."""
+    """Raises `GrammarError` unless some node type has an input of that name that accepts the value."""
     named = {
         name: cls
         for name in session.catalogue.types()
@@ -77,7 +77,8 @@ def set_default(session: ShellSession, field: Word, value: Word) -> Reply:
             name for each in session.catalogue.types() if (cls := session.catalogue.find(each)) for name in cls.inputs()
         }
         raise GrammarError(f"no node type has an input {field.text!r}{suggest(field.text, fields)}", field.column)
-    fitting, refusal = [], None
+    fitting: list[str] = []
+    refusal: GrammarError | None = None
     for name, cls in named.items():
         spec = cls.inputs()[field.text]
         try:
@@ -91,7 +92,7 @@ def set_default(session: ShellSession, field: Word, value: Word) -> Reply:
     return Reply(one_line(f"{field.text} = {value.text} for {', '.join(fitting)}"))
 
 
-@command("default unset", "forget a default")
+@command("default unset", "remove a default")
 def unset_default(session: ShellSession, field: Word) -> Reply:
     defaults = dict(session.state.defaults)
     if defaults.pop(field.text, None) is None:
@@ -118,7 +119,7 @@ def _describe(session: ShellSession, name: str) -> Reply:
     return Reply(describe_node(session.catalogue.node_class(Word(name, 1, len(name))), name))
 
 
-@command("show", "results: of the last line, or of the nodes named; pictures in a notebook, their paths in a terminal")
+@command("show", "results of the last line, or of the nodes named; images as files in a terminal")
 def show(session: ShellSession, *nodes: Word) -> Reply:
     execution = session.state.execution
     chosen = [find_node(session.graph, word) for word in nodes] or list(session.state.last)
@@ -132,12 +133,12 @@ def show(session: ShellSession, *nodes: Word) -> Reply:
     return Reply("\n".join(lines), value=results[-1], shown=tuple(results[:-1]))
 
 
-@command("graph", "the graph as lines that build it again")
+@command("graph", "the graph as lines that build it")
 def show_graph(session: ShellSession) -> Reply:
     return Reply("\n".join(graph_lines(session.graph, session.catalogue)) or "no nodes yet")
 
 
-@command("session", "every node with its state and results")
+@command("session", "every node with its state and result")
 def show_session(session: ShellSession) -> Reply:
     execution = session.state.execution
     if execution is None:
@@ -147,11 +148,11 @@ def show_session(session: ShellSession) -> Reply:
     )
 
 
-@command("undo", "take the last change back: nodes, a loaded graph, a default")
+@command("undo", "take back the last change: nodes, a loaded graph, a default")
 def undo(session: ShellSession) -> Reply:
     left = session.undo()
     if left is None:
-        return Reply("there is nothing to take back")
+        return Reply("nothing to take back")
     gone = [
         f"{node_id} {node.type}" for node_id, node in left.graph.nodes.items() if node_id not in session.graph.nodes
     ]
@@ -164,7 +165,7 @@ def save(session: ShellSession, file: Path) -> Reply:
     return Reply(one_line(f"{len(session.graph)} nodes in {file}"))
 
 
-@command("load", "take the graph of a JSON file in place of this one, and run it")
+@command("load", "replace this graph by that of a JSON file, and run it")
 def load(session: ShellSession, file: Path) -> Reply:
     graph = read_graph(file).validate()
     execution = session.run_graph(graph) if graph.nodes else None

@@ -1,4 +1,4 @@
-"""What may come next in a line: stage names, options, choices, ids, outputs, models. For shell and magics alike."""
+"""Completion of lines: stage names, options, choices, ids, outputs, models; for the shell and the magics."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ LINK_OPTIONS = {"--link": "SRC FIELD DEST", "--link_node": "SRC", "--id": "a nam
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A word that may stand where the cursor is, and a few words about it."""
+    """A word that fits at the cursor, and a few words about it."""
 
     text: str
     about: str = ""
@@ -29,7 +29,7 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What completion asks: names of stages, commands, the graph so far, and models (asked only when needed)."""
+    """What completion knows: stage names, commands, the graph, and the models, which are listed only when needed."""
 
     catalogue: Catalogue
     commands: CommandTable
@@ -38,13 +38,16 @@ class Surroundings:
 
 
 def surroundings(session: ShellSession) -> Surroundings:
-    """What completion in a session asks."""
+    """Return what completion in a session knows."""
     models = session.studio.services.model_manager.names
     return Surroundings(session.catalogue, session.commands, session.graph, models)
 
 
 def complete(text: str, around: Surroundings) -> tuple[str, list[Suggestion]]:
-    """(the word before the cursor, what it may become) for the text before the cursor; nothing inside quotes."""
+    """Return the word before the cursor and what it may become, for the text before the cursor.
+
+    Inside quotes there are no suggestions: a text is not completed.
+    """
     try:
         found = list(scan(text))
     except GrammarError:
@@ -75,7 +78,7 @@ def _title(around: Surroundings, name: str) -> str:
 
 
 def _graph_before(before: str, around: Surroundings) -> Graph:
-    """The graph with the earlier stages of the line, as far as they are right already."""
+    """Return the graph with the earlier stages of the line, or without them while they are not valid."""
     try:
         return plan_line(parse_line(before), around.graph, around.catalogue).graph
     except NbgraphError:
@@ -88,7 +91,7 @@ def _in_node(
     places = [place for place, word in enumerate(words) if word.text.startswith("--") or word.text in SHORT_LINKS]
     option = words[places[-1]].text if places else ""
     option = SHORT_LINKS.get(option, option)
-    values = words[places[-1] + 1 :] if places else []
+    values: Sequence[Word] = words[places[-1] + 1 :] if places else ()
     name = option[2:].replace("-", "_")
     if option == "--link" and len(values) < 3:
         return _link_words(cls, values, graph)
@@ -159,7 +162,7 @@ def _in_command(words: Sequence[Word], around: Surroundings) -> list[Suggestion]
 
 
 def _arguments(command: Command, around: Surroundings) -> list[Suggestion]:
-    """What the words of a command may be, by the names of its parameters."""
+    """Return what the words of a command may be, by the names of its parameters."""
     names = {parameter.name for parameter in command.parameters}
     found: list[Suggestion] = []
     if names & {"node", "nodes"}:

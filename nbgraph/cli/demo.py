@@ -1,8 +1,9 @@
-"""The first picture: draws "a red apple" on the shipped model, and writes the picture and its stats table."""
+"""The first picture: draw "a red apple" with the shipped model; write the image and its table of stats."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from nbgraph.studio import Studio
 from nbgraph.templates import text_to_image
@@ -11,7 +12,7 @@ ENLARGED = 512
 
 
 def main() -> None:
-    """Run the demo; `--out` is the folder for what it writes."""
+    """Run the demo; `--out` names the folder to write to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--prompt", default="a red apple")
@@ -25,11 +26,12 @@ def main() -> None:
     with Studio() as studio:
         run = studio.run(image, progress="text")
         picture, table = options.out / "apple.png", options.out / "stats.csv"
+        stats: Any = run.stats  # pandas' stubs leave the types of what it writes open
         run[image].image.save(picture)
         run[image].image.resize((ENLARGED, ENLARGED)).save(options.out / "apple_large.png")
-        run.stats.to_csv(table, index=False)
+        stats.to_csv(table, index=False)
         columns = ["node", "type", "seconds", "ram_peak_mb", "model_loads", "cached"]
-        sys.stdout.write(run.stats[columns].to_string(index=False) + "\n")
+        sys.stdout.write(stats[columns].to_string(index=False) + "\n")
     sys.stdout.write(f"picture: {picture} (64x64; {ENLARGED}x{ENLARGED} as apple_large.png)\nstats:   {table}\n")
 
 

@@ -1,4 +1,4 @@
-"""Drawings of graphs, Axes in and Axes out: the source graph, and the prepared nodes of a session in their places."""
+"""Figures of graphs, Axes in and Axes out: the source graph, or a session with its prepared nodes inside each node."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -25,12 +25,12 @@ MAX_INCHES = 60.0
 DPI = 90
 SWEEPS = 4
 Passage = tuple[str, str, int]
-"""Where the edges from one node to another pass a column between them: (source, target, column)."""
+"""The place where the edges from one node to another cross a column: (source, target, column)."""
 Slot = str | Passage
 
 
 class Row(NamedTuple):
-    """A line of text in a node, and the colours of the text and behind it."""
+    """A line of text in a node, with the colours of the text and its background."""
 
     text: str
     colour: str = "black"
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 class Box(NamedTuple):
-    """Where a node or a passage stands: left and top edge and height, in inches, y growing downwards."""
+    """The place of a node or a passage: left and top edge and height in inches; y grows downwards."""
 
     left: float
     top: float
@@ -46,7 +46,7 @@ class Box(NamedTuple):
 
 
 class Drawing:
-    """A matplotlib figure that nothing else holds; `figure` can still be changed and saved."""
+    """A closed matplotlib figure that displays itself as a PNG, whatever backend is set; `figure` can be changed."""
 
     def __init__(self, figure: Any) -> None:
         self.figure = figure
@@ -61,42 +61,42 @@ class Drawing:
 
 
 def draw_graph(graph: Graph, *, ax: "Axes | None" = None) -> "Axes":
-    """The source graph: nodes in columns from left to right, the inputs that edges arrive at, and what was typed."""
+    """Draw the source graph: nodes in columns from left to right, with their linked inputs and typed values."""
     return _draw(graph, {node_id: [Row(text) for text in typed_texts(graph, node_id)] for node_id in graph.nodes}, ax)
 
 
 def draw_execution_graph(session: GraphExecutionState, *, ax: "Axes | None" = None) -> "Axes":
-    """The source graph with the prepared nodes inside each node: path, state by colour, and result."""
+    """Draw the source graph with the prepared nodes inside each node: path, state by colour, and result."""
     rows = {
         node_id: [Row(str(text), behind=COLOURS[text.state]) for text in prepared_texts(session, node_id)]
         for node_id in session.graph.nodes
     }
-    ax = _draw(session.graph, rows, ax)
+    drawn: Any = _draw(session.graph, rows, ax)  # matplotlib's annotations are incomplete
     handles = [Rectangle((0, 0), 1, 1, facecolor=colour, edgecolor="#888888") for colour in COLOURS.values()]
-    ax.legend(handles, list(COLOURS), loc="upper left", bbox_to_anchor=(0, 0), ncols=4, frameon=False, fontsize=8)
-    return ax
+    drawn.legend(handles, list(COLOURS), loc="upper left", bbox_to_anchor=(0, 0), ncols=4, frameon=False, fontsize=8)
+    return drawn
 
 
 def _draw(graph: Graph, rows: Mapping[str, Sequence[Row]], ax: "Axes | None") -> "Axes":
     colours = {node_id: EDGE_COLOURS[number % len(EDGE_COLOURS)] for number, node_id in enumerate(graph.nodes)}
     texts = {node_id: [*_ports(graph, node_id, colours), *rows[node_id]] for node_id in graph.nodes}
     boxes = _place(layered(parents_of(graph)), {node: len(found) + 1 for node, found in texts.items()})
-    ax = _axes(ax, boxes)
+    canvas = _axes(ax, boxes)
     for node_id in graph.nodes:
         for row, link in enumerate(graph.links(node_id), 1):
-            _draw_edge(ax, _way(boxes, link.source, node_id, row), colours[link.source])
+            _draw_edge(canvas, _way(boxes, link.source, node_id, row), colours[link.source])
     for node_id in graph.nodes:
-        _draw_node(ax, boxes[node_id], node_label(graph, node_id), texts[node_id])
-    return ax
+        _draw_node(canvas, boxes[node_id], node_label(graph, node_id), texts[node_id])
+    return canvas
 
 
 def _ports(graph: Graph, node_id: str, colours: Mapping[str, str]) -> list[Row]:
-    """A row for each edge that arrives, in the colour of where it comes from."""
+    """Return a row for each incoming edge, in the colour of its source."""
     return [Row(f"{link.field} ← {link.source}.{link.output}", colours[link.source]) for link in graph.links(node_id)]
 
 
 def _place(layers: Sequence[Sequence[Slot]], rows: Mapping[str, int]) -> dict[Slot, Box]:
-    """A box for each node and passage; every column centred on the others."""
+    """Return a box for each node and passage; the columns are centred vertically."""
     heights = {
         slot: rows[slot] * LINE + 2 * PAD if isinstance(slot, str) else PASSAGE for layer in layers for slot in layer
     }
@@ -110,7 +110,7 @@ def _place(layers: Sequence[Sequence[Slot]], rows: Mapping[str, int]) -> dict[Sl
     return boxes
 
 
-def _axes(ax: "Axes | None", boxes: Mapping[Slot, Box]) -> "Axes":
+def _axes(ax: Any, boxes: Mapping[Slot, Box]) -> Any:
     width = max((box.left for box in boxes.values()), default=0) + WIDTH + 0.4
     height = max((box.top + box.height for box in boxes.values()), default=0) + 0.6
     if ax is None:
@@ -124,7 +124,7 @@ def _axes(ax: "Axes | None", boxes: Mapping[Slot, Box]) -> "Axes":
     return ax
 
 
-def _draw_node(ax: "Axes", box: Box, label: str, rows: Sequence[Row]) -> None:
+def _draw_node(ax: Any, box: Box, label: str, rows: Sequence[Row]) -> None:
     style = "round,pad=0,rounding_size=0.08"
     corner = (box.left, box.top)
     patch = FancyBboxPatch(
@@ -143,7 +143,7 @@ def _draw_node(ax: "Axes", box: Box, label: str, rows: Sequence[Row]) -> None:
 
 
 def _way(boxes: Mapping[Slot, Box], source: str, target: str, row: int) -> list[tuple[float, float]]:
-    """The points an edge goes through: out of its source, along its passages, into its row of the target."""
+    """Return the points of an edge: out of its source, through its passages, into its row of the target."""
     start, end = boxes[source], boxes[target]
     points = [(start.left + WIDTH, start.top + start.height / 2)]
     for column in range(round(start.left / COLUMN) + 1, round(end.left / COLUMN)):
@@ -154,8 +154,8 @@ def _way(boxes: Mapping[Slot, Box], source: str, target: str, row: int) -> list[
     return [*points, (end.left, end.top + PAD + (row + 0.5) * LINE)]
 
 
-def _draw_edge(ax: "Axes", points: Sequence[tuple[float, float]], colour: str) -> None:
-    """A curve that leaves and enters every point level, with a dot where it ends."""
+def _draw_edge(ax: Any, points: Sequence[tuple[float, float]], colour: str) -> None:
+    """Draw a curve that is horizontal at every point, with an arrow head at its end."""
     corners, codes = [points[0]], [Path.MOVETO]
     for (x0, y0), (x1, y1) in zip(points, points[1:]):
         middle = (x0 + x1) / 2
@@ -166,10 +166,10 @@ def _draw_edge(ax: "Axes", points: Sequence[tuple[float, float]], colour: str) -
 
 
 def layered(parents: Mapping[str, Sequence[str]]) -> list[list[Slot]]:
-    """Layers of nodes and passages, each node right of all it needs.
+    """Return layers of nodes and passages, each node to the right of its sources.
 
-    `parents` lists sources before what needs them. An edge over several columns has a passage in each one between, so
-    that it goes round the nodes there.
+    `parents` lists sources before their targets. An edge over several columns gets a passage in each column between,
+    so that it avoids the nodes there.
     """
     rank: dict[str, int] = {}
     for node, needed in parents.items():
@@ -198,7 +198,7 @@ def layered(parents: Mapping[str, Sequence[str]]) -> list[list[Slot]]:
 
 
 def _sort(layers: Sequence[list[Slot]], neighbours: Mapping[Slot, Sequence[Slot]]) -> None:
-    """Order each layer by the mean place of what its slots are joined to."""
+    """Sort each layer by the mean place of the neighbours of its slots, which leaves few crossings."""
     place = {slot: number - len(layer) / 2 for layer in layers for number, slot in enumerate(layer)}
     for layer in layers:
         layer.sort(key=lambda slot: _mean([place[one] for one in neighbours[slot]], place[slot]))

@@ -1,4 +1,4 @@
-"""What the commands that look at graphs without running them do. Nothing here loads torch or pandas."""
+"""The commands `nbgraph validate`, `describe` and `export`, and files of graphs. Loads neither torch nor pandas."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from tempfile import NamedTemporaryFile
 from nbgraph.cli import ExitCode
 from nbgraph.errors import GraphError, NbgraphError, Problem
 from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue, describe_node, node_table
-from nbgraph.grammar.lexer import Word
+from nbgraph.grammar.lexer import GrammarError, Word
 from nbgraph.grammar.writer import graph_lines
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import MAX_BYTES, foreign_error, foreign_text
@@ -16,18 +16,19 @@ from nbgraph.texts import one_line
 
 
 def open_graph(file: str) -> Graph:
-    """The graph in a JSON file, or on stdin for `-`."""
+    """Return the graph of a JSON file, or of stdin for `-`. Errors name the file."""
+    # one byte over the limit is enough to see that a graph is too large, without reading all of it
     data = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else read_bytes(Path(file))
     return graph_from_bytes(data, _source_name(file))
 
 
 def _source_name(file: str) -> str:
-    """What errors call a file."""
+    """Return the name of a file in errors."""
     return "stdin" if file == "-" else file
 
 
 def validate(files: list[str]) -> int:
-    """Say what is wrong with each file, a line each."""
+    """Print a line for each file, and one for each problem. Returns the exit code."""
     code = ExitCode.DONE
     for file in files:
         try:
@@ -45,24 +46,27 @@ def validate(files: list[str]) -> int:
 
 
 def _located(problem: Problem, file: str) -> str:
-    """A problem with the file it is in, which it names itself where it is about no node."""
+    """Return a problem with its file; a problem of no node names the file itself."""
     return str(problem) if problem.node == _source_name(file) else f"{file}: {problem}"
 
 
 def describe(type: str) -> int:
-    """A page about a node type, or the table of all."""
+    """Print the help of a node type, or the table of all. Returns the exit code."""
     catalogue = Catalogue()
     if type:
-        print(describe_node(catalogue.node_class(Word(type, 1, len(type))), type))
+        try:
+            print(describe_node(catalogue.node_class(Word(type, 1, len(type))), type))
+        except GrammarError as error:
+            raise NbgraphError(error.message) from None  # without a column: no line was typed
     else:
         print(node_table({name: cls for name in catalogue.types() if (cls := catalogue.find(name))}))
     return ExitCode.DONE
 
 
 def export(file: str, python: bool, lines: bool, out: Path | None) -> int:
-    """A graph as Python or as lines."""
+    """Write a graph as Python or as lines, to `out` or to stdout. Returns the exit code."""
     if python == lines:
-        raise NbgraphError("give --python or --lines")
+        raise NbgraphError("export takes one of --python and --lines, which say what to write")
     graph = open_graph(file)
     text = graph.to_python() if python else "\n".join(graph_lines(graph, Catalogue(commands=COMMAND_NAMES))) + "\n"
     if out is None:
@@ -73,10 +77,12 @@ def export(file: str, python: bool, lines: bool, out: Path | None) -> int:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file of at most the size a graph may have; `NbgraphError` names the file and what is wrong."""
+    """Return the bytes of a file, at most as many as a graph may have. Raises `NbgraphError` that names the file."""
     try:
         with path.open("rb") as file:
             found = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise NbgraphError(f"there is no file {str(path)!r} (looked in {Path.cwd()})") from None
     except OSError as error:
         raise NbgraphError(f"{str(path)!r} cannot be read: {error.strerror or error}") from None
     if len(found) > MAX_BYTES:
@@ -85,29 +91,42 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_graph(path: Path) -> Graph:
-    """The graph in a JSON file; errors name the file."""
+    """Return the graph of a JSON file. Errors name the file."""
     return graph_from_bytes(read_bytes(path), str(path))
 
 
 def graph_from_bytes(data: bytes, name: str) -> Graph:
-    """The graph that bytes hold as JSON; errors say where they come from."""
+    """Return the graph in the bytes of a JSON file. Errors begin with `name`, where the bytes come from."""
+    if not data.strip():
+        raise NbgraphError(f"{name} is empty; a graph is a JSON file, such as `save` of the shell writes")
     try:
         return Graph.from_json(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         if seems := foreign_text(data[:200].decode("utf-8", "replace")):
             raise GraphError([Problem(p.kind, p.message, name) for p in foreign_error(seems).problems]) from None
         raise NbgraphError(
-            f"{name!r} is no text: byte {error.start + 1} is not UTF-8; a graph is a JSON file"
+            f"{name!r} is not a text file: byte {error.start + 1} is not UTF-8; a graph is a JSON file"
         ) from None
     except GraphError as error:
         raise GraphError([Problem(p.kind, p.message, p.node or name, p.field) for p in error.problems]) from None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file beside its place, then put it there: an interrupted write leaves the old one."""
+    """Write a file beside its place, then move it there: an interrupted write leaves the old file whole."""
     try:
         with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
             file.write(text)
         os.replace(file.name, path)
     except (OSError, UnicodeEncodeError) as error:
-        raise NbgraphError(f"{str(path)!r} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: Exception) -> NbgraphError:
+    """Return the error for a file that cannot be written; a missing folder is named, whatever library tried it."""
+    if not path.parent.is_dir():
+        reason = f"there is no folder {str(path.parent)!r}"
+    elif path.is_dir():
+        reason = "it is a folder; give the name of a file"
+    else:
+        reason = getattr(error, "strerror", None) or str(error)
+    return NbgraphError(f"{str(path)!r} cannot be written: {reason}")

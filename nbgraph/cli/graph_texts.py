@@ -1,4 +1,4 @@
-"""Graphs and sessions as texts: labels, what was typed, prepared nodes with their states and results."""
+"""Graphs and sessions as text: labels, typed values, prepared nodes with states and results, drawings."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ SHORT = 40
 
 
 class PreparedText(NamedTuple):
-    """A prepared node in words: its path, its state, and what it gave or why it gave nothing."""
+    """A prepared node as text: its iteration path, its state, and its result or the reason it has none."""
 
     path: str
     state: str
@@ -26,19 +26,19 @@ class PreparedText(NamedTuple):
 
 
 def parents_of(graph: Graph) -> dict[str, list[str]]:
-    """The sources of each node, each once; nodes in an order in which they can run."""
+    """Return the sources of each node, each once; the nodes in an order in which they can run."""
     parents = {node_id: list(dict.fromkeys(link.source for link in graph.links(node_id))) for node_id in graph.nodes}
     order, _ = topological_order(parents)
     return {node_id: parents[node_id] for node_id in order}
 
 
 def node_label(graph: Graph, node_id: str) -> str:
-    """`2 mul`"""
+    """Return the id and type of a node: `2 mul`."""
     return f"{one_line(node_id)} {graph.nodes[node_id].type}"
 
 
 def prepared_texts(session: GraphExecutionState, node_id: str) -> list[PreparedText]:
-    """The prepared nodes of a source node, the first few of them; one that waits if none has run."""
+    """Return the first prepared nodes of a source node; a waiting one if none has run."""
     found = session.outputs_of(node_id)
     if not found:
         reason = session.errors.get(node_id) or session.skipped.get(node_id) or ""
@@ -58,12 +58,12 @@ def prepared_texts(session: GraphExecutionState, node_id: str) -> list[PreparedT
 
 
 def graph_drawing(graph: Graph) -> str:
-    """The source graph drawn with characters."""
+    """Return the source graph drawn with characters."""
     return draw_rails(parents_of(graph), {node_id: _label(graph, node_id) for node_id in graph.nodes}) or "no nodes yet"
 
 
 def execution_drawing(session: GraphExecutionState) -> str:
-    """The source graph drawn with characters, with how often each node ran and what it gave."""
+    """Return the source graph drawn with characters, each node with its states and results."""
     labels = {
         node_id: f"{node_label(session.graph, node_id)}  {'; '.join(map(str, prepared_texts(session, node_id)))}"
         for node_id in session.graph.nodes
@@ -72,7 +72,7 @@ def execution_drawing(session: GraphExecutionState) -> str:
 
 
 def typed_texts(graph: Graph, node_id: str) -> list[str]:
-    """`steps=20`: what was typed into the inputs that no edge arrives at."""
+    """Return the typed values of the inputs without an edge: `steps=20`."""
     node, linked = graph.nodes[node_id], {link.field for link in graph.links(node_id)}
     return [
         f"{name}={_brief(value, SHORT)}"
@@ -87,5 +87,5 @@ def _label(graph: Graph, node_id: str) -> str:
 
 
 def _brief(value: Any, limit: int) -> str:
-    """A value as the results print it, but a resource by the start of its name, which is enough to tell it apart."""
+    """Return a value as the results print it, but a resource by the start of its name, which fits into a drawing."""
     return value.resource_name[:8] if isinstance(value, ResourceField) else printed(value, limit)

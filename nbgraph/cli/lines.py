@@ -1,4 +1,4 @@
-"""Lines from a file or a pipe, one after the other: replies on stdout, errors on stderr, an exit code in the end."""
+"""Lines from a file or a pipe, performed one after the other: replies on stdout, errors on stderr, an exit code."""
 
 import sys
 import traceback
@@ -15,11 +15,11 @@ MAX_LINE_BYTES = 16 * 2**20
 
 
 class NotText(NbgraphError):
-    """What should be lines is no text: nothing after it is read."""
+    """The input is not UTF-8 text; nothing after that place is read."""
 
 
 def perform_lines(session: ShellSession, lines: Iterable[bytes], name: str) -> int:
-    """Perform lines; one that fails does not end it. 0, or 1 if a node failed, or 2 if a line could not be taken."""
+    """Perform all lines, also after one that fails. Returns the worst exit code of them; `name` is for errors."""
     worst: int = ExitCode.DONE
     try:
         for number, line in logical_lines(_decoded(lines, name)):
@@ -33,12 +33,12 @@ def perform_lines(session: ShellSession, lines: Iterable[bytes], name: str) -> i
 
 
 def perform_shown(session: ShellSession, line: str, place: str = "") -> int:
-    """Perform a line and print what it says, whatever becomes of it; only leaving and interrupts go through."""
+    """Perform a line and print its replies, or its error after `place`. Returns the exit code.
+
+    Only `ExitShell`, interrupts and a closed pipe are raised: an error must not end a shell with work in it.
+    """
     try:
-        for reply in session.perform(line):
-            if reply.text:
-                print(reply.text)
-        sys.stdout.flush()
+        _print_replies(session, line)
     except (ExitShell, BrokenPipeError):
         raise
     except NodeError as error:
@@ -55,17 +55,32 @@ def perform_shown(session: ShellSession, line: str, place: str = "") -> int:
     return ExitCode.DONE
 
 
+def perform_command(session: ShellSession, line: str) -> int:
+    """Perform a line that the program itself wrote; its errors are raised, without a column that nobody typed."""
+    try:
+        _print_replies(session, line)
+    except GrammarError as error:
+        raise NbgraphError(error.message) from None
+    return ExitCode.DONE
+
+
+def _print_replies(session: ShellSession, line: str) -> None:
+    for reply in session.perform(line):
+        if reply.text:
+            print(reply.text)
+    sys.stdout.flush()
+
+
 def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
-    """Lines as text; `NotText` at the first byte that is none."""
+    """Yield the lines as text. Raises `NotText` at the first byte that is not text."""
     for number, line in enumerate(lines, 1):
         if len(line) > MAX_LINE_BYTES:
             raise NotText(f"{name}:{number}: column 1: the line has more than {MAX_LINE_BYTES:,} bytes")
         try:
+            # some editors begin a UTF-8 file with a byte order mark
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise NotText(
-                f"{name}:{number}: column {error.start + 1}: this is no text but binary (not UTF-8)"
-            ) from None
+            raise NotText(f"{name}:{number}: column {error.start + 1}: this is binary, not UTF-8 text") from None
         if "\0" in text:
-            raise NotText(f"{name}:{number}: column {text.index(chr(0)) + 1}: this is no text but binary (a zero byte)")
+            raise NotText(f"{name}:{number}: column {text.index(chr(0)) + 1}: this is binary: text has no zero byte")
         yield text.rstrip("\r\n")

@@ -1,12 +1,16 @@
-"""The magics: `%nbgraph LINE` and `%%nbgraph` cells, in the studio of the notebook, with completion."""
+"""The magics `%nbgraph LINE` and `%%nbgraph`, in the studio of the notebook, with completion."""
 
 import re
 from typing import Any
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    context_matcher,  # pyright: ignore[reportUnknownVariableType] - IPython does not annotate it
+)
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from IPython.display import display
+from IPython.display import display  # pyright: ignore[reportUnknownVariableType]
 
 from nbgraph.cli.command_table import Reply
 from nbgraph.cli.completion import complete, surroundings
@@ -22,13 +26,13 @@ LINE = re.compile(r"(?:^|=)\s*%nbgraph[ \t]")
 
 @magics_class
 class NbgraphMagics(Magics):
-    """One session for each notebook, in its `studio`; a studio is made and named so if there is none."""
+    """The session of a notebook, in its variable `studio`; without one, a studio in memory is made and named so."""
 
     _session: ShellSession | None = None
 
     @property
     def session(self) -> ShellSession:
-        """The session in the studio that the notebook's `studio` is now; another studio begins another session."""
+        """The session in the studio that the variable `studio` holds now; another studio starts another session."""
         studio = self._namespace.get(STUDIO)
         if not isinstance(studio, Studio):
             studio = self._session.studio if self._session is not None else Studio()
@@ -40,7 +44,7 @@ class NbgraphMagics(Magics):
     @no_var_expand
     @line_cell_magic
     def nbgraph(self, line: str, cell: str | None = None) -> Any:
-        """Perform a line, or the lines of a cell, up to the first that fails. The value is the last result.
+        """Perform a line, or the lines of a cell up to the first that fails. Returns the last result.
 
         %nbgraph rand_int | add --b 1 | mul --link -2 value a --link -1 value b
         result = %nbgraph show 0
@@ -63,10 +67,10 @@ class NbgraphMagics(Magics):
         except GrammarError as error:
             raise (error if number is None else error.at_line(number)) from None
         except ExitShell:
-            return [Reply("a notebook has no shell to leave; the kernel goes on")]
+            return [Reply("there is no shell to leave in a notebook; the kernel keeps running")]
 
     def _show(self, reply: Reply) -> None:
-        """Show a reply that others follow, and keep its value as `_`."""
+        """Display a reply that others follow, and keep its value as `_`."""
         for each in reply.shown:
             display(each)
         if reply.value is not None:
@@ -76,7 +80,7 @@ class NbgraphMagics(Magics):
             print(reply.text)
 
     def _last(self, reply: Reply) -> Any:
-        """Show all of the last reply but its value, which the notebook shows as it shows the value of any cell."""
+        """Display the last reply without its value, which the notebook displays as the value of the cell."""
         self._show(Reply("" if reply.value is not None else reply.text, shown=reply.shown))
         return reply.value
 
@@ -86,12 +90,12 @@ class NbgraphMagics(Magics):
 
 
 def register(shell: InteractiveShell) -> None:
-    """Give a notebook or IPython the magics and their completion; again is no harm."""
+    """Register the magics and their completion; calling it again replaces them."""
     magics = NbgraphMagics(shell)
     shell.register_magics(magics)
     completer: Any = shell.Completer
 
-    @context_matcher(identifier="nbgraph")
+    @context_matcher(identifier="nbgraph")  # pyright: ignore[reportUntypedFunctionDecorator]
     def match(context: CompletionContext) -> Any:
         return completions(magics, context)
 
@@ -99,8 +103,8 @@ def register(shell: InteractiveShell) -> None:
     completer.custom_matchers[:] = [*others, match]
 
 
-def completions(magics: NbgraphMagics, context: CompletionContext) -> Any:
-    """What may come next where the cursor is, if that is in a line of ours; then nothing else is offered."""
+def completions(magics: NbgraphMagics, context: CompletionContext) -> dict[str, Any]:
+    """Return what completes a line of the magics at the cursor, in place of Python's completions; else nothing."""
     text = _line_before_cursor(context)
     if text is None:
         return {"completions": []}
@@ -109,13 +113,13 @@ def completions(magics: NbgraphMagics, context: CompletionContext) -> Any:
         "completions": [SimpleCompletion(text=one.text, type=one.about) for one in found],
         "matched_fragment": current,
         "suppress": True,
-        "do_not_suppress": set(),
+        "do_not_suppress": set[str](),
         "ordered": True,
     }
 
 
 def _line_before_cursor(context: CompletionContext) -> str | None:
-    """What stands before the cursor in a line of ours, after the magic's name."""
+    """Return the text before the cursor in a line of the magics, without their name; None in other code."""
     lines = context.full_text.splitlines() or [""]
     before = context.line_with_cursor[: context.cursor_position]
     if lines[0].startswith("%%nbgraph") and context.cursor_line > 0:

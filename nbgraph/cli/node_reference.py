@@ -1,4 +1,4 @@
-"""The node reference, docs/nodes.md, made from the registry: `python -m nbgraph.cli.node_reference`."""
+"""Writes the node reference docs/nodes.md from the registry: `python -m nbgraph.cli.node_reference`."""
 
 import inspect
 import sys
@@ -25,13 +25,13 @@ The examples need `from nbgraph.invocations import *`, a picture in `picture.png
 
 
 def built_in_nodes() -> dict[str, type[BaseInvocation]]:
-    """Every node that comes with the package, by type."""
+    """Return the nodes of the package, by type."""
     found: dict[str, Any] = {name: cls for name, cls in registry().items() if cls.__module__.startswith(f"{BUILT_IN}.")}
     return found
 
 
 def reference() -> str:
-    """The whole page."""
+    """Return the whole page."""
     nodes = built_in_nodes()
     categories = sorted({cls.category for cls in nodes.values()})
     parts = [HEAD]
@@ -44,7 +44,7 @@ def reference() -> str:
 
 
 def section(cls: type[BaseInvocation]) -> str:
-    """What a person needs to know of one node."""
+    """Return the section of one node: docstring, inputs, outputs and an example."""
     marks = [] if cls.cached_by_default else ["runs every time"]
     note = f" ({', '.join(marks)})" if marks else ""
     inputs = "\n".join(map(_input_row, cls.inputs().values()))
@@ -82,7 +82,7 @@ LINES: tuple[Line, ...] = (
     ("latents", "DenoiseLatents(unet=model, positive=text, noise=noise, cfg_scale=1)", ("model", "text", "noise")),
     ("numbers", "Range(start=0, stop=3)", ()),
 )
-"""What examples start from: a variable, the call that makes it, and the variables that call needs."""
+"""The first lines of examples: a variable, the call that makes it, and the variables used in that call."""
 SOURCES: dict[Any, str] = {
     ImageField: "picture",
     UNetField: "model",
@@ -162,7 +162,7 @@ ARGUMENTS = {
     "tile_image_processor": "image=picture, down_sampling_rate=4",
     "transformer_loader": 'model="models/flux1-dev.safetensors"',
 }
-"""The arguments of nodes for which those of their required inputs would say too little."""
+"""Arguments of nodes whose example needs more than the required inputs."""
 VALUES = {
     "path": "picture.png",
     "file_path": "prompts.txt",
@@ -178,7 +178,7 @@ BY_TYPE: dict[Any, Any] = {int: 64, float: 2.0, str: "a red apple", bool: True}
 
 
 def example_of(cls: type[BaseInvocation]) -> str:
-    """Python lines that make a node of the class; `NbgraphError` if an input needs an entry in ARGUMENTS."""
+    """Return Python lines that make a node of the class. Raises `NbgraphError` for an input without an example."""
     arguments = ARGUMENTS.get(cls.type)
     if arguments is None:
         required = [spec for spec in cls.inputs().values() if spec.required]
@@ -212,7 +212,7 @@ def _argument(cls: type[BaseInvocation], spec: InputSpec) -> str:
 
 
 def main() -> None:
-    """Write the page; its path may be given."""
+    """Write the page to the path given as argument, or to docs/nodes.md."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(reference(), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What nodes gave, as text for a terminal and as values for a notebook."""
+"""Results of nodes: as text for a terminal, as values for a notebook, as image files."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from functools import lru_cache
 from html import escape
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, cast, overload
 
 from PIL.Image import Image
 
 from nbgraph.cli.command_table import Reply
-from nbgraph.errors import NbgraphError
+from nbgraph.cli.graph_programs import cannot_write
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.fields import ClipField, ImageField, ResourceField, UNetField, VaeField
 from nbgraph.results import NodeResult
@@ -27,12 +27,18 @@ LIMIT = 200
 
 
 class Results(Sequence[NodeResult]):
-    """The results of a node that ran several times, in path order; shown one below the other."""
+    """The results of a node that ran several times, in path order; displayed one below the other."""
 
     def __init__(self, items: dict[str, NodeResult]) -> None:
         self._items = items
 
-    def __getitem__(self, place: Any) -> Any:
+    @overload
+    def __getitem__(self, place: int) -> NodeResult: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[NodeResult]: ...
+
+    def __getitem__(self, place: int | slice) -> NodeResult | Sequence[NodeResult]:
         return list(self._items.values())[place]
 
     def __len__(self) -> int:
@@ -51,7 +57,7 @@ class Results(Sequence[NodeResult]):
 
     @staticmethod
     def _cell(result: NodeResult) -> str:
-        bundle: Any = result._repr_mimebundle_()
+        bundle = cast(Any, result)._repr_mimebundle_()  # the protocol of IPython
         picture = bundle.get("image/png")
         if picture is None:
             return f"<code>{escape(one_line(value_text(result, LIMIT)))}</code>"
@@ -63,7 +69,7 @@ def _base64(picture: bytes) -> str:
 
 
 def result_of(execution: GraphExecutionState, node_id: str, services: InvocationServices) -> Any:
-    """The result of a node that ran once, `Results` of one that ran several times, None of one that did not."""
+    """Return the result of a node that ran once, `Results` of several times, None where it did not run."""
     found = execution.outputs_of(node_id)
     if () in found:
         return NodeResult(found[()], services, execution, (node_id, ()))
@@ -77,18 +83,18 @@ def result_of(execution: GraphExecutionState, node_id: str, services: Invocation
 def line_reply(
     graph: Graph, execution: GraphExecutionState, added: Sequence[str], services: InvocationServices
 ) -> Reply:
-    """What the nodes of a line gave: each of them in text, the last one as the value."""
+    """Return the reply to a line: the results of all its nodes as text, that of the last one as the value."""
     lines = [line for node_id in added for line in node_lines(graph, execution, node_id, services)]
     return Reply("\n".join(lines), value=result_of(execution, added[-1], services))
 
 
 def node_lines(graph: Graph, execution: GraphExecutionState, node_id: str, services: InvocationServices) -> list[str]:
-    """`2 mul (a=0.value, b=1.value): value=12`, a line for each path."""
+    """Return a line for each iteration path: `2 mul (a=0.value, b=1.value): value=12`."""
     links = ", ".join(f"{link.field}={link.source}.{link.output}" for link in graph.links(node_id))
     head = f"{graph.nodes[node_id].type}{f' ({links})' if links else ''}"
     found = execution.outputs_of(node_id)
     if not found:
-        return [f"{one_line(node_id)} {head}: {execution.skipped.get(node_id) or 'ran no times'}"]
+        return [f"{one_line(node_id)} {head}: {execution.skipped.get(node_id) or 'did not run'}"]
     lines = [
         f"{one_line(prepared_id(node_id, path))} {head}: {output_text(output, services)}"
         for path, output in list(found.items())[:SHOWN]
@@ -97,7 +103,7 @@ def node_lines(graph: Graph, execution: GraphExecutionState, node_id: str, servi
 
 
 def output_text(output: BaseInvocationOutput, services: InvocationServices) -> str:
-    """An output in one line: `value=12`; pictures as the paths of their files."""
+    """Return an output on one line: `value=12`; images as the paths of their files."""
     return ", ".join(f"{name}={_value_text(value, services)}" for name, value in output.__dict__.items())
 
 
@@ -105,7 +111,8 @@ def _value_text(value: Any, services: InvocationServices) -> str:
     if isinstance(value, ImageField):
         return str(picture_path(value.image_name, services))
     if isinstance(value, list) and value and isinstance(value[0], ImageField):
-        return "[" + ", ".join(_value_text(item, services) for item in value) + "]"
+        items = cast("list[Any]", value)
+        return "[" + ", ".join(_value_text(item, services) for item in items) + "]"
     return printed(value, LIMIT)
 
 
@@ -123,7 +130,7 @@ def _more(count: int) -> list[str]:
 
 
 def state_of(execution: GraphExecutionState | None, node_id: str, path: IterationPath = ()) -> str:
-    """completed, failed, skipped or waiting."""
+    """Return "completed", "failed", "skipped" or "waiting"."""
     if execution is None:
         return "waiting"
     if path in execution.outputs_of(node_id):
@@ -133,7 +140,7 @@ def state_of(execution: GraphExecutionState | None, node_id: str, path: Iteratio
 
 
 def picture_path(image_name: str, services: InvocationServices) -> Path:
-    """The file of a picture; those of a studio in memory are written to a temporary folder first."""
+    """Return the file of an image; one of a studio in memory is written to a temporary folder first."""
     path = services.images.path(image_name)
     if path is not None:
         return path
@@ -144,14 +151,14 @@ def picture_path(image_name: str, services: InvocationServices) -> Path:
 
 
 def write_picture(image: Image, path: Path) -> None:
-    """Write a picture in the format that the ending of the path names; `NbgraphError` if it names none."""
+    """Write an image in the format of the ending of the path. Raises `NbgraphError` if that cannot be."""
     try:
         image.save(path)
     except (OSError, ValueError, KeyError) as error:
-        raise NbgraphError(f"the picture cannot be written to {str(path)!r}: {error}") from None
+        raise cannot_write(path, error) from None
 
 
 @lru_cache(maxsize=1)
 def temporary_folder() -> Path:
-    """A folder of this process, private to the person, which the system clears away."""
+    """Return a folder of this process, readable by its user only; the system deletes it."""
     return Path(mkdtemp(prefix="nbgraph-"))

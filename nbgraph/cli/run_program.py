@@ -1,4 +1,4 @@
-"""What `nbgraph run` does: a graph in a file, with other values, its pictures and its results."""
+"""The command `nbgraph run`: run the graph of a file with other values, write its images, print its results."""
 
 import json
 import os
@@ -25,7 +25,10 @@ from nbgraph.texts import one_line
 
 
 def run(file: str, changes: list[str], folder: Path | None, out: Path | None, as_json: bool) -> int:
-    """Run a graph and say what it gave. 0, or 1 if a node failed or there is no picture for `out`, or 130."""
+    """Run a graph, write its images and print its results. Returns the exit code.
+
+    Everything that can be refused is refused before the first node runs.
+    """
     graph = open_graph(file)
     graph = graph.with_values(dict(read_change(graph, change) for change in changes)).validate()
     if out is not None:
@@ -39,7 +42,7 @@ def run(file: str, changes: list[str], folder: Path | None, out: Path | None, as
     for error in handle.errors:
         print(f"nbgraph: {one_line(str(error))}", file=sys.stderr)
     if missing:
-        print(f"nbgraph: the graph gave no picture for {str(out)!r}", file=sys.stderr)
+        print(f"nbgraph: the graph made no image for --out {str(out)!r}", file=sys.stderr)
     if interrupted:
         print("nbgraph: interrupted; what had finished is kept", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -47,7 +50,7 @@ def run(file: str, changes: list[str], folder: Path | None, out: Path | None, as
 
 
 def _wait(handle: Run) -> bool:
-    """Wait, showing progress on stderr; whether it was interrupted."""
+    """Wait, with progress on stderr. Returns whether a person interrupted the run."""
     try:
         handle.wait(show=progress_display("text"))
     except KeyboardInterrupt:
@@ -58,35 +61,39 @@ def _wait(handle: Run) -> bool:
 
 
 def read_change(graph: Graph, change: str) -> tuple[str, Any]:
-    """`noise.seed=3` as address and typed value; `GrammarError` at the part that is wrong."""
+    """Return the address and the typed value of `noise.seed=3`. Raises `NbgraphError` for a bad one."""
     address, equals, text = change.partition("=")
     node_id, dot, field = address.rpartition(".")
     if not equals or not dot:
-        raise GrammarError(f"--set {change!r} is not of the form NODE.FIELD=VALUE", 1)
+        raise NbgraphError(f"--set {change!r} is not of the form NODE.FIELD=VALUE, such as --set noise.seed=7")
     if node_id not in graph.nodes:
-        raise GrammarError(f"--set {change!r}: there is no node {node_id!r}{suggest(node_id, graph.nodes)}", 1)
+        raise NbgraphError(f"--set {change!r}: there is no node {node_id!r}{suggest(node_id, graph.nodes)}")
     specs = graph.nodes[node_id].inputs()
     if field not in specs:
         named = f"{node_id!r} ({graph.nodes[node_id].type})"
-        raise GrammarError(f"--set {change!r}: {named} has no input {field!r}{suggest(field, specs)}", len(node_id) + 2)
-    word = Word(text, len(address) + 2, len(text))
-    spec = specs[field]
-    return address, parse_value(spec.annotation, (word,), f"set {address}", word.column, spec.info.metadata)
+        raise NbgraphError(f"--set {change!r}: {named} has no input {field!r}{suggest(field, specs)}")
+    spec, word = specs[field], Word(text, 1, len(text))
+    try:
+        return address, parse_value(spec.annotation, (word,), f"set {address}", 1, spec.info.metadata)
+    except GrammarError as error:
+        raise NbgraphError(error.message) from None  # without a column: a shell may have changed what was typed
 
 
 def check_destination(out: Path) -> None:
-    """`NbgraphError` if no picture could be written there, before anything runs."""
+    """Raise `NbgraphError` if no image can be written there: no folder, no permission, no known format."""
     if not out.parent.is_dir():
-        raise NbgraphError(f"there is no folder {str(out.parent)!r} for --out")
+        raise NbgraphError(f"--out {str(out)!r}: there is no folder {str(out.parent)!r}; make it first")
     folder = out if out.is_dir() else out.parent
     if not os.access(folder, os.W_OK):
         raise NbgraphError(f"--out {str(out)!r}: the folder {str(folder.resolve())!r} may not be written; give another")
     if out.suffix and not out.is_dir() and out.suffix.lower() not in Image.registered_extensions():
-        raise NbgraphError(f"--out {str(out)!r}: no picture format ends in {out.suffix!r}; use .png, .jpg or .webp")
+        raise NbgraphError(f"--out {str(out)!r}: no image format ends in {out.suffix!r}; use .png, .jpg or .webp")
 
 
 def write_pictures(images: Sequence[Image.Image], out: Path) -> list[Path]:
-    """One picture to `out` itself; several numbered; without an ending `out` is a folder."""
+    """Write one image to `out` itself, several numbered; `out` without an ending is a folder. Returns the files."""
+    if not images:
+        return []
     if out.is_dir() or not out.suffix:
         out.mkdir(exist_ok=True)
         paths = [out / f"{number}.png" for number in range(len(images))]
@@ -100,7 +107,7 @@ def write_pictures(images: Sequence[Image.Image], out: Path) -> list[Path]:
 
 
 def print_results(handle: Run, studio: Studio, paths: Sequence[Path], as_json: bool) -> None:
-    """What came of it, on stdout: the nodes nothing else needs, the files of pictures; or all of it as JSON."""
+    """Print the files of images, or else the results of the nodes that no other node uses; or all of it as JSON."""
     if as_json:
         print(json.dumps(as_dict(handle, paths), ensure_ascii=False))
         return
@@ -113,7 +120,7 @@ def print_results(handle: Run, studio: Studio, paths: Sequence[Path], as_json: b
 
 
 def as_dict(handle: Run, paths: Sequence[Path]) -> dict[str, Any]:
-    """A run as JSON-able values: status, seconds, outputs by node and path, files written, errors."""
+    """Return a run as JSON values: status, seconds, outputs by node and path, files written, errors."""
     outputs = {
         node_id: [
             {"path": list(path), **output.model_dump(mode="json")}

@@ -1,4 +1,4 @@
-"""The shell a person types into: completion, a history that outlives it, errors that never end it."""
+"""The interactive shell: completion, a history kept in a file, and errors that do not end it."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,11 +15,11 @@ from nbgraph.cli.lines import perform_shown
 from nbgraph.cli.shell_session import ExitShell, ShellSession
 
 PROMPT = "nbgraph> "
-WELCOME = 'nbgraph: type "help" for how a line is written, Tab for what may come next, "exit" or Ctrl-D to leave'
+WELCOME = 'nbgraph: "help" shows how to write a line, Tab completes, "exit" or Ctrl-D leaves'
 
 
 class LineCompleter(Completer):
-    """Completes lines by what the session knows now."""
+    """Completes lines with the nodes, types and models of the session."""
 
     def __init__(self, session: ShellSession) -> None:
         self._session = session
@@ -31,7 +31,7 @@ class LineCompleter(Completer):
 
 
 def interact(session: ShellSession) -> None:
-    """Read lines from the terminal and perform them until the person leaves."""
+    """Read lines from the terminal and perform them until a person leaves."""
     prompt: PromptSession[str] = PromptSession(
         history=_history(), completer=ThreadedCompleter(LineCompleter(session)), complete_while_typing=False
     )
@@ -46,7 +46,7 @@ def interact(session: ShellSession) -> None:
 
 
 def _typed(prompt: "PromptSession[str]") -> Iterable[str]:
-    """Lines as they are typed; Ctrl-C drops the one that is being typed, Ctrl-D ends."""
+    """Yield the lines that are typed; Ctrl-C drops the current one, Ctrl-D ends."""
     while True:
         try:
             yield prompt.prompt(PROMPT)
@@ -60,12 +60,12 @@ def _history() -> History:
     path = history_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        path.touch(mode=0o600)  # prompts are private
     except OSError:
         return InMemoryHistory()
     return FileHistory(path)
 
 
 def history_path() -> Path:
-    """The file that keeps what was typed."""
+    """Return the file of the history."""
     return user_state_path("nbgraph") / "shell_history"

@@ -1,4 +1,4 @@
-"""The session behind the shell and the magics: a graph that grows by lines, each of them a transaction."""
+"""The session of the shell and the magics: a graph extended line by line, each line a transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -24,23 +24,23 @@ CANCEL_SECONDS = 30
 
 
 class ExitShell(Exception):
-    """The person asked to leave the shell."""
+    """A person asked to leave the shell."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What a line may change: the graph, what of it has run, the defaults, the nodes of the last line."""
+    """The state that a line may change: the graph, its execution, the defaults, the nodes of the last line."""
 
     graph: Graph = field(default_factory=Graph)
     execution: GraphExecutionState | None = None
-    defaults: Mapping[str, Words] = field(default_factory=dict)
+    defaults: Mapping[str, Words] = field(default_factory=dict[str, Words])
     last: tuple[str, ...] = ()
 
 
 class ShellSession:
-    """Lines in, replies out. `perform` either does all that a line says, or raises and leaves the session as it was.
+    """Performs lines and replies. `perform` does all of a line, or raises and leaves the session unchanged.
 
-    `rich` sessions answer with figures and pictures, others with text and paths.
+    A `rich` session replies with figures and images, others with text and paths.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class ShellSession:
 
     @property
     def graph(self) -> Graph:
-        """All nodes so far."""
+        """The graph with the nodes of all lines."""
         return self.state.graph
 
     @property
     def catalogue(self) -> Catalogue:
-        """What stages may be called, asked anew so that nodes and library graphs made meanwhile are there."""
+        """The names of stages now, with nodes and library graphs that were made since the last line."""
         library = self.studio.services.graph_library
         found = library.list(per_page=1)
         if found.total > len(found.items):
@@ -66,7 +66,7 @@ class ShellSession:
         return Catalogue(found.items, self.commands.first_words)
 
     def perform(self, line: str) -> list[Reply]:
-        """Do what a line says. Raises `GrammarError` if it cannot be taken, `NodeError` if one of its nodes failed."""
+        """Perform a line. Raises `GrammarError` if it cannot be read, `NodeError` if one of its nodes fails."""
         stages, catalogue = parse_line(line), self.catalogue
         for stage in stages:
             if any(option.name == "help" for option in stage.options):
@@ -74,7 +74,8 @@ class ShellSession:
         nodes, calls = self._split(stages, catalogue)
         planned = plan_line(nodes, self.graph, catalogue, self.state.defaults)
         planned.check()
-        before, replies = self.state, []
+        before = self.state
+        replies: list[Reply] = []
         try:
             if nodes:
                 replies.append(self._add(planned))
@@ -85,12 +86,12 @@ class ShellSession:
         return replies
 
     def change(self, **changes: Any) -> None:
-        """Put something else into the state; `undo` takes it back."""
+        """Replace parts of the state; `undo` takes it back."""
         self._before = [*self._before[-MAX_UNDO:], self.state]
         self.state = replace(self.state, **changes)
 
     def undo(self) -> State | None:
-        """Go back to before the last change; the state that was left, or None if there was none before it."""
+        """Return to the state before the last change. Returns the state that was left, or None without a change."""
         if not self._before:
             return None
         left = self.state
@@ -98,7 +99,7 @@ class ShellSession:
         return left
 
     def run_graph(self, graph: Graph) -> GraphExecutionState:
-        """Run what the graph has more than the session, or all of it if the session's nodes are not in it."""
+        """Run the nodes that the graph adds to the session, or all if it does not contain the session's nodes."""
         goes_on = (
             self.state.execution
             if all(graph.nodes.get(key) is node for key, node in self.graph.nodes.items())
@@ -109,16 +110,14 @@ class ShellSession:
         return session
 
     def _split(self, stages: Sequence[Stage], catalogue: Catalogue) -> tuple[list[Stage], list[Call]]:
-        """The nodes of a line and the commands after them."""
+        """Return the node stages of a line, and the calls of the commands after them."""
         nodes: list[Stage] = []
         calls: list[Call] = []
         for stage in stages:
             if catalogue.is_command(stage.name):
                 calls.append(self.commands.bind(stage))
             elif calls:
-                text = (
-                    f"{stage.name.text} stands after a command; nodes come first in a line, or on a line of their own"
-                )
+                text = f"{stage.name.text} follows a command; nodes come first in a line, or on a line of their own"
                 raise GrammarError(text, stage.name.column)
             else:
                 nodes.append(stage)
@@ -148,7 +147,7 @@ class ShellSession:
 
 
 def grown(session: GraphExecutionState | None, graph: Graph, max_iterations: int) -> GraphExecutionState:
-    """A session of the graph that has what the given one has run already; the given one stays as it is."""
+    """Return a session of the graph that keeps the results of the given one, which is not changed."""
     if session is None:
         return GraphExecutionState(graph, max_iterations=max_iterations)
     larger = copy(session)
@@ -158,7 +157,7 @@ def grown(session: GraphExecutionState | None, graph: Graph, max_iterations: int
 
 
 def run_session(studio: Studio, session: GraphExecutionState, show: Callable[[Progress], None]) -> Run:
-    """Run what is left of a session and wait; raises the first `NodeError`, and `KeyboardInterrupt` after a cancel."""
+    """Run the rest of a session and wait. Raises the first `NodeError`; `KeyboardInterrupt` cancels the run first."""
     tracker = ProgressTracker(session.id)
     tracker.listen(studio.services.events)
     try:
@@ -180,7 +179,7 @@ def run_session(studio: Studio, session: GraphExecutionState, show: Callable[[Pr
 
 
 def unless_quick(show: Callable[[Progress], None]) -> Callable[[Progress], None]:
-    """Shows progress only of what has not ended when it is first asked."""
+    """Return a progress display that shows nothing of a run that has ended at its first call."""
     shown: list[Progress] = []
 
     def show_later(progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""What the name of a stage may mean: a command, a node type, or a library graph under its name in one word."""
+"""The meanings of a stage's name: a command, a node type, or a library graph; and the help of a node type."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -33,7 +33,7 @@ SIGNS = {
 
 
 class Catalogue:
-    """Node classes by the names that stages have. `"text to image"` is the stage `text_to_image`."""
+    """Node classes by the names of stages. The library graph "text to image" is the stage `text_to_image`."""
 
     def __init__(self, libraries: Iterable[LibraryGraph] = (), commands: Collection[str] = ()) -> None:
         self.commands = commands
@@ -41,19 +41,18 @@ class Catalogue:
         self._library_classes: dict[str, type[BaseInvocation]] = {}
 
     def is_command(self, name: Word) -> bool:
-        """Whether a stage of that name is a command; a quoted name never is."""
+        """Whether a stage of that name is a command; a quoted name never is one."""
         return name.text in self.commands and not name.is_quoted
 
     def node_class(self, name: Word) -> type[BaseInvocation]:
-        """The class of a node type or library graph; `GrammarError` with the nearest name if there is none."""
+        """Return the class of a node type or library graph. Raises `GrammarError` that suggests the nearest name."""
         found = self.find(name.text)
         if found is None:
-            text = f"no node type, library graph or command {name.text!r}{self._nearest(name.text)}"
-            raise GrammarError(text, name.column)
+            raise GrammarError(f"{self._unknown(name.text)}", name.column)
         return found
 
     def find(self, name: str) -> type[BaseInvocation] | None:
-        """The class of a node type or library graph, or None."""
+        """Return the class of a node type or library graph, or None."""
         if name in self.libraries:
             if name not in self._library_classes:
                 self._library_classes[name] = self.libraries[name].node_class()
@@ -65,29 +64,31 @@ class Catalogue:
         return found if found is not GraphInvocation else None  # type: ignore[return-value]
 
     def types(self) -> list[str]:
-        """The names of all node types and library graphs, sorted."""
+        """Return the names of all node types and library graphs, sorted."""
         return sorted({*registry(), *self.libraries} - {GraphInvocation.type})
 
     def name_of(self, node: BaseInvocation) -> str:
-        """The stage name that makes such a node; `NbgraphError` for a library graph that the studio does not have."""
+        """Return the stage name of such a node. Raises `NbgraphError` for a library graph that the studio lacks."""
         library: LibraryGraph | None = getattr(node, "library", None)
         if library is None:
             return node.type
         name = stage_name(library.name)
         if name not in self.libraries:
             raise NbgraphError(
-                f"the graph {name!r} is no library graph of this studio, so no line can name it; save it as JSON"
+                f"the graph {name!r} is not in the library of this studio, so no line can name it; save it as JSON"
             )
         return name
 
-    def _nearest(self, name: str) -> str:
-        return (
-            suggest(name, {*self.types(), *self.commands}).partition(" (possible")[0] + '; see "nodes list" and "help"'
-        )
+    def _unknown(self, name: str) -> str:
+        # the possible names fill a screen, so that only the nearest one is named
+        near = suggest(name, {*self.types(), *self.commands}).partition(" (possible")[0]
+        if self.commands:
+            return f'no node type, library graph or command {name!r}{near}; "nodes list" and "help" list them'
+        return f"no node type {name!r}{near}; describe without a type lists them"
 
 
 def stage_name(library_name: str) -> str:
-    """`text to image` -> `text_to_image`"""
+    """Return the name of a library graph as one word: `text to image` is `text_to_image`."""
     return re.sub(r"\W+", "_", library_name.strip()).strip("_").lower()
 
 
@@ -134,10 +135,11 @@ def limits(spec: InputSpec) -> list[str]:
 
 
 def node_table(classes: dict[str, type[BaseInvocation]]) -> str:
-    """One line for each node type, by category."""
+    """Return one line for each node type, grouped by category."""
     rows = sorted((cls.category, name, cls.title) for name, cls in classes.items())
     width = max((len(name) for _, name, _ in rows), default=0)
-    lines, last = [], None
+    lines: list[str] = []
+    last: str | None = None
     for category, name, title in rows:
         if category != last:
             lines.append(category or "other")

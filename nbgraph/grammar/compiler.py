@@ -1,11 +1,11 @@
-"""A line as nodes and edges, in one transaction: a copy of the graph takes them all, or an error names the place.
+"""Lines compiled to nodes and edges: a copy of the graph gets all of them, or an error names the column.
 
-Edges into a new node, by destination field, later ones replacing earlier ones there:
-1. implicit ones, only from the stage before in the same pipe: by equal name and fitting type; where no name is equal
-   and that stage has one output (or a main one), from it to the first input, in order, that fits
-2. `--link_node SRC`: the same from SRC
+Edges into a new node, by input; later rules replace the edges of earlier ones:
+1. implicit edges from the stage before in the same pipe: between outputs and inputs of equal name and fitting type;
+   if no name is equal, from its only (or main) output to the first input that fits
+2. `--link_node SRC`: as 1, from SRC
 3. `--link SRC FIELD DEST`
-A typed value is never replaced. An input that takes many edges keeps every `--link` to it.
+An edge never replaces a typed value. An input for many edges keeps every `--link` to it.
 """
 
 import re
@@ -27,7 +27,7 @@ from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.services.shared.graph.validation import output_types
 
 COMMON = {"is_intermediate": bool, "use_cache": bool | None}
-LINK_FORM = "--link SRC FIELD DEST: an id, a name or -N, an output of that node, an input of this one"
+LINK_FORM = "SRC FIELD DEST, which are a node (id or -N), an output of it, and an input of the new node"
 RELATIVE = re.compile(r"-\d+")
 Source = tuple[str, str]
 Words = tuple[Word, ...]
@@ -35,22 +35,21 @@ Words = tuple[Word, ...]
 
 @dataclass
 class NodeOptions:
-    """Typed values by input, links as typed, and the column of each option by the input it is about."""
+    """The options of a stage: typed values by input, links, and the column of each option by its input."""
 
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
     id: Word | None = None
-    link_nodes: list[Word] = field(default_factory=list)
-    links: list[tuple[Word, Word, Word]] = field(default_factory=list)
-    columns: dict[str, int] = field(default_factory=dict)
+    link_nodes: list[Word] = field(default_factory=list[Word])
+    links: list[tuple[Word, Word, Word]] = field(default_factory=list[tuple[Word, Word, Word]])
+    columns: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def read_options(cls: type[BaseInvocation], stage: Stage) -> NodeOptions:
-    """The options of a stage that makes a node of that class; `GrammarError` at the first one that is wrong."""
+    """Read the options of a stage that makes a node of that class. Raises `GrammarError` at the first wrong one."""
     if stage.words:
         word = stage.words[0]
-        raise GrammarError(
-            f"{stage.name.text} takes options only, such as --{_example(cls)}; {word.text!r} is none", word.column
-        )
+        text = f"{word.text!r} is not an option; {stage.name.text} takes options only, such as --{_example(cls)}"
+        raise GrammarError(text, word.column)
     found = NodeOptions()
     for option in stage.options:
         _read_option(cls, option, found)
@@ -60,7 +59,7 @@ def read_options(cls: type[BaseInvocation], stage: Stage) -> NodeOptions:
 def _read_option(cls: type[BaseInvocation], option: Option, found: NodeOptions) -> None:
     if option.name == "link":
         if len(option.values) != 3:
-            raise GrammarError(f"takes three words, not {len(option.values)}: {LINK_FORM}", option.column)
+            raise GrammarError(f"--link takes three words, not {len(option.values)}: {LINK_FORM}", option.column)
         source, output, target = option.values
         found.links.append((source, output, target))
         found.columns[target.text] = option.column
@@ -105,20 +104,20 @@ def _example(cls: type[BaseInvocation]) -> str:
 
 @dataclass
 class Planned:
-    """The graph with a line's nodes in it, their ids, and the columns that errors about them point at."""
+    """A graph with the nodes of a line added, their ids, and the columns that errors about them point at."""
 
     graph: Graph
-    added: list[str] = field(default_factory=list)
-    columns: dict[tuple[str, str], int] = field(default_factory=dict)
+    added: list[str] = field(default_factory=list[str])
+    columns: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
 
     def check(self) -> None:
-        """`GrammarError` if the nodes of the line cannot run as they are: an input is open, a branch is missing."""
+        """Raise `GrammarError` if the nodes of the line cannot run, as with a required input left open."""
         mine = [problem for problem in self.graph.problems() if problem.node in self.added]
         if mine:
             raise self.located(GraphError(mine))
 
     def located(self, error: GraphError) -> GrammarError:
-        """The first problem that is about a node of the line, at its place there, and how many more there are."""
+        """Return an error for the first problem of a node of the line, at its column, with the number of others."""
         problems = error.problems
         first = next((problem for problem in problems if problem.node in self.added), problems[0])
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -130,7 +129,11 @@ class Planned:
 def plan_line(
     stages: Sequence[Stage], graph: Graph, catalogue: Catalogue, defaults: Mapping[str, Words] | None = None
 ) -> Planned:
-    """A copy of the graph with the nodes of these stages added; `defaults` fill what nothing else does."""
+    """Return a copy of the graph with the nodes of these stages added.
+
+    `defaults` are words by input name; they fill inputs that have neither a typed value nor an edge. Raises
+    `GrammarError` at the first column that is wrong.
+    """
     planned = Planned(graph.copy())
     for stage in stages:
         cls = catalogue.node_class(stage.name)
@@ -179,7 +182,7 @@ def _new_id(graph: Graph, options: NodeOptions) -> str:
 
 
 def _fitting_defaults(cls: type[BaseInvocation], defaults: Mapping[str, Words]) -> dict[str, Any]:
-    """The session's defaults that this node has an input for, which takes them."""
+    """Return the values of those defaults for which the class has an input that accepts them."""
     found: dict[str, Any] = {}
     for name, words in defaults.items():
         spec = cls.inputs().get(name)
@@ -192,7 +195,7 @@ def _fitting_defaults(cls: type[BaseInvocation], defaults: Mapping[str, Words]) 
 def _edges(
     graph: Graph, cls: type[BaseInvocation], options: NodeOptions, before: str | None
 ) -> dict[str, list[Source]]:
-    """What arrives at each input of the new node."""
+    """Return the sources of each input of the new node."""
     sources: dict[str, list[Source]] = {}
     if before is not None:
         sources.update(_matching(graph, before, cls, options.values))
@@ -226,15 +229,13 @@ def _edges(
 
 
 def find_node(graph: Graph, word: Word) -> str:
-    """The id a word means: an id, or unquoted `-N`, the N-th node before the one that comes next."""
+    """Return the id that a word names: an id, or unquoted `-N`, the N-th node counted back from the next one."""
     if RELATIVE.fullmatch(word.text) and not word.is_quoted:
         order = list(graph.nodes)
         steps = -int(word.text) if len(word.text) < 10 else 0
         if not 1 <= steps <= len(order):
-            raise GrammarError(
-                f"{word.text} counts back from here, and there are {len(order)} nodes before (-1 is the last)",
-                word.column,
-            )
+            count = f"there {'is 1 node' if len(order) == 1 else f'are {len(order)} nodes'}"
+            raise GrammarError(f"{word.text} counts back from here, and {count} before (-1 is the last)", word.column)
         return order[-steps]
     if word.text not in graph.nodes:
         raise GrammarError(f"there is no node {word.text!r}{suggest(word.text, graph.nodes)}", word.column)
@@ -242,7 +243,7 @@ def find_node(graph: Graph, word: Word) -> str:
 
 
 def _matching(graph: Graph, source: str, cls: type[BaseInvocation], typed: Iterable[str]) -> dict[str, list[Source]]:
-    """Which outputs of a node go to which inputs of a class by themselves."""
+    """Return the implicit edges: the sources of the inputs of a class that outputs of the node are linked to."""
     outputs = _output_types(graph, source)
     inputs = {name: spec.annotation for name, spec in cls.inputs().items() if name not in typed}
     equal = outputs.keys() & cls.inputs().keys()
@@ -258,7 +259,7 @@ def _matching(graph: Graph, source: str, cls: type[BaseInvocation], typed: Itera
 
 
 def _output_types(graph: Graph, node_id: str) -> dict[str, Any]:
-    """The outputs of a node, those that take the type of what arrives with the type they have here."""
+    """Return the outputs of a node with their types; those that depend on its inputs with the type they have here."""
     node = graph.nodes[node_id]
     if not node.output_types_vary:
         return node.outputs()

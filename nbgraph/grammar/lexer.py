@@ -1,4 +1,4 @@
-"""Words, quotes and pipes: what a line is made of, and how a text is written as one word."""
+"""The words, quotes and pipes of a line, and how any text is quoted as one word."""
 
 import re
 from collections.abc import Iterator
@@ -13,14 +13,17 @@ PLAIN = re.compile(r"[\w./:,=+@%^-]+", re.ASCII)
 
 
 class GrammarError(NbgraphError, ValueError):
-    """A line that cannot be taken: what is wrong and at which column, counted from 1. Always one line of text."""
+    """A line that cannot be read: the problem and its column, counted from 1. Its text is always one line.
+
+    `message` is the problem without its place, for input that has no columns, such as an option of the program.
+    """
 
     def __init__(self, message: str, column: int, line: int | None = None) -> None:
         self.message, self.column, self.line = one_line(message), column, line
         super().__init__(f"{f'line {line}, ' if line else ''}column {column}: {self.message}")
 
     def at_line(self, line: int) -> "GrammarError":
-        """The same in a text of several lines."""
+        """Return the same error with the number of the line it is in."""
         return GrammarError(self.message, self.column, line)
 
 
@@ -33,12 +36,12 @@ class Word(NamedTuple):
 
     @property
     def is_quoted(self) -> bool:
-        """Whether any of it was quoted."""
+        """Whether any part of the word was quoted."""
         return self.bare < len(self.text) or not self.text
 
 
 def scan(text: str) -> Iterator[Word | int]:
-    """The words of a line and, as bare column numbers, its pipes."""
+    """Yield the words of a line and, as bare column numbers, its pipes."""
     position = 0
     while position < len(text):
         if text[position].isspace():
@@ -65,7 +68,7 @@ def _word(text: str, start: int) -> tuple[Word, int]:
 
 
 def _part(text: str, position: int) -> tuple[str, int, bool]:
-    """The next piece of a word, where it ends, and whether it is quoted."""
+    """Return the next piece of a word, the position after it, and whether it is quoted."""
     character = text[position]
     if character == "'":
         end = text.find("'", position + 1)
@@ -78,7 +81,9 @@ def _part(text: str, position: int) -> tuple[str, int, bool]:
         return _escaped(text, position)
     if character == "\\":
         if position + 1 == len(text):
-            raise GrammarError("nothing follows this backslash", position + 1)
+            raise GrammarError(
+                "no character follows this backslash; quote it to mean the backslash itself", position + 1
+            )
         return text[position + 1], position + 2, True
     return character, position + 1, False
 
@@ -120,7 +125,7 @@ def _escaped(text: str, start: int) -> tuple[str, int, bool]:
             parts.append(chr(int(digits, 16)))
         elif position + 1 < len(text):
             raise GrammarError(
-                f"no such escape: \\{kind} (possible: \\n \\t \\r \\0 \\\\ \\' \\\" \\xHH \\uHHHH \\UHHHHHHHH)",
+                f"unknown escape \\{kind} (possible: \\n \\t \\r \\0 \\\\ \\' \\\" \\xHH \\uHHHH \\UHHHHHHHH)",
                 position + 1,
             )
         position += 2 + len(digits)
@@ -128,7 +133,7 @@ def _escaped(text: str, start: int) -> tuple[str, int, bool]:
 
 
 def quote(text: str, always: bool = False) -> str:
-    """The text as one word of the grammar; `always` for one that would mean something else without quotes."""
+    """Return the text as one word of the grammar; `always` quotes even a word without special characters."""
     if not always and PLAIN.fullmatch(text) and not text.startswith("-"):
         return text
     if not all(character.isprintable() for character in text):

@@ -1,11 +1,11 @@
-"""One grammar for the shell and the magics.
+"""The grammar of a line, one for the shell and the magics: words become stages with options.
 
     LINE   := stage ("|" stage)*
     stage  := NAME word* option*                NAME: a node type, a library graph or a command
     option := "--" FIELD word* | "--" FIELD "=" word | ("--link" | "-l") SRC FIELD DEST | ("--link_node" | "-ln") SRC
 
-Words are separated by spaces. `'...'` holds anything, `"..."` too (with `\\"` and `\\\\`), `$'...'` knows `\\n`, `\\t`,
-`\\u00e9`. What is quoted is never an option, a pipe, a relative id or a command. Parsing needs to know no node.
+Spaces separate words. `'...'` holds anything, `"..."` too (with `\\"` and `\\\\`), `$'...'` knows `\\n`, `\\t`,
+`\\u00e9`. A quoted word is never an option, a pipe, a relative id or a command. The parser knows no node types.
 """
 
 import re
@@ -29,7 +29,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a line: its name, what follows before any option, and its options in their order."""
+    """One stage of a line: its name, the words before the first option, and the options in order."""
 
     name: Word
     words: tuple[Word, ...]
@@ -37,9 +37,9 @@ class Stage:
 
 
 def parse_line(text: str) -> list[Stage]:
-    """The stages of a line, none for an empty one; `GrammarError` for anything that is no line."""
+    """Return the stages of a line, none for an empty one. Raises `GrammarError` at the first wrong column."""
     groups: list[list[Word]] = [[]]
-    pipes = []
+    pipes: list[int] = []
     for found in scan(text):
         if isinstance(found, Word):
             groups[-1].append(found)
@@ -51,17 +51,18 @@ def parse_line(text: str) -> list[Stage]:
     for number, group in enumerate(groups):
         if not group:
             column = pipes[min(number, len(pipes) - 1)]
-            raise GrammarError(
-                'nothing stands beside this "|"; a pipe joins two stages (quote a "|" in a text)', column
-            )
+            text = 'this "|" has no stage on one side; a pipe joins two stages (quote a "|" that belongs to a text)'
+            raise GrammarError(text, column)
     return [_stage(group) for group in groups]
 
 
 def _stage(group: list[Word]) -> Stage:
-    name, words = group[0], []
+    name = group[0]
+    words: list[Word] = []
     if _option(name) is not None:
         raise GrammarError(
-            f"a stage begins with a node type, a library graph or a command, not with {name.text}", name.column
+            f"a stage begins with a node type, a library graph or a command, not with the option {name.text}",
+            name.column,
         )
     options: list[tuple[str, list[Word], int]] = []
     for word in group[1:]:
@@ -74,7 +75,7 @@ def _stage(group: list[Word]) -> Stage:
 
 
 def _option(word: Word) -> tuple[str, list[Word]] | None:
-    """The name and first value of an option, or None if the word is none."""
+    """Return the name and first value of an option, or None for a word that is not an option."""
     if word.text in SHORT_OPTIONS and not word.is_quoted:
         return SHORT_OPTIONS[word.text], []
     found = OPTION.match(word.text, 0, word.bare)
@@ -87,7 +88,10 @@ def _option(word: Word) -> tuple[str, list[Word]] | None:
 
 
 def logical_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """(number from 1, line): a line that ends in a pipe or a backslash goes on; blank ones and `# ...` are left out."""
+    """Yield (number, line), counted from 1, without blank lines and comments (`# ...`).
+
+    A line that ends in a pipe or a backslash continues on the next one; its number is that of its first part.
+    """
     waiting, first = "", 0
     for number, line in enumerate(lines, 1):
         bare = line.rstrip()

@@ -1,10 +1,10 @@
-"""Typed values from words, and words from typed values: what pydantic says of one annotation, and nothing else.
+"""Typed values read from words, and written as words, by the annotation of an input.
 
-text, path, choices          the word as it is
+text, path, choice           the word itself
 bool                         true false yes no on off 1 0; the bare flag is true, --no-FLAG is false
-numbers, unions, models      JSON, or a word that one member of a union takes; null is None
-lists                        [1, 2, 3] as one word, or one word for each item
-a reference to a picture     its name alone, too
+number, union, model         JSON, or a word that one member of a union accepts; null is None
+list                         [1, 2, 3] as one word, or one word for each item
+image, latents               the name alone, too
 """
 
 import json
@@ -26,7 +26,10 @@ WORDS = {"True": True, "False": False, "None": None}
 
 
 def parse_value(annotation: Any, words: Sequence[Word], name: str, column: int, marks: Sequence[Any] = ()) -> Any:
-    """The value that words give an annotation and the marks on it; `GrammarError` at the word that does not fit."""
+    """Return the value that words give to an input of that annotation, checked against the limits in `marks`.
+
+    Raises `GrammarError` at the word that does not fit; `column` is that of the option, where there is no word.
+    """
     members = _members(annotation)
     if not words:
         if bool in members:
@@ -42,18 +45,16 @@ def parse_value(annotation: Any, words: Sequence[Word], name: str, column: int, 
 
 
 def without(annotation: Any, name: str, column: int) -> Any:
-    """What `--no-NAME` gives: False, or None where nothing may be given."""
+    """Return the value of `--no-NAME`: False for a flag, None for an optional input; others are a `GrammarError`."""
     if bool in _members(annotation):
         return False
     if is_optional(annotation):
         return None
-    raise GrammarError(
-        f"--no-{name} is for flags and for what may be left out; {name} takes {type_name(annotation)}", column
-    )
+    raise GrammarError(f"--no-{name} is for flags and optional inputs; {name} takes {type_name(annotation)}", column)
 
 
 def format_value(annotation: Any, value: Any) -> str:
-    """One word, quoted as needed, that `parse_value` reads as an equal value."""
+    """Return one word, quoted as needed, that `parse_value` reads as an equal value."""
     annotation = plain(annotation)
     if isinstance(value, str | Path | Enum) and takes_text(annotation):
         return quote(str(value.value if isinstance(value, Enum) else value))
@@ -63,7 +64,7 @@ def format_value(annotation: Any, value: Any) -> str:
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
-    """The members of a union, or the annotation alone; never None."""
+    """Return the members of a union but None, or the annotation alone."""
     annotation = plain(annotation)
     if is_optional(annotation) or _is_union(annotation):
         found = [member for one in get_args(annotation) for member in _members(one)] or [annotation]
@@ -73,7 +74,7 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 
 
 def _item(annotation: Any) -> Any | None:
-    """The type of the items, if exactly one member is a list."""
+    """Return the type of the items, if exactly one member is a list."""
     found = [item for member in _members(annotation) if (item := item_type(member)) is not None]
     return found[0] if len(found) == 1 else None
 
@@ -83,7 +84,7 @@ def _is_union(annotation: Any) -> bool:
 
 
 def takes_text(annotation: Any) -> bool:
-    """Whether a word is taken as it is: every member is a text, a path or a choice among texts."""
+    """Whether a word is the value itself: every member is a text, a path or a choice among texts."""
     return all(
         (isinstance(member, type) and issubclass(member, str | Path))
         or (get_origin(member) is Literal and all(isinstance(choice, str) for choice in get_args(member)))
@@ -93,7 +94,7 @@ def takes_text(annotation: Any) -> bool:
 
 
 def choices(annotation: Any) -> list[str]:
-    """The words an input chooses among, if it does."""
+    """Return the words that an input chooses among, if it does."""
     found: list[str] = []
     for member in _members(annotation):
         if get_origin(member) is Literal:
@@ -106,7 +107,7 @@ def choices(annotation: Any) -> list[str]:
 
 
 def _read(annotation: Any, word: Word, name: str) -> Any:
-    """What a word says, before pydantic looks at it."""
+    """Return what a word says, before pydantic validates it."""
     members, text = _members(annotation), word.text
     if takes_text(annotation):
         possible = choices(annotation)
@@ -115,7 +116,7 @@ def _read(annotation: Any, word: Word, name: str) -> Any:
             and not any(isinstance(m, type) and not issubclass(m, Enum) for m in members)
             and text not in possible
         ):
-            raise GrammarError(f"--{name} has no choice {text!r}{suggest(text, possible)}", word.column)
+            raise GrammarError(f"--{name} cannot be {text!r}{suggest(text, possible)}", word.column)
         return text
     if members == (bool,) and text.lower() in TRUTHS:
         return TRUTHS[text.lower()]
@@ -126,20 +127,19 @@ def _read(annotation: Any, word: Word, name: str) -> Any:
     if isinstance(value, bool) and not takes_anything and not _takes_truth(members):
         raise GrammarError(f"--{name} takes {type_name(annotation)}, not {text!r}", word.column)
     item = _item(annotation)
-    if (
-        item is not None
-        and not takes_anything
-        and not isinstance(value, list | type(None))
-        and not _fits(annotation, value)
-    ):
+    if item is not None and not takes_anything and not _is_list_or_none(value) and not _fits(annotation, value):
         return [_read(item, word, name)]
     if isinstance(value, str):
         return _reference(members, value)
     return value
 
 
+def _is_list_or_none(value: object) -> bool:
+    return value is None or isinstance(value, list)
+
+
 def _from_json(text: str) -> Any:
-    """What the text is as JSON, or the text itself."""
+    """Return the text read as JSON, or the text itself where it is not JSON."""
     if text in WORDS:
         return WORDS[text]
     try:
@@ -166,7 +166,7 @@ def _fits(annotation: Any, value: Any) -> bool:
 
 
 def _reference(members: tuple[Any, ...], text: str) -> Any:
-    """A name alone, for a model that holds nothing but a name: `--image NAME`."""
+    """Read a name alone as a model that consists of a name: `--image NAME`."""
     for member in members:
         if isinstance(member, type) and issubclass(member, BaseModel) and str not in members:
             required = [name for name, info in member.model_fields.items() if info.is_required()]
@@ -184,7 +184,8 @@ def _validated(annotation: Any, marks: Sequence[Any], value: Any, word: Word, na
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = "".join(f"[{part}]" for part in found["loc"] if isinstance(part, int))
-        message = f"{found['msg'][0].lower()}{found['msg'][1:]}"
+        # pydantic adds how it tried to read the text, which helps nobody who typed it
+        message = f"{found['msg'][0].lower()}{found['msg'][1:]}".partition(", unable to parse")[0]
         if len(_members(annotation)) > 1:
             message = f"takes {type_name(annotation)}"
         raise GrammarError(f"--{name}{place}: {message}, not {value_text(word.text, 60)}", word.column) from None

@@ -1,4 +1,4 @@
-"""A graph as lines that build it again: one line a node, with its id, what was typed into it, and its links."""
+"""Graphs written as lines that build them again: a line for each node, with its id, typed values and links."""
 
 import re
 
@@ -14,13 +14,13 @@ RELATIVE = re.compile(r"-\d+")
 
 
 def graph_lines(graph: Graph, catalogue: Catalogue) -> list[str]:
-    """Lines that give an equal graph, each node after what it needs."""
+    """Return lines that build an equal graph, each node after its sources."""
     order, _ = topological_order({node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes})
     return [node_line(graph, node_id, catalogue) for node_id in order]
 
 
 def node_line(graph: Graph, node_id: str, catalogue: Catalogue) -> str:
-    """One node as a stage: `mul --id 2 --a 3 --link 1 value b`."""
+    """Return one node as a stage: `mul --id 2 --a 3 --link 1 value b`."""
     node = graph.nodes[node_id]
     name = catalogue.name_of(node)
     parts = [quote(name, always=name in catalogue.commands), "--id", _id(node_id)]
@@ -32,7 +32,7 @@ def node_line(graph: Graph, node_id: str, catalogue: Catalogue) -> str:
 
 
 def typed_fields(node: BaseInvocation) -> list[str]:
-    """The inputs that were given values which are not their defaults, and the common fields that were set."""
+    """Return the inputs that were given other values than their defaults, and the common fields that were set."""
     literals, specs = node.literals(), node.inputs()
     fields = [
         name

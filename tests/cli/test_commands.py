@@ -15,7 +15,7 @@ def test_undo_takes_lines_back_one_after_the_other(say, shell):
     say("add --b 1 | mul")
     assert say("undo") == "took back 1 add, 2 mul"
     assert say("undo") == "took back 0 integer"
-    assert say("undo") == "there is nothing to take back"
+    assert say("undo") == "nothing to take back"
     assert say("add --a 3") == "0 add: value=3"
 
 
@@ -66,7 +66,7 @@ def test_the_cache_is_explained_and_forgotten(say):
     assert "cached" in say("cache explain")
     assert say("cache forget 0") == "2 results forgotten"
     assert "it has not run before" in say("cache explain")
-    with pytest.raises(NbgraphError, match="takes one of"):
+    with pytest.raises(NbgraphError, match="takes exactly one of"):
         say("cache forget")
 
 

@@ -31,6 +31,7 @@ def digest(folder: Path) -> dict[str, str]:
 def test_it_tells_versions_devices_sqlite_front_end_and_settings():
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
     for part in ("system: ", "Python 3.", "nbgraph 0", "torch ", "diffusers ", "devices: ", "cpu", "front end: "):
         assert part in done.stdout
     assert f"SQLite: {sqlite3.sqlite_version}" in done.stdout
@@ -50,6 +51,7 @@ def test_an_open_folder_one_that_is_damaged_and_one_without_a_studio_are_told(ho
     (home / "studio" / "nbgraph.db").write_bytes(b"not a database at all " * 500)
     assert "cannot be read: file is not a database" in report(home / "studio")
     assert "there is no studio in it" in report(home / "nothing")
+    assert "it is a file, not a folder" in report(home / "studio" / "nbgraph.db")
     assert not (home / "nothing").exists()
 
 

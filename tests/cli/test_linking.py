@@ -112,7 +112,7 @@ def test_a_name_that_looks_like_a_relative_id_is_meant_when_quoted(shell, links)
         ("prompt --link_node 3", 20, "no node '3'"),
         ("string | noise --link_node -1", 28, "fits an open input"),
         ("model_loader --model emojj", 14, "emoji"),
-        ("history | add", 11, "after a command"),
+        ("history | add", 11, "follows a command"),
         ("add | history --count x", 23, "valid integer"),
     ],
 )

@@ -16,10 +16,12 @@ from apple_line import APPLE_LINE
 from cli_nodes import Fails
 from PIL import Image
 from services.test_read_only_folders import as_nobody
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from nbgraph import __version__
 from nbgraph.cli.app import app
+from nbgraph.cli.lines import perform_shown
 from nbgraph.cli.run_program import check_destination
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations import Add, Integer, Multiply
@@ -56,8 +58,8 @@ def test_lines_on_stdin_are_performed_and_a_bad_one_does_not_end_the_loop():
     out, err = started("shell", stdin=b"add --a 1\nad --a 1\nadd --b 'x\nadd --a 2 |\n  mul --b 3\n", code=2)
     assert out == "0 add: value=1\n1 add: value=2\n2 mul (a=1.value): value=6\n"
     assert err.splitlines() == [
-        "stdin:2: column 1: no node type, library graph or command 'ad'; did you mean 'add'?; see \"nodes list\""
-        ' and "help"',
+        "stdin:2: column 1: no node type, library graph or command 'ad'; did you mean 'add'?;"
+        ' "nodes list" and "help" list them',
         "stdin:3: column 9: this quote ' is never closed",
     ]
 
@@ -78,7 +80,7 @@ def test_a_node_that_fails_ends_with_one():
 
 def test_binary_on_stdin_is_one_error_with_its_place():
     out, err = nbgraph("shell", stdin=b"add --a 1\n\x89PNG\r\n\x1a\n\xff\xfe\n" * 50, code=2)
-    assert err == "stdin:2: column 1: this is no text but binary (not UTF-8)\n"
+    assert err == "stdin:2: column 1: this is binary, not UTF-8 text\n"
     assert out == "0 add: value=1\n"
 
 
@@ -114,7 +116,7 @@ def test_run_refuses_values_that_do_not_fit_before_anything_runs(sum_file, chang
 def test_run_refuses_a_destination_that_cannot_be_before_anything_runs(sum_file, tmp_path):
     assert "no folder" in nbgraph("run", sum_file, "--out", tmp_path / "no" / "a.png", code=2)[1]
     assert "format" in nbgraph("run", sum_file, "--out", tmp_path / "a.qqq", code=2)[1]
-    assert "no picture" in nbgraph("run", sum_file, "--out", tmp_path / "a.png", code=1)[1]
+    assert "made no image" in nbgraph("run", sum_file, "--out", tmp_path / "a.png", code=1)[1]
 
 
 def test_run_ends_with_one_if_a_node_fails(tmp_path):
@@ -168,7 +170,7 @@ def test_a_circle_is_told_by_validate(tmp_path):
 
 def test_validate_reads_stdin_and_names_missing_files(sum_file, tmp_path):
     assert nbgraph("validate", "-", stdin=sum_file.read_bytes())[0] == "-: valid, 3 nodes, 2 edges\n"
-    assert "cannot be read" in nbgraph("validate", tmp_path / "none.json", code=2)[1]
+    assert "there is no file" in nbgraph("validate", tmp_path / "none.json", code=2)[1]
 
 
 def test_a_file_that_is_too_large_is_refused_without_reading_it_whole(tmp_path):
@@ -184,12 +186,15 @@ def test_a_graph_is_exported_as_python_and_as_lines_that_build_it(sum_file, tmp_
     nbgraph("export", sum_file, "--python", "--out", tmp_path / "graph.py")
     check = f"exec(open({str(tmp_path / 'graph.py')!r}).read()); print(len(graph))"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "3\n"
-    assert "--python or --lines" in nbgraph("export", sum_file, code=2)[1]
+    assert "one of --python and --lines" in nbgraph("export", sum_file, code=2)[1]
 
 
 def test_describe_tells_what_a_node_takes_and_the_nearest_name():
     assert "--width: int | None" in nbgraph("describe", "noise")[0]
-    assert "did you mean 'noise'" in nbgraph("describe", "nois", code=2)[1]
+    for wrong in ("nois", "Noise", "NOISE"):
+        assert "no node type" in (err := nbgraph("describe", wrong, code=2)[1])
+        assert "did you mean 'noise'" in err
+        assert "column" not in err
     assert "math" in nbgraph("describe")[0]
 
 
@@ -307,3 +312,88 @@ def test_the_demo_names_a_folder_that_cannot_be_made_before_it_draws(tmp_path):
     assert done.returncode == 2
     assert f"--out {tmp_path / 'file' / 'out'} cannot be made (Not a directory)" in done.stderr
     assert done.stdout == ""
+
+
+def commands(group=None, path=()):
+    """Each command of the program with the words that name it."""
+    group = group or get_command(app)
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+
+
+def test_help_fits_eighty_columns_and_cuts_nothing(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for words in ((), *(words for words, _ in commands())):
+        text = nbgraph(*words, "--help")[0]
+        assert max(map(len, text.splitlines())) <= 80
+        assert not re.search(r"\w\.\.\.$", text, re.MULTILINE), f"{words}: a summary is cut off"
+
+
+def test_every_command_argument_and_option_has_help():
+    for words, command in commands():
+        assert command.help, words
+        assert all(parameter.help for parameter in command.params if parameter.name != "context"), words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("cache",), "nbgraph cache is about what the folder of a studio keeps; give --studio FOLDER"),
+        (("cache", "forget", "--all"), "give --studio FOLDER"),
+        (("stats",), "give --studio FOLDER"),
+        (("run", "missing.json"), "there is no file 'missing.json' (looked in "),
+        (("run", "."), "'.' cannot be read: Is a directory"),
+        (("run", "-"), "stdin is empty; a graph is a JSON file"),
+        (("run", "{file}", "--studio", "{file}"), "is a file; give a folder"),
+        (("run", "{file}", "--set", "m.b"), "is not of the form NODE.FIELD=VALUE, such as --set noise.seed=7"),
+        (("run", "{file}", "--set", "number.value=x"), "--set number.value: input should be a valid integer, not 'x'"),
+        (("export", "{file}"), "export takes one of --python and --lines"),
+        (("export", "{file}", "--python", "--out", "missing/a.py"), "there is no folder 'missing'"),
+        (("export", "{file}", "--python", "--out", "."), "it is a folder; give the name of a file"),
+        (("shell", "."), "'.' is a folder; give a text file of lines"),
+        (("shell", "missing"), "'missing' does not exist; give a text file of lines"),
+        (("shell", "{file}", "-c", "add"), "both the file"),
+        (("lab", "missing"), "there is no folder or notebook 'missing' (looked in "),
+    ],
+)
+def test_an_error_of_the_program_names_what_was_given_and_what_to_do(sum_file, monkeypatch, arguments, text):
+    monkeypatch.chdir(sum_file.parent)
+    out, err = nbgraph(*(each.format(file=sum_file) for each in arguments), code=2)
+    assert text in err
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "column" not in err, "nobody typed a line here"
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("stats --csv missing/a.csv", "'missing/a.csv' cannot be written: there is no folder 'missing'"),
+        ("draw_graph --out missing/a.png", "'missing/a.png' cannot be written: there is no folder 'missing'"),
+        ("python --out missing/a.py", "'missing/a.py' cannot be written: there is no folder 'missing'"),
+        ("save missing/a.json", "'missing/a.json' cannot be written: there is no folder 'missing'"),
+        ("images delete zz", "column 15: no image has a name that begins with 'zz'; images list has them"),
+        ("add | add | add --link -5 value a", "column 24: -5 counts back from here, and there are 3 nodes before"),
+        ("add --link 0 value", "column 5: --link takes three words, not 2: SRC FIELD DEST, which are a node"),
+        ("add x", "column 5: 'x' is not an option; add takes options only, such as --a"),
+        ("add || add", 'column 6: this "|" has no stage on one side'),
+        ("exit now", "column 6: 'now' is one word too many (usage: exit)"),
+    ],
+)
+def test_an_error_of_a_line_names_its_place_and_what_to_do(shell, capsys, monkeypatch, tmp_path, line, text):
+    monkeypatch.chdir(tmp_path)
+    shell.perform("add")
+    perform_shown(shell, line)
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_the_caller_closed_are_empty_ones(closed):
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", *PROGRAM, "validate", "-"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "" if "2>" in closed else "stdin is empty; a graph is a JSON file, such as `save` of the shell writes\n"
+    )
