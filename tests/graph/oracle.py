@@ -40,11 +40,12 @@ class Program:
         """The program as a graph, its nodes named `n0`, `n1`, ... in order."""
         nodes: list[BaseInvocation] = []
         for number, step in enumerate(self.steps):
-            nodes.append(self._node(f"n{number}", step, nodes))
+            nodes.append(self.node(f"n{number}", step, nodes))
         return Graph(nodes)
 
     @staticmethod
-    def _node(name: str, step: Step, nodes: list[BaseInvocation]) -> BaseInvocation:
+    def node(name: str, step: Step, nodes: Any) -> BaseInvocation:
+        """A step as a node, given the earlier nodes, or their outputs, by number."""
         given = [nodes[number] for number in step.inputs]
         if step.kind == "numbers":
             return IntegerCollection(id=name, collection=list(step.numbers))

@@ -55,7 +55,7 @@ def graph_problems(graph: GraphLike, unknown_targets: Iterable[str] = ()) -> lis
         links = valid[node_id] = _valid_links(graph, problems, node_id)
         _check_inputs(graph, problems, node_id, links)
         parents[node_id] = [link.source for link in links if link.source != node_id]
-        if node_id.endswith("]"):
+        if not node_id or node_id.endswith("]"):
             _check_id(graph, problems, node_id)
     order, cycle = topological_order(parents)
     if cycle:
@@ -70,7 +70,10 @@ def graph_problems(graph: GraphLike, unknown_targets: Iterable[str] = ()) -> lis
 
 
 def _check_id(graph: GraphLike, problems: Problems, node_id: str) -> None:
-    """Refuse an id that is also the id of a prepared node: errors and results of the two would be mixed up."""
+    """Refuse an empty id, which no edge can name, and one of a prepared node, with which errors would be mixed up."""
+    if not node_id:
+        text = f"an id has at least one character; give the {graph.nodes[node_id].type!r} with an empty one another"
+        problems.add("bad_id", text)
     found = PREPARED_ID.fullmatch(node_id)
     if found is not None and found[1] in graph.nodes:
         text = f"has the id of an execution of the node {found[1]!r} in an iteration; rename one of them"
