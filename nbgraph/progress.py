@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Literal
 
 from IPython.display import DisplayHandle
+from msgspec import Struct
 
 from nbgraph.errors import ChoiceError
 from nbgraph.notebook import is_in_notebook
@@ -71,8 +72,7 @@ class Progress:
         )
 
 
-@dataclass(slots=True)
-class NodeTally:
+class NodeTally(Struct, gc=False):
     """Counts for one source node: executed prepared nodes, cached ones among them, seconds, the last error and warning.
 
     `place` is the line of a person's own code that failed, if any.

@@ -2,7 +2,7 @@
 
 import gc
 from _thread import start_new_thread
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -30,6 +30,7 @@ from nbgraph.services.shared.graph.batch import Batch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, OnError
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
+from nbgraph.services.shared.graph.recent_graphs import RecentGraphs
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
 from nbgraph.services.studio_archive import ArchiveReport, export_archive, import_archive
 from nbgraph.sweep import Axis, Sweep, batch_data, swept_node
@@ -97,6 +98,7 @@ class Studio:
         )
         self.folder = folder
         self.invoker = Invoker(services)
+        self._recent_graphs = RecentGraphs()
         self._dropped = finalize(self, start_new_thread, _collect_soon, ())
         self._dropped.atexit = False
         offer_documents(self)
@@ -498,6 +500,7 @@ class Studio:
     def close(self) -> None:
         """Cancel running sessions and stop the services. Closing twice is harmless."""
         self._dropped.detach()
+        self._recent_graphs.clear()
         self.invoker.stop()
 
     def __enter__(self) -> "Studio":
@@ -530,8 +533,9 @@ class Studio:
         if values and isinstance(target, LibraryGraph):
             target = target.with_values(values)
         elif values:
-            target = target_graph(target).with_values(values)
-        return GraphExecutionState(target_graph(target), max_iterations=self.settings.max_iterations, **how)
+            target = target_graph(target, self._recent_graphs.of).with_values(values)
+        graph = target_graph(target, self._recent_graphs.of)
+        return GraphExecutionState(graph, max_iterations=self.settings.max_iterations, **how)
 
 
 def _collect_soon() -> None:
@@ -544,8 +548,10 @@ def _collect_soon() -> None:
     gc.collect()
 
 
-def target_graph(target: Target) -> Graph:
+def target_graph(target: Target, collect: Callable[..., Graph] = Graph.of) -> Graph:
     """Return the graph that a target means: a graph itself, or everything that one or several nodes depend on.
+
+    `collect` makes the graph of nodes.
 
     Raises
     ------
@@ -557,8 +563,8 @@ def target_graph(target: Target) -> Graph:
     if isinstance(target, LibraryGraph):
         return target.graph
     if isinstance(target, BaseInvocation):
-        return Graph.of(target)
+        return collect(target)
     nodes = list(target) if isinstance(target, Iterable) else [target]
     if not all(isinstance(node, BaseInvocation) for node in nodes):
         raise TargetError(target)
-    return Graph.of(*nodes)
+    return collect(*nodes)

@@ -21,13 +21,16 @@ def fill_valid(model: BaseModel, values: dict[str, Any], names: set[str]) -> Non
 
 
 def make_valid(cls: type[Model], values: dict[str, Any], names: set[str]) -> Model:
-    """What pydantic's `model_construct` makes of values for all the fields, in a fraction of the time.
+    """Return what pydantic's `model_construct` makes of values for all the fields, in a fraction of the time.
 
-    The model takes the dictionary for its own, and shares `names`, those of all its fields, which must not be changed.
-    Not for classes with private attributes, or that allow others than their fields.
+    The model shares `names`, those of all its fields, which must not be changed. Not for classes with private
+    attributes, or that allow others than their fields.
     """
     model = _new(cls)
-    fill_valid(model, values, names)
+    vars(model).update(values)
+    set_names(model, names)
+    _set_extra(model, None)
+    _set_private(model, None)
     return model
 
 

@@ -101,7 +101,7 @@ class InvocationCacheBase(Service):
         if not (self._enabled and self.max_entries):
             return None
         entry = self._find(key) or self.pending.get(key)
-        if entry is not None and not self._is_good(entry):
+        if entry is not None and may_name_resources(type(entry.output)) and not self._is_good(entry):
             self._drop((key,))
             entry = None
         if entry is None:

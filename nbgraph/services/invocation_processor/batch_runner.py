@@ -47,6 +47,12 @@ class BatchRunner(SessionRunner):
         super().__init__(session, services, is_cancelled)
         self._batches = batches
 
+    def _run_nodes(self) -> None:
+        while (prepared := self._next()) is not None:
+            self._run_node(prepared)
+            if len(self.session.outputs) >= self._due_at:
+                self._maintain()
+
     @property
     def _goes_on(self) -> bool:
         """Whether anything more may be run; a cancel is taken note of here."""
@@ -57,6 +63,8 @@ class BatchRunner(SessionRunner):
 
     def _next(self) -> Prepared | None:
         """The next node to run; while there is none, those that wait are run."""
+        if self._is_cancelled():
+            self.session.cancel()
         while (prepared := self.session.next()) is None:
             rank = self._batches.furthest()
             if rank is None or not self._goes_on:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from msgspec import Struct
 from PIL.Image import Image
 
 from nbgraph.errors import CancelledError, ModelError, NbgraphWarning
@@ -15,23 +16,17 @@ from nbgraph.services.images.images_common import ImageCategory, ImageRecord
 from nbgraph.services.shared.graph.plan import Path, PlannedNode, prepared_id
 
 
-class NodeContext:
+class NodeContext(Struct, weakref=True, eq=False):
     """What one prepared node sees: `planned` at `path`. It may keep it; what it reports later is still in its own name.
 
     Nodes that do nothing with it but compute are many and quick: the services it offers are looked up when asked for.
     """
 
-    def __init__(
-        self,
-        services: Any,
-        session_id: str,
-        is_cancelled: Callable[[], bool],
-        planned: PlannedNode | None = None,
-        path: Path = (),
-    ) -> None:
-        self.services, self.session_id = services, session_id
-        self.is_cancelled = is_cancelled
-        self.planned, self.path = planned, path
+    services: Any
+    session_id: str
+    is_cancelled: Callable[[], bool]
+    planned: PlannedNode | None = None
+    path: Path = ()
 
     @property
     def images(self) -> "ContextImages":

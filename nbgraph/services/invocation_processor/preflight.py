@@ -32,12 +32,11 @@ def preflight(session: GraphExecutionState, context: InvocationContext, resource
     problems = Problems()
     _check_resources(session, problems, resource_problem)
     problems.raise_any()
-    nodes = session.plan.nodes
-    if not any(type(planned.node).check is not BaseInvocation.check for planned in nodes):
+    if not any(cls.check is not BaseInvocation.check for cls in session.plan.classes):
         return True
     outputs: dict[int, Any] = {}
     is_whole = True
-    for planned in nodes:
+    for planned in session.plan.nodes:
         try:
             _look_at(planned, outputs, context, problems)
         except NotLoadedError:
@@ -72,9 +71,9 @@ def _check_resources(session: GraphExecutionState, problems: Problems, resource_
 
     What a resumed session has finished may be gone.
     """
-    for planned in session.plan.nodes:
+    for planned in session.plan.with_resources:
         names = planned.node_type.resource_inputs
-        if not names or (session.outputs and (planned.axes or planned.rank in session.outputs)):
+        if session.outputs and (planned.axes or planned.rank in session.outputs):
             continue
         linked = {edge.field for edge in planned.inputs}
         for name in names:

@@ -188,15 +188,16 @@ class SessionRunner:
     # the loop
 
     def _run_nodes(self) -> None:
-        while (prepared := self._next()) is not None:
+        session, is_cancelled = self.session, self._is_cancelled
+        while True:
+            if is_cancelled():
+                session.cancel()
+            prepared = session.next()
+            if prepared is None:
+                return
             self._run_node(prepared)
-            if len(self.session.outputs) >= self._due_at:
+            if len(session.outputs) >= self._due_at:
                 self._maintain()
-
-    def _next(self) -> Prepared | None:
-        if self._is_cancelled():
-            self.session.cancel()
-        return self.session.next()
 
     def _run_node(self, prepared: Prepared) -> None:
         """Run one prepared node, whatever becomes of it."""
@@ -304,8 +305,8 @@ class SessionRunner:
 
     def _fail(self, prepared: Prepared, began: float, error: BaseException) -> None:
         """Record a failure as text, and clear the frames of the exception, which would keep tensors alive."""
-        planned, path, _ = prepared
-        node, source, type_name = prepared.id, planned.id, planned.node_type.name
+        planned, path, _, node = prepared
+        source, type_name = planned.id, planned.node_type.name
         message = self._message(error, planned)
         text = "".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:]
         place = place_of(error)

@@ -167,12 +167,12 @@ class SessionJournal:
 
     def completed(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
         """Note an output; one that is not JSON is left out, and its node runs again when the session is resumed."""
-        planned, path, key = prepared
+        planned, path, key, _ = prepared
         self._batch.add((planned.id, path, output, self._seeds.get(key) if planned.node_type.seeds else None, None))
 
     def failed(self, prepared: Prepared, error: str) -> None:
         """Note a failure."""
-        planned, path, key = prepared
+        planned, path, key, _ = prepared
         self._batch.add((planned.id, path, None, self._seeds.get(key) if planned.node_type.seeds else None, error))
 
     def flush(self) -> None:

@@ -55,9 +55,8 @@ def resources_of(session: GraphExecutionState) -> set[str]:
     for output in list(session.outputs.values()):
         if may_name_resources(type(output)) and not isinstance(output, IterateOutput):
             found.update(_names_in(output.__dict__.values()))
-    for planned in session.plan.nodes:
-        if planned.node_type.resource_inputs:
-            found.update(_names_in(planned.node.literals().values()))
+    for planned in session.plan.with_resources:
+        found.update(_names_in(planned.node.literals().values()))
     return found
 
 

@@ -66,7 +66,7 @@ class Readiness:
 
     def verdict(self, prepared: Prepared) -> tuple[Verdict, str]:
         """Return what to do with a node, and the reason if it cannot run."""
-        planned, path, key = prepared
+        planned, path, key, _ = prepared
         if key in self._outputs or key in self._missing:
             return "done", ""
         if self._claimed and any(needed in self._claimed for needed in self._needed(planned, path)):
@@ -153,6 +153,7 @@ class Dispatcher:
         self._nodes: Sequence[PlannedNode] = ()
         self._place = 0
         self._first: Key = 0  # the key of rank 0 at the path of the block
+        self._suffix = ""  # what the ids of nodes have at that path: `[1,0]`
         self._is_looking_ahead = False
         self._slow_path = bool(outputs or failed) or any(planned.branches for planned in plan.nodes)
         iterations = Iterations(plan, keys, outputs, limit)
@@ -189,7 +190,8 @@ class Dispatcher:
                     continue
                 planned = self._nodes[self._place]
                 self._place += 1
-                prepared = Prepared(planned, self._block[1], self._first + planned.rank)
+                name = planned.id + self._suffix
+                prepared = Prepared(planned, self._block[1], self._first + planned.rank, name)
                 if not (self._slow_path or self.claimed) or self._may_run(prepared):
                     self.claimed[prepared.key] = self._block
                     return prepared
@@ -283,6 +285,7 @@ class Dispatcher:
                 return False
         self._block, self._place = found, place
         self._nodes, self._first = self._plan.segments[found[0]].nodes, self._keys.begin(found[1])
+        self._suffix = prepared_id("", found[1])
         return True
 
     def _resumable(self) -> tuple[Block | None, int]:

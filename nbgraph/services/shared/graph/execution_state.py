@@ -16,7 +16,6 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import (
     Key,
     Path,
-    Plan,
     PlannedNode,
     Prepared,
     PreparedKeys,
@@ -229,7 +228,8 @@ class GraphExecutionState:
         """Iterate over the finished prepared nodes and their outputs, in the order they finished."""
         for key, output in list(self.outputs.items()):
             rank, path = self.keys.place(key)
-            yield Prepared(self.plan.nodes[rank], path, key), output
+            planned = self.plan.nodes[rank]
+            yield Prepared(planned, path, key, prepared_id(planned.id, path)), output
 
     def outputs_of(self, node_id: str) -> dict[Path, BaseInvocationOutput]:
         """Return the outputs of a source node by path, in path order; empty if there are none, or no such node.
@@ -327,12 +327,11 @@ class GraphExecutionState:
     def _compile(self, graph: Graph, targets: list[str] | None) -> None:
         """Take a copy of the graph and plan it; nothing is changed if that fails."""
         with gc_pause():
+            compiled = graph.compiled()
+            plan = compiled.plan(targets)
             graph = graph.copy()
-            expanded = expand(graph)
-            wanted = None if targets is None else [inner for target in targets for inner in expanded.inner_ids(target)]
-            plan = Plan(expanded, wanted)
-            self._snapshot = [vars(node) for node in graph.nodes.values()]
-        self.graph, self.targets, self.expanded, self.plan = graph, targets, expanded, plan
+        self._snapshot = compiled.snapshot.values
+        self.graph, self.targets, self.expanded, self.plan = graph, targets, compiled.expanded, plan
         self.keys = PreparedKeys(len(plan.nodes))
 
     def _start(self) -> None:

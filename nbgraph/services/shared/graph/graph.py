@@ -1,6 +1,7 @@
 """The source graph a person edits: nodes by id, and edges. The same document for Python, files and the canvas."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import is_
 from typing import Any, cast
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ from nbgraph.errors import GraphError, NotFoundError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.addresses import by_node, typed_values, with_inner_values, without_link
+from nbgraph.services.shared.graph.compiled_graph import CompiledGraph, GraphSnapshot
 from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link, as_edge, edge
 from nbgraph.services.shared.graph.expand import GRAPH, expand
@@ -59,6 +61,7 @@ class Graph:
         self._ids: dict[BaseInvocation, str] = {}
         self._snapshot: dict[str, dict[str, Any]] = {}  # the values of each node when it came
         self._order: IncrementalOrder | None = None  # made for the first edge that is added
+        self._compiled: CompiledGraph | None = None
         self._numbers: dict[str, int] = {}
         self._collect(nodes)
         self.add_edges(edges)
@@ -261,6 +264,7 @@ class Graph:
         other._ids = dict(self._ids)
         other._snapshot = dict(self._snapshot)
         other._numbers = dict(self._numbers)
+        other._compiled = self._compiled
         other._order = self._order and self._order.copy()
         return other
 
@@ -274,10 +278,38 @@ class Graph:
         copy._snapshot = {node_id: vars(node) for node_id, node in copy.nodes.items()}
         return copy
 
+    def compiled(self) -> CompiledGraph:
+        """Return what is worked out of the graph as it is now; the same object as long as it does not change."""
+        known = self._known_compiled()
+        if known is None:
+            snapshot = GraphSnapshot(self.nodes, self._links)  # before the rest: a change meanwhile is seen later
+            copy = self.copy()
+            copy._compiled = None
+            known = CompiledGraph(copy, snapshot)
+            self._compiled = known if known.is_kept else None
+        return known
+
+    def _known_compiled(self) -> CompiledGraph | None:
+        known = self._compiled
+        return known if known is not None and known.snapshot.describes(self.nodes, self._links) else None
+
+    @property
+    def is_as_collected(self) -> bool:
+        """Whether the nodes, in their order, still have the values that they had when they were added."""
+        are_same = all(map(is_, map(vars, self.nodes.values()), self._snapshot.values()))
+        return are_same and len(self.nodes) == len(self._snapshot)
+
     def problems(self) -> list[Problem]:
         """Return everything that keeps the graph from running, also inside graph nodes, or an empty list."""
+        known = self._known_compiled()
+        stale = [] if self.is_as_collected else list(stale_edges(self.nodes, self._snapshot))
+        if known is not None and known.is_valid:
+            return stale
         with gc_pause():
-            found = [*stale_edges(self.nodes, self._snapshot), *graph_problems(self)]
+            found = graph_problems(self)
+        if known is not None:
+            known.is_valid = not found
+        found = [*stale, *found]
         if found or not any(node.type == GRAPH for node in self.nodes.values()):
             return found
         try:

@@ -150,7 +150,7 @@ class Inputs:
 
     def values(self, prepared: Prepared) -> dict[str, Any]:
         """Return all values a node runs on: typed ones, replaced by those that arrive."""
-        planned, path, key = prepared
+        planned, path, key, _ = prepared
         values = planned.values.copy()
         if not planned.node_type.is_direct:
             values.update(self._special(prepared))
@@ -178,11 +178,13 @@ class Inputs:
 
     def source_keys(self, prepared: Prepared) -> list[Key]:
         """Return the keys of all that arrives at a prepared node, item by item."""
-        planned, path, _ = prepared
-        at = path if planned.axis is None else path[:-1]  # the list of an iterate node is outside of its axis
+        planned, path, key, _ = prepared
+        if planned.axis is not None:  # its list is outside of its axis
+            return [self._keys.source(edge, path[:-1]) for edge in planned.inputs]
         if planned.node_type.collects:
-            return [key for edge in planned.inputs for key in self._collected_keys(planned, edge, at)]
-        return [self._keys.source(edge, at) for edge in planned.inputs]
+            return [each for edge in planned.inputs for each in self._collected_keys(planned, edge, path)]
+        first, source = key - planned.rank, self._keys.source
+        return [first + edge.parent if edge.keep is None else source(edge, path) for edge in planned.inputs]
 
     def _keys_over(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Key]:
         return (
@@ -191,7 +193,7 @@ class Inputs:
 
     def _special(self, prepared: Prepared) -> dict[str, Any]:
         """Return what arrives at a node that collects, is an `if`, takes several edges into an input, or has seeds."""
-        planned, path, _ = prepared
+        planned, path = prepared.planned, prepared.path
         if planned.node_type.collects:
             return self._collected(planned, path)
         values: dict[str, Any] = {}
@@ -232,9 +234,12 @@ class Inputs:
 
     def _merged(self, planned: PlannedNode, edges: list[PlannedInput], path: Path) -> list[Any]:
         """Return what arrives over several edges, ordered by the indexes of the removed axes, then by edge."""
+        nodes, outputs = self._plan.nodes, self._outputs
+        if not any(nodes[edge.parent].axes for edge in edges):  # one item over each edge
+            return [outputs[edge.parent].__dict__[edge.output] for edge in edges]
         found: list[tuple[Path, int, Any]] = []
         for number, edge in enumerate(edges):
-            axes = self._plan.nodes[edge.parent].axes
+            axes = nodes[edge.parent].axes
             removed = [place for place, axis in enumerate(axes) if axis not in planned.axes]
             keys = self._collected_keys(planned, edge, path)
             for key, value in zip(keys, self._outputs_over(edge, keys)):
@@ -253,6 +258,8 @@ class Inputs:
         if last_edge is edge and last_path == path:
             return found
         axes = self._plan.nodes[edge.parent].axes
+        if not axes:
+            return [edge.parent]  # at the path of no indexes the key is the rank
         fixed = {axis: path[planned.axes.index(axis)] for axis in axes if axis in planned.axes}
         paths = [at for at in self._walk(axes, fixed) if not isinstance(at, UnknownPath)]
         found = self._keys.sources(edge.parent, paths)

@@ -36,6 +36,7 @@ path a segment runs straight through, and only segments wait for each other (see
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -155,6 +156,11 @@ class Plan:
     def node_types(self) -> Mapping[type[BaseInvocation], NodeType]:
         """The facts about each class, by class."""
         return self._node_types
+
+    @cached_property
+    def with_resources(self) -> list[PlannedNode]:
+        """The nodes with inputs that can name resources or models."""
+        return [planned for planned in self.nodes if planned.node_type.resource_inputs]
 
     def _lay_out(self, graph: GraphLike, order: list[str], branches: Mapping[str, Alternatives]) -> None:
         """Plan the nodes one after the other."""
@@ -313,11 +319,8 @@ class Prepared(NamedTuple):
     planned: PlannedNode
     path: Path
     key: Key
-
-    @property
-    def id(self) -> str:
-        """`denoise[1,0]`"""
-        return prepared_id(self.planned.id, self.path)
+    id: str
+    """`denoise[1,0]`"""
 
 
 def prepared_id(node_id: str, path: Path) -> str:
@@ -372,7 +375,7 @@ class PreparedKeys:
 
     def prepared(self, planned: PlannedNode, path: Path) -> Prepared:
         """Return the prepared node at a path."""
-        return Prepared(planned, path, self.begin(path) + planned.rank)
+        return Prepared(planned, path, self.begin(path) + planned.rank, prepared_id(planned.id, path))
 
 
 def source_path(edge: PlannedInput, path: Path) -> Path:
