@@ -1,5 +1,6 @@
 // What the bundle exports: a widget by the name that its Python class gives as `_widget`.
 import { cacheTable } from "./cache_table.ts";
+import { followTheme } from "./editor/theme.ts";
 import { editor } from "./editor.tsx";
 import { gallery } from "./gallery.ts";
 import { kernelBanner, withBanner } from "./kernel_banner.ts";
@@ -17,8 +18,22 @@ const panels = {
 
 export const widgets: Record<string, Widget> = {
   editor,
-  ...Object.fromEntries(Object.entries(panels).map(([name, panel]) => [name, withBanner(name, panel)])),
+  ...Object.fromEntries(Object.entries(panels).map(([name, panel]) => [name, themed(withBanner(name, panel))])),
 };
+
+/** A panel in the colours of the page around it. */
+function themed(panel: Widget): Widget {
+  return {
+    render(context) {
+      const unfollow = followTheme(context.el);
+      const clean = panel.render(context);
+      return () => {
+        unfollow();
+        clean();
+      };
+    },
+  };
+}
 
 /** For hosts that take the code with each widget, as marimo does; the loader takes `widgets`. */
 export default {

@@ -17,6 +17,7 @@ interface Ends {
 const CLEAR = 18;
 /** Wires that take the same way run side by side. */
 const LANE = 7;
+const ROW = 24;
 const BEND = 34;
 const SAMPLES = 14;
 
@@ -52,7 +53,7 @@ function meets({ sourceX, sourceY, targetX, targetY }: Ends, box: Rect): boolean
 /** The nearest height between the ends at which nothing lies in the way, and a path that runs along it. */
 function detour({ sourceX, sourceY, targetX, targetY }: Ends, boxes: Rect[]): string {
   const direct = (sourceY + targetY) / 2;
-  const clear = CLEAR + LANE * (Math.abs(Math.round(sourceY / 24) + Math.round(targetY / 24)) % 3);
+  const clear = CLEAR + LANE * (Math.abs(Math.round((targetY - sourceY) / ROW)) % 3);
   const heights = [direct, sourceY, targetY, ...boxes.flatMap((box) => [box.y - clear, box.y + box.height + clear])];
   const free = heights.filter((y) => boxes.every((box) => y < box.y - 6 || y > box.y + box.height + 6));
   const cost = (y: number): number => Math.abs(y - sourceY) + Math.abs(y - targetY);
