@@ -247,18 +247,18 @@ class GraphDocumentsBase(Service):
             plain = checked_document_name(name)
         except InvalidNameError:
             return None
-        return next((record for record in self._rows() if record.name == plain), None)
+        return next(iter(self._rows(name=plain)), None)
 
     def _by_id(self, document_id: str) -> DocumentRecord | None:
-        return next((record for record in self._rows() if record.id == document_id), None)
+        return next(iter(self._rows(document_id=document_id)), None)
 
     @abstractmethod
     def _exclusive(self) -> AbstractContextManager[Any]:
         """Keep every other author out, of other kernels too; what is written inside is written as a whole."""
 
     @abstractmethod
-    def _rows(self) -> list[DocumentRecord]:
-        """Return all documents, in any order."""
+    def _rows(self, *, name: str = "", document_id: str = "") -> list[DocumentRecord]:
+        """Return all documents, in any order; or only the one of a name, or of an id."""
 
     @abstractmethod
     def _versions(self, document_id: str) -> list[DocumentVersion]:

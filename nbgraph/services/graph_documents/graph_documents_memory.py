@@ -26,9 +26,13 @@ class GraphDocumentsMemory(GraphDocumentsBase):
     def _exclusive(self) -> AbstractContextManager[object]:
         return self._lock
 
-    def _rows(self) -> list[DocumentRecord]:
+    def _rows(self, *, name: str = "", document_id: str = "") -> list[DocumentRecord]:
         with self._lock:
-            return [_record(document_id, document) for document_id, document in self._documents.items()]
+            return [
+                _record(own_id, document)
+                for own_id, document in self._documents.items()
+                if name in ("", document.name) and document_id in ("", own_id)
+            ]
 
     def _versions(self, document_id: str) -> list[DocumentVersion]:
         with self._lock:

@@ -29,11 +29,13 @@ CREATE INDEX graph_document_facts ON graph_document_versions (document_id, numbe
 """
 # Beside a single max(), SQLite takes plain columns from the row that has it. The index holds all that is read here, so
 # that listing documents never reads a graph.
-_ROWS = """
+_FACTS = """
 SELECT document_id, name, saved, nodes, max(number), count(*), sum(bytes)
-FROM graph_document_versions INDEXED BY graph_document_facts JOIN graph_documents ON id = document_id
-GROUP BY document_id
+FROM graph_documents JOIN graph_document_versions INDEXED BY graph_document_facts ON id = document_id
 """
+_ROWS = _FACTS + "GROUP BY document_id"
+_ROW_OF_NAME = _FACTS + "WHERE name = ? GROUP BY document_id"
+_ROW_OF_ID = _FACTS + "WHERE id = ? GROUP BY document_id"
 _VERSIONS = "SELECT number, saved, nodes, bytes, kernel, is_kept FROM graph_document_versions WHERE document_id = ?"
 _ADD = "INSERT INTO graph_document_versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _TEXT = "SELECT graph FROM graph_document_versions WHERE document_id = ? AND number = ?"
@@ -59,8 +61,10 @@ class GraphDocumentsSqlite(GraphDocumentsBase):
     def _exclusive(self) -> AbstractContextManager[Any]:
         return self._database.transaction(durable=True)
 
-    def _rows(self) -> list[DocumentRecord]:
-        return list(readable(self._database.rows(_ROWS), _record, "the document"))
+    def _rows(self, *, name: str = "", document_id: str = "") -> list[DocumentRecord]:
+        chosen = document_id or name
+        query = _ROW_OF_ID if document_id else _ROW_OF_NAME if name else _ROWS
+        return list(readable(self._database.rows(query, (chosen,) if chosen else ()), _record, "the document"))
 
     def _versions(self, document_id: str) -> list[DocumentVersion]:
         return list(readable(self._database.rows(_VERSIONS, (document_id,)), _version, "the version"))
