@@ -92,7 +92,7 @@ class Gallery(RpcWidget):
         if isinstance(request, OpenPicture):
             return self._open(images.record(request.name))
         if isinstance(request, ComparePictures):
-            return self._compare(images.record(request.names[0]), images.record(request.names[1]))
+            return self._compare_pictures(images.record(request.names[0]), images.record(request.names[1]))
         records = [images.record(name) for name in request.names]
         if isinstance(request, StarPictures):
             for record in records:
@@ -139,7 +139,7 @@ class Gallery(RpcWidget):
         }
         return content, pictures
 
-    def _compare(self, first: ImageRecord, second: ImageRecord) -> Answer:
+    def _compare_pictures(self, first: ImageRecord, second: ImageRecord) -> Answer:
         content = {
             "type": "compared",
             "pictures": [self._facts(first), self._facts(second)],
