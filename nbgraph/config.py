@@ -29,7 +29,7 @@ class Settings(BaseSettings):
         default=None, description="torch dtype for models, such as 'float16'; None picks by device"
     )
     model_folders: Annotated[list[Path], NoDecode] = Field(
-        default=[], description="folders whose subfolders are models in diffusers layout"
+        default=[], description="folders with models, at any depth: diffusers folders and single files"
     )
     cache_entries: int = Field(default=10_000_000, ge=0, description="invocation cache: entries kept; 0 turns it off")
     cache_bytes: int = Field(default=4 * 2**30, ge=0, description="invocation cache: bytes of outputs kept")

@@ -1,9 +1,10 @@
 """Rows as tidy pandas DataFrames with fixed dtypes, also when empty. The only module that imports pandas."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from nbgraph.diffusion.what_is import FileFacts
 from nbgraph.loading import load
 from nbgraph.services.graph_documents.graph_documents_common import DocumentRecord, DocumentVersion
 from nbgraph.services.images.images_common import ImageRecord
@@ -135,7 +136,16 @@ DISK = {
     "limit_bytes": "Int64",
     "limit_days": "Float64",
 }
-MODELS = {"name": "str", "path": "str", "shipped": "bool"}
+MODELS = {
+    "name": "str",
+    "kind": "str",
+    "family": "str",
+    "variant": "str",
+    "precision": "str",
+    "mb": "float64",
+    "path": "str",
+    "shipped": "bool",
+}
 
 
 def frame(rows: Iterable[Sequence[Any]], columns: dict[str, str]) -> "pd.DataFrame":
@@ -296,9 +306,16 @@ def versions_frame(versions: Iterable[DocumentVersion]) -> "pd.DataFrame":
     return frame(((v.number, _time(v.saved), v.nodes, v.bytes, v.kernel, v.is_kept) for v in versions), VERSIONS)
 
 
-def models_frame(rows: Iterable[ModelRow]) -> "pd.DataFrame":
-    """One row for each model that can be named."""
-    return frame(((row.name, row.path, row.shipped) for row in rows), MODELS)
+def models_frame(rows: Iterable[ModelRow], facts: Mapping[str, FileFacts]) -> "pd.DataFrame":
+    """One row for each model that can be named; what a single file is comes from `facts`, by path, size in MB."""
+    return frame((_model_row(row, facts.get(row.path)) for row in rows), MODELS)
+
+
+def _model_row(row: ModelRow, facts: FileFacts | None) -> tuple[Any, ...]:
+    if facts is None:
+        return (row.name, "folder", "", "", "", float("nan"), row.path, row.shipped)
+    size = facts.bytes / MB
+    return (row.name, facts.kind, facts.family, facts.variant, facts.precision, size, row.path, row.shipped)
 
 
 def loaded_frame(rows: Iterable[Any]) -> "pd.DataFrame":

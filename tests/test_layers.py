@@ -23,7 +23,7 @@ ALLOWED = {
     GRAPH: {"errors", "invocations"},
     "services": {"errors", "latch", "loading", "config", "image_modes", "invocations", "diffusion", GRAPH},
     "grammar": {"errors", "invocations", GRAPH},
-    "frames": {"loading", "services", GRAPH, "invocations", "errors"},
+    "frames": {"loading", "services", GRAPH, "invocations", "diffusion", "errors"},
     "plots": {"frames", "errors"},
     "html": set(),
     "notebook": set(),

@@ -138,7 +138,7 @@ def _image_name(session: ShellSession, word: Word) -> str:
 
 @command("models", "the models of the studio")
 def list_models(session: ShellSession) -> Reply:
-    return _table(session.studio.models.frame, ["name", "shipped", "path"], "no models")
+    return _table(session.studio.models.frame, ["name", "kind", "family", "variant", "precision", "path"], "no models")
 
 
 def _table(frame: Any, columns: list[str], empty: str) -> Reply:

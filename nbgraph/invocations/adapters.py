@@ -4,7 +4,7 @@ These nodes only name what is to be laid over; the weights are loaded by who use
 """
 
 from collections.abc import Iterator, Mapping
-from os.path import isfile
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -92,7 +92,7 @@ class LoraLoader(BaseInvocation):
 
 def lora_file(path: Path) -> Path:
     """The file of a LoRA: the path, or the only .safetensors file in it if it is a folder."""
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else []
+    files = sorted(path.glob("*.safetensors")) if isdir(path) else []
     return files[0] if len(files) == 1 else path
 
 

@@ -1,9 +1,11 @@
 """The models a studio can name, and what any model file is: `studio.models`."""
 
 from os import PathLike
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbgraph.diffusion.header_index import facts_of_files
 from nbgraph.diffusion.what_is import FileFacts, what_is
 from nbgraph.frames import models_frame
 from nbgraph.html import table_html
@@ -14,15 +16,22 @@ if TYPE_CHECKING:
 
 
 class ModelsView:
-    """The models that can be named: `.frame`; `.inspect(path)` says what any model file is. Shown, a table."""
+    """The models that can be named: `.frame`, `.search("sdxl", "lora")`; `.inspect(path)`. Shown, a table."""
 
     def __init__(self, services: InvocationServices) -> None:
         self._services = services
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row for each model that can be named."""
-        return models_frame(self._services.model_manager.rows())
+        """One row for each model that can be named; of a single file kind, family, variant, precision and size."""
+        rows = self._services.model_manager.rows()
+        return models_frame(rows, facts_of_files([row.path for row in rows if isfile(row.path)]))
+
+    def search(self, *words: str) -> "pd.DataFrame":
+        """The rows of `frame` that hold all these words, in any column and in any case."""
+        table = self.frame
+        texts = [" ".join(map(str, row)).lower() for row in table.itertuples(index=False)]
+        return table.loc[[all(word.lower() in text for word in words) for text in texts]]
 
     def inspect(self, path: str | PathLike[str]) -> FileFacts:
         """Return kind, family, variant and precision of a model file, read from its header in milliseconds.

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from os.path import isdir, isfile
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from nbgraph.diffusion.refs import ModelPart
 from nbgraph.diffusion.what_is import need_weights
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 from nbgraph.invocations.fields import ModelField
+from nbgraph.services.model_manager.model_shelf import hub_models, models_in_folder
 from nbgraph.services.service import Service
 from nbgraph.texts import value_text
 
@@ -36,7 +37,7 @@ class ModelRow:
 
 
 class ModelManagerBase(Service):
-    """Finds models by name: those that ship with the package, the subfolders of `model_folders`, or a folder's path."""
+    """Finds models by name: those that ship, those in `model_folders` at any depth, the hub cache's, or by a path."""
 
     meters: Any | None = None
     """What reads the memory of the device; None on the CPU, and before any model was used."""
@@ -73,6 +74,9 @@ class ModelManagerBase(Service):
         rows = {row.name: row for row in self.rows()}
         if name in rows:
             return rows[name].path
+        by_file_name = [row.path for row in rows.values() if name in (Path(row.path).name, Path(row.path).stem)]
+        if len(by_file_name) == 1:
+            return by_file_name[0]
         given = Path(name).expanduser()
         if isfile(given):
             need_weights(given)
@@ -96,13 +100,14 @@ class ModelManagerBase(Service):
 
     def _scan(self) -> Iterator[ModelRow]:
         seen: set[str] = set()
-        for parent in (SHIPPED, *self.model_folders):
-            place = Path(parent).expanduser()
-            for folder in sorted(place.glob("*/model_index.json")) if isdir(place) else ():
-                name = folder.parent.name
-                if name not in seen:
-                    seen.add(name)
-                    yield ModelRow(name, str(folder.parent), parent == SHIPPED)
+        found = [(name, path, True) for name, path in models_in_folder(SHIPPED)]
+        for parent in self.model_folders:
+            found += [(name, path, False) for name, path in models_in_folder(Path(parent).expanduser())]
+        found += [(name, path, False) for name, path in hub_models()]
+        for name, path, is_shipped in found:
+            if name not in seen:
+                seen.add(name)
+                yield ModelRow(name, str(path), is_shipped)
 
     @property
     def free_bytes(self) -> int:
