@@ -9,12 +9,16 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import wrap
 from typing import Any, get_type_hints
 
 from nbgraph.errors import suggest
 from nbgraph.grammar.lexer import GrammarError, Word
 from nbgraph.grammar.parser import Option, Stage
 from nbgraph.grammar.values import parse_value, without
+
+INDENT, USAGE_WIDTH = 4, 30
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,31 @@ class Command:
 
     @property
     def usage(self) -> str:
-        """How the command is written: `history [--count 5]`, `default set FIELD VALUE`."""
+        """How the command is written: `history [COUNT]`, `default set FIELD VALUE`."""
         return " ".join([self.name, *(self._usage_of(parameter) for parameter in self.parameters)])
 
     def _usage_of(self, parameter: inspect.Parameter) -> str:
-        word = parameter.name.upper()
+        word, annotation = parameter.name.upper(), self.annotations[parameter.name]
         if parameter.kind is parameter.VAR_POSITIONAL:
             return f"[{word} ...]"
         if parameter.default is parameter.empty:
             return word
-        if self.annotations[parameter.name] is bool:
+        if annotation is bool:
             return f"[--{parameter.name}]"
+        if parameter is self.parameters[0] and annotation != Path | None:
+            return f"[{word}]"  # what a person types first needs no option; files are clearer with one
         return f"[--{parameter.name} {word if parameter.default in (None, '') else parameter.default}]"
+
+    @property
+    def help(self) -> str:
+        """The usage and the summary in lines of at most 80 columns."""
+        lines = wrap(self.summary, 80 - INDENT - USAGE_WIDTH)
+        # a long usage has a line of its own, so that it does not push the summaries of all commands to the right
+        first = [] if len(self.usage) < USAGE_WIDTH else [" " * INDENT + self.usage]
+        usages = [self.usage if not first else "", *[""] * len(lines)]
+        margin = " " * INDENT
+        rows = [f"{margin}{usage:<{USAGE_WIDTH}}{line}" for usage, line in zip(usages, lines)]
+        return "\n".join([*first, *rows])
 
     def bind(self, words: tuple[Word, ...], options: tuple[Option, ...], column: int) -> Call:
         """Return the call for these words and options. Raises `GrammarError` where they do not fit the parameters."""

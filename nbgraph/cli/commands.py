@@ -19,13 +19,16 @@ COMMANDS = CommandTable()
 command = COMMANDS.command
 
 INTRODUCTION = """\
-A line is one stage, or several joined by "|": node types with options, then commands.
+A line is one stage, or several joined by "|": node types with options, then
+commands.
     rand_int | add --b 1 | mul --link -2 value a --link -1 value b
-    --FIELD VALUE          a typed value; lists and models as JSON; --FLAG and --no-FLAG
-    --link SRC FIELD DEST  an edge from an id, a name, or -N counted back from here (-1 is the node before)
+    --FIELD VALUE          a typed value, lists as JSON; --FLAG and --no-FLAG
+    --link SRC FIELD DEST  an edge from an output of SRC, which is an id, or -N
+                           counted back from here (-1 is the node before)
     --link_node SRC        edges by equal name and fitting type
     --id NAME              a name for the node
-A stage is linked to the one before it in the pipe. A line is performed as a whole or not at all.
+A stage is linked to the one before it in the pipe. A line is performed as a
+whole or not at all. help NAME describes a command or a node type.
 commands:"""
 
 
@@ -37,9 +40,7 @@ def show_help(session: ShellSession, name: str = "") -> Reply:
         else COMMANDS.commands
     )
     if found:
-        width = max(len(each.usage) for each in found.values())
-        rows = [f"    {each.usage:<{width}}  {each.summary}" for each in found.values()]
-        return Reply("\n".join(([] if name else [INTRODUCTION]) + rows))
+        return Reply("\n".join(([] if name else [INTRODUCTION]) + [each.help for each in found.values()]))
     return _describe(session, name)
 
 
@@ -64,7 +65,7 @@ def show_defaults(session: ShellSession) -> Reply:
     return Reply("\n".join(map(one_line, rows)) or "no defaults")
 
 
-@command("default set", "set the value of inputs of that name without a typed value or a link")
+@command("default set", "set that value for inputs of that name")
 def set_default(session: ShellSession, field: Word, value: Word) -> Reply:
     """Raises `GrammarError` unless some node type has an input of that name that accepts the value."""
     named = {

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
 
 from nbgraph.cli.command_table import Command, CommandTable
 from nbgraph.cli.shell_session import ShellSession
@@ -15,6 +17,7 @@ from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.types import type_name
 from nbgraph.services.shared.graph.graph import Graph
 
+MAX_FILES = 500
 SHORT_LINKS = {"-l": "--link", "-ln": "--link_node"}
 LINK_OPTIONS = {"--link": "SRC FIELD DEST", "--link_node": "SRC", "--id": "a name for the node", "--help": ""}
 
@@ -67,7 +70,7 @@ def _after(words: Sequence[Word], current: str, before: str, around: Surrounding
         types = [Suggestion(name, _title(around, name)) for name in around.catalogue.types()]
         return types + [Suggestion(name, "command") for name in around.commands.first_words]
     if around.catalogue.is_command(words[0]):
-        return _in_command(words, around)
+        return _in_command(words, current, around)
     cls = around.catalogue.find(words[0].text)
     return [] if cls is None else _in_node(cls, words[1:], current, _graph_before(before, around), around)
 
@@ -101,6 +104,8 @@ def _in_node(
     if spec is not None and not values and not current.startswith("-"):
         if name == "model":
             return [Suggestion(model, "model") for model in map(quote, around.models())]
+        if Path in (spec.annotation, *get_args(spec.annotation)):
+            return _files(current)
         found = [Suggestion(quote(choice), name) for choice in choices(spec.annotation)]
         if found or type_name(spec.annotation) != "bool":
             return found
@@ -137,7 +142,18 @@ def _ids(graph: Graph) -> list[Suggestion]:
     return ids + back
 
 
-def _in_command(words: Sequence[Word], around: Surroundings) -> list[Suggestion]:
+def _files(current: str) -> list[Suggestion]:
+    """Return the files and folders whose path begins as the word does; hidden ones only after a dot."""
+    head, slash, start = current.rpartition("/")
+    try:
+        found = sorted(Path(head + slash or ".").iterdir())
+    except OSError:
+        return []
+    visible = [path for path in found if start.startswith(".") or not path.name.startswith(".")]
+    return [Suggestion(quote(f"{head}{slash}{path.name}{'/' * path.is_dir()}")) for path in visible[:MAX_FILES]]
+
+
+def _in_command(words: Sequence[Word], current: str, around: Surroundings) -> list[Suggestion]:
     first = words[0].text
     seconds = around.commands.second_words(first)
     name = (
@@ -158,7 +174,9 @@ def _in_command(words: Sequence[Word], around: Surroundings) -> list[Suggestion]
         for parameter in command.parameters
         if parameter.default is not parameter.empty
     ]
-    return found + options + _arguments(command, around)
+    takes_files = any(annotation in (Path, Path | None) for annotation in command.annotations.values())
+    files = _files(current) if takes_files and not current.startswith("-") else []
+    return found + options + _arguments(command, around) + files
 
 
 def _arguments(command: Command, around: Surroundings) -> list[Suggestion]:

@@ -67,7 +67,7 @@ class ShellSession:
 
     def perform(self, line: str) -> list[Reply]:
         """Perform a line. Raises `GrammarError` if it cannot be read, `NodeError` if one of its nodes fails."""
-        stages, catalogue = parse_line(line), self.catalogue
+        stages, catalogue = parse_line("help" if line.strip() in ("--help", "-h") else line), self.catalogue
         for stage in stages:
             if any(option.name == "help" for option in stage.options):
                 return [self._help(stage, catalogue)]
@@ -143,7 +143,7 @@ class ShellSession:
             return Reply(describe_node(catalogue.node_class(stage.name), stage.name.text))
         name = " ".join([stage.name.text, *(word.text for word in stage.words[:1])])
         command = self.commands.commands.get(name) or self.commands.commands.get(stage.name.text)
-        return Reply(f"{command.usage}\n    {command.summary}" if command else one_line(name))
+        return Reply(command.help if command else one_line(name))
 
 
 def grown(session: GraphExecutionState | None, graph: Graph, max_iterations: int) -> GraphExecutionState:

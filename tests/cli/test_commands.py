@@ -1,13 +1,16 @@
 """What the commands answer, and what undo and files give back."""
 
+import re
+
 import pytest
 from PIL import Image
 
-from nbgraph.cli.commands import ExitShell
+from nbgraph.cli.commands import COMMANDS, ExitShell
 from nbgraph.cli.figure import draw_execution_graph, draw_graph
 from nbgraph.cli.service_commands import new_session
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.lexer import GrammarError
+from nbgraph.grammar.parser import parse_line
 
 
 def test_undo_takes_lines_back_one_after_the_other(say, shell):
@@ -123,3 +126,20 @@ def test_commands_that_cannot_be_taken_say_why(say, line, words):
     except (GrammarError, NbgraphError) as error:
         answer = str(error)
     assert words in answer
+
+
+def test_the_help_of_the_shell_fits_eighty_columns_and_shows_how_commands_are_typed(say):
+    text = say("help")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "    history [COUNT]               the newest nodes" in text
+    assert "    cache forget [NODE] [--type TYPE] [--key KEY] [--all]\n" in text
+    assert say("--help") == say("-h") == text
+    assert say("history --help").startswith("    history [COUNT] ")
+
+
+def test_every_usage_that_help_shows_can_be_typed(shell):
+    for name, command in COMMANDS.commands.items():
+        words = (
+            re.sub(r"[][]|--\w+ \w+|--\w+|\.\.\.", "", command.usage.removeprefix(name)).replace("COUNT", "3").split()
+        )
+        shell.commands.bind(parse_line(" ".join([name, *words]))[0])

@@ -68,3 +68,19 @@ def test_options_that_are_given_are_not_offered_again(shell):
     offered = [one.text for one in complete("add --a 3 --", surroundings(shell))[1]]
     assert "--a" not in offered
     assert {"--b", "--link", "--link_node", "--id"} <= set(offered)
+
+
+def test_files_and_folders_are_completed_where_a_path_is_taken(shell, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "graphs").mkdir()
+    for name in ("apple.png", ".hidden", "graphs/one.json"):
+        (tmp_path / name).touch()
+
+    def offered(text):
+        return [one.text for one in complete(text, surroundings(shell))[1]]
+
+    assert offered("load ") == offered("load_image --path ") == ["apple.png", "graphs/"]
+    assert offered("save graphs/o") == ["graphs/one.json"]
+    assert offered("load_image --path .h") == [".hidden"]
+    assert offered(f"load {tmp_path}/ap") == [f"{tmp_path}/apple.png"]
+    assert offered("load missing/") == []
