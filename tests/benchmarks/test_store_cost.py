@@ -1,20 +1,26 @@
-"""What the stored services cost: forgetting a deleted picture's results, and keeping what a run makes."""
+"""What the stored services cost: listing and forgetting results, keeping what a run makes, and finding it again."""
 
+import random
 import time
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from nbgraph.invocations import Add, Collect, Iterate
 from nbgraph.invocations.fields import ImageField
-from nbgraph.invocations.outputs import ImageOutput
+from nbgraph.invocations.outputs import ImageOutput, IntegerOutput
+from nbgraph.services.invocation_cache.entry_lists import EntryQuery
+from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.studio import Studio
 
 ENTRIES = 100_000
 KINDS = ("memory", "sqlite")
@@ -78,3 +84,102 @@ def test_a_run_of_small_nodes(benchmark, kind, tmp_path):
     print(f"\n{kind}: {cold:.1f} us a node when new, {cached:.1f} us when cached")
     benchmark.pedantic(run, rounds=1)
     invoker.stop()
+
+
+LISTS: dict[str, Callable[[InvocationCacheBase], object]] = {
+    "a page": lambda cache: cache.page(EntryQuery()),
+    "a page far down": lambda cache: cache.page(EntryQuery(), page=1000),
+    "sorted by node": lambda cache: cache.page(EntryQuery(sort="node")),
+    "sorted by seconds": lambda cache: cache.page(EntryQuery(sort="seconds")),
+    "of a type": lambda cache: cache.page(EntryQuery(type="mul")),
+    "a search": lambda cache: cache.page(EntryQuery("node_7776")),
+    "forget a node": lambda cache: cache.forget(node="node_777"),
+    "would forget": lambda cache: cache.affected(keys=[key_of(number) for number in range(500, 550)]),
+    "a picture's": lambda cache: cache.rows_naming([name_of(3)]),
+    "explain": lambda cache: cache.entries(node="node_600"),
+}
+
+
+def key_of(number: int) -> bytes:
+    return blake2b(str(number).encode(), digest_size=16).digest()
+
+
+def listed(folder: Path) -> InvocationServices:
+    """A folder with 100,000 results of two types, three of four made of the one before."""
+    services = InvocationServices.sqlite(folder)
+    head, chance = '{"type": "add", "code": "' + "x" * 380 + '", "inputs": ', random.Random(1)
+    for start in range(0, ENTRIES, 1000):
+        entries = [
+            CacheEntry(
+                key_of(number),
+                f"node_{number}",
+                ("add", "mul")[number % 7 == 0],
+                head,
+                f"[{number}, 7]}}".encode(),
+                (key_of(number - 1),) if number % 4 else (),
+                chance.random(),
+                output=IntegerOutput(value=number),
+            )
+            for number in range(start, start + 1000)
+        ]
+        services.invocation_cache._put({entry.key: entry for entry in entries})
+    services.flush()
+    return services
+
+
+def test_lists_and_look_ups_among_100_000_results_of_a_folder(benchmark, tmp_path):
+    """Milliseconds of each, and as a share of reading all rows in the same round, as it was done before."""
+    services = listed(tmp_path / "studio")
+    cache = services.invocation_cache
+    cache.peek(key_of(1))  # a kernel that has run something knows the keys
+
+    def seconds_of(act: Callable[[InvocationCacheBase], object]) -> float:
+        began = time.thread_time()
+        act(cache)
+        return time.thread_time() - began
+
+    found: dict[str, list[float]] = {name: [] for name in LISTS}
+    shares: dict[str, list[float]] = {name: [] for name in LISTS}
+    for _ in range(3):
+        whole = seconds_of(lambda cache: cache.entries())
+        for name, act in LISTS.items():
+            found[name].append(seconds_of(act))
+            shares[name].append(found[name][-1] / whole)
+    for name in LISTS:
+        print(f"\n{name}: {1000 * median(found[name]):.2f} ms, {100 * median(shares[name]):.2f} % of all rows", end="")
+    benchmark.extra_info.update({name: median(each) for name, each in found.items()})
+    benchmark.pedantic(lambda: cache.page(EntryQuery()), rounds=1)
+    services.close()
+
+
+def chain_of(count: int) -> Add:
+    node = Add(id="n0", a=1, b=1)
+    for number in range(1, count):
+        node = Add(id=f"n{number}", a=node, b=1)
+    return node
+
+
+def test_a_cached_chain_after_a_restart_and_a_new_one(benchmark, tmp_path):
+    """CPU us a node of `studio.run`: new and cached in a folder beside memory, and the first run of a new kernel."""
+    count = 2000
+    found: dict[str, list[float]] = {}
+
+    def note(name: str, studio: Studio, node: Add) -> None:
+        began = time.process_time()
+        studio.run(node, progress=False)
+        found.setdefault(name, []).append((time.process_time() - began) / count * 1e6)
+
+    for number in range(3):
+        folder = tmp_path / str(number)
+        with Studio() as memory, Studio(folder) as kept:
+            for name, studio in (("memory", memory), ("folder", kept)):
+                note(f"{name} new", studio, chain_of(count))
+                note(f"{name} cached", studio, chain_of(count))
+        with Studio(folder) as again:
+            note("after a restart", again, chain_of(count))
+    for name, each in found.items():
+        print(f"\n{name}: {median(each):.1f} us ({min(each):.1f} to {max(each):.1f})", end="")
+    over = median(again - cached for again, cached in zip(found["after a restart"], found["memory cached"]))
+    print(f"\nafter a restart beside cached in memory: {over:.1f} us more")
+    benchmark.extra_info.update({name: median(each) for name, each in found.items()})
+    benchmark.pedantic(lambda: None, rounds=1)
