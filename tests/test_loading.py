@@ -125,3 +125,38 @@ def test_what_only_torch_can_tell_is_refused_as_before_by_the_worker():
     assert first.startswith("failed [('part', "), done.stderr
     assert len(others) == 2
     assert all("holds only vae" in line for line in others)
+
+
+LIBRARIES = {
+    "dynamicprompts": "from nbgraph.invocations import DynamicPrompt; DynamicPrompt(prompt='{a|b}').invoke(Context())",
+    "compel": "from nbgraph.diffusion.weighted_prompt import _parser; _parser()",
+}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_that_a_node_needs_is_imported_where_no_interrupt_comes(library):
+    code = f"""
+import sys, threading
+from types import SimpleNamespace
+
+class Notes:
+    on_main = []
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {library!r} and threading.current_thread() is threading.main_thread():
+            frame = sys._getframe()
+            while frame.f_code.co_name != "_find_and_load" and frame.f_globals["__name__"] != "importlib.util":
+                frame = frame.f_back
+            if frame.f_code.co_name == "_find_and_load":  # in importlib.util it is only asked whether it is there
+                self.on_main.append(name)
+
+class Context:
+    is_cancelled = staticmethod(lambda: False)
+
+sys.meta_path.insert(0, Notes())
+{LIBRARIES[library]}
+assert {library!r} in sys.modules
+print(Notes.on_main)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,6 +14,7 @@ from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.refs import ClipSkipPatch
 from nbgraph.diffusion.values import Conditioning, SizeConditioning
 from nbgraph.errors import ModelError
+from nbgraph.loading import load_library
 
 FAMILIES = {
     "stable-diffusion": "LAST_HIDDEN_STATES_NORMALIZED",
@@ -96,12 +96,12 @@ def _words(prompts: list[Any], parser: Any) -> Iterator[str]:
 
 def _parser() -> Any:
     with quiet():
-        return import_module("compel.prompt_parser")
+        return load_library("compel.prompt_parser")
 
 
 def _encode(components: Components, text: str, hidden_states: str, number: str) -> Tensor:
     """(1, tokens, width) on the CPU: the text by one of the text encoders, its embeddings weighted."""
-    compel = import_module("compel")
+    compel = load_library("compel")
     with quiet(), TOKENIZER_LOCK:
         encoder = compel.Compel(
             tokenizer=components[f"tokenizer{number}"],

@@ -1,7 +1,6 @@
 """Many prompts at once: from a template with choices, or from the lines of a file."""
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
 from os.path import isfile
@@ -15,6 +14,7 @@ from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocati
 from nbgraph.invocations.fields import Seed
 from nbgraph.invocations.limits import bounded, check_list, check_text
 from nbgraph.invocations.outputs import StringCollectionOutput
+from nbgraph.loading import load_library
 from nbgraph.texts import value_text
 
 PACKAGE = "dynamicprompts"
@@ -46,7 +46,8 @@ class DynamicPrompt(BaseInvocation):
     def invoke(self, context: InvocationContext) -> StringCollectionOutput:
         if find_spec(PACKAGE) is None:
             raise NbgraphError(f"dynamic_prompt {MISSING}")
-        generators = import_module(f"{PACKAGE}.generators")
+        load_library(f"{PACKAGE}.samplers")  # the generators would import it only when they are used
+        generators = load_library(f"{PACKAGE}.generators")
         make = generators.CombinatorialPromptGenerator if self.combinatorial else generators.RandomPromptGenerator
         options = {"wildcard_manager": _no_wildcards(), **({} if self.combinatorial else {"seed": self.seed})}
         try:
@@ -61,7 +62,7 @@ class DynamicPrompt(BaseInvocation):
 
 def _no_wildcards() -> Any:
     """A manager of wildcards that has none, and says so; the package's own gives the name itself, for ever."""
-    manager = import_module(f"{PACKAGE}.wildcards").WildcardManager
+    manager = load_library(f"{PACKAGE}.wildcards").WildcardManager
 
     def get_values(self: Any, wildcard: str) -> Any:
         text = f"prompt has the wildcard __{wildcard}__, and there are none; write the choices instead, {{red|green}}"

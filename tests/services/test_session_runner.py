@@ -21,7 +21,7 @@ from nbgraph.invocations.base import (
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.invocations.valid import make_valid
-from nbgraph.services.events.events_common import Event, NodeCompleted, SessionFinished
+from nbgraph.services.events.events_common import Event, NodeCompleted, NodeFailed, SessionFinished
 from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
@@ -229,3 +229,25 @@ def test_numbers_too_long_to_print_are_computed_with(invoker):
     session = GraphExecutionState(Graph.of(Add(id="more", a=Add(id="sum", a=large, b=large), b=1)))
     invoker.invoke(session).wait()
     assert session.outputs_of("more")[()].value == 2 * 10**5000 + 1  # type: ignore[attr-defined]
+
+
+@invocation("test_fails_at_length", category="test", use_cache=False)
+class FailsAtLength(BaseInvocation):
+    """Fails with a message of a megabyte."""
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        raise ValueError("first words, " + "x" * 2**20 + ", last words")
+
+
+def test_an_error_message_is_cut_where_it_is_made_and_its_traceback_has_the_end(invoker):
+    told: list[Event] = []
+    invoker.services.events.subscribe(told.append)
+    ticket = invoker.invoke(GraphExecutionState(Graph.of(FailsAtLength(id="long"))))
+    assert ticket.wait(20)
+    (failure,) = ticket.failures
+    (event,) = [each for each in told if isinstance(each, NodeFailed)]
+    assert failure.message == event.error == ticket.session.errors["long"]
+    assert failure.message.startswith("ValueError: first words, xxx")
+    assert len(failure.message) < 5000
+    assert len(failure.traceback) <= 64 * 1024
+    assert "last words" in failure.traceback

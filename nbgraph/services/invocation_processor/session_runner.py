@@ -61,10 +61,12 @@ from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED,
 from nbgraph.services.shared.gc_pause import GcFreeze
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.plan import Key, PlannedNode
-from nbgraph.texts import value_text
+from nbgraph.texts import shorten, value_text
 
 MAINTAIN_EVERY = 64
 ERROR_TEXT_LIMIT = 64 * 1024
+MESSAGE_LIMIT = 4096
+"""Characters of an error message, which is shown whole; the traceback has the end of a longer one."""
 Origin = tuple[bytes, ...]
 
 
@@ -357,6 +359,6 @@ def _message(error: BaseException, node: BaseInvocation) -> str:
 
 def _text_of(error: BaseException) -> str:
     try:
-        return str(error)
+        return shorten(str(error), MESSAGE_LIMIT)
     except Exception:
         return "(it cannot be shown as text)"
