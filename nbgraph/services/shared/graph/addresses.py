@@ -8,6 +8,7 @@ from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.services.shared.graph.expand import GRAPH
+from nbgraph.texts import value_text
 
 
 def by_node(
@@ -16,7 +17,7 @@ def by_node(
     """Group values given by address under their node and field; an address of no input is added to `problems`."""
     found: dict[str, dict[str, Any]] = {}
     if not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        text = f'values are a dict by address, such as {{"noise.seed": 8}}, not {repr(values)[:80]}'
+        text = f'values are a dict by address, such as {{"noise.seed": 8}}, not {value_text(values)}'
         problems.add("bad_value", text)
         return found
     for address, value in values.items():
@@ -30,8 +31,8 @@ def by_node(
 
 def _address_problem(nodes: Mapping[str, BaseInvocation], address: object) -> Problem:
     if not isinstance(address, str):
-        given = repr(address)[:80]
-        return Problem("unknown_node", f'an address is a text, "node.field", as in "noise.seed", not {given}')
+        text = f'an address is a text, "node.field", as in "noise.seed", not {value_text(address)}'
+        return Problem("unknown_node", text)
     if address in nodes:
         inputs = ", ".join(nodes[address].inputs()) or "none"
         text = f"is a node, and an address names one of its inputs, {address}.<input> (inputs: {inputs})"
@@ -43,6 +44,7 @@ def _address_problem(nodes: Mapping[str, BaseInvocation], address: object) -> Pr
 
 def split_address(nodes: Mapping[str, BaseInvocation], address: str) -> tuple[str, str]:
     """Return the node and the field of an address; of a node inside a graph node, the graph node and the rest."""
+    # ids may have dots: the longest node that fits is meant, and a shorter one only if it is a graph with an inside
     node_id, _, field = address.rpartition(".")
     outer = node_id
     while outer not in nodes and "." in outer:
@@ -65,7 +67,7 @@ def without_link(node: BaseInvocation, field: str) -> BaseInvocation:
     spec = node.inputs()[field]
     copy = node.model_copy()
     vars(copy)[field] = REQUIRED if spec.required else spec.default
-    copy.__pydantic_fields_set__.discard(field)
+    copy.__pydantic_fields_set__.discard(field)  # it counts as not given, so files leave it out
     return copy
 
 

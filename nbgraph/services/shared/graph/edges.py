@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from nbgraph.errors import GraphError, Problem
 from nbgraph.invocations.base import BaseInvocation, Ref
+from nbgraph.texts import value_text
 
 Nodes = Mapping[str, BaseInvocation]
 NO_NODES: Nodes = {}
@@ -65,7 +66,7 @@ def as_edge(given: Edge | tuple[str, str], nodes: Nodes = NO_NODES) -> Edge:
     if isinstance(given, Edge):
         return given
     if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != 2:  # pyright: ignore[reportUnnecessaryIsInstance]
-        text = f'an edge is a pair, ("noise.noise", "denoise.noise"), not {repr(given)[:80]}'
+        text = f'an edge is a pair, ("noise.noise", "denoise.noise"), not {value_text(given)}'
         raise GraphError([Problem("bad_edge", text)])
     return edge(*given, nodes)
 
@@ -81,6 +82,7 @@ def edge(source: Edge | str, destination: str = "", nodes: Nodes = NO_NODES) -> 
 
 
 def _end(text: object, end: str, what: str, nodes: Nodes) -> Connection:
+    # the last dot: ids may have dots, names of fields have none
     node_id, _, field = text.rpartition(".") if isinstance(text, str) else ("", "", "")
     if node_id and field:
         return Connection(node_id, field)
@@ -91,5 +93,5 @@ def _end(text: object, end: str, what: str, nodes: Nodes) -> Connection:
         possible = f" ({what}s: {', '.join(fields) or 'none'})" if node is not None else ""
         message = f"edge {end} {text!r} names no {what}; write '{name}.<{what}>'{possible}"
     else:
-        message = f'an edge {end} is "node.{what}", as in ("noise.noise", "denoise.noise"), not {repr(text)[:80]}'
+        message = f'an edge {end} is "node.{what}", as in ("noise.noise", "denoise.noise"), not {value_text(text)}'
     raise GraphError([Problem("bad_edge", message)])

@@ -70,6 +70,7 @@ class ExpandedGraph:
         """Replace the graph nodes of the outermost level by their inner nodes; return False if there were none."""
         if not any(node.type == GRAPH for node in self.nodes.values()):
             return False
+        # a graph without graph nodes, the common case, never comes here and shares the links of the source graph
         self._links = self._links or {node_id: self._graph.links(node_id) for node_id in self.nodes}
         before, self.nodes = self.nodes, {}
         for node_id, node in before.items():
@@ -92,6 +93,7 @@ class ExpandedGraph:
             if name in taken:
                 text = f"is the id of a node, and of one inside the graph node {outer!r}; rename one of them"
                 raise GraphError([Problem("duplicate_id", text, name)])
+            # edges and values given outside replace edges inside, so those are left out
             values = {field: value for (holder, field), value in typed.items() if holder == inner_id}
             self.nodes[name] = _with_values(inner_node, values)
             self._links[name] = [

@@ -155,6 +155,7 @@ class Graph:
         changed = type(old)(**{**typed_values(old), "id": node_id, **values})
         refs = list(changed.links())
         added = self._collect(ref.node for _, ref in refs)
+        # the node first: edges are checked against the node they arrive at
         self._put(node_id, changed)
         self._links[node_id] = [link for link in links if link.field not in values]
         try:
@@ -163,7 +164,7 @@ class Graph:
             )
         except GraphError:
             self._put(node_id, old)
-            self._links[node_id], self._order = links, None
+            self._links[node_id], self._order = links, None  # the order may know edges that are gone again
             self._forget(added)
             raise
 
@@ -247,7 +248,7 @@ class Graph:
         for node_id, changes in by_node(self.nodes, values, problems).items():
             try:
                 inner = {address: value for address, value in changes.items() if "." in address}
-                if inner:
+                if inner:  # another class of graph node, with another library graph inside
                     copy._put(node_id, with_inner_values(node_id, self.nodes[node_id], inner))
                 if outer := {name: value for name, value in changes.items() if name not in inner}:
                     copy.update_node(node_id, **outer)
@@ -310,6 +311,7 @@ class Graph:
         if known is not None:
             known.is_valid = not found
         found = [*stale, *found]
+        # only a graph that is valid outside can be expanded
         if found or not any(node.type == GRAPH for node in self.nodes.values()):
             return found
         try:

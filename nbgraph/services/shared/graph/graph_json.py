@@ -17,6 +17,7 @@ from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.drawing.layout import is_writable, read_layout
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import MAX_DEPTH
+from nbgraph.texts import value_text
 
 MAX_BYTES, MAX_NAME = 64 * 2**20, 4096
 COMMON = {"is_intermediate", "use_cache"}
@@ -132,6 +133,7 @@ def graph_from_json(make: type[AnyGraph], text: str | bytes) -> AnyGraph:
 
 def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
     """Return the graph in values read from JSON; raises `GraphError` with every problem if there is none."""
+    # before any node is made: reading a graph node reads its library graph, which recurses
     if _library_depth(data) > MAX_DEPTH:
         raise GraphError([Problem("too_deep", f"graphs are nested more than {MAX_DEPTH} deep; remove some levels")])
     if isinstance(data, dict) and (seems := foreign_object(_object(data))):
@@ -151,7 +153,7 @@ def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
 
 def _parse(text: Any) -> Any:
     if not isinstance(text, str | bytes | bytearray):
-        message = f"a graph is read from a JSON text, not {repr(text)[:80]}{_remedy(text)}"
+        message = f"a graph is read from a JSON text, not {value_text(text)}{_remedy(text)}"
         raise GraphError([Problem("bad_file", message)])
     if len(text) > MAX_BYTES:
         raise GraphError([Problem("bad_file", f"the file has {len(text):,} bytes; a graph has at most {MAX_BYTES:,}")])
@@ -233,7 +235,7 @@ def _read_nodes(data: dict[str, Any], problems: Problems) -> dict[str, BaseInvoc
             problems.add("bad_file", f"is listed under this id, but says its id is {inputs['id']!r}", node_id)
             continue
         try:
-            cls = known.get(type_name)
+            cls = known.get(type_name)  # asked once per type: a look into the registry may load packages
             if cls is None:
                 cls = known[type_name] = classes[type_name]
             nodes[node_id] = cls.class_from_json(inputs)(**inputs)

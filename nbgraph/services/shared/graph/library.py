@@ -116,6 +116,7 @@ class LibraryGraph:
         outputs: dict[str, Any] = {
             one.alias: (self.graph.nodes[one.node].outputs()[one.field], ...) for one in self.outputs
         }
+        # a class of its own for each graph, so that edges and forms see typed fields as of any other node
         output_class: Any = create_model("GraphOutput", __base__=ExposedOutput, **outputs)
         cls: Any = create_model(_class_name(self.name), __base__=GraphInvocation, **fields)
         cls.library, cls.output_class, cls.title = self, output_class, self.name
@@ -129,6 +130,7 @@ class LibraryGraph:
         spec = node.inputs()[exposed.field]
         annotation: Any = _marked(spec.annotation, spec.info.metadata)
         if is_linked_inside(self.graph, exposed):
+            # constraints of the inner annotation would refuse None; only marks about the input itself are kept
             of_the_input = [mark for mark in spec.info.metadata if isinstance(mark, Many | RandomSeed)]
             annotation, default = _marked(annotation | None, of_the_input), None
         else:
@@ -199,7 +201,7 @@ def _utf8(text: str) -> str:
 def _exposed(given: Mapping[str, str] | Sequence[Exposed], kind: ExposedKind) -> tuple[Exposed, ...]:
     if not isinstance(given, Mapping):
         return tuple(given)
-    if kind == "inputs":
+    if kind == "inputs":  # an edge is made of each address, for its checks and its messages
         ends = {alias: edge("from.output", address).destination for alias, address in given.items()}
     else:
         ends = {alias: edge(address, "to.input").source for alias, address in given.items()}
@@ -245,6 +247,7 @@ def is_linked_inside(graph: Graph, exposed: Exposed) -> bool:
     """Return whether an inner input has its value from an edge, in this graph or in one of its graph nodes."""
     if any(link.field == exposed.field for link in graph.links(exposed.node)):
         return True
+    # an input of a graph node inside that has neither edge nor value here: it is linked further inside
     node = graph.nodes[exposed.node]
     return not node.inputs()[exposed.field].required and exposed.field not in node.literals()
 

@@ -87,6 +87,7 @@ def load_outputs(
 
     Raises `GraphError` with all outputs that are not valid.
     """
+    # outputs such as the item of an iterate are annotated with Any; what arrives says what to validate them as
     types = output_types(graph, [planned.id for planned in plan.nodes])
     problems = Problems()
     loaded: dict[Key, BaseInvocationOutput] = {}
@@ -123,6 +124,7 @@ def _changed_inputs(before: GraphLike, after: GraphLike, node_id: str) -> list[s
     old, new = before.nodes[node_id], after.nodes[node_id]
     if old.type != new.type:
         return ["type"]
+    # compared as files have them: a node that was read again is another object
     changed = {link.field for link in set(before.links(node_id)) ^ set(after.links(node_id))}
     if old is not new:
         values = node_to_dict(old, node_id, before.links(node_id)), node_to_dict(new, node_id, after.links(node_id))

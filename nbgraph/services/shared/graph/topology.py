@@ -41,7 +41,7 @@ def topological_order(
     for start in parents if wanted is None else wanted:
         if start in done:
             continue
-        if done.issuperset(parents.get(start, ())):
+        if done.issuperset(parents.get(start, ())):  # most nodes of a graph that is in order already
             done.add(start)
             order.append(start)
             continue
@@ -58,7 +58,7 @@ def topological_order(
                 order.append(node)
                 continue
             source = needed[position]
-            chain.append((node, position + 1))
+            chain.append((node, position + 1))  # back to this node, at the next parent, when the source is done
             if source in on_chain:
                 ids = [entry[0] for entry in chain]
                 return order, ids[ids.index(source) :]
@@ -144,6 +144,7 @@ def free_id(node: BaseInvocation, taken: Container[str], given: Container[str], 
     name = type(node).type
     number = numbers.get(name, 0) + 1
     node_id = name if number == 1 else f"{name}_{number}"
+    # an id that a later node was given must not be used up by a node that may have any
     while node_id in taken or node_id in given:
         number += 1
         node_id = f"{name}_{number}"

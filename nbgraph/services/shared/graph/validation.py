@@ -57,6 +57,7 @@ def graph_problems(graph: GraphLike, unknown_targets: Iterable[str] = ()) -> lis
         parents[node_id] = [link.source for link in links if link.source != node_id]
         if not node_id or node_id.endswith("]"):
             _check_id(graph, problems, node_id)
+    # types are passed on along edges, so sources are checked first; in a cycle there is no such order
     order, cycle = topological_order(parents)
     if cycle:
         problems.add("cycle", cycle_text(cycle), cycle[0])
@@ -82,6 +83,7 @@ def _check_id(graph: GraphLike, problems: Problems, node_id: str) -> None:
 
 def _valid_links(graph: GraphLike, problems: Problems, node_id: str) -> list[Link]:
     """Return the edges that arrive at a node and whose ends exist; the others are problems."""
+    # a quick test, and messages only for a node at which it fails: most edges of most graphs are good
     links, nodes = graph.links(node_id), graph.nodes
     specs = nodes[node_id].inputs() if links else {}
     for link in links:

@@ -5,7 +5,6 @@ The canvas and the drawing in SVG show the same positions, because both read the
 
 import json
 from collections.abc import Iterable, Sequence
-from math import isfinite
 from typing import Any, Protocol, cast
 
 from nbgraph.invocations.base import BaseInvocation
@@ -66,7 +65,7 @@ def _is_placeholder(data: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 and isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
 
 
 def node_height(node: BaseInvocation) -> int:
@@ -84,6 +83,7 @@ def is_long_text(name: str, annotation: Any) -> bool:
 def missing_positions(graph: LaidOut) -> dict[str, dict[str, float]]:
     """Return `{id: {"x", "y"}}` for the nodes without a position; those with one are not moved."""
     known = graph.layout.get("nodes", {})
+    # a list, because another thread may add nodes meanwhile
     missing = [node_id for node_id in list(graph.nodes) if not {"x", "y"} <= known.get(node_id, {}).keys()]
     if not missing:
         return {}
@@ -125,6 +125,7 @@ def _layers(parents: dict[str, list[str]]) -> list[list[str]]:
     depth: dict[str, int] = {}
     for node_id, sources in parents.items():
         depth[node_id] = max((depth.get(source, -1) + 1 for source in sources), default=0)
+    # then as far right as the nearest node that needs it, which shortens edges
     nearest: dict[str, int] = {}
     for node_id in reversed(parents):
         for source in parents[node_id]:

@@ -59,6 +59,7 @@ def draw_graph(graph: LaidOut) -> str:
     }
     notes = list(graph.layout.get("notes", {}).values())
     parts = [_note(note) for note in notes]
+    # edges before nodes, so that a node lies over those that pass behind it
     parts += [_edges(graph, node_id, boxes, rows) for node_id in shown]
     parts += [_node(graph, node_id, boxes[node_id], rows[node_id]) for node_id in shown]
     left = min([box[0] for box in boxes.values()] + [note["x"] for note in notes], default=0) - MARGIN
