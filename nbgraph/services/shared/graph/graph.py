@@ -70,10 +70,7 @@ class Graph:
     def of(cls, *targets: BaseInvocation) -> "Graph":
         """Return the graph of all that these nodes need, in topological order.
 
-        Raises
-        ------
-        GraphError
-            Two different nodes have one id, or the nodes are linked in a cycle.
+        Raises `GraphError` if two different nodes have one id, or nodes are linked in a cycle.
         """
         graph = cls()
         with gc_pause():
@@ -187,19 +184,9 @@ class Graph:
         self.add_edges([edge(source, destination, self.nodes)])
 
     def add_edges(self, edges: Iterable[Edge | tuple[str, str]], restored: bool = False) -> None:
-        """Add all of these edges, or pairs such as `("noise.noise", "denoise.noise")`, or none.
+        """Add all of these edges, or pairs such as `("noise.noise", "denoise.noise")`, or none; raises as `add_edge`.
 
-        Parameters
-        ----------
-        edges
-            The edges.
-        restored
-            Whether the graph had these edges before, so that only cycles are checked.
-
-        Raises
-        ------
-        GraphError
-            As for `add_edge`, with the problems of all edges.
+        Of edges that the graph had before (`restored`), only cycles are checked.
         """
         before: list[tuple[str, list[Link]]] = []
         problems = Problems()
@@ -216,13 +203,7 @@ class Graph:
         problems.raise_any()
 
     def delete_edge(self, source: Edge | str, destination: str = "") -> None:
-        """Remove an edge, named as for `add_edge`; one that does not exist is ignored, and of two equal ones one stays.
-
-        Raises
-        ------
-        GraphError
-            An end is not of the form "node.field".
-        """
+        """Remove an edge, named as for `add_edge`; a missing one is ignored, and of two equal ones one stays."""
         (node_id, output), (target, field) = edge(source, destination, self.nodes)
         link, links = Link(field, node_id, output), list(self.links(target))
         if link not in links:
@@ -238,10 +219,7 @@ class Graph:
 
         An input inside a graph node has the address `"outer.noise.seed"`.
 
-        Raises
-        ------
-        GraphError
-            An address names no input, or a value does not fit; with the problems of all addresses.
+        Raises `GraphError` with the problems of all addresses that name no input, and values that do not fit.
         """
         copy = self.copy()
         problems = Problems()
@@ -341,13 +319,7 @@ class Graph:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Graph":
-        """Return the graph in a JSON text of at most 64 MiB.
-
-        Raises
-        ------
-        GraphError
-            The text has no valid graph; `problems` has every reason.
-        """
+        """Return the graph in a JSON text of up to 64 MiB, or raise `GraphError` with every reason in `problems`."""
         return graph_from_json(cls, text)
 
     def to_dict(self) -> dict[str, Any]:
