@@ -31,6 +31,7 @@ _HOMES = {
     "image_to_image": "nbgraph.templates",
     "invocation": "nbgraph.invocations.base",
     "node": "nbgraph.invocations.function",
+    "open": "nbgraph.recipes.local",  # not in __all__: `from nbgraph import *` must not hide Python's own
     "registry": "nbgraph.invocations.node_registry",
     "text_to_image": "nbgraph.templates",
 }

@@ -22,6 +22,9 @@ from nbgraph.invocations.base import BaseInvocation
 from nbgraph.loading import load
 from nbgraph.notebook import offer_documents
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
+from nbgraph.recipes.local import shelf_of
+from nbgraph.recipes.opened import Opened
+from nbgraph.recipes.reading import read_recipe
 from nbgraph.run import NodeLike, Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
@@ -295,6 +298,31 @@ class Studio:
         session = self._session(target, values)
         session.graph.validate()
         return reasons_frame(explain(session, self.services))
+
+    def open(self, source: str | bytes | PathLike[str]) -> Opened:
+        """Open a picture, a file or a text that says how a picture was made; nothing is run.
+
+        Parameters
+        ----------
+        source
+            A path, the bytes of a file, or a text: pictures and graphs of nbgraph, ComfyUI, InvokeAI, A1111, Forge,
+            Fooocus and NovelAI. Models are looked for among those of this studio.
+
+        Returns
+        -------
+        Opened
+            `.graph` to run or edit, and `.report`: what was taken over exactly, what differs and why, what is missing.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such file.
+        RecipeError
+            It holds no recipe that can be read.
+        GraphError
+            It holds a graph that is wrong.
+        """
+        return read_recipe(source, shelf_of(self.services.model_manager))
 
     def edit(self, target: Target | str | PathLike[str] = ()) -> "GraphEditor":
         """The canvas: a graph in a cell, edited and run there; `editor.graph` is the graph. Without one it is empty.

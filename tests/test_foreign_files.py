@@ -1,4 +1,4 @@
-"""Files of other programs are refused wherever a graph is read, with what they seem to be; none is an empty graph."""
+"""Files of other programs are no graphs, and never empty ones: those with a recipe are opened, the others refused."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import nbgraph as nb
 from nbgraph.cli.app import app
-from nbgraph.errors import GraphError
+from nbgraph.errors import GraphError, NbgraphError
 from nbgraph.invocations import Add
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
@@ -51,6 +51,11 @@ ALL = {name: (json.dumps(data).encode(), seems) for name, (data, seems) in FOREI
     name: (text.encode() if isinstance(text, str) else text, seems) for name, (text, seems) in TEXTS.items()
 }
 
+WITH_RECIPE = (
+    "comfy api", "comfy request", "comfy workflow", "invoke workflow", "invoke metadata", "library graph", "a1111",
+    "picture",
+)  # fmt: skip
+
 
 @pytest.fixture(params=ALL.values(), ids=list(ALL))
 def foreign(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
@@ -61,6 +66,25 @@ def foreign(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
     return path, seems
 
 
+@pytest.fixture(params=[name for name in ALL if name not in WITH_RECIPE])
+def unread(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+    """A file of another program that has no recipe, and words of what it is."""
+    data, seems = ALL[request.param]
+    path = tmp_path / "file.json"
+    path.write_bytes(data)
+    return path, seems
+
+
+@pytest.mark.parametrize("name", WITH_RECIPE)
+def test_one_with_a_recipe_is_opened_with_a_report_or_refused_and_never_an_empty_graph(name, studio):
+    data, _ = ALL[name]
+    try:
+        opened = studio.open(data)
+    except NbgraphError:
+        return
+    assert opened.graph.nodes or opened.graph.problems()
+
+
 def test_a_graph_is_not_read_from_a_file_of_another_program(foreign):
     path, seems = foreign
     with pytest.raises(GraphError) as caught:
@@ -69,8 +93,8 @@ def test_a_graph_is_not_read_from_a_file_of_another_program(foreign):
     assert len(str(caught.value)) < 400
 
 
-def test_the_canvas_does_not_open_it_and_the_error_names_the_file(foreign, studio):
-    path, seems = foreign
+def test_the_canvas_does_not_open_it_and_the_error_names_the_file(unread, studio):
+    path, seems = unread
     with pytest.raises(GraphError) as caught:
         studio.edit(path)
     assert seems in str(caught.value)
@@ -78,8 +102,8 @@ def test_the_canvas_does_not_open_it_and_the_error_names_the_file(foreign, studi
 
 
 @pytest.mark.parametrize("command", ["validate", "run"])
-def test_the_command_line_refuses_it_in_one_line_with_exit_two(foreign, command):
-    path, seems = foreign
+def test_the_command_line_refuses_it_in_one_line_with_exit_two(unread, command):
+    path, seems = unread
     done = CliRunner().invoke(app, [command, str(path)])
     assert (done.exit_code, done.stdout) == (2, "")
     assert seems in done.stderr

@@ -112,6 +112,7 @@ ALLOWED = {
     },
     "__init__": {
         "studio",
+        "recipes",
         "run",
         "templates",
         "config",

@@ -10,6 +10,8 @@ from nbgraph.errors import GraphError, NbgraphError, Problem
 from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue, describe_node, node_table
 from nbgraph.grammar.lexer import GrammarError, Word
 from nbgraph.grammar.writer import graph_lines
+from nbgraph.recipes.chunks import is_picture
+from nbgraph.recipes.local import open_recipe
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import MAX_BYTES, foreign_error, foreign_text
 from nbgraph.texts import one_line
@@ -99,6 +101,8 @@ def graph_from_bytes(data: bytes, name: str) -> Graph:
     """Return the graph in the bytes of a JSON file. Errors begin with `name`, where the bytes come from."""
     if not data.strip():
         raise NbgraphError(f"{name} is empty; a graph is a JSON file, such as `save` of the shell writes")
+    if is_picture(data):
+        return _foreign(data, name)
     try:
         return Graph.from_json(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -108,7 +112,18 @@ def graph_from_bytes(data: bytes, name: str) -> Graph:
             f"{name!r} is not a text file: byte {error.start + 1} is not UTF-8; a graph is a JSON file"
         ) from None
     except GraphError as error:
+        if any(problem.kind == "foreign_file" for problem in error.problems):
+            return _foreign(data, name)
         raise GraphError([Problem(p.kind, p.message, p.node or name, p.field) for p in error.problems]) from None
+
+
+def _foreign(data: bytes, name: str) -> Graph:
+    """The graph in a picture or in a file of another program; what was not taken over exactly is said on stderr."""
+    opened = open_recipe(data, name)
+    for finding in opened.report.sorted():
+        if finding.state != "exact":
+            print(one_line(f"{name}: {finding.state}: {finding.what}: {finding.why}"), file=sys.stderr)
+    return opened.graph
 
 
 def write_text(path: Path, text: str) -> None:

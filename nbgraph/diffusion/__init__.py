@@ -23,12 +23,15 @@ _HOMES = {
     "PreviewFactors": "preview",
     "SizeConditioning": "values",
     "T2iAdapter": "t2i_adapters",
+    "batch_noise": "tool_sampling",
+    "ToolSettings": "tool_sampling",
     "blend_latents": "noise",
     "check_weights": "description",
     "decode_many": "batching",
     "decode_together": "batching",
     "decode_latents": "vae",
     "default_dtype": "device",
+    "empty_latents": "noise",
     "denoise": "denoising",
     "denoise_many": "batching",
     "denoise_together": "batching",
@@ -40,13 +43,16 @@ _HOMES = {
     "encode_prompt": "prompt",
     "encode_prompts": "prompt",
     "encode_together": "batching",
+    "encode_tool_prompt": "tool_prompt",
     "encode_weighted_prompt": "weighted_prompt",
     "encodes_alike": "prompt",
     "latent_mask": "masks",
     "lora_problem": "lora_files",
     "resize_latents": "noise",
+    "sample_as_tool": "tool_sampling",
     "scale_latents": "noise",
     "shape_key": "batching",
+    "with_seed": "noise",
 }
 
 if TYPE_CHECKING:
@@ -73,13 +79,19 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.model_cache import ModelCache as ModelCache
     from nbgraph.diffusion.noise import blend_latents as blend_latents
     from nbgraph.diffusion.noise import draw_noise as draw_noise
+    from nbgraph.diffusion.noise import empty_latents as empty_latents
     from nbgraph.diffusion.noise import resize_latents as resize_latents
     from nbgraph.diffusion.noise import scale_latents as scale_latents
+    from nbgraph.diffusion.noise import with_seed as with_seed
     from nbgraph.diffusion.preview import PreviewFactors as PreviewFactors
     from nbgraph.diffusion.prompt import encode_prompt as encode_prompt
     from nbgraph.diffusion.prompt import encode_prompts as encode_prompts
     from nbgraph.diffusion.prompt import encodes_alike as encodes_alike
     from nbgraph.diffusion.t2i_adapters import T2iAdapter as T2iAdapter
+    from nbgraph.diffusion.tool_prompt import encode_tool_prompt as encode_tool_prompt
+    from nbgraph.diffusion.tool_sampling import ToolSettings as ToolSettings
+    from nbgraph.diffusion.tool_sampling import batch_noise as batch_noise
+    from nbgraph.diffusion.tool_sampling import sample_as_tool as sample_as_tool
     from nbgraph.diffusion.vae import decode_latents as decode_latents
     from nbgraph.diffusion.vae import encode_image as encode_image
     from nbgraph.diffusion.values import Conditioning as Conditioning

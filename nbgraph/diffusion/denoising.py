@@ -94,7 +94,7 @@ def denoise(
         settings.end,
         resume=latents is not None or settings.start > 0,
         solver=solver,
-        after_step=_reporter(components, begin, on_step, factors) if on_step else None,
+        after_step=step_reporter(components, begin, on_step, factors) if on_step else None,
         change=keep_outside(components, mask, kept, noise) if mask is not None else None,
         check=functools.partial(check_step, components, settings.scheduler),
         cancelled=cancelled,
@@ -233,9 +233,11 @@ def _check_alike(noise: Latents, latents: Latents, goes_on: bool) -> None:
         raise ModelError(f"there are {len(latents)} latents for {len(noise)} noises; {needed} is needed")
 
 
-def _reporter(
+def step_reporter(
     components: Components, begin: Latents, on_step: StepCallback, factors: Tensor | None
 ) -> Callable[[int, int, Callable[[], Tensor]], None]:
+    """Return what a loop calls after each step: it passes the step on, with what draws a preview of it."""
+
     def report(step: int, steps: int, predicted: Callable[[], Tensor]) -> None:
         def preview() -> Image.Image:
             spatial = unpack(components, predicted(), begin.width, begin.height)

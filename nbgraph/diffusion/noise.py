@@ -33,6 +33,20 @@ def draw_noise(
     return Latents(torch.cat(drawn), family.key, width, height, numbers, generator_states(generators))
 
 
+def empty_latents(model: ModelDescription, width: int | None = None, height: int | None = None) -> Latents:
+    """Zeros for one picture of `width` x `height` pixels; None is the model's own size."""
+    family = model.need_family()
+    width, height = width or model.width, height or model.height
+    model.check_size(width, height)
+    shape = (1, model.latent_channels, height // model.vae_scale_factor, width // model.vae_scale_factor)
+    return Latents(torch.zeros(shape), family.key, width, height)
+
+
+def with_seed(latents: Latents, seed: int) -> Latents:
+    """The latents, whose further random steps are drawn from a seed."""
+    return replace(latents, seeds=(seed,) * len(latents), rng_states=None)
+
+
 def resize_latents(
     model: ModelDescription,
     latents: Latents,

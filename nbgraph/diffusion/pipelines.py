@@ -16,7 +16,7 @@ from nbgraph.diffusion.schedulers import DEFAULT, make_scheduler
 
 def make_pipeline(
     components: Components,
-    scheduler: str = DEFAULT,
+    scheduler: Any = DEFAULT,
     loop: Loop | None = None,
     controls: Sequence[Control] = (),
     steer: Callable[[Any, Loop], Any] | None = None,

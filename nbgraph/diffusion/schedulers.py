@@ -63,13 +63,17 @@ _FLOW_SIGMAS = {
 """The sigmas of a solver over a flow-matching model: with those of another spacing it gives NaN."""
 
 
-def make_scheduler(model: ModelDescription, name: str = DEFAULT) -> SchedulerMixin:
+def make_scheduler(model: ModelDescription, name: "str | SchedulerMixin" = DEFAULT) -> SchedulerMixin:
     """A fresh scheduler of that name with the model's own noise schedule; `default` is the model's own.
+
+    One that is made already is given back.
 
     `ModelError` for an unknown name, for one that needs a package that is not installed, and for one that cannot
     follow the model's kind of noise (flow matching or not).
     """
-    own_name, config = _own_scheduler(model)
+    if not isinstance(name, str):
+        return name
+    own_name, config = own_scheduler(model)
     if name == DEFAULT:
         return getattr(diffusers, own_name).from_config(config)
     if name not in _TABLE:
@@ -84,7 +88,8 @@ def make_scheduler(model: ModelDescription, name: str = DEFAULT) -> SchedulerMix
     return _build(getattr(diffusers, class_name), {**own, **options, **_flow_options(model, name)})
 
 
-def _own_scheduler(model: ModelDescription) -> tuple[str, dict[str, Any]]:
+def own_scheduler(model: ModelDescription) -> tuple[str, dict[str, Any]]:
+    """Return the class name and the configuration of the model's own scheduler."""
     return model.classes["scheduler"].__name__, model.config("scheduler")
 
 
@@ -101,7 +106,7 @@ def _config_names(scheduler_class: Any) -> frozenset[str]:
 
 def _flow_options(model: ModelDescription, name: str) -> dict[str, Any]:
     """What makes the scheduler of that name follow the model's kind of noise; `ModelError` when it cannot."""
-    own_name, config = _own_scheduler(model)
+    own_name, config = own_scheduler(model)
     own_flow_match = own_name.startswith("FlowMatch")
     flows = own_flow_match or config.get("prediction_type") == "flow_prediction"
     fitting = [known for known in _TABLE if _fits(known, flows, own_flow_match)]

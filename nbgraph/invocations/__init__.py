@@ -60,6 +60,7 @@ from nbgraph.invocations.prompt_lists import DynamicPrompt, PromptsFromFile
 from nbgraph.invocations.prompt_weights import SdxlPrompt, WeightedPrompt
 from nbgraph.invocations.strings import JoinStrings, JoinThreeStrings, ReplaceString, SplitPrompt, SplitString
 from nbgraph.invocations.text import ImageGrid, TextOnImage
+from nbgraph.invocations.tool_nodes import ToolPrompt, ToolSampler, ZeroConditioning
 
 __all__ = [
     "Add",
@@ -158,8 +159,11 @@ __all__ = [
     "TextOnImage",
     "TileResample",
     "TransformerLoader",
+    "ToolPrompt",
+    "ToolSampler",
     "VaeLoader",
     "WeightedPrompt",
+    "ZeroConditioning",
     "Zip",
     "registry",
 ]

@@ -8,6 +8,8 @@ from typing import Any
 
 from nbgraph.errors import GraphError, NotFoundError, Problem
 from nbgraph.invocations.node_registry import registry
+from nbgraph.recipes.chunks import is_picture
+from nbgraph.recipes.local import open_recipe
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import foreign_error, foreign_object
 from nbgraph.texts import value_text
@@ -18,19 +20,21 @@ NEWEST = 1
 def open_file(path: str | PathLike[str]) -> tuple[Graph, str]:
     """(graph, "") of a graph file, or (what could be read, why it may only be looked at); see `open_graph`.
 
-    Raises `NotFoundError` if there is no such file, and `GraphError` for a file of another program.
+    Pictures and files of other programs are read as `nb.open` reads them. Raises `NotFoundError` if there is no such
+    file, `RecipeError` and `GraphError` for one that holds nothing that can be read.
     """
     file = Path(path)
     if not isfile(file):
         raise NotFoundError(f"there is no file {value_text(str(path))} (looked in {Path.cwd()})")
     data, problems = file.read_bytes(), ()
+    if is_picture(data):
+        return open_recipe(file).graph, ""
     try:
         Graph.from_json(data)
     except GraphError as error:
         problems = error.problems
         if any(problem.kind == "foreign_file" for problem in problems):
-            named = [Problem(problem.kind, problem.message, str(path)) for problem in problems]
-            raise GraphError(named) from None
+            return open_recipe(file).graph, ""
     try:
         graph, reason = open_graph(json.loads(data))
     except (ValueError, RecursionError):

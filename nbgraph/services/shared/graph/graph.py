@@ -22,7 +22,7 @@ from nbgraph.services.shared.graph.graph_json import (
 )
 from nbgraph.services.shared.graph.graph_python import graph_to_python
 from nbgraph.services.shared.graph.topology import IncrementalOrder, NodeCollection, free_id
-from nbgraph.services.shared.graph.validation import check_edge, graph_problems, stale_edges
+from nbgraph.services.shared.graph.validation import check_edge, graph_problems, placeholder_problems, stale_edges
 
 
 class Graph:
@@ -282,6 +282,7 @@ class Graph:
         """Return everything that keeps the graph from running, also inside graph nodes, or an empty list."""
         known = self._known_compiled()
         stale = [] if self.is_as_collected else list(stale_edges(self.nodes, self._snapshot))
+        stale += placeholder_problems(self.nodes, self.layout)
         if known is not None and known.is_valid:
             return stale
         with gc_pause():

@@ -215,3 +215,22 @@ def _stale_text(node_id: str, name: str, value: Any) -> str:
     else:
         what = "a value was assigned in place of an edge after the graph was made, which still has the edge"
     return f"{what}; use graph.update_node({node_id!r}, {name}=...), or make the graph again with Graph.of"
+
+
+def placeholder_problems(nodes: Mapping[str, BaseInvocation], layout: Mapping[str, Any]) -> list[Problem]:
+    """Return the inputs that take what a placeholder would give, a node of a type that is not installed."""
+    unknown = layout.get("unknown")
+    problems: list[Problem] = []
+    if not isinstance(unknown, dict) or not unknown:
+        return problems
+    if not nodes:
+        return [Problem("unknown_type", "holds nothing but nodes of types that are not installed, and cannot run")]
+    for node_id, kept in unknown.items():
+        kind = kept["data"].get("type")
+        for one in kept.get("edges", ()):
+            source, target = one["source"], one["destination"]
+            if source["node_id"] == node_id and target["node_id"] in nodes:
+                text = f"takes {node_id}.{source['field']}, and the type {kind!r} of that node is not installed; link"
+                text += " another one to it, or delete the placeholder"
+                problems.append(Problem("unknown_type", text, target["node_id"], target["field"]))
+    return problems

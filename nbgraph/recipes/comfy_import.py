@@ -1,0 +1,399 @@
+"""ComfyUI's workflows as graphs: the node types that most pictures are made with, each as it computes there.
+
+A workflow is read from its ends. Every node becomes one of ours, or several, or a value that the next one uses;
+whatever has no counterpart becomes a placeholder, and the report names it.
+"""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+from nbgraph.diffusion.tool_names import ToolSamplerName, ToolScheduleName
+from nbgraph.diffusion.tool_sigmas import flux_shift
+from nbgraph.recipes.comfy_format import ComfyNode, Link, Nodes
+from nbgraph.recipes.comfy_values import Empty, Guider, Latent, Model, Prompted, Steps
+from nbgraph.recipes.graph_builder import GraphBuilder, Out, edge
+from nbgraph.recipes.opened import Report
+from nbgraph.recipes.shelf import Shelf
+from nbgraph.services.shared.graph.graph import Graph
+
+SAMPLERS = {"ddim": "euler", "dpmpp_2m_sde_gpu": "dpmpp_2m_sde", "dpmpp_3m_sde_gpu": "dpmpp_3m_sde"}
+NEAREST = {"res_multistep": "dpmpp_2m", "dpmpp_2s_ancestral": "euler_ancestral", "dpm_2": "heun", "heunpp2": "heun"}
+RANDOM = ("euler_ancestral", "dpmpp_2m_sde", "dpmpp_3m_sde")
+RESIZE = {"nearest-exact": "nearest", "bilinear": "bilinear", "area": "box", "bicubic": "bicubic", "lanczos": "lanczos"}
+XL_DEFAULT = 2
+"""The last layers that SDXL's text encoders leave out by themselves, counted as CLIPSetLastLayer does."""
+
+
+def import_comfy(nodes: Nodes, shelf: Shelf, report: Report) -> Graph:
+    """Return the graph of a workflow; `GraphError` where its values fit no node."""
+    return ComfyImport(nodes, shelf, report).graph()
+
+
+class ComfyImport:
+    """One workflow on its way to a graph."""
+
+    def __init__(self, nodes: Nodes, shelf: Shelf, report: Report) -> None:
+        self.nodes, self.shelf, self.report = nodes, shelf, report
+        self.builder = GraphBuilder(report)
+        self._done: dict[str, tuple[Any, ...]] = {}
+        self._under_way: set[str] = set()
+        self._readers: dict[str, Callable[[ComfyNode], tuple[Any, ...]]] = {
+            name.removeprefix("_read_"): getattr(self, name) for name in dir(self) if name.startswith("_read_")
+        }
+
+    def graph(self) -> Graph:
+        """Return the graph of all nodes."""
+        for node_id in self.nodes:
+            self._outputs(node_id)
+        return self.builder.graph()
+
+    def _outputs(self, node_id: str) -> tuple[Any, ...]:
+        if node_id in self._done:
+            return self._done[node_id]
+        if node_id in self._under_way:
+            return ()
+        self._under_way.add(node_id)
+        node = self.nodes[node_id]
+        reader = self._readers.get(node.type)
+        if reader is None:
+            found = self._placeholder(node, "nothing here corresponds to this type")
+        else:
+            try:
+                found = reader(node)
+            except (TypeError, ValueError, KeyError, AttributeError) as error:
+                found = self._placeholder(node, f"its inputs cannot be read: {error}")
+        self._done[node_id] = found
+        return found
+
+    def _placeholder(self, node: ComfyNode, why: str) -> tuple[Any, ...]:
+        plain = {name: value for name, value in node.inputs.items() if not isinstance(value, Link)}
+        name = self.builder.add_unknown(node.title or node.type, node.type, {"inputs": plain}, why)
+        for field, value in node.inputs.items():
+            if isinstance(value, Link) and isinstance(source := self._at(value), Out):
+                self.builder.edges.append(edge(source, name, field))
+        return tuple(Out(name, f"output_{slot}") for slot in range(8))
+
+    def _at(self, value: Any) -> Any:
+        """What an input holds: a value as it is, or what arrives over its link."""
+        if not isinstance(value, Link):
+            return value
+        outputs = self._outputs(value.node) if value.node in self.nodes else ()
+        return outputs[value.slot] if 0 <= value.slot < len(outputs) else None
+
+    def _input(self, node: ComfyNode, name: str, default: Any = None) -> Any:
+        found = self._at(node.inputs.get(name, default))
+        return default if found is None else found
+
+    def _add(self, type_name: str, wanted: str = "", **inputs: Any) -> str:
+        return self.builder.add(type_name, wanted, **inputs)
+
+    # models
+
+    def _loader(self, node: ComfyNode, name: str) -> str:
+        known = self.shelf.model(name, self.report)
+        if not self.shelf.is_stable_diffusion(known):
+            self.report.differs(f"prompts for {name!r}", "they are encoded as diffusers does for such a model")
+        return self._add("model_loader", "model", model=known)
+
+    def _read_CheckpointLoaderSimple(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802 - ComfyUI's names
+        loader = self._loader(node, str(self._input(node, "ckpt_name", "")))
+        return Model(Out(loader, "unet")), Out(loader, "clip"), Out(loader, "vae")
+
+    def _read_UNETLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        return (Model(Out(self._loader(node, str(self._input(node, "unet_name", ""))), "unet")),)
+
+    def _read_CLIPLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        """Text encoders of their own: those of the model that the workflow loads, which has them with it."""
+        for other in self.nodes.values():
+            if other.type == "UNETLoader" and isinstance(model := self._outputs(other.id)[0], Model):
+                names = [str(value) for name, value in node.inputs.items() if name.startswith("clip_name")]
+                self.report.differs(f"text encoders {', '.join(names)}", "taken from the model's own folder")
+                return (Out(model.unet.node, "clip"),)
+        return self._placeholder(node, "there is no UNETLoader beside it whose model has text encoders")
+
+    _read_DualCLIPLoader = _read_CLIPLoader  # noqa: N815
+
+    def _read_VAELoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        name = str(self._input(node, "vae_name", ""))
+        found = Report()
+        known = self.shelf.model(name, found)
+        loaders = [each for each in self.nodes.values() if each.type == "UNETLoader"]
+        if found.of("missing") and loaders and isinstance(model := self._outputs(loaders[0].id)[0], Model):
+            self.report.differs(f"VAE {name!r}", "taken from the model's own folder")
+            return (Out(model.unet.node, "vae"),)
+        self.report.extend(found)
+        return (Out(self._add("vae_loader", "vae", vae_model=known), "vae"),)
+
+    def _read_LoraLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        model, clip = self._input(node, "model"), self._input(node, "clip")
+        path = self.shelf.lora(str(self._input(node, "lora_name", "")), self.report)
+        weights = [float(self._input(node, name, 1.0)) for name in ("strength_model", "strength_clip")]
+        first = self._add("lora_loader", "lora", lora=path, weight=weights[0], unet=model.unet, clip=clip)
+        # one node has one weight: where the two differ, a second one is for the text encoders alone
+        second = first
+        if weights[0] != weights[1]:
+            second = self._add("lora_loader", "lora", lora=path, weight=weights[1], unet=model.unet, clip=clip)
+        return Model(Out(first, "unet"), model.shift), Out(second, "clip")
+
+    def _read_LoraLoaderModelOnly(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        model = self._input(node, "model")
+        path = self.shelf.lora(str(self._input(node, "lora_name", "")), self.report)
+        weight = float(self._input(node, "strength_model", 1.0))
+        clip = Out(self._base_of(model.unet), "clip")
+        lora = self._add("lora_loader", "lora", lora=path, weight=weight, unet=model.unet, clip=clip)
+        return (Model(Out(lora, "unet"), model.shift),)
+
+    def _base_of(self, out: Out) -> str:
+        """The model loader that a denoiser comes from."""
+        for each in self.builder.edges:
+            if each["destination"] == {"node_id": out.node, "field": "unet"}:
+                return self._base_of(Out(each["source"]["node_id"], each["source"]["field"]))
+        return out.node
+
+    def _read_ModelSamplingSD3(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        return (Model(self._input(node, "model").unet, float(self._input(node, "shift", 3.0))),)
+
+    _read_ModelSamplingAuraFlow = _read_ModelSamplingSD3  # noqa: N815
+
+    def _read_ModelSamplingFlux(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        size = int(self._input(node, "width", 1024)), int(self._input(node, "height", 1024))
+        shifts = float(self._input(node, "base_shift", 0.5)), float(self._input(node, "max_shift", 1.15))
+        return (Model(self._input(node, "model").unet, flux_shift(*size, *shifts)),)
+
+    # prompts
+
+    def _read_CLIPTextEncode(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        text, clip = self._input(node, "text", ""), self._input(node, "clip")
+        made = self._add("tool_prompt", node.title or "prompt", text=text, clip=clip, syntax="comfy")
+        return (Prompted(Out(made, "conditioning")),)
+
+    def _read_CLIPSetLastLayer(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        clip, last = self._input(node, "clip"), -int(self._input(node, "stop_at_clip_layer", -1))
+        is_xl = "xl" in str(self.builder.nodes.get(self._base_of(Out(clip.node, "unet")), {}).get("model")).casefold()
+        skipped = last - (XL_DEFAULT if is_xl else 1)
+        if skipped < 0:
+            self.report.differs("CLIPSetLastLayer -1", "SDXL's text encoders leave out their last layer here")
+            return (clip,)
+        if not skipped:
+            return (clip,)
+        return (Out(self._add("clip_skip", "clip_skip", clip=clip, skipped_layers=skipped), "clip"),)
+
+    def _read_ConditioningZeroOut(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        given: Prompted = self._input(node, "conditioning")
+        zeros = self._add("zero_conditioning", "zeros", conditioning=given.conditioning)
+        return (Prompted(Out(zeros, "conditioning"), given.controls, given.guidance),)
+
+    def _read_FluxGuidance(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        given: Prompted = self._input(node, "conditioning")
+        return (Prompted(given.conditioning, given.controls, float(self._input(node, "guidance", 3.5))),)
+
+    def _read_ControlNetLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        return (self.shelf.model(str(self._input(node, "control_net_name", "")), self.report),)
+
+    def _control(self, node: ComfyNode) -> Out:
+        made = self._add(
+            "controlnet",
+            "controlnet",
+            image=self._input(node, "image"),
+            control_model=self._input(node, "control_net", ""),
+            control_weight=float(self._input(node, "strength", 1.0)),
+            begin_step_percent=float(self._input(node, "start_percent", 0.0)),
+            end_step_percent=float(self._input(node, "end_percent", 1.0)),
+        )
+        return Out(made, "control")
+
+    def _read_ControlNetApply(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        return (self._input(node, "conditioning").controlled(self._control(node)),)
+
+    def _read_ControlNetApplyAdvanced(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        control = self._control(node)
+        return tuple(self._input(node, side).controlled(control) for side in ("positive", "negative"))
+
+    # pictures and latents
+
+    def _read_EmptyLatentImage(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        width, height = (self._input(node, name, 512) for name in ("width", "height"))
+        return (Empty(width, height, int(self._input(node, "batch_size", 1))),)
+
+    _read_EmptySD3LatentImage = _read_EmptyLatentImage  # noqa: N815
+
+    def _read_LoadImage(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        name = str(self._input(node, "image", ""))
+        self.report.missing(f"picture {name!r}", "its path is that of another machine's folder; give one that is here")
+        loaded = Out(self._add("load_image", "picture", path=name), "image")
+        return loaded, loaded
+
+    def _read_VAEDecode(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        latent: Latent = self._input(node, "samples")
+        made = self._add("l2i", node.title or "image", latents=latent.latents, vae=self._input(node, "vae"))
+        return (Out(made, "image"),)
+
+    def _read_VAEEncode(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        self.report.differs("VAEEncode", "the mean of what the autoencoder gives is taken, and nothing is cropped")
+        made = self._add("i2l", "latents", image=self._input(node, "pixels"), vae=self._input(node, "vae"))
+        return (Latent(Out(made, "latents")),)
+
+    def _read_VAEEncodeForInpaint(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        image, mask = self._input(node, "pixels"), self._input(node, "mask")
+        grown = int(self._input(node, "grow_mask_by", 6))
+        self.report.differs(
+            "VAEEncodeForInpaint", f"masked pixels are kept, not grey, and the mask grows by 0, not {grown}"
+        )
+        made = self._add("i2l", "latents", image=image, vae=self._input(node, "vae"))
+        return (Latent(Out(made, "latents"), self._mask(mask)),)
+
+    def _read_SetLatentNoiseMask(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        latent: Latent = self._input(node, "samples")
+        return (Latent(latent.latents, self._mask(self._input(node, "mask")), latent.batch_size, latent.batch_index),)
+
+    def _mask(self, picture: Out) -> Out:
+        """A mask as ComfyUI takes it from a picture: what is transparent may change."""
+        alpha = self._add("tomask", "mask", image=picture, invert=True)
+        return Out(
+            self._add("create_denoise_mask", "denoise_mask", mask=Out(alpha, "image"), soft=True), "denoise_mask"
+        )
+
+    def _read_ImageScale(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        method = str(self._input(node, "upscale_method", "nearest-exact"))
+        if method != "lanczos" or self._input(node, "crop", "disabled") != "disabled":
+            self.report.differs("ImageScale", f"{method} is Pillow's here, and nothing is cropped")
+        size = {name: int(self._input(node, name, 512)) for name in ("width", "height")}
+        resized = self._add(
+            "img_resize", "resized", image=self._input(node, "image"), **size, resample_mode=RESIZE[method]
+        )
+        return (Out(resized, "image"),)
+
+    def _read_LatentUpscale(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        size = {name: int(self._input(node, name, 512)) for name in ("width", "height")}
+        return (self._resized(node, "lresize", **size),)
+
+    def _read_LatentUpscaleBy(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        return (self._resized(node, "lscale", scale_factor=float(self._input(node, "scale_by", 1.5))),)
+
+    def _resized(self, node: ComfyNode, type_name: str, **size: Any) -> Latent:
+        latent: Latent = self._input(node, "samples")
+        method = str(self._input(node, "upscale_method", "nearest-exact"))
+        if method == "bislerp":
+            self.report.differs(node.type, "bislerp has no equivalent; bicubic is taken")
+            method = "bicubic"
+        if self._input(node, "crop", "disabled") != "disabled":
+            self.report.differs(node.type, "nothing is cropped here")
+        made = self._add(type_name, "resized", latents=latent.latents, vae=self._vae(), mode=method, **size)
+        return Latent(Out(made, "latents"), latent.mask, latent.batch_size, latent.batch_index)
+
+    def _vae(self) -> Out:
+        loader = next(name for name, values in self.builder.nodes.items() if values["type"] == "model_loader")
+        return Out(loader, "vae")
+
+    def _read_SaveImage(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        self._add("save_image", "save", image=self._input(node, "images"))
+        return ()
+
+    def _read_PreviewImage(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        self._add("show_image", "show", image=self._input(node, "images"))
+        return ()
+
+    # sampling
+
+    def _read_KSampler(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        return (self._sampled(node, denoise=float(self._input(node, "denoise", 1.0)), seed="seed"),)
+
+    def _read_KSamplerAdvanced(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        return (
+            self._sampled(
+                node,
+                seed="noise_seed",
+                start_step=int(self._input(node, "start_at_step", 0)),
+                end_step=min(int(self._input(node, "end_at_step", 10_000)), int(self._input(node, "steps", 20))),
+                add_noise=self._input(node, "add_noise", "enable") == "enable",
+                leftover_noise=self._input(node, "return_with_leftover_noise", "disable") == "enable",
+            ),
+        )
+
+    def _sampled(self, node: ComfyNode, seed: str, **more: Any) -> Latent:
+        guider = Guider(
+            self._input(node, "model"),
+            self._input(node, "positive"),
+            self._input(node, "negative"),
+            float(self._input(node, "cfg", 8.0)),
+        )
+        steps = Steps(str(self._input(node, "scheduler", "normal")), int(self._input(node, "steps", 20)), 1.0)
+        sampler, latent = str(self._input(node, "sampler_name", "euler")), self._input(node, "latent_image")
+        return self._sampler(guider, steps, sampler, latent, int(self._input(node, seed, 0)), **more)
+
+    def _read_RandomNoise(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        return (int(self._input(node, "noise_seed", 0)),)
+
+    def _read_KSamplerSelect(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        return (str(self._input(node, "sampler_name", "euler")),)
+
+    def _read_BasicScheduler(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        denoise = float(self._input(node, "denoise", 1.0))
+        model = self._input(node, "model")
+        return (
+            Steps(str(self._input(node, "scheduler", "normal")), int(self._input(node, "steps", 20)), denoise, model),
+        )
+
+    def _read_BasicGuider(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        return (Guider(self._input(node, "model"), self._input(node, "conditioning")),)
+
+    def _read_CFGGuider(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        sides = self._input(node, "positive"), self._input(node, "negative")
+        return (Guider(self._input(node, "model"), *sides, float(self._input(node, "cfg", 8.0))),)
+
+    def _read_SamplerCustomAdvanced(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
+        guider: Guider = self._input(node, "guider")
+        steps: Steps = self._input(node, "sigmas")
+        guider = Guider(steps.model or guider.model, guider.positive, guider.negative, guider.cfg)
+        seed, sampler = self._input(node, "noise", 0), str(self._input(node, "sampler", "euler"))
+        made = self._sampler(guider, steps, sampler, self._input(node, "latent_image"), seed, denoise=steps.denoise)
+        return made, made
+
+    def _sampler(self, guider: Guider, steps: Steps, sampler: str, latent: Any, seed: int, **more: Any) -> Latent:
+        name, schedule = self._checked(sampler, steps.schedule)
+        sides = [side for side in (guider.positive, guider.negative) if side is not None]
+        controls = list(dict.fromkeys(control for side in sides for control in side.controls))
+        size: dict[str, Any] = {}
+        batch, index = latent.batch_size, getattr(latent, "batch_index", None)
+        if isinstance(latent, Empty):
+            size = {"width": latent.width, "height": latent.height}
+            if batch > 1:
+                numbers = self._add("range", "pictures", start=0, stop=batch)
+                index = Out(self._add("iterate", "each_picture", collection=Out(numbers, "collection")), "item")
+        made = self._add(
+            "tool_sampler",
+            "sampler",
+            unet=guider.model.unet,
+            shift=guider.model.shift,
+            positive=guider.positive.conditioning,
+            negative=guider.negative.conditioning if guider.negative else None,
+            guidance=guider.positive.guidance,
+            control=controls or None,
+            latents=None if isinstance(latent, Empty) else latent.latents,
+            denoise_mask=None if isinstance(latent, Empty) else latent.mask,
+            batch_size=batch,
+            batch_index=index,
+            seed=seed,
+            steps=steps.steps,
+            cfg_scale=guider.cfg,
+            sampler=name,
+            schedule=schedule,
+            **size,
+            **more,
+        )
+        return Latent(Out(made, "latents"), getattr(latent, "mask", None), batch, index)
+
+    def _checked(self, sampler: str, schedule: str) -> tuple[str, str]:
+        name = SAMPLERS.get(sampler, sampler)
+        if name not in get_args(ToolSamplerName):
+            nearest = NEAREST.get(name, "euler")
+            self.report.differs(f"sampler {sampler}", f"it has no equivalent here; {nearest} is taken")
+            name = nearest
+        elif name in RANDOM:
+            self.report.differs(f"sampler {sampler}", "the noise it draws between steps comes from another generator")
+        else:
+            self.report.exact(f"sampler {sampler}")
+        if schedule not in get_args(ToolScheduleName):
+            self.report.differs(f"scheduler {schedule}", "it has no equivalent here; normal is taken")
+            schedule = "normal"
+        return name, schedule

@@ -1,0 +1,144 @@
+"""InvokeAI's graphs and workflows: its nodes by our names, each input as far as ours has it."""
+
+from typing import Any
+
+from nbgraph.errors import GraphError
+from nbgraph.invocations.node_registry import registry
+from nbgraph.recipes.graph_builder import GraphBuilder, Out, edge, problems_of
+from nbgraph.recipes.opened import Report
+from nbgraph.recipes.settings_import import model_name
+from nbgraph.recipes.shelf import Shelf
+from nbgraph.services.shared.graph.graph import Graph
+
+ALIASES = {
+    "main_model_loader": "model_loader",
+    "sdxl_model_loader": "model_loader",
+    "flux_model_loader": "model_loader",
+    "sd3_model_loader": "model_loader",
+    "cogview4_model_loader": "model_loader",
+    "sdxl_compel_prompt": "sdxl_prompt",
+    "flux_text_encoder": "prompt",
+    "sd3_text_encoder": "prompt",
+    "cogview4_text_encoder": "prompt",
+    "flux_vae_decode": "l2i",
+    "sd3_l2i": "l2i",
+    "cogview4_l2i": "l2i",
+    "sdxl_lora_loader": "lora_loader",
+}
+"""Its types that have another name here; the others have the same one."""
+FIELDS = {
+    "compel": {"prompt": "text"},
+    "sdxl_prompt": {"prompt": "text", "clip": "clip"},
+    "prompt": {"prompt": "text"},
+    "denoise_latents": {"positive_conditioning": "positive", "negative_conditioning": "negative"},
+}
+LEFT_OUT = ("id", "type", "is_intermediate", "use_cache", "board", "metadata")
+
+
+def import_invoke(data: dict[str, Any], shelf: Shelf, report: Report) -> Graph:
+    """Return the graph of InvokeAI's executable form: nodes by id, edges with source and destination."""
+    builder = GraphBuilder(report)
+    names: dict[str, str] = {}
+    nodes = {str(key): node for key, node in data["nodes"].items() if isinstance(node, dict)}
+    linked = {
+        (str(each["destination"]["node_id"]), str(each["destination"]["field"]))
+        for each in data.get("edges", ())
+        if _is_edge(each)
+    }
+    for node_id, node in nodes.items():
+        names[node_id] = _add(builder, node_id, node, {field for owner, field in linked if owner == node_id}, shelf)
+    for each in data.get("edges", ()):
+        if not _is_edge(each):
+            continue
+        source, target = str(each["source"]["node_id"]), str(each["destination"]["node_id"])
+        if source not in names or target not in names:
+            continue
+        field = _field(str(nodes[target].get("type")), str(each["destination"]["field"]))
+        out = Out(names[source], str(each["source"]["field"]))
+        if names[target] in builder.nodes and not _takes(builder, names[target], field):
+            report.differs(f"edge {source} -> {target}.{field}", "the node here has no such input")
+        elif names[source] in builder.nodes and not _gives(builder, out):
+            report.differs(f"edge {source}.{out.field} -> {target}", "the node here has no such output")
+        else:
+            builder.edges.append(edge(out, names[target], field))
+    report.differs("noise", "InvokeAI's noise and start are those of diffusers; the scheduler's options may differ")
+    return builder.graph()
+
+
+def from_workflow(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the executable form of an editor's workflow: its notes are left out, its connectors passed by."""
+    nodes: dict[str, dict[str, Any]] = {}
+    passing: dict[str, tuple[str, str]] = {}
+    listed = [node for node in data["nodes"] if isinstance(node, dict)]
+    edges = [each for each in data.get("edges", ()) if isinstance(each, dict) and each.get("type") != "collapsed"]
+    kinds = {str(node.get("id")): node.get("type") for node in listed}
+    for each in edges:
+        if kinds.get(str(each.get("target"))) == "connector":
+            passing[str(each["target"])] = str(each.get("source")), str(each.get("sourceHandle"))
+    for node in listed:
+        inner = node.get("data")
+        if node.get("type") != "invocation" or not isinstance(inner, dict):
+            continue
+        inputs = inner.get("inputs") if isinstance(inner.get("inputs"), dict) else {}
+        values = {name: each.get("value") for name, each in inputs.items() if isinstance(each, dict)}
+        node_id = str(inner.get("id") or node.get("id"))
+        nodes[node_id] = {"id": node_id, "type": str(inner.get("type")), **values}
+    made = []
+    for each in edges:
+        source = str(each.get("source")), str(each.get("sourceHandle"))
+        for _ in range(len(passing)):
+            source = passing.get(source[0], source)
+        if kinds.get(str(each.get("target"))) != "connector":
+            target = {"node_id": str(each.get("target")), "field": str(each.get("targetHandle"))}
+            made.append({"source": {"node_id": source[0], "field": source[1]}, "destination": target})
+    return {"nodes": nodes, "edges": made}
+
+
+def _add(builder: GraphBuilder, node_id: str, node: dict[str, Any], linked: set[str], shelf: Shelf) -> str:
+    """Add a node, or a placeholder where there is none of its type or its values do not fit."""
+    foreign = str(node.get("type"))
+    type_name = ALIASES.get(foreign, foreign)
+    classes = registry()
+    plain = {name: value for name, value in node.items() if name not in LEFT_OUT and name not in linked}
+    if type_name not in classes:
+        return builder.add_unknown(node_id, foreign, {"inputs": plain}, "nothing here corresponds to this type")
+    specs = classes[type_name].inputs()
+    inputs: dict[str, Any] = {}
+    for name, value in plain.items():
+        ours = _field(foreign, name)
+        if value is None:
+            continue
+        if ours in ("model", "vae_model", "control_model", "lora") and ours in specs:
+            named = model_name(value)
+            inputs[ours] = shelf.lora(named, builder.report) if ours == "lora" else shelf.model(named, builder.report)
+        elif ours in specs:
+            inputs[ours] = value
+        else:
+            builder.report.differs(f"{node_id}.{name} ({foreign})", "the node here has no such input")
+    try:
+        classes[type_name](**inputs)
+    except GraphError as error:
+        return builder.add_unknown(node_id, foreign, {"inputs": plain}, f"its values do not fit: {problems_of(error)}")
+    builder.report.exact(f"node {node_id[:40]} ({foreign})")
+    return builder.add(type_name, type_name, **inputs)
+
+
+def _field(foreign: str, name: str) -> str:
+    return FIELDS.get(ALIASES.get(foreign, foreign), {}).get(name, name)
+
+
+def _takes(builder: GraphBuilder, node_id: str, field: str) -> bool:
+    return field in registry()[builder.nodes[node_id]["type"]].inputs()
+
+
+def _gives(builder: GraphBuilder, out: Out) -> bool:
+    return out.field in registry()[builder.nodes[out.node]["type"]].outputs()
+
+
+def _is_edge(each: Any) -> bool:
+    try:
+        return all(
+            isinstance(each[end][name], str) for end in ("source", "destination") for name in ("node_id", "field")
+        )
+    except (TypeError, KeyError):
+        return False
