@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from nbgraph.config import Settings
-from nbgraph.errors import GraphError, NbgraphError, NotFoundError, OwnWorkerError, TargetError
+from nbgraph.errors import GraphError, NbgraphError, NotFoundError, OwnWorkerError, RecipeError, TargetError
 from nbgraph.frames import (
     compared_frame,
     loaded_frame,
@@ -19,12 +19,14 @@ from nbgraph.frames import (
     stats_frame,
 )
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
 from nbgraph.notebook import offer_documents
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.recipes.local import shelf_of
 from nbgraph.recipes.opened import Opened
-from nbgraph.recipes.reading import read_recipe
+from nbgraph.recipes.reading import picture_of, read_recipe
+from nbgraph.recipes.replay import Replayed, compared, plan_replay
 from nbgraph.run import NodeLike, Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
@@ -323,6 +325,40 @@ class Studio:
             It holds a graph that is wrong.
         """
         return read_recipe(source, shelf_of(self.services.model_manager))
+
+    def replay(self, source: str | bytes | PathLike[str]) -> Replayed:
+        """Make a picture of nbgraph anew from what it carries, and say whether it is equal, or what differs.
+
+        Models, LoRAs and pictures that went in are looked for in this studio by their content, then by their name.
+
+        Parameters
+        ----------
+        source
+            The path or the bytes of a picture that nbgraph saved, or of the JSON of its recipe.
+
+        Returns
+        -------
+        Replayed
+            `.is_equal`, `.picture`, `.differences` (package, model, code, seed, setting), `.max_difference`, `.ssim`.
+
+        Raises
+        ------
+        RecipeError
+            It holds no recipe of nbgraph.
+        GraphError
+            A model or a picture that it needs is not here; nothing was run.
+        """
+        opened = self.open(source)
+        if opened.recipe is None:
+            raise RecipeError(f"a replay needs a picture of nbgraph, and this is {opened.kind}; run its graph instead")
+        recipe = opened.recipe
+        plan = plan_replay(recipe, self.services, shelf_of(self.services.model_manager))
+        run = self.run(plan.graph, progress=False)
+        outputs = run.session.outputs_of(recipe.node)
+        made = [field for field in resources_in(outputs.get(recipe.path)) if isinstance(field, ImageField)]
+        if not made:
+            raise RecipeError(f"the recipe says that node {recipe.node!r} gave the picture, and it gave none")
+        return compared(recipe, picture_of(source), self.images.get(made[0].image_name), plan)
 
     def edit(self, target: Target | str | PathLike[str] = ()) -> "GraphEditor":
         """The canvas: a graph in a cell, edited and run there; `editor.graph` is the graph. Without one it is empty.

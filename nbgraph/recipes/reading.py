@@ -1,12 +1,17 @@
 """Open anything: pictures, files and texts of this package and of others, each as a graph with a report."""
 
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from os import PathLike
 from os.path import isfile
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from nbgraph.errors import GraphError, NbgraphError, NotFoundError, Problem, RecipeError
+from nbgraph.image_modes import in_plain_mode
+from nbgraph.recipes.carriers import FORMATS
 from nbgraph.recipes.chunks import MAX_FILE, is_picture, read_texts
 from nbgraph.recipes.comfy_format import is_api, is_workflow, read_api, read_workflow
 from nbgraph.recipes.comfy_import import import_comfy
@@ -56,6 +61,18 @@ def read_recipe(source: str | bytes | PathLike[str], shelf: Shelf | None = None,
     if path.stat().st_size > MAX_FILE:
         raise RecipeError(f"{str(path)!r} has more than {MAX_FILE:,} bytes, and is not read")
     return _open_bytes(path.read_bytes(), str(path), shelf)
+
+
+def picture_of(source: str | bytes | PathLike[str]) -> Image.Image | None:
+    """Return the picture in a file whose recipe was read, as RGB or RGBA; None for what is no picture."""
+    if isinstance(source, str) and (len(source) > MAX_NAME or source.lstrip()[:1] == "{"):
+        return None
+    data = source if isinstance(source, bytes) else Path(source).expanduser().read_bytes()
+    if not is_picture(data):
+        return None
+    with Image.open(BytesIO(data), formats=FORMATS) as opened:
+        opened.load()
+        return in_plain_mode(opened)
 
 
 def _open_bytes(data: bytes, where: str, shelf: Shelf) -> Opened:

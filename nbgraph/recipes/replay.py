@@ -1,0 +1,230 @@
+"""Replay a picture: what it was made with is looked for here, and what is another is named before anything runs.
+
+plan_replay(recipe, services)      the graph to run, with the models and pictures of this studio, and what differs
+compared(recipe, picture, made)    equal, or how far the two pictures are apart
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from nbgraph.diffusion.fingerprints import fingerprint_path
+from nbgraph.errors import GraphError, NbgraphError, Problem, UnknownNodeTypeError
+from nbgraph.invocations.image_compare import ssim
+from nbgraph.invocations.node_registry import registry
+from nbgraph.invocations.pictures import common_mode
+from nbgraph.recipes.made import code_fingerprint
+from nbgraph.recipes.recipe import ModelFact, Recipe
+from nbgraph.recipes.shelf import Shelf
+from nbgraph.recipes.versions import packages, version
+from nbgraph.recipes.without_prompts import MODEL_INPUTS
+from nbgraph.services.images.images_base import picture_content
+from nbgraph.services.images.images_common import ImageQuery
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is another than when the picture was made: its kind (model, package, code ...), its name, both values."""
+
+    kind: str
+    name: str
+    was: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}: {self.was or 'none'} -> {self.now or 'none'}"
+
+
+@dataclass
+class ReplayPlan:
+    """The graph to run, and what is known to differ before it runs."""
+
+    graph: Graph
+    differences: list[Difference] = field(default_factory=list)
+
+
+@dataclass
+class Replayed:
+    """The picture made anew beside the one that was given.
+
+    `is_equal` says that the pixels are those of the recipe. Else `max_difference`, 0 to 255, and `ssim`, 1 for equal
+    ones, say how far the two pictures are apart; both are None where their sizes differ. A JPEG or lossy WebP file
+    is apart by its compression even if the picture made anew is equal.
+    """
+
+    picture: Image.Image
+    given: Image.Image | None
+    differences: list[Difference]
+    is_equal: bool
+    max_difference: int | None = None
+    ssim: float | None = None
+
+    def __repr__(self) -> str:
+        if self.is_equal:
+            result = "equal"
+        elif self.max_difference is None:
+            result = "different, or of unknown pixels"
+        else:
+            result = f"different (at most {self.max_difference} of 255, SSIM {self.ssim:.4f})"
+        return "\n  ".join([f"Replayed({result})", *map(str, self.differences)])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
+
+
+def plan_replay(recipe: Recipe, services: InvocationServices, shelf: Shelf) -> ReplayPlan:
+    """Return the graph to run for a recipe; `GraphError` names each model and picture that is not here."""
+    graph = Graph.from_dict(recipe.graph)
+    differences = [*_environment(recipe), *_code(recipe)]
+    differences += [Difference("seed", address, "drawn", "drawn anew") for address in recipe.random_seeds]
+    if recipe.without:
+        differences.append(Difference("setting", "prompts", "left out of the picture", "empty"))
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for address, name in _typed(graph, MODEL_INPUTS):
+        fact = next((fact for fact in recipe.models if fact.kind == "model" and fact.name == PurePath(name).name), None)
+        if fact is not None:
+            _find_model(address, name, fact, services, values, differences, problems)
+    for address, name in _typed(graph, {"lora"}):
+        fact = next((fact for fact in recipe.models if fact.kind == "lora" and fact.name == PurePath(name).name), None)
+        _find_file(address, name, fact, shelf, values, differences, problems)
+    for address, given in _given_pictures(graph):
+        _find_picture(address, given, recipe.pictures, services, values, problems)
+    if problems:
+        raise GraphError(problems)
+    return ReplayPlan(graph.with_values(values) if values else graph, differences)
+
+
+def compared(recipe: Recipe, given: Image.Image | None, made: Image.Image, plan: ReplayPlan) -> Replayed:
+    """Return how a picture that was made anew differs from the one of the recipe, and from the one that was given."""
+    is_equal = bool(recipe.content) and picture_content(made.copy()) == recipe.content
+    if given is None or given.size != made.size:
+        return Replayed(made, given, plan.differences, is_equal)
+    first, second = common_mode(given.convert("RGB"), made.convert("RGB"))
+    apart = int(np.asarray(ImageChops.difference(first, second)).max())
+    return Replayed(made, given, plan.differences, is_equal, apart, ssim(first, second))
+
+
+def environment(recipe_like: Mapping[str, str]) -> list[Difference]:
+    """Return the packages whose versions are others than in a mapping of name to version."""
+    now = {"nbgraph": version(), **packages()}
+    return [
+        Difference("package", name, was, now.get(name, ""))
+        for name, was in recipe_like.items()
+        if now.get(name, "") != was
+    ]
+
+
+def _environment(recipe: Recipe) -> list[Difference]:
+    return environment({"nbgraph": recipe.nbgraph, **recipe.packages})
+
+
+def _code(recipe: Recipe) -> Iterator[Difference]:
+    for type_name, was in recipe.code.items():
+        try:
+            now = code_fingerprint(registry()[type_name])
+        except UnknownNodeTypeError:
+            now = ""
+        if now != was:
+            yield Difference("code", type_name, was[:8], now[:8])
+
+
+def _typed(graph: Graph, names: Any) -> Iterator[tuple[str, str]]:
+    for node_id, node in graph.nodes.items():
+        for name, value in node.literals().items():
+            if name in names and isinstance(value, str | PurePath) and str(value):
+                yield f"{node_id}.{name}", str(value)
+
+
+def _find_model(
+    address: str,
+    name: str,
+    fact: ModelFact,
+    services: InvocationServices,
+    values: dict[str, Any],
+    differences: list[Difference],
+    problems: list[Problem],
+) -> None:
+    """Look for a model: the one of that name, else any of that content, else the one of that name all the same."""
+    rows = services.model_manager.rows()
+    candidates = [(name, name), *((row.name, row.path) for row in rows if row.name != name)]
+    same_name = ""
+    for known, _ in candidates:
+        try:
+            found = services.model_manager.resolve(known)
+        except NbgraphError:
+            continue
+        if found.fingerprint == fact.fingerprint:
+            if known != name:
+                values[address] = known
+            return
+        if PurePath(known).name == fact.name:
+            same_name = same_name or known
+    if not same_name:
+        shown = ", ".join(row.name for row in rows[:10])
+        text = f"no model here has the content of {fact.name!r} ({fact.fingerprint[:8]}), and none its name ({shown})"
+        problems.append(Problem("missing_model", text, *address.split(".", 1)))
+        return
+    differences.append(
+        Difference("model", fact.name, fact.fingerprint[:8], services.model_manager.resolve(same_name).fingerprint[:8])
+    )
+    if same_name != name:
+        values[address] = same_name
+
+
+def _find_file(
+    address: str,
+    name: str,
+    fact: ModelFact | None,
+    shelf: Shelf,
+    values: dict[str, Any],
+    differences: list[Difference],
+    problems: list[Problem],
+) -> None:
+    wanted = fact.fingerprint if fact else ""
+    paths = [path for path in (Path(name), *shelf.loras) if path.is_file()]
+    found = {path: fingerprint_path(path) for path in paths}
+    exact = [path for path, fingerprint in found.items() if fingerprint == wanted]
+    named = [path for path in paths if path.name == PurePath(name).name]
+    if not exact and not named:
+        text = f"there is no LoRA {PurePath(name).name!r} here; put it into a folder named lora in a model folder"
+        problems.append(Problem("missing_model", text, *address.split(".", 1)))
+        return
+    chosen = (exact or named)[0]
+    if not exact:
+        differences.append(Difference("model", chosen.name, wanted[:8], found[chosen][:8]))
+    if chosen != Path(name):
+        values[address] = chosen
+
+
+def _given_pictures(graph: Graph) -> Iterator[tuple[str, str]]:
+    for node_id, node in graph.nodes.items():
+        for name, value in node.literals().items():
+            if image_name := getattr(value, "image_name", ""):
+                yield f"{node_id}.{name}", image_name
+
+
+def _find_picture(
+    address: str,
+    image_name: str,
+    contents: Mapping[str, str],
+    services: InvocationServices,
+    values: dict[str, Any],
+    problems: list[Problem],
+) -> None:
+    if services.images.exists(image_name):
+        return
+    wanted = contents.get(image_name, "")
+    for record in services.images.records(ImageQuery()):
+        if wanted and services.images.content(record.image_name) == wanted:
+            values[address] = {"image_name": record.image_name}
+            return
+    text = "the picture that went in is not in this studio; bring it in with studio.images.add(file)"
+    problems.append(Problem("missing_picture", text, *address.split(".", 1)))
