@@ -61,8 +61,22 @@ def import_invoke(data: dict[str, Any], shelf: Shelf, report: Report) -> Graph:
             report.differs(f"edge {source}.{out.field} -> {target}", "the node here has no such output")
         else:
             builder.edges.append(edge(out, names[target], field))
+    _fill(builder)
     report.differs("noise", "InvokeAI's noise and start are those of diffusers; the scheduler's options may differ")
     return builder.graph()
+
+
+def _fill(builder: GraphBuilder) -> None:
+    """Link what our nodes need and InvokeAI's do not have: the model that noise is for, the VAE of resized latents."""
+    fed = {each["source"]["node_id"]: each["destination"]["node_id"] for each in builder.edges}
+    linked = {(each["destination"]["node_id"], each["destination"]["field"]): each["source"] for each in builder.edges}
+    loader = next((name for name, values in builder.nodes.items() if values["type"] == "model_loader"), None)
+    for name, values in builder.nodes.items():
+        field = {"noise": "unet", "lresize": "vae", "lscale": "vae"}.get(values["type"])
+        if field is None or (name, field) in linked or loader is None:
+            continue
+        source = linked.get((fed.get(name, ""), field), {"node_id": loader, "field": field})
+        builder.edges.append(edge(Out(source["node_id"], source["field"]), name, field))
 
 
 def from_workflow(data: dict[str, Any]) -> dict[str, Any]:
