@@ -25,6 +25,7 @@ def _show_version(is_asked: bool) -> None:
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    # plain text, which can be piped and pasted; rich draws boxes
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
@@ -217,6 +218,7 @@ def _become_jupyterlab(words: Sequence[str]) -> int:
 def _leave(body: Callable[[], int]) -> None:
     """Run the body and exit with its code, or with the code of its error, which is printed."""
     try:
+        # buffered output meets a closed pipe only when it is flushed
         code = body()
         sys.stdout.flush()
     except GraphError as error:

@@ -84,6 +84,7 @@ class Command:
         """Return the call for these words and options. Raises `GrammarError` where they do not fit the parameters."""
         given: dict[str, Any] = {}
         rest: list[Any] = []
+        # a `[NODES ...]` parameter takes all remaining words, so it is never removed from here
         places = [p for p in self.parameters if p.kind is not p.KEYWORD_ONLY]
         for word in words:
             if not places:

@@ -83,6 +83,7 @@ def _title(around: Surroundings, name: str) -> str:
 def _graph_before(before: str, around: Surroundings) -> Graph:
     """Return the graph with the earlier stages of the line, or without them while they are not valid."""
     try:
+        # without running it: the line is not complete yet
         return plan_line(parse_line(before), around.graph, around.catalogue).graph
     except NbgraphError:
         return around.graph

@@ -191,6 +191,7 @@ def layered(parents: Mapping[str, Sequence[str]]) -> list[list[Slot]]:
     for slot, sources in before.items():
         for source in sources:
             after[source].append(slot)
+    # each sweep sorts forwards and backwards; after a few the order hardly changes
     for _ in range(SWEEPS):
         _sort(layers, before)
         _sort(layers[::-1], after)

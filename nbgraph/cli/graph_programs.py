@@ -129,6 +129,7 @@ def _foreign(data: bytes, name: str) -> Graph:
 def write_text(path: Path, text: str) -> None:
     """Write a file beside its place, then move it there: an interrupted write leaves the old file whole."""
     try:
+        # beside its place, because a file is replaced atomically only within one filesystem
         with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
             file.write(text)
         os.replace(file.name, path)

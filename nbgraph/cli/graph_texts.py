@@ -82,8 +82,8 @@ def typed_texts(graph: Graph, node_id: str) -> list[str]:
 
 
 def _label(graph: Graph, node_id: str) -> str:
-    arriving = [f"{link.field}<-{link.source}.{link.output}" for link in graph.links(node_id)]
-    return "  ".join([node_label(graph, node_id), *typed_texts(graph, node_id), *arriving])
+    incoming = [f"{link.field}<-{link.source}.{link.output}" for link in graph.links(node_id)]
+    return "  ".join([node_label(graph, node_id), *typed_texts(graph, node_id), *incoming])
 
 
 def _brief(value: Any, limit: int) -> str:

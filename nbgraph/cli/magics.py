@@ -75,6 +75,7 @@ class NbgraphMagics(Magics):
             display(each)
         if reply.value is not None:
             display(reply.value)
+            # as IPython does with the value of a cell: `_` is the last result
             self.shell.displayhook.update_user_ns(reply.value)  # type: ignore[union-attr]
         elif reply.text:
             print(reply.text)
@@ -99,6 +100,7 @@ def register(shell: InteractiveShell) -> None:
     def match(context: CompletionContext) -> Any:
         return completions(magics, context)
 
+    # %load_ext may run again, with magics of a new session
     others = [each for each in completer.custom_matchers if getattr(each, "matcher_identifier", "") != "nbgraph"]
     completer.custom_matchers[:] = [*others, match]
 

@@ -59,6 +59,7 @@ def section(cls: type[BaseInvocation]) -> str:
 
 def _input_row(spec: InputSpec) -> str:
     default = "required" if spec.required or spec.default is REQUIRED else f"`{_shown(spec.default)}`"
+    # a bare | would end the cell of the table
     kind = type_name(spec.annotation).replace("|", "\\|")
     about = spec.about.replace("|", "\\|")
     return f"| `{spec.name}` | {about} | {kind} | {default} | {', '.join(_notes(spec))} |"

@@ -58,14 +58,14 @@ class Results(Sequence[NodeResult]):
     @staticmethod
     def _cell(result: NodeResult) -> str:
         bundle = cast(Any, result)._repr_mimebundle_()  # the protocol of IPython
-        picture = bundle.get("image/png")
-        if picture is None:
+        png = bundle.get("image/png")
+        if png is None:
             return f"<code>{escape(one_line(value_text(result, LIMIT)))}</code>"
-        return f'<img src="data:image/png;base64,{_base64(picture)}">'
+        return f'<img src="data:image/png;base64,{_base64(png)}">'
 
 
-def _base64(picture: bytes) -> str:
-    return b64encode(picture).decode("ascii")
+def _base64(png: bytes) -> str:
+    return b64encode(png).decode("ascii")
 
 
 def result_of(execution: GraphExecutionState, node_id: str, services: InvocationServices) -> Any:
@@ -109,7 +109,7 @@ def output_text(output: BaseInvocationOutput, services: InvocationServices) -> s
 
 def _value_text(value: Any, services: InvocationServices) -> str:
     if isinstance(value, ImageField):
-        return str(picture_path(value.image_name, services))
+        return str(image_path(value.image_name, services))
     if isinstance(value, list) and value and isinstance(value[0], ImageField):
         items = cast("list[Any]", value)
         return "[" + ", ".join(_value_text(item, services) for item in items) + "]"
@@ -139,18 +139,18 @@ def state_of(execution: GraphExecutionState | None, node_id: str, path: Iteratio
     return "failed" if name in execution.errors else "skipped" if name in execution.skipped else "waiting"
 
 
-def picture_path(image_name: str, services: InvocationServices) -> Path:
+def image_path(image_name: str, services: InvocationServices) -> Path:
     """Return the file of an image; one of a studio in memory is written to a temporary folder first."""
     path = services.images.path(image_name)
     if path is not None:
         return path
     path = temporary_folder() / f"{image_name}.png"
     if not path.exists():
-        write_picture(services.images.get(image_name), path)
+        write_image(services.images.get(image_name), path)
     return path
 
 
-def write_picture(image: Image, path: Path) -> None:
+def write_image(image: Image, path: Path) -> None:
     """Write an image in the format of the ending of the path. Raises `NbgraphError` if that cannot be."""
     try:
         image.save(path)

@@ -12,7 +12,7 @@ from PIL import Image
 from nbgraph.cli import ExitCode
 from nbgraph.cli.graph_programs import open_graph
 from nbgraph.cli.programs import open_studio
-from nbgraph.cli.results import node_lines, write_picture
+from nbgraph.cli.results import node_lines, write_image
 from nbgraph.cli.shell_session import CANCEL_SECONDS
 from nbgraph.errors import NbgraphError, suggest
 from nbgraph.grammar.lexer import GrammarError, Word
@@ -36,7 +36,7 @@ def run(file: str, changes: list[str], folder: Path | None, out: Path | None, as
     with open_studio(folder) as studio:
         handle = studio.submit(graph)
         interrupted = _wait(handle)
-        paths = write_pictures(handle.images, out) if out is not None else []
+        paths = write_images(handle.images, out) if out is not None else []
         print_results(handle, studio, paths, as_json)
         missing = out is not None and not paths and not interrupted
     for error in handle.errors:
@@ -54,6 +54,7 @@ def _wait(handle: Run) -> bool:
     try:
         handle.wait(show=progress_display("text"))
     except KeyboardInterrupt:
+        # what has finished is stored before the studio closes
         handle.cancel()
         handle.wait(CANCEL_SECONDS)
         return True
@@ -63,6 +64,7 @@ def _wait(handle: Run) -> bool:
 def read_change(graph: Graph, change: str) -> tuple[str, Any]:
     """Return the address and the typed value of `noise.seed=3`. Raises `NbgraphError` for a bad one."""
     address, equals, text = change.partition("=")
+    # from the right, because ids may hold dots and names of inputs do not
     node_id, dot, field = address.rpartition(".")
     if not equals or not dot:
         raise NbgraphError(f"--set {change!r} is not of the form NODE.FIELD=VALUE, such as --set noise.seed=7")
@@ -90,7 +92,7 @@ def check_destination(out: Path) -> None:
         raise NbgraphError(f"--out {str(out)!r}: no image format ends in {out.suffix!r}; use .png, .jpg or .webp")
 
 
-def write_pictures(images: Sequence[Image.Image], out: Path) -> list[Path]:
+def write_images(images: Sequence[Image.Image], out: Path) -> list[Path]:
     """Write one image to `out` itself, several numbered; `out` without an ending is a folder. Returns the files."""
     if not images:
         return []
@@ -102,7 +104,7 @@ def write_pictures(images: Sequence[Image.Image], out: Path) -> list[Path]:
     else:
         paths = [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(len(images))]
     for image, path in zip(images, paths):
-        write_picture(image, path)
+        write_image(image, path)
     return paths
 
 

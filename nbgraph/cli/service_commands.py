@@ -8,7 +8,7 @@ from nbgraph.cli.command_table import Reply
 from nbgraph.cli.commands import COMMANDS, command
 from nbgraph.cli.graph_programs import cannot_write
 from nbgraph.cli.graph_texts import execution_drawing, graph_drawing
-from nbgraph.cli.results import write_picture
+from nbgraph.cli.results import write_image
 from nbgraph.cli.shell_session import ShellSession
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.compiler import find_node
@@ -113,7 +113,7 @@ def list_images(session: ShellSession) -> Reply:
 
 @command("images save", "write an image to a file")
 def save_image(session: ShellSession, name: Word, file: Path) -> Reply:
-    write_picture(session.studio.images.get(_image_name(session, name)), file)
+    write_image(session.studio.images.get(_image_name(session, name)), file)
     return Reply(one_line(f"image in {file}"))
 
 

@@ -33,7 +33,10 @@ class LineCompleter(Completer):
 def interact(session: ShellSession) -> None:
     """Read lines from the terminal and perform them until a person leaves."""
     prompt: PromptSession[str] = PromptSession(
-        history=_history(), completer=ThreadedCompleter(LineCompleter(session)), complete_while_typing=False
+        # on a thread: listing models reads folders, which must not hold up typing
+        history=_history(),
+        completer=ThreadedCompleter(LineCompleter(session)),
+        complete_while_typing=False,
     )
     print(WELCOME)
     for line in _typed(prompt):

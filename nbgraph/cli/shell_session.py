@@ -60,6 +60,7 @@ class ShellSession:
     def catalogue(self) -> Catalogue:
         """The names of stages now, with nodes and library graphs that were made since the last line."""
         library = self.studio.services.graph_library
+        # the total comes with any page; a second query is needed only if there are several
         found = library.list(per_page=1)
         if found.total > len(found.items):
             found = library.list(per_page=found.total)
@@ -80,6 +81,7 @@ class ShellSession:
             if nodes:
                 replies.append(self._add(planned))
             replies += [call(self) for call in calls]
+        # an interrupt too takes the whole line back
         except BaseException:
             self._restore(before)
             raise
@@ -102,6 +104,7 @@ class ShellSession:
         """Run the nodes that the graph adds to the session, or all if it does not contain the session's nodes."""
         goes_on = (
             self.state.execution
+            # by identity: a loaded graph may have other nodes under the same ids
             if all(graph.nodes.get(key) is node for key, node in self.graph.nodes.items())
             else None
         )
@@ -136,6 +139,7 @@ class ShellSession:
             self.state = self._before.pop()
         self.state = before
         if before.execution is not None:
+            # the run has stored the extended session under the same id
             self.studio.services.graph_execution_manager.set(before.execution)
 
     def _help(self, stage: Stage, catalogue: Catalogue) -> Reply:
@@ -151,6 +155,7 @@ def grown(session: GraphExecutionState | None, graph: Graph, max_iterations: int
     if session is None:
         return GraphExecutionState(graph, max_iterations=max_iterations)
     larger = copy(session)
+    # an error of an earlier line must not end this one
     larger.errors = {}
     larger.extend(graph)
     return larger
@@ -159,6 +164,7 @@ def grown(session: GraphExecutionState | None, graph: Graph, max_iterations: int
 def run_session(studio: Studio, session: GraphExecutionState, show: Callable[[Progress], None]) -> Run:
     """Run the rest of a session and wait. Raises the first `NodeError`; `KeyboardInterrupt` cancels the run first."""
     tracker = ProgressTracker(session.id)
+    # before the run begins, or its first events are missed
     tracker.listen(studio.services.events)
     try:
         ticket: Any = studio.invoker.invoke(session)
@@ -170,6 +176,7 @@ def run_session(studio: Studio, session: GraphExecutionState, show: Callable[[Pr
         run.wait(show=show)
     except KeyboardInterrupt:
         run.cancel()
+        # nodes stop at their next step; what has finished is still stored
         run.wait(CANCEL_SECONDS)
         raise
     run.raise_error()

@@ -61,6 +61,7 @@ class Catalogue:
             found = registry()[name]
         except UnknownNodeTypeError:
             return None
+        # the type "graph" itself is no node: it takes a library graph
         return found if found is not GraphInvocation else None  # type: ignore[return-value]
 
     def types(self) -> list[str]:

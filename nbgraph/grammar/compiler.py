@@ -65,6 +65,7 @@ def _read_option(cls: type[BaseInvocation], option: Option, found: NodeOptions) 
         found.columns[target.text] = option.column
     elif option.name == "link_node":
         found.link_nodes.append(_one_word(option))
+    # --name means --id, except for a node with an input of that name
     elif option.name == "id" or (option.name == "name" and "name" not in cls.inputs()):
         found.id = _one_word(option)
         if not found.id.text:
@@ -79,6 +80,7 @@ def _read_option(cls: type[BaseInvocation], option: Option, found: NodeOptions) 
 
 def _read_value(cls: type[BaseInvocation], option: Option) -> tuple[str, Any]:
     specs = cls.inputs()
+    # an input may itself be called no_...; then it is not a negation
     negated = option.name.startswith("no_") and option.name not in specs
     name = option.name[3:] if negated else option.name
     if name not in specs and name not in COMMON:
@@ -134,6 +136,7 @@ def plan_line(
     `defaults` are words by input name; they fill inputs that have neither a typed value nor an edge. Raises
     `GrammarError` at the first column that is wrong.
     """
+    # a copy, so that a line that fails leaves no node behind
     planned = Planned(graph.copy())
     for stage in stages:
         cls = catalogue.node_class(stage.name)
@@ -172,6 +175,7 @@ def _add(
 
 def _new_id(graph: Graph, options: NodeOptions) -> str:
     if options.id is None:
+        # a predictable number, so that lines in a file can name it; a person may have given that id to a node
         number = len(graph.nodes)
         while str(number) in graph.nodes:
             number += 1
@@ -187,6 +191,7 @@ def _fitting_defaults(cls: type[BaseInvocation], defaults: Mapping[str, Words]) 
     for name, words in defaults.items():
         spec = cls.inputs().get(name)
         if spec is not None:
+            # inputs of one name differ between node types: a default that does not fit is meant for another
             with suppress(GrammarError):
                 found[name] = parse_value(spec.annotation, words, name, 1, spec.info.metadata)
     return found
@@ -222,6 +227,7 @@ def _edges(
                 f"{source!r} ({graph.nodes[source].type}) has no output {output.text!r}{suggest(output.text, outputs)}",
                 output.column,
             )
+        # the first --link to an input replaces its implicit edges; further ones add to an input for many
         kept = sources[target.text] if spec.many and target.text in linked else []
         sources[target.text] = [*kept, (source, output.text)]
         linked.add(target.text)
@@ -232,6 +238,7 @@ def find_node(graph: Graph, word: Word) -> str:
     """Return the id that a word names: an id, or unquoted `-N`, the N-th node counted back from the next one."""
     if RELATIVE.fullmatch(word.text) and not word.is_quoted:
         order = list(graph.nodes)
+        # Python refuses to read numbers of thousands of digits, and no session has a billion nodes
         steps = -int(word.text) if len(word.text) < 10 else 0
         if not 1 <= steps <= len(order):
             count = f"there {'is 1 node' if len(order) == 1 else f'are {len(order)} nodes'}"

@@ -120,6 +120,7 @@ def _escaped(text: str, start: int) -> tuple[str, int, bool]:
         elif (
             kind in CODE_DIGITS
             and re.fullmatch(f"[0-9a-fA-F]{{{CODE_DIGITS[kind]}}}", digits)
+            # beyond the last code point of Unicode
             and int(digits, 16) < 0x110000
         ):
             parts.append(chr(int(digits, 16)))
@@ -134,6 +135,7 @@ def _escaped(text: str, start: int) -> tuple[str, int, bool]:
 
 def quote(text: str, always: bool = False) -> str:
     """Return the text as one word of the grammar; `always` quotes even a word without special characters."""
+    # a leading - would make an option or a relative id of it
     if not always and PLAIN.fullmatch(text) and not text.startswith("-"):
         return text
     if not all(character.isprintable() for character in text):

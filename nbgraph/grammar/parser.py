@@ -78,6 +78,7 @@ def _option(word: Word) -> tuple[str, list[Word]] | None:
     """Return the name and first value of an option, or None for a word that is not an option."""
     if word.text in SHORT_OPTIONS and not word.is_quoted:
         return SHORT_OPTIONS[word.text], []
+    # only the part before the first quote or backslash can make a word an option
     found = OPTION.match(word.text, 0, word.bare)
     if found is None or (found.end() < len(word.text) and not found[2]):
         return None
@@ -110,6 +111,7 @@ def logical_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 def _ends_in_pipe(line: str) -> bool:
     try:
+        # an open quote is an error of the whole line, which says where
         found = list(scan(line))
     except GrammarError:
         return False

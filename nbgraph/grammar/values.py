@@ -109,6 +109,7 @@ def choices(annotation: Any) -> list[str]:
 def _read(annotation: Any, word: Word, name: str) -> Any:
     """Return what a word says, before pydantic validates it."""
     members, text = _members(annotation), word.text
+    # a text is never read as JSON: `--text 3` is the text "3"
     if takes_text(annotation):
         possible = choices(annotation)
         if (
@@ -124,10 +125,12 @@ def _read(annotation: Any, word: Word, name: str) -> Any:
         return None
     value = _from_json(text)
     takes_anything = Any in members or object in members
+    # a bool is an int in Python: without this, `--a true` would be the number 1
     if isinstance(value, bool) and not takes_anything and not _takes_truth(members):
         raise GrammarError(f"--{name} takes {type_name(annotation)}, not {text!r}", word.column)
     item = _item(annotation)
     if item is not None and not takes_anything and not _is_list_or_none(value) and not _fits(annotation, value):
+        # one word for a list is its only item
         return [_read(item, word, name)]
     if isinstance(value, str):
         return _reference(members, value)
@@ -143,6 +146,7 @@ def _from_json(text: str) -> Any:
     if text in WORDS:
         return WORDS[text]
     try:
+        # NaN and Infinity are not JSON, though Python reads them
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return text
