@@ -17,7 +17,7 @@ from nbgraph.services.invocation_processor.node_batches import BatchLimits, Held
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory
 from nbgraph.services.invocation_processor.own_frames import place_of
-from nbgraph.services.invocation_processor.session_runner import NodeResult, SessionRunner
+from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
@@ -190,16 +190,13 @@ class BatchRunner(SessionRunner):
         """A node that ran with others has its output, as if it had run by itself."""
         prepared, inputs = held.prepared, held.inputs
         planned, node, session = prepared.planned, prepared.id, self.session
-        result = NodeResult(output, self._origin(prepared))
-        if inputs is not None and inputs.key is not None:
-            self._cache.misses += self._cache.enabled
-            try:
-                self._save(prepared, node, inputs, result, held.seconds)
-            except BaseException as error:
-                self._fail(prepared, self._probe.start(), error)
-                return
-            result.origin = (inputs.key,)
-        self._origins[prepared.key] = result.origin
+        assert inputs is not None
+        self._cache.misses += self._cache.enabled and inputs.key is not None
+        try:
+            self._origins[prepared.key] = self._save(prepared, inputs, output, held.seconds)
+        except BaseException as error:
+            self._fail(prepared, self._probe.start(), error)
+            return
         session.complete(prepared, output)
         if self._journal is not None:
             self._journal.completed(prepared, output)

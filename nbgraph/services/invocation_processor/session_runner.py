@@ -8,8 +8,8 @@ it is kept as text at the node and in `failures`, as the exception would keep th
 **Steps.** Each prepared node goes through four, and whoever listens hears of it by events:
 
     _inputs    all values: typed ones, and in their place what arrives; the cache key of these values
-    _cached    the entry of that key, if there is one that is still good
-    _invoke    otherwise: NodeStarted; validate, `node.invoke(context)`, save the result under the key
+    cache.get  the entry of that key, if there is one that is still good
+    _invoke    otherwise: NodeStarted; validate, `node.invoke(context)`, _save the result under the key
     _record    the output goes to the session and its journal, a row to the stats; NodeCompleted
 
 **State.** Beside the session: `_heads`, the beginning of the cache keys of each node type, hashed when the run began,
@@ -18,8 +18,8 @@ nodes what is pending in the cache is written, many at a time.
 
 **Example.** `total` has an input from `first`, and ran before with the same `first`:
 
-    first   _inputs {a: 1, b: 2}, key k1   _cached: none   _invoke 3, saved as k1              _record
-    total   _inputs {a: 3, b: 5}, key k2   _cached: 8, made from k1                            _record
+    first   _inputs {a: 1, b: 2}, key k1   cache.get: none   _invoke 3, saved as k1              _record
+    total   _inputs {a: 3, b: 5}, key k2   cache.get: 8, made from k1                       _record
 
 What can be known of a class is in its `NodeType`, so that a node of some microseconds does not pay for it. The one way
 round pydantic, for values of exact types, is explained in `nbgraph/invocations/exact.py`.
@@ -77,14 +77,6 @@ class NodeInputs(Struct, gc=False):
     are_exact: bool
     key: bytes | None = None
     key_end: bytes = b""
-
-
-class NodeResult(Struct, gc=False):
-    """The output of a prepared node, and the cache keys that stand for it where others are made from it."""
-
-    output: BaseInvocationOutput
-    origin: Origin
-    cached: bool = False
 
 
 class SessionRunner:
@@ -203,28 +195,29 @@ class SessionRunner:
 
     def _run_node(self, prepared: Prepared) -> None:
         """Run one prepared node, whatever becomes of it."""
-        planned, node = prepared.planned, prepared.id
+        entry = None
         began = self._probe.start()
         try:
-            if planned.axis is not None:
-                result = self._item(prepared)
+            if prepared.planned.axis is not None:
+                output, origin = self._item(prepared)
             else:
                 inputs = self._inputs(prepared)
-                result = self._cached(inputs) or self._invoke(prepared, node, inputs)
+                entry = None if inputs.key is None else self._cache.get(inputs.key)
+                if entry is None:
+                    output, origin = self._invoke(prepared, inputs)
+                else:
+                    output, origin = entry.output, (entry.key,)
         except CancelledError:
-            self._release(prepared)
-            name, seed = planned.node_type.name, self._seed(prepared)
-            self._probe.finish(began, node, planned.id, name, prepared.path, CANCELLED, False, seed)
+            self._release(prepared, began)
         except BaseException as error:
             self._fail(prepared, began, error)
         else:
-            self._record(prepared, node, began, result)
+            self._record(prepared, began, output, origin, entry is not None)
 
-    def _item(self, prepared: Prepared) -> NodeResult:
+    def _item(self, prepared: Prepared) -> tuple[BaseInvocationOutput, Origin]:
         """Take the item of an iterate node out of its list; items are not cached, nor announced."""
-        planned = prepared.planned
-        origin = self._origin(prepared) if planned.inputs else ()
-        return NodeResult(self.session.iterate_output(prepared), origin)
+        origin = self._origin(prepared) if prepared.planned.inputs else ()
+        return self.session.iterate_output(prepared), origin
 
     def _inputs(self, prepared: Prepared) -> NodeInputs:
         planned = prepared.planned
@@ -235,14 +228,11 @@ class SessionRunner:
         are_exact = [*map(type, picked)] == node_type.exact
         if not head.keeps(values["use_cache"]):
             return NodeInputs(values, are_exact)
-        return NodeInputs(values, are_exact, *self._contents.key(head, picked, are_exact))
+        key, key_end = self._contents.key(head, picked, are_exact)
+        return NodeInputs(values, are_exact, key, key_end)
 
-    def _cached(self, inputs: NodeInputs) -> NodeResult | None:
-        entry = None if inputs.key is None else self._cache.get(inputs.key)
-        return None if entry is None else NodeResult(entry.output, (entry.key,), True)
-
-    def _invoke(self, prepared: Prepared, node: str, inputs: NodeInputs) -> NodeResult:
-        planned = prepared.planned
+    def _invoke(self, prepared: Prepared, inputs: NodeInputs) -> tuple[BaseInvocationOutput, Origin]:
+        planned, node = prepared.planned, prepared.id
         node_type, cls = planned.node_type, type(planned.node)
         self._notify(NodeStarted(self.session.id, node, planned.id, node_type.name))
         began = perf_counter()
@@ -257,24 +247,23 @@ class SessionRunner:
         output = runnable.invoke(context)
         if type(output) is not node_type.output_class or node_type.copies_output:
             output = kept_output(output, node_type)
-        result = NodeResult(output, self._origin(prepared))
-        if inputs.key is not None:
-            self._save(prepared, node, inputs, result, perf_counter() - began)
-            result.origin = (inputs.key,)
-        return result
+        return output, self._save(prepared, inputs, output, perf_counter() - began)
 
-    def _save(self, prepared: Prepared, node: str, inputs: NodeInputs, result: NodeResult, seconds: float) -> None:
-        node_type, key = prepared.planned.node_type, inputs.key
-        assert key is not None
+    def _save(self, prepared: Prepared, inputs: NodeInputs, output: BaseInvocationOutput, seconds: float) -> Origin:
+        """Save a result if it is cached; return the cache keys that stand for it where others are made from it."""
+        node_type, key, origin = prepared.planned.node_type, inputs.key, self._origin(prepared)
+        if key is None:
+            return origin
         head = self._heads[node_type].text
-        entry = CacheEntry(
-            key, node, node_type.name, head, inputs.key_end, result.origin, seconds, output=result.output
-        )
+        entry = CacheEntry(key, prepared.id, node_type.name, head, inputs.key_end, origin, seconds, output=output)
         self._cache.save(entry, may_wait=seconds < QUICK and not node_type.names_resources)
+        return (key,)
 
-    def _record(self, prepared: Prepared, node: str, began: float, result: NodeResult) -> None:
-        planned, session, output, cached = prepared.planned, self.session, result.output, result.cached
-        self._origins[prepared.key] = result.origin
+    def _record(
+        self, prepared: Prepared, began: float, output: BaseInvocationOutput, origin: Origin, cached: bool
+    ) -> None:
+        planned, session, node = prepared.planned, self.session, prepared.id
+        self._origins[prepared.key] = origin
         session.complete(prepared, output)
         if self._journal is not None:
             self._journal.completed(prepared, output)
@@ -285,9 +274,10 @@ class SessionRunner:
 
     def _origin(self, prepared: Prepared) -> Origin:
         """Return the cache keys of what a node's inputs came from, through nodes that are not cached."""
+        planned = prepared.planned
+        if len(planned.inputs) == 1 and planned.node_type.is_direct and planned.inputs[0].keep is None:
+            return self._origins.get(prepared.key - planned.rank + planned.inputs[0].parent, ())
         keys = self.session.source_keys(prepared)
-        if len(keys) == 1:
-            return self._origins.get(keys[0], ())
         return tuple(dict.fromkeys(chain.from_iterable(map(self._origins.get, keys, repeat(())))))
 
     def _seed(self, prepared: Prepared) -> int | None:
@@ -301,9 +291,13 @@ class SessionRunner:
 
     # what does not go well
 
-    def _release(self, prepared: Prepared) -> None:
+    def _release(self, prepared: Prepared, began: float) -> None:
+        """Give back a node that was cancelled while it ran, and end the session."""
+        planned = prepared.planned
         self.session.release(prepared)
         self.session.cancel()
+        name, seed = planned.node_type.name, self._seed(prepared)
+        self._probe.finish(began, prepared.id, planned.id, name, prepared.path, CANCELLED, False, seed)
 
     def _fail(self, prepared: Prepared, began: float, error: BaseException) -> None:
         """Record a failure as text, and clear the frames of the exception, which would keep tensors alive."""

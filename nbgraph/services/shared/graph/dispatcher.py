@@ -178,6 +178,8 @@ class Dispatcher:
 
         Raises `IterationLimitError` if a list is too long, and again on each later call.
         """
+        if self._place < len(self._nodes) and not (self.claimed or self._slow_path):
+            return self._claim_next()
         if self._buffered:
             return self._buffered.pop()
         if self.refused is not None:
@@ -188,19 +190,30 @@ class Dispatcher:
                     if not self._take_block():
                         return None
                     continue
-                planned = self._nodes[self._place]
-                self._place += 1
-                name = planned.id + self._suffix
-                prepared = Prepared(planned, self._block[1], self._first + planned.rank, name)
-                if not (self._slow_path or self.claimed) or self._may_run(prepared):
+                prepared = self._claim_next()
+                if not self._slow_path and len(self.claimed) == 1:
+                    return prepared
+                del self.claimed[prepared.key]
+                if self._may_run(prepared):
                     self.claimed[prepared.key] = self._block
                     return prepared
         except IterationLimitError as error:
             self.refused = error
             raise
 
+    def _claim_next(self) -> Prepared:
+        """Claim the next node of the block, which is not at its end."""
+        planned = self._nodes[self._place]
+        self._place += 1
+        key = self._first + planned.rank
+        self.claimed[key] = self._block
+        return Prepared(planned, self._block[1], key, planned.id + self._suffix)
+
     def done(self, key: Key) -> None:
         """Record that a claimed node has its output; blocks that waited for it go before the current one."""
+        if self._place < len(self._nodes) and not (self._slow_path or self._suspended):
+            self.claimed.pop(key, None)
+            return
         # whoever asks meanwhile, in another thread, must not see a session without claims and take it for complete
         self._is_looking_ahead = self._slow_path or self._place == len(self._nodes)
         block = self.claimed.pop(key, None)
