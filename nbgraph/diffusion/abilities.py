@@ -57,6 +57,38 @@ TAIL = """\
 - Sana: its pipeline puts a long instruction before the positive text unless `complex_human_instruction=None`; here
   texts are encoded as they are written.
 
+## Kinds of files
+
+What a file is, `nbgraph models --inspect FILE` and `studio.models.inspect(path)` say, from its header.
+
+| file | Stable Diffusion 1, 2 | SDXL | SD 3, 3.5 | FLUX.1 dev, schnell | Chroma | Qwen-Image | Z-Image |
+|---|---|---|---|---|---|---|---|
+| diffusers folder | yes | yes | yes | yes | yes | yes | yes |
+| checkpoint of one file | yes | yes | yes | yes | `parts=` | `parts=` | `parts=` |
+| transformer or UNet alone | `parts=` | `parts=` | `parts=` | `parts=` | `parts=` | `parts=` | `parts=` |
+| VAE alone | `like=` | `like=` | `like=` | `like=` | `like=` | `like=` | `like=` |
+| ControlNet alone | yes | yes |  |  |  |  |  |
+| text encoders alone | yes | yes | yes | yes |  |  |  |
+| GGUF, fp8, scaled fp8 | yes | yes | yes | yes | yes | yes | yes |
+| LoRA | yes | yes | yes | yes | yes | yes | yes |
+| LoHa, LoKr, DoRA, whole differences | yes | yes | yes | yes | yes | yes | yes |
+| inpainting, Fill, refiner, control | refused | refused |  | refused |  |  |  |
+
+Drawn with and compared on tiny models: checkpoints of Stable Diffusion 1, 2, XL and 3, transformers alone of FLUX.1,
+Chroma, Qwen-Image and Z-Image, the VAE of SDXL, the ControlNet of Stable Diffusion 1, GGUF and fp8 of Z-Image, kin of
+LoRA on Stable Diffusion 1, XL and Z-Image. Compared by name and shape, on headers of full-size files: checkpoints of
+Stable Diffusion 1, XL, 3 and FLUX.1, text encoders. The other cells are the same code on another family.
+
+- `parts=`: `ModelLoader(model=FILE, parts=MODEL)`, or `TransformerLoader(model=FILE)` beside other loaders. Files of
+  other families that diffusers has a converter for take their configuration from `parts` too.
+- `like=`: `VaeLoader(vae_model=FILE, like=model)`, as how latents are scaled is not in the file.
+- GGUF needs the package gguf (`pip install nbgraph[gguf]`). Quantised weights become plain numbers when they are read,
+  so they take as much memory as plain ones. nf4, nvfp4, GPTQ, AWQ and Nunchaku files, and folders with a
+  `quantization_config`, are refused with the package or device that they need.
+- LoRA: in the namings of kohya, diffusers, PEFT, ComfyUI and ai-toolkit that diffusers reads; OFT, (IA)3, GLoRA, Tucker
+  factors, trained norms and biases are refused by name.
+- Pickles (`.ckpt`, `.pt`, `.bin`) are never loaded. Textual inversions are recognised, and not applied.
+
 Any other family that diffusers' `AutoPipelineForText2Image` knows and that has a VAE and `encode_prompt` may work,
 and is not tested.
 Known to draw another picture: Lumina 2, whose pipeline puts an instruction before the positive text alone. Not expected

@@ -11,6 +11,7 @@ from pydantic import Field
 from nbgraph import diffusion
 from nbgraph.diffusion.refs import IpAdapterPatch
 from nbgraph.diffusion.scheduler_names import SchedulerName
+from nbgraph.errors import NbgraphError
 from nbgraph.image_modes import as_mask, has_alpha, in_plain_mode
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import (
@@ -84,6 +85,13 @@ class DenoiseLatents(BaseInvocation):
         title="Guidance",
         description="How strongly the image follows the prompt; 1 switches guidance off",
     )
+    guidance: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        title="Distilled guidance",
+        description="Guidance that distilled models such as FLUX.1 dev take as an input; the model's own without",
+    )
     scheduler: SchedulerName = Field(
         "default", description="Sampling method; default is the model's own, names in _k use Karras sigmas"
     )
@@ -115,6 +123,8 @@ class DenoiseLatents(BaseInvocation):
             yield "denoising_end", f"is {end}, and must be more than denoising_start, which is {start}"
         elif {"steps", "denoising_start", "denoising_end"} <= known.keys():
             yield from no_step_problem(known["steps"], start, end)
+        if known.get("guidance") is not None and "unet" in known:
+            yield from _guidance_problem(known["unet"].model, context)
 
     def batch_key(self, context: InvocationContext) -> Hashable:
         """All that is not of one picture alone, and the sizes and shapes of what is."""
@@ -143,6 +153,7 @@ class DenoiseLatents(BaseInvocation):
         settings = diffusion.DenoiseSettings(
             steps=self.steps,
             cfg=self.cfg_scale,
+            guidance=self.guidance,
             scheduler=self.scheduler,
             start=step_at(self.steps, self.denoising_start),
             end=step_at(self.steps, self.denoising_end),
@@ -230,6 +241,16 @@ class DenoiseLatents(BaseInvocation):
     @staticmethod
     def _latents(context: InvocationContext, field: LatentsField | None) -> Any:
         return None if field is None else load_latents(context, field)
+
+
+def _guidance_problem(model: ModelField, context: InvocationContext) -> Iterator[tuple[str, str]]:
+    """(field, problem) if a model takes no guidance as an input."""
+    try:
+        family = context.models.describe(model).family
+    except NbgraphError:
+        return  # the node that names the model says so
+    if family is not None and family.guidance is None:
+        yield "guidance", f"models of the family {family.key!r} take no guidance as an input; use cfg_scale"
 
 
 def step_at(steps: int, share: float) -> int:

@@ -37,7 +37,7 @@ FLOW_OWN = (
 """Those that a flow-matching pipeline runs with, and some more that draw: these pipelines give them no generator."""
 NO_PICTURES = {"DDIMInverse", "IPNDM", "LTXEulerAncestralRF"}
 """Classes that cannot mix a picture with noise."""
-FLOW_NAMES = {"default", "flow_euler", "flow_heun", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_2s", "unipc", "deis"}
+FLOW_NAMES = {"default", "flow_euler", "flow_heun", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_2s", "dpmpp_3m", "unipc", "deis"}
 TASKS = ("text", "picture", "mask")
 CASES = [
     *((kind, own, "default") for kind, owns in (("unet", UNET_OWN), ("flow", FLOW_OWN)) for own in owns),

@@ -15,7 +15,7 @@ from tests.diffusion.drawing import sample
 from tests.diffusion.models import TinyModels
 
 DIFFUSION = [name for name in SCHEDULER_NAMES if not name.startswith("flow_")]
-FLOW = ["default", "flow_euler", "flow_heun", "dpmpp_2m", "unipc", "deis", "dpmpp_2s", "dpmpp_2m_sde"]
+FLOW = ["default", "flow_euler", "flow_heun", "dpmpp_2m", "unipc", "deis", "dpmpp_2s", "dpmpp_2m_sde", "dpmpp_3m"]
 PACKAGES = {"lms": "scipy", "lms_k": "scipy", "dpmpp_sde": "torchsde", "dpmpp_sde_k": "torchsde"}
 
 

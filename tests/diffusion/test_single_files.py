@@ -212,3 +212,17 @@ def test_the_shipped_vocabularies_are_those_of_clip_and_t5():
     t5 = make_tokenizer(known_model("flux-dev").configs["tokenizer_2"])
     assert (len(t5), t5.model_max_length) == (32100, 512)
     assert t5("Ein grüner Apfel ﬁne").input_ids == [890, 3, 11059, 49, 71, 17433, 1399, 1]
+
+
+def test_distilled_guidance_is_an_input_of_models_that_have_it(studio, tiny):
+    def latents(name: str, guidance: float | None) -> Any:
+        model = ModelLoader(model=tiny[name].path)
+        node = DenoiseLatents(
+            id="denoise", unet=model, noise=Noise(unet=model, seed=3, width=64, height=64), steps=2, guidance=guidance,
+            cfg_scale=1, positive=Prompt(text="a red cat", clip=model),
+        )  # fmt: skip
+        return studio.run(LatentsToImage(id="image", vae=model, latents=node), progress=False)["image"].image.tobytes()
+
+    assert latents("flux", 1.0) != latents("flux", 9.0)
+    with pytest.raises(GraphError, match="denoise.guidance: .*'stable-diffusion' take no guidance"):
+        latents("sd15", 2.0)
