@@ -117,7 +117,7 @@ class Upstream:
 
     def _at(self, key: int) -> Prepared:
         rank, path = self.session.keys.place(key)
-        return Prepared(self.session.plan.nodes[rank], path, key)
+        return self.session.keys.prepared(self.session.plan.nodes[rank], path)
 
 
 def _cut(graph: Graph, node_id: str) -> Graph:
