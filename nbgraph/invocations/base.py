@@ -38,7 +38,7 @@ from inspect import Parameter, Signature
 from typing import Any, ClassVar, Never, TypeVar, get_type_hints
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from nbgraph.errors import GraphError, NbgraphError, PositionalError, Problem, suggest
@@ -113,9 +113,11 @@ class BaseInvocation(BaseModel):
     __wrapped_function__: ClassVar[Any] = None
     type: ClassVar[str] = ""
 
-    id: str | None = None
-    is_intermediate: bool = False
-    use_cache: bool | None = None
+    id: str | None = Field(None, description="Name of the node in its graph; made from the type if left out")
+    is_intermediate: bool = Field(False, description="Keep the images of the node out of the gallery")
+    use_cache: bool | None = Field(
+        None, description="False runs the node every time, True always caches it; left out, the node type decides"
+    )
 
     def invoke(self, context: InvocationContext) -> BaseInvocationOutput:
         """Do the node's work: all inputs are there and valid. Must not change its inputs."""

@@ -21,6 +21,8 @@ NODES = built_in_nodes()
 @pytest.mark.parametrize("name", sorted(NODES))
 def test_every_node_and_every_input_is_described_in_one_plain_line(name):
     assert inspect.getdoc(NODES[name])
+    for field, info in NODES[name].model_fields.items():
+        assert info.description, f"{name}.{field} needs Field(description=...)"
     for spec in NODES[name].inputs().values():
         text = spec.info.description or ""
         assert 8 <= len(text) <= 100, f"{name}.{spec.name} needs Field(description=...) of one line"
