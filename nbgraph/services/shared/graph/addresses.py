@@ -7,7 +7,7 @@ from typing import Any
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.inputs import REQUIRED
-from nbgraph.services.shared.graph.expand import GRAPH
+from nbgraph.services.shared.graph.edges import GRAPH
 from nbgraph.texts import value_text
 
 

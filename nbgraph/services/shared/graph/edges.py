@@ -9,6 +9,9 @@ from nbgraph.errors import GraphError, Problem
 from nbgraph.invocations.base import BaseInvocation, Ref
 from nbgraph.texts import value_text
 
+GRAPH = "graph"
+"""The type of graph nodes: library graphs used as nodes."""
+
 Nodes = Mapping[str, BaseInvocation]
 NO_NODES: Nodes = {}
 

@@ -8,10 +8,9 @@ from pydantic import PrivateAttr
 
 from nbgraph.errors import GraphError, Problem
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
-from nbgraph.services.shared.graph.edges import GraphLike, Link
+from nbgraph.services.shared.graph.edges import GRAPH, GraphLike, Link
 from nbgraph.services.shared.graph.plan import Path, Plan
 
-GRAPH = "graph"
 MAX_DEPTH = 32
 End = tuple[str, str]
 """A node and one of its inputs or outputs."""

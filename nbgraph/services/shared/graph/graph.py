@@ -11,8 +11,8 @@ from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.addresses import by_node, typed_values, with_inner_values, without_link
 from nbgraph.services.shared.graph.compiled_graph import CompiledGraph, GraphSnapshot
 from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
-from nbgraph.services.shared.graph.edges import Connection, Edge, Link, as_edge, edge
-from nbgraph.services.shared.graph.expand import GRAPH, expand
+from nbgraph.services.shared.graph.edges import GRAPH, Connection, Edge, Link, as_edge, edge
+from nbgraph.services.shared.graph.expand import expand
 from nbgraph.services.shared.graph.graph_json import (
     graph_from_dict,
     graph_from_json,

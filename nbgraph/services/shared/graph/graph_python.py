@@ -7,8 +7,7 @@ from pprint import pformat
 from textwrap import indent
 
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.services.shared.graph.edges import GraphLike, Link
-from nbgraph.services.shared.graph.expand import GRAPH
+from nbgraph.services.shared.graph.edges import GRAPH, GraphLike, Link
 from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
 WIDTH = 100
