@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from nbgraph.invocations.node_output import BaseInvocationOutput
-from nbgraph.services.invocation_cache.code_hash import describe_code
+from nbgraph.services.invocation_cache.code_record import describe_code
 from nbgraph.texts import shorten
 
 MADE_EARLIER = "its result was made by an earlier version of nbgraph, which told results apart in another way"

@@ -48,7 +48,8 @@ from nbgraph.services.events.events_common import (
     SessionFinished,
     SessionStarted,
 )
-from nbgraph.services.invocation_cache.code_hash import code_of, describe_code
+from nbgraph.services.invocation_cache.code_hash import code_of
+from nbgraph.services.invocation_cache.code_record import describe_code
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
