@@ -60,6 +60,23 @@ def test_small_runs_leave_nothing(studio, traced):
     assert threading.active_count() <= threads + 1, "a worker may have begun anew"
 
 
+@pytest.mark.parametrize("kind", ["memory", "folder"])
+def test_a_run_whose_result_is_kept_costs_its_result_and_little_else(kind, tmp_path, traced):
+    """What a person holds is the cached results, as many as `cache_entries` and `cache_bytes` allow."""
+    settings = nb.Settings(**{**SETTINGS.model_dump(), "cache_entries": 10**6})
+    with nb.Studio(tmp_path / "studio" if kind == "folder" else None, settings) as studio:
+        for number in range(-150, 0):
+            studio.run(Add(id="sum", a=number, b=2), progress=False)
+        studio.clean()
+        before = allocated()
+        for number in range(SMALL_RUNS):
+            studio.run(Add(id="sum", a=number, b=2), progress=False)
+        studio.clean()
+        assert (allocated() - before) / SMALL_RUNS <= MOST_BYTES
+        assert studio.cache.clear() == SMALL_RUNS + 150
+        assert (allocated() - before) / SMALL_RUNS <= MOST_BYTES / 2
+
+
 def test_picture_runs_leave_nothing_but_their_pictures(studio):
     def run(seeds):
         for seed in seeds:
