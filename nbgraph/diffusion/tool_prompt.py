@@ -44,7 +44,7 @@ def encode_tool_prompt(components: Components, text: str, tool: PromptTool) -> C
     for pattern, what in _UNREAD if tool == "a1111" else _UNREAD[:1]:
         if found := pattern.search(text):
             raise ModelError(f"{found[0]!r} is {what}; take it out of the text")
-    chunks = _pieces(text, tool)
+    chunks = weighted_pieces(text, tool)
     family = components.model.need_family().key
     if family not in FAMILIES:
         if any(weight != 1 for pieces in chunks for _, weight in pieces):
@@ -60,8 +60,8 @@ def encode_tool_prompt(components: Components, text: str, tool: PromptTool) -> C
     return Conditioning(tensors, family, text, encoded[0].tokens, token_limit=0)
 
 
-def _pieces(text: str, tool: PromptTool) -> list[list[Piece]]:
-    """The text in pieces of one weight each; A1111's word BREAK begins another list."""
+def weighted_pieces(text: str, tool: PromptTool) -> list[list[Piece]]:
+    """Return the text in pieces of one weight each; A1111's word BREAK begins another list."""
     if tool == "comfy":
         escaped = text.replace("\\)", "\0\1").replace("\\(", "\0\2")
         return [[(word.replace("\0\1", ")").replace("\0\2", "("), w) for word, w in _comfy_pieces(escaped, 1.0)]]

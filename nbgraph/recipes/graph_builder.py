@@ -31,10 +31,8 @@ class GraphBuilder:
         values: dict[str, Any] = {"id": node_id, "type": type_name}
         self.nodes[node_id] = values
         for name, value in inputs.items():
-            outs = (
-                value if isinstance(value, list) and value and all(isinstance(each, Out) for each in value) else [value]
-            )
-            if isinstance(outs[0], Out):
+            outs = [each for each in (value if type(value) is list else [value]) if isinstance(each, Out)]
+            if outs:
                 self.edges += [edge(each, node_id, name) for each in outs]
             elif value is not None:
                 values[name] = value

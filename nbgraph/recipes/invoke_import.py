@@ -93,7 +93,8 @@ def from_workflow(data: dict[str, Any]) -> dict[str, Any]:
         inner = node.get("data")
         if node.get("type") != "invocation" or not isinstance(inner, dict):
             continue
-        inputs = inner.get("inputs") if isinstance(inner.get("inputs"), dict) else {}
+        given = inner.get("inputs")
+        inputs: dict[str, Any] = given if isinstance(given, dict) else {}
         values = {name: each.get("value") for name, each in inputs.items() if isinstance(each, dict)}
         node_id = str(inner.get("id") or node.get("id"))
         nodes[node_id] = {"id": node_id, "type": str(inner.get("type")), **values}
