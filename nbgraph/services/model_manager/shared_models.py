@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
 from nbgraph import diffusion
+from nbgraph.services.shared.interrupts import defer_interrupt
 
 _lock = Lock()
 _shared: "WeakValueDictionary[Hashable, SharedModels]" = WeakValueDictionary()
@@ -34,7 +35,7 @@ class SharedModels:
 
     def leave(self, member: Any) -> None:
         """A member needs no models any more."""
-        with _lock:
+        with defer_interrupt(), _lock:  # an interrupt on the way out would leave it locked for every studio
             self._members.discard(member)
             is_last = not self._members
         if is_last and self.is_made:
@@ -47,7 +48,7 @@ class SharedModels:
 
 def shared_models(limits: dict[str, Any], member: Any) -> SharedModels:
     """Join the studios of these limits; the first one makes what they share."""
-    with _lock:
+    with defer_interrupt(), _lock:
         key = tuple(sorted(limits.items()))
         found = _shared.get(key)
         if found is None:
