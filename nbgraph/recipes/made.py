@@ -11,8 +11,8 @@ from PIL import Image
 
 from nbgraph.config import RecipeParts
 from nbgraph.errors import NbgraphError
+from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ImageField, ModelField, models_in, resources_in
-from nbgraph.invocations.node_registry import NodeClass
 from nbgraph.recipes.parameters import parameters_text
 from nbgraph.recipes.recipe import ModelFact, Recipe, Source
 from nbgraph.recipes.upstream import Upstream
@@ -94,7 +94,7 @@ def recipe_of(
     return without_prompts(recipe) if parts == "without prompts" else recipe
 
 
-def code_fingerprint(cls: NodeClass) -> str:
+def code_fingerprint(cls: type[BaseInvocation]) -> str:
     """Return a hash of the code that a node type reaches, without the versions of packages; "" if it has none."""
     code = code_of(cls)
     if code.refusal:

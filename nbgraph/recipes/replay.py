@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageChops
 
 from nbgraph.diffusion.fingerprints import fingerprint_path
 from nbgraph.errors import GraphError, NbgraphError, Problem, UnknownNodeTypeError
+from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.image_compare import ssim
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.pictures import common_mode
@@ -129,7 +130,7 @@ def _environment(recipe: Recipe) -> list[Difference]:
 def _code(recipe: Recipe) -> Iterator[Difference]:
     for type_name, was in recipe.code.items():
         try:
-            now = code_fingerprint(registry()[type_name])
+            now = code_fingerprint(cast("type[BaseInvocation]", registry()[type_name]))
         except UnknownNodeTypeError:
             now = ""
         if now != was:
