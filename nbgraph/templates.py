@@ -49,7 +49,6 @@ def text_to_image(
     --------
     >>> import nbgraph as nb
     >>> image = nb.text_to_image("a red apple", seed=7)
-    >>> nb.Graph.of(image).validate()
     >>> list(nb.Graph.of(image).nodes)
     ['model', 'prompt', 'negative', 'noise', 'denoise', 'image']
     """

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 import pytest
 from markdown_it import MarkdownIt
 
-from nbgraph.cli.demo import text_to_image
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.templates import text_to_image
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("nbgraph/models/*/README.md")])
@@ -146,7 +146,7 @@ def test_every_command_is_of_a_kind_that_is_tried(page, command):
     ("page", "command"), [each for each in commands() if each[1].startswith(("nbgraph ", "python -m "))]
 )
 def test_every_shell_command_does_what_the_page_says(page, command, tmp_path):
-    (tmp_path / "apple.json").write_text(Graph.of(text_to_image("a red apple", 7, steps=2)).to_json())
+    (tmp_path / "apple.json").write_text(Graph.of(text_to_image("a red apple", seed=7, steps=2)).to_json())
     (tmp_path / "notebooks").mkdir()
     if command.startswith("nbgraph lab"):
         command += " --version"
