@@ -74,7 +74,7 @@ def _lines_of_validators(error: ValidationError) -> list[OwnLine]:
 def _lines_of(trace: TracebackType | None) -> list[OwnLine]:
     """The lines of own frames; of a recursion the same few come a thousand times, and each is looked up once."""
     known: dict[tuple[int, int], OwnLine | None] = {}  # by id: code of another file may be equal
-    lines = []
+    lines: list[OwnLine] = []
     for frame, number in walk_tb(trace):
         code, namespace = frame.f_code, frame.f_globals
         number = number or code.co_firstlineno

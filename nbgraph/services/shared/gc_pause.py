@@ -8,7 +8,7 @@ where all of it is cached 30 %.) Reference counting goes on in both; only cycles
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Lock
 from time import perf_counter
@@ -19,7 +19,7 @@ SLOW_SECONDS = 1.0
 
 
 @contextmanager
-def gc_pause() -> Iterator[None]:
+def gc_pause() -> Generator[None]:
     """Run the section without the collector, unless it is off already."""
     if not gc.isenabled():
         yield
