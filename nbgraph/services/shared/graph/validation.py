@@ -219,9 +219,9 @@ def _stale_text(node_id: str, name: str, value: Any) -> str:
 
 def placeholder_problems(nodes: Mapping[str, BaseInvocation], layout: Mapping[str, Any]) -> list[Problem]:
     """Return the inputs that take what a placeholder would give, a node of a type that is not installed."""
-    unknown = layout.get("unknown")
+    unknown: dict[str, dict[str, Any]] = layout.get("unknown") or {}  # checked where it was read
     problems: list[Problem] = []
-    if not isinstance(unknown, dict) or not unknown:
+    if not unknown:
         return problems
     if not nodes:
         return [Problem("unknown_type", "holds nothing but nodes of types that are not installed, and cannot run")]
