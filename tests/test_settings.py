@@ -9,7 +9,11 @@ from nbgraph.errors import SettingsError
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("NBGRAPH_MODEL_FOLDERS", "/tmp", r"cannot be '/tmp': write a list as JSON, \[\"/tmp\"\] \(folders whose"),
+        (
+            "NBGRAPH_MODEL_FOLDERS",
+            "/tmp",
+            r"cannot be '/tmp': write a list as JSON, \[\"/tmp\"\] \(folders with models",
+        ),
         ("NBGRAPH_MODEL_FOLDERS", "5", "cannot be 5: input should be a valid list"),
         ("NBGRAPH_CACHE_ENTRIES", "abc", r"cannot be 'abc': input should be a valid integer.*\(invocation cache: "),
         ("NBGRAPH_BATCH_SIZE", "0", "cannot be '0': input should be greater than or equal to 1"),

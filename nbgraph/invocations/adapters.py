@@ -47,6 +47,10 @@ class SeamlessOutput(BaseInvocationOutput):
     vae: VaeField
 
 
+UNET_FAMILIES = {"stable-diffusion", "stable-diffusion-xl"}
+"""Families whose LoRAs are told from all others by the names in their header."""
+
+
 @invocation("lora_loader", title="LoRA", category="model", version="1.0.0", use_cache=False, static=True)
 class LoraLoader(BaseInvocation):
     """A LoRA from a .safetensors file over the denoiser and the text encoders; several are put one after the other."""
@@ -102,7 +106,13 @@ def _base_problem(lora: Path, model: ModelField, context: InvocationContext) -> 
         facts, family = what_is(lora), context.models.describe(model).family
     except NbgraphError:
         return  # the node that names the model says so
-    if facts.family and family is not None and facts.family != family.key:
+    # transformers of several families name their blocks alike: which of them a file fits is seen by its shapes
+    if (
+        facts.family
+        and family is not None
+        and facts.family != family.key
+        and {facts.family, family.key} & UNET_FAMILIES
+    ):
         base = " ".join(filter(None, (facts.family, facts.variant)))
         yield "lora", f"is a LoRA for models of {base}, and this model is of {family.key}; use one for that"
 
