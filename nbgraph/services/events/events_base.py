@@ -1,4 +1,4 @@
-"""Events: state changes first, then whoever listens is told. Nothing in the engine depends on a listener."""
+"""Events: state changes first, then listeners are called. Nothing in the engine depends on a listener."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -10,20 +10,27 @@ Listener = Callable[[Event], None]
 
 
 class EventServiceBase(Service):
-    """Hands events to listeners, in the thread in which they happen, in order.
+    """Passes events to listeners in order, on the thread in which they happen.
 
-    A listener that raises stops no run and stays: the first failure is a `NbgraphWarning`, the others are logged.
+    A listener that raises stops no run and stays subscribed: its first failure is a `NbgraphWarning`, later ones are
+    logged.
     """
 
     @abstractmethod
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener(event)` for every event from now on; returns what ends it."""
+        """Call `listener(event)` for every event from now on.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
+        """
 
     @abstractmethod
     def dispatch(self, event: Event) -> None:
-        """Tell every listener."""
+        """Call every listener with an event."""
 
     @property
     @abstractmethod
     def is_heard(self) -> bool:
-        """Whether anybody listens; who makes many events may leave them out otherwise."""
+        """Whether there is a listener; producers of many events may skip them otherwise."""

@@ -27,18 +27,30 @@ REMEDIES = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
 
 
 class ImageServiceBase(Service):
-    """Keeps pictures. Names are generated; a picture once saved never changes; who gets one gets a copy."""
+    """Stores images under generated names. A stored image never changes, and every caller gets a copy."""
 
     def __init__(self) -> None:
         self._changed: Callbacks[ImageRecord] = Callbacks()
         self._deleted: Callbacks[str] = Callbacks()
 
     def on_changed(self, callback: Callable[[ImageRecord], None]) -> Callable[[], None]:
-        """Call `callback(record)` when a picture was saved or its record changed; returns what ends it."""
+        """Call `callback(record)` when an image was saved or its record changed.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
+        """
         return self._changed.add(callback)
 
     def on_deleted(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call `callback(image_name)` after a picture is gone; returns what ends it."""
+        """Call `callback(image_name)` after an image was deleted.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
+        """
         return self._deleted.add(callback)
 
     def save(
@@ -51,11 +63,19 @@ class ImageServiceBase(Service):
         node_id: str = "",
         metadata: dict[str, Any] | None = None,
     ) -> ImageRecord:
-        """Keep a picture; the record has its new name. On return it is kept for good.
+        """Store an image durably and return its record, which has its new name.
 
-        Of `image.info` the transparency and the ICC profile are kept, and nothing else: metadata are given as such.
-        Whole numbers of 16 and 32 bits (I, I;16B) are kept as I;16. `ImageModeError` for modes that no PNG file holds,
-        such as CMYK, for numbers that 16 bits do not hold, and for a transparency that a mode cannot have.
+        Parameters
+        ----------
+        image
+            Transparency and ICC profile are kept, other entries of `image.info` are not. Modes I and I;16B become I;16.
+        category, is_intermediate, session_id, node_id, metadata
+            Facts of the record; metadata are plain JSON values.
+
+        Raises
+        ------
+        ImageModeError
+            The mode has no lossless PNG form (CMYK, F), a value does not fit 16 bits, or the transparency is invalid.
         """
         if image.mode not in (*MODES, *DEEP_MODES):
             raise mode_error(image.mode)
@@ -83,9 +103,17 @@ class ImageServiceBase(Service):
         return record
 
     def restore(self, record: ImageRecord, image: Image.Image) -> bool:
-        """Keep a picture of another studio under the name and with the record it had there; False if it is here.
+        """Store an image of another studio under the name and record it has there.
 
-        `ArchiveError` if it is not what the record says, or if there is another picture of that name.
+        Returns
+        -------
+        bool
+            False if it is stored already.
+
+        Raises
+        ------
+        ArchiveError
+            The pixels are not those of the record, or another image has that name.
         """
         known = self._get(checked_name(record.image_name))
         if known is not None and known.content == record.content:
@@ -97,38 +125,67 @@ class ImageServiceBase(Service):
         return True
 
     def get(self, image_name: str) -> Image.Image:
-        """The picture, a copy of the caller's own; `NotFoundError` if there is none."""
+        """Return a copy of an image.
+
+        Raises
+        ------
+        NotFoundError
+            No image has that name.
+        ResourceFileError
+            Its file is missing or damaged.
+        """
         record = self.record(image_name)
         return self._load(record)
 
     def record(self, image_name: str) -> ImageRecord:
-        """What is known of a picture; `NotFoundError` if there is none."""
+        """Return the record of an image: size, mode, category, content hash, metadata.
+
+        Raises
+        ------
+        NotFoundError
+            No image has that name.
+        """
         record = self._get(checked_name(image_name))
         if record is None:
             raise NotFoundError(f"there is no image {image_name!r}; it was deleted, or belongs to another studio")
         return record
 
     def exists(self, image_name: str) -> bool:
-        """Whether a picture of that name is kept."""
+        """Return whether an image has that name."""
         return self._get(text_name(image_name)) is not None
 
     def is_intact(self, image_name: str) -> bool:
-        """Whether a picture of that name is kept, and what is kept is what was saved."""
+        """Return whether an image has that name and its file is what was saved."""
         return self._get(image_name) is not None
 
     def thumbnail(self, image_name: str) -> bytes:
-        """The picture as WebP, at most 256 pixels wide and high; `NotFoundError` if there is none."""
+        """Return the image as WebP bytes, at most 256 pixels wide and high.
+
+        Raises
+        ------
+        NotFoundError
+            No image has that name.
+        """
         return self._thumbnail(self.record(image_name))
 
     def path(self, image_name: str) -> Path | None:
-        """The file of a picture, to be read only, or None where pictures are not files; `NotFoundError`."""
+        """Return the file of an image, for reading only; None where images are not files.
+
+        Raises
+        ------
+        NotFoundError
+            No image has that name.
+        """
         return self._path(self.record(image_name))
 
     def content(self, image_name: str) -> str:
-        """The hash of everything a viewer or a node can see: what a cache key goes by, whatever the name.
+        """Return the hash of everything a viewer or a node can see. Cache keys contain it in place of the name.
 
-        Of a picture in a folder of an earlier format it is made when it is first asked for; `ResourceFileError` if its
-        file cannot be read then.
+        Raises
+        ------
+        ResourceFileError
+            The image is from a folder of an earlier format, whose hashes are made on demand, and its file cannot be
+            read.
         """
         record = self.record(image_name)
         if not record.content:
@@ -145,7 +202,13 @@ class ImageServiceBase(Service):
         is_intermediate: bool | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> ImageRecord:
-        """Change what a record says; None leaves as it is."""
+        """Change fields of a record; None leaves a field as it is.
+
+        Raises
+        ------
+        NotFoundError
+            No image has that name.
+        """
         given = {"starred": starred, "category": category, "is_intermediate": is_intermediate, "metadata": metadata}
         record = replace(self.record(image_name), **{key: value for key, value in given.items() if value is not None})
         self._change(record)
@@ -153,20 +216,29 @@ class ImageServiceBase(Service):
         return record
 
     def list(self, query: ImageQuery | None = None, page: int = 0, per_page: int = 50) -> Page[ImageRecord]:
-        """Records, the newest first."""
+        """Return a page of records, newest first."""
         offset, limit = page_bounds(page, per_page)
         items, total = self._rows(query or ImageQuery(), offset, limit)
         return Page(list(items), page, per_page, total)
 
     def records(self, query: ImageQuery) -> Sequence[ImageRecord]:
-        """All records that match, the newest first."""
+        """Return all matching records, newest first."""
         return list(self._rows(query, 0, None)[0])
 
     def delete(self, *image_names: str, unless: Unless | None = None) -> int:
-        """Delete pictures; cache entries that name them go too. Returns how many there were; others are no error.
+        """Delete images; cache entries that name them are dropped too.
 
-        `unless` is asked in the step that deletes, where kernels that share a folder take turns; nothing goes if it
-        gives True.
+        Parameters
+        ----------
+        image_names
+            Names that no image has are ignored.
+        unless
+            Called within the deleting transaction; if it returns True, nothing is deleted.
+
+        Returns
+        -------
+        int
+            The number of images deleted.
         """
         names = [checked_name(name) for name in image_names]
         with defer_interrupt():
@@ -176,57 +248,54 @@ class ImageServiceBase(Service):
         return len(gone)
 
     def delete_intermediates(self) -> int:
-        """Delete the pictures marked as intermediate that no session needs; returns how many.
+        """Delete the intermediate images that no session needs, and return how many.
 
-        While a session runs, here or in another kernel, they go after it. Those with a star stay.
+        Images that a running session needs, here or in another kernel, are deleted after it; starred ones are kept.
         """
         return self.services.retention.delete_intermediates()
 
     @abstractmethod
     def _put(self, record: ImageRecord, image: Image.Image) -> ImageRecord:
-        """Store a new picture and its record, the picture first; returns the record as stored.
-
-        The picture is in its stored form, an object that nobody else has.
-        """
+        """Store the pixels, then the record, and return the record as stored. The image belongs to the callee."""
 
     @abstractmethod
     def _load(self, record: ImageRecord) -> Image.Image:
-        """The pixels of a record that exists, as a new object."""
+        """Return the pixels of an existing record, as a new object."""
 
     @abstractmethod
     def _get(self, image_name: str) -> ImageRecord | None:
-        """The record, or None."""
+        """Return the record, or None."""
 
     @abstractmethod
     def _change(self, record: ImageRecord) -> None:
-        """Store a record in place of the one of the same name."""
+        """Replace the record of the same name."""
 
     @abstractmethod
     def _drop(self, image_names: Sequence[str], unless: Unless | None = None) -> Sequence[str]:
-        """Delete pictures, the records first; returns the names of those there were. None if `unless` gives True."""
+        """Delete records, then pixels; return the names that existed. Deletes nothing if `unless()` is True."""
 
     @abstractmethod
     def _rows(self, query: ImageQuery, offset: int, limit: int | None) -> tuple[Iterable[ImageRecord], int]:
-        """Records that match, newest first, and how many match in all."""
+        """Return matching records, newest first, and the number of all that match."""
 
     def _path(self, record: ImageRecord) -> Path | None:
-        """The file of a record that exists, or None."""
+        """Return the file of an existing record, or None."""
         return None
 
     def _thumbnail(self, record: ImageRecord) -> bytes:
-        """The thumbnail of a record that exists."""
+        """Return the thumbnail of an existing record."""
         return thumbnail_of(self._load(record))
 
 
 def mode_error(mode: str) -> ImageModeError:
-    """What says that pictures of a mode cannot be kept, and how to make one that can be."""
+    """Return the error for a mode that cannot be stored, with the conversion that can."""
     scaled = "scale its values from 0..1 with .point(lambda value: value * 255 + 0.5).convert('L')"
     remedy = scaled if mode == "F" else f"use .convert({REMEDIES.get(mode, 'RGB')!r})"
     return ImageModeError(f"a picture of mode {mode!r} cannot be kept; {remedy} (possible: {', '.join(MODES)})")
 
 
 def thumbnail_of(image: Image.Image, size: int = THUMBNAIL_SIZE) -> bytes:
-    """A picture as WebP bytes, at most `size` pixels wide and high."""
+    """Return an image as WebP bytes, at most `size` pixels wide and high."""
     plain = in_plain_mode(image)
     small = plain.convert("RGBA" if has_alpha(plain) else "RGB")
     small.thumbnail((size, size))

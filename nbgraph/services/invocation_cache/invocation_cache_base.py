@@ -1,4 +1,15 @@
-"""The invocation cache: results of nodes by what they were made of. A hit is never stale, damage is a miss."""
+"""The invocation cache: outputs of nodes by key. A hit is never stale; a damaged entry is a miss.
+
+**Policy.** A key is made from everything a result depends on (see `contents.py`), so an entry is valid for ever and is
+only dropped to save room, on request, or because a resource it names was deleted. At most `max_entries` entries and
+`max_bytes` bytes are stored; the least recently used go first.
+
+**State.** Entries by key; an index from resource names to the keys of the entries that name them; `pending`, results of
+quick nodes that are not written yet. Implementations differ in where the entries and the index are.
+
+**Example.** `noise` gave latents `a1`, `denoise` latents `b2` from them. Deleting `a1` drops the entry of `noise`
+alone: that of `denoise` names `b2`, and its key holds the content of `a1`, not the name.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -24,15 +35,13 @@ MAX_LOST = 10_000
 
 
 class InvocationCacheBase(Service):
-    """Keeps at most `max_entries` results and `max_bytes` bytes, the least recently used going first; 0 keeps none.
+    """Stores outputs of nodes by key, within limits of entries and bytes; a limit of 0 stores nothing.
 
-    It listens to the image and latents services: when a resource is deleted, exactly the entries that name it go, in
-    time proportional to those. `disable()` stops reads and writes, never that.
+    It listens to the image and latents services: when a resource is deleted, exactly the entries that name it are
+    dropped, in time proportional to their number. `disable()` stops reading and writing, but not this.
 
-    A run that makes results every few microseconds saves them with `may_wait=True`. They are `pending` then, where
-    `get` finds them, until `write_pending()` keeps them all together, in a third of the time.
-
-    Implementations set `_find`, which gives the entry of a key, or None.
+    A run of quick nodes passes results that name no resource with `may_wait`: they are written many at a time by
+    `write_pending()`, and `get` finds them meanwhile.
     """
 
     _find: Callable[[bytes], CacheEntry | None]
@@ -64,30 +73,35 @@ class InvocationCacheBase(Service):
         super().stop()
 
     def on_released(self, callback: Callable[[Collection[str]], None]) -> Callable[[], None]:
-        """Call `callback(names)` with the resources that dropped entries named; returns what ends it.
+        """Call `callback(names)` with the resources that dropped entries named; others may still name them.
 
-        Others may name them still. It is called where entries are dropped, in a transaction maybe: it only takes note.
+        It is called where entries are dropped, possibly inside a transaction, and must only take note.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
         """
         return self._released.add(callback)
 
     @property
     def enabled(self) -> bool:
-        """Whether results are read and kept."""
+        """Whether results are read and stored."""
         return self._enabled and self.max_entries > 0
 
     def enable(self) -> None:
-        """Read and keep results again."""
+        """Read and store results again."""
         self.write_pending()
         self._enabled = True
 
     def disable(self) -> None:
-        """Neither read nor keep results; what is deleted elsewhere still drops its entries."""
+        """Neither read nor store results. Deleted resources still drop their entries."""
         self.write_pending()
         self._enabled = False
 
     @contextmanager
     def off(self) -> Iterator[None]:
-        """Disabled inside the `with`, as before after it."""
+        """Disable the cache within the block."""
         before = self._enabled
         self.disable()
         try:
@@ -97,7 +111,11 @@ class InvocationCacheBase(Service):
             self._enabled = before
 
     def get(self, key: bytes) -> CacheEntry | None:
-        """The entry of that key if what it names is still what it was; counts a hit or a miss, neither if off."""
+        """Return the entry of a key, or None.
+
+        An entry whose resources or models are not what they were is dropped and is a miss. Counts a hit or a miss,
+        unless the cache is disabled.
+        """
         if not (self._enabled and self.max_entries):
             return None
         entry = self._find(key) or self.pending.get(key)
@@ -113,7 +131,7 @@ class InvocationCacheBase(Service):
         return entry
 
     def peek(self, key: bytes) -> CacheEntry | None:
-        """The entry a `get` would give, without counting or touching anything."""
+        """Return the entry that `get` would return, without counting, touching or dropping anything."""
         entry = (self._find(key) or self.pending.get(key)) if self.enabled else None
         return entry if entry is not None and self._is_good(entry) else None
 
@@ -131,7 +149,7 @@ class InvocationCacheBase(Service):
                 self._put({entry.key: entry})
 
     def write_pending(self) -> None:
-        """Keep what is pending, as `save` does; while results are not kept, what is pending is dropped."""
+        """Store the pending entries; drop them while the cache is disabled."""
         with defer_interrupt(), self._settling:
             entries, take, now = {}, self.pending.pop, time()
             for key in list(self.pending):
@@ -143,7 +161,7 @@ class InvocationCacheBase(Service):
                 self._put(entries)
 
     def _note_resources(self, entry: CacheEntry) -> bool:
-        """Note the resources an entry names, and count them in; False if one of them is gone."""
+        """Index the resources an entry names, and count their bytes; return False if one of them is gone."""
         try:
             for field in resources_in(entry.output):
                 entry.bytes += self._store(field).record(field.resource_name).bytes
@@ -153,11 +171,11 @@ class InvocationCacheBase(Service):
         return True
 
     def flush(self) -> None:
-        """Write what is still only in memory, where the cache is stored; done at the end of each session."""
+        """Write what is only in memory so far; called at the end of each session."""
         self.write_pending()
 
     def clear(self) -> int:
-        """Forget everything and count from 0 again; returns how many entries there were."""
+        """Drop all entries, reset the counts, and return the number of entries dropped."""
         self.write_pending()
         self.hits = self.misses = 0
         return self._drop_and_collect(self._keys())
@@ -172,9 +190,25 @@ class InvocationCacheBase(Service):
         keys: Collection[bytes] = (),
         downstream: bool = True,
     ) -> int:
-        """Forget the entries of a source node, a node type, a resource or keys, and what was computed from them.
+        """Drop entries and, by default, everything computed from them.
 
-        With `downstream=False` what was computed from them stays, and is used again if they come out the same.
+        Parameters
+        ----------
+        node
+            The id of a source node, such as `denoise`.
+        type
+            A node type.
+        resource
+            The name of an image or of tensors.
+        key, keys
+            Keys of entries.
+        downstream
+            False keeps what was computed from them; it is used again if they come out the same.
+
+        Returns
+        -------
+        int
+            The number of entries dropped.
         """
         dropped = self.affected(node=node, type=type, resource=resource, key=key, keys=keys, downstream=downstream)
         return self._drop_and_collect(dropped)
@@ -189,13 +223,29 @@ class InvocationCacheBase(Service):
         keys: Collection[bytes] = (),
         downstream: bool = True,
     ) -> list[bytes]:
-        """Return the keys of the entries that `forget` would drop, in the order in which they were stored."""
+        """Return the keys that `forget` with these arguments would drop, in the order in which they were stored."""
         self.write_pending()
         chosen = {*keys} if key is None else {*keys, key}
         return self._affected(EntryChoice(node, type, resource, chosen), downstream)
 
     def limit(self, *, max_entries: int | None = None, max_bytes: int | None = None) -> int:
-        """Set how much is kept, None leaving as it is, and drop at once what is too much; returns how many went."""
+        """Set the limits and evict down to them at once.
+
+        Parameters
+        ----------
+        max_entries, max_bytes
+            New limits; None leaves a limit as it is.
+
+        Returns
+        -------
+        int
+            The number of entries evicted.
+
+        Raises
+        ------
+        ValueError
+            A limit is negative.
+        """
         for name, number in (("max_entries", max_entries), ("max_bytes", max_bytes)):
             if number is not None and number < 0:
                 raise ValueError(f"{name} is {number}, and must be 0 or more; 0 keeps nothing")
@@ -212,7 +262,7 @@ class InvocationCacheBase(Service):
         return self._drop_and_collect(gone)
 
     def forget_resource(self, name: str) -> int:
-        """Forget exactly the entries whose outputs name a resource; returns how many."""
+        """Drop exactly the entries whose outputs name a resource, and return how many."""
         keys = self._naming(name)
         if len(self._lost) > MAX_LOST:
             self._lost.clear()
@@ -223,7 +273,7 @@ class InvocationCacheBase(Service):
         self.forget_resource(name)
 
     def discard(self, entry: CacheEntry, because: str) -> None:
-        """Forget an entry that turned out not to be the result of its key, and remember why for `explain`."""
+        """Drop an entry that turned out not to be the result of its key, and remember the reason for `explain`."""
         if len(self._discarded) > MAX_LOST:
             self._discarded.clear()
         self._discarded[entry.node] = because
@@ -234,7 +284,7 @@ class InvocationCacheBase(Service):
         return self._discarded.get(node, "")
 
     def went_with_resource(self, key: bytes) -> bool:
-        """Whether this kernel forgot the entry of that key because a picture or tensors that it names were deleted."""
+        """Return whether this kernel dropped the entry of `key` because a resource it names was deleted."""
         return key in self._lost
 
     def changed_models(self, key: bytes) -> list[str]:
@@ -248,12 +298,12 @@ class InvocationCacheBase(Service):
         return list(self.rows(node))
 
     def rows(self, node: str | None = None) -> Iterator[CacheRow]:
-        """Give the same one by one, so that of many only some are in memory at a time; those that go meanwhile not."""
+        """Iterate over the same without holding all in memory; entries dropped meanwhile are skipped."""
         self.write_pending()
         return iter(self._rows(node))
 
     def page(self, query: EntryQuery, page: int = 0, per_page: int = 50) -> Page[CacheRow]:
-        """Return a page of the entries that `query` means; behind the last page, the last one."""
+        """Return a page of the entries that match; a page number past the end returns the last page."""
         page_bounds(page, per_page)
         self.write_pending()
         found, total = self._page(query, page * per_page, per_page)
@@ -264,12 +314,12 @@ class InvocationCacheBase(Service):
         return Page(found, page, per_page, total)
 
     def types(self) -> list[str]:
-        """Return the node types of which there are results, by name."""
+        """Return the node types that have entries, by name."""
         self.write_pending()
         return self._types()
 
     def rows_of(self, keys: Iterable[bytes]) -> list[CacheRow]:
-        """Return the entries of these keys, those there are, in the order in which they were stored."""
+        """Return the existing entries of these keys, in the order in which they were stored."""
         self.write_pending()
         return self._rows_of(list(keys))
 
@@ -279,23 +329,23 @@ class InvocationCacheBase(Service):
         return self._rows_of([key for name in dict.fromkeys(resources) for key in self._naming(name)])
 
     def tidy(self) -> None:
-        """Let go of what is stored for entries, and none needs any more."""
+        """Delete stored parts of entries that no entry needs any more."""
 
     def status(self) -> CacheStatus:
-        """Sizes and counts."""
+        """Return sizes, limits, and counts of hits and misses."""
         self.write_pending()
         entries, size = self._totals()
         return CacheStatus(entries, size, self.hits, self.misses, self.enabled, self.max_entries, self.max_bytes)
 
     def _drop_and_collect(self, keys: Collection[bytes]) -> int:
-        """Drop entries, and what nobody else names of what they named."""
+        """Drop entries, and delete resources that only they named."""
         dropped = self._drop(keys)
         if self._invoker is not None:
             self.services.retention.collect()
         return dropped
 
     def _is_good(self, entry: CacheEntry) -> bool:
-        """Whether the resources an output names are whole, and the models it names still what they were."""
+        """Return whether the resources an output names are intact and its models unchanged."""
         output = entry.output
         if not may_name_resources(type(output)):
             return True
@@ -309,43 +359,43 @@ class InvocationCacheBase(Service):
 
     @abstractmethod
     def _touch(self, entry: CacheEntry) -> None:
-        """An entry is now the most recently used; if it is gone already, nothing comes of it."""
+        """Mark an entry as most recently used; do nothing if it is gone."""
 
     @abstractmethod
     def _put(self, entries: dict[bytes, CacheEntry]) -> None:
-        """Store the entries, by key, whose keys are not there, and evict down to the limits."""
+        """Store entries whose keys are not stored yet, and evict down to the limits."""
 
     @abstractmethod
     def _drop(self, keys: Iterable[bytes]) -> int:
-        """Remove entries; returns how many there were."""
+        """Delete entries; return how many existed."""
 
     @abstractmethod
     def _naming(self, resource: str) -> list[bytes]:
-        """The keys of the entries that name a resource, by the reverse index."""
+        """Return the keys of the entries that name a resource, from the reverse index."""
 
     @abstractmethod
     def named(self, resources: Collection[str]) -> set[str]:
-        """Those of the resources that entries name."""
+        """Return those of the resources that entries name."""
 
     @abstractmethod
     def _rows(self, node: str | None = None) -> Iterable[CacheRow]:
-        """Entries, the least recently used first; of one prepared node if given."""
+        """Return entries, least recently used first; of one prepared node if given."""
 
     @abstractmethod
     def _keys(self) -> list[bytes]:
-        """The keys of all entries."""
+        """Return the keys of all entries."""
 
     @abstractmethod
     def _page(self, query: EntryQuery, offset: int, limit: int) -> tuple[Sequence[CacheRow], int]:
-        """Entries that a query means, from the one at `offset` on, at most so many; and how many it means in all."""
+        """Return at most `limit` matching entries from `offset` on, and the number of all that match."""
 
     @abstractmethod
     def _types(self) -> list[str]:
-        """The node types of entries, by name."""
+        """Return the node types of entries, by name."""
 
     @abstractmethod
     def _rows_of(self, keys: Sequence[bytes]) -> list[CacheRow]:
-        """The entries of these keys, in the order in which they were stored, each once."""
+        """Return the entries of these keys, each once, in the order in which they were stored."""
 
     @abstractmethod
     def _affected(self, choice: EntryChoice, downstream: bool) -> list[bytes]:
@@ -360,7 +410,7 @@ class InvocationCacheBase(Service):
 
 
 def resource_names(output: BaseInvocationOutput) -> tuple[str, ...]:
-    """The names of the resources an output refers to."""
+    """Return the names of the resources an output refers to."""
     if not may_name_resources(type(output)):
         return ()
     return tuple(dict.fromkeys(field.resource_name for field in resources_in(output)))

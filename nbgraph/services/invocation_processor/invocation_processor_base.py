@@ -1,4 +1,4 @@
-"""The processor: takes sessions from the queue and runs them, one at a time or more."""
+"""The processor: takes sessions from the queue and runs them."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 
 
 class Cancel:
-    """Whether a session is to stop; it refers to nothing."""
+    """The cancel flag of a session. It refers to nothing, so that nodes may hold it."""
 
     __slots__ = ("requested",)
 
@@ -19,10 +19,10 @@ class Cancel:
 
 
 class Ticket:
-    """What a submitted session leaves with who submitted it: to wait, to cancel, to see what failed.
+    """The handle of a submitted session: wait for it, cancel it, read its failures.
 
-    An interrupt while waiting changes nothing for others who wait. On the thread that runs the sessions, which
-    `is_worker` tells, nobody may wait for one that has not ended: it never would.
+    An interrupted waiter does not affect others. A node must not wait for a session of its own worker thread: it would
+    wait for itself.
     """
 
     def __init__(self, session: GraphExecutionState, is_worker: Callable[[], bool], *, is_checked: bool = True) -> None:
@@ -36,52 +36,81 @@ class Ticket:
         self._ended = Latch()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until the session has ended, at most so long; whether it has.
+        """Wait until the session has ended.
 
-        `OwnWorkerError` if it has not, inside a node that runs on the same thread, where only 0 seconds are allowed.
+        Parameters
+        ----------
+        seconds
+            The longest to wait; None waits without limit, 0 only asks.
+
+        Returns
+        -------
+        bool
+            Whether the session has ended.
+
+        Raises
+        ------
+        OwnWorkerError
+            Called inside a node, on the thread that runs sessions, for a session that has not ended.
         """
         if not self._ended.is_open and seconds != 0 and self._is_worker():
             raise OwnWorkerError
         return self._ended.wait(seconds)
 
     def end(self, status: str, failures: list[NodeError]) -> None:
-        """The session has ended; everybody who waits goes on."""
+        """Record how the session ended, and wake everybody who waits."""
         self.failures, self.status = failures, status
         self._ended.open()
 
 
 class InvocationProcessorBase(Service):
-    """Runs what is in the queue. Cancel is a flag, tested between nodes and at each step of a long one.
+    """Runs queued sessions. Cancel is a flag, tested between nodes and at each step of a long one.
 
-    What several sessions of one kernel need is computed once, however many threads submit them at the same time.
+    What several sessions of one kernel need at the same time is computed once.
     """
 
     @abstractmethod
     def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
-        """Queue a session and return at once. One that is not `is_checked` is checked before it runs."""
+        """Queue a session and return at once.
+
+        Parameters
+        ----------
+        session
+            The session to run.
+        prepend
+            Run it before what is already waiting.
+        is_checked
+            False if the session could not be checked completely yet; the worker then checks it before it runs.
+        """
 
     @property
     @abstractmethod
     def is_worker(self) -> bool:
-        """Whether this very thread runs the sessions, as inside a node; there is no waiting for one here."""
+        """Whether the current thread runs sessions, as inside a node."""
 
     @abstractmethod
     def cancel(self, session_id: str) -> bool:
-        """Cancel a session that waits or runs; False if it has ended or was never submitted."""
+        """Cancel a waiting or running session.
+
+        Returns
+        -------
+        bool
+            False if it has ended or was never submitted.
+        """
 
     @abstractmethod
     def cancel_all(self) -> int:
-        """Cancel everything that waits or runs; returns how many sessions."""
+        """Cancel all waiting and running sessions; return how many."""
 
     @abstractmethod
     def pause(self) -> None:
-        """Finish what runs and start nothing new."""
+        """Finish the running session and start no other."""
 
     @abstractmethod
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Start sessions again after `pause`."""
 
     @property
     @abstractmethod
     def is_paused(self) -> bool:
-        """Whether nothing new is started."""
+        """Whether no session is started."""

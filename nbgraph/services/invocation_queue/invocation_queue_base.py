@@ -13,12 +13,11 @@ from nbgraph.services.shared.callbacks import Callbacks
 
 
 class InvocationQueueBase(Service):
-    """Takes sessions in, hands them out by (priority, number), one to each worker that asks.
+    """Hands out sessions in the order of (priority, number), each to one worker.
 
-    Where several kernels share a queue, each runs, cancels and clears its own sessions (`owner`), and sees all. What a
-    kernel that died had waiting or running becomes `interrupted`: it may be resumed.
-
-    `bell` rings when something was added: who waits for it holds nothing of the queue.
+    Several kernels may share a queue: each runs, cancels and clears its own sessions (`owner`) and sees all. Sessions
+    that a dead kernel left waiting or running become `interrupted` and can be resumed. `bell` rings when a session was
+    added.
     """
 
     def __init__(self) -> None:
@@ -26,16 +25,22 @@ class InvocationQueueBase(Service):
         self._listeners: Callbacks[None] = Callbacks()
 
     def on_changed(self, callback: Callable[[None], None]) -> Callable[[], None]:
-        """Call back whenever this kernel changed the queue, in the thread that did; returns what ends it."""
+        """Call `callback(None)` whenever this kernel changed the queue, on the thread that did.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
+        """
         return self._listeners.add(callback)
 
     def changed(self) -> None:
-        """Tell who listens that the queue is another now, or is worked off in another way."""
+        """Notify the listeners."""
         self._listeners(None)
 
     @property
     def owner(self) -> str:
-        """The name of this kernel; empty where there is but one."""
+        """The name of this kernel; empty where there is only one."""
         return ""
 
     def start(self, invoker: InvokerLike) -> None:
@@ -44,14 +49,22 @@ class InvocationQueueBase(Service):
         super().start(invoker)
 
     def recover(self) -> list[str]:
-        """Mark what dead kernels left as interrupted; returns the ids of those sessions."""
+        """Mark the sessions of dead kernels as interrupted, and return their ids."""
         left = [item for item in self._rows() if item.status not in ENDED and not self.is_alive(item.owner)]
         for item in left:
             self._change(replace(item, status="interrupted", ended=time()), item.status)
         return [item.session_id for item in left]
 
     def put(self, session_id: str, *, prepend: bool = False) -> QueueItem:
-        """Add a session at the end, or before all that wait."""
+        """Add a session at the end, or before all waiting ones.
+
+        Parameters
+        ----------
+        session_id
+            The session; it may have been queued before.
+        prepend
+            Run it next.
+        """
         priority = self._highest() + 1 if prepend else 0
         item = self._add(session_id, priority, time())
         self.bell.ring()
@@ -59,43 +72,71 @@ class InvocationQueueBase(Service):
         return item
 
     def take(self) -> QueueItem | None:
-        """The next session, now in progress; None if none waits."""
+        """Return the next session, marked as in progress, or None."""
         item = self._claim(time())
         if item is not None:
             self.changed()
         return item
 
     def finish(self, session_id: str, status: QueueStatus, error: str = "") -> None:
-        """A session ended."""
+        """Record that a session ended.
+
+        Raises
+        ------
+        NotFoundError
+            The session was never queued.
+        """
         item = self.item(session_id)
         self._change(replace(item, status=status, ended=time(), error=error))
         self.changed()
 
     def restore(self, item: QueueItem) -> None:
-        """Add a session that ended in another studio, as it ended there."""
+        """Add the item of a session that ended in another studio."""
         self._insert(replace(item, owner=self.owner))
         self.changed()
 
     def prepend(self, session_id: str) -> bool:
-        """Move a waiting session before all others; False if it does not wait (any more), or for another kernel."""
+        """Move a waiting session before all others.
+
+        Returns
+        -------
+        bool
+            False if it no longer waits, or belongs to another kernel.
+
+        Raises
+        ------
+        NotFoundError
+            The session was never queued.
+        """
         item = self.item(session_id)
         if item.status != "pending" or item.owner != self.owner:
             return False
         return self._told(self._change(replace(item, priority=self._highest() + 1), "pending"))
 
     def cancel(self, session_id: str) -> bool:
-        """Take a waiting session out of the queue; False if it does not wait (any more), or for another kernel."""
+        """Remove a waiting session.
+
+        Returns
+        -------
+        bool
+            False if it no longer waits, or belongs to another kernel.
+
+        Raises
+        ------
+        NotFoundError
+            The session was never queued.
+        """
         item = self.item(session_id)
         if item.status != "pending" or item.owner != self.owner:
             return False
         return self._told(self._change(replace(item, status="cancelled", ended=time()), "pending"))
 
     def cancel_all(self) -> list[str]:
-        """Take all waiting sessions out; returns their ids."""
+        """Remove all waiting sessions of this kernel, and return their ids."""
         return [item.session_id for item in self._waiting() if self.cancel(item.session_id)]
 
     def clear(self) -> int:
-        """Forget the items that have ended; returns how many. The sessions themselves stay."""
+        """Delete the items that have ended, and return how many. The sessions are kept."""
         dropped = self._drop([item for item in self._rows() if item.status in ENDED])
         self.changed()
         if self._invoker is not None:
@@ -103,27 +144,33 @@ class InvocationQueueBase(Service):
         return dropped
 
     def forget(self, session_ids: Collection[str]) -> None:
-        """Forget all items of sessions that have ended."""
+        """Delete all items of sessions that have ended."""
         gone = set(session_ids)
         if gone:
             self._drop([item for item in self._rows() if item.session_id in gone])
 
     def runs_elsewhere(self) -> bool:
-        """Whether another kernel runs a session now."""
+        """Return whether another living kernel is running a session."""
         own = self.owner
         return any(
             item.status == "in_progress" and item.owner != own and self.is_alive(item.owner) for item in self._rows()
         )
 
     def item(self, session_id: str) -> QueueItem:
-        """The last item of a session; `NotFoundError` if it was never submitted."""
+        """Return the newest item of a session.
+
+        Raises
+        ------
+        NotFoundError
+            The session was never queued.
+        """
         found = self._get(session_id)
         if found is None:
             raise NotFoundError(f"no session {session_id!r} was submitted")
         return found
 
     def rows(self) -> list[QueueItem]:
-        """All items: those that wait in the order in which they will run, after those that ran."""
+        """Return all items: ended and running ones first, then waiting ones in the order in which they will run."""
         self.recover()
         items = list(self._rows())
         done = sorted(
@@ -132,7 +179,7 @@ class InvocationQueueBase(Service):
         return done + sorted((item for item in items if item.status == "pending"), key=queue_order)
 
     def is_empty(self) -> bool:
-        """Whether nothing of this kernel waits or runs."""
+        """Return whether nothing of this kernel waits or runs."""
         return all(item.status in ENDED for item in self._rows() if item.owner == self.owner)
 
     def _told(self, is_changed: bool) -> bool:
@@ -147,7 +194,7 @@ class InvocationQueueBase(Service):
         return [item for item in self._rows() if item.status == "pending" and item.owner == self.owner]
 
     def is_alive(self, owner: str) -> bool:
-        """Whether the kernel of that name lives; in memory there is but one."""
+        """Return whether the kernel of that name is alive."""
         return True
 
     @abstractmethod
@@ -156,7 +203,7 @@ class InvocationQueueBase(Service):
 
     @abstractmethod
     def _insert(self, item: QueueItem) -> None:
-        """Store an item under the next number, in place of the one it has."""
+        """Store an item under the next number."""
 
     @abstractmethod
     def _claim(self, started: float) -> QueueItem | None:
@@ -164,21 +211,21 @@ class InvocationQueueBase(Service):
 
     @abstractmethod
     def _get(self, session_id: str) -> QueueItem | None:
-        """The last item of a session, or None."""
+        """Return the newest item of a session, or None."""
 
     @abstractmethod
     def _change(self, item: QueueItem, before: QueueStatus | None = None) -> bool:
-        """Store an item in place of the one of the same number; not if `before` is given and its status is another."""
+        """Replace the item of the same number unless its status is no longer `before`; return whether that was done."""
 
     @abstractmethod
     def _drop(self, items: Iterable[QueueItem]) -> int:
-        """Remove items; returns how many there were."""
+        """Delete items; return how many existed."""
 
     @abstractmethod
     def _rows(self) -> Iterable[QueueItem]:
-        """All items, in any order."""
+        """Return all items, in any order."""
 
 
 def queue_order(item: QueueItem) -> tuple[int, int]:
-    """Sorts items into the order in which they run."""
+    """Return the sort key of the order in which items run."""
     return -item.priority, item.number

@@ -1,4 +1,4 @@
-"""The stats service: a row for each prepared node, for several sessions at once, kept whatever became of them."""
+"""The stats service: one row per prepared node, for several sessions at once, whatever their status."""
 
 import json
 import os
@@ -30,14 +30,22 @@ QUICK = 0.001
 
 
 class InvocationStatsServiceBase(Service):
-    """Measures nodes and keeps the rows, whatever became of the session they are of."""
+    """Measures nodes and stores the rows of completed, failed and cancelled sessions alike."""
 
     def __init__(self) -> None:
         self._ram = ram_meter(os.getpid())
 
     @contextmanager
     def collect_stats(self, invocation: BaseInvocation, graph_execution_state_id: str) -> Iterator[None]:
-        """Measure what is done inside the `with` as one run of the node, also if it raises."""
+        """Measure the block as one execution of a node, also if it raises.
+
+        Parameters
+        ----------
+        invocation
+            The node that is executed.
+        graph_execution_state_id
+            The id of its session.
+        """
         probe = self.probe(graph_execution_state_id)
         began = probe.start()
         status, error = COMPLETED, ""
@@ -53,31 +61,31 @@ class InvocationStatsServiceBase(Service):
             probe.flush()
 
     def probe(self, session_id: str) -> "Probe":
-        """What measures the nodes of one session, one after the other."""
+        """Return the probe that measures the nodes of one session, one after the other."""
         return Probe(self, session_id)
 
     def update_mem_stats(self) -> int:
-        """Read the resident set of the process anew, in bytes."""
+        """Read and return the resident set size of the process, in bytes."""
         return self._ram.read()
 
     def record(self, session_id: str, rows: Iterable[NodeStats]) -> None:
-        """Keep rows of a session; they may be such as are made when they are read."""
+        """Store rows of a session; they may be generated lazily."""
         self._append(session_id, rows)
 
     def rows(self, session_id: str | None = None) -> list[NodeStats]:
-        """The rows of a session in the order they finished, or of all sessions."""
+        """Return the rows of a session, or of all, in the order in which nodes finished."""
         return list(self._rows(session_id))
 
     def session_ids(self) -> list[str]:
-        """The sessions there are rows of."""
+        """Return the ids of the sessions that have rows."""
         return list(dict.fromkeys(row.session_id for row in self._rows(None)))
 
     def flush(self) -> None:
-        """Write what is still only in memory, where stats are stored; done at the end of each session."""
+        """Write what is only in memory so far; called at the end of each session."""
         return
 
     def reset_stats(self, session_id: str | None = None) -> None:
-        """Forget the rows of a session, or of all."""
+        """Delete the rows of a session, or of all."""
         self._drop(session_id)
 
     def readable_rows(self) -> list[NodeStats]:
@@ -93,17 +101,23 @@ class InvocationStatsServiceBase(Service):
         return [row for row in self.rows() if conditions.get(row.session_id) != "waiting"]
 
     def log_stats(self, session_id: str) -> str:
-        """The figures of a session as a text table, a line for each node type."""
+        """Return the figures of a session as a text table, one line per node type."""
         return stats_table(session_id, self.rows(session_id))
 
     def dump_stats(self, session_id: str, path: str | Path) -> None:
-        """Write the rows of a session to a file, as JSON."""
+        """Write the rows of a session to a JSON file.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
         rows = [row._asdict() for row in self.rows(session_id)]
         Path(path).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
     @abstractmethod
     def sizes(self) -> dict[str, int]:
-        """The bytes that the rows of each session take, about, by session id, the oldest first."""
+        """Return the approximate bytes of the rows of each session, by id, the oldest first."""
 
     @abstractmethod
     def _append(self, session_id: str, rows: Iterable[NodeStats]) -> None:
@@ -119,7 +133,7 @@ class InvocationStatsServiceBase(Service):
 
 
 class Probe:
-    """Measure the nodes of one session: `start()`, then `finish(...)`, for each; rows are stored by `flush()`."""
+    """Measures the nodes of one session: `start()`, then `finish(...)`, for each; `flush()` stores the rows."""
 
     BATCH = 512
 
@@ -136,7 +150,7 @@ class Probe:
         self._counts = self.models.counts
 
     def start(self) -> float:
-        """A node begins; returns when, by `perf_counter()`."""
+        """Note that a node starts; return the time, by `perf_counter()`."""
         meters = self._meters = self.models.meters
         if meters is not None:
             meters.synchronize()
@@ -241,12 +255,12 @@ class RamMeter:
 
 @cache
 def ram_meter(process: int) -> RamMeter:
-    """The meter of a process, one for all its studios: it keeps a file open. A forked process has another."""
+    """Return the memory meter of a process, shared by its studios: it keeps a file open. A fork has its own."""
     return RamMeter()
 
 
 def stats_table(session_id: str, rows: list[NodeStats]) -> str:
-    """A table for the log: calls, seconds, VRAM and cache hits by node type."""
+    """Return a text table for the log: calls, seconds, VRAM and cache hits by node type."""
     by_type: dict[str, list[NodeStats]] = {}
     for row in rows:
         by_type.setdefault(row.type, []).append(row)

@@ -1,4 +1,4 @@
-"""Item storage: things with an id, kept as JSON: sessions (`graph_execution_manager`) and library graphs."""
+"""Item storage: objects with an id, stored as JSON: sessions (`graph_execution_manager`) and library graphs."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from nbgraph.services.shared.pagination import Page, page_bounds
 
 
 class Storable(Protocol):
-    """What can be an item: it has an id, and goes to JSON-able values and back."""
+    """An object that can be stored: it has an id and converts to and from JSON values."""
 
     id: str
 
@@ -28,23 +28,23 @@ Condition = Literal["readable", "waiting", "lost"]
 
 
 class Journal(Protocol):
-    """Notes what becomes of the nodes of a running session, so that another kernel can go on with it."""
+    """Records the results of a running session one by one, so that another kernel can continue it."""
 
     def completed(self, prepared: Any, output: Any) -> None:
-        """A prepared node has its output."""
+        """Record the output of a prepared node."""
         ...
 
     def failed(self, prepared: Any, error: str) -> None:
-        """A prepared node failed."""
+        """Record the failure of a prepared node."""
         ...
 
     def flush(self) -> None:
-        """Write what is noted."""
+        """Write what is buffered."""
         ...
 
 
 class ItemStorageBase(Service, Generic[Item]):
-    """Keeps items of one class by id. An item that is set replaces the one of the same id."""
+    """Stores items of one class by id. Setting an item replaces the one of the same id."""
 
     def __init__(self, item_class: type[Item]) -> None:
         self.item_class = item_class
@@ -52,27 +52,53 @@ class ItemStorageBase(Service, Generic[Item]):
         self._deleted: Callbacks[str] = Callbacks()
 
     def on_changed(self, callback: Callable[[Item], None]) -> Callable[[], None]:
-        """Call `callback(item)` after an item was set; returns what ends it."""
+        """Call `callback(item)` after an item was set.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
+        """
         return self._changed.add(callback)
 
     def on_deleted(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call `callback(id)` after an item is gone; returns what ends it."""
+        """Call `callback(id)` after an item was deleted.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
+        """
         return self._deleted.add(callback)
 
     def get(self, item_id: str) -> Item:
-        """The item; `NotFoundError` if there is none, and what reading it raises if it can no longer be read."""
+        """Return an item.
+
+        Raises
+        ------
+        NotFoundError
+            No item has that id.
+        GraphError, StoreError
+            The item cannot be read.
+        """
         item = self._get(item_id)
         if item is None:
             raise NotFoundError(f"there is no {self.item_class.__name__} {item_id!r}; it was deleted or never saved")
         return item
 
     def set(self, item: Item) -> None:
-        """Keep an item."""
+        """Store an item."""
         self._put(item)
         self._changed(item)
 
     def delete(self, item_id: str) -> bool:
-        """Delete an item; False if there was none."""
+        """Delete an item.
+
+        Returns
+        -------
+        bool
+            False if there was none.
+        """
         with defer_interrupt():
             gone = self._drop(item_id)
             if gone:
@@ -80,19 +106,22 @@ class ItemStorageBase(Service, Generic[Item]):
         return gone
 
     def list(self, page: int = 0, per_page: int = 10) -> Page[Item]:
-        """Items in the order in which they were first set."""
+        """Return a page of items, in the order in which they were first set."""
         return self.search("", page, per_page)
 
     def search(self, text: str, page: int = 0, per_page: int = 10) -> Page[Item]:
-        """Items whose JSON holds the text, as it is: `%` and `_` mean themselves."""
+        """Return a page of the items whose JSON contains `text` literally; `%` and `_` are no wildcards."""
         offset, limit = page_bounds(page, per_page)
         items, total = self._rows(text, offset, limit)
         return Page(list(items), page, per_page, total)
 
     def condition(self, item_id: str) -> Condition:
-        """Whether an item can be read now, could be if the cells of its nodes had run, or never again.
+        """Return whether an item can be read now, once the cells that define its nodes have run, or never again.
 
-        `StoreError` where the folder itself cannot be read.
+        Raises
+        ------
+        StoreError
+            The folder itself cannot be read.
         """
         try:
             return "lost" if self._get(item_id) is None else "readable"
@@ -105,12 +134,12 @@ class ItemStorageBase(Service, Generic[Item]):
             return "lost"
 
     def journal(self, item: Item) -> "Journal | None":
-        """What keeps the parts of an item as they come; None where the live item itself is what is kept."""
+        """Return a journal for a running item; None where the live item itself is stored."""
         return None
 
     @abstractmethod
     def _get(self, item_id: str) -> Item | None:
-        """The item, or None."""
+        """Return the item, or None."""
 
     @abstractmethod
     def _put(self, item: Item) -> None:
@@ -118,8 +147,8 @@ class ItemStorageBase(Service, Generic[Item]):
 
     @abstractmethod
     def _drop(self, item_id: str) -> bool:
-        """Delete an item; False if there was none."""
+        """Delete an item; return False if there was none."""
 
     @abstractmethod
     def _rows(self, text: str, offset: int, limit: int) -> tuple[Iterable[Item], int]:
-        """Items whose JSON holds the text, in the order they were first set, and how many there are in all."""
+        """Return the items whose JSON contains the text, in the order they were first set, and the number of all."""

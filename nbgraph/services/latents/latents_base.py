@@ -20,9 +20,9 @@ Tensors = Mapping[str, Any]
 
 
 class LatentsServiceBase(Service):
-    """Keeps named torch tensors. What is saved never changes; it is kept on the CPU, whatever device it came from.
+    """Stores named torch tensors on the CPU, whatever device they came from. What is stored never changes.
 
-    This module does not import torch: a graph without pictures never loads it.
+    This module does not import torch: a graph without images never loads it.
     """
 
     def __init__(self) -> None:
@@ -30,17 +30,44 @@ class LatentsServiceBase(Service):
         self._deleted: Callbacks[str] = Callbacks()
 
     def on_changed(self, callback: Callable[[TensorRecord], None]) -> Callable[[], None]:
-        """Call `callback(record)` when tensors were saved; returns what ends it."""
+        """Call `callback(record)` when tensors were saved.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
+        """
         return self._changed.add(callback)
 
     def on_deleted(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call `callback(name)` after tensors are gone; returns what ends it."""
+        """Call `callback(name)` after tensors were deleted.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
+        """
         return self._deleted.add(callback)
 
     def save(
         self, tensors: Tensors, *, kind: TensorKind = "latents", metadata: Mapping[str, Any] | None = None
     ) -> TensorRecord:
-        """Keep tensors under a new name, detached copies on the CPU."""
+        """Store detached CPU copies of tensors under a new name.
+
+        Parameters
+        ----------
+        tensors
+            Tensors by name, of any shape, dtype and device.
+        kind
+            `latents` or `conditioning`.
+        metadata
+            Plain JSON values: size in pixels, seeds, model family.
+
+        Returns
+        -------
+        TensorRecord
+            The record, with the new name and the content hash.
+        """
         kept = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
         facts = dict(metadata or {})
         record = TensorRecord(
@@ -56,9 +83,17 @@ class LatentsServiceBase(Service):
         return record
 
     def restore(self, record: TensorRecord, tensors: Tensors) -> bool:
-        """Keep tensors of another studio under the name and with the record they had there; False if they are here.
+        """Store tensors of another studio under the name and record they have there.
 
-        `ArchiveError` if they are not what the record says, or if there are others of that name.
+        Returns
+        -------
+        bool
+            False if they are stored already.
+
+        Raises
+        ------
+        ArchiveError
+            The tensors are not those of the record, or others have that name.
         """
         known = self._get(checked_name(record.name))
         if known is not None and known.content == record.content:
@@ -70,44 +105,73 @@ class LatentsServiceBase(Service):
         return True
 
     def get(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(tensors, metadata), copies of the caller's own; `NotFoundError` if there are none."""
+        """Return copies of the tensors by name, and their metadata.
+
+        Raises
+        ------
+        NotFoundError
+            No tensors have that name.
+        ResourceFileError
+            Their file is missing or damaged.
+        """
         record = self.record(name)
         return self._load(record), dict(record.metadata)
 
     def record(self, name: str) -> TensorRecord:
-        """What is known of the tensors; `NotFoundError` if there are none."""
+        """Return the record: kind, content hash, bytes, metadata.
+
+        Raises
+        ------
+        NotFoundError
+            No tensors have that name.
+        """
         record = self._get(checked_name(name))
         if record is None:
             raise NotFoundError(f"there are no tensors {name!r}; they were deleted, or belong to another studio")
         return record
 
     def exists(self, name: str) -> bool:
-        """Whether tensors of that name are kept."""
+        """Return whether tensors have that name."""
         return self._get(text_name(name)) is not None
 
     def is_intact(self, name: str) -> bool:
-        """Whether tensors of that name are kept, and what is kept is what was saved."""
+        """Return whether tensors have that name and their file is what was saved."""
         return self._get(name) is not None
 
     def content(self, name: str) -> str:
-        """The hash of all tensors and metadata: what a cache key goes by, whatever the name."""
+        """Return the hash of all tensors and metadata. Cache keys contain it in place of the name.
+
+        Raises
+        ------
+        NotFoundError
+            No tensors have that name.
+        """
         return self.record(name).content
 
     def list(self, kind: TensorKind | None = None, page: int = 0, per_page: int = 50) -> Page[TensorRecord]:
-        """Records, the newest first."""
+        """Return a page of records, newest first."""
         offset, limit = page_bounds(page, per_page)
         items, total = self._rows(kind, offset, limit)
         return Page(items, page, per_page, total)  # type: ignore[arg-type]
 
     def records(self) -> Sequence[TensorRecord]:
-        """All records, the newest first."""
+        """Return all records, newest first."""
         return [*self._rows(None, 0, None)[0]]
 
     def delete(self, *names: str, unless: Unless | None = None) -> int:
-        """Delete tensors; cache entries that name them go too. Returns how many there were.
+        """Delete tensors; cache entries that name them are dropped too.
 
-        `unless` is asked in the step that deletes, where kernels that share a folder take turns; nothing goes if it
-        gives True.
+        Parameters
+        ----------
+        names
+            Names that no tensors have are ignored.
+        unless
+            Called within the deleting transaction; if it returns True, nothing is deleted.
+
+        Returns
+        -------
+        int
+            The number of names deleted.
         """
         wanted = [checked_name(name) for name in names]
         with defer_interrupt():
@@ -118,27 +182,27 @@ class LatentsServiceBase(Service):
 
     @abstractmethod
     def _put(self, record: TensorRecord, tensors: dict[str, Any]) -> TensorRecord:
-        """Store new tensors and their record, the tensors first; returns the record as stored."""
+        """Store the tensors, then the record, and return the record as stored."""
 
     @abstractmethod
     def _load(self, record: TensorRecord) -> dict[str, Any]:
-        """The tensors of a record that exists, as new objects."""
+        """Return the tensors of an existing record, as new objects."""
 
     @abstractmethod
     def _get(self, name: str) -> TensorRecord | None:
-        """The record, or None."""
+        """Return the record, or None."""
 
     @abstractmethod
     def _drop(self, names: Sequence[str], unless: Unless | None = None) -> Sequence[str]:
-        """Delete tensors, the records first; returns the names of those there were. None if `unless` gives True."""
+        """Delete records, then tensors; return the names that existed. Deletes nothing if `unless()` is True."""
 
     @abstractmethod
     def _rows(self, kind: TensorKind | None, offset: int, limit: int | None) -> tuple[Iterable[TensorRecord], int]:
-        """Records of that kind, newest first, and how many there are in all."""
+        """Return records of a kind, newest first, and the number of all."""
 
 
 def tensor_content(tensors: Tensors, metadata: Mapping[str, Any]) -> str:
-    """The hash of names, types, shapes, bytes and metadata: 32 hexadecimal digits."""
+    """Return the hash of names, dtypes, shapes, bytes and metadata: 32 hexadecimal digits."""
     digest = blake2b(json.dumps(metadata, sort_keys=True).encode(), digest_size=16)
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())

@@ -1,4 +1,4 @@
-"""The model manager: models by name, described, lent to nodes, and kept in memory within budgets."""
+"""The model manager: finds models by name, describes them, and keeps them in memory within budgets."""
 
 import gc
 import re
@@ -29,7 +29,7 @@ CONFIG_FILES = ("model_index.json", "config.json")
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model this studio can name, and where its files are."""
+    """A model that this studio can name, and the place of its files."""
 
     name: str
     path: str
@@ -37,7 +37,7 @@ class ModelRow:
 
 
 class ModelManagerBase(Service):
-    """Finds models by name: those that ship, those in `model_folders` at any depth, the hub cache's, or by a path."""
+    """Finds models by name: shipped ones, those in `model_folders` at any depth, those of the hub cache, or by path."""
 
     meters: Any | None = None
     """What reads the memory of the device; None on the CPU, and before any model was used."""
@@ -48,11 +48,11 @@ class ModelManagerBase(Service):
         self.model_folders = model_folders
 
     def rows(self) -> list[ModelRow]:
-        """All models that can be named, the shipped ones first."""
+        """Return all models that can be named, the shipped ones first."""
         return list(self._scan())
 
     def names(self) -> list[str]:
-        """The names of all models."""
+        """Return the names of all models."""
         return [row.name for row in self.rows()]
 
     def resolve(self, name: str, parts: Mapping[str, str] | None = None) -> ModelField:
@@ -89,7 +89,7 @@ class ModelManagerBase(Service):
         raise ModelNotFoundError(f"{text}; a folder in diffusers layout, or a single file, may be given by its path")
 
     def is_current(self, model: ModelField) -> bool:
-        """Whether the model of that name is still the same, in the same place."""
+        """Return whether the model of that name is still the same, in the same place."""
         try:
             now = self.resolve(model.name)
             parts = [fingerprint_path(part.path) for part in model.parts if part.use != "configuration"]
@@ -111,21 +111,21 @@ class ModelManagerBase(Service):
 
     @property
     def free_bytes(self) -> int:
-        """Memory there is for working on pictures, in bytes: the device's, or that of the machine."""
+        """Return the free memory for working on images, in bytes: of the device, or of the machine."""
         return psutil.virtual_memory().available
 
     def free_memory(self) -> None:
-        """Give back what is not used any more, after memory ran out."""
+        """Release memory that is not in use, after memory ran out."""
         gc.collect()
 
     @property
     @abstractmethod
     def counts(self) -> tuple[int, int]:
-        """(components loaded from files, components found in memory) so far."""
+        """Return (components loaded from files, components found in memory) so far."""
 
     @abstractmethod
     def describe(self, model: ModelField) -> Any:
-        """Family, sizes and classes of a model, from its configuration files alone."""
+        """Return family, sizes and classes of a model, read from its configuration files alone."""
 
     @abstractmethod
     def content(self, model: ModelField) -> dict[str, Any]:
@@ -133,16 +133,30 @@ class ModelManagerBase(Service):
 
     @abstractmethod
     def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
-        """The components of those names or roles (`text`, `denoiser`, `vae`), held on the device inside the `with`."""
+        """Within the block, hold components on the device.
+
+        Parameters
+        ----------
+        model
+            The model, with its patches.
+        names
+            Names of components, or roles: `text`, `denoiser`, `vae`.
+        """
 
     @abstractmethod
     def preview_factors(self, model: ModelField) -> Any:
-        """What turns latents of that model into small pictures; made once for each autoencoder."""
+        """Return the factors that turn latents of a model into small images; computed once per autoencoder."""
 
     @abstractmethod
     def loaded(self) -> list[Any]:
-        """What is in memory now, a row for each component."""
+        """Return one row per component in memory."""
 
     @abstractmethod
     def unload(self, name: str | None = None) -> int:
-        """Drop a model, or all, from memory; returns the bytes freed. What is in use goes when it is free."""
+        """Remove a model, or all, from memory; what is in use goes as soon as it is free.
+
+        Returns
+        -------
+        int
+            Bytes freed.
+        """

@@ -41,7 +41,7 @@ PARTS = ("pictures", "starred pictures", "intermediates", "cache", "runs", "stat
 
 
 class RetentionBase(Service):
-    """Decides what is let go of, counts what there is, and frees what a person asks it to."""
+    """Decides what a studio deletes and when, counts what there is, and frees what a person asks it to."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -72,19 +72,19 @@ class RetentionBase(Service):
 
     @property
     def is_started(self) -> bool:
-        """Whether its neighbours can be asked."""
+        """Whether the other services can be asked."""
         return self._invoker is not None
 
     # what goes by itself
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """While a session runs: nothing is collected inside the `with`."""
+        """Within the block a session runs: nothing is collected."""
         with self._turn:
             yield
 
     def ended(self, session: GraphExecutionState) -> None:
-        """A session has run, here; called after it, outside of `running`. Errors are logged: its results are good."""
+        """Apply the limits after a session has run here. Errors are logged: the session's results are valid."""
         try:
             self._to_go |= self._names_of(session)
             if monotonic() - self._tidied > TIDY_SECONDS:
@@ -98,7 +98,7 @@ class RetentionBase(Service):
             logger.exception("what is not needed any more stays until later")
 
     def collect(self) -> int:
-        """Delete what was named and is not any more; returns how many resources. Later, while a session runs."""
+        """Delete resources that were named and no longer are; return how many. Deferred while a session runs."""
         return self._delete_unneeded(self._to_go) if self._to_go else 0
 
     def tidy(self, grace_seconds: float = 0.0) -> int:
@@ -147,7 +147,7 @@ class RetentionBase(Service):
     # what there is, and freeing it
 
     def usage(self) -> list[Usage]:
-        """How many of each part there are, and their bytes."""
+        """Return the count and the bytes of each part."""
         cache = self.services.invocation_cache.status()
         sizes = self.services.graph_execution_manager.sizes()
         stats = self.services.performance_statistics.sizes()
@@ -163,7 +163,18 @@ class RetentionBase(Service):
         ]
 
     def free(self, part: str) -> int:
-        """Delete all there is of a part, but for what a session needs; returns how many. `ChoiceError` for no part."""
+        """Delete everything of a part except what a session needs.
+
+        Returns
+        -------
+        int
+            The number of things deleted.
+
+        Raises
+        ------
+        ChoiceError
+            There is no such part.
+        """
         if part not in PARTS:
             raise ChoiceError("part", part, map(repr, PARTS))
         if part in ("pictures", "starred pictures"):
@@ -186,7 +197,7 @@ class RetentionBase(Service):
     # inside
 
     def _begin(self) -> None:
-        """What is done when the studio is opened."""
+        """Do what is due when the studio is opened."""
 
     def _delete_unneeded(self, names: Collection[str], also_cached: bool = False) -> int:
         """Delete those of the names that nobody needs; `also_cached`, when asked to, what is cached or held too."""
