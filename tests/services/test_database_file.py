@@ -1,7 +1,9 @@
 """The file of the database: newer, older, damaged, foreign, replaced, used after a fork. Never lost, never replaced."""
 
 import os
+import signal
 import sqlite3
+import threading
 from hashlib import sha256
 from pathlib import Path
 
@@ -124,3 +126,31 @@ def test_a_connection_is_not_used_after_a_fork(open_folder):
             os._exit(7)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_fork_while_another_thread_writes_is_told_so_too(open_folder):
+    """The lock of that thread stays held in the forked process, where the thread is not."""
+    services = open_folder().services
+    writes, may_end = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with services.database.transaction():
+            writes.set()
+            may_end.wait()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    writes.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # ends a process that waits for ever
+        refused = 0
+        for use in (services.images.list, lambda: services.queue.put("a")):
+            try:
+                use()
+            except ForkedStoreError:
+                refused += 1
+        os._exit(refused)
+    may_end.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2

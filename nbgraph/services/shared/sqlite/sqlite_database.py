@@ -187,6 +187,7 @@ class SqliteDatabase:
         the database that is due is done after one that nobody awaits. Stop is heard while it waits, and else after it.
         Inside a transaction, another one is part of it. `StoreBusyError` after `wait_seconds`.
         """
+        self._refuse_fork()
         with defer_interrupt() as stop:
             self._patience.wait_for(lambda: self._lock.acquire(timeout=TURN_SECONDS), stop)
             try:
@@ -262,6 +263,7 @@ class SqliteDatabase:
 
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """All rows a query gives."""
+        self._refuse_fork()
         with self._lock:
             connection = self._open_connection
             try:
@@ -390,9 +392,13 @@ class SqliteDatabase:
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
             raise StoreGoneError(f"{self.folder.root} was closed; open a new studio in it")
+        self._refuse_fork()
+        return self._connection
+
+    def _refuse_fork(self) -> None:
+        """Raise `ForkedStoreError` in a forked process, before a lock that a thread of the parent held for ever."""
         if self._process != os.getpid():
             raise ForkedStoreError(f"{self.folder.root} was opened before a fork; open it anew in the forked process")
-        return self._connection
 
     def _check_file(self) -> None:
         if self._file_identity() != self._identity:
