@@ -461,7 +461,7 @@ class Studio:
     @cached_property
     def images(self) -> "ImagesView":
         """The stored images: `.frame`, `.get(name)`, `.star(name)`, `.delete(name)`; a cell shows a gallery."""
-        return ImagesView(self.services)
+        return ImagesView(self.services, lambda graph: self._editors.of_graph(graph), self.submit)
 
     @cached_property
     def queue(self) -> QueueView:

@@ -63,6 +63,7 @@ ALLOWED = {
     "sweep": {"run", "frames", "html", "image_modes", "errors", "services", GRAPH, "invocations"},
     "widgets": {
         "run",
+        "templates",
         "recipes",
         "views",
         "grammar",

@@ -9,9 +9,11 @@ from PIL import Image
 from nbgraph.errors import NbgraphError
 from nbgraph.recipes.carriers import FORMATS, save_options
 from nbgraph.recipes.made import Carried, carried_by
+from nbgraph.recipes.upstream import Upstream
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import Path as IterationPath
 
 BROUGHT = "brought"
@@ -72,8 +74,7 @@ def _carried_by_record(services: InvocationServices, record: ImageRecord, image:
         return Carried(brought={name: text for name, text in brought.items() if isinstance(text, str)})
     if not record.session_id:
         return Carried()
-    node_id, _, rest = record.node_id.partition("[")
-    path = tuple(int(part) for part in rest.rstrip("]").split(",") if part.strip().isdigit())
+    node_id, path = _place_of(record)
     try:
         session = services.graph_execution_manager.get(record.session_id)
         return carried_by(services, session, node_id, path, image)
@@ -81,6 +82,30 @@ def _carried_by_record(services: InvocationServices, record: ImageRecord, image:
         return (
             Carried()
         )  # the run is gone, or has nodes of cells that have not run here: the picture is saved all the same
+
+
+def graph_of_record(services: InvocationServices, record: ImageRecord) -> Graph:
+    """Return the graph that made a kept picture, with the seeds that were drawn, and no more than it needed.
+
+    Raises
+    ------
+    NbgraphError
+        No run made the picture, or its run is gone or cannot be read here.
+    """
+    if not record.session_id:
+        raise NbgraphError("no run made this picture, so there is no graph of it")
+    node_id, path = _place_of(record)
+    try:
+        session = services.graph_execution_manager.get(record.session_id)
+        return Upstream(session, node_id, path).graph()[0].copy()
+    except (NbgraphError, ValueError, KeyError) as error:
+        raise NbgraphError(f"the run that made this picture cannot be read: {error}") from None
+
+
+def _place_of(record: ImageRecord) -> tuple[str, IterationPath]:
+    """Return the node and the iteration path in the id of the prepared node that gave a picture."""
+    node_id, _, rest = record.node_id.partition("[")
+    return node_id, tuple(int(part) for part in rest.rstrip("]").split(",") if part.strip().isdigit())
 
 
 def _plain(image: Image.Image) -> Image.Image:

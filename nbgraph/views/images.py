@@ -1,6 +1,7 @@
 """The pictures of a studio, as a person sees them: `studio.images`."""
 
 import json
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -21,6 +22,7 @@ from nbgraph.services.images.images_base import mode_error, thumbnail_of
 from nbgraph.services.images.images_common import ImageQuery
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.views.base import Shown, widget_class
 from nbgraph.views.comparison import Comparison, label_of
 
@@ -36,8 +38,13 @@ class ImagesView(Shown):
     `.compare(a, b)` puts two beside each other. In a notebook it shows itself as a gallery.
     """
 
-    def __init__(self, services: InvocationServices) -> None:
-        self._services = services
+    def __init__(
+        self,
+        services: InvocationServices,
+        open_graph: Callable[[Graph], Any] | None = None,
+        submit: Callable[[Graph], object] | None = None,
+    ) -> None:
+        self._services, self._open_graph, self._submit = services, open_graph, submit
         self._images = services.images
 
     @property
@@ -91,8 +98,11 @@ class ImagesView(Shown):
         return self._images.delete_intermediates()
 
     def search(self, text: str = "", *, starred: bool | None = None) -> "pd.DataFrame":
-        """Pictures whose name, node or metadata hold a text; with `starred` only those with, or without, a star."""
-        return self._frame_of(ImageQuery(text=text.casefold(), starred=starred))
+        """Pictures with a text in a prompt, value or model of their graph, or in their name, node or metadata.
+
+        Capitals do not matter; with `starred` only those with, or without, a star.
+        """
+        return self._frame_of(searched(self._services, text, starred=starred))
 
     def compare(self, first: str, second: str) -> Comparison:
         """Two pictures beside each other or under a slider, with what was set differently for them."""
@@ -102,7 +112,13 @@ class ImagesView(Shown):
         return images_frame(self._images.list(query, per_page=max(1, self.count)).items)
 
     def _make_widget(self) -> Any:
-        return widget_class("gallery", "Gallery")(self._services)
+        remix = None
+        if self._open_graph is not None and self._submit is not None:
+            open_graph = self._open_graph
+            remix = widget_class("remix", "Remix")(
+                self._services, lambda graph: str(open_graph(graph).model_id), self._submit
+            )
+        return widget_class("gallery", "Gallery")(self._services, remix=remix)
 
     def _html(self) -> str:
         page = self._images.list(ImageQuery(is_intermediate=False), per_page=STATIC_PICTURES)
@@ -119,6 +135,12 @@ class ImagesView(Shown):
     def __repr__(self) -> str:
         starred = self._images.list(ImageQuery(starred=True), per_page=1).total
         return f"Images({self.count}{f', {starred} starred' if starred else ''})"
+
+
+def searched(services: InvocationServices, text: str, **more: Any) -> ImageQuery:
+    """Return the query for a text in the records of pictures, and in the values of the graphs that made them."""
+    found = services.graph_execution_manager.with_value(text) if text else set()
+    return ImageQuery(text=text.casefold(), session_ids=frozenset(found), **more)
 
 
 def open_picture(picture: Image.Image | str | PathLike[str]) -> Image.Image:

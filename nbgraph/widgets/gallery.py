@@ -8,18 +8,20 @@ from pydantic import Field, TypeAdapter
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ImageCategory
 from nbgraph.recipes.saved_pictures import picture_of_record
-from nbgraph.services.images.images_common import ImageQuery, ImageRecord
+from nbgraph.services.images.images_common import ImageOrder, ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.drawing.svg import draw_graph
 from nbgraph.views.comparison import differences, graph_of, label_of, metadata_text, values_of
+from nbgraph.views.images import searched
 from nbgraph.widgets.pictures import Thumbnails, png
+from nbgraph.widgets.remix import Remix
 from nbgraph.widgets.rpc import Answer, Name, Names, Request, RpcWidget
 
 MAX_DOOMED, MAX_LABELS = 200, 4000
 
 
 class ListPictures(Request):
-    """A page of pictures, the newest first; None means either."""
+    """A page of pictures; None means either. `text` is found in prompts, values and models too."""
 
     type: Literal["list"]
     page: int = Field(0, ge=0, le=1_000_000)
@@ -28,6 +30,7 @@ class ListPictures(Request):
     starred: bool | None = None
     intermediate: bool | None = False
     category: ImageCategory | None = None
+    order: ImageOrder = "newest"
 
 
 class OpenPicture(Request):
@@ -59,21 +62,34 @@ class DeletePictures(Request):
     names: Names
 
 
-AnyRequest = ListPictures | OpenPicture | StarPictures | ComparePictures | DeletePictures
+class RemixPicture(Request):
+    """Open a canvas on the graph of a picture, or on one that begins from it; or run its graph with another seed."""
+
+    type: Literal["canvas", "input", "again"]
+    name: Name
+
+
+AnyRequest = ListPictures | OpenPicture | StarPictures | ComparePictures | DeletePictures | RemixPicture
 
 
 class Gallery(RpcWidget):
-    """The pictures of `services`; given two names in `compared`, it shows these two beside each other."""
+    """The pictures of `services`; given two names in `compared`, it shows these two beside each other.
+
+    With a `remix`, the graph of a picture can be opened and run again from it.
+    """
 
     _widget = traitlets.Unicode("gallery").tag(sync=True)
     _compared = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    _remixes = traitlets.Bool(False).tag(sync=True)
     _requests = TypeAdapter(Annotated[AnyRequest, Field(discriminator="type")])
 
-    def __init__(self, services: InvocationServices, compared: tuple[str, ...] = ()) -> None:
-        self._services = services
+    def __init__(
+        self, services: InvocationServices, compared: tuple[str, ...] = (), remix: Remix | None = None
+    ) -> None:
+        self._services, self._remix = services, remix
         self._thumbnails = Thumbnails(services.images)
         self._labels: dict[str, str] = {}
-        super().__init__(_compared=list(compared))
+        super().__init__(_compared=list(compared), _remixes=remix is not None)
         self._endings = [services.images.on_changed(self._notify), services.images.on_deleted(self._notify)]
 
     def close(self) -> None:
@@ -93,6 +109,8 @@ class Gallery(RpcWidget):
             return self._open(images.record(request.name))
         if isinstance(request, ComparePictures):
             return self._compare_pictures(images.record(request.names[0]), images.record(request.names[1]))
+        if isinstance(request, RemixPicture):
+            return self._make_again(images.record(request.name), request.type)
         records = [images.record(name) for name in request.names]
         if isinstance(request, StarPictures):
             for record in records:
@@ -105,11 +123,13 @@ class Gallery(RpcWidget):
         return {"type": "doomed", "entries": entries[:MAX_DOOMED], "total": len(entries)}, []
 
     def _page(self, request: ListPictures) -> Answer:
-        query = ImageQuery(
+        query = searched(
+            self._services,
+            request.text,
             category=request.category,
             is_intermediate=request.intermediate,
             starred=request.starred,
-            text=request.text.casefold(),
+            order=request.order,
         )
         page = self._services.images.list(query, request.page, request.per_page)
         if not page.items and page.total:
@@ -138,6 +158,15 @@ class Gallery(RpcWidget):
             "python": _python(graph),
         }
         return content, pictures
+
+    def _make_again(self, record: ImageRecord, how: str) -> Answer:
+        if self._remix is None:
+            raise NbgraphError("this gallery has no studio to run in; show studio.images")
+        if how == "again":
+            self._remix.again(record)
+            return {"type": "done"}, []
+        model = self._remix.canvas(record) if how == "canvas" else self._remix.as_input(record)
+        return {"type": "canvas", "model": model}, []
 
     def _compare_pictures(self, first: ImageRecord, second: ImageRecord) -> Answer:
         content = {

@@ -6,7 +6,7 @@ from PIL import Image
 
 from nbgraph.errors import ImageModeError, InvalidNameError, NotFoundError
 from nbgraph.services.images.images_base import MODES, ImageServiceBase, picture_content
-from nbgraph.services.images.images_common import ImageQuery
+from nbgraph.services.images.images_common import ImageOrder, ImageQuery
 from nbgraph.services.invocation_services import InvocationServices
 
 
@@ -86,6 +86,30 @@ def test_pictures_are_found_by_what_is_known_of_them(images):
     assert found(starred=True) == found(session_id="s") == found(is_intermediate=True) == [other]
     assert found(starred=False, is_intermediate=False) == [apple]
     assert found() == [other, apple]
+
+
+def test_pictures_are_found_by_their_session_where_a_text_is_looked_for(images):
+    made = images.save(picture(1), session_id="made").image_name
+    apple = images.save(picture(2), session_id="other", metadata={"prompt": "apple"}).image_name
+    images.save(picture(3), session_id="third")
+    query = ImageQuery(text="apple", session_ids=frozenset({"made"}))
+    assert [record.image_name for record in images.list(query).items] == [apple, made]
+    assert images.list(ImageQuery(session_ids=frozenset({"made"}))).total == 3
+
+
+def test_pictures_come_in_the_order_that_is_asked_for(images):
+    sizes = [(8, 8), (32, 8), (16, 16), (8, 8)]
+    names = [images.save(Image.new("L", size)).image_name for size in sizes]
+    images.update(names[1], starred=True)
+
+    def places(order: ImageOrder) -> list[int]:
+        first, second = (images.list(ImageQuery(order=order), page=page, per_page=2).items for page in (0, 1))
+        return [names.index(record.image_name) for record in (*first, *second)]
+
+    assert places("newest") == [3, 2, 1, 0]
+    assert places("oldest") == [0, 1, 2, 3]
+    assert places("largest") == [2, 1, 3, 0]
+    assert places("starred") == [1, 3, 2, 0]
 
 
 def test_a_record_can_be_changed_and_is_found_by_what_it_says_now(images):

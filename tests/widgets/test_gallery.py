@@ -5,13 +5,16 @@ import time
 from io import BytesIO
 
 import pytest
+from ipywidgets.widgets.widget import _instances
 from PIL import Image
 from widgets.panel_page import PanelPage
 
+import nbgraph as nb
 from nbgraph import Studio
 from nbgraph.errors import NotFoundError
-from nbgraph.invocations import BlankImage, ResizeImage
+from nbgraph.invocations import BlankImage, RandomInteger, ResizeImage, String
 from nbgraph.widgets.gallery import Gallery
+from nbgraph.widgets.remix import prompts_of
 
 HOSTILE = "<img src=x onerror=window.planted=1>"
 
@@ -25,6 +28,13 @@ def page(studio):
     gallery = Gallery(studio.services)
     yield PanelPage(gallery)
     gallery.close()
+
+
+def wait_until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def listed(shown, **more):
@@ -53,6 +63,81 @@ def test_pictures_are_searched_and_filtered(studio, page):
     assert listed(page, starred=True) == [apple]
     assert listed(page, intermediate=True) == [hidden]
     assert listed(page, intermediate=None) == [pear, hidden, apple]
+
+
+def test_a_search_finds_prompts_values_and_models_of_the_graphs_that_made_the_pictures(studio, page):
+    def made(width, text):
+        nodes = [BlankImage(id="blank", width=width, height=8), String(id="prompt", value=text)]
+        return studio.run(nodes, progress=False)["blank"].image_name
+
+    tomato, blue = made(16, "a ripe Tomato"), made(4000, "blue")
+    assert listed(page, text="tomATO") == [tomato]
+    assert listed(page, text="4000") == [blue]
+    assert listed(page, text="width") == []
+    assert list(studio.images.search("TOMATO").image_name) == [tomato]
+
+
+def test_pictures_are_sorted(studio, page):
+    names = [save(studio, "red"), save(studio, "blue"), studio.images.add(Image.new("RGB", (64, 64))).image_name]
+    page.ask({"type": "star", "names": [names[1]], "starred": True})
+    first, starred, large = names
+    assert listed(page) == [large, starred, first]
+    assert listed(page, order="oldest") == names
+    assert listed(page, order="starred") == [starred, large, first]
+    assert listed(page, order="largest") == [large, starred, first]
+
+
+@pytest.fixture
+def remixed(studio):
+    """The page of the studio's own gallery, and a picture whose width was drawn by a seed."""
+    width = RandomInteger(id="number", low=8, high=500)
+    run = studio.run(BlankImage(id="blank", width=width, height=8), progress=False)
+    gallery = studio.images.widget
+    yield PanelPage(gallery), run
+    gallery.close()
+
+
+def test_a_picture_is_opened_on_a_canvas_with_the_seed_that_was_drawn(studio, remixed):
+    page, run = remixed
+    answer, _ = page.ask({"type": "canvas", "name": run["blank"].image_name})
+    editor = _instances[answer["model"]]
+    assert set(editor.graph.nodes) == {"number", "blank"}
+    assert studio.run(editor.graph, progress=False)["number"].value == run["number"].value
+    editor.close()
+
+
+def test_a_picture_is_the_input_of_a_new_canvas(remixed):
+    page, run = remixed
+    name = run["blank"].image_name
+    answer, _ = page.ask({"type": "input", "name": name})
+    editor = _instances[answer["model"]]
+    assert editor.graph["start"].image.image_name == name
+    editor.close()
+
+
+def test_the_prompts_and_the_model_of_a_graph_are_found():
+    graph = nb.Graph.of(nb.text_to_image("a pear", negative="blue", model="other"))
+    assert prompts_of(graph) == {"prompt": "a pear", "negative": "blue", "model": "other"}
+
+
+def test_another_seed_makes_another_picture_and_a_graph_without_one_is_refused(studio, remixed):
+    page, run = remixed
+    assert page.ask({"type": "again", "name": run["blank"].image_name})[0]["type"] == "done"
+    wait_until(lambda: studio.images.count == 2)
+    first, second = (record.width for record in studio.services.images.list().items)
+    assert first != second
+    fixed = studio.run(BlankImage(id="blank", width=16, height=8), progress=False)["blank"].image_name
+    answer, _ = page.ask({"type": "again", "name": fixed})
+    assert (answer["type"], "no seed" in answer["message"]) == ("refused", True)
+
+
+def test_an_uploaded_picture_has_no_graph_to_open_but_can_be_an_input(studio, remixed):
+    page, _ = remixed
+    name = save(studio, "red")
+    for kind in ("canvas", "again"):
+        assert "no run made this picture" in page.ask({"type": kind, "name": name})[0]["message"]
+    answer, _ = page.ask({"type": "input", "name": name})
+    assert _instances[answer["model"]].graph["start"].image.image_name == name
 
 
 def test_an_open_picture_brings_its_pixels_values_and_graph(studio, page):

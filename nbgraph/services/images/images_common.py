@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from nbgraph.invocations.fields import ImageCategory
 
@@ -27,15 +27,24 @@ class ImageRecord:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
+ImageOrder = Literal["newest", "oldest", "largest", "starred"]
+"""The order of pictures: by time, by the number of pixels, or those with a star first."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageQuery:
-    """Which pictures are meant; None means either. `text` is looked for in names, nodes and metadata."""
+    """Which pictures are meant, and in which order; None means either.
+
+    `text` is looked for in names, nodes and metadata; pictures of the sessions in `session_ids` match without it.
+    """
 
     category: ImageCategory | None = None
     is_intermediate: bool | None = None
     starred: bool | None = None
     session_id: str | None = None
     text: str = ""
+    session_ids: frozenset[str] = frozenset()
+    order: ImageOrder = "newest"
 
 
 def search_text(record: ImageRecord) -> str:

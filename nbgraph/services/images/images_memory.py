@@ -1,12 +1,17 @@
 """Pictures in memory, for a studio that ends with its kernel."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from PIL import Image
 
 from nbgraph.services.images.images_base import ImageServiceBase
-from nbgraph.services.images.images_common import ImageQuery, ImageRecord, search_text
+from nbgraph.services.images.images_common import ImageOrder, ImageQuery, ImageRecord, search_text
 from nbgraph.services.shared.names import Unless
+
+_BY: dict[ImageOrder, Callable[[ImageRecord], int]] = {
+    "largest": lambda record: -record.width * record.height,
+    "starred": lambda record: not record.starred,
+}
 
 
 class ImageServiceMemory(ImageServiceBase):
@@ -40,7 +45,12 @@ class ImageServiceMemory(ImageServiceBase):
         return gone
 
     def _rows(self, query: ImageQuery, offset: int, limit: int | None) -> tuple[Iterable[ImageRecord], int]:
-        found = [record for record in reversed(self._records.values()) if _matches(record, query)]
+        records = self._records.values()
+        found = [
+            record for record in (records if query.order == "oldest" else reversed(records)) if _matches(record, query)
+        ]
+        if by := _BY.get(query.order):
+            found.sort(key=by)
         return found[offset : None if limit is None else offset + limit], len(found)
 
 
@@ -49,4 +59,4 @@ def _matches(record: ImageRecord, query: ImageQuery) -> bool:
         wanted = getattr(query, name)
         if wanted is not None and getattr(record, name) != wanted:
             return False
-    return not query.text or query.text.casefold() in search_text(record)
+    return not query.text or record.session_id in query.session_ids or query.text.casefold() in search_text(record)

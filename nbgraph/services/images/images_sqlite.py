@@ -1,5 +1,6 @@
 """Pictures in a studio's folder: PNG files, with records in the database."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from io import BytesIO
@@ -8,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from nbgraph.services.images.images_base import ImageServiceBase, thumbnail_of
-from nbgraph.services.images.images_common import ImageQuery, ImageRecord, search_text
+from nbgraph.services.images.images_common import ImageOrder, ImageQuery, ImageRecord, search_text
 from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.sqlite.resource_table import ResourceTable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
@@ -43,8 +44,17 @@ _MATCHES = """
   AND (:is_intermediate IS NULL OR is_intermediate = :is_intermediate)
   AND (:starred IS NULL OR starred = :starred)
   AND (:session_id IS NULL OR session_id = :session_id)
-  AND (:text = '' OR instr(search_text, :text))
+  AND (
+    :text = '' OR instr(search_text, :text)
+    OR session_id IN (SELECT value FROM json_each(:session_ids))
+  )
 """
+_ORDERS: dict[ImageOrder, str] = {
+    "newest": "number DESC",
+    "oldest": "number",
+    "largest": "width * height DESC, number DESC",
+    "starred": "starred DESC, number DESC",
+}
 
 
 class ImageServiceSqlite(ImageServiceBase):
@@ -96,4 +106,6 @@ class ImageServiceSqlite(ImageServiceBase):
         return gone
 
     def _rows(self, query: ImageQuery, offset: int, limit: int | None) -> tuple[Iterable[ImageRecord], int]:
-        return self._pictures.page(_MATCHES, {**asdict(query), "text": query.text.casefold()}, offset, limit)
+        wanted = {**asdict(query), "text": query.text.casefold(), "session_ids": json.dumps(sorted(query.session_ids))}
+        del wanted["order"]
+        return self._pictures.page(_MATCHES, wanted, offset, limit, _ORDERS[query.order])

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from copy import copy
+from typing import Any
 from weakref import WeakValueDictionary
+
+from pydantic_core import to_jsonable_python
 
 from nbgraph.invocations.fields import resources_in
 from nbgraph.services.item_storage.item_storage_memory import ItemStorageMemory
-from nbgraph.services.item_storage.session_storage_base import SessionStorageBase
+from nbgraph.services.item_storage.session_storage_base import SessionStorageBase, has_value
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 
 ENDED = ("completed", "failed", "cancelled")
@@ -36,6 +39,9 @@ class SessionStorageMemory(ItemStorageMemory[GraphExecutionState], SessionStorag
         typed = [planned.node.literals() for session in found for planned in session.plan.nodes]
         return {field.resource_name for field in resources_in([outputs, typed])}
 
+    def with_value(self, text: str) -> set[str]:
+        return {item.id for item in list(self._items.values()) if has_value(_values_of(item), text)}
+
     def __len__(self) -> int:
         return len(self._items)
 
@@ -54,3 +60,11 @@ class SessionStorageMemory(ItemStorageMemory[GraphExecutionState], SessionStorag
     def _put(self, item: GraphExecutionState) -> None:
         self._live[item.id] = item
         self._items[item.id] = copy(item) if item.status in ENDED else item
+
+
+def _values_of(session: GraphExecutionState) -> dict[str, Any]:
+    # A value in memory need not be JSON; one that is not is searched by its text.
+    return {
+        planned.id: to_jsonable_python(planned.node.literals(), fallback=str, serialize_unknown=True)
+        for planned in session.plan.nodes
+    }

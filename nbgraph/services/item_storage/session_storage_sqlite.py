@@ -16,7 +16,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.services.item_storage.item_storage_base import Condition
-from nbgraph.services.item_storage.session_storage_base import SessionStorageBase
+from nbgraph.services.item_storage.session_storage_base import SessionStorageBase, has_value
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import Prepared, prepared_id
 from nbgraph.services.shared.sqlite.batch import Batch
@@ -48,6 +48,10 @@ _TEXTS = """
 SELECT data FROM sessions WHERE id = :id
 UNION ALL SELECT session_results.data FROM session_results JOIN sessions ON sessions.number = session WHERE id = :id
 """
+_MAY_HAVE_VALUE = """
+SELECT id, data FROM sessions
+WHERE :text = '' OR instr(lower(data), :text) OR length(CAST(data AS BLOB)) <> length(data)
+"""
 _NAME = re.compile(r"[0-9a-f]{32}")
 JOURNALED = ("outputs", "seeds", "errors", "failed")
 
@@ -74,6 +78,12 @@ class SessionStorageSqlite(SessionStorageBase):
         """Whatever looks like a name in the JSON: so the node types need not be known here."""
         texts = (text for each in session_ids for (text,) in self._database.rows(_TEXTS, {"id": each}))
         return {name for text in texts for name in _NAME.findall(text)}
+
+    def with_value(self, text: str) -> set[str]:
+        """SQL narrows the sessions down; it knows capitals of ASCII only, so other texts are all looked through."""
+        narrow = json.dumps(text.lower())[1:-1] if text.isascii() else ""
+        rows = self._database.rows(_MAY_HAVE_VALUE, {"text": narrow})
+        return {item_id for item_id, data in rows if has_value(_saved_nodes(data), text)}
 
     def __len__(self) -> int:
         return self._database.rows("SELECT count(*) FROM sessions")[0][0]
@@ -156,6 +166,13 @@ class SessionStorageSqlite(SessionStorageBase):
             raise damaged(f"session {item_id!r}", error) from None
         self._live[session.id] = session
         return session
+
+
+def _saved_nodes(data: str) -> Any:
+    try:
+        return json.loads(data)["graph"]["nodes"]
+    except DAMAGE:
+        return {}
 
 
 class SessionJournal:

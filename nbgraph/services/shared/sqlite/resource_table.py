@@ -72,10 +72,12 @@ class ResourceTable(Generic[Record]):
             names, lambda connection, name: connection.execute(forget, (name,)).rowcount > 0, unless
         )
 
-    def page(self, where: str, wanted: Mapping[str, Any], offset: int, limit: int | None) -> tuple[list[Record], int]:
-        """Records that match, the newest first, and how many match in all."""
+    def page(
+        self, where: str, wanted: Mapping[str, Any], offset: int, limit: int | None, order: str = "number DESC"
+    ) -> tuple[list[Record], int]:
+        """Records that match, by default the newest first, and how many match in all; `order` is SQL."""
         ((total,),) = self._database.rows(f"SELECT count(*) FROM {self._table} WHERE {where}", wanted)  # noqa: S608
-        query = f"{self._select} WHERE {where} ORDER BY number DESC LIMIT :limit OFFSET :offset"
+        query = f"{self._select} WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
         rows = self._database.rows(query, {**wanted, "limit": -1 if limit is None else limit, "offset": offset})
         return list(self._readable(rows)), total
 

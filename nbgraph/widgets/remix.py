@@ -1,0 +1,75 @@
+"""What a kept picture can be made into again: a graph on a canvas, the input of another graph, another seed."""
+
+from collections.abc import Callable
+
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations.fields import ImageField
+from nbgraph.recipes.saved_pictures import graph_of_record
+from nbgraph.services.images.images_common import ImageRecord
+from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.templates import image_to_image
+
+OpenGraph = Callable[[Graph], str]
+"""Opens a graph on a canvas of its own; returns the model id of its widget."""
+
+
+class Remix:
+    """Makes new things of pictures. `open_graph` opens canvases, `submit` queues a graph.
+
+    `canvas` and `again` raise `NbgraphError` where no run made the picture, or its run is gone or cannot be read.
+    """
+
+    def __init__(self, services: InvocationServices, open_graph: OpenGraph, submit: Callable[[Graph], object]) -> None:
+        self._services, self._open_graph, self._submit = services, open_graph, submit
+
+    def canvas(self, record: ImageRecord) -> str:
+        """Open the graph that made a picture, with the seeds that were drawn; return the canvas' model id."""
+        return self._open_graph(graph_of_record(self._services, record))
+
+    def as_input(self, record: ImageRecord) -> str:
+        """Open a graph from image to image that begins from a picture, with the prompts and model that made it."""
+        try:
+            given = prompts_of(graph_of_record(self._services, record))
+        except NbgraphError:  # a picture that was uploaded has neither
+            given = {}
+        node = image_to_image(
+            ImageField(image_name=record.image_name),
+            given.get("prompt", ""),
+            negative=given.get("negative", ""),
+            model=given.get("model", "emoji"),
+        )
+        return self._open_graph(Graph.of(node))
+
+    def again(self, record: ImageRecord) -> None:
+        """Queue the graph that made a picture with other random seeds.
+
+        Raises
+        ------
+        NbgraphError
+            The graph has no seed, so it would give the same picture.
+        """
+        graph = graph_of_record(self._services, record)
+        seeds = {
+            f"{node_id}.{name}": None
+            for node_id, node in graph.nodes.items()
+            for name, spec in node.inputs().items()
+            if spec.seed and name in node.literals()
+        }
+        if not seeds:
+            raise NbgraphError("the graph of this picture has no seed, so it would give the same picture again")
+        self._submit(graph.with_values(seeds))
+
+
+def prompts_of(graph: Graph) -> dict[str, str]:
+    """Return the prompts and the model that were typed into a graph: `{"prompt", "negative", "model"}`."""
+    found: dict[str, str] = {}
+    for node_id, node in graph.nodes.items():
+        if node.type == "model_loader" and isinstance(model := node.literals().get("model"), str):
+            found.setdefault("model", model)
+        for link in graph.links(node_id):
+            if link.field in ("positive", "negative"):
+                text = graph.nodes[link.source].literals().get("text")
+                if isinstance(text, str):
+                    found.setdefault("prompt" if link.field == "positive" else "negative", text)
+    return found
