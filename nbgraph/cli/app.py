@@ -114,9 +114,14 @@ def models(
     inspect: Annotated[
         Path | None, typer.Option("--inspect", metavar="FILE", help="Say what a model file is, from its header.")
     ] = None,
+    convert: Annotated[
+        Path | None, typer.Option("--convert", metavar="FILE", help="Write a pickle that you trust as .safetensors.")
+    ] = None,
     studio: StudioFolder = None,
 ) -> None:
-    """List models; with --inspect, say what a file is."""
+    """List models; with --inspect, say what a file is; with --convert, write a pickle as safetensors."""
+    if convert is not None:
+        _leave(lambda: _part("programs").convert_model(convert))
     if inspect is not None:
         _leave(lambda: _part("programs").inspect_model(inspect))
     _leave(lambda: _part("programs").perform(["models"], studio))

@@ -171,6 +171,7 @@ VALUES = {
     "vae_model": "models/my-vae",
     "control_model": "models/my-controlnet",
     "t2i_adapter_model": "models/my-t2i-adapter",
+    "embedding": "my-embedding.safetensors",
     "lora": "my-lora.safetensors",
     "prompt": "a red apple",
     "value": 3,

@@ -4,6 +4,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+from nbgraph import diffusion
 from nbgraph.cli import ExitCode
 from nbgraph.cli.lines import perform_command, perform_lines
 from nbgraph.cli.service_commands import new_session
@@ -59,6 +60,12 @@ def inspect_model(file: Path) -> int:
     if facts.problem:
         raise NbgraphError(f"{str(file)!r} {facts.problem}")
     print(facts)
+    return ExitCode.DONE
+
+
+def convert_model(file: Path) -> int:
+    """Write a pickle of weights as a .safetensors file beside it, and print that file's path."""
+    print(diffusion.convert_pickle(file))
     return ExitCode.DONE
 
 

@@ -27,10 +27,12 @@ _HOMES = {
     "ToolSettings": "tool_sampling",
     "blend_latents": "noise",
     "check_weights": "description",
+    "convert_pickle": "convert",
     "decode_many": "batching",
     "decode_together": "batching",
     "decode_latents": "vae",
     "default_dtype": "device",
+    "embedding_problem": "textual_inversion",
     "empty_latents": "noise",
     "denoise": "denoising",
     "denoise_many": "batching",
@@ -48,6 +50,7 @@ _HOMES = {
     "encodes_alike": "prompt",
     "latent_mask": "masks",
     "lora_problem": "lora_files",
+    "read_embedding_header": "textual_inversion",
     "resize_latents": "noise",
     "sample_as_tool": "tool_sampling",
     "scale_latents": "noise",
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.batching import shape_key as shape_key
     from nbgraph.diffusion.cache_reports import CacheUser as CacheUser
     from nbgraph.diffusion.controls import Control as Control
+    from nbgraph.diffusion.convert import convert_pickle as convert_pickle
     from nbgraph.diffusion.denoising import DenoiseSettings as DenoiseSettings
     from nbgraph.diffusion.denoising import denoise as denoise
     from nbgraph.diffusion.description import check_weights as check_weights
@@ -88,6 +92,8 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.prompt import encode_prompts as encode_prompts
     from nbgraph.diffusion.prompt import encodes_alike as encodes_alike
     from nbgraph.diffusion.t2i_adapters import T2iAdapter as T2iAdapter
+    from nbgraph.diffusion.textual_inversion import embedding_problem as embedding_problem
+    from nbgraph.diffusion.textual_inversion import read_embedding_header as read_embedding_header
     from nbgraph.diffusion.tool_prompt import encode_tool_prompt as encode_tool_prompt
     from nbgraph.diffusion.tool_sampling import ToolSettings as ToolSettings
     from nbgraph.diffusion.tool_sampling import batch_noise as batch_noise

@@ -9,6 +9,9 @@ from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.refs import Patch
 from nbgraph.errors import ModelError, suggest
 
+_BYTES_OF_A_TOKEN = 128
+"""What an entry of a vocabulary takes, with its merge and its index: an estimate."""
+
 
 @dataclass(frozen=True)
 class Components:
@@ -40,6 +43,11 @@ def component_bytes(component: Any) -> int:
 
 
 def added_bytes(patched: Any, plain: Any) -> int:
-    """Bytes of the parameters and buffers that a patched module does not share with the plain one."""
+    """Bytes of the parameters and buffers that a patched module does not share with the plain one.
+
+    A patched tokenizer shares nothing, and is counted by its vocabulary, so that it can be evicted.
+    """
+    if not isinstance(patched, torch.nn.Module):
+        return _BYTES_OF_A_TOKEN * len(patched)
     shared = {id(tensor) for tensor in (*plain.parameters(), *plain.buffers())}
     return sum(t.nbytes for t in (*patched.parameters(), *patched.buffers()) if id(t) not in shared)

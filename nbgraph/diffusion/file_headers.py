@@ -29,7 +29,7 @@ _GGUF_SCALARS = {0: "B", 1: "b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7:
 _GGUF_STRING, _GGUF_ARRAY = 8, 9
 _PICKLE = (
     "is a pickle, which can run any code when it is read, and is never loaded. Use a .safetensors version of it, or "
-    "convert it where you trust it: torch.load(file, weights_only=True), then safetensors.torch.save_file"
+    "convert one that you trust: nbgraph models --convert FILE"
 )
 
 

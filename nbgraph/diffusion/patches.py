@@ -17,7 +17,16 @@ from nbgraph.diffusion.ip_adapters import check_takes_ip_adapters, lay_ip_adapte
 from nbgraph.diffusion.load import LOAD_LOCK
 from nbgraph.diffusion.loras import apply_loras
 from nbgraph.diffusion.quiet import quiet
-from nbgraph.diffusion.refs import ClipSkipPatch, FreeuPatch, IpAdapterPatch, LoraPatch, Patch, SeamlessPatch
+from nbgraph.diffusion.refs import (
+    ClipSkipPatch,
+    FreeuPatch,
+    IpAdapterPatch,
+    LoraPatch,
+    Patch,
+    SeamlessPatch,
+    TextualInversionPatch,
+)
+from nbgraph.diffusion.textual_inversion import extended_encoder, extended_tokenizer, is_concerned
 from nbgraph.errors import ModelError
 
 
@@ -39,11 +48,18 @@ def patches_for(model: ModelDescription, name: str, patches: tuple[Patch, ...]) 
         ClipSkipPatch: False,
         IpAdapterPatch: name == "unet",
     }
-    return tuple(patch for patch in patches if concerned[type(patch)])
+    return tuple(
+        patch
+        for patch in patches
+        if (is_concerned(model, name, patch) if isinstance(patch, TextualInversionPatch) else concerned[type(patch)])
+    )
 
 
-def apply_patches(model: ModelDescription, name: str, module: torch.nn.Module, patches: tuple[Patch, ...]) -> Any:
-    """A copy of `module` over the same weights, with the patches laid over it, in their order."""
+def apply_patches(model: ModelDescription, name: str, module: Any, patches: tuple[Patch, ...]) -> Any:
+    """A copy of `module` over the same weights, with the patches laid over it, in their order; also of a tokenizer."""
+    embeddings = [patch for patch in patches if isinstance(patch, TextualInversionPatch)]
+    if name.startswith("tokenizer"):
+        return extended_tokenizer(model, name, module, embeddings)
     # New layers are filled with random numbers before their weights are read: a person's own seed stays as it is.
     with LOAD_LOCK, quiet(), torch.random.fork_rng(devices=[]):
         patched = share_weights(module)
@@ -54,6 +70,8 @@ def apply_patches(model: ModelDescription, name: str, module: torch.nn.Module, p
                 make_seamless(patched, patch.axes)
         apply_loras(model, name, patched, [patch for patch in patches if isinstance(patch, LoraPatch)])
         lay_ip_adapters(patched, [patch for patch in patches if isinstance(patch, IpAdapterPatch)])
+        if embeddings:
+            extended_encoder(model, name, patched, embeddings)
         return patched.eval().requires_grad_(False)
 
 

@@ -64,7 +64,24 @@ class IpAdapterPatch(_Frozen):
         return cls(path=str(path), fingerprint=fingerprint_path(path))
 
 
-Patch = Annotated[LoraPatch | FreeuPatch | SeamlessPatch | ClipSkipPatch | IpAdapterPatch, Field(discriminator="kind")]
+class TextualInversionPatch(_Frozen):
+    """Trained vectors for the text encoders, which a prompt names by `token`."""
+
+    kind: Literal["textual_inversion"] = "textual_inversion"
+    path: str
+    fingerprint: str
+    token: str
+
+    @classmethod
+    def from_file(cls, path: str, token: str) -> "TextualInversionPatch":
+        """The patch at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is no such file."""
+        return cls(path=str(path), fingerprint=fingerprint_path(path), token=token)
+
+
+Patch = Annotated[
+    LoraPatch | FreeuPatch | SeamlessPatch | ClipSkipPatch | IpAdapterPatch | TextualInversionPatch,
+    Field(discriminator="kind"),
+]
 
 
 class ModelPart(_Frozen):

@@ -15,6 +15,7 @@ from torch import Tensor
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.prompt import TOKENIZER_LOCK, check_encoded, encode_prompt
 from nbgraph.diffusion.refs import ClipSkipPatch
+from nbgraph.diffusion.textual_inversion import tokens_of
 from nbgraph.diffusion.values import Conditioning
 from nbgraph.errors import ModelError
 
@@ -25,11 +26,12 @@ LONG_WORD = 8
 FAMILIES = ("stable-diffusion", "stable-diffusion-xl")
 Piece = tuple[str, float]
 Weighted = list[tuple[int, float]]
+_EMBEDDING = re.compile(r"\bembedding:([^\s,:()]+)")
 _UNREAD = (
-    (re.compile(r"\bembedding:[^\s,]+"), "a textual inversion, which is not read"),
-    (re.compile(r"<(?:lora|lyco|hypernet):[^>]*>"), "a tag of a model; put a LoRA node on the model instead"),
-    (re.compile(r"\[[^\[\]:]*:[^\[\]:]*:[\d. ]+\]|\[[^\[\]|]+\|[^\[\]]+\]"), "a change of the text part-way"),
-    (re.compile(r"(?<!\w)AND(?!\w)"), "several prompts in one, which is not read"),
+    (_EMBEDDING, "a textual inversion that is not over these text encoders; put a TextualInversion node on them, or"),
+    (re.compile(r"<(?:lora|lyco|hypernet):[^>]*>"), "a tag of a model; put a LoRA node on the model instead, and"),
+    (re.compile(r"\[[^\[\]:]*:[^\[\]:]*:[\d. ]+\]|\[[^\[\]|]+\|[^\[\]]+\]"), "a change of the text part-way;"),
+    (re.compile(r"(?<!\w)AND(?!\w)"), "several prompts in one, which is not read;"),
 )
 _MARKS = re.compile(r"\\[()\[\]\\]|[()\[\]]|:\s*[+-]?[\d.]+\s*\)|\bBREAK\b|[^\\()\[\]:B]+|.", re.DOTALL)
 
@@ -41,9 +43,11 @@ def encode_tool_prompt(components: Components, text: str, tool: PromptTool) -> C
     For models other than Stable Diffusion 1.5, 2 and XL a text without weights is encoded plainly. `ModelError` for
     syntax that is not read, which is named, and for weights with such a model.
     """
+    tokens = {token.casefold() for token in tokens_of(components.patches)}
+    unread = _EMBEDDING.sub(lambda piece: "" if piece[1].casefold() in tokens else piece[0], text)
     for pattern, what in _UNREAD if tool == "a1111" else _UNREAD[:1]:
-        if found := pattern.search(text):
-            raise ModelError(f"{found[0]!r} is {what}; take it out of the text")
+        if found := pattern.search(unread):
+            raise ModelError(f"{found[0]!r} is {what} take it out of the text")
     chunks = weighted_pieces(text, tool)
     family = components.model.need_family().key
     if family not in FAMILIES:

@@ -60,6 +60,7 @@ from nbgraph.invocations.prompt_lists import DynamicPrompt, PromptsFromFile
 from nbgraph.invocations.prompt_weights import SdxlPrompt, WeightedPrompt
 from nbgraph.invocations.strings import JoinStrings, JoinThreeStrings, ReplaceString, SplitPrompt, SplitString
 from nbgraph.invocations.text import ImageGrid, TextOnImage
+from nbgraph.invocations.textual_inversion import TextualInversion
 from nbgraph.invocations.tool_nodes import ToolPrompt, ToolSampler, ZeroConditioning
 
 __all__ = [
@@ -157,6 +158,7 @@ __all__ = [
     "T2iAdapter",
     "TextEncoderLoader",
     "TextOnImage",
+    "TextualInversion",
     "TileResample",
     "TransformerLoader",
     "ToolPrompt",

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from nbgraph import diffusion
+from nbgraph.diffusion.refs import TextualInversionPatch
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, ConditioningField
 from nbgraph.invocations.outputs import ConditioningOutput
@@ -13,13 +14,20 @@ from nbgraph.invocations.prompt_syntax import unread_syntax
 
 
 def save_conditioning(
-    context: InvocationContext, encoded: Any, texts: Sequence[str], weighted: bool = False
+    context: InvocationContext,
+    encoded: Any,
+    texts: Sequence[str],
+    clip: ClipField | None = None,
+    weighted: bool = False,
 ) -> ConditioningOutput:
     """Keep an encoded prompt, warn of what the model will not see of it, and give the output that names it.
 
-    Syntax in `texts` that was encoded as letters is warned about too; `weighted` says that weights were read.
+    Syntax in `texts` that was encoded as letters is warned about too. `clip` is what encoded them: the textual
+    inversions over it are read. `weighted` says that weights were read.
     """
-    for warning in (*encoded.warnings, *unread_syntax(texts, weighted)):
+    patches = clip.model.patches if clip is not None else ()
+    tokens = [patch.token for patch in patches if isinstance(patch, TextualInversionPatch)]
+    for warning in (*encoded.warnings, *unread_syntax(texts, weighted, tokens)):
         context.warn(warning)
     name = context.tensors.save(encoded, kind="conditioning")
     return ConditioningOutput(conditioning=ConditioningField(conditioning_name=name))
@@ -54,4 +62,7 @@ class Prompt(BaseInvocation):
     def invoke_batch(nodes: Sequence["Prompt"], contexts: Sequence[InvocationContext]) -> list[ConditioningOutput]:
         with contexts[0].models.use(nodes[0].clip.model, "text") as components:
             encoded = diffusion.encode_prompts(components, [node.text for node in nodes])
-        return [save_conditioning(context, each, [node.text]) for node, context, each in zip(nodes, contexts, encoded)]
+        return [
+            save_conditioning(context, each, [node.text], node.clip)
+            for node, context, each in zip(nodes, contexts, encoded)
+        ]

@@ -1,13 +1,14 @@
 """Syntax of prompts that a model would see as letters: what looks like it, and which node reads it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from nbgraph.texts import shorten
 
 _NUMBER = r"\s{0,9}[+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})\s{0,9}"
 _SHOWN = 40
+EMBEDDING = r"\bembedding:([^\s,:()]{1,200})"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ SYNTAXES = (
     _syntax(r"(?<!\\)\(\([^()]{1,200}\)\)", "emphasis: WeightedPrompt reads emphasis, written (word)1.2"),
     _syntax(r"<(?:lora|lyco):[^<>\n]{1,200}>", "a LoRA: LoraLoader puts one on a model"),
     _syntax(r"<hypernet:[^<>\n]{1,200}>", "a hypernetwork, which no node reads"),
-    _syntax(r"\bembedding:[^\s,]{1,200}", "a textual inversion, which no node reads"),
+    _syntax(EMBEDDING, "a textual inversion: TextualInversion puts one over the text encoders"),
     _syntax(
         rf"\[[^\[\]\n:]{{0,200}}:[^\[\]\n:]{{0,200}}:{_NUMBER}\]|\[[^\[\]\n]{{0,200}}[^\d\s\[\]:]\s{{0,9}}::?{_NUMBER}\]",
         "a change of the text part-way: no node reads it; DenoiseLatents twice, with denoising_end and denoising_start",
@@ -50,13 +51,16 @@ SYNTAXES = (
 """Every repetition has a bound, so that no text takes long to look through."""
 
 
-def unread_syntax(texts: Sequence[str], weighted: bool = False) -> Iterator[str]:
+def unread_syntax(texts: Sequence[str], weighted: bool = False, embeddings: Collection[str] = ()) -> Iterator[str]:
     """Yield at most one warning: syntax in the texts that is encoded as letters, each kind once, and who reads it.
 
-    Parentheses, brackets and braces as in any text are none. `weighted` leaves out what nodes for weights read.
+    Parentheses, brackets and braces as in any text are none. `weighted` leaves out what nodes for weights read;
+    `embeddings` are the tokens of the textual inversions over the text encoders, which are read.
     """
     found: dict[str, str] = {}
-    for text in texts:
+    read = {token.casefold() for token in embeddings}
+    for written in texts:
+        text = re.sub(EMBEDDING, lambda piece: "" if piece[1].casefold() in read else piece[0], written)
         shouted = text.upper() == text
         for syntax in SYNTAXES:
             piece = syntax.pattern.search(text)

@@ -44,7 +44,7 @@ class WeightedPrompt(BaseInvocation):
     def invoke(self, context: InvocationContext) -> ConditioningOutput:
         with context.models.use(self.clip.model, "text") as components:
             encoded = diffusion.encode_weighted_prompt(components, self.text)
-        return save_conditioning(context, encoded, [self.text], weighted=True)
+        return save_conditioning(context, encoded, [self.text], self.clip, weighted=True)
 
 
 @invocation("sdxl_prompt", title="SDXL prompt", category="conditioning", version="1.0.0")
@@ -124,7 +124,7 @@ class SdxlPrompt(BaseInvocation):
         encode = diffusion.encode_weighted_prompt if self.weighted else diffusion.encode_prompt
         with context.models.use(self.clip.model, "text") as components:
             encoded = encode(components, self.text, self.style or None, size)
-        return save_conditioning(context, encoded, [self.text, self.style], weighted=self.weighted)
+        return save_conditioning(context, encoded, [self.text, self.style], self.clip, weighted=self.weighted)
 
 
 def _pair(width: int | None, height: int | None) -> tuple[int, int] | None:

@@ -32,7 +32,8 @@ class ToolPrompt(BaseInvocation):
     """Encodes a text as ComfyUI or A1111 do: `(word:1.2)`, and texts of any length in chunks of 75 tokens.
 
     For Stable Diffusion 1.5, 2 and XL; with other models a text without weights is encoded plainly. Of A1111 `BREAK`
-    and `[word]` are read too. LoRA tags, textual inversions, `AND` and changes part-way are refused by name.
+    and `[word]` are read too, and the tokens of textual inversions over the text encoders. LoRA tags, `AND` and changes
+    part-way are refused by name.
     """
 
     text: str = Field("", max_length=100_000, title="Prompt", description="What the image should show, with weights")

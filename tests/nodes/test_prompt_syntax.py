@@ -36,7 +36,7 @@ FOREIGN = {
     "a cat <lora:fur:0.8>": ("<lora:fur:0.8>", "LoraLoader"),
     "a cat <lora:fur:0.8:0.5>": ("<lora:fur:0.8:0.5>", "LoraLoader"),
     "<hypernet:anime:1>": ("<hypernet:anime:1>", "no node"),
-    "embedding:easynegative, blurry": ("embedding:easynegative", "no node"),
+    "embedding:easynegative, blurry": ("embedding:easynegative", "TextualInversion"),
     "a [cat:dog:0.5]": ("[cat:dog:0.5]", "DenoiseLatents"),
     "a [:dog:10]": ("[:dog:10]", "DenoiseLatents"),
     "a [dog:0.5]": ("[dog:0.5]", "DenoiseLatents"),
@@ -68,6 +68,11 @@ def test_syntax_is_named_with_who_reads_it(text):
 @pytest.mark.parametrize("text", FOREIGN)
 def test_what_a_weighted_prompt_reads_is_no_letters_to_it(text):
     assert bool(list(unread_syntax([text], weighted=True))) == (text not in READ_BY_WEIGHTED)
+
+
+def test_an_embedding_over_the_text_encoders_is_no_letters():
+    assert list(unread_syntax(["a embedding:Bad-Hands, cat"], embeddings=["bad-hands"])) == []
+    assert list(unread_syntax(["a embedding:bad-hands-5"], embeddings=["bad-hands"])) != []
 
 
 def test_a_node_warns_once_of_all_there_is():
