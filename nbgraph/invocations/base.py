@@ -238,12 +238,12 @@ class BaseInvocation(BaseModel):
     @classmethod
     def inputs(cls) -> dict[str, InputSpec]:
         """The inputs by name, without the fields every node has."""
-        return (cls._node_type or node_type_of(cls)).inputs
+        return known_type_of(cls).inputs
 
     @classmethod
     def outputs(cls) -> dict[str, Any]:
         """The outputs: name -> annotation."""
-        return (cls._node_type or node_type_of(cls)).outputs
+        return known_type_of(cls).outputs
 
     @classmethod
     def output_types(cls, arriving: Mapping[str, list[Any]]) -> tuple[dict[str, Any], str]:
@@ -308,6 +308,11 @@ def node_type_of(cls: type[BaseInvocation]) -> NodeType:
     found = NodeType(cls, cls.model_fields, has_rules(cls, BaseInvocation.model_config), rules)
     cls._node_type = found if is_complete else None
     return found
+
+
+def known_type_of(cls: type[BaseInvocation]) -> NodeType:
+    """Return the facts about a node class for what no decorator changes: inputs, and outputs by name and type."""
+    return cls._node_type or node_type_of(cls)
 
 
 def validated(cls: type[BaseInvocation], values: dict[str, Any]) -> BaseInvocation:

@@ -104,6 +104,7 @@ class NodeType:
         "output_class",
         "outputs",
         "pick",
+        "required",
         "resource_inputs",
         "rules",
         "seeds",
@@ -128,6 +129,7 @@ class NodeType:
 
     def _note_edges(self, name: str, inputs: Mapping[str, InputSpec]) -> None:
         self.collects, self.is_if = name == "collect", name == "if"
+        self.required = tuple(each for each, spec in inputs.items() if spec.required)
         self.seeds = tuple(each for each, spec in inputs.items() if spec.seed)
         takes_lists = any(spec.many for spec in inputs.values())
         self.is_direct = not (self.collects or self.is_if or self.seeds or takes_lists)

@@ -11,7 +11,7 @@ means would be 70 % of `studio.run`; finding out that it is the same takes 0.1 u
 A graph with graph nodes is worked out each time: it depends on inner graphs, which have nodes of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter, is_
 from typing import Any
 
@@ -65,6 +65,12 @@ class CompiledGraph:
         self.is_kept = not any(node.type == GRAPH for node in graph.nodes.values())
         self.expanded: ExpandedGraph = expand(graph)
         self._plans: dict[tuple[str, ...] | None, Plan] = {}
+
+    @property
+    def order(self) -> Collection[str] | None:
+        """All nodes in topological order, as the plan for all of them has it; None if there is no such plan yet."""
+        found = self._plans.get(None)
+        return found.ranks if found is not None and len(found.ranks) == len(self.expanded.nodes) else None
 
     def plan(self, targets: Sequence[str] | None) -> Plan:
         """Return the plan for these nodes and what they need, for all nodes if None; one that was made is kept."""

@@ -286,7 +286,7 @@ class Graph:
         if known is not None and known.is_valid:
             return stale
         with gc_pause():
-            found = graph_problems(self)
+            found = graph_problems(self, order=None if known is None else known.order)
         if known is not None:
             known.is_valid = not found
         found = [*stale, *found]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nbgraph.errors import Problem, Problems, suggest
-from nbgraph.invocations.base import BaseInvocation, is_link
+from nbgraph.invocations.base import BaseInvocation, is_link, known_type_of
 from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.invocations.types import assignable, type_name
 from nbgraph.services.shared.graph.edges import Edge, GraphLike, Link, refs_in
@@ -16,6 +16,9 @@ from nbgraph.services.shared.graph.topology import cycle_text, topological_order
 
 OutputTypes = dict[str, dict[str, Any]]
 """The types of outputs that take the type of what arrives (iterate, collect, if), by node and output."""
+
+NodeShape = tuple[Any, ...]
+"""The class of a node, and of each edge that arrives: the class of the source, its output, the input."""
 
 PREPARED_ID = re.compile(r"(.+)\[\d+(?:,\d+)*\]", re.DOTALL)
 
@@ -40,34 +43,70 @@ def check_edge(graph: GraphLike, edge: Edge) -> list[Problem]:
     return problems.found
 
 
-def graph_problems(graph: GraphLike, unknown_targets: Iterable[str] = ()) -> list[Problem]:
+def graph_problems(
+    graph: GraphLike, unknown_targets: Iterable[str] = (), order: Iterable[str] | None = None
+) -> list[Problem]:
     """Return everything that keeps a graph from running.
 
-    `unknown_targets` are ids at which edges of a file arrive, and that are no nodes.
+    `unknown_targets` are ids at which edges of a file arrive, and that are no nodes. `order` is a topological order of
+    all nodes, if one is known.
     """
     problems = Problems()
     for node_id in unknown_targets:
         text = f"an edge arrives at {node_id!r}, which is not a node{suggest(node_id, graph.nodes)}"
         problems.add("unknown_node", text)
-    valid: dict[str, list[Link]] = {}
-    parents: dict[str, list[str]] = {}
-    for node_id in graph.nodes:
-        links = valid[node_id] = _valid_links(graph, problems, node_id)
+    sound: set[NodeShape] = set()
+    followed: dict[str, list[Link]] = {}  # nodes whose types are looked at edge by edge, with the edges that exist
+    nodes = graph.nodes
+    for node_id, node in nodes.items():
+        links = graph.links(node_id)
+        shape = (type(node), *[(type(nodes.get(link.source)), link.output, link.field) for link in links])
+        is_odd = not node_id or node_id.endswith("]") or (order is None and node_id in [link.source for link in links])
+        if shape in sound and not is_odd:
+            continue
+        before = len(problems.found)
+        links = _valid_links(graph, problems, node_id)
         _check_inputs(graph, problems, node_id, links)
-        parents[node_id] = [link.source for link in links if link.source != node_id]
-        if not node_id or node_id.endswith("]"):
-            _check_id(graph, problems, node_id)
-    # types are passed on along edges, so sources are checked first; in a cycle there is no such order
+        _check_id(graph, problems, node_id)
+        if len(problems.found) == before and _is_sound(graph, node, links):
+            sound.add(shape)
+        else:
+            followed[node_id] = links
+    if order is None:
+        order = _checked_order(graph, problems, followed)
+    # types are passed on along edges, so sources are checked first
+    types: OutputTypes = {}
+    for node_id in filter(followed.__contains__, order):
+        for link in followed[node_id]:
+            _check_type(graph, problems, node_id, link, types)
+        if graph.nodes[node_id].output_types_vary:
+            _add_output_types(graph, problems, node_id, followed[node_id], types)
+    return problems.found
+
+
+def _is_sound(graph: GraphLike, node: BaseInvocation, links: list[Link]) -> bool:
+    """Return whether this node, at which nothing is wrong, shows that any other of its shape is good as well.
+
+    False where that depends on its values, or on what arrives at the sources of its edges.
+    """
+    if node.output_types_vary or not {link.field for link in links}.issuperset(known_type_of(type(node)).required):
+        return False
+    for link in links:
+        source = graph.nodes[link.source]
+        given, wanted = source.outputs()[link.output], node.inputs()[link.field].annotation
+        if source.output_types_vary or not assignable(given, wanted):
+            return False
+    return True
+
+
+def _checked_order(graph: GraphLike, problems: Problems, existing: Mapping[str, list[Link]]) -> Iterable[str]:
+    """Return the nodes in topological order; in a cycle, which is a problem, there is none, and any order will do."""
+    links = {node_id: existing.get(node_id, graph.links(node_id)) for node_id in graph.nodes}
+    parents = {node_id: [link.source for link in found if link.source != node_id] for node_id, found in links.items()}
     order, cycle = topological_order(parents)
     if cycle:
         problems.add("cycle", cycle_text(cycle), cycle[0])
-    types: OutputTypes = {}
-    for node_id in order if not cycle else graph.nodes:
-        for link in valid[node_id]:
-            _check_type(graph, problems, node_id, link, types)
-        if graph.nodes[node_id].output_types_vary:
-            _add_output_types(graph, problems, node_id, valid[node_id], types)
-    return problems.found
+    return graph.nodes if cycle else order
 
 
 def _check_id(graph: GraphLike, problems: Problems, node_id: str) -> None:
@@ -115,20 +154,19 @@ def _ends_exist(graph: GraphLike, problems: Problems, target: str, link: Link) -
 def _check_inputs(graph: GraphLike, problems: Problems, node_id: str, links: list[Link]) -> None:
     """Find self loops, several edges into one input, and required inputs with neither a value nor an edge."""
     node = graph.nodes[node_id]
-    specs = node.inputs()
+    node_type = known_type_of(type(node))
     seen: set[str] = set()
     for link in links:
-        field = link.field
         if link.source == node_id:
-            problems.add("self_loop", "an edge leads from the node to itself; delete it", node_id, field)
-        if field in seen and not specs[field].many:
-            problems.add("two_edges", "two edges arrive at this input; delete one of them", node_id, field)
-        seen.add(field)
-    values = node.__dict__
-    for name, spec in specs.items():
+            problems.add("self_loop", "an edge leads from the node to itself; delete it", node_id, link.field)
+        if link.field in seen and not node_type.inputs[link.field].many:
+            problems.add("two_edges", "two edges arrive at this input; delete one of them", node_id, link.field)
+        seen.add(link.field)
+    for name in node_type.required:
         # a link among the values that is no edge of the graph was assigned later, and is no value either
-        if spec.required and name not in seen and (values[name] is REQUIRED or is_link(values[name])):
-            text = f"{node.type!r} needs {name}: {type_name(spec.annotation)}; give it a value or an edge"
+        if name not in seen and ((value := vars(node)[name]) is REQUIRED or is_link(value)):
+            wanted = type_name(node_type.inputs[name].annotation)
+            text = f"{node.type!r} needs {name}: {wanted}; give it a value or an edge"
             problems.add("missing_input", text, node_id, name)
     for problem in node.arrival_problems(seen):
         problems.add("missing_input", problem, node_id)
