@@ -152,6 +152,62 @@ def test_pictures_are_starred_opened_and_compared_by_keyboard_alone(book):
     assert said(book, "list(studio.images.search(starred=True).node)") == "['blank']"
 
 
+def test_ticks_survive_pages_and_searches_and_two_of_different_pages_are_compared(book):
+    book.execute(
+        PYTHON,
+        "for n in range(13): studio.run([picture(100 + n), String(id='s', value='Gooseberry')], progress=False)",
+    )
+    shown = gallery(book)
+    expect(shown.locator(".nbp-where")).to_have_text("1 to 24 of 30 pictures")
+    thumbs = shown.locator(".nbp-thumb")
+    thumbs.nth(22).focus()
+    book.press("Space")
+    book.press("ArrowRight")
+    book.press("ArrowRight")
+    expect(shown.locator(".nbp-where")).to_have_text("25 to 30 of 30 pictures")
+    expect(thumbs.first).to_be_focused()
+    book.press("Space")
+    expect(shown.get_by_role("button", name="2 ticked (1 elsewhere)")).to_be_visible()
+    shown.get_by_role("button", name="Compare").click()
+    expect(shown.get_by_role("slider")).to_be_visible()
+    book.press("Escape")
+    shown.get_by_label("search pictures").fill("gooseBERRY")
+    expect(shown.locator(".nbp-where")).to_have_text("1 to 24 of 26 pictures")
+    thumbs.first.focus()
+    book.press("Control+a")
+    expect(shown.get_by_role("button", name="25 ticked (1 elsewhere)")).to_be_visible()
+    shown.get_by_role("button", name=re.compile("ticked")).click()
+    shown.get_by_label("order of pictures").select_option("oldest")
+    shown.get_by_label("search pictures").fill("")
+    expect(shown.locator(".nbp-where")).to_have_text("1 to 24 of 30 pictures")
+    thumbs.first.click(modifiers=["Control"])
+    thumbs.nth(3).click(modifiers=["Shift"])
+    expect(shown.get_by_role("button", name="Delete 4")).to_be_enabled()
+
+
+def test_a_picture_is_opened_on_a_canvas_and_made_again_with_another_seed(book):
+    book.execute(
+        PYTHON,
+        "from nbgraph.invocations import RandomInteger\n"
+        "width = RandomInteger(id='number', low=8, high=5000)\n"
+        "run = studio.run(BlankImage(id='drawn', width=width, height=8), progress=False)\n",
+    )
+    shown = gallery(book)
+    shown.get_by_role("button", name=re.compile("open drawn")).first.click()
+    shown.get_by_role("button", name="Another seed").click()
+    expect(shown.locator(".nbp-tile")).to_have_count(6)
+    shown.get_by_role("button", name=re.compile("open drawn")).nth(1).click()
+    shown.get_by_role("button", name="Open on canvas").click()
+    canvas = book.cell(SHOWN).locator(".nbg-editor")
+    expect(canvas.get_by_label("number seed", exact=True)).not_to_have_value("")
+    expect(canvas).to_be_focused()
+    book.press("Control+Enter")
+    expect(canvas.locator("img.nbg-result")).to_be_visible()
+    assert said(book, "studio.graphs.frame.name.tolist()") == "[]"
+    book.cell(SHOWN).get_by_role("button", name="Close the canvas").click()
+    expect(canvas).to_have_count(0)
+
+
 def test_a_new_picture_and_one_that_is_deleted_in_python_are_seen_at_once(book):
     shown = gallery(book)
     book.execute(PYTHON, "studio.run(picture(32), progress=False); None")

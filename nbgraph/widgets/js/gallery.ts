@@ -6,15 +6,20 @@ import type { Content } from "./asker.ts";
 import { confirmation } from "./confirm.ts";
 import { attribute, element, fill, Pictures, write } from "./dom.ts";
 import { guard } from "./editor/guard.ts";
+import { CanvasBelow } from "./gallery/canvas_below.ts";
+import { Choice } from "./gallery/choice.ts";
 import { compareView } from "./gallery/compare.ts";
-import { pictureView } from "./gallery/picture.ts";
+import { listenToGrid } from "./gallery/keys.ts";
+import { pictureView, type Remix } from "./gallery/picture.ts";
 import type { Compared, Doomed, Opened, Page, Picture } from "./gallery/protocol.ts";
+import { tile } from "./gallery/tile.ts";
 import type { Model, Widget } from "./model.ts";
 import { button, Pager, Questions } from "./paging.ts";
-import { age, count } from "./units.ts";
+import { count } from "./units.ts";
 
 const PER_PAGE = 24;
 const TYPING = 250;
+const ORDERS = { newest: "Newest", oldest: "Oldest", largest: "Largest", starred: "Starred first" };
 const KINDS: Record<string, boolean | null> = { results: false, intermediate: true, all: null };
 
 class GalleryView {
@@ -24,14 +29,15 @@ class GalleryView {
   private readonly large = new Pictures();
   private page: Page = { page: 0, pages: 0, total: 0, pictures: [] };
   private opened = "";
-  private readonly chosen = new Set<string>();
+  private readonly choice = new Choice();
+  private readonly below: CanvasBelow;
   private asked = 0;
   private typing: ReturnType<typeof setTimeout> | undefined;
 
   private readonly search = element("input", {
     type: "search",
     class: "nbp-input",
-    placeholder: "Search",
+    placeholder: "Search prompts, values, models",
     "aria-label": "search pictures",
     on: { input: () => this.typed() },
   });
@@ -50,13 +56,19 @@ class GalleryView {
       ),
     ),
   );
-  private readonly compare = button("Compare", () => this.openCompare([...this.chosen]), {
-    title: "Compare the two that are ticked",
+  private readonly order = element(
+    "select",
+    { class: "nbp-input", "aria-label": "order of pictures", on: { change: () => this.load(0) } },
+    ...Object.entries(ORDERS).map(([order, name]) => element("option", { value: order }, name)),
+  );
+  private readonly compare = button("Compare", () => this.openCompare(this.choice.names), {
+    title: "Compare the two that are ticked, on whatever page",
   });
-  private readonly star = button("★ Star", () => this.setStar([...this.chosen], !this.allStarred()));
-  private readonly remove = button("Delete", () => this.askToDelete([...this.chosen]), {
+  private readonly star = button("★ Star", () => this.setStar(this.choice.names, !this.choice.allStarred));
+  private readonly remove = button("Delete", () => this.askToDelete(this.choice.names), {
     class: "nbp-button nbp-danger",
   });
+  private readonly clear = button("", () => this.clearChoice(), { title: "Untick all" });
   private readonly grid = element("div", { class: "nbp-grid", role: "list", "aria-label": "pictures" });
   private readonly pager = new Pager(PER_PAGE, (by) => this.load(this.page.page + by));
   private readonly told = element("span", { class: "nbp-told", role: "status" });
@@ -64,7 +76,8 @@ class GalleryView {
   private readonly single = element("div", { class: "nbp-hidden" });
   private readonly list: HTMLElement;
 
-  constructor(model: Model) {
+  constructor(private readonly model: Model) {
+    this.below = new CanvasBelow(model);
     const pair = (model.get("_compared") as string[] | undefined) ?? [];
     this.questions = new Questions(model, () => pair.length || this.load());
     write(this.pager.where, "Waiting for the kernel…");
@@ -78,10 +91,8 @@ class GalleryView {
         this.search,
         this.starred,
         this.kind,
-        element("span", { class: "nbp-space" }),
-        this.compare,
-        this.star,
-        this.remove,
+        this.order,
+        element("div", { class: "nbp-acts" }, this.clear, this.compare, this.star, this.remove),
       ),
       this.grid,
       element(
@@ -94,7 +105,7 @@ class GalleryView {
         this.pager.on,
       ),
     );
-    this.root = element(
+    const card = element(
       "section",
       { class: "nbp nbp-card nbp-gallery", "aria-label": "gallery" },
       this.question,
@@ -102,6 +113,15 @@ class GalleryView {
       this.single,
       this.questions.problem,
     );
+    this.root = element("div", {}, card, this.below.root);
+    listenToGrid(this.grid, {
+      choose: (place, range) => this.choose(this.page.pictures[place], range),
+      choosePage: () => {
+        this.choice.togglePage(this.page.pictures);
+        this.draw();
+      },
+      turn: (by) => this.turn(by),
+    });
     this.list.classList.toggle("nbp-hidden", pair.length > 0);
     if (pair.length) this.openCompare(pair, false);
     else this.load(0);
@@ -112,6 +132,7 @@ class GalleryView {
     this.questions.close();
     this.pictures.clear();
     this.large.clear();
+    this.below.close();
   }
 
   private typed(): void {
@@ -135,6 +156,7 @@ class GalleryView {
       text: this.search.value,
       starred: this.starred.getAttribute("aria-pressed") === "true" ? true : null,
       intermediate: KINDS[this.kind.value],
+      order: this.order.value,
     });
     if (!reply || order !== this.asked) return;
     this.page = reply[0] as Page;
@@ -148,8 +170,7 @@ class GalleryView {
 
   private draw(): void {
     const { pictures } = this.page;
-    const shown = new Set(pictures.map((picture) => picture.name));
-    for (const name of this.chosen) if (!shown.has(name)) this.chosen.delete(name);
+    this.choice.renew(pictures);
     const focused = this.focusedKey();
     fill(this.grid, ...pictures.map((picture) => this.tile(picture)));
     if (!pictures.length)
@@ -181,81 +202,48 @@ class GalleryView {
   }
 
   private tile(picture: Picture): HTMLElement {
-    const { name, starred } = picture;
-    const label = `${picture.label}, ${age(picture.created)}`;
-    const tick = element("input", {
-      type: "checkbox",
-      class: "nbp-tick",
-      checked: this.chosen.has(name),
-      "data-key": `tick ${name}`,
-      "aria-label": `choose ${label}`,
+    const { name } = picture;
+    return tile(picture, this.pictures.get(name), this.choice.has(name), {
+      open: () => this.open(name),
+      star: () => this.setStar([name], !picture.starred),
+      choose: (range) => this.choose(picture, range),
     });
-    tick.addEventListener("change", () => {
-      if (tick.checked) this.chosen.add(name);
-      else this.chosen.delete(name);
-      tile.classList.toggle("nbp-chosen", tick.checked);
-      this.drawChoice();
-    });
-    const star = element(
-      "button",
-      {
-        class: `nbp-star${starred ? " nbp-starred" : ""}`,
-        type: "button",
-        "aria-pressed": String(starred),
-        "aria-label": `star ${label}`,
-        "data-key": `star ${name}`,
-        on: { click: () => this.setStar([name], !starred) },
-      },
-      starred ? "★" : "☆",
-    );
-    const url = this.pictures.get(name);
-    const open = element(
-      "button",
-      {
-        class: "nbp-thumb",
-        type: "button",
-        "data-key": `open ${name}`,
-        title: label,
-        "aria-label": `open ${label}`,
-        on: { click: () => this.open(name) },
-      },
-      url
-        ? element("img", { src: url, alt: "", draggable: "false" })
-        : element("span", { class: "nbp-soft" }, "no picture"),
-    );
-    const tile = element(
-      "div",
-      { class: `nbp-tile${this.chosen.has(name) ? " nbp-chosen" : ""}`, role: "listitem" },
-      open,
-      tick,
-      star,
-      element(
-        "div",
-        { class: "nbp-caption" },
-        element("span", { class: "nbp-clip" }, picture.label),
-        element("span", { class: "nbp-soft" }, age(picture.created)),
-      ),
-    );
-    return tile;
+  }
+
+  private choose(picture: Picture, range: boolean): void {
+    if (range) this.choice.range(this.page.pictures, picture);
+    else this.choice.toggle(picture);
+    this.draw();
+  }
+
+  private clearChoice(): void {
+    this.choice.clear();
+    this.draw();
+    this.search.focus({ preventScroll: true });
+  }
+
+  /** Turn the page by a key at its first or last tile, and go to the tile that follows. */
+  private async turn(by: number): Promise<void> {
+    const { page, pages } = this.page;
+    if (page + by < 0 || page + by >= pages) return;
+    await this.load(page + by);
+    const thumbs = this.grid.querySelectorAll<HTMLElement>(".nbp-thumb");
+    thumbs[by < 0 ? thumbs.length - 1 : 0]?.focus();
   }
 
   private drawChoice(): void {
-    const number = this.chosen.size;
-    this.compare.disabled = number !== 2;
-    this.star.disabled = this.remove.disabled = number === 0;
-    write(this.remove, number ? `Delete ${number}` : "Delete");
-    write(this.star, this.allStarred() ? "☆ Unstar" : "★ Star");
-  }
-
-  /** Whether all that are chosen have a star. */
-  private allStarred(): boolean {
-    return (
-      this.chosen.size > 0 && this.page.pictures.every((picture) => picture.starred || !this.chosen.has(picture.name))
-    );
+    const { size } = this.choice;
+    const elsewhere = this.choice.outside(this.page.pictures);
+    this.compare.disabled = size !== 2;
+    this.star.disabled = this.remove.disabled = size === 0;
+    this.clear.classList.toggle("nbp-hidden", size === 0);
+    write(this.clear, `${size} ticked${elsewhere ? ` (${elsewhere} elsewhere)` : ""} ✕`);
+    write(this.remove, size ? `Delete ${size}` : "Delete");
+    write(this.star, this.choice.allStarred ? "☆ Unstar" : "★ Star");
   }
 
   private async setStar(names: string[], starred: boolean): Promise<void> {
-    if (names.length) await this.questions.ask({ type: "star", names, starred });
+    if (names.length && (await this.questions.ask({ type: "star", names, starred }))) this.choice.star(names, starred);
     await this.load();
     if (this.opened) await this.open(this.opened);
   }
@@ -276,7 +264,10 @@ class GalleryView {
   private async deleteThese(names: string[]): Promise<void> {
     fill(this.question);
     const reply = await this.questions.ask({ type: "delete", names });
-    if (reply) this.showList();
+    if (reply) {
+      this.choice.drop(names);
+      this.showList();
+    }
     await this.load();
     this.search.focus({ preventScroll: true });
     if (reply)
@@ -295,8 +286,25 @@ class GalleryView {
       step: (by) => this.step(by),
       star: () => this.setStar([name], !content.picture.starred),
       remove: () => this.askToDelete([name]),
+      remix: this.model.get("_remixes") ? this.remix(name) : undefined,
     });
     this.showSingle(view);
+  }
+
+  private remix(name: string): Remix {
+    const open = async (type: string): Promise<void> => {
+      const reply = await this.questions.ask({ type, name });
+      if (reply) await this.below.show(String(reply[0].model));
+    };
+    return {
+      canvas: () => open("canvas"),
+      input: () => open("input"),
+      again: async () => {
+        if (!(await this.questions.ask({ type: "again", name }))) return;
+        this.showList();
+        write(this.told, "runs with another seed");
+      },
+    };
   }
 
   private async step(by: number): Promise<void> {
