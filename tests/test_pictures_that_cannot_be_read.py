@@ -69,7 +69,7 @@ def test_a_run_without_any_other_has_no_picture_to_show(studio, run, why):
 
 def test_a_result_says_what_became_of_its_picture(run, why):
     bundle = run.outputs("page")[0]._repr_mimebundle_()
-    assert {"missing": "is gone; put it back", "damaged": "is not what was saved"}[why] in bundle["text/plain"]
+    assert {"missing": "is missing; restore it", "damaged": "is not what was saved"}[why] in bundle["text/plain"]
     assert "image/png" not in bundle
 
 

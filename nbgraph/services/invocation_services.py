@@ -1,4 +1,4 @@
-"""The container: every service that sessions share. The only module that knows which implementations there are."""
+"""The container: every service that sessions share. Only this module imports implementations."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -50,6 +50,7 @@ from nbgraph.services.shared.sqlite.format_steps import MARKS, STEPS
 from nbgraph.services.shared.sqlite.migrations import Formats
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 from nbgraph.services.shared.sqlite.store_folder import FileKind, StoreFolder
+from nbgraph.services.shared.sqlite.upkeep import clean_folder, copy_folder
 
 TABLES = "".join(
     module.TABLES
@@ -66,7 +67,7 @@ TABLES = "".join(
     )
 )
 FORMATS = Formats(TABLES, STEPS, MARKS)
-"""What a new database gets, and how an older one comes to it."""
+"""The tables of a new database, and the migrations of an older one."""
 RECORDS: dict[FileKind, str] = {
     "images": images_sqlite.RECORDS,
     "thumbnails": images_sqlite.THUMBNAIL_RECORDS,
@@ -92,11 +93,11 @@ class InvocationServices:
     processor: InvocationProcessorBase
     database: SqliteDatabase | None = None
     recipes: RecipeParts = "all"
-    """What saved pictures carry of how they were made; no service, but asked for wherever the services are."""
+    """How much of their recipe saved images carry; not a service, but needed wherever the services are."""
 
     @classmethod
     def memory(cls, settings: Settings | None = None) -> "InvocationServices":
-        """Everything in memory: it ends with the process."""
+        """Return services in memory: what they store ends with the process."""
         settings = settings or Settings()
         return cls(
             events=EventServiceMemory(),
@@ -116,9 +117,21 @@ class InvocationServices:
 
     @classmethod
     def sqlite(cls, folder: str | PathLike[str], settings: Settings | None = None) -> "InvocationServices":
-        """Everything in a folder that outlives the process: one database, and files for pictures and tensors.
+        """Return services that store in a folder: one database, and files for images and tensors.
 
-        Makes the folder if there is none. Several kernels may have it open. `StoreError`s say what is wrong with it.
+        Several kernels may have the folder open.
+
+        Parameters
+        ----------
+        folder
+            The folder; it is created if it does not exist.
+        settings
+            Limits, devices and model folders.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be used; the subclass and the text say why.
         """
         settings = settings or Settings()
         database = SqliteDatabase(StoreFolder(folder), FORMATS, RECORDS)
@@ -142,37 +155,43 @@ class InvocationServices:
         )
 
     def open(self) -> None:
-        """Open what is stored in a folder, before the services start; nothing if it is open, or in memory."""
+        """Open the folder, before the services start; do nothing if it is open, or in memory."""
         if self.database is not None:
             self.database.open()
 
     def close(self) -> None:
-        """Close it, after the services have stopped."""
+        """Close the folder, after the services have stopped."""
         if self.database is not None:
             self.database.close()
 
     def backup(self, folder: str | PathLike[str]) -> Path:
-        """Copy the folder into a new one; see `SqliteDatabase.copy_to`. `StoreError` for a container in memory."""
+        """Copy the folder into a new one, and return its path; see `copy_folder`.
+
+        Raises
+        ------
+        StoreError
+            The services are in memory, or the new folder is not empty.
+        """
         if self.database is None:
             raise StoreError("a studio in memory has no folder to copy; studio.export(path) keeps its runs in a zip")
         self.flush()
-        return self.database.copy_to(StoreFolder(folder))
+        return copy_folder(self.database, StoreFolder(folder))
 
     def note(self, text: str, level: int = INFO) -> None:
-        """Write a line into the folder's log; nothing in memory."""
+        """Write a line into the folder's log; do nothing in memory."""
         if self.database is not None:
             self.database.note(text, level)
 
     def flush(self) -> None:
-        """Write what services have noted and not written yet."""
+        """Write what services have buffered."""
         self.invocation_cache.flush()
         self.performance_statistics.flush()
         self.graph_documents.flush()
 
     def clean(self, grace_seconds: float = 24 * 3600) -> CleanReport:
-        """Remove what nobody needs, and what crashes left in the folder, and report it; see `SqliteDatabase.clean`."""
+        """Remove what is no longer needed, and what crashes left in the folder; see `clean_folder`."""
         unneeded = self.retention.tidy() if self.retention.is_started else 0
-        report = CleanReport() if self.database is None else self.database.clean(grace_seconds)
+        report = CleanReport() if self.database is None else clean_folder(self.database, grace_seconds)
         report.unneeded = unneeded
         return report
 
@@ -181,7 +200,7 @@ class InvocationServices:
 
 
 def limits_of(settings: Settings, runs: int | None = None) -> Limits:
-    """What the settings say of how much is kept."""
+    """Return the limits of retention, as the settings have them."""
     return Limits(
         Limit(settings.intermediate_bytes, settings.intermediate_days),
         Limit(settings.session_bytes, settings.session_days),

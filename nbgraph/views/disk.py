@@ -9,6 +9,7 @@ from nbgraph.html import table_html
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.retention.retention_base import PARTS
 from nbgraph.services.retention.retention_common import Usage
+from nbgraph.services.shared.sqlite.upkeep import clean_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ class DiskView:
         database = self._services.database
         if database is not None:
             ways |= {"thumbnails": database.folder.remove_thumbnails, "backups": database.folder.remove_backups}
-            ways |= {"database": lambda: database.clean(compact=True)}
+            ways |= {"database": lambda: clean_folder(database, compact=True)}
         return ways
 
     def _usage(self) -> list[Usage]:

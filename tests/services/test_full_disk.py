@@ -110,6 +110,6 @@ def test_what_cannot_be_written_any_more_is_no_reason_to_stay_open(full, caplog)
     stats = full.services.performance_statistics
     stats._batch._rows.extend(row._replace(error="x" * 2000) for row in stats.rows())
     full.close()
-    assert "could not be written, and are lost" in caplog.text
+    assert "could not be written and are lost" in caplog.text
     with pytest.raises(StoreGoneError):
         full.images.get(full.names[0])

@@ -15,6 +15,7 @@ import nbgraph as nb
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.sqlite.cleaning import DAY, OrphanRule
+from nbgraph.services.shared.sqlite.upkeep import remove_orphans
 
 CHILD = Path(__file__).with_name("orphan_child.py")
 AT_ONCE = nb.Settings(orphan_days=0.05 / DAY)
@@ -66,7 +67,7 @@ def test_the_next_studio_removes_what_a_killed_kernel_left_by_itself(folder, sta
         assert comes_true(lambda: not orphan.exists())
         assert studio.images.count == 1
         assert studio.services.images.is_intact(kept.image_name)
-    assert "1 files that a crash left removed" in (folder / "nbgraph.log").read_text()
+    assert "removed 1 files that a crash left" in (folder / "nbgraph.log").read_text()
 
 
 def test_a_file_that_a_living_kernel_is_about_to_record_stays(folder, start_kernel):
@@ -90,7 +91,7 @@ def test_a_file_that_this_process_is_about_to_record_stays(folder, monkeypatch):
     def write_and_look(kind, name, *more):
         write(kind, name, *more)
         for _ in range(3):
-            found.append(services.database.remove_orphans(0.0).orphans_removed)
+            found.append(remove_orphans(services.database, 0.0).orphans_removed)
 
     monkeypatch.setattr(services.database.folder, "write", write_and_look)
     record = services.images.save(PICTURE)

@@ -72,18 +72,15 @@ def test_only_one_module_makes_paths():
         if lines and path.name != "store_folder.py":
             found[path.name] = lines
     known = {
-        "locks.py",  # opens the lock files it is given
-        "shared_counter.py",  # opens the file it is given
+        "locks.py",  # opens the files of locks and counters that it is given
         "archive_file.py",  # makes and reads the one zip that a person names
         "studio_archive.py",  # gives that file its members
         "sqlite_database.py",  # copies the folder to where a person says
         "migrations.py",  # copies the database itself, before it changes it
-        "reserve.py",  # a file without a name, in the folder
         "invocation_stats_base.py",  # writes where a person says, and reads /proc
         "code_packages.py",  # asks where the files of modules are, and opens none
         "own_frames.py",  # shortens the names of files of code, and opens none
-        "model_manager_base.py",  # model folders
+        "model_manager_base.py",  # lists the model folders
         "model_manager_default.py",
-        "model_shelf.py",  # lists the model folders
     }
     assert found.keys() <= known, {name: found[name] for name in found.keys() - known}

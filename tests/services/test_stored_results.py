@@ -12,7 +12,7 @@ from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.invocation_cache import known_results
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
-from nbgraph.services.shared.sqlite.shared_counter import SharedCounter
+from nbgraph.services.shared.sqlite.locks import SharedCounter
 from nbgraph.services.shared.sqlite.write_ahead_log import WriteAheadLog
 
 

@@ -1,4 +1,4 @@
-"""Retention for a studio in a folder, which others may have open too."""
+"""Retention for a studio in a folder, which other kernels may have open too."""
 
 import logging
 import weakref
@@ -9,6 +9,7 @@ from nbgraph.latch import Bell, Latch
 from nbgraph.services.retention.retention_base import RetentionBase
 from nbgraph.services.retention.retention_common import DAY, Limits
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+from nbgraph.services.shared.sqlite.upkeep import remove_orphans
 
 logger = logging.getLogger("nbgraph")
 _CACHE_BYTES = """
@@ -19,10 +20,10 @@ STOP_SECONDS = 5.0
 
 
 class RetentionSqlite(RetentionBase):
-    """Tidies the folder when it is opened; files that crashes left are then looked for on a thread of its own.
+    """Applies the limits when the folder is opened, then removes files that crashes left, on a thread of its own.
 
-    The thread ends when it finds none. Else it looks again after the grace that these are given, which is how they go
-    while the studio stays open; they go as well when another studio is opened later.
+    The thread ends when it finds none. Otherwise it looks again after their grace period, so that they are removed
+    while the studio is open; opening the folder later removes them as well.
     """
 
     def __init__(self, database: SqliteDatabase, limits: Limits) -> None:
@@ -38,20 +39,26 @@ class RetentionSqlite(RetentionBase):
 
     @property
     def orphan_seconds(self) -> float:
-        """Seconds that a file without a record is left alone, and after which it is looked at again."""
+        """Seconds that a file without a record is kept, and between two searches for such files."""
         return self.limits.orphan_days * DAY
 
     def remove_orphans(self) -> bool:
-        """Remove files that crashes left, of which a save cannot be under way; return whether some stay for now."""
+        """Remove files that crashes left, except those that a save may be writing.
+
+        Returns
+        -------
+        bool
+            True if some must be looked at again later.
+        """
         try:
-            report = self._database.remove_orphans(self.orphan_seconds)
+            report = remove_orphans(self._database, self.orphan_seconds)
         except StoreGoneError:  # it was closed meanwhile
             return False
         except StoreError as error:
-            logger.warning("files that a crash left stay until the folder is opened again: %s", error)
+            logger.warning("files that a crash left are kept until the folder is opened again: %s", error)
             return False
         if report.orphans_removed:
-            text = f"{report.orphans_removed} files that a crash left removed ({report.bytes_freed:,} bytes)"
+            text = f"removed {report.orphans_removed} files that a crash left ({report.bytes_freed:,} bytes)"
             self._database.note(text)
         return report.orphans > report.orphans_removed
 
@@ -59,9 +66,10 @@ class RetentionSqlite(RetentionBase):
         try:
             self.tidy(DAY)
         except StoreError as error:
-            logger.warning("what is not needed any more stays until later: %s", error)
+            logger.warning("unneeded resources are kept for now: %s", error)
         bell = self._bell = Bell()
         self._ended = Latch()
+        # weak, so that a studio which nobody closed can still be garbage collected
         own: weakref.ref[RetentionSqlite] = weakref.ref(self, lambda _: bell.ring())
         start_new_thread(_remove_orphans, (own, bell, self._ended))
 
@@ -74,7 +82,7 @@ class RetentionSqlite(RetentionBase):
 
 
 def _remove_orphans(own: "weakref.ref[RetentionSqlite]", bell: Bell, ended: Latch) -> None:
-    """Look for files that crashes left until there are none. While it waits it keeps no studio alive."""
+    """Look for files that crashes left until there are none. While waiting it keeps no reference to the studio."""
     try:
         while (retention := own()) is not None and retention.remove_orphans():
             seconds = min(retention.orphan_seconds, TIMEOUT_MAX)

@@ -1,4 +1,4 @@
-"""Rows that are written together, so that what is noted for each node costs little."""
+"""Rows that are written together: a transaction for each node would cost more than most nodes."""
 
 import logging
 from collections import deque
@@ -18,10 +18,15 @@ SECONDS = 0.05
 
 
 class Batch(Generic[Row]):
-    """Collects rows and hands them to `write(rows)`: when there are 1024, or when the last time is 50 ms ago.
+    """Buffers rows and passes them to `write(rows)`: when there are 1024, or 50 ms after the last time.
 
-    What a killed process loses of it took at most 50 ms to make. If writing fails the rows stay, and the next row tries
-    again; a `flush` of one's own raises.
+    A killed process loses at most 50 ms of rows. If writing fails, the rows stay buffered and a later row tries again;
+    only an explicit `flush` raises.
+
+    Parameters
+    ----------
+    write
+        Stores rows; it is called with `lock` held.
     """
 
     def __init__(self, write: Callable[[list[Row]], None]) -> None:
@@ -32,49 +37,56 @@ class Batch(Generic[Row]):
         self.lock = RLock()
 
     def add(self, row: Row) -> None:
-        """Note a row, and write all if it is time."""
+        """Buffer a row, and write all rows if it is time."""
         rows = self._rows
         rows.append(row)
         if len(rows) >= ROWS or monotonic() - self._written > SECONDS:
             self._flush_or_complain()
 
     def extend(self, rows: Iterable[Row]) -> None:
-        """Note rows, and write all if it is time."""
+        """Buffer rows, and write all rows if it is time."""
         self._rows.extend(rows)
         if len(self._rows) >= ROWS or monotonic() - self._written > SECONDS:
             self._flush_or_complain()
 
     @property
     def waiting(self) -> list[Row]:
-        """The rows that are not written yet."""
+        """The buffered rows."""
         return list(self._rows)
 
     def discard(self, is_meant: Callable[[Row], bool]) -> int:
-        """Forget rows that are not written yet; returns how many."""
+        """Drop the buffered rows for which `is_meant` is true; return how many."""
         with defer_interrupt(), self.lock:
             before = list(self._rows)
             kept = [row for row in before if not is_meant(row)]
             if len(kept) == len(before):
                 return 0
+            # in place, not a new deque: other threads may append meanwhile, without the lock
             for _ in before:
                 self._rows.popleft()
             self._rows.extendleft(reversed(kept))
             return len(before) - len(kept)
 
     def end(self) -> None:
-        """Write all rows now, the last time; what cannot be written is lost, with a line in the log."""
+        """Write all rows for the last time; what cannot be written is lost, with a line in the log."""
         try:
             self.flush()
         except StoreError as error:
-            logger.warning("%d notes of runs could not be written, and are lost: %s", len(self._rows), error)
+            logger.warning("%d rows of runs could not be written and are lost: %s", len(self._rows), error)
 
     def flush_if_room(self) -> None:
-        """Write all rows now; on a full disk they stay, and whoever looks at what is stored looks at `waiting` too."""
+        """Write all rows now; on a full disk they stay buffered, so a reader must look at `waiting` too."""
         with suppress(StoreFullError):
             self.flush()
 
     def flush(self) -> None:
-        """Write all rows now; `StoreError` if that cannot be, and they stay."""
+        """Write all rows now.
+
+        Raises
+        ------
+        StoreError
+            They cannot be written, and stay buffered.
+        """
         waiting = self._rows
         if not waiting:
             return
@@ -94,4 +106,4 @@ class Batch(Generic[Row]):
             self._written = monotonic()
             if not self._complained:
                 self._complained = True
-                logger.warning("what a run notes cannot be written now and is kept in memory: %s", error)
+                logger.warning("rows of a run cannot be written now and are kept in memory: %s", error)

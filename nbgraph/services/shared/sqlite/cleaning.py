@@ -1,8 +1,8 @@
 """Find and remove what crashes leave in a studio's folder; the caller holds the write lock.
 
 A file without a record is an *orphan*: its kernel died, or failed, between writing the file and writing the record. A
-save that is under way looks the same, so an orphan is noted when it is first seen, and removed when it is seen again
-after a while.
+save in progress looks the same, so an orphan is recorded when it is first seen, and removed when it is seen again after
+a while.
 """
 
 from collections.abc import Collection
@@ -18,7 +18,7 @@ DAY = 24 * 3600.0
 
 @dataclass(slots=True)
 class CleanReport:
-    """What `clean()` found and did: counts of files, bytes, and the names of resources whose files are not in order."""
+    """What `clean()` found and removed: counts, bytes, and the names of resources with missing or damaged files."""
 
     unneeded: int = 0
     dead_kernels: int = 0
@@ -32,17 +32,17 @@ class CleanReport:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.unneeded} tensors and intermediate pictures deleted that nothing names any more",
+            f"{self.unneeded} unreferenced tensors and intermediate pictures deleted",
             f"{self.dead_kernels} kernels had ended without closing the folder",
             f"{self.temporary_files} temporary files removed, {self.deleted_files} deletions finished",
             f"{self.orphans} files without a record, {self.orphans_removed} removed ({self.bytes_freed:,} bytes)",
-            f"{len(self.missing)} files missing, {len(self.damaged)} not as long as they were",
+            f"{len(self.missing)} files missing, {len(self.damaged)} of another length than was saved",
         ]
         return "\n".join(lines)
 
 
 def remove_temporary_files(folder: StoreFolder, kernel: str) -> int:
-    """Remove what a dead kernel was writing; returns how many files."""
+    """Remove the temporary files of a dead kernel; return how many."""
     files = list(folder.temporary_files(kernel))
     for path in files:
         path.unlink(missing_ok=True)
@@ -50,7 +50,7 @@ def remove_temporary_files(folder: StoreFolder, kernel: str) -> int:
 
 
 def empty_trash(connection: Connection, folder: StoreFolder) -> int:
-    """Finish the deletions that a crash came into: the records are gone already, now the files; returns how many."""
+    """Finish deletions that a crash interrupted after the records, before the files; return how many files."""
     rows = connection.execute("SELECT kind, name FROM trash").fetchall()
     removed = sum(folder.remove(kind, name) for kind, name in rows)
     connection.executemany("DELETE FROM trash WHERE kind = ? AND name = ?", rows)
@@ -59,11 +59,11 @@ def empty_trash(connection: Connection, folder: StoreFolder) -> int:
 
 @dataclass(frozen=True, slots=True)
 class OrphanRule:
-    """When an orphan may go: `grace_seconds` after it was first seen, and never while this process saves it.
+    """When an orphan may be removed: `grace_seconds` after it was first seen, and never while this process saves it.
 
-    A kernel that has been open since before the file was written may be its writer, and stopped in the middle of the
-    save. Beside such a kernel a file stays for a day at least. `oldest_kernel` is when the first of the others was
-    opened, in ns, by the clock of the filesystem, which gives the files their times too.
+    A kernel that was open before the file was written may be its writer, suspended in the middle of the save. Beside
+    such a kernel a file stays for at least a day. `oldest_kernel` is when the first of the others was opened, in ns, by
+    the clock of the filesystem: the times of files come from that clock too.
     """
 
     grace_seconds: float
@@ -71,7 +71,17 @@ class OrphanRule:
     being_saved: Collection[str] = ()
 
     def allows(self, name: str, first_seen: float, written: int) -> bool:
-        """Return whether an orphan may go that was first seen then, and last written at `written` ns."""
+        """Return whether an orphan may be removed.
+
+        Parameters
+        ----------
+        name
+            The resource.
+        first_seen
+            When it was recorded as an orphan, in seconds since 1970.
+        written
+            When its file was last written, in ns by the filesystem's clock.
+        """
         grace = self.grace_seconds if written < self.oldest_kernel else max(self.grace_seconds, DAY)
         return first_seen <= time() - grace and name not in self.being_saved
 
@@ -79,7 +89,21 @@ class OrphanRule:
 def audit_files(
     connection: Connection, folder: StoreFolder, kind: FileKind, records: str, rule: OrphanRule, report: CleanReport
 ) -> None:
-    """Compare the files of a kind with their records (name, size; a size of None is not compared)."""
+    """Compare the files of a kind with their records, and handle those without one.
+
+    Parameters
+    ----------
+    connection, folder
+        The database, within a transaction, and its folder.
+    kind
+        The kind of files.
+    records
+        The query that returns (name, size) of each record; a size of None is not compared.
+    rule
+        Which orphans may be removed.
+    report
+        What is found is added to it.
+    """
     sizes: dict[str, int | None] = dict(connection.execute(records).fetchall())
     found: set[str] = set()
     for name in folder.names(kind):
@@ -101,7 +125,7 @@ def handle_orphans(
     rule: OrphanRule,
     report: CleanReport,
 ) -> None:
-    """Remove the orphans of a kind that may go, and note when each of the others was first seen."""
+    """Remove the orphans of a kind that `rule` allows, and record when each of the others was first seen."""
     now = time()
     seen = dict(connection.execute("SELECT name, seen FROM orphans WHERE kind = ?", (kind,)).fetchall())
     states = {name: state for name in orphans if (state := folder.state(kind, name)) is not None}
@@ -112,6 +136,6 @@ def handle_orphans(
             report.bytes_freed += size
             del states[name]
     connection.execute("DELETE FROM orphans WHERE kind = ?", (kind,))
-    # a time of the future, from a clock that was wrong, must not keep a file for ever
+    # a time in the future, from a clock that was wrong, would keep a file forever
     noted = [(kind, name, min(seen.get(name, now), now)) for name in states]
     connection.executemany("INSERT INTO orphans VALUES (?, ?, ?)", noted)

@@ -1,6 +1,7 @@
-"""The log in a studio's folder: when it was opened, what became of each run, warnings, and errors with tracebacks.
+"""The log in a studio's folder: when it was opened, how each run ended, warnings, and errors with tracebacks.
 
-Inputs of nodes, prompts among them, are never written; what an exception says is. 1 MiB, and the three before.
+Inputs of nodes, such as prompts, are never written; the texts of exceptions are. A file holds 1 MiB; three older ones
+are kept.
 """
 
 import logging
@@ -23,7 +24,7 @@ class FolderLog:
         _open_logs.add(self)
 
     def note(self, text: str, level: int = logging.INFO) -> None:
-        """Write a line into this log alone."""
+        """Write a line into this log only, not through the logger."""
         self.write(logging.LogRecord(logger.name, level, __file__, 0, text, None, None))
 
     def write(self, record: logging.LogRecord) -> None:
@@ -31,16 +32,16 @@ class FolderLog:
         self._file.handle(record)
 
     def close(self) -> None:
-        """Write no records of loggers any more, and close the file."""
+        """Stop recording and close the file."""
         _open_logs.discard(self)
         self._file.close()
 
 
 class _OpenLogs(logging.Handler):
-    """One handler for all open folders; the package's logger has it only while there is one.
+    """One handler for all open folders; the package's logger has it only while a folder is open.
 
-    A filter of the logger would not see the records of loggers below it. A handler does, but keeps Python from printing
-    warnings where nobody has set logging up, so this one prints them as Python does.
+    A filter of the logger would not see the records of its child loggers. A handler does, but where logging is not
+    configured it also keeps Python from printing warnings, so this one prints them as Python would.
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class _OpenLogs(logging.Handler):
         self._logs: tuple[FolderLog, ...] = ()
 
     def add(self, log: FolderLog) -> None:
-        """Write records into this log too."""
+        """Send records to this log too."""
         self.acquire()
         try:
             self._logs = (*self._logs, log)
@@ -57,7 +58,7 @@ class _OpenLogs(logging.Handler):
             self.release()
 
     def discard(self, log: FolderLog) -> None:
-        """Write nothing into this log any more."""
+        """Send no more records to this log."""
         self.acquire()
         try:
             self._logs = tuple(other for other in self._logs if other is not log)
@@ -85,7 +86,7 @@ class _OpenLogs(logging.Handler):
 
 class _QuietFile(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Pass over what cannot be written: on a full disk a run must not fail for its log."""
+        """Skip what cannot be written: on a full disk a run must not fail because of its log."""
 
 
 _open_logs = _OpenLogs()

@@ -1,8 +1,7 @@
 """The steps from each format of a studio's database to the next. A released step never changes: add one at the end.
 
-The tables of today's format are beside the services that read them. Whoever changes one of those, or what is kept as
-JSON in a column, adds the step that brings a folder of the format before to it, and a folder made by the new code to
-`tests/fixtures`.
+The tables of the newest format are beside the services that read them. A change of a table, or of JSON in a column,
+needs a step here that migrates a folder of the format before, and a folder written by the new code in `tests/fixtures`.
 """
 
 STATS_AS_COLUMNS = """
@@ -68,7 +67,7 @@ CREATE TRIGGER cache_entry_dropped AFTER DELETE ON cache_entries BEGIN
     UPDATE cache_totals SET entries = entries - 1, bytes = bytes - old.bytes;
 END;
 """
-"""1 to 2: stats are batches of JSON columns, and numbers of cache entries are never used again."""
+"""1 to 2: stats are batches of JSON columns, and numbers of cache entries are never reused."""
 
 SIZES_OF_IMAGE_FILES = """
 CREATE TABLE images_with_sizes (
@@ -99,7 +98,7 @@ ALTER TABLE images_with_sizes RENAME TO images;
 CREATE INDEX images_by_session ON images (session_id);
 CREATE INDEX intermediate_images ON images (is_intermediate) WHERE is_intermediate;
 """
-"""2 to 3: the record of a picture has the size of its file in a column of its own, as that of tensors has."""
+"""2 to 3: the record of an image has the size of its file in a column of its own, as that of tensors has."""
 
 STATS_BY_NAME = """
 UPDATE node_stats SET columns = json_object(
@@ -128,12 +127,12 @@ WHERE json_valid(columns) AND json_type(columns) = 'array';
 UPDATE node_stats SET columns = json_set(columns, '$.batch', json('[1]'))
 WHERE json_valid(columns) AND json_type(columns) = 'object' AND json_type(columns, '$.batch') IS NULL;
 """
-"""3 to 4: columns of stats have names, and say how many nodes ran in one call; before, each ran by itself."""
+"""3 to 4: columns of stats have names, and count the nodes that ran in one call; before, each ran alone."""
 
 CONTENT_OF_IMAGES = """
 UPDATE images SET content = '';
 """
-"""4 to 5: the content of a picture covers its transparency and its colour profile; it is made anew when asked for."""
+"""4 to 5: the content of an image covers its transparency and its colour profile; it is computed again on demand."""
 
 GRAPH_DOCUMENTS = """
 CREATE TABLE graph_documents (
@@ -154,7 +153,7 @@ CREATE TABLE graph_document_versions (
 );
 CREATE INDEX graph_document_facts ON graph_document_versions (document_id, number, saved, nodes, bytes);
 """
-"""5 to 6: drawings are kept under names, with their versions."""
+"""5 to 6: graph documents, stored by name with their versions."""
 
 HEADS_AND_SOURCES = """
 CREATE TABLE cache_heads (number INTEGER PRIMARY KEY AUTOINCREMENT, head TEXT NOT NULL UNIQUE);
@@ -204,11 +203,11 @@ WITH RECURSIVE parts (entry, place) AS (
 )
 SELECT substr(sources, place, 16), entry FROM parts JOIN cache_entries ON number = entry;
 """
-"""6 to 7: the head of the material, which many cached results share, is kept once; what came of each is found by key.
+"""6 to 7: the head of a key source, which many cached results share, is stored once; descendants are found by key.
 
-The material of results that were stored before stays whole, behind an empty head.
+Results that were stored before keep their whole key source in `inputs`, with an empty head.
 """
 
 STEPS = (STATS_AS_COLUMNS, SIZES_OF_IMAGE_FILES, STATS_BY_NAME, CONTENT_OF_IMAGES, GRAPH_DOCUMENTS, HEADS_AND_SOURCES)
 MARKS = {2: ("node_stats", "columns"), 3: ("images", "file_bytes")}
-"""Formats 1 to 4 were released under number 1. 3 and 4 differ in JSON alone; their step may run twice."""
+"""Formats 1 to 4 were released under number 1. 3 and 4 differ only in JSON; the step between them may run twice."""

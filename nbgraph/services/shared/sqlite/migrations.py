@@ -1,6 +1,6 @@
-"""The format of the database, by `PRAGMA user_version`: a new one gets today's tables, an old one the steps to them.
+"""The format of the database, `PRAGMA user_version`: a new database gets the newest tables, an old one is migrated.
 
-Before an old one is changed it is copied into `backups/`; `restore_backup` is the way back.
+Before an old one is changed it is copied into `backups/`; `restore_backup` puts the copy back.
 
 The tables are defined beside the services that read them, the steps in `format_steps.py`; the container joins both.
 """
@@ -17,18 +17,24 @@ from nbgraph.services.shared.sqlite.store_errors import corrupt_error
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder, sync_folder
 
 APPLICATION_ID = 0x6E626772
-"""`nbgr`: what marks the file as a database of nbgraph."""
+"""`nbgr`: marks the file as a database of nbgraph."""
 KEPT = 3
-"""Backups that stay."""
+"""Backups that are kept."""
 
 
 @dataclass(frozen=True)
 class Formats:
     """The formats of a database, numbered from 1.
 
-    `tables` make the newest one, `steps[n - 1]` makes format n + 1 of format n. A released step never changes. `marks`
-    are formats that were released under number 1 before formats were counted, each with a table and a column that
-    formats before it do not have.
+    Attributes
+    ----------
+    tables
+        The script that creates the newest format.
+    steps
+        `steps[n - 1]` migrates format n to n + 1. A released step never changes.
+    marks
+        Formats that were released under number 1, before formats were counted: format -> (table, column) that older
+        formats do not have.
     """
 
     tables: str
@@ -51,10 +57,14 @@ class Formats:
 
 
 def check_format(connection: sqlite3.Connection, formats: Formats, folder: StoreFolder) -> int:
-    """Return the format of the database, if it can be brought to the newest.
+    """Return the format of a database that can be migrated, or raise before anything in it is changed.
 
-    `StoreTooNewError` for a newer one, `StoreCorruptError` for a database of something else, or one that has lost its
-    number; none of them is touched.
+    Raises
+    ------
+    StoreTooNewError
+        It was written by a newer nbgraph.
+    StoreCorruptError
+        It belongs to another program, or has lost its format number.
     """
     found = formats.found_in(connection)
     if found > formats.newest:
@@ -69,12 +79,13 @@ def check_format(connection: sqlite3.Connection, formats: Formats, folder: Store
 
 
 def migrate(connection: sqlite3.Connection, formats: Formats, folder: StoreFolder) -> None:
-    """Bring the database to the newest format: all steps or none; a backup is made before an old one is changed."""
+    """Migrate the database to the newest format, all steps or none, after a backup."""
     found = check_format(connection, formats, folder)
     if found == formats.newest:
         return
     if found:
         back_up(connection, folder)
+    # tables are dropped and renamed, which would cascade; the pragma has no effect inside a transaction
     connection.execute("PRAGMA foreign_keys=OFF")
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -83,7 +94,7 @@ def migrate(connection: sqlite3.Connection, formats: Formats, folder: StoreFolde
                 connection.execute(statement)
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         if broken:
-            raise StoreCorruptError(f"{folder.database}: rows refer to what is not there: {broken[:5]}")
+            raise StoreCorruptError(f"{folder.database}: rows refer to rows that do not exist: {broken[:5]}")
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={formats.newest}")
         connection.execute("COMMIT")
@@ -96,7 +107,7 @@ def migrate(connection: sqlite3.Connection, formats: Formats, folder: StoreFolde
 
 
 def statements(script: str) -> list[str]:
-    """The statements of a script, one by one: `executescript` would commit before it."""
+    """Return the statements of a script, one by one: `executescript` would commit before it."""
     found, text = [], ""
     for line in script.splitlines(keepends=True):
         text += line
@@ -107,7 +118,7 @@ def statements(script: str) -> list[str]:
 
 
 def back_up(connection: sqlite3.Connection, folder: StoreFolder) -> Path:
-    """Copy the database in one step into `backups/`, where the newest three are kept; returns the copy's path."""
+    """Copy the database in one step into `backups/`, where the newest three are kept; return the path of the copy."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     path = folder.backups / f"nbgraph-{strftime('%Y%m%d-%H%M%S')}-{version}.db"
     temporary = path.with_suffix(".part")
@@ -126,9 +137,19 @@ def back_up(connection: sqlite3.Connection, folder: StoreFolder) -> Path:
 
 
 def restore_backup(root: str | os.PathLike[str]) -> Path:
-    """Put the newest backup in the place of the database; what was there is set aside as `.damaged-<time>`.
+    """Put the newest backup in the place of the database, which is renamed to `.damaged-<time>`.
 
-    No kernel may have the folder open. Returns the path the damaged database has now; `StoreError` without a backup.
+    No kernel may have the folder open.
+
+    Returns
+    -------
+    Path
+        The new path of the damaged database.
+
+    Raises
+    ------
+    StoreError
+        There is no backup.
     """
     folder = StoreFolder(root)
     backups = sorted(folder.backups.glob("*.db"))

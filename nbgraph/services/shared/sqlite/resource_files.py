@@ -1,4 +1,7 @@
-"""Files of resources beside their records: written before them, checked against them, and removed after them."""
+"""Files of resources: written before their records, checked against them, and removed after them.
+
+In this order a crash leaves a file without a record, which can be found and removed, never a record without a file.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,9 +27,9 @@ CREATE TABLE orphans (
 
 
 class ResourceFiles:
-    """The files of one kind. A record keeps the size and the SHA-256 of its file; each reading checks them.
+    """The files of one kind. A record has the size and the SHA-256 of its file; each read checks them.
 
-    The hash is checked once for each state (size and time of change) in which a file is found, the size always.
+    The size is checked always, the hash once for each state (size and time of change) in which a file is found.
     """
 
     def __init__(self, database: SqliteDatabase, kind: FileKind) -> None:
@@ -35,9 +38,18 @@ class ResourceFiles:
         self._checked: dict[str, tuple[int, int]] = {}
 
     def save(self, name: str, data: bytes, record: Callable[[Connection, int, str], None]) -> None:
-        """Write the file, and after it, in one durable transaction, what `record(connection, size, sha256)` writes.
+        """Write the file, then its record in one durable transaction.
 
         If the record cannot be written, the file stays as an orphan, which is removed later.
+
+        Parameters
+        ----------
+        name
+            The name of the resource.
+        data
+            The bytes of the file.
+        record
+            `record(connection, size, sha256)` writes the record.
         """
         with defer_interrupt():
             self._database.being_saved.add(name)
@@ -49,20 +61,28 @@ class ResourceFiles:
                 self._database.being_saved.discard(name)
 
     def read(self, name: str, size: int, digest: str) -> bytes:
-        """The bytes that were saved; `ResourceFileMissingError`, `ResourceFileCorruptError`."""
+        """Return the bytes that were saved.
+
+        Raises
+        ------
+        ResourceFileMissingError
+            The file does not exist.
+        ResourceFileCorruptError
+            Its size or hash is not that of the record.
+        """
         state = self._folder.state(self._kind, name)
         data = self._folder.read(self._kind, name)
         path = self._folder.path(self._kind, name)
         if data is None or state is None:
-            raise ResourceFileMissingError(f"{path} is gone; put it back from a backup, or run again to make it anew")
+            raise ResourceFileMissingError(f"{path} is missing; restore it from a backup, or run again to compute it")
         if len(data) != size or (self._checked.get(name) != state and sha256(data).hexdigest() != digest):
-            text = f"{path} is not what was saved ({len(data):,} bytes, {size:,} were; or other bytes)"
-            raise ResourceFileCorruptError(f"{text}; put it back from a backup, or run again to make it anew")
+            text = f"{path} is not what was saved ({len(data):,} bytes, {size:,} were saved; or other bytes)"
+            raise ResourceFileCorruptError(f"{text}; restore it from a backup, or run again to compute it")
         self._checked[name] = state
         return data
 
     def is_intact(self, name: str, size: int, digest: str) -> bool:
-        """Whether the file is what was saved."""
+        """Return whether the file is what was saved."""
         state = self._folder.state(self._kind, name)
         if state is None or state[0] != size:
             return False
@@ -77,10 +97,23 @@ class ResourceFiles:
     def drop(
         self, names: Sequence[str], forget: Callable[[Connection, str], bool], unless: Unless | None = None
     ) -> list[str]:
-        """Delete records by `forget(connection, name)`, and after them the files; returns those there were.
+        """Delete records, then their files.
 
-        `unless` is asked in the transaction; if it gives True, nothing is deleted.
-        In between the files are noted as trash, so that `clean()` goes on where a crash stopped it.
+        In between the files are recorded as trash, so that a later start finishes a deletion that a crash interrupted.
+
+        Parameters
+        ----------
+        names
+            The resources.
+        forget
+            `forget(connection, name)` deletes a record, and returns whether there was one.
+        unless
+            Called in the transaction; if it returns True, nothing is deleted.
+
+        Returns
+        -------
+        list of str
+            The names that had a record.
         """
 
         def delete(names: Sequence[str]) -> list[str]:

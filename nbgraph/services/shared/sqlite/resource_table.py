@@ -1,4 +1,4 @@
-"""Resources of one kind: files, each with a record in a table made after a dataclass, kept and dropped together."""
+"""Resources of one kind: files, each with a record in a table whose columns are the fields of a dataclass."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,10 +17,10 @@ _FROM_COLUMN = {datetime: datetime.fromisoformat, dict: json.loads, bool: bool, 
 
 
 class ResourceTable(Generic[Record]):
-    """Records of a frozen dataclass, whose first field is the name of the resource, and is its key.
+    """Records of a frozen dataclass; its first field is the name of the resource, and is the key.
 
-    The table has a column for each field, `file_bytes` and `sha256` for the file, and what the service adds besides.
-    Times are kept as text, dicts as JSON.
+    The table has a column for each field, `file_bytes` and `sha256` for the file, and columns that the service adds.
+    Times are stored as ISO text, dicts as JSON.
     """
 
     def __init__(self, database: SqliteDatabase, table: FileKind, record_class: type[Record]) -> None:
@@ -33,7 +33,7 @@ class ResourceTable(Generic[Record]):
         self._select = f"SELECT {', '.join(self._fields)} FROM {table} "  # noqa: S608
 
     def save(self, record: Record, data: bytes, **more: Any) -> None:
-        """Write the file, and after it the record, with what else the table has."""
+        """Write the file, then the record; `more` are the columns that the service adds."""
         values = {name: _to_column(getattr(record, name)) for name in self._fields} | more
 
         def insert(connection: Any, size: int, digest: str) -> None:
@@ -44,29 +44,35 @@ class ResourceTable(Generic[Record]):
         self._files.save(values[self._key], data, insert)
 
     def change(self, record: Record, **more: Any) -> None:
-        """Write the record in place of the one of the same name."""
+        """Replace the record of the same name."""
         values = {name: _to_column(getattr(record, name)) for name in self._fields} | more
         changes = ", ".join(f"{name}=:{name}" for name in values)
         with self._database.transaction(durable=True) as connection:
             connection.execute(f"UPDATE {self._table} SET {changes} WHERE {self._key}=:{self._key}", values)  # noqa: S608
 
     def get(self, name: str) -> Record | None:
-        """The record of that name, or None, also for one that cannot be read."""
+        """Return the record of that name, or None; None also for one that cannot be read."""
         row = self._database.row(f"{self._select} WHERE {self._key}=?", (name,))
         return None if row is None else next(self._readable([row]), None)
 
     def read(self, name: str) -> bytes:
-        """The file of a record, checked; `ResourceFileMissingError`, `ResourceFileCorruptError`."""
+        """Return the bytes of a record's file, after checking them.
+
+        Raises
+        ------
+        ResourceFileMissingError, ResourceFileCorruptError
+            The file does not exist, or is not what was saved.
+        """
         size, digest = self._facts(name) or (0, "")
         return self._files.read(name, size, digest)
 
     def is_intact(self, name: str) -> bool:
-        """Whether there is such a record, and its file is what was saved."""
+        """Return whether the record exists and its file is what was saved."""
         facts = self._facts(name)
         return facts is not None and self._files.is_intact(name, *facts)
 
     def drop(self, names: Sequence[str], unless: Unless | None = None) -> list[str]:
-        """Delete records, then their files, but none if `unless` is true; returns the names of those there were."""
+        """Delete records, then their files; return the names that existed. Deletes nothing if `unless()` is True."""
         forget = f"DELETE FROM {self._table} WHERE {self._key}=?"  # noqa: S608
         return self._files.drop(
             names, lambda connection, name: connection.execute(forget, (name,)).rowcount > 0, unless
@@ -75,7 +81,19 @@ class ResourceTable(Generic[Record]):
     def page(
         self, where: str, wanted: Mapping[str, Any], offset: int, limit: int | None, order: str = "number DESC"
     ) -> tuple[list[Record], int]:
-        """Records that match, by default the newest first, and how many match in all; `order` is SQL."""
+        """Return a page of matching records, by default newest first, and the number of all that match.
+
+        Parameters
+        ----------
+        where
+            The condition in SQL, with named parameters.
+        wanted
+            The values of the parameters.
+        offset, limit
+            The page; a limit of None is no limit.
+        order
+            The columns to order by, in SQL; never text from a person.
+        """
         ((total,),) = self._database.rows(f"SELECT count(*) FROM {self._table} WHERE {where}", wanted)  # noqa: S608
         query = f"{self._select} WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
         rows = self._database.rows(query, {**wanted, "limit": -1 if limit is None else limit, "offset": offset})

@@ -1,4 +1,4 @@
-"""What the operating system and SQLite say, as errors that say what to do."""
+"""Errors of the operating system and of SQLite, translated into errors that say what to do."""
 
 import errno
 import sqlite3
@@ -18,7 +18,7 @@ _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR}
 
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
-    """Inside the `with`, errors of SQLite and of the operating system become `StoreError`s that name `path`."""
+    """Raise errors of SQLite and of the operating system inside the block as `StoreError`s that name `path`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -28,12 +28,12 @@ def translate_errors(path: Path) -> Iterator[None]:
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether trying again may help."""
+    """Return whether trying again may help."""
     return _primary_code(error) in _BUSY
 
 
 def database_error(error: sqlite3.Error, path: Path) -> Exception:
-    """The `StoreError` for an error of SQLite; the error itself where only a fault of ours explains it."""
+    """Return the `StoreError` for an error of SQLite; the error itself where only a bug of nbgraph explains it."""
     code = _primary_code(error)
     if code in _BUSY:
         return StoreBusyError(f"{path} is locked by another program ({error}); try again when it has finished")
@@ -44,24 +44,24 @@ def database_error(error: sqlite3.Error, path: Path) -> Exception:
     if code in _READ_ONLY:
         return _read_only(path, str(error))
     if code in _UNREADABLE:
-        return StoreError(f"{path} cannot be opened or read ({error}); look whether the folder and the disk are there")
+        return StoreError(f"{path} cannot be opened or read ({error}); check that the folder and the disk are there")
     return error
 
 
 def file_error(error: OSError, path: Path) -> StoreError:
-    """The `StoreError` for an error of the operating system."""
+    """Return the `StoreError` for an error of the operating system."""
     where = shown_path(error.filename or path)
     if error.errno in _FULL:
         return StoreFullError(f"no room to write {where} ({error.strerror}); free some space, then run again")
     if error.errno in _FORBIDDEN:
         return _read_only(where, error.strerror or "")
     return StoreError(
-        f"{where} cannot be used ({error.strerror or error}); look whether the folder and the disk are there"
+        f"{where} cannot be used ({error.strerror or error}); check that the folder and the disk are there"
     )
 
 
 def shown_path(path: object, longest: int = 200) -> str:
-    """A path for an error message, without the middle of one that no line can show."""
+    """Return a path for an error message, without the middle of one that is too long for a line."""
     text = str(path)
     if len(text) <= longest:
         return text
@@ -69,7 +69,7 @@ def shown_path(path: object, longest: int = 200) -> str:
 
 
 def corrupt_error(path: Path, reason: str) -> StoreCorruptError:
-    """The error for a damaged database, with the way back."""
+    """Return the error for a damaged database, with the way to restore it."""
     backups = sorted((path.parent / "backups").glob("*.db"))
     newest = f"the newest backup is {backups[-1]}" if backups else "there is no backup"
     return StoreCorruptError(

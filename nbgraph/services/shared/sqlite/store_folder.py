@@ -1,4 +1,4 @@
-"""The folder of a studio: the only module that makes paths in it, and that writes files there.
+"""The folder of a studio. Only this module makes paths in it and writes files there.
 
     nbgraph.db   nbgraph.log   images/ab/<name>.png   thumbnails/ab/<name>.webp   tensors/ab/<name>.safetensors
     reserve   tmp/<name>.<kernel>   locks/<kernel>.lock   locks/write.lock   locks/adds.count   locks/drops.count
@@ -19,10 +19,18 @@ from nbgraph.services.shared.sqlite.store_errors import translate_errors
 
 FileKind = Literal["images", "thumbnails", "tensors"]
 SUFFIXES: dict[FileKind, str] = {"images": ".png", "thumbnails": ".webp", "tensors": ".safetensors"}
+RESERVE_BYTES = 2**20
+"""Room on the disk that is kept for deleting: a deletion is noted in the database before anything is freed."""
 
 
 class StoreFolder:
-    """Paths, and files that are written whole or not at all. `StoreError` where the folder has no name."""
+    """Paths, and files that are written whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        `root` is empty, or not a path of text.
+    """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         if not isinstance(root, str | os.PathLike) or not isinstance(os.fspath(root), str) or "\0" in os.fspath(root):
@@ -49,7 +57,7 @@ class StoreFolder:
 
     @property
     def reserve(self) -> Path:
-        """The file that keeps room for deleting."""
+        """The file of the `Reserve`."""
         return self.root / "reserve"
 
     @property
@@ -57,28 +65,48 @@ class StoreFolder:
         return self.root / "nbgraph.log"
 
     def counter(self, name: str) -> Path:
-        """The file of a number that kernels share."""
+        """Return the file of a `SharedCounter`."""
         return self.locks / f"{name}.count"
 
     def lease(self, kernel: str) -> Path:
-        """The lock file that a kernel holds while it lives."""
+        """Return the file that a kernel keeps locked while it lives."""
         return self.locks / f"{checked_name(kernel)}.lock"
 
     def path(self, kind: FileKind, name: str) -> Path:
-        """Where the file of a resource is; `InvalidNameError` for a name that was not generated."""
+        """Return the path of a resource's file.
+
+        Raises
+        ------
+        InvalidNameError
+            The name is not a generated one, so it could lead out of the folder.
+        """
         return self.root / kind / checked_name(name)[:2] / f"{name}{SUFFIXES[kind]}"
 
     def make(self) -> None:
-        """Make the folder and those in it, for its owner alone."""
+        """Create the folder and its subfolders, readable by their owner only."""
         with translate_errors(self.root):
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in ("tmp", "locks", "backups", *SUFFIXES):
                 (self.root / name).mkdir(mode=0o700, exist_ok=True)
 
     def write(self, kind: FileKind, name: str, data: bytes, kernel: str, durable: bool = True) -> None:
-        """Write a file so that it is there whole or not at all: temporary file, fsync, rename, fsync of the folder.
+        """Write a file so that it exists whole or not at all: temporary file, fsync, rename, fsync of the folder.
 
-        `StoreFullError`, `StoreReadOnlyError`, `StoreError`; then nothing is left behind.
+        Parameters
+        ----------
+        kind, name
+            Which file.
+        data
+            Its bytes.
+        kernel
+            The kernel that writes; it is part of the temporary name, so that what it leaves can be removed later.
+        durable
+            Sync to the disk, so that a power cut loses nothing.
+
+        Raises
+        ------
+        StoreFullError, StoreReadOnlyError, StoreError
+            The file cannot be written; nothing is left behind.
         """
         path = self.path(kind, name)
         temporary = self.root / "tmp" / f"{name}{SUFFIXES[kind]}.{kernel}"
@@ -94,7 +122,7 @@ class StoreFolder:
                 raise
 
     def read(self, kind: FileKind, name: str) -> bytes | None:
-        """The bytes of a file, None if there is none. A link is not followed."""
+        """Return the bytes of a file, or None if it does not exist. Links are not followed."""
         path = self.path(kind, name)
         with translate_errors(path):
             try:
@@ -105,7 +133,7 @@ class StoreFolder:
                 return stream.read()
 
     def state(self, kind: FileKind, name: str) -> tuple[int, int] | None:
-        """(bytes, time of the last change in ns) of a file, None if there is none."""
+        """Return (size in bytes, time of the last change in ns) of a file, or None if it does not exist."""
         try:
             found = os.stat(self.path(kind, name), follow_symlinks=False)
         except OSError:
@@ -123,20 +151,21 @@ class StoreFolder:
         return True
 
     def names(self, kind: FileKind) -> Iterator[str]:
-        """The names of all files of a kind; what has no generated name is left out."""
+        """Yield the names of all files of a kind. Files without a generated name are skipped."""
         for folder in _folders_in(self.root / kind):
-            with suppress(FileNotFoundError), os.scandir(folder) as files:  # it may just have been removed as empty
+            # another kernel may have removed the folder as empty just now
+            with suppress(FileNotFoundError), os.scandir(folder) as files:
                 for file in files:
                     name, suffix = os.path.splitext(file.name)
                     if suffix == SUFFIXES[kind] and name.startswith(folder.name) and is_name(name):
                         yield name
 
     def temporary_files(self, kernel: str) -> Iterator[Path]:
-        """The temporary files that a kernel left."""
+        """Return the temporary files of a kernel."""
         return (self.root / "tmp").glob(f"*.{checked_name(kernel)}")
 
     def _put_in_place(self, temporary: Path, path: Path) -> None:
-        """Rename a file into its folder, which `remove_empty_folders` may take away at the same time."""
+        """Rename a file into its folder, again if `remove_empty_folders` of another kernel removes that meanwhile."""
         for is_last in (False, False, True):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             try:
@@ -147,7 +176,7 @@ class StoreFolder:
                     raise
 
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """(files, bytes) of the thumbnails, the backups, and the database with its log."""
+        """Return (files, bytes) of the thumbnails, the backups, and the database with its write-ahead log."""
         ends = ("", "-wal", "-shm")
         found = {
             "thumbnails": (self.root / "thumbnails").rglob("*.webp"),
@@ -158,7 +187,7 @@ class StoreFolder:
         return {part: (len(each), sum(each)) for part, each in sizes.items()}
 
     def remove_thumbnails(self) -> None:
-        """Remove all thumbnails; they are made again when they are looked at."""
+        """Remove all thumbnails; they are made again on demand."""
         for path in (self.root / "thumbnails").rglob("*.webp"):
             path.unlink(missing_ok=True)
 
@@ -168,7 +197,7 @@ class StoreFolder:
             path.unlink(missing_ok=True)
 
     def remove_empty_folders(self) -> None:
-        """Remove the folders of files that were all deleted."""
+        """Remove the folders that hold no files any more."""
         for kind in SUFFIXES:
             for path in (self.root / kind).glob("??"):
                 with suppress(OSError):  # it is not empty
@@ -182,14 +211,38 @@ class StoreFolder:
                 os.fsync(stream.fileno())
 
 
+class Reserve:
+    """A file of 1 MB that is removed when the disk is full, and written again when there is room."""
+
+    def __init__(self, folder: StoreFolder) -> None:
+        self._path = folder.reserve
+
+    def keep(self) -> None:
+        """Write the file if it does not exist; do nothing without room, or in a read-only folder."""
+        with suppress(OSError):
+            if not self._path.exists():
+                try:
+                    # random bytes, as some filesystems compress zeros to nothing
+                    self._path.write_bytes(os.urandom(RESERVE_BYTES))
+                except OSError:
+                    self.release()
+
+    def release(self) -> bool:
+        """Remove the file; return False if there was none."""
+        with suppress(OSError):
+            self._path.unlink()
+            return True
+        return False
+
+
 def _folders_in(path: Path) -> list[os.DirEntry[str]]:
-    """Return the folders in which files are kept: those with names of two characters."""
+    """Return the subfolders of files: those whose names are two characters, the first two of the files'."""
     with os.scandir(path) as found:
         return [each for each in found if len(each.name) == 2 and each.is_dir(follow_symlinks=False)]
 
 
 def sync_folder(path: Path) -> None:
-    """Make a rename in a folder last through a power cut; where folders cannot be synced, nothing."""
+    """Make a rename in a folder survive a power cut; do nothing where folders cannot be synced."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,6 +1,6 @@
-"""The write-ahead log of the database: whether it can be used in a folder, and when it goes into the database.
+"""The write-ahead log of the database: whether a folder allows it, and when it is emptied into the database.
 
-It needs memory that processes share, which no network filesystem has.
+It needs memory shared between processes, which network filesystems do not have.
 """
 
 import os
@@ -14,9 +14,9 @@ import psutil
 from nbgraph.errors import NbgraphWarning
 
 SOFT_LIMIT = 16 * 2**20
-"""Bytes after which the log is emptied by the next work that nobody waits for."""
+"""Bytes above which the next transaction that no person waits for empties the log."""
 HARD_LIMIT = 64 * 2**20
-"""Bytes after which the next transaction of any kind empties it."""
+"""Bytes above which the next transaction of any kind empties it."""
 
 NETWORK_FILESYSTEMS = {
     *(
@@ -42,15 +42,16 @@ LOCAL_FUSE = {"fuseblk", "fuse.ext2", "fuse.ntfs", "fuse.ntfs-3g", "fuse.exfat",
 
 
 class WriteAheadLog:
-    """Turned on if the folder allows it; else each transaction is written to a rollback journal and synced in full.
+    """Turns the log on if the folder allows it; else each transaction uses a rollback journal and is synced in full.
 
-    `refused` says why it is not on, empty if it is; a person is told once, by an `NbgraphWarning`.
+    `refused` is the reason why it is off, empty if it is on. The reason is reported once, as an `NbgraphWarning`.
     """
 
     def __init__(self, connection: sqlite3.Connection, database: Path) -> None:
         self._connection, self._path = connection, f"{database}-wal"
         self.refused = self._turn_on(database)
         connection.execute(f"PRAGMA synchronous={self.relaxed}")
+        # SQLite would checkpoint within any commit, also in one that a person waits for
         connection.execute("PRAGMA wal_autocheckpoint=0")
         if self.refused:
             text = (
@@ -69,11 +70,11 @@ class WriteAheadLog:
 
     @property
     def relaxed(self) -> str:
-        """What `PRAGMA synchronous` is between durable transactions."""
+        """The value of `PRAGMA synchronous` between durable transactions."""
         return "FULL" if self.refused else "NORMAL"
 
     def checkpoint_if_longer(self, limit: int) -> None:
-        """Empty the log if it has more bytes than that."""
+        """Empty the log if it has more than `limit` bytes."""
         if self.refused:
             return
         with suppress(OSError):
@@ -81,13 +82,14 @@ class WriteAheadLog:
                 self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Move the log into the database; if that cannot be now, what the log holds is as safe."""
+        """Move the log into the database, if possible now."""
+        # a reader may hold it; what stays in the log is as safe as what is in the database
         with suppress(sqlite3.OperationalError):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def network_filesystem(path: Path) -> str:
-    """The type of the network filesystem that holds a path, empty for a local one.
+    """Return the type of the network filesystem that holds a path, empty for a local one.
 
     Filesystems in user space, such as `fuse.sshfs`, count as network ones unless they are known to be local.
     """
