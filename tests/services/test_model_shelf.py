@@ -10,7 +10,7 @@ from nbgraph.diffusion import header_index
 from nbgraph.diffusion.header_index import facts_of_files
 from nbgraph.diffusion.what_is import FileFacts
 from nbgraph.errors import ModelNotFoundError
-from nbgraph.services.model_manager.model_shelf import hub_models, models_in_folder
+from nbgraph.services.model_manager.model_manager_base import hub_models, models_in_folder
 from tests.tiny_models.headers import full_size, write_header
 
 

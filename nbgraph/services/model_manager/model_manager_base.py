@@ -1,12 +1,13 @@
-"""The model manager: finds models by name, describes them, and keeps them in memory within budgets."""
+"""The model manager: finds models by name, describes them, and keeps them in memory within limits."""
 
 import gc
+import os
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from os.path import isfile
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,21 @@ from nbgraph.diffusion.refs import ModelPart
 from nbgraph.diffusion.what_is import need_weights
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 from nbgraph.invocations.fields import ModelField
-from nbgraph.services.model_manager.model_shelf import hub_models, models_in_folder
 from nbgraph.services.service import Service
 from nbgraph.texts import value_text
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 SHIPPED = Path(__file__).parents[2] / "models"
 CONFIG_FILES = ("model_index.json", "config.json")
-"""What tells that a folder is a whole model, or one component such as a VAE or a ControlNet."""
+"""Files that mark a folder as a whole model, or as one component such as a VAE or a ControlNet."""
+SUFFIXES = (".safetensors", ".gguf", ".ckpt", ".pt", ".pth", ".sft")
+"""The files that are listed. Pickles are too, so that a person sees why they cannot be used."""
+_DEPTH = 6
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model that this studio can name, and the place of its files."""
+    """A model that this studio can name, and the path of its files."""
 
     name: str
     path: str
@@ -40,9 +43,9 @@ class ModelManagerBase(Service):
     """Finds models by name: shipped ones, those in `model_folders` at any depth, those of the hub cache, or by path."""
 
     meters: Any | None = None
-    """What reads the memory of the device; None on the CPU, and before any model was used."""
+    """Reads the memory of the device; None on the CPU, and before any model was used."""
     uses = 0
-    """How often components were asked for; as long as it stays, `counts` stays."""
+    """How often components were requested; while it is unchanged, so is `counts`."""
 
     def __init__(self, model_folders: list[Path]) -> None:
         self.model_folders = model_folders
@@ -56,10 +59,22 @@ class ModelManagerBase(Service):
         return [row.name for row in self.rows()]
 
     def resolve(self, name: str, parts: Mapping[str, str] | None = None) -> ModelField:
-        """The model of that name, in that folder or file, or of that hub id; `ModelNotFoundError` lists what there is.
+        """Return the model of a name.
 
-        A hub id (`owner/name`) means its snapshot in the local hub cache; nothing is ever fetched. `parts` names other
-        models, by what they are used for, as `ModelPart.use` has it.
+        Parameters
+        ----------
+        name
+            A name from `names()`, the path of a folder or file, or a hub id (`owner/name`), which means its snapshot in
+            the local hub cache; nothing is ever downloaded.
+        parts
+            Other models that supply components: use, as in `ModelPart.use`, -> name.
+
+        Raises
+        ------
+        ModelNotFoundError
+            There is no such model; the text suggests similar names.
+        ModelError
+            The file is not one of weights.
         """
         path = self._path_of(name)
         found = tuple(self._part(use, part) for use, part in (parts or {}).items())
@@ -71,6 +86,7 @@ class ModelManagerBase(Service):
         return ModelPart.from_path(use, self._path_of(name))
 
     def _path_of(self, name: str) -> str:
+        # listed names before paths, so that a file in the working directory cannot change what a graph means
         rows = {row.name: row for row in self.rows()}
         if name in rows:
             return rows[name].path
@@ -89,7 +105,13 @@ class ModelManagerBase(Service):
         raise ModelNotFoundError(f"{text}; a folder in diffusers layout, or a single file, may be given by its path")
 
     def is_current(self, model: ModelField) -> bool:
-        """Return whether the model of that name is still the same, in the same place."""
+        """Return whether a model's name still means the same files with the same content.
+
+        Parameters
+        ----------
+        model
+            A model as `resolve` returned it, maybe in an earlier kernel.
+        """
         try:
             now = self.resolve(model.name)
             parts = [fingerprint_path(part.path) for part in model.parts if part.use != "configuration"]
@@ -111,7 +133,7 @@ class ModelManagerBase(Service):
 
     @property
     def free_bytes(self) -> int:
-        """Return the free memory for working on images, in bytes: of the device, or of the machine."""
+        """The free memory of the device, or of the machine without one, in bytes."""
         return psutil.virtual_memory().available
 
     def free_memory(self) -> None:
@@ -121,15 +143,32 @@ class ModelManagerBase(Service):
     @property
     @abstractmethod
     def counts(self) -> tuple[int, int]:
-        """Return (components loaded from files, components found in memory) so far."""
+        """The numbers of components loaded from files, and found in memory, so far."""
 
     @abstractmethod
     def describe(self, model: ModelField) -> Any:
-        """Return family, sizes and classes of a model, read from its configuration files alone."""
+        """Return the description of a model, read from its configuration files without its weights.
+
+        Parameters
+        ----------
+        model
+            The model.
+
+        Returns
+        -------
+        ModelDescription
+            Family, sizes and classes.
+        """
 
     @abstractmethod
     def content(self, model: ModelField) -> dict[str, Any]:
-        """Return what results of a model depend on, as JSON: files, patches, precision, kind of device, libraries."""
+        """Return what the results of a model depend on, for cache keys.
+
+        Returns
+        -------
+        dict
+            JSON values: files, patches, precision, kind of device, versions of libraries.
+        """
 
     @abstractmethod
     def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
@@ -145,7 +184,13 @@ class ModelManagerBase(Service):
 
     @abstractmethod
     def preview_factors(self, model: ModelField) -> Any:
-        """Return the factors that turn latents of a model into small images; computed once per autoencoder."""
+        """Return the factors that convert latents of a model to small images; computed once per autoencoder.
+
+        Parameters
+        ----------
+        model
+            The model; its VAE is loaded if its factors are not known yet.
+        """
 
     @abstractmethod
     def loaded(self) -> list[Any]:
@@ -153,10 +198,58 @@ class ModelManagerBase(Service):
 
     @abstractmethod
     def unload(self, name: str | None = None) -> int:
-        """Remove a model, or all, from memory; what is in use goes as soon as it is free.
+        """Remove models from memory; components in use are removed once they are released.
+
+        Parameters
+        ----------
+        name
+            The model; None removes all.
 
         Returns
         -------
         int
             Bytes freed.
         """
+
+
+def models_in_folder(place: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (name, path) of the models in a folder, sorted. The name is the path below the folder.
+
+    The names of ComfyUI's and A1111's folders (`checkpoints`, `Stable-diffusion`, `loras` ...) mean nothing here:
+    the header of a file says what it is. Files inside a model in the diffusers layout are not listed.
+    """
+    if isdir(place):
+        yield from sorted(_walk(str(place), "", frozenset(), _DEPTH))
+
+
+def hub_models() -> Iterator[tuple[str, Path]]:
+    """Yield (repository id, path) of the whole models in the local hub cache, the newest snapshot of each."""
+    home = os.environ.get("HF_HOME") or os.path.join(os.path.expanduser("~"), ".cache", "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+    for repository in sorted(cache.glob("models--*--*")):
+        snapshots = [each.parent for each in repository.glob("snapshots/*/model_index.json")]
+        if snapshots:
+            name = "/".join(repository.name.split("--")[1:3])
+            yield name, max(snapshots, key=lambda each: each.stat().st_mtime)
+
+
+def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]], depth: int) -> Iterator[tuple[str, Path]]:
+    try:
+        state = os.stat(folder)
+        here = state.st_dev, state.st_ino
+        # a link to a parent folder would never end
+        if here in above or not depth:
+            return
+        with os.scandir(folder) as found:
+            entries = [entry for entry in found if not entry.name.startswith(".")]
+    except OSError:
+        return
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.is_dir():
+            if isfile(os.path.join(entry.path, "model_index.json")):
+                yield name, Path(entry.path)
+            elif not isfile(os.path.join(entry.path, "config.json")):
+                yield from _walk(entry.path, f"{name}/", above | {here}, depth - 1)
+        elif entry.name.endswith(SUFFIXES):
+            yield name, Path(entry.path)

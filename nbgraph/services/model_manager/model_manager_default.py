@@ -1,9 +1,12 @@
-"""Models through `nbgraph.diffusion`, loaded when first used, and shared by the studios of a process."""
+"""Models loaded by `nbgraph.diffusion` when they are first used, and shared by the studios of a process."""
 
+from collections.abc import Hashable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from weakref import WeakSet, WeakValueDictionary
 
 from nbgraph import diffusion
 from nbgraph.errors import NbgraphError
@@ -11,17 +14,19 @@ from nbgraph.invocations.fields import ModelField
 from nbgraph.services.events.events_common import ModelLoaded
 from nbgraph.services.invocation_cache.code_packages import version_of
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
-from nbgraph.services.model_manager.shared_models import SharedModels, shared_models
 from nbgraph.services.service import CLOSED, InvokerLike
+from nbgraph.services.shared.interrupts import defer_interrupt
 
 LIBRARIES = ("diffusers", "torch", "transformers")
-"""What computes with models; other versions may compute another result."""
+"""Libraries that compute with models; their versions are part of cache keys, since results may differ between them."""
+_lock = Lock()
+_shared: "WeakValueDictionary[Hashable, SharedModels]" = WeakValueDictionary()
 
 
 class ModelManagerDefault(ModelManagerBase):
-    """One model cache for all managers of equal limits; torch is imported when the first model is used.
+    """Uses one model cache for all managers of equal limits. torch is imported when the first model is used.
 
-    Hits and loads are counted for each manager by itself, and its own loads alone are its events.
+    Hits and loads are counted per manager, and only its own loads are sent as its events.
     """
 
     def __init__(
@@ -48,10 +53,10 @@ class ModelManagerDefault(ModelManagerBase):
 
     @cached_property
     def _user(self) -> Any:
-        """What counts the uses of this manager; made with the first of them, when torch is there to be asked."""
+        """The counter of this manager's uses; created at the first use, because it needs torch for the device."""
         meter = diffusion.DeviceMeter(self._shared_cache.device)
         self.meters = meter if meter.read() is not None else None
-        return diffusion.CacheUser(on_load=self._tell)
+        return diffusion.CacheUser(on_load=self._send_loaded)
 
     @property
     def _shared_cache(self) -> Any:
@@ -61,7 +66,7 @@ class ModelManagerDefault(ModelManagerBase):
 
     @property
     def _cache(self) -> Any:
-        """The shared cache if anybody has used it, else None; None as well after `stop`."""
+        """The shared cache; None if no studio has used it yet, and after `stop`."""
         return self._shared.cache if self._shared is not None and self._shared.is_made else None
 
     @cached_property
@@ -96,7 +101,7 @@ class ModelManagerDefault(ModelManagerBase):
         return {**model.content(), "dtype": dtype, "device": kind, "libraries": libraries}
 
     def _denoiser(self, model: ModelField, kind: str) -> str:
-        """The kind of a model's denoiser, where the precision depends on it."""
+        """Return the kind of a model's denoiser, where the precision depends on it."""
         family = self.describe(model).family if kind == "cuda" else None
         return family.denoiser if family is not None else "unet"
 
@@ -130,7 +135,52 @@ class ModelManagerDefault(ModelManagerBase):
             shared.leave(self)
         super().stop()
 
-    def _tell(self, event: Any) -> None:
+    def _send_loaded(self, event: Any) -> None:
         if event.seconds is not None and self._invoker is not None:
             name = Path(event.model).name
             self.services.events.dispatch(ModelLoaded("", name, event.component, event.bytes, event.seconds))
+
+
+class SharedModels:
+    """The model cache of all studios with equal `limits` (device, dtype, RAM and VRAM in bytes); see `shared_models`.
+
+    Its members keep it alive. The models are unloaded when the last member has left or was garbage collected.
+    """
+
+    def __init__(self, limits: dict[str, Any]) -> None:
+        self._limits = limits
+        self._members: WeakSet[Any] = WeakSet()
+
+    @cached_property
+    def cache(self) -> Any:
+        """The model cache; making it imports torch."""
+        return diffusion.ModelCache(**self._limits)
+
+    @property
+    def is_made(self) -> bool:
+        """True once a model was used."""
+        return "cache" in self.__dict__
+
+    def leave(self, member: Any) -> None:
+        """Remove a member, and unload the models after the last one."""
+        # an interrupt between acquire and release would leave the lock taken for every studio
+        with defer_interrupt(), _lock:
+            self._members.discard(member)
+            is_last = not self._members
+        if is_last and self.is_made:
+            self.cache.clear()
+
+    def join(self, member: Any) -> None:
+        """Add a member. Only `shared_models` calls this, with the lock held."""
+        self._members.add(member)
+
+
+def shared_models(limits: dict[str, Any], member: Any) -> SharedModels:
+    """Return the shared models of these limits, with `member` added."""
+    with defer_interrupt(), _lock:
+        key = tuple(sorted(limits.items()))
+        found = _shared.get(key)
+        if found is None:
+            found = _shared[key] = SharedModels(limits)
+        found.join(member)
+        return found
