@@ -339,19 +339,8 @@ class EntryTable:
         if type(key) is not bytes or type(node) is not str or type(type_name) is not str:
             raise TypeError("its key, node or type is of another kind")
         names = () if resources == "[]" else tuple(loads(resources))
-        return (
-            key,
-            node,
-            type_name,
-            self.head(head),
-            inputs.encode(),
-            _split(sources),
-            seconds,
-            names,
-            size,
-            created,
-            hits,
-        )
+        code, made_of = self.head(head), _split(sources)
+        return key, node, type_name, code, inputs.encode(), made_of, seconds, names, size, created, hits
 
     def head(self, number: int) -> str:
         """Return a head by its number; `KeyError` if it is not there."""
@@ -381,15 +370,11 @@ def _values(entry: CacheEntry, head: int, output: str) -> tuple[Any, ...]:
         entry.created,
         len(entry.resources),
         entry.node,
-        _names(entry),
+        dumps(entry.resources) if entry.resources else "[]",
         b"".join(entry.sources),
         entry.inputs.decode(),
         output,
     )
-
-
-def _names(entry: CacheRow) -> str:
-    return dumps(entry.resources) if entry.resources else "[]"
 
 
 def _split(sources: bytes) -> tuple[bytes, ...]:
