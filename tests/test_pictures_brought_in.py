@@ -96,7 +96,7 @@ def test_changing_the_picture_afterwards_changes_nothing(studio):
         (np.zeros((4, 4, 3)), {}, "ndarray is no picture.*Image.fromarray"),
         (None, {}, "NoneType is no picture"),
         (Image.new("RGB", (0, 7)), {}, "0 x 7 pixels"),
-        (picture("F"), {}, r"mode 'F' cannot be kept; scale its values from 0..1 with .*convert\('L'\)"),
+        (picture("F"), {}, r"mode 'F' cannot be stored; scale its values from 0..1 with .*convert\('L'\)"),
         ("no-such-file.png", {}, "'no-such-file.png' does not exist"),
         (picture(), {"category": "masks"}, "no category 'masks'; did you mean 'mask'"),
         (picture(), {"metadata": [1]}, "metadata is a list; give a dict"),

@@ -1,10 +1,10 @@
-"""The zip that runs travel in: which members it may have, how large they may be, and how it is written and read.
+"""The zip file of exported runs: which members it may have, how large they may be, and how it is written and read.
 
     manifest.json   runs/00001.json   library/00001.json   documents/00001.json   images/<name>.png
     tensors/<name>.safetensors
 
-Every name is made here or checked against this form, nothing is unpacked to a path, and no member is read beyond the
-size it says and the limit of its kind: whoever made the file, reading it cannot write elsewhere or fill the memory.
+Every name is made here or checked against this form, nothing is unpacked to a path, and no member is read beyond its
+declared size and the limit of its kind. So reading a hostile file cannot write to other places or fill the memory.
 """
 
 import json
@@ -38,7 +38,7 @@ MAX_BYTES: Mapping[str | None, int] = {
     "images": 512 * 2**20,
     "tensors": 4 * 2**30,
 }
-"""Bytes of one member, by the folder it is in; None is the manifest."""
+"""The largest size of a member in bytes, by its folder; None is the manifest."""
 MAX_TOTAL = 256 * 2**30
 ENCRYPTED = 1
 
@@ -54,16 +54,22 @@ class ArchiveWriter:
         self._archive.writestr(member, json.dumps(value, ensure_ascii=False), ZIP_DEFLATED)
 
     def write_bytes(self, member: str, data: bytes) -> None:
-        """Write bytes that are compressed already, or hardly can be."""
+        """Write bytes without compression: PNG is compressed, and tensors hardly get smaller."""
         self._archive.writestr(member, data, ZIP_STORED)
 
 
 @contextmanager
 def new_archive(path: str | PathLike[str]) -> Iterator[ArchiveWriter]:
-    """Write an archive beside its place and put it there when it is whole; `ArchiveError` if something is there."""
+    """Write an archive beside `path` in the block, and rename it to `path` at the end.
+
+    Raises
+    ------
+    ArchiveError
+        Something exists at `path`, or it cannot be written.
+    """
     target = Path(path).expanduser().absolute()
     if lexists(target):
-        raise ArchiveError(f"there is something at {str(target)!r} already; give another name")
+        raise ArchiveError(f"{str(target)!r} exists already; give another name")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with ZipFile(part, "x") as archive:
@@ -77,35 +83,61 @@ def new_archive(path: str | PathLike[str]) -> Iterator[ArchiveWriter]:
 
 
 class ArchiveReader:
-    """Reads the members of an archive that was found to be in order."""
+    """Reads the members of an archive, all of which are checked first.
+
+    Parameters
+    ----------
+    archive
+        The open zip file.
+    name
+        Its name, for errors.
+
+    Raises
+    ------
+    ArchiveError
+        It is not an archive of nbgraph, is damaged, or was written by a newer version.
+    """
 
     def __init__(self, archive: ZipFile, name: str) -> None:
         self._archive, self._name = archive, name
         self._members = _checked_members(archive, name)
+        # all members before the first is used, so that a damaged archive is refused as a whole
         for member in self._members:
-            self._pass_over(member)
+            self._check_crc(member)
         manifest = self.read_json(MANIFEST)
         found = manifest.get("format") if isinstance(manifest, dict) else None
         if not isinstance(found, int) or found < 1:
-            raise ArchiveError(f"{name!r} is no archive of nbgraph: its manifest names no format")
+            raise ArchiveError(f"{name!r} is not an archive of nbgraph: its manifest names no format")
         if found > FORMAT:
-            text = f"{name!r} was written by a newer nbgraph (archive format {found}, this one knows up to {FORMAT})"
+            text = f"{name!r} was written by a newer nbgraph (archive format {found}; this one reads up to {FORMAT})"
             raise ArchiveError(f"{text}; upgrade nbgraph")
         self.manifest: dict[str, Any] = manifest
 
     def members(self, kind: str) -> list[str]:
-        """The members of a kind, in order."""
+        """Return the names of the members of a kind, sorted."""
         return sorted(name for name in self._members if name.startswith(f"{kind}/"))
 
     def read_json(self, member: str) -> Any:
-        """The values of a member."""
+        """Return the values of a member.
+
+        Raises
+        ------
+        ArchiveError
+            The member is missing, or is not JSON.
+        """
         try:
             return json.loads(self.read_bytes(member))
         except (ValueError, RecursionError) as error:
             raise self._damaged(member, error) from None
 
     def read_bytes(self, member: str) -> bytes:
-        """The bytes of a member."""
+        """Return the bytes of a member.
+
+        Raises
+        ------
+        ArchiveError
+            The member is missing or damaged.
+        """
         info = self._members.get(member)
         if info is None:
             raise ArchiveError(f"{self._name!r} lacks {member}; export it again")
@@ -115,8 +147,8 @@ class ArchiveReader:
         except (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
             raise self._damaged(member, error) from None
 
-    def _pass_over(self, member: str) -> None:
-        """Read a member to its end in small parts: the zip format checks its CRC there."""
+    def _check_crc(self, member: str) -> None:
+        """Read a member to its end in small parts; `zipfile` compares its CRC there."""
         try:
             with self._archive.open(self._members[member]) as stream:
                 while stream.read(2**20):
@@ -125,12 +157,18 @@ class ArchiveReader:
             raise self._damaged(member, error) from None
 
     def _damaged(self, member: str, error: Exception) -> ArchiveError:
-        return ArchiveError(f"{self._name!r} is damaged at {member} ({error}); nothing was brought in; get it again")
+        return ArchiveError(f"{self._name!r} is damaged at {member} ({error}); nothing was imported; get it again")
 
 
 @contextmanager
 def opened_archive(path: str | PathLike[str]) -> Iterator[ArchiveReader]:
-    """Open an archive and read all of it once; `ArchiveError` before anything is brought in if it is not in order."""
+    """Open an archive for the block, after reading all of it once.
+
+    Raises
+    ------
+    ArchiveError
+        The file does not exist, or is not an intact archive.
+    """
     source = Path(path).expanduser()
     try:
         archive = ZipFile(source)
@@ -138,7 +176,7 @@ def opened_archive(path: str | PathLike[str]) -> Iterator[ArchiveReader]:
         raise ArchiveError(f"there is no file {shown_path(source)!r} (looked in {Path.cwd()})") from None
     except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
-        text = f"{shown_path(source)!r} is no zip that can be read ({reason})"
+        text = f"{shown_path(source)!r} is not a readable zip file ({reason})"
         raise ArchiveError(f"{text}; studio.export writes one") from None
     with archive:
         yield ArchiveReader(archive, str(source))
@@ -154,13 +192,12 @@ def _checked_members(archive: ZipFile, name: str) -> dict[str, ZipInfo]:
         form = MEMBER.fullmatch(info.filename)
         shown = repr(info.filename[:80])
         if form is None:
-            raise ArchiveError(
-                f"{name!r} has a member {shown}, which no archive of nbgraph has; nothing was brought in"
-            )
+            raise ArchiveError(f"{name!r} has a member {shown}, which no archive of nbgraph has; nothing was imported")
         if info.filename in members:
-            raise ArchiveError(f"{name!r} has the member {shown} twice; nothing was brought in")
+            raise ArchiveError(f"{name!r} has the member {shown} twice; nothing was imported")
         if info.flag_bits & ENCRYPTED or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-            raise ArchiveError(f"the member {shown} of {name!r} is encrypted or packed in a way that is not read")
+            text = f"the member {shown} of {name!r} is encrypted or compressed in an unknown way"
+            raise ArchiveError(f"{text}; write an archive with studio.export")
         limit = MAX_BYTES[form["kind"]]
         total += info.file_size
         if info.file_size > limit or total > MAX_TOTAL:

@@ -1,4 +1,4 @@
-"""The invoker: owns the container, starts and stops the services, takes sessions."""
+"""The invoker: owns the container, starts and stops the services, and accepts sessions."""
 
 from contextlib import ExitStack
 
@@ -24,35 +24,57 @@ class Invoker:
         self.start()
 
     def start(self) -> None:
-        """Start every service; those that are started stay so."""
+        """Start every service that is not started."""
         self.services.open()
         for service in self.services:
             service.start(self)
         self._stock_library()
 
     def stop(self) -> None:
-        """Stop every service, the last one first."""
-        with ExitStack() as ending:  # the last one added goes first, and whatever one raises, all are ended
+        """Stop every service, in reverse order."""
+        # an ExitStack calls all callbacks, last added first, whatever one of them raises
+        with ExitStack() as ending:
             ending.callback(self.services.close)
             for service in self.services:
                 ending.callback(service.stop)
 
     def _stock_library(self) -> None:
-        """Give a new container the graphs every library starts with; what a person changed stays as it is."""
+        """Put the default graphs into an empty library; one with graphs is left as a person has changed it."""
         library = self.services.graph_library
         if not library.list(per_page=1).total:
             for graph in default_graphs():
                 library.set(graph)
 
     def invoke(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
-        """Check a session and queue it; `GraphError` with every problem if it cannot run."""
+        """Check a session and queue it.
+
+        Parameters
+        ----------
+        session
+            The session to run.
+        prepend
+            Run it before all waiting sessions.
+
+        Raises
+        ------
+        GraphError
+            It cannot run; the error has every problem.
+        """
         is_checked = self.check(session)
         return self.queue(session, prepend=prepend, is_checked=is_checked)
 
     def check(self, session: GraphExecutionState) -> bool:
-        """Raise `GraphError` with everything that can be seen to be wrong before a session runs.
+        """Check a session as far as possible before it runs, without waiting for anything.
 
-        Returns at once. False if something can only be checked with torch, which is being loaded then.
+        Returns
+        -------
+        bool
+            False if something can only be checked with torch, which is being loaded in the background then.
+
+        Raises
+        ------
+        GraphError
+            It cannot run; the error has every problem.
         """
         with without_waiting():
             return preflight(session, NodeContext(self.services, session.id, lambda: False), self._resource_problem)
@@ -67,13 +89,18 @@ class Invoker:
         return "" if is_intact else f"the file of {field.resource_name!r} is missing or damaged; choose another"
 
     def queue(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
-        """Queue a session; one that is not `is_checked` is checked on the worker thread, before it runs."""
+        """Queue a session; if not `is_checked`, the worker thread checks it before it runs."""
         return self.services.processor.submit(session, prepend=prepend, is_checked=is_checked)
 
     def resume(self, session_id: str, *, prepend: bool = False) -> Ticket:
-        """Go on with a session that was interrupted, cancelled or failed; what has finished is not run again.
+        """Continue a session that was interrupted, cancelled or failed. Nodes that have finished do not run again.
 
-        `NotFoundError` if it is not stored, `NbgraphError` if it waits or runs, here or in another kernel.
+        Raises
+        ------
+        NotFoundError
+            The session is not stored.
+        NbgraphError
+            It waits or runs already, here or in another kernel.
         """
         if self.services.queue.item(session_id).status not in ENDED:
             raise NbgraphError(f"session {session_id!r} waits or runs already; wait for it, or cancel it first")
@@ -83,7 +110,7 @@ class Invoker:
         return self.invoke(session, prepend=prepend)
 
     def _forget_missing(self, session: GraphExecutionState) -> None:
-        """Leave out results whose pictures or tensors are gone: their nodes run again."""
+        """Drop outputs whose images or tensors were deleted, so that their nodes run again."""
         session.outputs = {
             key: output
             for key, output in session.outputs.items()
@@ -94,7 +121,7 @@ class Invoker:
         return self.services.images if field.kind == "image" else self.services.latents
 
     def cancel(self, session_id: str) -> bool:
-        """Cancel a session that waits or runs."""
+        """Cancel a session that waits or runs; return False if it does neither."""
         return self.services.processor.cancel(session_id)
 
     def __enter__(self) -> "Invoker":

@@ -1,7 +1,7 @@
-"""What services use of each other, as protocols: a service that calls anything else of a neighbour is a type error.
+"""What services use of each other, as protocols: calling anything else of another service is a type error.
 
-The bases of services have all of this; `invocation_services.py` is where a checker sees that they do. Protocols stand
-between them because the bases know each other through the container, and could not import each other in a circle.
+The bases of services implement them; a type checker verifies this in `invocation_services.py`. The bases refer to each
+other through the container, so importing each other instead of these protocols would be a cycle.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -22,12 +22,12 @@ from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.pagination import Page
 
 Stop = Callable[[], None]
-"""Ends a subscription."""
+"""A function that unsubscribes."""
 Names = set[str]
 
 
 class Events(Protocol):
-    """Tells listeners what happens."""
+    """Sends events to listeners."""
 
     @property
     def is_heard(self) -> bool: ...
@@ -36,7 +36,7 @@ class Events(Protocol):
 
 
 class Images(Protocol):
-    """Keeps pictures."""
+    """Stores images."""
 
     def on_changed(self, callback: Callable[[ImageRecord], None]) -> Stop: ...
 
@@ -52,7 +52,7 @@ class Images(Protocol):
 
 
 class Latents(Protocol):
-    """Keeps tensors."""
+    """Stores tensors."""
 
     def on_changed(self, callback: Callable[[TensorRecord], None]) -> Stop: ...
 
@@ -83,7 +83,7 @@ class Models(Protocol):
 
 
 class Sessions(Protocol):
-    """Keeps sessions."""
+    """Stores sessions."""
 
     def get(self, item_id: str) -> GraphExecutionState: ...
 
@@ -103,13 +103,13 @@ class Sessions(Protocol):
 
 
 class Library(Protocol):
-    """Keeps library graphs."""
+    """Stores library graphs."""
 
     def list(self, page: int = 0, per_page: int = 10) -> Page[LibraryGraph]: ...
 
 
 class Cache(Protocol):
-    """Keeps results of nodes."""
+    """Stores results of nodes."""
 
     def on_released(self, callback: Callable[[Collection[str]], None]) -> Stop: ...
 
@@ -127,7 +127,7 @@ class Cache(Protocol):
 
 
 class Stats(Protocol):
-    """Keeps a row for each node that ran."""
+    """Stores a row for each node that ran."""
 
     def sizes(self) -> dict[str, int]: ...
 
@@ -139,7 +139,7 @@ class Stats(Protocol):
 
 
 class Queue(Protocol):
-    """Keeps what waits to run, and what became of it."""
+    """Holds the sessions that wait, run or have ended, in order."""
 
     @property
     def bell(self) -> Bell: ...
@@ -169,7 +169,7 @@ class Queue(Protocol):
 
 
 class Retention(Protocol):
-    """Lets go of what nobody needs."""
+    """Deletes what is no longer needed."""
 
     def running(self) -> AbstractContextManager[None]: ...
 

@@ -1,4 +1,4 @@
-"""A service: something with a life, started and stopped with the invoker that owns it, which knows its neighbours."""
+"""The base of services, which are started and stopped with the invoker that owns them."""
 
 from typing import Protocol
 
@@ -9,23 +9,23 @@ CLOSED = "this studio or invoker is closed; open another, such as nb.Studio(fold
 
 
 class InvokerLike(Protocol):
-    """The invoker, as services see it: the way to their neighbours."""
+    """The invoker, as services see it: the way to the other services."""
 
     @property
     def services(self) -> Services: ...
 
 
 class Service:
-    """Starts and stops with the invoker, both as often as one likes; reaches its neighbours as `self.services.NAME`."""
+    """Starts and stops with the invoker, any number of times; reaches other services as `self.services.NAME`."""
 
     _invoker: InvokerLike | None = None
 
     def start(self, invoker: InvokerLike) -> None:
-        """Begin work; `invoker.services` are the neighbours."""
+        """Begin work; `invoker.services` are the other services."""
         self._invoker = invoker
 
     def stop(self) -> None:
-        """End work and let go of what is held open."""
+        """End work and close what is open."""
         self._invoker = None
 
     @property
@@ -34,7 +34,8 @@ class Service:
 
         Raises
         ------
-        NbgraphError : The service is not started.
+        NbgraphError
+            The service is not started.
         """
         if self._invoker is None:
             raise NbgraphError(CLOSED)

@@ -1,7 +1,8 @@
-"""Runs out of a studio into one zip, and back: sessions, pictures, stats, library graphs, documents; models by name.
+"""Export runs of a studio to one zip, and import them: sessions, images, stats, library graphs, documents.
 
-What a run needs to go on is taken along too: the tensors and intermediate pictures of runs that did not complete.
-Cached results are not; they are computed anew. Nothing in the zip is code; what is brought in keeps the names it had.
+Models are only named. Tensors and intermediate images are exported for runs that did not complete, which need them to
+continue. Cached results are not; they are computed again. Nothing in the zip is code; imported resources keep their
+names.
 """
 
 import json
@@ -38,7 +39,7 @@ _ITEM, _STATS = TypeAdapter(QueueItem), TypeAdapter(list[NodeStats])
 
 
 class _ArchivedVersion(BaseModel):
-    """One version of a document in an archive; `graph` is only read as a graph when it is opened."""
+    """One version of a document in an archive; `graph` is parsed as a graph only when it is opened."""
 
     number: int = Field(ge=1, le=2**53)
     saved: float = Field(ge=0, allow_inf_nan=False)
@@ -57,7 +58,7 @@ class _ArchivedDocument(BaseModel):
 
 @dataclass
 class ArchiveReport:
-    """What was written to an archive, or brought in from one; `skipped` says why each of the other runs was not."""
+    """Counts of what was exported or imported; `skipped` has a reason for each item that was not."""
 
     runs: int = 0
     images: int = 0
@@ -71,7 +72,7 @@ class ArchiveReport:
     def __str__(self) -> str:
         counts = f"{self.runs} runs, {self.images} pictures, {self.tensors} tensors, {self.library} library graphs"
         counts += f", {self.documents} documents" if self.documents else ""
-        lines = [counts + (f"; {self.known} were here already" if self.known else "")]
+        lines = [counts + (f"; {self.known} existed already" if self.known else "")]
         lines += [f"skipped: {reason}" for reason in self.skipped]
         if self.models:
             lines.append(f"models that are named, not copied: {', '.join(self.models)}")
@@ -81,7 +82,24 @@ class ArchiveReport:
 def export_archive(
     services: InvocationServices, path: str | PathLike[str], runs: Sequence[str] | None = None
 ) -> ArchiveReport:
-    """Write runs, or all there are with the other pictures and the library, into a new zip."""
+    """Write runs into a new zip.
+
+    Parameters
+    ----------
+    services
+        The studio's services.
+    path
+        The new file.
+    runs
+        Ids of sessions; None exports all, with all images, library graphs and documents.
+
+    Raises
+    ------
+    ArchiveError
+        The file exists or cannot be written.
+    NotFoundError
+        There is no such run.
+    """
     report = ArchiveReport()
     with new_archive(path) as archive:
         _Export(services, archive, report).write(runs)
@@ -89,7 +107,13 @@ def export_archive(
 
 
 def import_archive(services: InvocationServices, path: str | PathLike[str]) -> ArchiveReport:
-    """Bring in what a zip holds; what is here already stays as it is. `ArchiveError` for a zip that is not in order."""
+    """Import what a zip holds. What exists already is left as it is; a run that cannot be read is skipped.
+
+    Raises
+    ------
+    ArchiveError
+        The zip is not an intact archive.
+    """
     report = ArchiveReport()
     with opened_archive(path) as archive:
         _Import(services, archive, report).read()
@@ -175,7 +199,10 @@ class _Export:
             self._archive.write_json(f"documents/{self._report.documents:05}.json", content)
 
     def _take_resources(self, text: str, keep_all: bool) -> None:
-        """Note the pictures, tensors and models that a session names."""
+        """Collect the images, tensors and models that a session names.
+
+        The text is searched, not the parsed session: so node types that are not defined here do not matter.
+        """
         self._models.update({json.loads(f'"{path}"'): mark for path, mark in _MODEL.findall(text)})
         for name in dict.fromkeys(_NAME.findall(text)):
             if name not in self._images and self._services.images.exists(name):
@@ -218,7 +245,7 @@ class _Import:
             tensors = _TENSORS.validate_python(manifest.get("tensors", []))
             self._report.models = sorted(str(model["path"]) for model in manifest.get("models", []))
         except (ValidationError, TypeError, KeyError) as error:
-            raise ArchiveError(f"the manifest is not in order: {str(error)[:300]}; nothing was brought in") from None
+            raise ArchiveError(f"the manifest is invalid: {str(error)[:300]}; nothing was imported") from None
         for record in images:
             self._count("images", self._services.images.restore(record, self._picture(record)))
         for record in tensors:
@@ -236,7 +263,7 @@ class _Import:
         setattr(self._report, name, getattr(self._report, name) + 1)
 
     def _attempt(self, member: str, read: Callable[[Any], None]) -> None:
-        """Read a run or a library graph; one that cannot be read here is skipped, and named."""
+        """Read one member; if it cannot be read here, report it as skipped."""
         data = self._archive.read_json(member)
         try:
             read(data)
@@ -245,7 +272,7 @@ class _Import:
 
     def _read_library(self, data: Any) -> None:
         graph, library = LibraryGraph.from_dict(data), self._services.graph_library
-        is_new = library.condition(graph.id) == "lost"
+        is_new = library.condition(graph.id) == "missing"
         if is_new:
             library.set(graph)
         self._count("library", is_new)
@@ -271,7 +298,7 @@ class _Import:
             or any(row.session_id != session.id for row in stats)
         ):
             raise ArchiveError("is not one run that has ended")
-        is_new = self._services.graph_execution_manager.condition(session.id) == "lost"
+        is_new = self._services.graph_execution_manager.condition(session.id) == "missing"
         if is_new:
             self._services.graph_execution_manager.set(session)
             self._services.performance_statistics.record(session.id, stats)

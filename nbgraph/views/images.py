@@ -166,7 +166,7 @@ def open_picture(picture: Image.Image | str | PathLike[str]) -> Image.Image:
     try:
         return in_plain_mode(picture)
     except ValueError as error:
-        raise ImageModeError(f"a picture of mode {picture.mode!r} cannot be kept: {error}") from None
+        raise ImageModeError(f"a picture of mode {picture.mode!r} cannot be stored: {error}") from None
 
 
 def check_category(category: ImageCategory) -> None:

@@ -62,7 +62,7 @@ def test_numbers_beyond_16_bits_are_refused_with_what_they_are(result):
     def far(meters: int) -> nb.Image:
         return PillowImage.fromarray(np.full((2, 2), meters, np.int32))
 
-    with pytest.raises(NodeError, match="mode 'I' cannot be kept: its numbers go from 70000 to 70000.*scale"):
+    with pytest.raises(NodeError, match="mode 'I' cannot be stored: its numbers go from 70000 to 70000.*scale"):
         result(far(70_000))
 
 

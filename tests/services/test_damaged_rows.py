@@ -99,7 +99,7 @@ def test_a_damaged_session_asked_for_by_name_is_a_typed_error(broken, table, val
             studio.services.graph_execution_manager.get(session)
         with pytest.raises(nb.NbgraphError):
             studio.resume(session)
-        assert studio.services.graph_execution_manager.condition(session) == "lost"
+        assert studio.services.graph_execution_manager.condition(session) == "missing"
 
 
 @pytest.mark.parametrize("given", [5, 1.5, ["a"], {"a": 1}, b"folder", object(), "a\0b", True])
@@ -111,7 +111,7 @@ def test_what_is_no_folder_is_refused_by_a_studio(given: Any):
 @pytest.mark.parametrize("given", [["a"], {"a": 1}, 5, None, b"a" * 32])
 def test_what_is_no_name_is_refused_by_services(services, given: Any):
     for service in (services.images, services.latents):
-        with pytest.raises(nb.NbgraphError, match="a resource is named by a text, not by"):
+        with pytest.raises(nb.NbgraphError, match="the name of a resource is a text, not"):
             service.exists(given)
 
 

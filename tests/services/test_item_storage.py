@@ -60,6 +60,6 @@ def test_deleting_tells_whether_there_was_one_and_who_asked_hears_of_it(library)
     library.set(adding("plus", "one"))
     assert (library.delete("one"), library.delete("one")) == (True, False)
     assert (changed, deleted) == (["one"], ["one"])
-    assert library.condition("one") == "lost"
+    assert library.condition("one") == "missing"
     with pytest.raises(NotFoundError, match="LibraryGraph 'one'"):
         library.get("one")

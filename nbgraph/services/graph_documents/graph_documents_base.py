@@ -1,4 +1,4 @@
-"""Graph documents: the drawings of a studio by name, so that a canvas outlives its kernel."""
+"""Graph documents: graphs stored by name, so that a canvas outlives its kernel."""
 
 import atexit
 import json
@@ -33,10 +33,10 @@ _AS_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 class GraphDocumentsBase(Service):
-    """Keeps graphs by name, with at most `max_versions` versions of each.
+    """Stores graphs by name, with at most `max_versions` versions of each.
 
-    A document has an id that it keeps when it is renamed; who edits one holds on to the id. Several kernels may edit
-    the same document: each save makes a version, and none is lost (see `save`).
+    A document keeps its id when it is renamed, so an editor remembers the id. Several kernels may edit the same
+    document: each save makes a version, and none is lost (see `save`).
     """
 
     def __init__(self, max_versions: int = MAX_VERSIONS) -> None:
@@ -45,13 +45,11 @@ class GraphDocumentsBase(Service):
         self._flushes: Callbacks[None] = Callbacks()
         self._at_exit: Callable[[], None] | None = None
 
-    # life
-
     def start(self, invoker: InvokerLike) -> None:
         super().start(invoker)
         if self._at_exit is None:
-            # A kernel that is shut down or restarted ends its process in order; what is drawn is written then. The
-            # database registers its own end before this, so that it is still open here.
+            # A kernel that is shut down or restarted runs `atexit` callbacks, last registered first. The database
+            # registers its `close` before this, so it is still open here.
             self._at_exit = partial(_flush, weakref.ref(self))
             atexit.register(self._at_exit)
 
@@ -63,35 +61,51 @@ class GraphDocumentsBase(Service):
         super().stop()
 
     def on_flush(self, callback: Callable[[None], None]) -> Callable[[], None]:
-        """Call back when whatever is not saved yet must be; return a function that unsubscribes."""
+        """Call `callback(None)` when unsaved changes must be saved now.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
+        """
         return self._flushes.add(callback)
 
     def flush(self) -> None:
-        """Let every canvas save now what it has not saved yet."""
+        """Make every canvas save its unsaved changes."""
         self._flushes(None)
 
     def on_changed(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call `callback(document id)` when this kernel has changed a document; return a function that unsubscribes."""
+        """Call `callback(document id)` when this kernel has changed a document.
+
+        Returns
+        -------
+        Callable
+            A function that unsubscribes.
+        """
         return self._changed.add(callback)
 
     @property
     def kernel(self) -> str:
-        """The name of this kernel as the author of versions; empty where there is but one."""
+        """The name of this kernel as the author of versions; empty where there is only one."""
         return ""
 
     @property
     def outlives_kernel(self) -> bool:
-        """Whether the next kernel finds what is kept here."""
+        """True if the next kernel finds the documents."""
         return False
-
-    # reading
 
     def rows(self) -> list[DocumentRecord]:
         """Return all documents, the last changed first."""
         return sorted(self._rows(), key=lambda record: (-record.changed, record.name))
 
     def record(self, name: str) -> DocumentRecord:
-        """Return the document of a name; `NotFoundError` names what there is."""
+        """Return the record of a document.
+
+        Raises
+        ------
+        NotFoundError
+            No document has that name; the text suggests similar ones.
+        """
         found = self._find(name)
         if found is None:
             names = [record.name for record in self._rows()]
@@ -99,15 +113,34 @@ class GraphDocumentsBase(Service):
         return found
 
     def exists(self, name: str) -> bool:
-        """Return whether there is a document of that name."""
+        """Return whether a document has that name.
+
+        Parameters
+        ----------
+        name
+            Any text; False for one that no document can have.
+        """
         return self._find(name) is not None
 
     def versions(self, name: str) -> list[DocumentVersion]:
-        """Return the versions of a document, the newest first."""
+        """Return the versions of a document, newest first.
+
+        Raises
+        ------
+        NotFoundError
+            No document has that name.
+        """
         return sorted(self._versions(self.record(name).id), key=lambda version: -version.number)
 
     def data(self, name: str, version: int | None = None) -> dict[str, Any]:
-        """Return a graph as JSON values, for `Graph.from_dict`: of the newest version, or of the one of a number.
+        """Return a graph as JSON values, for `Graph.from_dict`.
+
+        Parameters
+        ----------
+        name
+            The document.
+        version
+            The number of a version; None is the newest.
 
         Raises
         ------
@@ -129,15 +162,21 @@ class GraphDocumentsBase(Service):
             raise DamagedRecordError(problem) from None
 
     def free_name(self, stem: str, taken: Iterable[str] = ()) -> str:
-        """Return `stem`, or `stem 2`, `stem 3` ... if there is a document of that name, or it is in `taken`."""
+        """Return the first of `stem`, `stem 2`, `stem 3` ... that is not used.
+
+        Parameters
+        ----------
+        stem
+            The name that is wanted.
+        taken
+            Names that count as used besides those of documents.
+        """
         names = {record.name for record in self._rows()}.union(taken)
         name, number = stem, 1
         while name in names:
             number += 1
             name = f"{stem} {number}"
         return name
-
-    # writing
 
     def save(self, name: str, graph: Graph, *, document_id: str = "", base: int | None = None) -> SavedDocument:
         """Keep a graph as the newest version of a document, which is made if there is none.
@@ -169,7 +208,20 @@ class GraphDocumentsBase(Service):
         return saved
 
     def rename(self, name: str, new: str) -> DocumentRecord:
-        """Give a document another name; `InvalidNameError` if that is taken, or none that a document can have."""
+        """Rename a document.
+
+        Returns
+        -------
+        DocumentRecord
+            Its record under the new name.
+
+        Raises
+        ------
+        NotFoundError
+            No document is called `name`.
+        InvalidNameError
+            Another document is called `new`, or a document cannot be called so.
+        """
         new = checked_document_name(new)
         with self._exclusive():
             record = self.record(name)
@@ -181,17 +233,34 @@ class GraphDocumentsBase(Service):
         return self.record(new)
 
     def delete(self, name: str) -> None:
-        """Delete a document with all its versions; `NotFoundError` if there is none of that name."""
+        """Delete a document with all its versions.
+
+        Raises
+        ------
+        NotFoundError
+            No document has that name.
+        """
         with self._exclusive():
             record = self.record(name)
             self._delete(record.id)
         self._changed(record.id)
 
     def restore(self, document_id: str, name: str, versions: Iterable[tuple[DocumentVersion, Any]]) -> bool:
-        """Add a document of another studio as it was there; False if it is here already.
+        """Add a document of another studio as it was there.
 
-        `versions` come with the JSON values of their graphs. Another document of the same name stays as it is, and this
-        one gets a name that is free.
+        Parameters
+        ----------
+        document_id
+            Its id there, which it keeps.
+        name
+            Its name; if another document has it, this one gets a free name.
+        versions
+            Each version, with the JSON values of its graph.
+
+        Returns
+        -------
+        bool
+            False if it is stored already.
         """
         name = checked_document_name(name)
         with self._exclusive():
@@ -206,14 +275,26 @@ class GraphDocumentsBase(Service):
         return True
 
     def thumbnail(self, document_id: str) -> bytes:
-        """Return the small picture of a document, as a WebP file; empty where there is none."""
+        """Return the small image of a document.
+
+        Returns
+        -------
+        bytes
+            A WebP file; empty if there is none.
+        """
         return self._thumbnail(document_id)
 
     def set_thumbnail(self, document_id: str, picture: bytes) -> None:
-        """Keep a small picture of what the graph gave; nothing happens if there is no such document."""
-        self._put_thumbnail(document_id, picture)
+        """Store a small image of a result of the graph.
 
-    # inside
+        Parameters
+        ----------
+        document_id
+            The document; nothing is stored if it does not exist.
+        picture
+            A WebP file.
+        """
+        self._put_thumbnail(document_id, picture)
 
     def _save_over(self, record: DocumentRecord, text: str, base: int | None) -> SavedDocument:
         if self._text(record.id, record.newest) == text:
@@ -254,7 +335,7 @@ class GraphDocumentsBase(Service):
 
     @abstractmethod
     def _exclusive(self) -> AbstractContextManager[Any]:
-        """Keep every other author out, of other kernels too; what is written inside is written as a whole."""
+        """Keep other authors out during the block, also those of other kernels, and write all of it or nothing."""
 
     @abstractmethod
     def _rows(self, *, name: str = "", document_id: str = "") -> list[DocumentRecord]:
@@ -298,7 +379,7 @@ class GraphDocumentsBase(Service):
 
 
 def _flush(documents: "weakref.ref[GraphDocumentsBase]") -> None:
-    """Save at the end of the process, if there still is what should be saved."""
+    """Save at the end of the process, if the service still exists."""
     found = documents()
     if found is not None:
         found.flush()

@@ -1,4 +1,4 @@
-"""Documents: graphs that a person draws, kept under names, and the versions of each."""
+"""Documents: graphs that a person draws, stored by name, and the versions of each."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from nbgraph.services.shared.graph.graph import Graph
 MAX_VERSIONS = 50
 MAX_NAME = 100
 RECENT = 10
-"""Versions that are never thinned out: what was drawn a short while ago."""
+"""The newest versions, which are never dropped."""
 FILE_ENDINGS = (".json", ".png", ".py")
 
 
@@ -36,7 +36,7 @@ class DocumentRecord:
 class DocumentVersion:
     """One version of a document, numbered from 1, saved by `kernel` (empty where there is only one).
 
-    `is_kept`: another author replaced it without having seen it, so it is thinned out last.
+    `is_kept`: another author replaced it without having seen it, so it is dropped last.
     """
 
     number: int
@@ -49,7 +49,7 @@ class DocumentVersion:
 
 @dataclass(frozen=True, slots=True)
 class SavedDocument:
-    """What became of a save: nothing new if the graph was the same; `replaced` is a version its author had not seen."""
+    """The result of a save: `is_new` unless the graph was the same; `replaced` is a version its author had not seen."""
 
     record: DocumentRecord
     is_new: bool
@@ -57,20 +57,25 @@ class SavedDocument:
 
 
 def checked_document_name(name: object) -> str:
-    """Return the name of a document without blanks around it; `InvalidNameError` says what is wrong with it.
+    """Return the name of a document without blanks around it.
 
-    A name is a text of one line. It holds no slash and does not end like a file, so that `studio.edit(name)` can tell
-    a document from a path.
+    A name is a text of one line. It has no slash and does not end like a file, so that `studio.edit(name)` can tell a
+    document from a path.
+
+    Raises
+    ------
+    InvalidNameError
+        A document cannot have that name; the text says why.
     """
     if not isinstance(name, str):
-        raise InvalidNameError(f"a document is named by a text, not by {repr(name)[:80]}")
+        raise InvalidNameError(f"the name of a document is a text, not {repr(name)[:80]}")
     # The same letters can be typed as different code points; a person sees one name.
     plain = normalize("NFC", name).strip()
     shown = repr(name[:MAX_NAME])
     if not plain:
         raise InvalidNameError("the name of a document is empty; give it one, such as 'portrait'")
     if len(plain) > MAX_NAME:
-        raise InvalidNameError(f"the name {shown}... has {len(plain)} characters; at most {MAX_NAME} are taken")
+        raise InvalidNameError(f"the name {shown}... has {len(plain)} characters; use at most {MAX_NAME}")
     if not plain.isprintable():
         raise InvalidNameError(f"the name {shown} has characters that cannot be shown; use letters, digits and blanks")
     if looks_like_file(plain):
@@ -80,28 +85,28 @@ def checked_document_name(name: object) -> str:
 
 
 def looks_like_file(name: str) -> bool:
-    """Return whether a text reads like the path of a file, which no document is named."""
+    """Return whether a text looks like the path of a file."""
     return "/" in name or "\\" in name or name.strip().lower().endswith(FILE_ENDINGS)
 
 
 def document_text(graph: Graph) -> str:
-    """Return a graph as the JSON that is stored: without its id, which is another each time a document is opened."""
+    """Return a graph as the JSON that is stored: without its id, which differs each time a document is opened."""
     data = {key: value for key, value in graph.to_dict().items() if key != "id"}
     return json.dumps(data, ensure_ascii=False, allow_nan=False)
 
 
 def node_count(data: dict[str, Any]) -> int:
-    """Return how many nodes the JSON values of a graph have, those of types that are not installed included."""
+    """Return the number of nodes in the JSON values of a graph, including those of types that are not defined here."""
     layout: dict[str, Any] = data.get("layout", {})
     return len(data.get("nodes", {})) + len(layout.get("unknown", {}))
 
 
 def versions_to_drop(versions: Sequence[DocumentVersion], limit: int = MAX_VERSIONS) -> list[int]:
-    """Return the numbers of the versions to drop, so that `limit` are left: the older, the further apart they may be.
+    """Return the numbers of the versions to drop, so that `limit` are left.
 
-    The first and the `RECENT` last ones stay. Of the others goes, one by one, the version whose neighbours are closest
-    to each other for its age: what is left are versions of the last minutes, hours and days. Versions that another
-    author replaced unseen go only when nothing else is left to drop.
+    The first and the `RECENT` last ones are kept. Of the others, one by one, the version is dropped whose neighbours
+    are closest to each other relative to its age: what is left are versions of the last minutes, hours and days.
+    Versions that another author replaced unseen are dropped only when nothing else is left.
     """
     left = sorted(versions, key=lambda version: version.number)
     dropped: list[int] = []

@@ -1,4 +1,4 @@
-"""Graph documents in a studio's folder: what was drawn is there when the next kernel opens it."""
+"""Graph documents in a studio's folder, where the next kernel finds them."""
 
 from contextlib import AbstractContextManager
 from typing import Any

@@ -1,4 +1,4 @@
-"""The image service: pictures by generated names, with records that can be listed, searched and changed."""
+"""The image service: images by generated names, with records that can be listed, searched and changed."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ from nbgraph.services.shared.pagination import Page, page_bounds
 
 THUMBNAIL_SIZE = 256
 REMEDIES = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
-"""Modes that are not kept -> those that keep all of theirs, where that is not RGB."""
+"""Modes that cannot be stored -> the mode to convert to without loss, where that is not RGB."""
 
 
 class ImageServiceBase(Service):
@@ -82,7 +82,7 @@ class ImageServiceBase(Service):
         try:
             image = stored_form(image)
         except ValueError as error:
-            raise ImageModeError(f"this picture of mode {image.mode!r} cannot be kept: {error}") from None
+            raise ImageModeError(f"this picture of mode {image.mode!r} cannot be stored: {error}") from None
         record = ImageRecord(
             image_name=new_name(),
             width=image.width,
@@ -119,7 +119,7 @@ class ImageServiceBase(Service):
         if known is not None and known.content == record.content:
             return False
         if known is not None or picture_content(image) != record.content:
-            reason = "is another one here" if known is not None else "is not what was saved"
+            reason = "differs from the one stored here" if known is not None else "is not what was saved"
             raise ArchiveError(f"the picture {record.image_name} {reason}; export it again from the studio it is in")
         self._changed(self._put(record, image))
         return True
@@ -151,11 +151,23 @@ class ImageServiceBase(Service):
         return record
 
     def exists(self, image_name: str) -> bool:
-        """Return whether an image has that name."""
+        """Return whether an image has that name.
+
+        Raises
+        ------
+        InvalidNameError
+            The name is not a text.
+        """
         return self._get(text_name(image_name)) is not None
 
     def is_intact(self, image_name: str) -> bool:
-        """Return whether an image has that name and its file is what was saved."""
+        """Return whether an image has that name and its file is what was saved.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be read.
+        """
         return self._get(image_name) is not None
 
     def thumbnail(self, image_name: str) -> bytes:
@@ -188,6 +200,7 @@ class ImageServiceBase(Service):
             read.
         """
         record = self.record(image_name)
+        # hashing needs all pixels, so folders of an earlier format are not hashed when they are migrated
         if not record.content:
             record = replace(record, content=picture_content(self._load(record)))
             self._change(record)
@@ -216,13 +229,27 @@ class ImageServiceBase(Service):
         return record
 
     def list(self, query: ImageQuery | None = None, page: int = 0, per_page: int = 50) -> Page[ImageRecord]:
-        """Return a page of records, newest first."""
+        """Return a page of records, newest first.
+
+        Parameters
+        ----------
+        query
+            Which images; None lists all.
+        page, per_page
+            The number of the page, from 0, and its size.
+        """
         offset, limit = page_bounds(page, per_page)
         items, total = self._rows(query or ImageQuery(), offset, limit)
         return Page(list(items), page, per_page, total)
 
     def records(self, query: ImageQuery) -> Sequence[ImageRecord]:
-        """Return all matching records, newest first."""
+        """Return all matching records, newest first.
+
+        Returns
+        -------
+        Sequence of ImageRecord
+            One that cannot be read is left out.
+        """
         return list(self._rows(query, 0, None)[0])
 
     def delete(self, *image_names: str, unless: Unless | None = None) -> int:
@@ -291,7 +318,7 @@ def mode_error(mode: str) -> ImageModeError:
     """Return the error for a mode that cannot be stored, with the conversion that can."""
     scaled = "scale its values from 0..1 with .point(lambda value: value * 255 + 0.5).convert('L')"
     remedy = scaled if mode == "F" else f"use .convert({REMEDIES.get(mode, 'RGB')!r})"
-    return ImageModeError(f"a picture of mode {mode!r} cannot be kept; {remedy} (possible: {', '.join(MODES)})")
+    return ImageModeError(f"a picture of mode {mode!r} cannot be stored; {remedy} (possible: {', '.join(MODES)})")
 
 
 def thumbnail_of(image: Image.Image, size: int = THUMBNAIL_SIZE) -> bytes:
@@ -305,7 +332,7 @@ def thumbnail_of(image: Image.Image, size: int = THUMBNAIL_SIZE) -> bytes:
 
 
 def picture_content(image: Image.Image) -> str:
-    """Return the hash of a picture in its stored form, 32 hexadecimal digits.
+    """Return the hash of an image in its stored form, 32 hexadecimal digits.
 
     It covers mode, size, pixels, palette, transparency and ICC profile.
     """

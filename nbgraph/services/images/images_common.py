@@ -1,4 +1,4 @@
-"""Pictures as records."""
+"""Records of images."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from nbgraph.invocations.fields import ImageCategory
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """What is known of a picture without opening it: sizes in pixels and bytes, times in UTC."""
+    """The facts about an image, known without reading it: sizes in pixels and bytes, times in UTC."""
 
     image_name: str
     width: int
@@ -33,9 +33,9 @@ ImageOrder = Literal["newest", "oldest", "largest", "starred"]
 
 @dataclass(frozen=True, slots=True)
 class ImageQuery:
-    """Which pictures are meant, and in which order; None means either.
+    """Which images to list, and in which order; None matches all.
 
-    `text` is looked for in names, nodes and metadata; pictures of the sessions in `session_ids` match without it.
+    `text` is searched in names, nodes and metadata; images of the sessions in `session_ids` match without it.
     """
 
     category: ImageCategory | None = None
@@ -48,5 +48,5 @@ class ImageQuery:
 
 
 def search_text(record: ImageRecord) -> str:
-    """What a search looks through: name, node and metadata, without regard to case."""
+    """Return the text that a search looks through: name, node and metadata, case folded."""
     return f"{record.image_name} {record.node_id} {json.dumps(record.metadata, ensure_ascii=False)}".casefold()

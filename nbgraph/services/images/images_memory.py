@@ -1,4 +1,4 @@
-"""Pictures in memory, for a studio that ends with its kernel."""
+"""Images in memory, for a studio that ends with its kernel."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,7 +15,7 @@ _BY: dict[ImageOrder, Callable[[ImageRecord], int]] = {
 
 
 class ImageServiceMemory(ImageServiceBase):
-    """Keeps PIL images in a dictionary."""
+    """Stores PIL images in a dictionary."""
 
     def __init__(self) -> None:
         super().__init__()

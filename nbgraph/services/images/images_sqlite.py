@@ -1,4 +1,4 @@
-"""Pictures in a studio's folder: PNG files, with records in the database."""
+"""Images in a studio's folder: PNG files, with records in the database."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -58,7 +58,7 @@ _ORDERS: dict[ImageOrder, str] = {
 
 
 class ImageServiceSqlite(ImageServiceBase):
-    """Saves the file first and the record after it; deletes the record first and the file after it.
+    """Saves the file before the record, and deletes the record before the file; see `ResourceFiles`.
 
     Loading raises `ResourceFileMissingError` or `ResourceFileCorruptError` for a file that is not what was saved.
     """
@@ -87,6 +87,7 @@ class ImageServiceSqlite(ImageServiceBase):
         return self._folder.path("images", record.image_name)
 
     def _thumbnail(self, record: ImageRecord) -> bytes:
+        # not durable and without a record: a lost thumbnail is made again
         kept = self._folder.read("thumbnails", record.image_name)
         if kept is None:
             kept = thumbnail_of(self._load(record))

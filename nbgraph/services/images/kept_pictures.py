@@ -1,4 +1,4 @@
-"""Pictures as displays show them: one that cannot be read never keeps the others from being shown."""
+"""Images for displays: one that cannot be read never keeps the others from being shown."""
 
 from PIL import Image
 
@@ -7,7 +7,7 @@ from nbgraph.services.images.images_base import ImageServiceBase
 
 
 def picture_or_why(images: ImageServiceBase, name: str) -> Image.Image | str:
-    """The picture of that name, or why there is nothing to show: "deleted", "missing" or "damaged"."""
+    """Return the image of that name, or why there is none to show: "deleted", "missing" or "damaged"."""
     try:
         return images.get(name)
     except NotFoundError:

@@ -1,4 +1,4 @@
-"""The invocation queue: sessions in the order in which they will run, and what became of them."""
+"""The invocation queue: sessions in the order in which they will run, and how those before them ended."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable
@@ -44,6 +44,7 @@ class InvocationQueueBase(Service):
         return ""
 
     def start(self, invoker: InvokerLike) -> None:
+        # before other services: they ask the queue which sessions run
         if self._invoker is None:
             self.recover()
         super().start(invoker)
@@ -91,7 +92,13 @@ class InvocationQueueBase(Service):
         self.changed()
 
     def restore(self, item: QueueItem) -> None:
-        """Add the item of a session that ended in another studio."""
+        """Add the item of a session that ended in another studio.
+
+        Parameters
+        ----------
+        item
+            Its number and owner are replaced by those of this queue.
+        """
         self._insert(replace(item, owner=self.owner))
         self.changed()
 
@@ -111,7 +118,7 @@ class InvocationQueueBase(Service):
         item = self.item(session_id)
         if item.status != "pending" or item.owner != self.owner:
             return False
-        return self._told(self._change(replace(item, priority=self._highest() + 1), "pending"))
+        return self._notify_if(self._change(replace(item, priority=self._highest() + 1), "pending"))
 
     def cancel(self, session_id: str) -> bool:
         """Remove a waiting session.
@@ -129,7 +136,7 @@ class InvocationQueueBase(Service):
         item = self.item(session_id)
         if item.status != "pending" or item.owner != self.owner:
             return False
-        return self._told(self._change(replace(item, status="cancelled", ended=time()), "pending"))
+        return self._notify_if(self._change(replace(item, status="cancelled", ended=time()), "pending"))
 
     def cancel_all(self) -> list[str]:
         """Remove all waiting sessions of this kernel, and return their ids."""
@@ -139,12 +146,19 @@ class InvocationQueueBase(Service):
         """Delete the items that have ended, and return how many. The sessions are kept."""
         dropped = self._drop([item for item in self._rows() if item.status in ENDED])
         self.changed()
+        # items of failed sessions kept their intermediate results alive
         if self._invoker is not None:
             self.services.retention.collect()
         return dropped
 
     def forget(self, session_ids: Collection[str]) -> None:
-        """Delete all items of sessions that have ended."""
+        """Delete all items of sessions that have ended.
+
+        Parameters
+        ----------
+        session_ids
+            The sessions; those without items are ignored.
+        """
         gone = set(session_ids)
         if gone:
             self._drop([item for item in self._rows() if item.session_id in gone])
@@ -182,7 +196,7 @@ class InvocationQueueBase(Service):
         """Return whether nothing of this kernel waits or runs."""
         return all(item.status in ENDED for item in self._rows() if item.owner == self.owner)
 
-    def _told(self, is_changed: bool) -> bool:
+    def _notify_if(self, is_changed: bool) -> bool:
         if is_changed:
             self.changed()
         return is_changed
@@ -194,7 +208,13 @@ class InvocationQueueBase(Service):
         return [item for item in self._rows() if item.status == "pending" and item.owner == self.owner]
 
     def is_alive(self, owner: str) -> bool:
-        """Return whether the kernel of that name is alive."""
+        """Return whether a kernel still has the queue open.
+
+        Parameters
+        ----------
+        owner
+            The name of the kernel, as items have it.
+        """
         return True
 
     @abstractmethod

@@ -9,7 +9,7 @@ ENDED: tuple[QueueStatus, ...] = ("completed", "failed", "cancelled", "interrupt
 
 @dataclass(frozen=True, slots=True)
 class QueueItem:
-    """One session in the queue; `number` counts up, higher `priority` goes first. Times in seconds since 1970, UTC.
+    """One session in the queue. Higher `priority` runs first, then lower `number`. Times in seconds since 1970, UTC.
 
     `owner` is the kernel that runs it, empty where there is only one.
     """

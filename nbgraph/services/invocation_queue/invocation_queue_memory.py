@@ -10,7 +10,7 @@ from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem,
 
 
 class InvocationQueueMemory(InvocationQueueBase):
-    """Ends with its kernel."""
+    """Ends with its kernel. Writers replace the dictionary as a whole, so that readers need no lock."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The queue in a studio's folder: what a kernel that died had waiting or running is found again by the next."""
+"""The queue in a studio's folder: the next kernel finds the sessions of one that died."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
@@ -69,6 +69,7 @@ class InvocationQueueSqlite(InvocationQueueBase):
             connection.execute(insert, [getattr(item, name) for name in names])
 
     def _claim(self, started: float) -> QueueItem | None:
+        # a read first: the worker asks often, and a transaction would wait for other kernels
         if self._database.row(_SELECT + _NEXT, (self.owner,)) is None:
             return None
         with self._database.transaction() as connection:

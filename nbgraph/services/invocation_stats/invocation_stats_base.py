@@ -61,7 +61,13 @@ class InvocationStatsServiceBase(Service):
             probe.flush()
 
     def probe(self, session_id: str) -> "Probe":
-        """Return the probe that measures the nodes of one session, one after the other."""
+        """Return the probe that measures the nodes of one session, one after the other.
+
+        Parameters
+        ----------
+        session_id
+            The session that its rows belong to.
+        """
         return Probe(self, session_id)
 
     def update_mem_stats(self) -> int:
@@ -69,11 +75,25 @@ class InvocationStatsServiceBase(Service):
         return self._ram.read()
 
     def record(self, session_id: str, rows: Iterable[NodeStats]) -> None:
-        """Store rows of a session; they may be generated lazily."""
+        """Store rows of a session.
+
+        Parameters
+        ----------
+        session_id
+            The session.
+        rows
+            In the order in which nodes finished; they may be made lazily, when they are read.
+        """
         self._append(session_id, rows)
 
     def rows(self, session_id: str | None = None) -> list[NodeStats]:
-        """Return the rows of a session, or of all, in the order in which nodes finished."""
+        """Return rows in the order in which nodes finished.
+
+        Parameters
+        ----------
+        session_id
+            The session; None returns the rows of all.
+        """
         return list(self._rows(session_id))
 
     def session_ids(self) -> list[str]:
@@ -85,23 +105,40 @@ class InvocationStatsServiceBase(Service):
         return
 
     def reset_stats(self, session_id: str | None = None) -> None:
-        """Delete the rows of a session, or of all."""
+        """Delete rows.
+
+        Parameters
+        ----------
+        session_id
+            The session; None deletes the rows of all.
+        """
         self._drop(session_id)
 
     def readable_rows(self) -> list[NodeStats]:
-        """The rows of all sessions that can be read; those of sessions that are gone or damaged are forgotten.
+        """Return the rows of all sessions that can be read, and delete those of missing or damaged sessions.
 
-        The rows of a session wait unseen while node types of its graph are not defined in this kernel.
+        Rows of sessions whose node types are not defined in this kernel yet are kept, but not returned.
         """
         condition = self.services.graph_execution_manager.condition
         conditions = {session_id: condition(session_id) for session_id in self.session_ids()}
         for session_id, found in conditions.items():
-            if found == "lost":
+            if found == "missing":
                 self.reset_stats(session_id)
         return [row for row in self.rows() if conditions.get(row.session_id) != "waiting"]
 
     def log_stats(self, session_id: str) -> str:
-        """Return the figures of a session as a text table, one line per node type."""
+        """Return the figures of a session as a text table.
+
+        Parameters
+        ----------
+        session_id
+            The session.
+
+        Returns
+        -------
+        str
+            One line per node type: calls, cached ones, seconds, peak VRAM in MB.
+        """
         return stats_table(session_id, self.rows(session_id))
 
     def dump_stats(self, session_id: str, path: str | Path) -> None:
@@ -125,15 +162,19 @@ class InvocationStatsServiceBase(Service):
 
     @abstractmethod
     def _rows(self, session_id: str | None) -> Iterable[NodeStats]:
-        """Rows in the order they were stored, of one session if given."""
+        """Return rows in the order in which they were stored; None is all sessions."""
 
     @abstractmethod
     def _drop(self, session_id: str | None) -> None:
-        """Remove the rows of a session, or all."""
+        """Delete the rows of a session; None is all sessions."""
 
 
 class Probe:
-    """Measures the nodes of one session: `start()`, then `finish(...)`, for each; `flush()` stores the rows."""
+    """Measures the nodes of one session: `start()`, then `finish(...)`, for each; `flush()` stores the rows.
+
+    Reading memory costs more than a quick node, so it is read only for nodes that took over a millisecond, or that used
+    a device or models; others have the last reading.
+    """
 
     BATCH = 512
 
@@ -150,7 +191,7 @@ class Probe:
         self._counts = self.models.counts
 
     def start(self) -> float:
-        """Note that a node starts; return the time, by `perf_counter()`."""
+        """Prepare to measure a node; return the time of its start, by `perf_counter()`."""
         meters = self._meters = self.models.meters
         if meters is not None:
             meters.synchronize()
@@ -170,7 +211,21 @@ class Probe:
         seed: int | None = None,
         error: str = "",
     ) -> float:
-        """The node that began then has ended; returns its seconds."""
+        """Add the row of a node that has ended.
+
+        Parameters
+        ----------
+        began
+            What `start()` returned.
+        node, source, type_name, path, status, cached, seed, error
+            Fields of the row, as in `NodeStats`.
+
+        Returns
+        -------
+        float
+            The seconds that it took.
+        """
+        # work on a device is asynchronous: without this its time would be counted for the next node
         if self._meters is not None:
             self._meters.synchronize()
         seconds = perf_counter() - began
@@ -190,9 +245,23 @@ class Probe:
         type_name: str,
         status: str,
     ) -> float:
-        """Nodes that ran in one call have ended, each told by its id, path and drawn seed; returns the seconds of each.
+        """Add the rows of nodes that ran in one call.
 
-        Each has an equal share, one after the other; what was loaded or found of models is the first one's.
+        Each has an equal share of the time, one after the other; model loads and hits are those of the first.
+
+        Parameters
+        ----------
+        began
+            What `start()` returned.
+        nodes
+            (id, path, drawn seed) of each node.
+        source, type_name, status
+            Fields of the rows, as in `NodeStats`.
+
+        Returns
+        -------
+        float
+            The seconds of each node.
         """
         if self._meters is not None:
             self._meters.synchronize()
@@ -207,7 +276,7 @@ class Probe:
         return share
 
     def _read_memory(self, seconds: float) -> Memory:
-        """What a node that took long, or used a device or models, changed."""
+        """Read the memory that a node took, and the models that it loaded."""
         before = self._ram
         if seconds > QUICK:
             self._ram = self._stats.update_mem_stats()
@@ -223,19 +292,19 @@ class Probe:
         return Memory(before, self._ram, peak, vram_before, vram_peak, reserved, loads, hits)
 
     def flush(self) -> None:
-        """Store what was measured."""
+        """Store the rows measured so far."""
         if self.rows:
             self._stats.record(self._session_id, MeasuredRows(self._session_id, self._zero, self.rows[:]))
             self.rows.clear()
 
 
 def _unchanged(ram: int) -> Memory:
-    """What is noted of a node that changes nothing."""
+    """Return the memory of a node that changes nothing."""
     return Memory(ram, ram, ram)
 
 
 class RamMeter:
-    """The resident set of this process, in bytes: from an open /proc file on Linux, from psutil elsewhere."""
+    """Reads the resident set of this process: from an open /proc file on Linux, which is quicker, else from psutil."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
@@ -247,7 +316,7 @@ class RamMeter:
             self._file = None
 
     def read(self) -> int:
-        """Bytes resident now."""
+        """Return the bytes resident now."""
         if self._file is None:
             return self._process.memory_info().rss
         return int(os.pread(self._file.fileno(), 64, 0).split()[1]) * self._page
@@ -255,7 +324,7 @@ class RamMeter:
 
 @cache
 def ram_meter(process: int) -> RamMeter:
-    """Return the memory meter of a process, shared by its studios: it keeps a file open. A fork has its own."""
+    """Return the memory meter of a process, shared by its studios because it keeps a file open. A fork has its own."""
     return RamMeter()
 
 

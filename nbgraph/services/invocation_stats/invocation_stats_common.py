@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 
 class NodeStats(NamedTuple):
-    """What one prepared node took.
+    """The time and memory of one prepared node.
 
     `started` is UTC in seconds since 1970; `seconds` by a monotonic clock, the device synchronised. Memory in bytes:
     RAM is the resident set of the process (for nodes under a millisecond the last reading is used again), VRAM is
@@ -38,7 +38,7 @@ class NodeStats(NamedTuple):
 
 
 class Memory(Struct, gc=False, frozen=True):
-    """The fields of a row from `ram_before` to `batch`, most often the same for many rows."""
+    """The fields of a row from `ram_before` to `batch`; quick nodes share one object."""
 
     ram_before: int
     ram_after: int
@@ -52,7 +52,7 @@ class Memory(Struct, gc=False, frozen=True):
 
 
 class Measured(Struct, gc=False):
-    """A row as it was measured: `began` by `perf_counter()`, the rest as in `NodeStats`."""
+    """A row as it is measured: `began` by `perf_counter()`, other fields as in `NodeStats`."""
 
     node: str
     source: str
@@ -68,7 +68,17 @@ class Measured(Struct, gc=False):
 
 
 class MeasuredRows:
-    """Rows of one session as they were measured; each is made when it is read. At `zero`, `perf_counter()` was 0."""
+    """Measured rows of one session, converted when they are read, because most never are.
+
+    Parameters
+    ----------
+    session_id
+        The session.
+    zero
+        The time, in seconds since 1970, at which `perf_counter()` was 0.
+    measured
+        The rows.
+    """
 
     __slots__ = ("_measured", "_session_id", "_zero")
 

@@ -8,11 +8,11 @@ from nbgraph.services.invocation_stats.invocation_stats_base import InvocationSt
 from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
 
 ROW_BYTES = 300
-"""What a row takes in memory, about."""
+"""Approximate bytes of a row."""
 
 
 class InvocationStatsServiceMemory(InvocationStatsServiceBase):
-    """Keeps the rows of each session as they come, in batches."""
+    """Stores the rows of each session in the batches in which they come."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ CREATE INDEX node_stats_by_session ON node_stats (session_id);
 
 
 class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
-    """Outlives the kernel. Rows are written in batches, each batch of a session as one JSON array of its columns."""
+    """Outlives the kernel. Each batch of rows of a session is one JSON object of columns."""
 
     def __init__(self, database: SqliteDatabase) -> None:
         super().__init__()
@@ -83,21 +83,18 @@ def _batch_of(row: tuple[str]) -> list[NodeStats]:
 
 
 def to_columns(rows: list[NodeStats]) -> str:
-    """Rows as JSON: how many, and each column by its name, with one value if all its values are equal.
-
-    Texts that are not Unicode, as errors may quote, only the slower way can write.
-    """
+    """Return rows as JSON: their number, and each column by name, with one value if all its values are equal."""
     columns: dict[str, Any] = {"rows": len(rows)}
     for name, column in zip(NodeStats._fields, zip(*rows)):
         columns[name] = column[:1] if column.count(column[0]) == len(column) else column
     try:
         return to_json(columns).decode()
-    except PydanticSerializationError:
+    except PydanticSerializationError:  # surrogates, which an error text may quote; only the slower encoder writes them
         return json.dumps(columns)
 
 
 def from_columns(text: str) -> Iterator[NodeStats]:
-    """The reverse of `to_columns`."""
+    """Yield the rows that `to_columns` wrote."""
     columns = json.loads(text)
     count = columns["rows"]
     columns["path"] = list(map(tuple, columns["path"]))

@@ -23,8 +23,8 @@ class Storable(Protocol):
 
 
 Item = TypeVar("Item", bound=Storable)
-Condition = Literal["readable", "waiting", "lost"]
-"""An item can be read, or waits for node types that are not defined in this kernel yet, or is gone or damaged."""
+Condition = Literal["readable", "waiting", "missing"]
+"""An item can be read, waits for node types that are not defined in this kernel yet, or is deleted or damaged."""
 
 
 class Journal(Protocol):
@@ -124,14 +124,14 @@ class ItemStorageBase(Service, Generic[Item]):
             The folder itself cannot be read.
         """
         try:
-            return "lost" if self._get(item_id) is None else "readable"
+            return "missing" if self._get(item_id) is None else "readable"
         except GraphError as error:
             kinds = {problem.kind for problem in error.problems}
-            return "waiting" if "unknown_type" in kinds else "lost"
+            return "waiting" if "unknown_type" in kinds else "missing"
         except StoreError:
             raise
         except (NbgraphError, ValueError):
-            return "lost"
+            return "missing"
 
     def journal(self, item: Item) -> "Journal | None":
         """Return a journal for a running item; None where the live item itself is stored."""

@@ -1,4 +1,4 @@
-"""Items in memory: the live objects themselves, so that a running session is seen as it runs."""
+"""Items in memory: the live objects themselves, so that readers see a running session as it is."""
 
 import json
 from collections.abc import Iterable

@@ -23,7 +23,7 @@ logger = logging.getLogger("nbgraph")
 
 
 class ItemStorageSqlite(ItemStorageBase[Item]):
-    """Each `get` makes the item anew from its JSON."""
+    """Each `get` parses the item from its JSON."""
 
     def __init__(self, item_class: type[Item], database: SqliteDatabase) -> None:
         super().__init__(item_class)
@@ -58,7 +58,7 @@ class ItemStorageSqlite(ItemStorageBase[Item]):
         return list(self._readable(rows)), total
 
     def _readable(self, rows: Iterable[tuple[str, str]]) -> Iterator[Item]:
-        """Items in a list; one that can no longer be read is left out, with a line in the log, and stays stored."""
+        """Yield the items; one that can no longer be read is skipped, with a line in the log, and stays stored."""
         return readable(rows, lambda row: self._read(*row), self._class)
 
     def _read(self, item_id: str, data: str) -> Any:

@@ -1,4 +1,4 @@
-"""Sessions as items: which of them somebody holds, what they take, and which resources they name."""
+"""Storage of sessions: besides storing items, it knows live sessions, sizes, and the resources that sessions name."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -12,19 +12,30 @@ NAMES = ("id", "type", "edges")
 
 
 class SessionStorageBase(ItemStorageBase[GraphExecutionState]):
-    """A session that has ended is kept apart from the live object, which whoever ran it may hold."""
+    """Stores sessions. One that has ended is stored apart from the live object, which its caller may still hold."""
 
     @abstractmethod
     def live(self) -> list[GraphExecutionState]:
-        """The sessions that wait, run, or are held by somebody in this process."""
+        """Return the sessions that wait, run, or are referenced in this process."""
 
     @abstractmethod
     def sizes(self) -> dict[str, int]:
-        """The bytes of each session that is stored, about, by id, the oldest first."""
+        """Return the approximate bytes of each stored session, by id, oldest first."""
 
     @abstractmethod
     def names_in(self, session_ids: Iterable[str]) -> set[str]:
-        """The names of resources in these sessions as they are stored, and maybe other ids in them."""
+        """Return the names of all resources in stored sessions.
+
+        Parameters
+        ----------
+        session_ids
+            Ids that no session has are ignored.
+
+        Returns
+        -------
+        set of str
+            The names; other ids of the same form may be among them.
+        """
 
     @abstractmethod
     def with_value(self, text: str) -> set[str]:
@@ -35,7 +46,7 @@ class SessionStorageBase(ItemStorageBase[GraphExecutionState]):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many sessions are stored."""
+        """Return the number of stored sessions."""
 
 
 def has_value(nodes: Any, text: str) -> bool:

@@ -14,11 +14,11 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 
 ENDED = ("completed", "failed", "cancelled")
 BYTES, NODE_BYTES, RESULT_BYTES = 2000, 500, 300
-"""What a session takes in memory, about, and each node and each result of it."""
+"""Approximate bytes of a session, of each of its nodes, and of each result."""
 
 
 class SessionStorageMemory(ItemStorageMemory[GraphExecutionState], SessionStorageBase):
-    """Keeps a session that has ended as a copy that shares all it has, so that it is seen who holds the session."""
+    """Stores a session that has ended as a shallow copy: a weak reference then shows whether the live one is in use."""
 
     def __init__(self) -> None:
         super().__init__(GraphExecutionState)
@@ -46,10 +46,11 @@ class SessionStorageMemory(ItemStorageMemory[GraphExecutionState], SessionStorag
         return len(self._items)
 
     def _get(self, item_id: str) -> GraphExecutionState | None:
-        live = self._live.get(item_id)  # one without results is false
+        # `is not None`: a session without results is false
+        live = self._live.get(item_id)
         if live is not None or item_id not in self._items:
             return live
-        # a copy, so that what is done with it, such as a resume that is refused then, leaves the stored one as it is
+        # a copy, so that changing it, as a resume that is refused does, leaves the stored one as it is
         live = self._live[item_id] = copy(self._items[item_id])
         return live
 

@@ -1,7 +1,7 @@
-"""Sessions in a studio's folder: the graph once, and what its nodes gave as a journal of batches.
+"""Sessions in a studio's folder: the graph once, and the results of its nodes as a journal of batches.
 
-A session with many nodes is never written anew as a whole: while it runs, results are appended about every 256 nodes or
-50 ms. Read again, the batches are put together; a session that its kernel left half way goes on after the last of them.
+A session with many nodes is never rewritten as a whole: while it runs, results are appended about every 50 ms. Reading
+joins the batches; a session whose kernel died continues after the last of them.
 """
 
 import json
@@ -57,7 +57,7 @@ JOURNALED = ("outputs", "seeds", "errors", "failed")
 
 
 class SessionStorageSqlite(SessionStorageBase):
-    """Gives the live session while there is one in this process, and one made from its rows otherwise."""
+    """Returns the live session while this process has one, else one made from its rows."""
 
     def __init__(self, database: SqliteDatabase) -> None:
         super().__init__(GraphExecutionState)
@@ -75,7 +75,7 @@ class SessionStorageSqlite(SessionStorageBase):
         return dict(self._database.rows(_SIZES))
 
     def names_in(self, session_ids: Iterable[str]) -> set[str]:
-        """Whatever looks like a name in the JSON: so the node types need not be known here."""
+        """Return whatever looks like a name in the JSON, so that node types need not be defined here."""
         texts = (text for each in session_ids for (text,) in self._database.rows(_TEXTS, {"id": each}))
         return {name for text in texts for name in _NAME.findall(text)}
 
@@ -89,9 +89,9 @@ class SessionStorageSqlite(SessionStorageBase):
         return self._database.rows("SELECT count(*) FROM sessions")[0][0]
 
     def condition(self, item_id: str) -> Condition:
-        """What was read once in this process is readable as long as it is there."""
+        """Return the condition; a session that was read once in this process stays readable while it exists."""
         if self._database.row("SELECT 1 FROM sessions WHERE id = ?", (item_id,)) is None:
-            return "lost"
+            return "missing"
         if item_id in self._readable:
             return "readable"
         found = super().condition(item_id)
@@ -106,7 +106,7 @@ class SessionStorageSqlite(SessionStorageBase):
         return self._live_or_read(row)
 
     def _put(self, item: GraphExecutionState) -> None:
-        """A new session is written whole; of one that is known, what is not in its journal."""
+        """Write a new session as a whole; of a live one, only what its journal does not record."""
         known = self._database.row("SELECT number FROM sessions WHERE id = ?", (item.id,))
         if known is None or item.id not in self._live:
             self._write(item)
@@ -152,7 +152,7 @@ class SessionStorageSqlite(SessionStorageBase):
         return readable(rows, self._live_or_read, "session")
 
     def _live_or_read(self, row: tuple[str, int, str, int]) -> GraphExecutionState:
-        live = self._live.get(row[0])  # one without results is false
+        live = self._live.get(row[0])  # compared with None below: a session without results is false
         return self._read(*row) if live is None else live
 
     def _read(self, item_id: str, number: int, data: str, cancelled: int) -> GraphExecutionState:
@@ -176,24 +176,24 @@ def _saved_nodes(data: str) -> Any:
 
 
 class SessionJournal:
-    """Appends what becomes of the nodes of one session. One thread uses it, the one that runs the session."""
+    """Appends the results of the nodes of one session. Only the thread that runs the session uses it."""
 
     def __init__(self, database: SqliteDatabase, session: GraphExecutionState) -> None:
         self._database, self._session_id, self._seeds = database, session.id, session.seeds
         self._batch: Batch[tuple[Any, ...]] = Batch(self._append)
 
     def completed(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
-        """Note an output; one that is not JSON is left out, and its node runs again when the session is resumed."""
+        """Record an output. One that is not JSON is skipped, and its node runs again when the session is resumed."""
         planned, path, key, _ = prepared
         self._batch.add((planned.id, path, output, self._seeds.get(key) if planned.node_type.seeds else None, None))
 
     def failed(self, prepared: Prepared, error: str) -> None:
-        """Note a failure."""
+        """Record a failure."""
         planned, path, key, _ = prepared
         self._batch.add((planned.id, path, None, self._seeds.get(key) if planned.node_type.seeds else None, error))
 
     def flush(self) -> None:
-        """Write what is noted."""
+        """Write what is buffered."""
         self._batch.flush()
 
     def _append(self, rows: list[tuple[Any, ...]]) -> None:
@@ -206,7 +206,7 @@ class SessionJournal:
 
 
 def _row_text(row: tuple[Any, ...]) -> str:
-    """A row of a journal as JSON, empty for an output that is not JSON."""
+    """Return a row of a journal as JSON, empty for an output that is not JSON."""
     node, path, output, drawn, error = row
     try:
         text = "null" if output is None else output.model_dump_json()
@@ -216,7 +216,7 @@ def _row_text(row: tuple[Any, ...]) -> str:
 
 
 def _as_journal(outputs: list[Any], seeds: list[Any], errors: dict[str, str], failed: list[Any]) -> list[Any]:
-    """The rows of a journal that says what a saved session says."""
+    """Return the rows of a journal with the results of a saved session."""
     drawn = {(node, tuple(path)): values for node, path, values in seeds}
     rows = [[node, path, output, drawn.get((node, tuple(path))), None] for node, path, output in outputs]
     for node, path, _ in failed:
@@ -226,7 +226,7 @@ def _as_journal(outputs: list[Any], seeds: list[Any], errors: dict[str, str], fa
 
 
 def _from_journal(rows: list[Any]) -> dict[str, Any]:
-    """What a saved session says, by the rows of its journal; what came last of a node holds."""
+    """Return the results as a saved session has them, from the rows of its journal; the last row of a node counts."""
     last = {(node, tuple(path)): values for node, path, *values in rows}
     done = {place: values for place, values in last.items() if values[2] is None}
     failed = {place: values for place, values in last.items() if values[2] is not None}

@@ -1,4 +1,4 @@
-"""The latents service: latents, encoded prompts and masks, as named tensors with metadata, by generated names."""
+"""The latents service: latents, encoded prompts and masks, stored as named tensors with metadata."""
 
 import json
 from abc import abstractmethod
@@ -20,9 +20,9 @@ Tensors = Mapping[str, Any]
 
 
 class LatentsServiceBase(Service):
-    """Stores named torch tensors on the CPU, whatever device they came from. What is stored never changes.
+    """Stores sets of named torch tensors on the CPU, under generated names. A stored set never changes.
 
-    This module does not import torch: a graph without images never loads it.
+    This module does not import torch, because a graph without images never needs it.
     """
 
     def __init__(self) -> None:
@@ -68,6 +68,7 @@ class LatentsServiceBase(Service):
         TensorRecord
             The record, with the new name and the content hash.
         """
+        # a clone, since the caller may change its tensors later; detached, or the whole autograd graph would be kept
         kept = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
         facts = dict(metadata or {})
         record = TensorRecord(
@@ -99,7 +100,7 @@ class LatentsServiceBase(Service):
         if known is not None and known.content == record.content:
             return False
         if known is not None or tensor_content(tensors, record.metadata) != record.content:
-            reason = "are others here" if known is not None else "are not what was saved"
+            reason = "differ from those stored here" if known is not None else "are not what was saved"
             raise ArchiveError(f"the tensors {record.name} {reason}; export them again from the studio they are in")
         self._changed(self._put(record, dict(tensors)))
         return True
@@ -131,11 +132,23 @@ class LatentsServiceBase(Service):
         return record
 
     def exists(self, name: str) -> bool:
-        """Return whether tensors have that name."""
+        """Return whether tensors have that name.
+
+        Raises
+        ------
+        InvalidNameError
+            The name is not a text.
+        """
         return self._get(text_name(name)) is not None
 
     def is_intact(self, name: str) -> bool:
-        """Return whether tensors have that name and their file is what was saved."""
+        """Return whether tensors have that name and their file is what was saved.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be read.
+        """
         return self._get(name) is not None
 
     def content(self, name: str) -> str:
@@ -149,7 +162,15 @@ class LatentsServiceBase(Service):
         return self.record(name).content
 
     def list(self, kind: TensorKind | None = None, page: int = 0, per_page: int = 50) -> Page[TensorRecord]:
-        """Return a page of records, newest first."""
+        """Return a page of records, newest first.
+
+        Parameters
+        ----------
+        kind
+            Only records of this kind; None lists all.
+        page, per_page
+            The number of the page, from 0, and its size.
+        """
         offset, limit = page_bounds(page, per_page)
         items, total = self._rows(kind, offset, limit)
         return Page(items, page, per_page, total)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Tensors as records."""
+"""Records of tensors."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +9,7 @@ TensorKind = Literal["latents", "conditioning", "mask", "other"]
 
 @dataclass(frozen=True, slots=True)
 class TensorRecord:
-    """What is known of a set of named tensors without opening it. `metadata` fits JSON."""
+    """The facts about a set of named tensors, known without reading it. `metadata` are JSON values."""
 
     name: str
     kind: TensorKind

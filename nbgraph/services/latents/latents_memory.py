@@ -9,7 +9,7 @@ from nbgraph.services.shared.names import Unless
 
 
 class LatentsServiceMemory(LatentsServiceBase):
-    """Keeps tensors in a dictionary."""
+    """Stores tensors in a dictionary."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ _MATCHES = ":kind IS NULL OR kind = :kind"
 
 
 class LatentsServiceSqlite(LatentsServiceBase):
-    """Saves the file first and the record after it; deletes the record first and the file after it.
+    """Saves the file before the record, and deletes the record before the file; see `ResourceFiles`.
 
     Loading raises `ResourceFileMissingError` or `ResourceFileCorruptError` for a file that is not what was saved.
     """

@@ -11,15 +11,19 @@ HEADER_LIMIT = 64 * 1024
 
 
 def to_bytes(tensors: dict[str, Any]) -> bytes:
-    """Named torch tensors as the bytes of a safetensors file."""
+    """Return named torch tensors as the bytes of a safetensors file."""
     return load("safetensors.torch").save(tensors)
 
 
 def from_bytes(data: bytes, name: str) -> dict[str, Any]:
-    """Named torch tensors from the bytes of a safetensors file; `ResourceFileCorruptError` if they are none.
+    """Return named torch tensors from the bytes of a safetensors file.
 
-    A header of more than 64 KiB, many more names than any node saves, is refused before it is parsed.
+    Raises
+    ------
+    ResourceFileCorruptError
+        They are not such a file, or the header has more than 64 KiB, far more names than any node saves.
     """
+    # before parsing: a hostile header could name millions of tensors
     if int.from_bytes(data[:8], "little") > HEADER_LIMIT:
         raise ResourceFileCorruptError(f"the tensors {name!r} have a header of more than {HEADER_LIMIT:,} bytes")
     try:

@@ -1,17 +1,17 @@
-"""The retention service: what a studio lets go of, and when.
+"""The retention service: what a studio deletes, and when.
 
-Tensors and intermediate pictures belong to those who name them: cached results, sessions that may go on (they wait, or
-were cancelled, interrupted, or failed), sessions that somebody in this process holds (a `Run`, a result of one), and
-graphs of the library. What was saved outside of a run is held by whoever did, as long as the studio is open. What
-nobody names any more goes: after a run, when something is cleared, when a folder is opened, and by `clean()`.
+Tensors and intermediate images are needed while something refers to them: a cached result, a session that may continue
+(it waits, or was cancelled, interrupted, or failed), a session that is referenced in this process (by a `Run` or a
+result of one), or a library graph. What was saved outside of a run is needed while the studio is open. Unreferenced
+ones are deleted after a run, when something is cleared, when a folder is opened, and by `clean()`.
 
-Nothing is collected while a session runs, here or in another kernel that has the folder open: it may find any cached
-result at any moment, and need what that names until its end. What was to go then goes after it. Here a lock keeps runs
-and collecting apart. Between kernels it is the transaction in which records are deleted: only one of "a session begins"
-and "nobody runs, so delete" comes first.
+Nothing is deleted while a session runs, here or in another kernel that has the folder open: it may find any cached
+result at any moment, and then need what that refers to until its end. Deletions are postponed to the end of the run.
+Within the process a lock keeps runs and deletions apart. Between kernels it is the transaction that deletes records:
+either "a session begins" or "no session runs, so delete" is first.
 
-Limits by bytes and days are looked at when a folder is opened, by `clean()`, and now and then after a run; those of a
-studio in memory after every few runs. The oldest go first.
+Limits by bytes and days are applied when a folder is opened, by `clean()`, and at most every ten minutes after a run;
+those of a studio in memory after every few runs. The oldest are deleted first.
 """
 
 import logging
@@ -36,7 +36,7 @@ from nbgraph.services.shared.interrupts import defer_interrupt
 logger = logging.getLogger("nbgraph")
 TIDY_SECONDS = 600.0
 SLACK = 32
-"""So many runs more than the limit are kept before the oldest are let go of together."""
+"""So many runs over the limit are kept before the oldest are deleted together: deleting searches all sessions."""
 PARTS = ("pictures", "starred pictures", "intermediates", "cache", "runs", "stats")
 
 
@@ -72,19 +72,23 @@ class RetentionBase(Service):
 
     @property
     def is_started(self) -> bool:
-        """Whether the other services can be asked."""
+        """True while the other services can be used."""
         return self._invoker is not None
-
-    # what goes by itself
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Within the block a session runs: nothing is collected."""
+        """Delete nothing within the block, in which a session runs."""
         with self._turn:
             yield
 
     def ended(self, session: GraphExecutionState) -> None:
-        """Apply the limits after a session has run here. Errors are logged: the session's results are valid."""
+        """Apply the limits after a session has run here. Errors are only logged: the session's results are valid.
+
+        Parameters
+        ----------
+        session
+            The session; what only it needed is deleted once it is not referenced any more.
+        """
         try:
             self._to_go |= self._names_of(session)
             if monotonic() - self._tidied > TIDY_SECONDS:
@@ -93,18 +97,27 @@ class RetentionBase(Service):
                 self._limit_runs()
                 self.collect()
         except StoreError as error:
-            logger.warning("what is not needed any more stays until later: %s", error)
+            logger.warning("unneeded resources are kept for now: %s", error)
         except Exception:
-            logger.exception("what is not needed any more stays until later")
+            logger.exception("unneeded resources are kept for now")
 
     def collect(self) -> int:
-        """Delete resources that were named and no longer are; return how many. Deferred while a session runs."""
+        """Delete resources whose last reference is gone; return how many. Postponed while a session runs."""
         return self._delete_unneeded(self._to_go) if self._to_go else 0
 
     def tidy(self, grace_seconds: float = 0.0) -> int:
-        """Collect whatever nobody names, and hold all limits; returns how many resources went.
+        """Delete all unreferenced resources, and apply all limits.
 
-        What is younger than `grace_seconds`, or than a day if other kernels are open, may be somebody's, and stays.
+        Parameters
+        ----------
+        grace_seconds
+            Younger resources are kept, and those of less than a day if other kernels have the folder open: code there
+            may still use them.
+
+        Returns
+        -------
+        int
+            The number of resources deleted.
         """
         self._tidied = monotonic()
         self._limit_sessions(self.limits.sessions)
@@ -119,9 +132,12 @@ class RetentionBase(Service):
         return gone + self._limit_resources(self._pictures(starred=False), self.limits.pictures)
 
     def needed(self, held: bool = True) -> set[str]:
-        """The names of resources that sessions which may go on and library graphs refer to, if not the cache.
+        """Return the names of resources that unfinished sessions and library graphs refer to; the cache does not count.
 
-        With `held`, also what people in this process hold: sessions that have completed, and what was saved by hand.
+        Parameters
+        ----------
+        held
+            Include what this process references: completed sessions, and what was saved outside of runs.
         """
         sessions = self.services.graph_execution_manager
         live = {session.id: session for session in sessions.live() if held or session.status != "completed"}
@@ -138,13 +154,16 @@ class RetentionBase(Service):
         return found.union(field.resource_name for field in resources_in(typed))
 
     def delete_intermediates(self) -> int:
-        """Delete the intermediate pictures that no session needs to go on, with the results that name them.
+        """Delete the intermediate images that no unfinished session needs, with the cached results that name them.
 
-        Returns how many. While a session runs, here or in another kernel, they go after it.
+        While a session runs, here or in another kernel, they are deleted after it.
+
+        Returns
+        -------
+        int
+            The number of images deleted now.
         """
         return self._delete_unneeded([record.image_name for record in self._intermediates()], also_cached=True)
-
-    # what there is, and freeing it
 
     def usage(self) -> list[Usage]:
         """Return the count and the bytes of each part."""
@@ -194,15 +213,17 @@ class RetentionBase(Service):
         self.services.performance_statistics.reset_stats()
         return len(ids)
 
-    # inside
-
     def _begin(self) -> None:
         """Do what is due when the studio is opened."""
 
     def _delete_unneeded(self, names: Collection[str], also_cached: bool = False) -> int:
-        """Delete those of the names that nobody needs; `also_cached`, when asked to, what is cached or held too."""
+        """Delete the resources that nothing needs; return how many.
+
+        With `also_cached`, a person asked for it: being cached or referenced in this process does not count as need.
+        """
         names = list(names)
         with defer_interrupt():
+            # never wait here: the thread that holds the lock runs a session, and may itself be asking for this
             if not self._turn.acquire(blocking=False):
                 self._to_go.update(names if also_cached else ())
                 return 0
@@ -218,7 +239,7 @@ class RetentionBase(Service):
         needed = self.needed(held=not also_cached)
         if not also_cached:
             cached = services.invocation_cache.named(names)
-            self._to_go -= cached  # the cache says so when it lets go of them
+            self._to_go -= cached  # `on_released` adds them again when the cache drops them
             needed |= cached
         unneeded = [name for name in names if name not in needed]
         pictures = {record.image_name for record in self._intermediates()} if unneeded else set()
@@ -235,7 +256,7 @@ class RetentionBase(Service):
         return known[1]
 
     def _items(self) -> dict[str, QueueItem]:
-        """The last queue item of each session, the oldest first."""
+        """Return the last queue item of each session, oldest first."""
         return {item.session_id: item for item in self.services.queue.rows()}
 
     def _is_other(self, owner: str, own: str) -> bool:
@@ -243,17 +264,17 @@ class RetentionBase(Service):
 
     @abstractmethod
     def _others_live(self) -> bool:
-        """Whether other kernels have this studio open."""
+        """Return whether other kernels have this studio open."""
 
     @abstractmethod
     def _cache_bytes(self) -> int:
-        """Bytes of the cached results themselves, without the resources they name."""
+        """Return the bytes of the cached results, without the resources that they name."""
 
     def _tensors(self) -> list[TensorRecord]:
         return list(self.services.latents.records())
 
     def _intermediates(self) -> list[ImageRecord]:
-        """Intermediate pictures; one with a star is kept as the others are."""
+        """Return the intermediate images, except starred ones, which are kept like other images."""
         return list(self.services.images.records(ImageQuery(is_intermediate=True, starred=False)))
 
     def _pictures(self, starred: bool) -> list[ImageRecord]:
@@ -261,16 +282,17 @@ class RetentionBase(Service):
         return [record for record in found if starred or not record.is_intermediate]
 
     def _limit_runs(self) -> None:
-        """Hold the number of ended runs in memory."""
+        """Limit the number of ended runs in memory."""
         most = self.limits.runs
         if most is not None and len(self.services.graph_execution_manager) > max(most, self._runs_left) + SLACK:
             self._limit_sessions(self.limits.sessions)
             self._runs_left = len(self.services.graph_execution_manager)
 
     def _limit_sessions(self, limit: Limit, keep_makers: bool = True) -> int:
-        """Let go of the oldest sessions that ended, with their stats and queue items; returns how many.
+        """Delete the oldest sessions that ended, with their stats and queue items; return how many.
 
-        Not of those that somebody holds, and not of those that made a picture which is kept: it shows their graph.
+        Sessions that this process references are kept, and with `keep_makers` those that made a kept image, because the
+        image shows their graph.
         """
         services = self.services
         sizes, items = services.graph_execution_manager.sizes(), self._items()
@@ -312,7 +334,7 @@ class RetentionBase(Service):
                 total -= size
 
     def _limit_resources(self, records: Iterable[Any], limit: Limit) -> int:
-        """Delete the oldest, with the cached results that name them, until a limit holds; returns how many."""
+        """Delete the oldest resources, with the cached results that name them, until a limit holds; return how many."""
         found = sorted(records, key=lambda record: record.created)
         total = sum(record.bytes for record in found)
         oldest = None if limit.days is None else time() - limit.days * DAY

@@ -1,4 +1,4 @@
-"""How much is kept, and how much there is."""
+"""Limits of what a studio keeps, its usage, and the resources that a session needs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ DAY = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Bytes and days after which the oldest go; None is no limit."""
+    """Bytes and days after which the oldest are deleted; None is no limit."""
 
     bytes: int | None = None
     days: float | None = None
@@ -22,10 +22,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is kept of what a studio can do without.
+    """Limits of what a studio keeps but does not need.
 
-    `runs` counts runs that ended, where these are in memory; `orphan_days` is how long a file in the folder that has no
-    record is left alone.
+    `runs` limits the number of ended runs in memory; `orphan_days` is how long a file without a record is kept.
     """
 
     intermediates: Limit = Limit()
@@ -38,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How many of one part there are, and how many bytes they take; `limit` says what is done about it."""
+    """The count and bytes of one part, with its limit."""
 
     part: str
     count: int
@@ -47,9 +46,9 @@ class Usage:
 
 
 def resources_of(session: GraphExecutionState) -> set[str]:
-    """The names of all resources that a session's results and its graph refer to.
+    """Return the names of all resources that a session's outputs and its graph refer to.
 
-    What an iterate node hands out is in the list it has it from.
+    Outputs of iterate nodes are skipped: their items are in the list that they iterate over.
     """
     found: set[str] = set()
     for output in list(session.outputs.values()):
@@ -61,7 +60,7 @@ def resources_of(session: GraphExecutionState) -> set[str]:
 
 
 def _names_in(values: Iterable[object]) -> list[str]:
-    """The names in values; numbers, texts and lists of these, which may be long, are passed over at once."""
+    """Return the names in values; numbers, texts and lists of these, which may be long, are skipped quickly."""
     larger = [
         value
         for value in values

@@ -4,7 +4,7 @@ from nbgraph.services.retention.retention_base import RetentionBase
 
 
 class RetentionMemory(RetentionBase):
-    """There is one kernel, and nothing from before."""
+    """One kernel, and nothing from earlier ones."""
 
     def _others_live(self) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Lists of callbacks for things that change or go away."""
+"""Lists of callbacks, called when something changed or was deleted."""
 
 import logging
 import warnings
@@ -13,18 +13,18 @@ logger = logging.getLogger("nbgraph")
 
 
 class Callbacks(Generic[Value]):
-    """Callbacks, called in the order they were added, each with the same value.
+    """Callbacks, called in the order in which they were added, each with the same value.
 
-    One that raises keeps neither the others nor its caller from going on, and stays: its first failure is an
+    One that raises stops neither the others nor the caller, and stays subscribed: its first failure is reported as an
     `NbgraphWarning`, further ones are only logged.
 
     Parameters
     ----------
     failed
-        How the warning begins; `{kind}` in it is the class of the value.
+        The beginning of the warning; `{kind}` in it is the class of the value.
     """
 
-    def __init__(self, failed: str = "what follows changes failed at a {kind}") -> None:
+    def __init__(self, failed: str = "a listener for changes failed at a {kind}") -> None:
         self.callbacks: tuple[Callable[[Value], None], ...] = ()
         self._failed = failed
         self._failing: tuple[Callable[[Value], None], ...] = ()
@@ -35,7 +35,7 @@ class Callbacks(Generic[Value]):
         return lambda: self.remove(callback)
 
     def remove(self, callback: Callable[[Value], None]) -> None:
-        """Remove a callback; one that is not there is no error."""
+        """Remove a callback; do nothing if it is not subscribed."""
         self.callbacks = tuple(each for each in self.callbacks if each is not callback)
         self._failing = tuple(each for each in self._failing if each is not callback)
 
@@ -53,10 +53,10 @@ class Callbacks(Generic[Value]):
         self._failing = (*self._failing, callback)
         logger.exception("a listener failed")
         text = f"{self._failed.format(kind=type(value).__name__)}: {type(error).__name__}: {error}"
-        with suppress(Warning):  # a filter may turn it into an error
+        with suppress(Warning):  # a filter of the user may turn it into an error
             warnings.warn(
-                f"{text}. It goes on with the next event, and what it shows may be incomplete; further failures of it "
-                "are only logged",
+                f"{text}. It is called again at the next event, and what it shows may be incomplete; further failures "
+                "of it are only logged",
                 NbgraphWarning,
                 stacklevel=3,
             )

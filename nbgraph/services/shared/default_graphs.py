@@ -1,6 +1,6 @@
-"""The library graphs every studio starts with, as the data a file would hold: node types by name, no node is imported.
+"""The library graphs that every studio starts with, as JSON values: they name node types, and import no node.
 
-Their ids stay the same from start to start, so that a studio in a folder has each of them once.
+Their ids are constant, so that a studio in a folder stores each of them once.
 """
 
 from typing import Any
@@ -45,18 +45,21 @@ IMAGE_TO_IMAGE = "image to image"
 
 
 def default_graphs() -> list[LibraryGraph]:
-    """A new copy of each, ready to be put into a studio's library or to be run."""
+    """Return a new copy of each graph."""
     return [text_to_image(), image_to_image()]
 
 
 def text_to_image() -> LibraryGraph:
-    """A picture from a prompt; width and height are left to the model, and a seed is drawn, unless they are given."""
+    """Return the graph that makes a picture from a prompt.
+
+    Unless they are given, the model decides width and height, and the seed is drawn at random.
+    """
     data = _data("text_to_image", TEXT_TO_IMAGE, "Draws a picture of what a prompt says.", _NODES, _EDGES, _INPUTS)
     return LibraryGraph.from_dict(data)
 
 
 def image_to_image() -> LibraryGraph:
-    """A picture from a prompt and another picture; noise of that picture's size is laid over it."""
+    """Return the graph that makes a picture from a prompt and another picture, whose size it has."""
     nodes = {**_NODES, "latents": {"type": "i2l"}, "denoise": {**_NODES["denoise"], "denoising_start": 0.4}}
     edges = [
         *_EDGES,

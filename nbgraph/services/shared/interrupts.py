@@ -1,4 +1,4 @@
-"""Keep the Stop button out of changes that must be whole."""
+"""Defer the Stop button while a change must not be torn apart."""
 
 import signal
 from threading import get_ident, main_thread
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def defer_interrupt() -> "DeferredInterrupt":
-    """Defer an interrupt (Stop, Ctrl-C) that comes inside the `with` until the block has ended.
+    """Defer an interrupt (Stop, Ctrl-C) inside the `with` block until the block has ended.
 
-    Python raises `KeyboardInterrupt` in the main thread, between any two of its instructions, so two changes that
-    belong together could come apart, or a lock stay held. In other threads this does nothing. Blocks may be nested.
+    Python raises `KeyboardInterrupt` in the main thread between any two instructions, so only one of two changes that
+    belong together could be made, or a lock stay held. In other threads this does nothing. Blocks may be nested.
 
     >>> with defer_interrupt() as interrupt:
     ...     interrupt.requested
@@ -20,7 +20,7 @@ def defer_interrupt() -> "DeferredInterrupt":
 
 
 class DeferredInterrupt:
-    """What `defer_interrupt` gives. Code that waits inside the block asks `requested`, and gives up once it is set."""
+    """The block that `defer_interrupt` returns. Code that waits inside it polls `requested`, and gives up once set."""
 
     __slots__ = ("_previous", "requested")
 
@@ -38,6 +38,7 @@ class DeferredInterrupt:
         if previous is None:
             return
         signal.signal(signal.SIGINT, previous)
+        # the handler of an outer block may be `_note`, which defers again; so the previous handler decides, not we
         if self.requested:
             if callable(previous):
                 previous(signal.SIGINT, None)

@@ -1,4 +1,4 @@
-"""Names of resources: generated, and checked wherever one comes in."""
+"""Names of resources: generated, and checked wherever a caller gives one."""
 
 import re
 from collections.abc import Callable
@@ -9,18 +9,24 @@ from nbgraph.errors import InvalidNameError
 _NAME = re.compile(r"[0-9a-f]{32}\Z")
 
 Unless = Callable[[], bool]
-"""Asked before resources are deleted; if it gives True, none are."""
+"""Called before resources are deleted; if it returns True, none are."""
 
 
 def new_name() -> str:
-    """A name for a resource: 32 hexadecimal digits, never made from what a person typed."""
+    """Return a new name for a resource: 32 hexadecimal digits, never derived from what a person typed."""
     return uuid4().hex
 
 
 def text_name(name: object) -> str:
-    """The name, if it is a text; `InvalidNameError` otherwise. A text of another form names nothing that is there."""
+    """Return a name that is a text, of whatever form; one of another form names no resource.
+
+    Raises
+    ------
+    InvalidNameError
+        It is not a text.
+    """
     if not isinstance(name, str):
-        raise InvalidNameError(f"a resource is named by a text, not by {repr(name)[:80]}")
+        raise InvalidNameError(f"the name of a resource is a text, not {repr(name)[:80]}")
     return name
 
 
@@ -30,7 +36,14 @@ def is_name(text: str) -> bool:
 
 
 def checked_name(name: object) -> str:
-    """The name, if it has the form of a generated one; `InvalidNameError` otherwise."""
+    """Return a name that has the form of a generated one.
+
+    Raises
+    ------
+    InvalidNameError
+        It has another form; as part of a path it could lead out of the studio's folder.
+    """
     if not isinstance(name, str) or not is_name(name):
-        raise InvalidNameError(f"{repr(name)[:80]} is no name of a resource; such names are 32 hexadecimal digits")
+        text = f"{repr(name)[:80]} is not the name of a resource; expected 32 hexadecimal digits"
+        raise InvalidNameError(f"{text}, as listed in studio.images.frame.image_name")
     return name

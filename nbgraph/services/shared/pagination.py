@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """One page, counted from 0, of `total` items with `per_page` on a page."""
+    """One page, counted from 0, of `total` items, `per_page` on each page."""
 
     items: Sequence[Item]
     page: int
@@ -18,12 +18,18 @@ class Page(Generic[Item]):
 
     @property
     def pages(self) -> int:
-        """How many pages there are; no items make no pages."""
+        """The number of pages; 0 without items."""
         return -(-self.total // self.per_page)
 
 
 def page_bounds(page: int, per_page: int) -> tuple[int, int]:
-    """(offset, limit) of a page; ValueError for pages that cannot be."""
+    """Return (offset, limit) of a page.
+
+    Raises
+    ------
+    ValueError
+        `page` is negative, or `per_page` is less than 1.
+    """
     if page < 0 or per_page < 1:
-        raise ValueError(f"page {page} with {per_page} items cannot be; pages count from 0 and hold at least one item")
+        raise ValueError(f"page {page} of {per_page} items is invalid; pages count from 0 and hold at least one item")
     return page * per_page, per_page
