@@ -13,7 +13,7 @@ from nbgraph.invocations.fields import ImageField, ResourceField
 from nbgraph.recipes.saved_pictures import picture_of_run
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.shared.own_copies import own_copy
+from nbgraph.services.shared.defensive_copy import defensive_copy
 
 SHOWN = 24
 
@@ -48,7 +48,7 @@ class NodeResult:
             return TensorHandle(value.resource_name, self._services, self._session)
         if isinstance(value, list):
             return [self._open(item) for item in value]
-        return own_copy(value)
+        return defensive_copy(value)
 
     def __dir__(self) -> list[str]:
         return [*self._output.__dict__]

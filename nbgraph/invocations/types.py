@@ -16,6 +16,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+JsonObject = dict[str, Any]
+"""JSON values by name, as they are written to and read from files; each reader validates what it uses."""
+NodeValue = Any
+"""A value that a node receives or returns. Its type is the annotation of a field, which only pydantic checks."""
+
 
 def assignable(source: Any, target: Any) -> bool:
     """Whether a value of the annotation `source` may arrive on an input of the annotation `target`."""

@@ -11,13 +11,14 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from os import PathLike
 from os.path import lexists
 from pathlib import Path
-from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from pydantic import TypeAdapter, ValidationError
 
 from nbgraph.errors import ArchiveError
 from nbgraph.services.shared.sqlite.store_errors import shown_path
@@ -41,6 +42,7 @@ MAX_BYTES: Mapping[str | None, int] = {
 """The largest size of a member in bytes, by its folder; None is the manifest."""
 MAX_TOTAL = 256 * 2**30
 ENCRYPTED = 1
+_OBJECT = TypeAdapter(dict[str, object])
 
 
 class ArchiveWriter:
@@ -49,7 +51,7 @@ class ArchiveWriter:
     def __init__(self, archive: ZipFile) -> None:
         self._archive = archive
 
-    def write_json(self, member: str, value: Any) -> None:
+    def write_json(self, member: str, value: object) -> None:
         """Write values as JSON."""
         self._archive.writestr(member, json.dumps(value, ensure_ascii=False), ZIP_DEFLATED)
 
@@ -59,7 +61,7 @@ class ArchiveWriter:
 
 
 @contextmanager
-def new_archive(path: str | PathLike[str]) -> Iterator[ArchiveWriter]:
+def new_archive(path: str | PathLike[str]) -> Generator[ArchiveWriter]:
     """Write an archive beside `path` in the block, and rename it to `path` at the end.
 
     Raises
@@ -104,20 +106,22 @@ class ArchiveReader:
         # all members before the first is used, so that a damaged archive is refused as a whole
         for member in self._members:
             self._check_crc(member)
-        manifest = self.read_json(MANIFEST)
-        found = manifest.get("format") if isinstance(manifest, dict) else None
+        try:
+            self.manifest = _OBJECT.validate_python(self.read_json(MANIFEST))
+        except ValidationError:
+            self.manifest = {}
+        found = self.manifest.get("format")
         if not isinstance(found, int) or found < 1:
             raise ArchiveError(f"{name!r} is not an archive of nbgraph: its manifest names no format")
         if found > FORMAT:
             text = f"{name!r} was written by a newer nbgraph (archive format {found}; this one reads up to {FORMAT})"
             raise ArchiveError(f"{text}; upgrade nbgraph")
-        self.manifest: dict[str, Any] = manifest
 
     def members(self, kind: str) -> list[str]:
         """Return the names of the members of a kind, sorted."""
         return sorted(name for name in self._members if name.startswith(f"{kind}/"))
 
-    def read_json(self, member: str) -> Any:
+    def read_json(self, member: str) -> object:
         """Return the values of a member.
 
         Raises
@@ -161,7 +165,7 @@ class ArchiveReader:
 
 
 @contextmanager
-def opened_archive(path: str | PathLike[str]) -> Iterator[ArchiveReader]:
+def opened_archive(path: str | PathLike[str]) -> Generator[ArchiveReader]:
     """Open an archive for the block, after reading all of it once.
 
     Raises

@@ -7,7 +7,7 @@ other through the container, so importing each other instead of these protocols 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from logging import INFO
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from nbgraph.invocations.fields import ModelField
 from nbgraph.latch import Bell
@@ -21,6 +21,11 @@ from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.pagination import Page
 
+if TYPE_CHECKING:
+    from nbgraph.diffusion.meters import DeviceMeter
+
+Condition = Literal["readable", "waiting", "missing"]
+"""An item can be read, waits for node types that are not defined in this kernel yet, or is deleted or damaged."""
 Stop = Callable[[], None]
 """A function that unsubscribes."""
 Names = set[str]
@@ -77,7 +82,7 @@ class Models(Protocol):
     def counts(self) -> tuple[int, int]: ...
 
     @property
-    def meters(self) -> Any | None: ...
+    def meters(self) -> "DeviceMeter | None": ...
 
     def is_current(self, model: ModelField) -> bool: ...
 
@@ -97,7 +102,7 @@ class Sessions(Protocol):
 
     def names_in(self, session_ids: Iterable[str]) -> Names: ...
 
-    def condition(self, item_id: str) -> Any: ...
+    def condition(self, item_id: str) -> Condition: ...
 
     def __len__(self) -> int: ...
 

@@ -7,13 +7,13 @@ names.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from io import BytesIO
 from os import PathLike
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from PIL import Image
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -30,12 +30,36 @@ from nbgraph.services.latents.latents_common import TensorRecord
 from nbgraph.services.latents.tensor_files import from_bytes, to_bytes
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.library import LibraryGraph
+from nbgraph.services.shared.pagination import Page
 
+Item = TypeVar("Item")
 PAGE = 50
 _NAME = re.compile(r'"([0-9a-f]{32})"')
 _MODEL = re.compile(r'"path": "((?:[^"\\]|\\.)*)", "fingerprint": "([0-9a-f]+)"')
 _IMAGES, _TENSORS = TypeAdapter(list[ImageRecord]), TypeAdapter(list[TensorRecord])
-_ITEM, _STATS = TypeAdapter(QueueItem), TypeAdapter(list[NodeStats])
+
+
+class _Pages(Protocol[Item]):
+    """A method that lists items by pages."""
+
+    def __call__(self, *, page: int, per_page: int) -> Page[Item]: ...
+
+
+class _NamedModel(BaseModel):
+    """A model that an exported run uses; the archive only names it."""
+
+    path: str
+
+
+_MODELS = TypeAdapter(list[_NamedModel])
+
+
+class _ArchivedRun(BaseModel):
+    """A run in an archive; `session` is parsed with its nodes afterwards."""
+
+    session: dict[str, Any]
+    queue: QueueItem
+    stats: list[NodeStats]
 
 
 class _ArchivedVersion(BaseModel):
@@ -66,8 +90,8 @@ class ArchiveReport:
     library: int = 0
     documents: int = 0
     known: int = 0
-    skipped: list[str] = field(default_factory=list)
-    models: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list[str])
+    models: list[str] = field(default_factory=list[str])
 
     def __str__(self) -> str:
         counts = f"{self.runs} runs, {self.images} pictures, {self.tensors} tensors, {self.library} library graphs"
@@ -243,8 +267,8 @@ class _Import:
         try:
             images = _IMAGES.validate_python(manifest.get("images", []))
             tensors = _TENSORS.validate_python(manifest.get("tensors", []))
-            self._report.models = sorted(str(model["path"]) for model in manifest.get("models", []))
-        except (ValidationError, TypeError, KeyError) as error:
+            self._report.models = sorted(model.path for model in _MODELS.validate_python(manifest.get("models", [])))
+        except ValidationError as error:
             raise ArchiveError(f"the manifest is invalid: {str(error)[:300]}; nothing was imported") from None
         for record in images:
             self._count("images", self._services.images.restore(record, self._picture(record)))
@@ -262,7 +286,7 @@ class _Import:
         name = kind if is_new else "known"
         setattr(self._report, name, getattr(self._report, name) + 1)
 
-    def _attempt(self, member: str, read: Callable[[Any], None]) -> None:
+    def _attempt(self, member: str, read: Callable[[object], None]) -> None:
         """Read one member; if it cannot be read here, report it as skipped."""
         data = self._archive.read_json(member)
         try:
@@ -270,14 +294,14 @@ class _Import:
         except (NbgraphError, ValueError, TypeError, KeyError) as error:
             self._report.skipped.append(f"{member}: {str(error)[:300]}")
 
-    def _read_library(self, data: Any) -> None:
+    def _read_library(self, data: object) -> None:
         graph, library = LibraryGraph.from_dict(data), self._services.graph_library
         is_new = library.condition(graph.id) == "missing"
         if is_new:
             library.set(graph)
         self._count("library", is_new)
 
-    def _read_document(self, data: Any) -> None:
+    def _read_document(self, data: object) -> None:
         document = _ArchivedDocument.model_validate(data)
         versions = {
             each.number: (DocumentVersion(each.number, each.saved, each.nodes, 0, "", each.is_kept), each.graph)
@@ -288,10 +312,9 @@ class _Import:
         is_new = self._services.graph_documents.restore(document.id, document.name, versions.values())
         self._count("documents", is_new)
 
-    def _read_run(self, data: Any) -> None:
-        session = GraphExecutionState.from_dict(data["session"])
-        item = _ITEM.validate_python(data["queue"])
-        stats = [NodeStats(*row) for row in _STATS.validate_python(data["stats"])]
+    def _read_run(self, data: object) -> None:
+        run = _ArchivedRun.model_validate(data)
+        session, item, stats = GraphExecutionState.from_dict(run.session), run.queue, run.stats
         if (
             item.status not in ENDED
             or item.session_id != session.id
@@ -317,6 +340,6 @@ class _Import:
         return opened
 
 
-def _pages(list_page: Callable[..., Any]) -> Iterator[Iterable[Any]]:
+def _pages(list_page: _Pages[Item]) -> Iterator[Sequence[Item]]:
     for number in range(list_page(page=0, per_page=PAGE).pages):
         yield list_page(page=number, per_page=PAGE).items

@@ -16,7 +16,7 @@ from nbgraph import Studio, node
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.outputs import CollectionOutput
-from nbgraph.services.shared.own_copies import own_copy
+from nbgraph.services.shared.defensive_copy import defensive_copy
 from tests.services.conftest import KINDS
 
 
@@ -171,7 +171,7 @@ def test_a_result_that_its_node_goes_on_changing_stays_what_it_was(studio):
 def test_a_copy_has_the_containers_and_models_anew_and_shares_what_is_in_them():
     picture, thing = Image.new("RGB", (2, 2)), object()
     value = {"a": [picture, {"b": (thing, [1])}], "c": {1, 2}, "d": Sealed(items=[Box(items=[thing])])}
-    copied = own_copy(value)
+    copied = defensive_copy(value)
     assert copied == value
     assert copied["a"][0] is picture
     assert copied["a"][1]["b"][0] is thing
@@ -184,12 +184,12 @@ def test_a_copy_has_the_containers_and_models_anew_and_shares_what_is_in_them():
 
 def test_what_nobody_can_change_is_not_copied():
     for value in (1, "a", None, (1, (2, "b")), ImageField(image_name="x" * 32), Image.new("L", (1, 1))):
-        assert own_copy(value) is value
+        assert defensive_copy(value) is value
 
 
 def test_arrays_and_dataclasses_in_a_container_are_copied_too():
     value = [np.zeros(2), Point(1, [2]), Fixed(3, [4])]
-    copied = own_copy(value)
+    copied = defensive_copy(value)
     value[0][:] = 9
     value[1].x = 9
     value[1].more.append(9)
@@ -200,14 +200,14 @@ def test_arrays_and_dataclasses_in_a_container_are_copied_too():
 
 def test_a_dict_that_refuses_new_items_is_shared():
     value = {"a": Refusing(b=1)}
-    copied = own_copy(value)
+    copied = defensive_copy(value)
     assert copied is not value
     assert copied["a"] is value["a"]
 
 
 def test_containers_of_special_kinds_stay_of_their_kind():
     for value in (OrderedDict(b=[1], a=2), Counter("aab"), Pair([1], {"a": 1})):
-        copied = own_copy(value)
+        copied = defensive_copy(value)
         assert (copied, type(copied)) == (value, type(value))
         assert copied is not value
 
@@ -215,6 +215,6 @@ def test_containers_of_special_kinds_stay_of_their_kind():
 def test_a_list_that_holds_itself_is_copied_once():
     value: list[Any] = [1]
     value.append({"self": value})
-    copied = own_copy(value)
+    copied = defensive_copy(value)
     assert copied is not value
     assert copied[1]["self"] is copied

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from time import time
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from nbgraph.errors import DamagedRecordError, InvalidNameError, NotFoundError, suggest
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.graph_documents.graph_documents_common import (
     MAX_VERSIONS,
     DocumentRecord,
@@ -29,7 +29,7 @@ from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.names import new_name
 
-_AS_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+_AS_OBJECT: TypeAdapter[JsonObject] = TypeAdapter(JsonObject)
 
 
 class GraphDocumentsBase(Service):
@@ -132,7 +132,7 @@ class GraphDocumentsBase(Service):
         """
         return sorted(self._versions(self.record(name).id), key=lambda version: -version.number)
 
-    def data(self, name: str, version: int | None = None) -> dict[str, Any]:
+    def data(self, name: str, version: int | None = None) -> JsonObject:
         """Return a graph as JSON values, for `Graph.from_dict`.
 
         Parameters
@@ -245,7 +245,7 @@ class GraphDocumentsBase(Service):
             self._delete(record.id)
         self._changed(record.id)
 
-    def restore(self, document_id: str, name: str, versions: Iterable[tuple[DocumentVersion, Any]]) -> bool:
+    def restore(self, document_id: str, name: str, versions: Iterable[tuple[DocumentVersion, JsonObject]]) -> bool:
         """Add a document of another studio as it was there.
 
         Parameters
@@ -334,7 +334,7 @@ class GraphDocumentsBase(Service):
         return next(iter(self._rows(document_id=document_id)), None)
 
     @abstractmethod
-    def _exclusive(self) -> AbstractContextManager[Any]:
+    def _exclusive(self) -> AbstractContextManager[object]:
         """Keep other authors out during the block, also those of other kernels, and write all of it or nothing."""
 
     @abstractmethod

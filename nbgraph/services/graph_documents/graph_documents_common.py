@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from unicodedata import normalize
 
 from nbgraph.errors import InvalidNameError
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.shared.graph.graph import Graph
 
 MAX_VERSIONS = 50
@@ -95,9 +95,9 @@ def document_text(graph: Graph) -> str:
     return json.dumps(data, ensure_ascii=False, allow_nan=False)
 
 
-def node_count(data: dict[str, Any]) -> int:
+def node_count(data: JsonObject) -> int:
     """Return the number of nodes in the JSON values of a graph, including those of types that are not defined here."""
-    layout: dict[str, Any] = data.get("layout", {})
+    layout: JsonObject = data.get("layout", {})
     return len(data.get("nodes", {})) + len(layout.get("unknown", {}))
 
 

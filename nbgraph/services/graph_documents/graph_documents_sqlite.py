@@ -1,12 +1,11 @@
 """Graph documents in a studio's folder, where the next kernel finds them."""
 
 from contextlib import AbstractContextManager
-from typing import Any
 
 from nbgraph.services.graph_documents.graph_documents_base import GraphDocumentsBase
 from nbgraph.services.graph_documents.graph_documents_common import MAX_VERSIONS, DocumentRecord, DocumentVersion
 from nbgraph.services.shared.sqlite.damaged_rows import readable
-from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase, SqlRow
 
 TABLES = """
 CREATE TABLE graph_documents (
@@ -58,7 +57,7 @@ class GraphDocumentsSqlite(GraphDocumentsBase):
     def outlives_kernel(self) -> bool:
         return True
 
-    def _exclusive(self) -> AbstractContextManager[Any]:
+    def _exclusive(self) -> AbstractContextManager[object]:
         return self._database.transaction(durable=True)
 
     def _rows(self, *, name: str = "", document_id: str = "") -> list[DocumentRecord]:
@@ -107,11 +106,11 @@ class GraphDocumentsSqlite(GraphDocumentsBase):
             connection.execute("UPDATE graph_documents SET thumbnail = ? WHERE id = ?", (picture, document_id))
 
 
-def _record(row: tuple[Any, ...]) -> DocumentRecord:
+def _record(row: SqlRow) -> DocumentRecord:
     document_id, name, saved, nodes, newest, versions, size = row
     return DocumentRecord(str(document_id), str(name), float(saved), int(nodes), int(newest), int(versions), int(size))
 
 
-def _version(row: tuple[Any, ...]) -> DocumentVersion:
+def _version(row: SqlRow) -> DocumentVersion:
     number, saved, nodes, size, kernel, is_kept = row
     return DocumentVersion(int(number), float(saved), int(nodes), int(size), str(kernel), bool(is_kept))

@@ -1,13 +1,12 @@
 """The image service: images by generated names, with records that can be listed, searched and changed."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -61,7 +60,7 @@ class ImageServiceBase(Service):
         is_intermediate: bool = False,
         session_id: str = "",
         node_id: str = "",
-        metadata: dict[str, Any] | None = None,
+        metadata: Mapping[str, object] | None = None,
     ) -> ImageRecord:
         """Store an image durably and return its record, which has its new name.
 
@@ -213,7 +212,7 @@ class ImageServiceBase(Service):
         starred: bool | None = None,
         category: ImageCategory | None = None,
         is_intermediate: bool | None = None,
-        metadata: dict[str, Any] | None = None,
+        metadata: Mapping[str, object] | None = None,
     ) -> ImageRecord:
         """Change fields of a record; None leaves a field as it is.
 
@@ -222,7 +221,8 @@ class ImageServiceBase(Service):
         NotFoundError
             No image has that name.
         """
-        given = {"starred": starred, "category": category, "is_intermediate": is_intermediate, "metadata": metadata}
+        facts = None if metadata is None else dict(metadata)
+        given = {"starred": starred, "category": category, "is_intermediate": is_intermediate, "metadata": facts}
         record = replace(self.record(image_name), **{key: value for key, value in given.items() if value is not None})
         self._change(record)
         self._changed(record)

@@ -24,7 +24,7 @@ class ImageRecord:
     created: datetime
     content: str
     bytes: int
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 ImageOrder = Literal["newest", "oldest", "largest", "starred"]

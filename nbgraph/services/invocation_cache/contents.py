@@ -14,7 +14,7 @@ from nbgraph.invocations.fields import ModelField, ResourceField
 from nbgraph.invocations.node_type import KeyHead
 from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_cache.code_packages import is_own
-from nbgraph.services.shared.own_copies import SMALL
+from nbgraph.services.shared.defensive_copy import SMALL
 
 ContentOf = Callable[[ResourceField], str]
 ModelContent = Callable[[ModelField], dict[str, Any]]

@@ -5,14 +5,14 @@ from typing import Any
 from nbgraph.invocations.node_output import BaseInvocationOutput
 from nbgraph.invocations.node_type import NodeType
 from nbgraph.invocations.plain_numbers import with_plain_numbers
-from nbgraph.services.shared.own_copies import SMALL, own_copy
+from nbgraph.services.shared.defensive_copy import SMALL, defensive_copy
 
 
 def copy_inputs(values: dict[str, Any]) -> None:
     """Replace lists, dicts, models and the like by copies, for a node that may change them in place."""
     for name, value in values.items():
         if type(value) not in SMALL:
-            values[name] = own_copy(value)
+            values[name] = defensive_copy(value)
 
 
 def kept_output(output: Any, node_type: NodeType) -> BaseInvocationOutput:
@@ -30,7 +30,7 @@ def kept_output(output: Any, node_type: NodeType) -> BaseInvocationOutput:
         raise TypeError(f"invoke returned {type(output).__name__}, and is annotated to return {wanted}")
     if not node_type.copies_output:
         return output
-    kept: BaseInvocationOutput = own_copy(output)
+    kept: BaseInvocationOutput = defensive_copy(output)
     if node_type.is_foreign:
         values = vars(kept)
         values.update([(name, with_plain_numbers(value, arrays=False)) for name, value in values.items()])

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
-from typing import Any, get_args
+from typing import get_args
 
 from nbgraph.services.invocation_queue.invocation_queue_base import InvocationQueueBase
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
 from nbgraph.services.shared.sqlite.damaged_rows import readable
-from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase, SqlRow
 
 TABLES = """
 CREATE TABLE queue (
@@ -88,7 +88,7 @@ class InvocationQueueSqlite(InvocationQueueBase):
     def _change(self, item: QueueItem, before: QueueStatus | None = None) -> bool:
         number, _, *values, _ = astuple(item)
 
-        def change(rows: Sequence[tuple[Any, ...]]) -> bool:
+        def change(rows: Sequence[SqlRow]) -> bool:
             with self._database.transaction() as connection:
                 return connection.executemany(_CHANGE, rows).rowcount > 0
 
@@ -105,7 +105,7 @@ class InvocationQueueSqlite(InvocationQueueBase):
         return list(readable(self._database.rows(_SELECT + "ORDER BY number"), _item, "the queue item"))
 
 
-def _item(row: tuple[Any, ...]) -> QueueItem:
+def _item(row: SqlRow) -> QueueItem:
     item = QueueItem(*row)
     times = (item.submitted, item.started or 0.0, item.ended or 0.0)
     if item.status not in get_args(QueueStatus) or not all(isinstance(time, float) for time in times):

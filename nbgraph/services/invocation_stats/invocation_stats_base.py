@@ -3,12 +3,13 @@
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import cache
+from io import FileIO
 from pathlib import Path
 from time import perf_counter, time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import psutil
 from msgspec import structs
@@ -26,6 +27,9 @@ from nbgraph.services.invocation_stats.invocation_stats_common import (
 )
 from nbgraph.services.service import Service
 
+if TYPE_CHECKING:
+    from nbgraph.diffusion.meters import DeviceMeter
+
 QUICK = 0.001
 
 
@@ -36,7 +40,7 @@ class InvocationStatsServiceBase(Service):
         self._ram = ram_meter(os.getpid())
 
     @contextmanager
-    def collect_stats(self, invocation: BaseInvocation, graph_execution_state_id: str) -> Iterator[None]:
+    def collect_stats(self, invocation: BaseInvocation, graph_execution_state_id: str) -> Generator[None]:
         """Measure the block as one execution of a node, also if it raises.
 
         Parameters
@@ -186,7 +190,7 @@ class Probe:
         self._zero = time() - perf_counter()
         self._ram = stats.update_mem_stats()
         self.unchanged = _unchanged(self._ram)
-        self._meters: Any | None = None
+        self._meters: DeviceMeter | None = None
         self._vram_before: int | None = None
         self._counts = self.models.counts
 
@@ -196,7 +200,8 @@ class Probe:
         if meters is not None:
             meters.synchronize()
             meters.reset_peak()
-            self._vram_before = meters.read().allocated
+            reading = meters.read()
+            self._vram_before = None if reading is None else reading.allocated
         return perf_counter()
 
     def finish(
@@ -282,8 +287,8 @@ class Probe:
             self._ram = self._stats.update_mem_stats()
             self.unchanged = _unchanged(self._ram)
         vram_before = vram_peak = reserved = None
-        if self._meters is not None:
-            reading = self._meters.read()
+        reading = None if self._meters is None else self._meters.read()
+        if reading is not None:
             vram_before, vram_peak, reserved = self._vram_before, reading.peak_allocated, reading.peak_reserved
         counts, before_it = self.models.counts, self._counts
         loads, hits = counts[0] - before_it[0], counts[1] - before_it[1]
@@ -310,7 +315,7 @@ class RamMeter:
         self._process = psutil.Process()
         self._page = 4096
         try:
-            self._file: Any = open("/proc/self/statm", "rb", buffering=0)  # noqa: SIM115 - read for a lifetime
+            self._file: FileIO | None = open("/proc/self/statm", "rb", buffering=0)  # noqa: SIM115 - kept open
             self._page = os.sysconf("SC_PAGE_SIZE")
         except OSError:
             self._file = None

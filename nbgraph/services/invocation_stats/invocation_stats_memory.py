@@ -1,11 +1,10 @@
 """Stats in memory."""
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 from itertools import chain
-from typing import Any
 
 from nbgraph.services.invocation_stats.invocation_stats_base import InvocationStatsServiceBase
-from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
+from nbgraph.services.invocation_stats.invocation_stats_common import MeasuredRows, NodeStats
 
 ROW_BYTES = 300
 """Approximate bytes of a row."""
@@ -16,7 +15,7 @@ class InvocationStatsServiceMemory(InvocationStatsServiceBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._by_session: dict[str, list[Any]] = {}
+        self._by_session: dict[str, list[MeasuredRows | list[NodeStats]]] = {}
 
     def session_ids(self) -> list[str]:
         return list(self._by_session)
@@ -26,7 +25,7 @@ class InvocationStatsServiceMemory(InvocationStatsServiceBase):
         return {session_id: ROW_BYTES * sum(map(len, batches)) for session_id, batches in kept}
 
     def _append(self, session_id: str, rows: Iterable[NodeStats]) -> None:
-        kept: Any = rows if isinstance(rows, Sized) else list(rows)
+        kept = rows if isinstance(rows, MeasuredRows) else list(rows)
         self._by_session.setdefault(session_id, []).append(kept)
 
     def _rows(self, session_id: str | None) -> Iterable[NodeStats]:

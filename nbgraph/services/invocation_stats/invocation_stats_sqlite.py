@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -84,7 +83,7 @@ def _batch_of(row: tuple[str]) -> list[NodeStats]:
 
 def to_columns(rows: list[NodeStats]) -> str:
     """Return rows as JSON: their number, and each column by name, with one value if all its values are equal."""
-    columns: dict[str, Any] = {"rows": len(rows)}
+    columns: dict[str, object] = {"rows": len(rows)}
     for name, column in zip(NodeStats._fields, zip(*rows)):
         columns[name] = column[:1] if column.count(column[0]) == len(column) else column
     try:
@@ -97,6 +96,6 @@ def from_columns(text: str) -> Iterator[NodeStats]:
     """Yield the rows that `to_columns` wrote."""
     columns = json.loads(text)
     count = columns["rows"]
-    columns["path"] = list(map(tuple, columns["path"]))
+    columns["path"] = [tuple(path) for path in columns["path"]]
     whole = [columns[name] if len(columns[name]) == count else columns[name] * count for name in NodeStats._fields]
     return map(NodeStats._make, zip(*whole))

@@ -2,11 +2,15 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from nbgraph.errors import GraphError, NbgraphError, NotFoundError, StoreError
+from nbgraph.invocations.node_output import BaseInvocationOutput
+from nbgraph.invocations.types import JsonObject
+from nbgraph.services.neighbours import Condition
 from nbgraph.services.service import Service
 from nbgraph.services.shared.callbacks import Callbacks
+from nbgraph.services.shared.graph.plan import Prepared
 from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.services.shared.pagination import Page, page_bounds
 
@@ -16,26 +20,38 @@ class Storable(Protocol):
 
     id: str
 
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_dict(self) -> JsonObject: ...
 
     @classmethod
-    def from_dict(cls, data: Any) -> Any: ...
+    def from_dict(cls, data: JsonObject) -> Self: ...
 
 
 Item = TypeVar("Item", bound=Storable)
-Condition = Literal["readable", "waiting", "missing"]
-"""An item can be read, waits for node types that are not defined in this kernel yet, or is deleted or damaged."""
 
 
 class Journal(Protocol):
     """Records the results of a running session one by one, so that another kernel can continue it."""
 
-    def completed(self, prepared: Any, output: Any) -> None:
-        """Record the output of a prepared node."""
+    def completed(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
+        """Record the output of a prepared node.
+
+        Raises
+        ------
+        StoreError
+            Only later, from `flush`: rows that cannot be written now stay buffered.
+        """
         ...
 
-    def failed(self, prepared: Any, error: str) -> None:
-        """Record the failure of a prepared node."""
+    def failed(self, prepared: Prepared, error: str) -> None:
+        """Record the failure of a prepared node.
+
+        Parameters
+        ----------
+        prepared
+            The node.
+        error
+            The text of the error; a traceback would keep tensors alive.
+        """
         ...
 
     def flush(self) -> None:
@@ -87,7 +103,18 @@ class ItemStorageBase(Service, Generic[Item]):
         return item
 
     def set(self, item: Item) -> None:
-        """Store an item."""
+        """Store an item.
+
+        Parameters
+        ----------
+        item
+            It replaces the item of the same id.
+
+        Raises
+        ------
+        StoreError
+            It cannot be written.
+        """
         self._put(item)
         self._changed(item)
 
@@ -106,11 +133,25 @@ class ItemStorageBase(Service, Generic[Item]):
         return gone
 
     def list(self, page: int = 0, per_page: int = 10) -> Page[Item]:
-        """Return a page of items, in the order in which they were first set."""
+        """Return a page of items, in the order in which they were first set.
+
+        Parameters
+        ----------
+        page, per_page
+            The number of the page, from 0, and its size.
+        """
         return self.search("", page, per_page)
 
     def search(self, text: str, page: int = 0, per_page: int = 10) -> Page[Item]:
-        """Return a page of the items whose JSON contains `text` literally; `%` and `_` are no wildcards."""
+        """Return a page of the items whose JSON contains a text.
+
+        Parameters
+        ----------
+        text
+            Searched literally, with regard to case; `%` and `_` are not wildcards.
+        page, per_page
+            The number of the page, from 0, and its size.
+        """
         offset, limit = page_bounds(page, per_page)
         items, total = self._rows(text, offset, limit)
         return Page(list(items), page, per_page, total)
@@ -134,7 +175,18 @@ class ItemStorageBase(Service, Generic[Item]):
             return "missing"
 
     def journal(self, item: Item) -> "Journal | None":
-        """Return a journal for a running item; None where the live item itself is stored."""
+        """Return the journal of a running item.
+
+        Parameters
+        ----------
+        item
+            The live item.
+
+        Returns
+        -------
+        Journal or None
+            None where the live item itself is stored, so that nothing has to be recorded.
+        """
         return None
 
     @abstractmethod

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from nbgraph.errors import NbgraphError
 from nbgraph.services.item_storage.item_storage_base import Item, ItemStorageBase
@@ -61,7 +60,7 @@ class ItemStorageSqlite(ItemStorageBase[Item]):
         """Yield the items; one that can no longer be read is skipped, with a line in the log, and stays stored."""
         return readable(rows, lambda row: self._read(*row), self._class)
 
-    def _read(self, item_id: str, data: str) -> Any:
+    def _read(self, item_id: str, data: str) -> Item:
         try:
             return self.item_class.from_dict(json.loads(data))
         except NbgraphError:

@@ -15,10 +15,11 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocationOutput
-from nbgraph.services.item_storage.item_storage_base import Condition
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.item_storage.session_storage_base import SessionStorageBase, has_value
+from nbgraph.services.neighbours import Condition
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.graph.plan import Prepared, prepared_id
+from nbgraph.services.shared.graph.plan import Path, Prepared, prepared_id
 from nbgraph.services.shared.sqlite.batch import Batch
 from nbgraph.services.shared.sqlite.damaged_rows import DAMAGE, damaged, readable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
@@ -52,6 +53,10 @@ _MAY_HAVE_VALUE = """
 SELECT id, data FROM sessions
 WHERE :text = '' OR instr(lower(data), :text) OR length(CAST(data AS BLOB)) <> length(data)
 """
+JournalRow = tuple[str, Path, BaseInvocationOutput | None, dict[str, int] | None, str | None]
+"""Source node, path, output, drawn seeds, error."""
+SavedRow = Sequence[Any]
+"""A row of a journal or of a saved session as JSON has it; `GraphExecutionState.from_dict` validates it."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 JOURNALED = ("outputs", "seeds", "errors", "failed")
 
@@ -180,7 +185,7 @@ class SessionJournal:
 
     def __init__(self, database: SqliteDatabase, session: GraphExecutionState) -> None:
         self._database, self._session_id, self._seeds = database, session.id, session.seeds
-        self._batch: Batch[tuple[Any, ...]] = Batch(self._append)
+        self._batch: Batch[JournalRow] = Batch(self._append)
 
     def completed(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
         """Record an output. One that is not JSON is skipped, and its node runs again when the session is resumed."""
@@ -196,7 +201,7 @@ class SessionJournal:
         """Write what is buffered."""
         self._batch.flush()
 
-    def _append(self, rows: list[tuple[Any, ...]]) -> None:
+    def _append(self, rows: list[JournalRow]) -> None:
         try:
             text = to_json(rows).decode()
         except PydanticSerializationError:
@@ -205,7 +210,7 @@ class SessionJournal:
             connection.execute(_APPEND, (text, self._session_id))
 
 
-def _row_text(row: tuple[Any, ...]) -> str:
+def _row_text(row: JournalRow) -> str:
     """Return a row of a journal as JSON, empty for an output that is not JSON."""
     node, path, output, drawn, error = row
     try:
@@ -215,17 +220,21 @@ def _row_text(row: tuple[Any, ...]) -> str:
     return f"[{json.dumps(node)}, {list(path)}, {text}, {json.dumps(drawn)}, {json.dumps(error)}]"
 
 
-def _as_journal(outputs: list[Any], seeds: list[Any], errors: dict[str, str], failed: list[Any]) -> list[Any]:
+def _as_journal(
+    outputs: list[SavedRow], seeds: list[SavedRow], errors: dict[str, str], failed: list[SavedRow]
+) -> list[SavedRow]:
     """Return the rows of a journal with the results of a saved session."""
     drawn = {(node, tuple(path)): values for node, path, values in seeds}
-    rows = [[node, path, output, drawn.get((node, tuple(path))), None] for node, path, output in outputs]
+    rows: list[SavedRow] = [
+        (node, path, output, drawn.get((node, tuple(path))), None) for node, path, output in outputs
+    ]
     for node, path, _ in failed:
         error = errors.get(prepared_id(node, tuple(path)), "")
-        rows.append([node, path, None, drawn.get((node, tuple(path))), error])
+        rows.append((node, path, None, drawn.get((node, tuple(path))), error))
     return rows
 
 
-def _from_journal(rows: list[Any]) -> dict[str, Any]:
+def _from_journal(rows: list[SavedRow]) -> JsonObject:
     """Return the results as a saved session has them, from the rows of its journal; the last row of a node counts."""
     last = {(node, tuple(path)): values for node, path, *values in rows}
     done = {place: values for place, values in last.items() if values[2] is None}

@@ -6,17 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ctypes import string_at
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
 
 from nbgraph.errors import ArchiveError, NotFoundError
-from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
+from nbgraph.invocations.types import JsonObject
+from nbgraph.services.latents.latents_common import TensorDict, TensorKind, TensorRecord, Tensors
 from nbgraph.services.service import Service
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.services.shared.names import Unless, checked_name, new_name, text_name
 from nbgraph.services.shared.pagination import Page, page_bounds
-
-Tensors = Mapping[str, Any]
 
 
 class LatentsServiceBase(Service):
@@ -50,7 +48,7 @@ class LatentsServiceBase(Service):
         return self._deleted.add(callback)
 
     def save(
-        self, tensors: Tensors, *, kind: TensorKind = "latents", metadata: Mapping[str, Any] | None = None
+        self, tensors: Tensors, *, kind: TensorKind = "latents", metadata: Mapping[str, object] | None = None
     ) -> TensorRecord:
         """Store detached CPU copies of tensors under a new name.
 
@@ -105,7 +103,7 @@ class LatentsServiceBase(Service):
         self._changed(self._put(record, dict(tensors)))
         return True
 
-    def get(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    def get(self, name: str) -> tuple[TensorDict, JsonObject]:
         """Return copies of the tensors by name, and their metadata.
 
         Raises
@@ -173,7 +171,7 @@ class LatentsServiceBase(Service):
         """
         offset, limit = page_bounds(page, per_page)
         items, total = self._rows(kind, offset, limit)
-        return Page(items, page, per_page, total)  # type: ignore[arg-type]
+        return Page(list(items), page, per_page, total)
 
     def records(self) -> Sequence[TensorRecord]:
         """Return all records, newest first."""
@@ -202,11 +200,11 @@ class LatentsServiceBase(Service):
         return len(gone)
 
     @abstractmethod
-    def _put(self, record: TensorRecord, tensors: dict[str, Any]) -> TensorRecord:
+    def _put(self, record: TensorRecord, tensors: TensorDict) -> TensorRecord:
         """Store the tensors, then the record, and return the record as stored."""
 
     @abstractmethod
-    def _load(self, record: TensorRecord) -> dict[str, Any]:
+    def _load(self, record: TensorRecord) -> TensorDict:
         """Return the tensors of an existing record, as new objects."""
 
     @abstractmethod
@@ -222,7 +220,7 @@ class LatentsServiceBase(Service):
         """Return records of a kind, newest first, and the number of all."""
 
 
-def tensor_content(tensors: Tensors, metadata: Mapping[str, Any]) -> str:
+def tensor_content(tensors: Tensors, metadata: Mapping[str, object]) -> str:
     """Return the hash of names, dtypes, shapes, bytes and metadata: 32 hexadecimal digits."""
     digest = blake2b(json.dumps(metadata, sort_keys=True).encode(), digest_size=16)
     for name, tensor in sorted(tensors.items()):

@@ -1,9 +1,15 @@
 """Records of tensors."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Tensors = Mapping[str, "Tensor"]
+TensorDict = dict[str, "Tensor"]
 TensorKind = Literal["latents", "conditioning", "mask", "other"]
 
 
@@ -16,4 +22,4 @@ class TensorRecord:
     created: datetime
     content: str
     bytes: int
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])

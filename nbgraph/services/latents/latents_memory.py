@@ -1,10 +1,9 @@
 """Tensors in memory, for a studio that ends with its kernel."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from nbgraph.services.latents.latents_base import LatentsServiceBase
-from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
+from nbgraph.services.latents.latents_common import TensorDict, TensorKind, TensorRecord
 from nbgraph.services.shared.names import Unless
 
 
@@ -14,14 +13,14 @@ class LatentsServiceMemory(LatentsServiceBase):
     def __init__(self) -> None:
         super().__init__()
         self._records: dict[str, TensorRecord] = {}
-        self._tensors: dict[str, dict[str, Any]] = {}
+        self._tensors: dict[str, TensorDict] = {}
 
-    def _put(self, record: TensorRecord, tensors: dict[str, Any]) -> TensorRecord:
+    def _put(self, record: TensorRecord, tensors: TensorDict) -> TensorRecord:
         self._tensors[record.name] = tensors
         self._records[record.name] = record
         return record
 
-    def _load(self, record: TensorRecord) -> dict[str, Any]:
+    def _load(self, record: TensorRecord) -> TensorDict:
         return {name: tensor.clone() for name, tensor in self._tensors[record.name].items()}
 
     def _get(self, name: str) -> TensorRecord | None:

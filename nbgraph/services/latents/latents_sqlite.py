@@ -1,10 +1,9 @@
 """Tensors in a studio's folder: safetensors files, with records in the database."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from nbgraph.services.latents.latents_base import LatentsServiceBase
-from nbgraph.services.latents.latents_common import TensorKind, TensorRecord
+from nbgraph.services.latents.latents_common import TensorDict, TensorKind, TensorRecord
 from nbgraph.services.latents.tensor_files import from_bytes, to_bytes
 from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.sqlite.resource_table import ResourceTable
@@ -40,11 +39,11 @@ class LatentsServiceSqlite(LatentsServiceBase):
     def is_intact(self, name: str) -> bool:
         return self._tensors.is_intact(name)
 
-    def _put(self, record: TensorRecord, tensors: dict[str, Any]) -> TensorRecord:
+    def _put(self, record: TensorRecord, tensors: TensorDict) -> TensorRecord:
         self._tensors.save(record, to_bytes(tensors))
         return record
 
-    def _load(self, record: TensorRecord) -> dict[str, Any]:
+    def _load(self, record: TensorRecord) -> TensorDict:
         return from_bytes(self._tensors.read(record.name), record.name)
 
     def _get(self, name: str) -> TensorRecord | None:

@@ -1,21 +1,20 @@
 """Named tensors as the bytes of a safetensors file, and back."""
 
-from typing import Any
-
 from safetensors import SafetensorError
 
 from nbgraph.errors import ResourceFileCorruptError
 from nbgraph.loading import load
+from nbgraph.services.latents.latents_common import TensorDict
 
 HEADER_LIMIT = 64 * 1024
 
 
-def to_bytes(tensors: dict[str, Any]) -> bytes:
+def to_bytes(tensors: TensorDict) -> bytes:
     """Return named torch tensors as the bytes of a safetensors file."""
     return load("safetensors.torch").save(tensors)
 
 
-def from_bytes(data: bytes, name: str) -> dict[str, Any]:
+def from_bytes(data: bytes, name: str) -> TensorDict:
     """Return named torch tensors from the bytes of a safetensors file.
 
     Raises

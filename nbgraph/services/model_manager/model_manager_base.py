@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from os.path import isdir, isfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -20,6 +20,14 @@ from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 from nbgraph.invocations.fields import ModelField
 from nbgraph.services.service import Service
 from nbgraph.texts import value_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nbgraph.diffusion.cache_reports import LoadedComponent
+    from nbgraph.diffusion.components import Components
+    from nbgraph.diffusion.description import ModelDescription
+    from nbgraph.diffusion.meters import DeviceMeter
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 SHIPPED = Path(__file__).parents[2] / "models"
@@ -42,7 +50,7 @@ class ModelRow:
 class ModelManagerBase(Service):
     """Finds models by name: shipped ones, those in `model_folders` at any depth, those of the hub cache, or by path."""
 
-    meters: Any | None = None
+    meters: "DeviceMeter | None" = None
     """Reads the memory of the device; None on the CPU, and before any model was used."""
     uses = 0
     """How often components were requested; while it is unchanged, so is `counts`."""
@@ -146,7 +154,7 @@ class ModelManagerBase(Service):
         """The numbers of components loaded from files, and found in memory, so far."""
 
     @abstractmethod
-    def describe(self, model: ModelField) -> Any:
+    def describe(self, model: ModelField) -> "ModelDescription":
         """Return the description of a model, read from its configuration files without its weights.
 
         Parameters
@@ -161,7 +169,7 @@ class ModelManagerBase(Service):
         """
 
     @abstractmethod
-    def content(self, model: ModelField) -> dict[str, Any]:
+    def content(self, model: ModelField) -> dict[str, object]:
         """Return what the results of a model depend on, for cache keys.
 
         Returns
@@ -171,7 +179,7 @@ class ModelManagerBase(Service):
         """
 
     @abstractmethod
-    def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
+    def use(self, model: ModelField, *names: str) -> "AbstractContextManager[Components]":
         """Within the block, hold components on the device.
 
         Parameters
@@ -183,17 +191,22 @@ class ModelManagerBase(Service):
         """
 
     @abstractmethod
-    def preview_factors(self, model: ModelField) -> Any:
+    def preview_factors(self, model: ModelField) -> "Tensor":
         """Return the factors that convert latents of a model to small images; computed once per autoencoder.
 
         Parameters
         ----------
         model
             The model; its VAE is loaded if its factors are not known yet.
+
+        Returns
+        -------
+        Tensor
+            Shape (latent channels + 1, 3); the last row is the constant.
         """
 
     @abstractmethod
-    def loaded(self) -> list[Any]:
+    def loaded(self) -> "list[LoadedComponent]":
         """Return one row per component in memory."""
 
     @abstractmethod

@@ -1,11 +1,11 @@
 """Models loaded by `nbgraph.diffusion` when they are first used, and shared by the studios of a process."""
 
-from collections.abc import Hashable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
 from nbgraph import diffusion
@@ -17,10 +17,29 @@ from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
 from nbgraph.services.service import CLOSED, InvokerLike
 from nbgraph.services.shared.interrupts import defer_interrupt
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nbgraph.diffusion.cache_reports import CacheUser, LoadedComponent, LoadEvent
+    from nbgraph.diffusion.components import Components
+    from nbgraph.diffusion.description import ModelDescription
+    from nbgraph.diffusion.model_cache import ModelCache
+    from nbgraph.diffusion.preview import PreviewFactors
+
 LIBRARIES = ("diffusers", "torch", "transformers")
 """Libraries that compute with models; their versions are part of cache keys, since results may differ between them."""
 _lock = Lock()
-_shared: "WeakValueDictionary[Hashable, SharedModels]" = WeakValueDictionary()
+_shared: "WeakValueDictionary[ModelLimits, SharedModels]" = WeakValueDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """The settings of a model cache: device and precision, None for the default, and limits of memory in bytes."""
+
+    device: str | None = None
+    dtype: str | None = None
+    ram_bytes: int | None = None
+    vram_bytes: int | None = None
 
 
 class ModelManagerDefault(ModelManagerBase):
@@ -38,12 +57,7 @@ class ModelManagerDefault(ModelManagerBase):
         vram_bytes: int | None = None,
     ) -> None:
         super().__init__(model_folders)
-        self._limits: dict[str, Any] = {
-            "device": device,
-            "dtype": dtype,
-            "ram_bytes": ram_bytes,
-            "vram_bytes": vram_bytes,
-        }
+        self._limits = ModelLimits(device, dtype, ram_bytes, vram_bytes)
         self._shared: SharedModels | None = shared_models(self._limits, self)
 
     def start(self, invoker: InvokerLike) -> None:
@@ -52,25 +66,25 @@ class ModelManagerDefault(ModelManagerBase):
         super().start(invoker)
 
     @cached_property
-    def _user(self) -> Any:
+    def _user(self) -> "CacheUser":
         """The counter of this manager's uses; created at the first use, because it needs torch for the device."""
         meter = diffusion.DeviceMeter(self._shared_cache.device)
         self.meters = meter if meter.read() is not None else None
         return diffusion.CacheUser(on_load=self._send_loaded)
 
     @property
-    def _shared_cache(self) -> Any:
+    def _shared_cache(self) -> "ModelCache":
         if self._shared is None:
             raise NbgraphError(CLOSED)
         return self._shared.cache
 
     @property
-    def _cache(self) -> Any:
+    def _cache(self) -> "ModelCache | None":
         """The shared cache; None if no studio has used it yet, and after `stop`."""
         return self._shared.cache if self._shared is not None and self._shared.is_made else None
 
     @cached_property
-    def _factors(self) -> Any:
+    def _factors(self) -> "PreviewFactors":
         return diffusion.PreviewFactors()
 
     @property
@@ -91,12 +105,12 @@ class ModelManagerDefault(ModelManagerBase):
         counters = self._user.counters
         return counters.loads, counters.hits
 
-    def describe(self, model: ModelField) -> Any:
+    def describe(self, model: ModelField) -> "ModelDescription":
         return diffusion.describe_model(model)
 
-    def content(self, model: ModelField) -> dict[str, Any]:
+    def content(self, model: ModelField) -> dict[str, object]:
         kind = self._device_kind
-        dtype = model.dtype or self._limits["dtype"] or diffusion.default_dtype(kind, self._denoiser(model, kind))
+        dtype = model.dtype or self._limits.dtype or diffusion.default_dtype(kind, self._denoiser(model, kind))
         libraries = ", ".join(f"{name} {version_of(name)}" for name in LIBRARIES)
         return {**model.content(), "dtype": dtype, "device": kind, "libraries": libraries}
 
@@ -107,20 +121,20 @@ class ModelManagerDefault(ModelManagerBase):
 
     @cached_property
     def _device_kind(self) -> str:
-        return diffusion.device_kind(self._limits["device"])
+        return diffusion.device_kind(self._limits.device)
 
-    def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
+    def use(self, model: ModelField, *names: str) -> "AbstractContextManager[Components]":
         self.uses += 1
         return self._shared_cache.use(model, *names, user=self._user)
 
-    def preview_factors(self, model: ModelField) -> Any:
+    def preview_factors(self, model: ModelField) -> "Tensor":
         found = self._factors.find(model.fingerprint)
         if found is None:
             with self.use(model, "vae") as components:
                 found = self._factors.get(model.fingerprint, components)
         return found
 
-    def loaded(self) -> list[Any]:
+    def loaded(self) -> "list[LoadedComponent]":
         return [] if (cache := self._cache) is None else cache.loaded()
 
     def unload(self, name: str | None = None) -> int:
@@ -135,33 +149,34 @@ class ModelManagerDefault(ModelManagerBase):
             shared.leave(self)
         super().stop()
 
-    def _send_loaded(self, event: Any) -> None:
+    def _send_loaded(self, event: "LoadEvent") -> None:
         if event.seconds is not None and self._invoker is not None:
             name = Path(event.model).name
             self.services.events.dispatch(ModelLoaded("", name, event.component, event.bytes, event.seconds))
 
 
 class SharedModels:
-    """The model cache of all studios with equal `limits` (device, dtype, RAM and VRAM in bytes); see `shared_models`.
+    """The model cache of all studios with equal `limits`; see `shared_models`.
 
     Its members keep it alive. The models are unloaded when the last member has left or was garbage collected.
     """
 
-    def __init__(self, limits: dict[str, Any]) -> None:
+    def __init__(self, limits: ModelLimits) -> None:
         self._limits = limits
-        self._members: WeakSet[Any] = WeakSet()
+        self._members: WeakSet[object] = WeakSet()
 
     @cached_property
-    def cache(self) -> Any:
-        """The model cache; making it imports torch."""
-        return diffusion.ModelCache(**self._limits)
+    def cache(self) -> "ModelCache":
+        """The model cache; creating it imports torch."""
+        limits = self._limits
+        return diffusion.ModelCache(limits.device, limits.dtype, limits.ram_bytes, limits.vram_bytes)
 
     @property
     def is_made(self) -> bool:
         """True once a model was used."""
         return "cache" in self.__dict__
 
-    def leave(self, member: Any) -> None:
+    def leave(self, member: object) -> None:
         """Remove a member, and unload the models after the last one."""
         # an interrupt between acquire and release would leave the lock taken for every studio
         with defer_interrupt(), _lock:
@@ -170,17 +185,16 @@ class SharedModels:
         if is_last and self.is_made:
             self.cache.clear()
 
-    def join(self, member: Any) -> None:
+    def join(self, member: object) -> None:
         """Add a member. Only `shared_models` calls this, with the lock held."""
         self._members.add(member)
 
 
-def shared_models(limits: dict[str, Any], member: Any) -> SharedModels:
+def shared_models(limits: ModelLimits, member: object) -> SharedModels:
     """Return the shared models of these limits, with `member` added."""
     with defer_interrupt(), _lock:
-        key = tuple(sorted(limits.items()))
-        found = _shared.get(key)
+        found = _shared.get(limits)
         if found is None:
-            found = _shared[key] = SharedModels(limits)
+            found = _shared[limits] = SharedModels(limits)
         found.join(member)
         return found

@@ -17,10 +17,9 @@ those of a studio in memory after every few runs. The oldest are deleted first.
 import logging
 from _thread import allocate_lock
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from time import monotonic, time
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from nbgraph.errors import ChoiceError, StoreError
@@ -33,6 +32,7 @@ from nbgraph.services.service import InvokerLike, Service
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.interrupts import defer_interrupt
 
+Resource = ImageRecord | TensorRecord
 logger = logging.getLogger("nbgraph")
 TIDY_SECONDS = 600.0
 SLACK = 32
@@ -76,7 +76,7 @@ class RetentionBase(Service):
         return self._invoker is not None
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Generator[None]:
         """Delete nothing within the block, in which a session runs."""
         with self._turn:
             yield
@@ -242,7 +242,7 @@ class RetentionBase(Service):
             self._to_go -= cached  # `on_released` adds them again when the cache drops them
             needed |= cached
         unneeded = [name for name in names if name not in needed]
-        pictures = {record.image_name for record in self._intermediates()} if unneeded else set()
+        pictures = {record.image_name for record in self._intermediates()} if unneeded else set[str]()
         unless = services.queue.runs_elsewhere
         gone = services.images.delete(*[name for name in unneeded if name in pictures], unless=unless)
         gone += services.latents.delete(*[name for name in unneeded if name not in pictures], unless=unless)
@@ -305,7 +305,7 @@ class RetentionBase(Service):
         kept = {session.id for session in services.graph_execution_manager.live()}
         if keep_makers:
             kept |= {record.session_id for each in (True, False) for record in self._pictures(starred=each)}
-        gone = []
+        gone: list[str] = []
         for session_id, size in sizes.items():
             item = items.get(session_id)
             is_old = oldest is not None and item is not None and item.ended is not None and item.ended < oldest
@@ -333,12 +333,12 @@ class RetentionBase(Service):
                 stats.reset_stats(session_id)
                 total -= size
 
-    def _limit_resources(self, records: Iterable[Any], limit: Limit) -> int:
+    def _limit_resources(self, records: Iterable[Resource], limit: Limit) -> int:
         """Delete the oldest resources, with the cached results that name them, until a limit holds; return how many."""
         found = sorted(records, key=lambda record: record.created)
         total = sum(record.bytes for record in found)
         oldest = None if limit.days is None else time() - limit.days * DAY
-        names = []
+        names: list[Resource] = []
         for record in found:
             is_old = oldest is not None and record.created.timestamp() < oldest
             if not is_old and (limit.bytes is None or total <= limit.bytes):
@@ -358,9 +358,9 @@ class RetentionBase(Service):
             self._by_hand.add(record.name)
 
 
-def _name(record: Any) -> str:
+def _name(record: Resource) -> str:
     return record.image_name if isinstance(record, ImageRecord) else record.name
 
 
-def _bytes(records: Iterable[Any]) -> int:
+def _bytes(records: Iterable[Resource]) -> int:
     return sum(record.bytes for record in records)

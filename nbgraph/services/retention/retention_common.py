@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.fields import resources_in
 from nbgraph.invocations.node_output import may_name_resources
+from nbgraph.invocations.types import NodeValue
+from nbgraph.services.shared.defensive_copy import SMALL
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.own_copies import SMALL
 
 DAY = 24 * 3600.0
 
@@ -59,11 +60,12 @@ def resources_of(session: GraphExecutionState) -> set[str]:
     return found
 
 
-def _names_in(values: Iterable[object]) -> list[str]:
+def _names_in(values: Iterable[NodeValue]) -> list[str]:
     """Return the names in values; numbers, texts and lists of these, which may be long, are skipped quickly."""
-    larger = [
-        value
-        for value in values
-        if type(value) not in SMALL and not (type(value) is list and SMALL.issuperset(map(type, value)))
-    ]
+    larger = [value for value in values if not _is_small(value)]
     return [field.resource_name for field in resources_in(larger)] if larger else []
+
+
+def _is_small(value: NodeValue) -> bool:
+    kind: type[object] = value.__class__
+    return kind in SMALL or (kind is list and SMALL.issuperset(map(type, value)))

@@ -3,12 +3,11 @@
 Their ids are constant, so that a studio in a folder stores each of them once.
 """
 
-from typing import Any
-
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.shared.graph.library import LibraryGraph
 
 _MODEL = {"type": "model_loader", "model": "emoji"}
-_NODES: dict[str, dict[str, Any]] = {
+_NODES: dict[str, JsonObject] = {
     "model": _MODEL,
     "positive": {"type": "prompt", "text": ""},
     "negative": {"type": "prompt", "text": ""},
@@ -75,8 +74,8 @@ def image_to_image() -> LibraryGraph:
 
 
 def _data(
-    id: str, name: str, description: str, nodes: dict[str, Any], edges: list[str], inputs: dict[str, str]
-) -> dict[str, Any]:
+    id: str, name: str, description: str, nodes: JsonObject, edges: list[str], inputs: dict[str, str]
+) -> JsonObject:
     return {
         "id": id,
         "name": name,

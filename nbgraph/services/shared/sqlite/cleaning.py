@@ -27,8 +27,8 @@ class CleanReport:
     orphans: int = 0
     orphans_removed: int = 0
     bytes_freed: int = 0
-    missing: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list[str])
+    damaged: list[str] = field(default_factory=list[str])
 
     def __str__(self) -> str:
         lines = [

@@ -3,17 +3,18 @@
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from nbgraph.errors import DamagedRecordError, NbgraphError
 
+Row = TypeVar("Row", bound=tuple[object, ...])
 Read = TypeVar("Read")
 DAMAGE = (NbgraphError, ValueError, TypeError, KeyError, AttributeError, IndexError)
 """What reading a damaged row raises."""
 logger = logging.getLogger("nbgraph")
 
 
-def readable(rows: Iterable[tuple[Any, ...]], read: Callable[[tuple[Any, ...]], Read], what: str) -> Iterator[Read]:
+def readable(rows: Iterable[Row], read: Callable[[Row], Read], what: str) -> Iterator[Read]:
     """Yield `read(row)` for each row. One that cannot be read is skipped, with a line in the log, and stays stored.
 
     Parameters

@@ -39,7 +39,7 @@ class Formats:
 
     tables: str
     steps: Sequence[str] = ()
-    marks: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    marks: Mapping[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
 
     @property
     def newest(self) -> int:
@@ -108,7 +108,8 @@ def migrate(connection: sqlite3.Connection, formats: Formats, folder: StoreFolde
 
 def statements(script: str) -> list[str]:
     """Return the statements of a script, one by one: `executescript` would commit before it."""
-    found, text = [], ""
+    found: list[str] = []
+    text = ""
     for line in script.splitlines(keepends=True):
         text += line
         if sqlite3.complete_statement(text):

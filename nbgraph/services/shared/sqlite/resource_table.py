@@ -1,19 +1,24 @@
 """Resources of one kind: files, each with a record in a table whose columns are the fields of a dataclass."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, Generic, TypeVar, get_origin
+from sqlite3 import Connection
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_origin
 
 from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.sqlite.damaged_rows import readable
 from nbgraph.services.shared.sqlite.resource_files import ResourceFiles
-from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase, SqlRow, SqlValue
 from nbgraph.services.shared.sqlite.store_folder import FileKind
 
-Record = TypeVar("Record")
-_FROM_COLUMN = {datetime: datetime.fromisoformat, dict: json.loads, bool: bool, int: int}
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
+_Reader = Callable[[Any], object]
+_FROM_COLUMN: dict[object, _Reader] = {datetime: datetime.fromisoformat, dict: json.loads, bool: bool, int: int}
 
 
 class ResourceTable(Generic[Record]):
@@ -26,26 +31,26 @@ class ResourceTable(Generic[Record]):
     def __init__(self, database: SqliteDatabase, table: FileKind, record_class: type[Record]) -> None:
         self._database, self._table, self._class = database, table, record_class
         self._files = ResourceFiles(database, table)
-        found = fields(record_class)  # type: ignore[arg-type]
+        found = fields(record_class)
         self._fields = [field.name for field in found]
-        self._readers = [_FROM_COLUMN.get(get_origin(field.type) or field.type, _as_it_is) for field in found]
+        self._readers = [_FROM_COLUMN.get(get_origin(field.type) or field.type, _unchanged) for field in found]
         self._key = self._fields[0]
         self._select = f"SELECT {', '.join(self._fields)} FROM {table} "  # noqa: S608
 
-    def save(self, record: Record, data: bytes, **more: Any) -> None:
+    def save(self, record: Record, data: bytes, **more: SqlValue) -> None:
         """Write the file, then the record; `more` are the columns that the service adds."""
-        values = {name: _to_column(getattr(record, name)) for name in self._fields} | more
+        values = self._columns(record) | more
 
-        def insert(connection: Any, size: int, digest: str) -> None:
+        def insert(connection: Connection, size: int, digest: str) -> None:
             columns = {**values, "file_bytes": size, "sha256": digest}
             places = ", ".join(f":{name}" for name in columns)
             connection.execute(f"INSERT INTO {self._table} ({', '.join(columns)}) VALUES ({places})", columns)  # noqa: S608
 
-        self._files.save(values[self._key], data, insert)
+        self._files.save(getattr(record, self._key), data, insert)
 
-    def change(self, record: Record, **more: Any) -> None:
+    def change(self, record: Record, **more: SqlValue) -> None:
         """Replace the record of the same name."""
-        values = {name: _to_column(getattr(record, name)) for name in self._fields} | more
+        values = self._columns(record) | more
         changes = ", ".join(f"{name}=:{name}" for name in values)
         with self._database.transaction(durable=True) as connection:
             connection.execute(f"UPDATE {self._table} SET {changes} WHERE {self._key}=:{self._key}", values)  # noqa: S608
@@ -79,7 +84,7 @@ class ResourceTable(Generic[Record]):
         )
 
     def page(
-        self, where: str, wanted: Mapping[str, Any], offset: int, limit: int | None, order: str = "number DESC"
+        self, where: str, wanted: Mapping[str, SqlValue], offset: int, limit: int | None, order: str = "number DESC"
     ) -> tuple[list[Record], int]:
         """Return a page of matching records, by default newest first, and the number of all that match.
 
@@ -99,21 +104,24 @@ class ResourceTable(Generic[Record]):
         rows = self._database.rows(query, {**wanted, "limit": -1 if limit is None else limit, "offset": offset})
         return list(self._readable(rows)), total
 
-    def _facts(self, name: str) -> tuple[Any, ...] | None:
+    def _columns(self, record: Record) -> dict[str, SqlValue]:
+        return {name: _to_column(getattr(record, name)) for name in self._fields}
+
+    def _facts(self, name: str) -> SqlRow | None:
         return self._database.row(f"SELECT file_bytes, sha256 FROM {self._table} WHERE {self._key}=?", (name,))  # noqa: S608
 
-    def _readable(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Record]:
+    def _readable(self, rows: Iterable[SqlRow]) -> Iterator[Record]:
         return readable(rows, self._record, f"the record in {self._table} of")
 
-    def _record(self, row: tuple[Any, ...]) -> Record:
+    def _record(self, row: SqlRow) -> Record:
         return self._class(*[read(value) for read, value in zip(self._readers, row)])
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: object) -> object:
     return value
 
 
-def _to_column(value: Any) -> Any:
+def _to_column(value: "datetime | dict[str, object] | SqlValue") -> SqlValue:
     if isinstance(value, datetime):
         return value.isoformat()
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value

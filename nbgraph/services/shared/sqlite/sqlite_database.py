@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from math import inf
@@ -33,6 +33,9 @@ from nbgraph.services.shared.sqlite.write_ahead_log import HARD_LIMIT, SOFT_LIMI
 WAIT_SECONDS = 10.0
 ROWS_WITHOUT_ROOM = 32
 """Rows that are deleted in one transaction on a full disk."""
+SqlValue = str | bytes | int | float | None
+SqlRow = tuple[Any, ...]
+"""Values of a row by the types of its columns; SQLite does not enforce them, so a reader must expect others."""
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 
@@ -59,9 +62,9 @@ class SqliteDatabase:
     Attributes
     ----------
     kernel
-        The name of this process as the owner of the sessions that it runs.
+        The name of this process, the owner of the sessions that it runs.
     adds, drops
-        How often any kernel added or dropped cached results, to notice what others did.
+        How often any kernel added or dropped cached results.
     """
 
     def __init__(
@@ -84,7 +87,7 @@ class SqliteDatabase:
         self._notes: FolderLog | None = None
         self.was_dirty = False
         self.being_saved: set[str] = set()
-        """Names of resources whose file may be written already while their record is not."""
+        """Resources whose file may be written already while their record is not."""
         self.open()
 
     def open(self) -> None:
@@ -189,7 +192,7 @@ class SqliteDatabase:
         self._writing.close()
 
     @contextmanager
-    def transaction(self, *, durable: bool = False, awaited: bool = True) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = False, awaited: bool = True) -> Generator[sqlite3.Connection]:
         """Run the block in a write transaction: commit at its end, roll back if it raises.
 
         A transaction inside another one is part of the outer one. Stop interrupts the wait for the folder; once the
@@ -221,7 +224,7 @@ class SqliteDatabase:
             finally:
                 self._lock.release()
 
-    def _outermost(self, stop: DeferredInterrupt, durable: bool, longest_log: int) -> Iterator[sqlite3.Connection]:
+    def _outermost(self, stop: DeferredInterrupt, durable: bool, longest_log: int) -> Generator[sqlite3.Connection]:
         connection = self._open_connection
         self._check_file()
         self._patience.wait_for(self._writing.try_acquire, stop)
@@ -279,7 +282,7 @@ class SqliteDatabase:
             self.log.checkpoint()
 
     @contextmanager
-    def exclusive(self) -> Iterator[sqlite3.Connection]:
+    def exclusive(self) -> Generator[sqlite3.Connection]:
         """Hold the folder without a transaction, for statements that cannot run in one, such as VACUUM.
 
         Raises
@@ -299,14 +302,8 @@ class SqliteDatabase:
         """Inside a transaction: increase a counter once it is committed, before other kernels can write."""
         self._to_count = counter
 
-    def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
-        """Return all rows of a query.
-
-        Raises
-        ------
-        StoreError
-            The database cannot be read.
-        """
+    def rows(self, sql: str, parameters: Sequence[SqlValue] | Mapping[str, SqlValue] = ()) -> list[SqlRow]:
+        """Return all rows of a query, or raise the `StoreError` that says why the database cannot be read."""
         self._refuse_fork()
         with self._lock:
             connection = self._open_connection
@@ -322,10 +319,9 @@ class SqliteDatabase:
                 finally:
                     connection.text_factory = str
 
-    def row(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[Any, ...] | None:
+    def row(self, sql: str, parameters: Sequence[SqlValue] | Mapping[str, SqlValue] = ()) -> SqlRow | None:
         """Return the first row of a query, or None."""
-        found = self.rows(sql, parameters)
-        return found[0] if found else None
+        return next(iter(self.rows(sql, parameters)), None)
 
     def is_alive(self, kernel: str) -> bool:
         """Return whether the kernel of that name still has the folder open."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from nbgraph.errors import StoreError
 from nbgraph.services.shared.names import checked_name, is_name
@@ -33,11 +33,12 @@ class StoreFolder:
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        if not isinstance(root, str | os.PathLike) or not isinstance(os.fspath(root), str) or "\0" in os.fspath(root):
+        path = _path_text(root)
+        if path is None:
             raise StoreError(f"the folder of a studio is a text or a Path, not {repr(root)[:80]}")
-        if not os.fspath(root):
+        if not path:
             raise StoreError("the name of a studio's folder is empty; give one, or none for a studio in memory")
-        self.root = Path(root).expanduser().absolute()
+        self.root = Path(path).expanduser().absolute()
 
     @property
     def database(self) -> Path:
@@ -233,6 +234,12 @@ class Reserve:
             self._path.unlink()
             return True
         return False
+
+
+def _path_text(root: object) -> str | None:
+    """Return a path as text; None for what is not a path, since callers pass what a person gave."""
+    path = os.fspath(cast("os.PathLike[str] | os.PathLike[bytes]", root)) if isinstance(root, os.PathLike) else root
+    return path if isinstance(path, str) and "\0" not in path else None
 
 
 def _folders_in(path: Path) -> list[os.DirEntry[str]]:
