@@ -2,8 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import cast
 
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.item_storage.item_storage_base import ItemStorageBase
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 
@@ -39,9 +40,13 @@ class SessionStorageBase(ItemStorageBase[GraphExecutionState]):
 
     @abstractmethod
     def with_value(self, text: str) -> set[str]:
-        """Return the ids of the sessions whose graph has a value that contains `text`, in capitals or not.
+        """Return the ids of the sessions whose graph has a value that contains a text.
 
-        Prompts, numbers, model names and choices are values; ids, types and names of inputs are not.
+        Parameters
+        ----------
+        text
+            Searched in upper or lower case, in prompts, numbers, model names and choices; not in ids, types and names
+            of inputs.
         """
 
     @abstractmethod
@@ -49,25 +54,31 @@ class SessionStorageBase(ItemStorageBase[GraphExecutionState]):
         """Return the number of stored sessions."""
 
 
-def has_value(nodes: Any, text: str) -> bool:
-    """Return whether a value in the nodes of a graph, as JSON values, contains `text`, in capitals or not."""
+def has_value(nodes: object, text: str) -> bool:
+    """Return whether a value in the nodes of a graph contains a text, in upper or lower case.
+
+    Parameters
+    ----------
+    nodes
+        The nodes by id as JSON values; library graphs in them are searched too.
+    text
+        Searched in texts and numbers, not in names (`NAMES`).
+    """
     wanted = text.casefold()
-    waiting = list(nodes.values()) if isinstance(nodes, dict) else []
+    waiting: list[object] = list(_object(nodes).values())
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            waiting += [part for name, part in value.items() if name not in NAMES and name != "library"]
-            library = value.get("library")
-            if isinstance(library, dict):
-                waiting += _nodes_of(library).values()
+            parts = _object(cast(object, value))
+            waiting += [part for name, part in parts.items() if name not in NAMES and name != "library"]
+            waiting += _object(_object(_object(parts.get("library")).get("graph")).get("nodes")).values()
         elif isinstance(value, list):
-            waiting += value
+            waiting += cast(list[object], value)
         elif isinstance(value, str | int | float) and not isinstance(value, bool) and wanted in str(value).casefold():
             return True
     return False
 
 
-def _nodes_of(library: dict[str, Any]) -> dict[str, Any]:
-    graph = library.get("graph")
-    nodes = graph.get("nodes") if isinstance(graph, dict) else None
-    return nodes if isinstance(nodes, dict) else {}
+def _object(value: object) -> JsonObject:
+    """Return a JSON object as it is, and an empty one in place of other JSON values."""
+    return cast(JsonObject, value) if isinstance(value, dict) else {}

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from copy import copy
-from typing import Any
 from weakref import WeakValueDictionary
 
 from pydantic_core import to_jsonable_python
 
 from nbgraph.invocations.fields import resources_in
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.item_storage.item_storage_memory import ItemStorageMemory
 from nbgraph.services.item_storage.session_storage_base import SessionStorageBase, has_value
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
@@ -63,7 +63,7 @@ class SessionStorageMemory(ItemStorageMemory[GraphExecutionState], SessionStorag
         self._items[item.id] = copy(item) if item.status in ENDED else item
 
 
-def _values_of(session: GraphExecutionState) -> dict[str, Any]:
+def _values_of(session: GraphExecutionState) -> JsonObject:
     # A value in memory need not be JSON; one that is not is searched by its text.
     return {
         planned.id: to_jsonable_python(planned.node.literals(), fallback=str, serialize_unknown=True)

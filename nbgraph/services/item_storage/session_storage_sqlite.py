@@ -173,7 +173,7 @@ class SessionStorageSqlite(SessionStorageBase):
         return session
 
 
-def _saved_nodes(data: str) -> Any:
+def _saved_nodes(data: str) -> object:
     try:
         return json.loads(data)["graph"]["nodes"]
     except DAMAGE:
