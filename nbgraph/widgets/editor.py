@@ -13,6 +13,7 @@ from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
 from nbgraph.grammar.writer import graph_lines
 from nbgraph.invocations.node_registry import NodeClass, registry
 from nbgraph.notebook import is_in_notebook
+from nbgraph.recipes.saved_pictures import graph_of_record
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
@@ -24,8 +25,10 @@ from nbgraph.widgets.derived import ShownDocument, problem_to_json
 from nbgraph.widgets.document import GraphDocument, StaleRevisionError, Update
 from nbgraph.widgets.exact_numbers import to_page
 from nbgraph.widgets.graph_changes import apply_changes
+from nbgraph.widgets.picture_answers import PictureAnswers
 from nbgraph.widgets.pictures import answer_pictures
 from nbgraph.widgets.reasons import MAX_EXPLAINED, Reasons
+from nbgraph.widgets.remix import OpenGraph
 from nbgraph.widgets.rpc import Answer, RpcWidget
 from nbgraph.widgets.run_feed import RunFeed
 from nbgraph.widgets.running_graph import running_graph
@@ -57,9 +60,11 @@ class GraphEditor(RpcWidget):
         read_only: str = "",
         max_iterations: int = MAX_ITERATIONS,
         autosave: Autosave | None = None,
+        open_graph: OpenGraph | None = None,
     ) -> None:
         self._invoker, self._max_iterations = invoker, max_iterations
         self.autosave = autosave
+        self._open_graph = open_graph
         self._told_types: Mapping[str, NodeClass] = {}
         self._outer: list[tuple[GraphDocument, str]] = []
         self._feed = None
@@ -68,6 +73,7 @@ class GraphEditor(RpcWidget):
         super().__init__(_document=self._snapshot())
         self._static = StaticFallback(self._id, lambda: self.show()._repr_mimebundle_(), DRAWN_AFTER, DRAWN_WITHIN)
         if invoker is not None:
+            self._picture_answers = PictureAnswers(invoker.services)
             self._feed = RunFeed(invoker.services, graph.id, self._post, self._ran)
         if autosave is not None:
             autosave.acquire()
@@ -222,6 +228,10 @@ class GraphEditor(RpcWidget):
             return None
         if isinstance(request, messages.UploadRequest | messages.PicturesRequest):
             return answer_pictures(self._need_invoker().services.images, request, buffers)
+        if isinstance(request, messages.AboutPictures):
+            return self._answer_picture(request)
+        if isinstance(request, messages.ExplainRequest):
+            return self._explain()
         done = self._act(request) or {}
         return {"type": "done", "revision": self._document_now.revision, **done}, []
 
@@ -236,8 +246,6 @@ class GraphEditor(RpcWidget):
             return {"session": self._run(request.targets, request.front)}
         elif isinstance(request, messages.CancelRequest):
             self._cancel()
-        elif isinstance(request, messages.ExplainRequest):
-            return {"reasons": self._explain()}
         elif isinstance(request, messages.ExportRequest):
             return {"text": self._export(request.form)}
         elif isinstance(request, messages.CollapseRequest):
@@ -285,12 +293,30 @@ class GraphEditor(RpcWidget):
         if self._feed is not None and self._feed.session_id:
             self._need_invoker().cancel(self._feed.session_id)
 
-    def _explain(self) -> dict[str, Any]:
+    def _explain(self) -> Answer:
+        """Answer why nodes would run, with the pictures of those that are cached and were not run on this canvas."""
+        content = {"type": "done", "revision": self._document_now.revision, "reasons": {}}
         if self._reasons is None:
-            return {}
+            return content, []
         cannot = len(self.graph) > MAX_EXPLAINED or self._outer or self._document_now.unknown_types()
         session = None if cannot else self._session()
-        return self._reasons.changes(None if session is None or session.graph.problems() else session)
+        session = None if session is None or session.graph.problems() else session
+        reasons = self._reasons.changes(session)
+        cached, pictures = ({}, []) if session is None or self._feed is None else self._feed.show_cached(session)
+        return {**content, "reasons": reasons, "cached": cached}, pictures
+
+    def _answer_picture(self, request: messages.AboutPictures) -> Answer:
+        services = self._need_invoker().services
+        if isinstance(request, messages.StarRequest):
+            return self._picture_answers.star(request.names, request.starred)
+        if isinstance(request, messages.CompareRequest):
+            return self._picture_answers.compared(request.names)
+        if request.type == "picture":
+            return self._picture_answers.opened(request.name)
+        if self._open_graph is None:
+            raise NbgraphError("this editor has no studio to open canvases; make it with studio.edit(graph)")
+        graph = graph_of_record(services, services.images.record(request.name))
+        return {"type": "canvas", "model": self._open_graph(graph)}, []
 
     def _ran(self) -> None:
         self._post({"type": "ran"})

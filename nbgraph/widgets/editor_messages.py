@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from nbgraph.widgets.rpc import Request
+from nbgraph.widgets.rpc import Names, Request
 
 Ids = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10_000)]
 
@@ -66,6 +66,31 @@ class PicturesRequest(Request):
     names: Ids | None = None
 
 
+class PictureRequest(Request):
+    """A picture in full size (`picture`), or a canvas on the graph that made it (`canvas`)."""
+
+    type: Literal["picture", "canvas"]
+    name: str = Field(max_length=200)
+
+
+class StarRequest(Request):
+    """Star pictures, or take their stars."""
+
+    type: Literal["star"]
+    names: Names
+    starred: bool
+
+
+class CompareRequest(Request):
+    """Two pictures in full size, and what was set differently for them."""
+
+    type: Literal["compare"]
+    names: Annotated[Names, Field(min_length=2, max_length=2)]
+
+
+AboutPictures = PictureRequest | StarRequest | CompareRequest
+
+
 class UploadRequest(Request):
     """A picture file comes in the first buffer."""
 
@@ -108,6 +133,9 @@ AnyRequest = (
     | ExplainRequest
     | ExportRequest
     | PicturesRequest
+    | PictureRequest
+    | StarRequest
+    | CompareRequest
     | UploadRequest
     | CollapseRequest
     | NodeRequest

@@ -7,17 +7,15 @@ from pydantic import Field, TypeAdapter
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ImageCategory
-from nbgraph.recipes.saved_pictures import picture_of_record
 from nbgraph.services.images.images_common import ImageOrder, ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.shared.graph.drawing.svg import draw_graph
-from nbgraph.views.comparison import differences, graph_of, label_of, metadata_text, values_of
 from nbgraph.views.images import searched
-from nbgraph.widgets.pictures import Thumbnails, png
+from nbgraph.widgets.picture_answers import PictureAnswers
+from nbgraph.widgets.pictures import Thumbnails
 from nbgraph.widgets.remix import Remix
 from nbgraph.widgets.rpc import Answer, Name, Names, Request, RpcWidget
 
-MAX_DOOMED, MAX_LABELS = 200, 4000
+MAX_DOOMED = 200
 
 
 class ListPictures(Request):
@@ -88,7 +86,7 @@ class Gallery(RpcWidget):
     ) -> None:
         self._services, self._remix = services, remix
         self._thumbnails = Thumbnails(services.images)
-        self._labels: dict[str, str] = {}
+        self._answers = PictureAnswers(services)
         super().__init__(_compared=list(compared), _remixes=remix is not None)
         self._endings = [services.images.on_changed(self._notify), services.images.on_deleted(self._notify)]
 
@@ -106,16 +104,15 @@ class Gallery(RpcWidget):
         if isinstance(request, ListPictures):
             return self._page(request)
         if isinstance(request, OpenPicture):
-            return self._open(images.record(request.name))
+            return self._answers.opened(request.name)
         if isinstance(request, ComparePictures):
-            return self._compare_pictures(images.record(request.names[0]), images.record(request.names[1]))
+            return self._answers.compared(request.names)
         if isinstance(request, RemixPicture):
             return self._make_again(images.record(request.name), request.type)
-        records = [images.record(name) for name in request.names]
         if isinstance(request, StarPictures):
-            for record in records:
-                images.update(record.image_name, starred=request.starred)
-            return {"type": "done"}, []
+            return self._answers.star(request.names, request.starred)
+        for name in request.names:
+            images.record(name)
         entries = self._doomed(request.names)
         if request.type == "delete":
             count = images.delete(*request.names)
@@ -139,25 +136,9 @@ class Gallery(RpcWidget):
             "page": page.page,
             "pages": page.pages,
             "total": page.total,
-            "pictures": [self._facts(record) for record in page.items],
+            "pictures": [self._answers.facts(record) for record in page.items],
         }
         return content, [self._thumbnails.get(record.image_name) for record in page.items]
-
-    def _open(self, record: ImageRecord) -> Answer:
-        picture = self._services.images.get(record.image_name)
-        pictures = [png(picture_of_record(picture, self._services, record))]
-        graph, problem = graph_of(record, self._services)
-        if graph is not None:
-            pictures.append(draw_graph(graph).encode())
-        content = {
-            "type": "picture",
-            "picture": self._facts(record),
-            "metadata": metadata_text(record),
-            "values": values_of(graph),
-            "graph": problem,
-            "python": _python(graph),
-        }
-        return content, pictures
 
     def _make_again(self, record: ImageRecord, how: str) -> Answer:
         if self._remix is None:
@@ -168,43 +149,8 @@ class Gallery(RpcWidget):
         model = self._remix.canvas(record) if how == "canvas" else self._remix.as_input(record)
         return {"type": "canvas", "model": model}, []
 
-    def _compare_pictures(self, first: ImageRecord, second: ImageRecord) -> Answer:
-        content = {
-            "type": "compared",
-            "pictures": [self._facts(first), self._facts(second)],
-            "differences": differences(first, second, self._services),
-        }
-        return content, [png(self._services.images.get(record.image_name)) for record in (first, second)]
-
     def _doomed(self, names: list[str]) -> list[dict[str, Any]]:
         return [
             {"node": entry.node, "type": entry.type, "seconds": entry.seconds}
             for entry in self._services.invocation_cache.rows_naming(names)
         ]
-
-    def _facts(self, record: ImageRecord) -> dict[str, Any]:
-        if len(self._labels) > MAX_LABELS:
-            self._labels.clear()
-        if record.image_name not in self._labels:
-            self._labels[record.image_name] = label_of(record, self._services)
-        return {
-            "name": record.image_name,
-            "label": self._labels[record.image_name],
-            "width": record.width,
-            "height": record.height,
-            "mode": record.mode,
-            "category": record.category,
-            "starred": record.starred,
-            "intermediate": record.is_intermediate,
-            "node": record.node_id,
-            "session": record.session_id,
-            "created": record.created.timestamp(),
-            "bytes": record.bytes,
-        }
-
-
-def _python(graph: Any) -> str:
-    try:
-        return "" if graph is None else graph.to_python()
-    except (NbgraphError, ValueError) as error:
-        return f"# {error}"

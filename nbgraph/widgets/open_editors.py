@@ -106,7 +106,12 @@ class OpenEditors:
 
     def _editor(self, graph: Graph, autosave: Autosave | None, read_only: str = "") -> GraphEditor:
         return GraphEditor(
-            graph, self._invoker, read_only=read_only, max_iterations=self._max_iterations, autosave=autosave
+            graph,
+            self._invoker,
+            read_only=read_only,
+            max_iterations=self._max_iterations,
+            autosave=autosave,
+            open_graph=lambda made: str(self.of_graph(made).model_id),
         )
 
     def _unsaved(self, name: str) -> GraphEditor | None:

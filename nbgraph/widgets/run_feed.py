@@ -21,6 +21,7 @@ from nbgraph.services.events.events_common import (
     SessionWaits,
 )
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.widgets.pictures import thumbnail
 from nbgraph.widgets.throttle import Throttle
 
@@ -98,6 +99,29 @@ class RunFeed:
                 "whole": nodes is None,
             }
             return content, [self.pictures[node] for node in names]
+
+    def show_cached(self, session: GraphExecutionState) -> tuple[dict[str, Any], list[bytes]]:
+        """Take the pictures in the cached outputs of a session that `explain` has walked as the results of its nodes.
+
+        Return the states of those whose picture the canvas does not show yet, by node, and the pictures. While a run
+        goes on there are none: what it gives is shown.
+        """
+        found: dict[str, Any] = {}
+        with self._lock:
+            for node in session.graph.nodes if self.status != "running" else ():
+                outputs = list(session.outputs_of(node).values())
+                name = self._last_picture(outputs[-1]) if outputs else ""
+                state = self.states.get(node)
+                if name and (state is None or name != state.image):
+                    self.states[node] = NodeRun("cached", runs=1, cached=1, image=name)
+                    self.pictures[node] = thumbnail(self._services.images.get(name))
+                    found[node] = asdict(self.states[node])
+            return found, [self.pictures[node] for node in found]
+
+    def _last_picture(self, output: Any) -> str:
+        """Return the name of the last picture in an output; empty where there is none, or it is gone."""
+        names = [field.image_name for field in resources_in(output) if isinstance(field, ImageField)]
+        return names[-1] if names and self._services.images.exists(names[-1]) else ""
 
     def _begin(self, session_id: str) -> None:
         try:
@@ -183,10 +207,9 @@ class RunFeed:
     def _result(self, node: str, state: NodeRun, output: Any) -> None:
         seed = getattr(output, "seed", None)
         state.seed = str(seed) if isinstance(seed, int) else ""
-        names = [field.image_name for field in resources_in(output) if isinstance(field, ImageField)]
-        if names and self._services.images.exists(names[-1]):
-            state.image = names[-1]
-            self.pictures[node] = thumbnail(self._services.images.get(names[-1]))
+        if name := self._last_picture(output):
+            state.image = name
+            self.pictures[node] = thumbnail(self._services.images.get(name))
             self._fresh.add(node)
 
     def _flush(self) -> None:

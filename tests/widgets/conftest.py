@@ -30,7 +30,7 @@ studio.cache.clear()
 
 
 class Heard(GraphEditor):
-    """An editor whose page is a list: `tell` is what a page sends, `heard` what it got."""
+    """An editor whose page is a list: `tell` is what a page sends, `heard` what it got, with its last `buffers`."""
 
     def __init__(self, graph: Graph, invoker: Invoker | None = None, **options: Any) -> None:
         self.heard: list[dict[str, Any]] = []
@@ -38,6 +38,7 @@ class Heard(GraphEditor):
 
     def send(self, content: Any, buffers: Any = None) -> None:
         self.heard.append(content)
+        self.buffers = buffers or []
 
     def tell(self, content: Any, buffers: list[bytes] | None = None) -> list[dict[str, Any]]:
         """Send a message as a page does; returns the answers."""

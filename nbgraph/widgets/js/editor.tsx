@@ -6,7 +6,9 @@ import "./editor/node.css";
 import { ReactFlowProvider } from "@xyflow/react";
 import { createRoot } from "react-dom/client";
 
-import { ReopenContext, StoreContext } from "./editor/context.ts";
+import { CanvasBelow } from "./canvas_below.ts";
+import { element } from "./dom.ts";
+import { OpenBelowContext, ReopenContext, StoreContext } from "./editor/context.ts";
 import { Editor } from "./editor/Editor.tsx";
 import { guard } from "./editor/guard.ts";
 import { EditorStore } from "./editor/store.ts";
@@ -25,7 +27,11 @@ function storeOf(model: Model): EditorStore {
 
 export const editor: Widget = {
   render({ model, el }) {
-    const root = createRoot(el);
+    const place = element("div", { class: "nbg-place" });
+    const below = new CanvasBelow(model, (context) => editor.render(context));
+    el.replaceChildren(place, below.root);
+    const root = createRoot(place);
+    const openBelow = (id: string): void => void below.show(id);
     let release = (): void => {};
     el.classList.add("nbg");
     const unfollow = followTheme(el);
@@ -35,11 +41,13 @@ export const editor: Widget = {
       release = guard(el, store.draw);
       root.render(
         <ReopenContext value={show}>
-          <StoreContext value={store}>
-            <ReactFlowProvider key={String(shown.get("_id"))}>
-              <Editor />
-            </ReactFlowProvider>
-          </StoreContext>
+          <OpenBelowContext value={openBelow}>
+            <StoreContext value={store}>
+              <ReactFlowProvider key={String(shown.get("_id"))}>
+                <Editor />
+              </ReactFlowProvider>
+            </StoreContext>
+          </OpenBelowContext>
         </ReopenContext>,
       );
     };
@@ -47,6 +55,7 @@ export const editor: Widget = {
     return () => {
       release();
       unfollow();
+      below.close();
       root.unmount();
     };
   },

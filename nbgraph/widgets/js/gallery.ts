@@ -3,10 +3,11 @@ import "./panel.css";
 import "./gallery.css";
 
 import type { Content } from "./asker.ts";
+import { CanvasBelow } from "./canvas_below.ts";
 import { confirmation } from "./confirm.ts";
 import { attribute, element, fill, Pictures, write } from "./dom.ts";
 import { guard } from "./editor/guard.ts";
-import { CanvasBelow } from "./gallery/canvas_below.ts";
+import { editor } from "./editor.tsx";
 import { Choice } from "./gallery/choice.ts";
 import { compareView } from "./gallery/compare.ts";
 import { listenToGrid } from "./gallery/keys.ts";
@@ -77,7 +78,7 @@ class GalleryView {
   private readonly list: HTMLElement;
 
   constructor(private readonly model: Model) {
-    this.below = new CanvasBelow(model);
+    this.below = new CanvasBelow(model, editor.render);
     const pair = (model.get("_compared") as string[] | undefined) ?? [];
     this.questions = new Questions(model, () => pair.length || this.load());
     write(this.pager.where, "Waiting for the kernel…");

@@ -4,11 +4,12 @@ import { type KeyboardEvent, type RefObject, useCallback, useEffect, useMemo, us
 
 import { act, addAt, centre, insert, type View } from "./actions.ts";
 import { Canvas, type CanvasHandle } from "./Canvas.tsx";
-import type { LooseEnd } from "./commands.ts";
-import { useStore, useStored } from "./context.ts";
+import { addNode, freeId, type LooseEnd } from "./commands.ts";
+import { useOpenBelow, useStore, useStored } from "./context.ts";
 import type { AnyFlowNode } from "./flow.ts";
 import { KeysSheet } from "./KeysSheet.tsx";
 import { type Command, commandOf } from "./keys.ts";
+import { LargeView } from "./LargeView.tsx";
 import { Lost } from "./Lost.tsx";
 import { type Items, Menu } from "./Menu.tsx";
 import { menuOf, type Place } from "./menus.ts";
@@ -38,6 +39,7 @@ const isMapped = ({ document: { nodes } }: Pick<EditorState, "document">): boole
 export function Editor() {
   const store = useStore();
   const flow = useReactFlow<AnyFlowNode>();
+  const openBelow = useOpenBelow();
   const readOnly = useStored((one) => one.readOnly);
   const lost = useStored((one) => one.lost);
   const root = useRef<HTMLDivElement>(null);
@@ -85,7 +87,7 @@ export function Editor() {
   const key = (event: KeyboardEvent): void => {
     const target = event.target as HTMLElement;
     const command = commandOf(event, target.tagName);
-    if (!command || opened || question || menu || sheet) return;
+    if (!command || opened || question || menu || sheet || store.state.getState().large) return;
     event.preventDefault();
     doCommand(command);
   };
@@ -109,6 +111,13 @@ export function Editor() {
     insert(view, template, null);
     back();
     if (run) store.runAll(null);
+  };
+  const takeAsInput = (name: string): void => {
+    const id = freeId(store.document, "image");
+    const { x, y } = flow.screenToFlowPosition(centre(root.current!));
+    store.edit([...addNode(id, "image", x, y), ["input", id, "image", { value: { image_name: name } }]]);
+    view.select([id]);
+    view.look([id]);
   };
   const openTemplates = (): Items =>
     store.templates.map((template) => ({
@@ -180,6 +189,11 @@ export function Editor() {
             }}
           />
         )}
+        <LargeView
+          takeAsInput={takeAsInput}
+          openCanvas={openBelow}
+          back={(from) => (from?.isConnected ? from : root.current!).focus({ preventScroll: true })}
+        />
         {question && (
           <Prompt
             {...question}

@@ -22,3 +22,10 @@ export const ReopenContext = createContext<(model: Model) => void>(() => {});
 export function useReopen(): (model: Model) => void {
   return useContext(ReopenContext);
 }
+
+/** Shows the canvas of a model id, which the kernel opened, under this one. */
+export const OpenBelowContext = createContext<(id: string) => void>(() => {});
+
+export function useOpenBelow(): (id: string) => void {
+  return useContext(OpenBelowContext);
+}

@@ -1,4 +1,5 @@
 // Messages from the kernel.
+import type { Compared, Opened } from "../gallery/protocol.ts";
 import type { Change } from "./changes.ts";
 import type { NodeType, Schema } from "./schema.ts";
 
@@ -72,7 +73,12 @@ export type Told =
       reasons?: Record<string, Reason | null>;
       text?: string;
       session?: string;
+      /** Nodes whose results are in the cache, with their pictures in the buffers. */
+      cached?: Record<string, NodeRun>;
     }
+  | ({ type: "picture"; request: number } & Opened)
+  | ({ type: "compared"; request: number } & Compared)
+  | { type: "canvas"; request: number; model: string }
   | { type: "refused"; request: number; message: string; stale?: boolean; problems?: Problem[] }
   | {
       type: "run";

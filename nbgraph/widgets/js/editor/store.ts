@@ -42,6 +42,10 @@ export interface EditorState {
   pictures: Record<string, string>;
   /** The results of a node, the newest first. */
   results: Record<string, string[]>;
+  /** The names of pictures in the studio, by their addresses here. */
+  names: Record<string, string>;
+  /** The result that is shown in full size. */
+  large: { node: string; url: string } | null;
   thumbnails: Record<string, string>;
   newest: string[];
   reasons: Record<string, Reason>;
@@ -70,6 +74,8 @@ const initialState = (): EditorState => ({
   runs: {},
   pictures: {},
   results: {},
+  names: {},
+  large: null,
   thumbnails: {},
   newest: [],
   reasons: {},
@@ -95,7 +101,7 @@ export class EditorStore {
   private sent: Pending | null = null;
   private retries = 0;
   private requests = 0;
-  private waiting = new Map<number, (told: Told) => void>();
+  private waiting = new Map<number, (reply: [Told, DataView[]]) => void>();
   private whenSent: (() => void)[] = [];
   private drawn = true;
   private explainTimer: ReturnType<typeof setTimeout> | undefined;
@@ -191,9 +197,14 @@ export class EditorStore {
   }
 
   /** Ask the kernel; the promise holds its answer, "refused" included (which is also shown). */
-  ask(content: Record<string, unknown>, buffers?: ArrayBuffer[]): Promise<Told> {
+  async ask(content: Record<string, unknown>, buffers?: ArrayBuffer[]): Promise<Told> {
+    return (await this.fetch(content, buffers))[0];
+  }
+
+  /** Ask the kernel for something that comes with bytes. */
+  fetch(content: Record<string, unknown>, buffers?: ArrayBuffer[]): Promise<[Told, DataView[]]> {
     const request = ++this.requests;
-    if (this.lost) return Promise.resolve({ type: "refused", request, message: LOST });
+    if (this.lost) return Promise.resolve([{ type: "refused", request, message: LOST }, []]);
     return new Promise((resolve) => {
       this.waiting.set(request, resolve);
       this.model.send({ ...content, request }, undefined, buffers);
@@ -208,6 +219,11 @@ export class EditorStore {
 
   dismiss(id: number): void {
     this.set({ toasts: this.toasts.filter((one) => one.id !== id) });
+  }
+
+  /** Show a result of a node in full size, or none. */
+  showLarge(large: EditorState["large"]): void {
+    this.set({ large });
   }
 
   /** Show the folded inputs and outputs of a node, or fold them again. */
@@ -257,17 +273,14 @@ export class EditorStore {
     if (told.type === "document") this.takeDocument(told);
     else if (told.type === "types") this.takeTypes(told);
     else if (told.type === "patch") this.takePatch(told);
-    else if (told.type === "done") this.takeDone(told);
+    else if (told.type === "done") this.takeDone(told, buffers);
     else if (told.type === "refused") this.takeRefusal(told);
     else if (told.type === "run") this.takeRun(told, buffers);
     else if (told.type === "ran") this.explainSoon(50);
     else if (told.type === "pictures") this.takePictures(told, buffers);
-    if ("request" in told && told.request) this.answer(told.request, told);
-  }
-
-  private answer(request: number, told: Told): void {
-    this.waiting.get(request)?.(told);
-    this.waiting.delete(request);
+    if (!("request" in told) || !told.request) return;
+    this.waiting.get(told.request)?.([told, buffers]);
+    this.waiting.delete(told.request);
   }
 
   private open(snapshot: Snapshot): void {
@@ -335,9 +348,31 @@ export class EditorStore {
     );
   }
 
-  private takeDone(told: Extract<Told, { type: "done" }>): void {
+  private takeDone(told: Extract<Told, { type: "done" }>, buffers: DataView[]): void {
     if (told.reasons) this.set({ reasons: put(this.reasons, told.reasons) });
+    if (told.cached) this.takeCached(told.cached, buffers);
     if (this.sent?.request === told.request) this.sentDone();
+  }
+
+  /** The graph as it is now has results in the cache: they are its nodes' pictures before it runs. */
+  private takeCached(cached: Record<string, NodeRun>, buffers: DataView[]): void {
+    const ids = Object.keys(cached);
+    if (!ids.length) return;
+    const { pictures, results, names } = this.now;
+    const fresh = urls(ids, buffers);
+    this.set({
+      runs: { ...this.runs, ...cached },
+      pictures: { ...pictures, ...fresh },
+      results: { ...results, ...Object.fromEntries(ids.map((id) => [id, this.resultsWith(id, fresh[id])])) },
+      names: { ...names, ...Object.fromEntries(ids.map((id) => [fresh[id], cached[id].image ?? ""])) },
+    });
+  }
+
+  /** The results of a node with a new one at their front. */
+  private resultsWith(id: string, url: string): string[] {
+    const before = this.now.results[id] ?? [];
+    for (const old of before.slice(KEPT_RESULTS - 1)) URL.revokeObjectURL(old);
+    return [url, ...before.slice(0, KEPT_RESULTS - 1)];
   }
 
   private sentDone(): void {
@@ -364,19 +399,21 @@ export class EditorStore {
   }
 
   private takeRun(told: Extract<Told, { type: "run" }>, buffers: DataView[]): void {
-    const { run, pictures, results } = this.now;
+    const { run, pictures, results, names } = this.now;
     const other = told.session !== run.session || told.whole;
     const cancelling = run.status === "cancelling" && told.status === "running" && told.session === run.session;
     const status = cancelling ? "cancelling" : told.status;
     const runs = { ...(other ? {} : this.runs), ...told.nodes };
     const fresh = urls(told.pictures, buffers);
     const kept = { ...results };
+    const named = { ...names };
     for (const id of told.pictures) {
       const before = told.whole ? (kept[id] ?? []).slice(1) : (kept[id] ?? []);
       if (pictures[id] && !before.includes(pictures[id])) URL.revokeObjectURL(pictures[id]);
       if (runs[id]?.status === "running") continue;
       for (const old of before.slice(KEPT_RESULTS - 1)) URL.revokeObjectURL(old);
       kept[id] = [fresh[id], ...before.slice(0, KEPT_RESULTS - 1)];
+      named[fresh[id]] = runs[id]?.image ?? "";
     }
     this.set({
       run: { session: told.session, status, waitsFor: told.waitsFor, waiting: told.waiting },
@@ -384,6 +421,7 @@ export class EditorStore {
       edited: told.session === run.session ? this.now.edited : {},
       pictures: { ...pictures, ...fresh },
       results: kept,
+      names: named,
     });
   }
 

@@ -1,9 +1,8 @@
-// A canvas that the kernel opened for a picture, shown under the gallery.
-import { element, fill } from "../dom.ts";
-import { editor } from "../editor.tsx";
-import { linkOf } from "../kernel.ts";
-import type { Model } from "../model.ts";
-import { button } from "../paging.ts";
+// A canvas that the kernel opened for a picture, shown under the gallery or the canvas it was opened from.
+import { element, fill } from "./dom.ts";
+import { linkOf } from "./kernel.ts";
+import type { Model, Widget } from "./model.ts";
+import { button } from "./paging.ts";
 
 const SETTLED = 150;
 
@@ -11,7 +10,11 @@ export class CanvasBelow {
   readonly root = element("div", { class: "nbp-below" });
   private clean = (): void => {};
 
-  constructor(private readonly model: Model) {}
+  /** `render` is that of the editor. */
+  constructor(
+    private readonly model: Model,
+    private readonly render: Widget["render"],
+  ) {}
 
   /** Show the canvas of a model in place of the one before. */
   async show(id: string): Promise<void> {
@@ -28,7 +31,7 @@ export class CanvasBelow {
       button("Close the canvas", () => this.close()),
     );
     fill(this.root, bar, place);
-    this.clean = editor.render({ model: linkOf(found as unknown as Model).model, el: place });
+    this.clean = this.render({ model: linkOf(found as unknown as Model).model, el: place });
     // The canvas has its height only once it is drawn.
     setTimeout(() => {
       this.root.scrollIntoView?.({ block: "start" });
