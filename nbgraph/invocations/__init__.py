@@ -1,6 +1,7 @@
 """The node library. Importing it registers every built-in node; it loads neither torch nor diffusers."""
 
-import nbgraph.invocations.libraries  # noqa: F401, I001 - before anything that imports numpy
+# before anything that imports numpy
+import nbgraph.invocations.libraries  # noqa: F401, I001 # pyright: ignore[reportUnusedImport]
 from nbgraph.invocations.adapters import ClipSkip, FreeU, LoraLoader, Seamless
 from nbgraph.invocations.collections import (
     BooleanCollection,

@@ -1,4 +1,4 @@
-"""Operations on numbers by name, and what keeps one from being computed: (field, problem) before it is tried."""
+"""Operations on numbers by name, and the problems of their operands: (field, problem), found before computing."""
 
 import math
 import operator
@@ -13,7 +13,7 @@ MAX_BITS = 12_000
 
 
 def divide(a: int, b: int) -> int:
-    """a / b cut off towards zero, exact."""
+    """Return a / b truncated towards zero, exact for numbers of any size."""
     quotient = abs(a) // abs(b)
     return quotient if (a < 0) == (b < 0) else -quotient
 
@@ -23,7 +23,7 @@ INTEGER: dict[str, Callable[[int, int], int]] = {
     "SUB": operator.sub,
     "MUL": operator.mul,
     "DIV": divide,
-    "EXP": operator.pow,
+    "EXP": lambda a, b: a**b,
     "MOD": operator.mod,
     "ABS": lambda a, b: abs(a),
     "MIN": min,
@@ -33,8 +33,8 @@ FLOAT: dict[str, Callable[[float, float], float]] = {
     "ADD": operator.add,
     "SUB": operator.sub,
     "MUL": operator.mul,
-    "DIV": operator.truediv,
-    "EXP": operator.pow,
+    "DIV": lambda a, b: a / b,
+    "EXP": lambda a, b: a**b,
     "ABS": lambda a, b: abs(a),
     "SQRT": lambda a, b: math.sqrt(a),
     "MIN": min,
@@ -43,19 +43,19 @@ FLOAT: dict[str, Callable[[float, float], float]] = {
 
 
 def integer_problem(operation: str, a: int, b: int) -> Iterator[tuple[str, str]]:
-    """What keeps an operation on whole numbers from having a result."""
+    """Yield (field, problem) if an operation on whole numbers has no result, or one that is too long."""
     if operation in ("DIV", "MOD") and b == 0:
         yield "b", "is 0, and a number cannot be divided by zero; give it another value"
     if operation == "EXP" and b < 0:
-        yield "b", f"is {b}, and a negative power is no whole number; use float_math"
+        yield "b", f"is {b}, and a negative power is not a whole number; use float_math"
     if (operation == "EXP" and b > 0 and a.bit_length() * b > MAX_BITS and abs(a) > 1) or (
         operation == "MUL" and a.bit_length() + b.bit_length() > MAX_BITS
     ):
-        yield "b", f"makes a number of more than {MAX_BITS} bits; take a smaller one"
+        yield "b", f"makes a number of more than {MAX_BITS} bits; use a smaller one"
 
 
 def float_problem(operation: str, a: float, b: float) -> Iterator[tuple[str, str]]:
-    """What keeps an operation on numbers from having a result."""
+    """Yield (field, problem) if an operation on numbers has no finite real result."""
     if operation == "DIV" and b == 0:
         yield "b", "is 0, and a number cannot be divided by zero; give it another value"
     elif operation == "SQRT" and a < 0:
@@ -65,18 +65,18 @@ def float_problem(operation: str, a: float, b: float) -> Iterator[tuple[str, str
     elif operation == "EXP" and a < 0 and b != int(b):
         yield "b", f"is {b}, and a negative number has only whole powers; give it a whole one"
     elif not _is_finite(operation, a, b):
-        yield "b", f"makes {operation} of {a} and {b} too large for a float; take smaller numbers"
+        yield "b", f"makes {operation} of {a} and {b} too large for a float; use smaller numbers"
 
 
 def compute_integer(operation: str, a: int, b: int) -> int:
-    """The result; `NbgraphError` with what keeps it from being computed."""
+    """Return the result; raise `NbgraphError` with the problem if there is none."""
     for field, problem in integer_problem(operation, a, b):
         raise NbgraphError(f"{field} {problem}")
     return INTEGER[operation](a, b)
 
 
 def compute_float(operation: str, a: float, b: float) -> float:
-    """The result; `NbgraphError` with what keeps it from being computed."""
+    """Return the result; raise `NbgraphError` with the problem if there is none."""
     for field, problem in float_problem(operation, a, b):
         raise NbgraphError(f"{field} {problem}")
     return FLOAT[operation](a, b)

@@ -1,4 +1,4 @@
-"""Lists of values: ranges, and typed lists as nodes."""
+"""Nodes that make lists: ranges, and typed lists."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ def _range_problem(start: int, stop: int, step: int) -> tuple[str, str] | None:
 
 @invocation("range_of_size", title="Range of size", category="collections", version="1.0.0", static=True)
 class RangeOfSize(BaseInvocation):
-    """So many whole numbers, from start, step apart."""
+    """A number of whole numbers from start, step apart."""
 
     start: int = Field(0, description="First number")
     size: int = Field(1, ge=0, le=MAX_LIST, title="Count", description="How many numbers")
@@ -74,7 +74,7 @@ class RangeOfSize(BaseInvocation):
 
 @invocation("random_range", title="Random range", category="collections", version="1.0.0")
 class RandomRange(BaseInvocation):
-    """So many random whole numbers from low up to, not including, high; the same for the same seed."""
+    """A number of random whole numbers from low up to, not including, high; the same for the same seed."""
 
     low: int = Field(0, description="Smallest number")
     high: int = Field(DRAWN_MAX, description="Upper end, not included")
@@ -97,7 +97,7 @@ class RandomRange(BaseInvocation):
 
 @invocation("float_range", title="Float range", category="collections", version="1.0.0", static=True)
 class FloatRange(BaseInvocation):
-    """So many numbers from start to stop, both included, evenly spaced."""
+    """A number of evenly spaced numbers from start to stop, both included."""
 
     start: float = Field(5.0, description="First number")
     stop: float = Field(10.0, description="Last number, included")

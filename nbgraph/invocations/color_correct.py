@@ -1,4 +1,4 @@
-"""The colours of one picture given to another."""
+"""Transfer the colours of one image to another."""
 
 from PIL import Image, ImageFilter, ImageStat
 from pydantic import Field
@@ -12,9 +12,9 @@ from nbgraph.invocations.pictures import colors_and_alpha, open_mask, open_pictu
 
 @invocation("color_correct", title="Correct colors", category="image", version="1.0.0")
 class CorrectColors(BaseInvocation):
-    """A picture given the colours of a reference: mean and spread of each Lab channel, where the mask is white.
+    """A picture with the colours of a reference: mean and spread of each Lab channel, where the mask is white.
 
-    The way of Reinhard and others, Color Transfer between Images, 2001.
+    After Reinhard and others, Color Transfer between Images, 2001.
     """
 
     image: ImageField = Field(description="Image whose colours are changed")
@@ -33,7 +33,7 @@ class CorrectColors(BaseInvocation):
         within = ImageStat.Stat(to_space(wanted.convert("RGB"), "LAB"))
         lab = to_space(colors.convert("RGB"), "LAB")
         given = ImageStat.Stat(lab, mask) if mask is not None and mask.getbbox() else ImageStat.Stat(lab)
-        bands = []
+        bands: list[Image.Image] = []
         for place, band in enumerate(lab.split()):
             spread = within.stddev[place] / given.stddev[place] if given.stddev[place] else 1.0
             mean, target = given.mean[place], within.mean[place]

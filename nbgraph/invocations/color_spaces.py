@@ -1,7 +1,7 @@
-"""Colour spaces: a picture in RGB, seen as hue and saturation, as luma and chroma, as Lab or as inks, and back."""
+"""Colour spaces: convert an RGB image to HSV, YCbCr, Lab or CMYK and back, and change one channel."""
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from PIL import Image, ImageCms
 
@@ -20,12 +20,27 @@ BANDS = {
 
 
 def as_byte(value: float) -> int:
-    """The value rounded to 0 to 255."""
+    """Return a value rounded and limited to 0 to 255."""
     return min(255, max(0, round(value)))
 
 
 def change_channel(picture: Image.Image, channel: str, table: list[int]) -> Image.Image:
-    """The picture with one channel looked up in a table of 256 values; its alpha stays, or appears if it is meant."""
+    """Return an image with one channel mapped through a table.
+
+    Parameters
+    ----------
+    picture
+        In L, LA, RGB or RGBA.
+    channel
+        A `ColorChannel`.
+    table
+        The new value of each of 256 values.
+
+    Returns
+    -------
+    Image
+        RGB, or RGBA if the image has an alpha channel or that is the one changed.
+    """
     name, space = channel.rstrip(")").split(" (")
     place = BANDS[space].index(name)
     rgba = picture.convert("RGBA")
@@ -39,13 +54,19 @@ def change_channel(picture: Image.Image, channel: str, table: list[int]) -> Imag
 
 
 def to_space(rgb: Image.Image, space: str) -> Image.Image:
-    """An RGB picture in another space; in Lab, a and b are 128 where there is no colour."""
-    return ImageCms.applyTransform(rgb, _transform("RGB", "LAB")) if space == "LAB" else rgb.convert(space)  # type: ignore[return-value]
+    """Return an RGB image in another space; in Lab, a and b are 128 where there is no colour."""
+    return _transformed(rgb, "RGB", "LAB") if space == "LAB" else rgb.convert(space)
 
 
 def from_space(picture: Image.Image, space: str) -> Image.Image:
-    """The RGB picture of one in another space."""
-    return ImageCms.applyTransform(picture, _transform("LAB", "RGB")) if space == "LAB" else picture.convert("RGB")  # type: ignore[return-value]
+    """Return an image of another space in RGB."""
+    return _transformed(picture, "LAB", "RGB") if space == "LAB" else picture.convert("RGB")
+
+
+def _transformed(picture: Image.Image, source: str, target: str) -> Image.Image:
+    result = ImageCms.applyTransform(picture, _transform(source, target))
+    assert result is not None, "it is None only for a transform in place"
+    return result
 
 
 def _with_band(picture: Image.Image, place: int, table: list[int]) -> list[Image.Image]:
@@ -55,6 +76,12 @@ def _with_band(picture: Image.Image, place: int, table: list[int]) -> list[Image
 
 
 @lru_cache(maxsize=2)
-def _transform(source: str, target: str) -> Any:
-    profiles = {"RGB": ImageCms.createProfile("sRGB"), "LAB": ImageCms.createProfile("LAB")}
+def _transform(source: str, target: str) -> ImageCms.ImageCmsTransform:
+    profiles = {"RGB": _profile("sRGB"), "LAB": _profile("LAB")}
     return ImageCms.buildTransform(profiles[source], profiles[target], source, target)
+
+
+def _profile(space: Literal["sRGB", "LAB"]) -> ImageCms.ImageCmsProfile:
+    # Pillow's stub does not know what it returns
+    core = ImageCms.createProfile(space)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return ImageCms.ImageCmsProfile(core)  # pyright: ignore[reportUnknownArgumentType]

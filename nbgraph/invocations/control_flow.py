@@ -23,7 +23,7 @@ class IterateOutput(BaseInvocationOutput):
 
 @invocation("iterate", title="Iterate", category="control flow", version="1.0.0", use_cache=False)
 class Iterate(BaseInvocation):
-    """Runs what follows once for each item of a list, in order."""
+    """Runs the nodes after it once for each item of a list, in order."""
 
     output_types_vary = True
 
@@ -43,7 +43,7 @@ class Iterate(BaseInvocation):
 
 @invocation("collect", title="Collect", category="control flow", version="1.0.0", use_cache=False)
 class Collect(BaseInvocation):
-    """Gathers what the innermost iterations gave into one list, in order; `collection` comes first, then the items."""
+    """Collects the results of the innermost iterations in one list, in order; items of `collection` come first."""
 
     output_types_vary = True
 
@@ -59,7 +59,7 @@ class Collect(BaseInvocation):
         widest = next((one for one in types if all(assignable(other, one) for other in types)), None)
         if widest is None:
             names = ", ".join(dict.fromkeys(map(type_name, types)))
-            return {}, f"collects things that have no type in common ({names}); use one collect for each type"
+            return {}, f"collects values that have no type in common ({names}); use one collect for each type"
         return {"collection": list[widest]}, ""
 
     @classmethod
@@ -73,14 +73,14 @@ class Collect(BaseInvocation):
 
 
 class IfOutput(BaseInvocationOutput):
-    """What arrived on the branch that was taken."""
+    """The value of the branch that was taken."""
 
     value: Any
 
 
 @invocation("if", title="If", category="control flow", version="1.0.0", use_cache=False)
 class If(BaseInvocation):
-    """Passes one of two values on. What only the other branch needs does not run, decided for each iteration."""
+    """Passes one of two values on. Nodes that only the other branch needs do not run, decided for each iteration."""
 
     output_types_vary = True
 
@@ -100,18 +100,18 @@ class If(BaseInvocation):
 
 @invocation("zip", title="Zip", category="control flow", version="1.0.0", static=True)
 class Zip(BaseInvocation):
-    """Pairs the items of two lists of equal length: [[a0, b0], [a1, b1], ...]. `item_of` takes a pair apart."""
+    """Pairs the items of two lists of equal length: [[a0, b0], [a1, b1], ...]. `item_of` returns one of a pair."""
 
     a: list[Any] = Field(title="First list", description="List of first items")
     b: list[Any] = Field(title="Second list", description="List of second items, equally long")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         if {"a", "b"} <= known.keys() and len(known["a"]) != len(known["b"]):
-            yield "b", f"a has {len(known['a'])} items and b has {len(known['b'])}; lists to be zipped are equally long"
+            yield "b", f"a has {len(known['a'])} items and b has {len(known['b'])}; give lists of equal length"
 
     def invoke(self, context: InvocationContext) -> CollectionOutput:
         if len(self.a) != len(self.b):
-            raise ValueError(f"a has {len(self.a)} items and b has {len(self.b)}; lists to be zipped are equally long")
+            raise ValueError(f"a has {len(self.a)} items and b has {len(self.b)}; give lists of equal length")
         return CollectionOutput(collection=[list(pair) for pair in zip(self.a, self.b)])
 
 

@@ -1,4 +1,4 @@
-"""What steers denoising beside prompts: a scheduler by name, a mask, ControlNets, blended latents, another VAE."""
+"""Inputs of denoising besides prompts: schedulers, masks, ControlNets, blended latents, other VAEs."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,13 +22,13 @@ class SchedulerOutput(BaseInvocationOutput):
 
 
 class DenoiseMaskOutput(BaseInvocationOutput):
-    """Where denoising may change a picture."""
+    """A mask for denoising."""
 
     denoise_mask: DenoiseMaskField
 
 
 class ControlOutput(BaseInvocationOutput):
-    """A ControlNet and its picture."""
+    """A ControlNet and its control image."""
 
     control: ControlField
 
@@ -51,9 +51,9 @@ class Scheduler(BaseInvocation):
 
 @invocation("vae_loader", title="VAE", category="model", version="1.0.0", static=True)
 class VaeLoader(BaseInvocation):
-    """An autoencoder of its own, by the name it has in this studio, or by the path of its folder or file.
+    """A VAE on its own, by its name in this studio, or by the path of its folder or file.
 
-    How latents are scaled is not in a file: it takes that from the model it is used with, `like=model.vae`.
+    A file does not say how latents are scaled: that is taken from the model it is used with, `like=model.vae`.
     """
 
     vae_model: str = Field(
@@ -70,7 +70,7 @@ class VaeLoader(BaseInvocation):
 
 @invocation("controlnet", title="ControlNet", category="latents", version="1.0.0", static=True)
 class ControlNet(BaseInvocation):
-    """A ControlNet that steers denoising by a picture: how much, and from when to when as shares of the steps."""
+    """A ControlNet that guides denoising by an image: how strongly, and from which to which share of the steps."""
 
     image: ImageField = Field(
         title="Control image",
@@ -111,11 +111,11 @@ class ControlNet(BaseInvocation):
 
 @invocation("create_denoise_mask", title="Denoise mask", category="inpaint", version="1.1.0", static=True)
 class CreateDenoiseMask(BaseInvocation):
-    """A mask for denoising: what is white is painted anew, what is black is kept; soft lets the two run together.
+    """A mask for denoising: white is denoised, black is kept; `soft` blends the two along grey edges.
 
-    A mask with an alpha channel counts by brightness times opacity: what is transparent is kept.
-    What is kept is of the latents that are denoised. Where these stopped part-way, to go on in a second node, `latents`
-    are those of the picture that is kept.
+    A mask with an alpha channel counts by brightness times opacity, so transparent is kept. The latents that are
+    denoised are kept where the mask is black. If these are partly denoised, to be continued in a second node, give the
+    latents of the image to keep as `latents`.
     """
 
     mask: ImageField = Field(description="White is denoised, black is kept; transparent counts as black")
@@ -146,7 +146,7 @@ class BlendLatents(BaseInvocation):
 def model_problem(
     known: Mapping[str, Any], field: str, component: str, context: InvocationContext
 ) -> Iterator[tuple[str, str]]:
-    """(field, problem) if there is no model of that name, or it has no component of the kind."""
+    """Yield (field, problem) if there is no model of that name, or it has no component of that kind."""
     if field not in known:
         return
     try:
@@ -158,7 +158,7 @@ def model_problem(
 
 
 def span_problem(known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(field, problem) if something begins to steer when it has ended."""
+    """Yield (field, problem) if the end of an effect is not after its beginning."""
     begin, end = known.get("begin_step_percent", 0.0), known.get("end_step_percent", 1.0)
     if begin >= end:
         yield "end_step_percent", f"is {end}, and must be more than begin_step_percent, which is {begin}"

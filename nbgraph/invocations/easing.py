@@ -1,4 +1,4 @@
-"""Numbers that change along a curve, one for each step: a cfg_scale that falls, a weight that swells."""
+"""Numbers along a curve, one for each step: a cfg_scale that falls, a weight that rises."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ Easing = Literal[
 
 
 def _bounce(t: float) -> float:
-    """A ball that is thrown up: the four parabolas of Robert Penner's easing functions, read backwards."""
+    """Return the height of a thrown ball: the four parabolas of Robert Penner's easing functions, in reverse."""
     time = (1 - t) * 2.75
     for end, middle, height in ((1.0, 0.0, 0.0), (2.0, 1.5, 0.75), (2.5, 2.25, 0.9375)):
         if time < end:
@@ -42,7 +42,7 @@ CURVES: dict[str, Callable[[float], float]] = {
 
 
 def ease(easing: str, t: float) -> float:
-    """The curve of that name at t, both from 0 to 1: `In` starts slowly, `Out` ends slowly, `InOut` does both."""
+    """Return the value, 0 to 1, of a curve at t, 0 to 1: `In` starts slowly, `Out` ends slowly, `InOut` does both."""
     name = easing.removesuffix("Out").removesuffix("In")
     curve = CURVES[name]
     if easing.endswith("InOut"):
@@ -52,10 +52,10 @@ def ease(easing: str, t: float) -> float:
 
 @invocation("step_param_easing", title="Easing", category="collections", version="1.0.0", static=True)
 class StepEasing(BaseInvocation):
-    """A number for each step, along a curve from one value to another between two places; `mirror` comes back again.
+    """A number for each step, along a curve from one value to another between two steps; `mirror` returns to the first.
 
-    Before `start_step_percent` (a share from 0 to 1) stands `pre_start_value`, after the end `post_end_value`; left
-    out, they are the values at the start and the end.
+    The number is `pre_start_value` before `start_step_percent` (a share from 0 to 1) and `post_end_value` after the
+    end; left out, they are the numbers at the start and the end of the curve.
     """
 
     easing: Easing = Field(
@@ -95,7 +95,7 @@ class StepEasing(BaseInvocation):
         return FloatCollectionOutput(collection=[before] * first + curve + [after] * (self.num_steps - 1 - last))
 
     def _share(self, place: int, count: int) -> float:
-        """How far along the curve a place is, from 0 to 1."""
+        """Return how far along the curve a step is, from 0 to 1."""
         if self.mirror:
             place, count = min(place, count - 1 - place), (count + 1) // 2
         return place / (count - 1) if count > 1 else 0.0

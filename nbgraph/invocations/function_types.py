@@ -1,4 +1,4 @@
-"""What the annotations of a function mean as the inputs and outputs of a node: a picture travels as an `ImageField`."""
+"""Convert the annotations of a function to the inputs and outputs of a node: an image becomes an `ImageField`."""
 
 import types
 from collections.abc import Callable, Mapping
@@ -43,9 +43,19 @@ SHARED_OUTPUTS: dict[Any, type[BaseInvocationOutput]] = {
 
 
 def wire_type(annotation: Any, where: str) -> Any:
-    """The annotation of what travels along an edge: pictures by reference, everything else as it is.
+    """Return the annotation of a value on an edge: images by reference, everything else unchanged.
 
-    `where` names the place in the error about a type that cannot travel.
+    Parameters
+    ----------
+    annotation
+        As the function has it.
+    where
+        The place, for the error.
+
+    Raises
+    ------
+    NbgraphError
+        Values of that type cannot be sent along an edge.
     """
     if annotation is None:
         return type(None)
@@ -67,7 +77,7 @@ def wire_type(annotation: Any, where: str) -> Any:
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations of a function; `NbgraphError` for a name that is not known where it is defined."""
+    """Return the annotations of a function; raise `NbgraphError` for a name that is not defined where it is used."""
     try:
         return get_type_hints(function, include_extras=True)
     except NameError as error:
@@ -78,7 +88,22 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def input_field(function: str, parameter: Parameter, hints: Mapping[str, Any], base: type[BaseInvocation]) -> Any:
-    """The (annotation, default) that a parameter of a function gives a node class made from `base`."""
+    """Return (annotation, default) of the field that a parameter of a function becomes.
+
+    Parameters
+    ----------
+    function
+        The name of the function, for errors.
+    parameter, hints
+        The parameter, and the annotations of the function.
+    base
+        The class that the node class will extend.
+
+    Raises
+    ------
+    NbgraphError
+        The parameter cannot be an input: its kind, type, name or default.
+    """
     name, default = parameter.name, parameter.default
     where = f"{function}: parameter {name!r}"
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -100,20 +125,33 @@ def input_field(function: str, parameter: Parameter, hints: Mapping[str, Any], b
 
 
 def holds_images(annotation: Any) -> bool:
-    """Whether the annotation, as the function has it, mentions a picture."""
+    """Return whether an annotation, as the function has it, contains an image."""
     return annotation is Image or any(map(holds_images, get_args(annotation)))
 
 
 def is_named_tuple(annotation: Any) -> bool:
-    """Whether an annotation is a NamedTuple class."""
-    return isclass(annotation) and issubclass(annotation, tuple) and hasattr(annotation, "_fields")
+    """Return whether an annotation is a NamedTuple class."""
+    return isclass(annotation) and tuple in annotation.__mro__ and hasattr(annotation, "_fields")
 
 
 def output_class_for(annotation: Any, name: str) -> type[BaseInvocationOutput]:
-    """The output class that a function's return annotation means; `name` is the function's."""
+    """Return the output class of a function's return annotation.
+
+    Parameters
+    ----------
+    annotation
+        As the function has it.
+    name
+        The name of the function, for errors and for a class made here.
+
+    Raises
+    ------
+    NbgraphError
+        A node cannot return values of that type.
+    """
     where = f"what {name} returns"
     if annotation is None or annotation is type(None):
-        raise NbgraphError(f"{name} is annotated to return nothing; a node gives something: return {POSSIBLE}")
+        raise NbgraphError(f"{name} is annotated to return nothing; a node has a result: return {POSSIBLE}")
     if isclass(annotation) and issubclass(annotation, BaseInvocationOutput):
         return annotation
     if is_named_tuple(annotation):

@@ -1,4 +1,4 @@
-"""Pictures as nodes: of the studio, from a file, of one colour, kept for the gallery."""
+"""Nodes that load, make, show and save images."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,9 +27,9 @@ class Image(BaseInvocation):
 
 @invocation("load_image", title="Load image", category="image", version="1.1.0", use_cache=False)
 class LoadImage(BaseInvocation):
-    """A picture from a PNG, JPEG or WebP file, upright as its EXIF data say.
+    """A picture from a PNG, JPEG or WebP file, rotated as its EXIF data say.
 
-    The file is read at every run; what follows goes by its content, and runs again only if that has changed.
+    The file is read at every run. Nodes after it are cached by its content, and run again only if that has changed.
     """
 
     path: Path = Field(title="File", description="Path of a PNG, JPEG or WebP file")
@@ -68,7 +68,7 @@ class ShowImage(BaseInvocation):
 
 @invocation("blank_image", title="Blank image", category="image", version="1.0.0")
 class BlankImage(BaseInvocation):
-    """A picture of one colour; in RGB the opacity of the colour does not count."""
+    """A picture of one colour; in RGB the opacity of the colour is ignored."""
 
     width: Side = Field(512, description="Width in pixels")
     height: Side = Field(512, description="Height in pixels")

@@ -1,4 +1,4 @@
-"""Colours of pictures: modes, channels, brightness, hue. An alpha channel is kept unless it is the one meant."""
+"""Nodes for the colours of images: modes, channels, brightness, hue. An alpha channel is kept unless it is changed."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -59,7 +59,7 @@ class ConvertImage(BaseInvocation):
 
 @invocation("img_lerp", title="Lerp image", category="image", version="1.0.0")
 class LerpImage(BaseInvocation):
-    """Brightness squeezed: black becomes `min`, white becomes `max`, and the rest lies evenly between."""
+    """Brightness compressed: black becomes `min`, white becomes `max`, values between change linearly."""
 
     image: ImageField = Field(description="Image to change")
     min: int = Field(0, ge=0, le=255, title="Darkest", description="Brightness, 0 to 255, that black becomes")
@@ -89,7 +89,7 @@ class InverseLerpImage(BaseInvocation):
 
 @invocation("img_hue_adjust", title="Adjust hue", category="image", version="1.0.0")
 class AdjustHue(BaseInvocation):
-    """Every hue turned by so many degrees; 360 is a full turn."""
+    """Every hue rotated by some degrees; 360 is a full turn."""
 
     image: ImageField = Field(description="Image to change")
     hue: int = Field(0, ge=-360, le=360, description="Degrees to turn every hue by; 360 is a full turn")
@@ -104,7 +104,7 @@ class AdjustHue(BaseInvocation):
 
 @invocation("img_channel_offset", title="Offset channel", category="image", version="1.0.0")
 class OffsetChannel(BaseInvocation):
-    """A number added to one channel of a colour space, within 0 to 255; a hue goes round instead."""
+    """A number added to one channel of a colour space, limited to 0 to 255; a hue wraps around instead."""
 
     image: ImageField = Field(description="Image to change")
     channel: ColorChannel = Field("Red (RGBA)", description="Channel to change, with its colour space")
@@ -122,7 +122,7 @@ class OffsetChannel(BaseInvocation):
 
 @invocation("img_channel_multiply", title="Multiply channel", category="image", version="1.0.0")
 class MultiplyChannel(BaseInvocation):
-    """One channel of a colour space multiplied, within 0 to 255, and then turned round if `invert_channel` says so."""
+    """One channel of a colour space multiplied, limited to 0 to 255, then inverted with `invert_channel`."""
 
     image: ImageField = Field(description="Image to change")
     channel: ColorChannel = Field("Red (RGBA)", description="Channel to change, with its colour space")
@@ -138,7 +138,7 @@ class MultiplyChannel(BaseInvocation):
 
 
 def _mapped(context: InvocationContext, field: ImageField, change: Callable[[int], float]) -> Image.Image:
-    """The picture with every colour channel changed in the same way."""
+    """Return the image of a field with every colour channel changed by one function."""
     colors, alpha = colors_and_alpha(open_picture(context, field))
     return with_alpha(colors.point([as_byte(change(value)) for value in range(256)] * len(colors.getbands())), alpha)
 
@@ -146,5 +146,5 @@ def _mapped(context: InvocationContext, field: ImageField, change: Callable[[int
 def _channel_mapped(
     context: InvocationContext, field: ImageField, channel: str, change: Callable[[int], float]
 ) -> Image.Image:
-    """The picture with one channel of a colour space changed."""
+    """Return the image of a field with one channel of a colour space changed."""
     return change_channel(open_picture(context, field), channel, [as_byte(change(value)) for value in range(256)])

@@ -1,4 +1,4 @@
-"""Two pictures compared: a picture of the difference, and figures.
+"""Compare two images: an image of the difference, and figures.
 
 SSIM after Z. Wang and others, Image Quality Assessment: From Error Visibility to Structural Similarity, 2004, with a
 uniform window of 7 x 7 pixels, K1 = 0.01, K2 = 0.03 and sample covariances; the mean over all channels.
@@ -50,7 +50,7 @@ class CompareImages(BaseInvocation):
 
 
 def ssim(first: Image.Image, second: Image.Image) -> float:
-    """The structural similarity of two pictures of equal mode and size, from -1 to 1."""
+    """Return the structural similarity of two images of equal mode and size, from -1 to 1."""
     window = min(WINDOW, *first.size)
     pairs = zip(first.split(), second.split())
     return float(np.mean([_ssim(np.asarray(a, np.float64), np.asarray(b, np.float64), window) for a, b in pairs]))
@@ -70,7 +70,7 @@ def _ssim(a: np.ndarray, b: np.ndarray, window: int) -> float:
 
 
 def _window_means(values: np.ndarray, window: int) -> np.ndarray:
-    """The mean in each window that lies within the picture, by running sums."""
+    """Return the mean in each window inside the image, by running sums: their time does not grow with the window."""
     sums = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     inner = sums[window:, window:] - sums[:-window, window:] - sums[window:, :-window] + sums[:-window, :-window]
     return inner / (window * window)

@@ -1,4 +1,4 @@
-"""Picture files: read with care. Only PNG, JPEG and WebP, only up to a size, and damage is an error that says so."""
+"""Image files from a person: only PNG, JPEG and WebP, only up to a size, and damage is a clear error."""
 
 import struct
 from os.path import isdir, isfile
@@ -15,7 +15,7 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 def file_problem(path: Path) -> str:
-    """What keeps a file from being loaded, by its header alone; an empty text if nothing does."""
+    """Return why a file cannot be loaded, from its header alone; empty if it can."""
     try:
         with _open(path):
             return ""
@@ -24,7 +24,13 @@ def file_problem(path: Path) -> str:
 
 
 def read_picture(path: Path) -> Image.Image:
-    """The picture in a file, upright as its EXIF data say, as L, LA, RGB or RGBA; the first frame if there are many."""
+    """Return the image in a file, rotated as its EXIF data say, in L, LA, RGB or RGBA; the first of several frames.
+
+    Raises
+    ------
+    NbgraphError
+        The file does not exist, is of another format, too large, or damaged.
+    """
     with _open(path) as opened:
         try:
             opened.load()
@@ -40,11 +46,12 @@ def _open(path: Path) -> Image.Image:
     try:
         opened = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
-        raise NbgraphError(f"{str(path)!r} is no picture this node reads (possible: PNG, JPEG, WebP)") from None
+        raise NbgraphError(f"{str(path)!r} is not an image that this node reads (possible: PNG, JPEG, WebP)") from None
     except Image.DecompressionBombError as error:
         raise NbgraphError(f"{str(path)!r} is too large: {error}") from None
     except (OSError, SyntaxError, ValueError, struct.error) as error:
         raise NbgraphError(f"{str(path)!r} cannot be read: {error}") from None
+    # Pillow decodes later, in `load`: a small file can hold an image that fills the memory
     if problem := size_problem(*opened.size):
         opened.close()
         raise NbgraphError(f"{str(path)!r} {problem}; make it smaller")

@@ -1,4 +1,4 @@
-"""Filters over pictures: blur, edges, tiles. Some prepare a picture for a ControlNet."""
+"""Filter nodes: blur, edges, tiles. Some prepare a control image for a ControlNet."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ from nbgraph.invocations.pictures import open_on_white, open_picture
 
 @invocation("img_blur", title="Blur image", category="image", version="1.0.0")
 class BlurImage(BaseInvocation):
-    """A picture blurred; what is transparent does not bleed into what is not."""
+    """A picture blurred; colours of transparent pixels do not bleed into opaque ones."""
 
     image: ImageField = Field(description="Image to blur")
     radius: float = Field(8.0, ge=0, le=1024, description="Radius of the blur in pixels")
@@ -28,6 +28,7 @@ class BlurImage(BaseInvocation):
         blur = ImageFilter.GaussianBlur if self.blur_type == "gaussian" else ImageFilter.BoxBlur
         if not has_alpha(picture):
             return context.images.output(picture.filter(blur(self.radius)))
+        # RGBa has colours multiplied by alpha, so transparent pixels weigh nothing
         blurred = picture.convert("RGBA").convert("RGBa").filter(blur(self.radius))
         return context.images.output(blurred.convert("RGBA"))
 

@@ -1,4 +1,4 @@
-"""Pictures of other sizes: cropped, pasted, resized, scaled."""
+"""Nodes that crop, paste, resize and scale images."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ from nbgraph.invocations.pictures import (
 
 @invocation("img_crop", title="Crop image", category="image", version="1.0.0")
 class CropImage(BaseInvocation):
-    """A part of a picture; what lies outside of it is transparent if it has an alpha channel, else black."""
+    """A part of a picture; outside of the picture it is transparent with an alpha channel, else black."""
 
     image: ImageField = Field(description="Image to cut from")
     x: int = Field(0, ge=-32_768, le=32_768, title="Left", description="Left edge of the part in pixels")
@@ -42,9 +42,9 @@ class CropImage(BaseInvocation):
 
 @invocation("img_paste", title="Paste image", category="image", version="1.0.0")
 class PasteImage(BaseInvocation):
-    """A picture laid over another, where the mask is white and its own alpha channel allows.
+    """A picture pasted on another, where the mask is white, and by its own alpha channel.
 
-    The result holds both, what neither covers being transparent; with `crop` it is as large as the base picture.
+    The result holds both, and is transparent where neither is; with `crop` it has the size of the base picture.
     """
 
     base_image: ImageField = Field(description="Image below")

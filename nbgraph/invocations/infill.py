@@ -1,4 +1,4 @@
-"""Infill: something to stand where a picture is transparent, for a model to paint over."""
+"""Infill nodes: fill the transparent parts of an image, so that a model has something to change there."""
 
 import numpy as np
 from PIL import Image
@@ -28,7 +28,7 @@ class InfillColor(BaseInvocation):
 
 @invocation("infill_tile", title="Infill with tiles", category="inpaint", version="1.0.0")
 class InfillTiles(BaseInvocation):
-    """A picture with random tiles of its own behind what is transparent; smaller tiles are taken if none is whole."""
+    """A picture with random tiles of its own behind transparent parts; tiles are smaller if none is opaque."""
 
     image: ImageField = Field(description="Image whose transparent parts are filled")
     tile_size: int = Field(32, ge=1, le=4096, description="Side of a tile in pixels")
@@ -51,7 +51,7 @@ class InfillTiles(BaseInvocation):
 
 @invocation("infill_smooth", title="Infill smoothly", category="inpaint", version="1.0.0")
 class InfillSmooth(BaseInvocation):
-    """A picture with the colours around it drawn smoothly over what is transparent.
+    """A picture whose transparent parts are filled smoothly with the colours around them.
 
     By push and pull over halved pictures: Gortler and others, The Lumigraph, 1996.
     """
@@ -73,7 +73,7 @@ class InfillSmooth(BaseInvocation):
 
 
 def _halved(picture: Image.Image) -> Image.Image:
-    """The picture at half its size; a pixel is as opaque as the sum of those it is made of, so that no colour fades."""
+    """Return an image at half its size. The alphas of four pixels are added, so that no colour fades out."""
     size = -(-picture.width // 2), -(-picture.height // 2)
     half = picture.resize(size, Image.Resampling.BOX)
     half.putalpha(half.getchannel("A").point([min(255, value * 4) for value in range(256)]))
@@ -81,7 +81,7 @@ def _halved(picture: Image.Image) -> Image.Image:
 
 
 def _whole_tiles(pixels: np.ndarray, size: int) -> np.ndarray:
-    """The tiles of a picture that are opaque everywhere: (count, size, size, 4)."""
+    """Return the tiles of an image that are opaque everywhere: (count, size, size, 4)."""
     rows, columns = pixels.shape[0] // size, pixels.shape[1] // size
     cut = pixels[: rows * size, : columns * size].reshape(rows, size, columns, size, 4).swapaxes(1, 2)
     tiles = cut.reshape(rows * columns, size, size, 4)

@@ -1,25 +1,24 @@
-"""Bounds of what nodes make from small inputs, so that no graph fills the memory or never ends."""
+"""Limits of what nodes make from small inputs, so that no graph fills the memory or runs forever."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
-from typing import Any
 
 from nbgraph.errors import CancelledError, NbgraphError
 
 MAX_TEXT = 10_000_000
 """The longest text a node makes, in characters."""
 MAX_LIST = 1_000_000
-"""The longest list a node makes from a mere number, or from lists."""
+"""The longest list a node makes from a number, or from lists."""
 MAX_LISTED = 2**64
-"""The largest whole number, and below zero the smallest, in a list that a node makes."""
+"""The largest magnitude of a whole number in a list that a node makes."""
 _LOOK_EVERY = 256
 
 
 def text_problem(length: int) -> str:
-    """What is wrong with a text of that length, or an empty text."""
+    """Return the problem of a text of that length; empty if there is none."""
     if length <= MAX_TEXT:
         return ""
     return f"makes a text of {length:,} characters, and a node makes at most {MAX_TEXT:,}; join shorter ones"
@@ -38,22 +37,38 @@ def check_list(length: int) -> None:
 
 
 def numbers_problem(*numbers: int) -> str:
-    """What is wrong with numbers between which a list is made, or an empty text."""
+    """Return the problem of numbers between which a list is made; empty if there is none."""
     if all(abs(number) <= MAX_LISTED for number in numbers):
         return ""
-    return "makes a list of numbers beyond 2**64; take smaller ones"
+    return "makes a list of numbers beyond 2**64; use smaller ones"
 
 
 @contextmanager
-def bounded(seconds: float, is_cancelled: Callable[[], bool], what: str) -> Iterator[None]:
-    """Run a library's Python code that may never end: `NbgraphError` after so many seconds, `CancelledError` on cancel.
+def bounded(seconds: float, is_cancelled: Callable[[], bool], what: str) -> Generator[None]:
+    """Limit the time of a library's Python code that may never end.
 
-    Both are raised where the code calls a function or goes on with a generator, so not within one long call of C. While
-    it runs, this thread has no other profiler.
+    A profile function does it: it is called in the same thread, and may raise. So the errors are raised where the code
+    calls a function or resumes a generator, not within one long call of C. The thread has no other profiler meanwhile.
+
+    Parameters
+    ----------
+    seconds
+        The time limit.
+    is_cancelled
+        Called every 256 function calls.
+    what
+        What the code does, for the errors: "finding the prompts".
+
+    Raises
+    ------
+    NbgraphError
+        The time is over.
+    CancelledError
+        `is_cancelled()` returned True.
     """
     ends, calls, before = monotonic() + seconds, 0, sys.getprofile()
 
-    def look(frame: FrameType, event: str, argument: Any) -> None:
+    def look(frame: FrameType, event: str, argument: object) -> None:
         nonlocal calls
         calls += 1
         if calls % _LOOK_EVERY:

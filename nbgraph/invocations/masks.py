@@ -1,6 +1,6 @@
-"""Masks: grey pictures in which white means "here".
+"""Mask nodes. A mask is a grey image, white where something applies.
 
-A mask may have an alpha channel, as painting programs give it one: what is transparent counts as black.
+It may have an alpha channel, which painting programs add: transparent counts as black.
 """
 
 from typing import Literal
@@ -45,6 +45,7 @@ class MaskEdge(BaseInvocation):
         mask = open_mask(context, self.image).point([0] * 128 + [255] * 128)
         grown, shrunk = mask, mask
         for step in range(self.edge_size):
+            # many small filters: the time of one large MaxFilter grows with the square of its size
             grown, shrunk = grown.filter(ImageFilter.MaxFilter(3)), shrunk.filter(ImageFilter.MinFilter(3))
             context.progress(step + 1, self.edge_size)
         edge = ImageChops.subtract(grown, shrunk)

@@ -1,7 +1,7 @@
-"""Arithmetic. What cannot be computed is an error before the run if the numbers are known then, else when it runs."""
+"""Arithmetic nodes. An operation without a result is refused before the run if its numbers are known then."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from math import ceil, floor, trunc
 from typing import Any, Literal
@@ -22,6 +22,18 @@ from nbgraph.invocations.fields import DRAWN_MAX, Seed
 from nbgraph.invocations.outputs import FloatOutput, IntegerOutput
 
 Rounding = Literal["Nearest", "Floor", "Ceiling", "Truncate"]
+
+
+def _nearest(number: Fraction) -> int:
+    return trunc(number + (Fraction(1, 2) if number >= 0 else Fraction(-1, 2)))
+
+
+WHOLE: dict[Rounding, Callable[[Fraction], int]] = {
+    "Floor": floor,
+    "Ceiling": ceil,
+    "Truncate": trunc,
+    "Nearest": _nearest,
+}
 
 
 @invocation("add", title="Add", category="math", version="1.0.0", static=True)
@@ -123,10 +135,9 @@ class FloatToInteger(BaseInvocation):
     )
 
     def invoke(self, context: InvocationContext) -> IntegerOutput:
+        # fractions, because dividing floats rounds before it is asked to
         share = Fraction(self.value) / self.multiple
-        half = Fraction(1, 2) if share >= 0 else Fraction(-1, 2)
-        whole = {"Floor": floor, "Ceiling": ceil, "Truncate": trunc, "Nearest": lambda number: trunc(number + half)}
-        return IntegerOutput(value=whole[self.method](share) * self.multiple)
+        return IntegerOutput(value=WHOLE[self.method](share) * self.multiple)
 
 
 @invocation("round_float", title="Round float", category="math", version="1.0.0", static=True)

@@ -1,4 +1,4 @@
-"""What is to be known of a picture beside its pixels: items by label, gathered, and kept with a saved picture."""
+"""Metadata nodes: facts about an image by label, which are saved with it."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from nbgraph.invocations.fields import MetadataField, MetadataItemField, ModelFi
 
 
 class MetadataItemOutput(BaseInvocationOutput):
-    """One thing to be known of a picture."""
+    """One fact about an image."""
 
     item: MetadataItemField
 
 
 class MetadataOutput(BaseInvocationOutput):
-    """What is to be known of a picture."""
+    """Facts about an image."""
 
     metadata: MetadataField
 
 
 @invocation("metadata_item", title="Metadata item", category="metadata", version="1.0.0")
 class MetadataItem(BaseInvocation):
-    """One thing to be known of a picture: a label and any value that JSON can hold."""
+    """One fact about an image: a label and any value that JSON can hold."""
 
     label: str = Field(min_length=1, max_length=200, description="Name under which the value is recorded")
     value: Any = Field(description="Value that JSON can hold")
@@ -64,9 +64,9 @@ class MergeMetadata(BaseInvocation):
 
 @invocation("core_metadata", title="Core metadata", category="metadata", version="1.0.0")
 class CoreMetadata(BaseInvocation):
-    """Metadata of a picture by the names they usually have; what is left out is not recorded.
+    """Metadata of an image under their usual names; inputs that are left out are not recorded.
 
-    A model is recorded by its name, its fingerprint and what lies over it, such as LoRAs.
+    A model is recorded by its name, its fingerprint and its patches, such as LoRAs.
     """
 
     generation_mode: str | None = Field(None, description="How the image was made, such as txt2img or inpaint")

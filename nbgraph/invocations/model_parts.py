@@ -1,4 +1,4 @@
-"""Loading parts of a model from files of their own: a transformer or UNet alone, text encoders alone."""
+"""Nodes that load parts of a model from separate files: a transformer or UNet, text encoders."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from nbgraph import diffusion
 from nbgraph.errors import ModelError
 from nbgraph.invocations.adapters import ClipOutput, UNetOutput
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.fields import ClipField, ModelField, UNetField
+from nbgraph.invocations.fields import ClipField, ModelField, UNetField, VaeField
 
 ModelKind = Literal["sd1", "sd2", "sdxl", "sd3-medium", "sd35-medium", "sd35-large", "flux-dev", "flux-schnell"]
 """Kinds of models whose text encoders are known here."""
@@ -17,7 +17,7 @@ ModelKind = Literal["sd1", "sd2", "sdxl", "sd3-medium", "sd35-medium", "sd35-lar
 
 @invocation("transformer_loader", title="Transformer", category="model", version="1.0.0", static=True)
 class TransformerLoader(BaseInvocation):
-    """The transformer or UNet of a file that holds nothing else; text encoders and VAE are loaded apart."""
+    """The transformer or UNet of a file that holds nothing else; text encoders and VAE are loaded separately."""
 
     model: str = Field(description="Path of the file, or a model by its name in this studio")
     parts: str | None = Field(None, description="Model whose configuration it has, where its kind is not known here")
@@ -37,7 +37,7 @@ class TransformerLoader(BaseInvocation):
 
 @invocation("text_encoder_loader", title="Text encoders", category="model", version="1.0.0", static=True)
 class TextEncoderLoader(BaseInvocation):
-    """The text encoders of a kind of model, from a file each; which is which is told by their headers."""
+    """The text encoders of a kind of model, from one file each; their headers say which is which."""
 
     kind: ModelKind = Field(description="Kind of model that the texts are encoded for")
     files: list[str] = Field(min_length=1, max_length=3, description="Paths of the files, such as clip_l and t5xxl")
@@ -59,13 +59,13 @@ class TextEncoderLoader(BaseInvocation):
 
 
 def rest(parts: str | None) -> dict[str, str]:
-    """The parts of a model by their use: one model for all that the main one does not hold."""
+    """Return parts by use, for `context.models.resolve`: one model for all that the main file lacks."""
     return {"rest": parts} if parts else {}
 
 
-def like(part: Any) -> dict[str, str]:
-    """The model of a field, as the one that a file takes its configuration from; none for None."""
+def like(part: UNetField | VaeField | None) -> dict[str, str]:
+    """Return parts by use: the model of a field, from which a file takes its configuration; empty for None."""
     if part is None:
         return {}
-    model: ModelField = part.model
-    return rest(next((each.path for each in model.parts if each.use == "rest"), model.path))
+    # the model of the field may itself be a file that takes its configuration from another
+    return rest(next((each.path for each in part.model.parts if each.use == "rest"), part.model.path))

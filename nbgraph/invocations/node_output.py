@@ -1,4 +1,4 @@
-"""The base class of what nodes return."""
+"""The base class of the outputs of nodes."""
 
 from typing import ClassVar
 
@@ -8,9 +8,9 @@ from nbgraph.invocations.types import may_hold_models
 
 
 class BaseInvocationOutput(BaseModel):
-    """What a node returns: a frozen pydantic model, one field per output.
+    """The result of a node: a frozen pydantic model with one field per output.
 
-    `main_field` is the output that is meant where a whole node is given and several outputs would fit.
+    `main_field` is the output that is used where a node is given as an input and several outputs would fit.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True, ser_json_inf_nan="constants")
@@ -25,7 +25,9 @@ class BaseInvocationOutput(BaseModel):
 
 def may_name_resources(cls: type[BaseInvocationOutput]) -> bool:
     """Return whether an output of the class can name resources or models, by its annotations."""
-    known = cls._holds_models
+    # not a method, which every output class would have beside its outputs
+    known = cls._holds_models  # pyright: ignore[reportPrivateUsage]
     if known is None:
-        known = cls._holds_models = any(may_hold_models(info.annotation) for info in cls.model_fields.values())
+        known = any(may_hold_models(info.annotation) for info in cls.model_fields.values())
+        cls._holds_models = known  # pyright: ignore[reportPrivateUsage]
     return known

@@ -1,4 +1,4 @@
-"""Adapters that show a model pictures: T2I-Adapter, which steers by lines, and IP-Adapter, a picture as a prompt."""
+"""Adapters that condition a model on images: T2I-Adapter, such as by lines, and IP-Adapter, an image as a prompt."""
 
 from collections.abc import Iterator, Mapping
 from os.path import isfile
@@ -15,20 +15,20 @@ from nbgraph.texts import value_text
 
 
 class T2iAdapterOutput(BaseInvocationOutput):
-    """A T2I-Adapter and its picture."""
+    """A T2I-Adapter and its control image."""
 
     t2i_adapter: T2iAdapterField
 
 
 class IpAdapterOutput(BaseInvocationOutput):
-    """An IP-Adapter and what it is shown."""
+    """An IP-Adapter and its images."""
 
     ip_adapter: IpAdapterField
 
 
 @invocation("t2i_adapter", title="T2I-Adapter", category="latents", version="1.0.0", static=True)
 class T2iAdapter(BaseInvocation):
-    """A T2I-Adapter that steers denoising by a picture: how much, and from when to when as shares of the steps."""
+    """A T2I-Adapter that guides denoising by an image: how strongly, and from which to which share of the steps."""
 
     image: ImageField = Field(
         title="Control image", description="Control image of the kind the adapter was trained on, such as a sketch"
@@ -63,9 +63,9 @@ class T2iAdapter(BaseInvocation):
 
 @invocation("ip_adapter", title="IP-Adapter", category="latents", version="1.0.0", use_cache=False, static=True)
 class IpAdapter(BaseInvocation):
-    """An IP-Adapter: pictures as a prompt, from a .safetensors file and the image encoder it was trained with.
+    """An IP-Adapter: images as a prompt, from a .safetensors file and the image encoder it was trained with.
 
-    The image encoder is a folder; left out, it is `image_encoder` beside the file. Several pictures are seen together.
+    The image encoder is a folder; left out, it is `image_encoder` beside the file. Several images count together.
     """
 
     image: ImageField | list[ImageField] = Field(

@@ -1,9 +1,10 @@
-"""Pictures inside a node: their limits, their modes, and the way from a field to a PIL image and back.
+"""Images inside nodes: limits, modes, and opening the image of a field as a PIL image.
 
-Nodes work on four modes: L, LA, RGB and RGBA. `open_picture` gives one of them, whatever is kept.
+Nodes work in four modes: L, LA, RGB and RGBA. `open_picture` converts to one of them.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal, get_args
 
 from PIL import Image
 from pydantic import Field
@@ -12,54 +13,55 @@ from nbgraph.errors import NbgraphError
 from nbgraph.image_modes import as_mask, has_alpha, in_plain_mode, on_white
 from nbgraph.invocations.base import InvocationContext
 from nbgraph.invocations.fields import ImageField
+from nbgraph.invocations.types import NodeValue
 
 MAX_PIXELS = 89_478_485
-"""The largest picture, 1 GiB / 12 bytes: what Pillow itself opens without a warning."""
+"""The most pixels of an image, 1 GiB / 12 bytes: the limit above which Pillow warns when it opens a file."""
 Side = Annotated[int, Field(gt=0, le=32_768)]
 Resampling = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
-RESAMPLING = {name: Image.Resampling[name.upper()] for name in Resampling.__args__}  # type: ignore[attr-defined]
+RESAMPLING: dict[Resampling, Image.Resampling] = {name: Image.Resampling[name.upper()] for name in get_args(Resampling)}
 
 
 def size_problem(width: int, height: int) -> str:
-    """What is wrong with a picture of that size, or an empty text."""
+    """Return the problem of an image of that size in pixels; empty if there is none."""
     if width * height <= MAX_PIXELS:
         return ""
-    return f"makes a picture of {width} x {height} = {width * height:,} pixels; there may be {MAX_PIXELS:,}"
+    return f"makes a picture of {width} x {height} = {width * height:,} pixels; at most {MAX_PIXELS:,} are possible"
 
 
 def check_size(width: int, height: int) -> None:
-    """Raise `NbgraphError` for a picture over the limit, before it is made."""
+    """Raise `NbgraphError` for an image over the limit, before it is made."""
     if problem := size_problem(width, height):
         raise NbgraphError(f"this {problem}; choose a smaller size")
 
 
-def check_sides(known: Any) -> Any:
-    """The `check` of nodes with `width` and `height`: (field, problem) for sizes over the limit."""
+def check_sides(known: Mapping[str, NodeValue]) -> Iterator[tuple[str, str]]:
+    """Yield (field, problem) for `width` and `height` over the limit: the `check` of nodes that have both."""
     if {"width", "height"} <= known.keys() and (problem := size_problem(known["width"], known["height"])):
         yield "width", f"{problem}; choose a smaller size"
 
 
 def open_picture(context: InvocationContext, field: ImageField) -> Image.Image:
-    """The picture of a field, as L, LA, RGB or RGBA."""
+    """Return the image of a field in L, LA, RGB or RGBA."""
     return in_plain_mode(context.images.get(field))
 
 
 def colors_and_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The picture without alpha, L or RGB, and its alpha channel or None."""
+    """Return an image without alpha, in L or RGB, and its alpha channel or None."""
     if not has_alpha(picture):
         return picture, None
     return picture.convert(picture.mode[:-1]), picture.getchannel("A")
 
 
 def with_alpha(colors: Image.Image, alpha: Image.Image | None) -> Image.Image:
-    """The picture with that alpha channel put over it."""
+    """Return an image with an alpha channel; it is changed in place."""
     if alpha is not None:
         colors.putalpha(alpha)
     return colors
 
 
 def common_mode(*pictures: Image.Image) -> list[Image.Image]:
-    """The pictures in the smallest plain mode that holds all of them."""
+    """Return images converted to the smallest of the four modes that loses nothing of any of them."""
     mode = "L" if all(picture.mode[0] == "L" for picture in pictures) else "RGB"
     mode += "A" if any(map(has_alpha, pictures)) else ""
     return [picture if picture.mode == mode else picture.convert(mode) for picture in pictures]
@@ -73,11 +75,11 @@ def check_equal_sizes(**pictures: Image.Image) -> None:
 
 
 def open_on_white(context: InvocationContext, field: ImageField) -> Image.Image:
-    """The picture of a field as RGB; what is transparent is white."""
+    """Return the image of a field in RGB, on white."""
     return on_white(context.images.get(field))
 
 
 def open_mask(context: InvocationContext, field: ImageField, size: tuple[int, int] | None = None) -> Image.Image:
-    """The mask of a field, mode L, brought to that size if one is given; what is transparent is black."""
+    """Return the mask of a field in L, resized if a size is given; transparent is black."""
     mask = as_mask(context.images.get(field))
     return mask if size is None or mask.size == size else mask.resize(size, Image.Resampling.BILINEAR)

@@ -1,20 +1,25 @@
-"""Numbers and texts of numpy and torch as Python's own, so that they are stored, compared and keyed as what they are.
+"""Convert numbers and texts of numpy and torch to Python's, so that equal values are stored, compared and keyed alike.
 
-Neither package is imported for it: their values are known by the module of their type.
+Neither package is imported for it: their values are recognised by the module of their type.
 """
 
-from typing import Any
+from nbgraph.invocations.types import NodeValue
 
 _KINDS = "biufU"
-"""Kinds of numpy's types: truth values, whole numbers, numbers, texts."""
+"""Kinds of numpy types: booleans, integers, floats, texts."""
 _OWN = frozenset({int, float, str, bool, type(None)})
 
 
-def with_plain_numbers(value: Any, arrays: bool = True) -> Any:
-    """Return the value with numbers of numpy and torch made Python's, inside lists, tuples and dictionaries too.
+def with_plain_numbers(value: NodeValue, arrays: bool = True) -> NodeValue:
+    """Return a value with numbers of numpy and torch converted, inside lists, tuples and dictionaries too.
 
-    An array or tensor of numbers becomes a list, a tensor without dimensions a number; with `arrays=False` those with
-    dimensions stay. A value without any is given back as it is, the same object; so is one that holds itself.
+    Parameters
+    ----------
+    value
+        Any value. Without numbers of numpy and torch it is returned unchanged, as the same object; so is one that
+        contains itself.
+    arrays
+        Convert arrays and tensors of numbers to lists; else only those without dimensions are converted.
     """
     try:
         return _walked(value, arrays)
@@ -22,15 +27,16 @@ def with_plain_numbers(value: Any, arrays: bool = True) -> Any:
         return value
 
 
-def _walked(value: Any, arrays: bool) -> Any:
-    kind = type(value)
+def _walked(value: NodeValue, arrays: bool) -> NodeValue:
+    kind: NodeValue = value.__class__
     if kind in _OWN:
         return value
     if kind is list or kind is tuple:
         if _OWN.issuperset(map(type, value)):
             return value
         found = [_walked(item, arrays) for item in value]
-        return value if all(map(_is, found, value)) else kind(found)
+        same = all(map(_is, found, value))
+        return value if same else found if kind is list else tuple(found)
     if kind is dict:
         known = {_walked(key, False): _walked(item, arrays) for key, item in value.items()}
         same = len(known) != len(value) or all(map(_is, (*known, *known.values()), (*value, *value.values())))
@@ -40,7 +46,7 @@ def _walked(value: Any, arrays: bool) -> Any:
     return value
 
 
-def _plain(value: Any, arrays: bool) -> Any:
+def _plain(value: NodeValue, arrays: bool) -> NodeValue:
     dimensions, numbers = getattr(value, "ndim", None), getattr(value, "dtype", None)
     if dimensions is None or numbers is None or (dimensions and not arrays):
         return value
@@ -48,5 +54,5 @@ def _plain(value: Any, arrays: bool) -> Any:
     return value.tolist() if is_number else value
 
 
-def _is(one: Any, other: Any) -> bool:
+def _is(one: object, other: object) -> bool:
     return one is other

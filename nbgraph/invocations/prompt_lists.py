@@ -56,12 +56,12 @@ class DynamicPrompt(BaseInvocation):
         except NbgraphError:
             raise
         except Exception as error:
-            raise NbgraphError(f"prompt is no template: {error}; choices are written {{red|green}}") from None
+            raise NbgraphError(f"prompt is not a template: {error}; choices are written {{red|green}}") from None
         return StringCollectionOutput(collection=list(islice(prompts, self.max_prompts)))
 
 
 def _no_wildcards() -> Any:
-    """A manager of wildcards that has none, and says so; the package's own gives the name itself, for ever."""
+    """Return a manager of wildcards that has none; the package's own would return the wildcard itself, without end."""
     manager = load_library(f"{PACKAGE}.wildcards").WildcardManager
 
     def get_values(self: Any, wildcard: str) -> Any:
@@ -73,9 +73,9 @@ def _no_wildcards() -> Any:
 
 @invocation("prompt_from_file", title="Prompts from file", category="strings", version="1.0.0", use_cache=False)
 class PromptsFromFile(BaseInvocation):
-    """The lines of a UTF-8 text file as prompts, blank ones left out; `max_prompts=0` takes all from `start_line` on.
+    """The lines of a UTF-8 text file as prompts, without blank ones; `max_prompts=0` takes all from `start_line` on.
 
-    The file is read at every run; what follows goes by its content, and runs again only for lines that are new.
+    The file is read at every run. Nodes after it are cached by the lines, and run again only for new ones.
     """
 
     file_path: Path = Field(title="File", description="Path of a UTF-8 text file with a prompt on each line")

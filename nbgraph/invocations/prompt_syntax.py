@@ -1,4 +1,4 @@
-"""Syntax of prompts that a model would see as letters: what looks like it, and which node reads it."""
+"""Prompt syntax that a model would read as letters: how to recognise it, and which node reads it."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -13,12 +13,12 @@ EMBEDDING = r"\bembedding:([^\s,:()]{1,200})"
 
 @dataclass(frozen=True)
 class Syntax:
-    """A piece of syntax: what it looks like, and who reads it, as a sentence goes on after the piece."""
+    """A kind of syntax: its pattern, and which node reads it, as the end of a sentence that begins with the syntax."""
 
     pattern: re.Pattern[str]
     reader: str
     is_weight: bool = False
-    """Whether it is the syntax that nodes for weighted prompts read."""
+    """True for the syntax that nodes for weighted prompts read."""
 
 
 def _syntax(pattern: str, reader: str, is_weight: bool = False) -> Syntax:
@@ -48,7 +48,7 @@ SYNTAXES = (
     _syntax(r"(?<!\w)__[\w*/.-]{1,100}?__(?!\w)", "a wildcard, which no node reads; write {a|b} in DynamicPrompt"),
     _syntax(r"(?<![\w-])(?:BREAK|AND)(?![\w-])", "a way of joining texts that no node reads"),
 )
-"""Every repetition has a bound, so that no text takes long to look through."""
+"""Every repetition has a limit, so that no text takes long to search."""
 
 
 def unread_syntax(texts: Sequence[str], weighted: bool = False, embeddings: Collection[str] = ()) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Prompts with more than a text: weights on words, and the sizes that SDXL is told."""
+"""Prompts with more than a text: weights on words, and the sizes that SDXL is conditioned on."""
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -49,11 +49,11 @@ class WeightedPrompt(BaseInvocation):
 
 @invocation("sdxl_prompt", title="SDXL prompt", category="conditioning", version="1.0.0")
 class SdxlPrompt(BaseInvocation):
-    """Encodes a text with what SDXL is told of sizes: the original size, where it was cropped, the target size.
+    """Encodes a text with the sizes that SDXL is conditioned on: original size, crop position, target size.
 
-    Sizes are pixels; those left out are the size that is drawn. `style` is the text for the second encoder, the same
-    text if empty. `weighted` reads weights in both, as `compel` does. A negative prompt without sizes shares those of
-    the positive.
+    Sizes are in pixels; left out, they are the size that is drawn. `style` is the text for the second encoder, the same
+    text if empty. `weighted` reads weights in both, as `compel` does. A negative prompt without sizes has those of the
+    positive.
     """
 
     text: str = Field("", max_length=LONGEST, title="Prompt", description="What the image should show")

@@ -1,4 +1,4 @@
-"""Texts: joined, split, replaced."""
+"""Nodes that join, split and replace texts."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -41,7 +41,7 @@ class JoinThreeStrings(BaseInvocation):
 
 @invocation("string_split", title="Split string", category="strings", version="1.0.0", static=True)
 class SplitString(BaseInvocation):
-    """What stands before the first delimiter, and what stands after it; without one, all comes first."""
+    """The text before the first delimiter, and the text after it; without a delimiter the first output has all."""
 
     string: str = Field("", title="Text", description="Text to split")
     delimiter: str = Field("", description="Text to split at, where it first occurs")
@@ -55,7 +55,7 @@ class SplitString(BaseInvocation):
 
 @invocation("string_split_neg", title="Split prompt", category="strings", version="1.0.0", static=True)
 class SplitPrompt(BaseInvocation):
-    r"""What stands in [square brackets] becomes the negative prompt, the rest the positive; \[ is a plain sign."""
+    r"""The parts in [square brackets] become the negative prompt, the rest the positive; \[ is a plain sign."""
 
     string: str = Field("", title="Prompt", description="Prompt with negative parts in [square brackets]")
 
@@ -73,7 +73,7 @@ class SplitPrompt(BaseInvocation):
 
 @invocation("string_replace", title="Replace in string", category="strings", version="1.0.0", static=True)
 class ReplaceString(BaseInvocation):
-    r"""A text with every occurrence of another replaced; a regular expression may use \1 for what it caught."""
+    r"""A text with every occurrence of another replaced; with a regular expression, \1 is its first group."""
 
     string: str = Field("", title="Text", description="Text to search")
     search_string: str = Field(min_length=1, title="Search for", description="Text, or regular expression, to look for")
@@ -89,13 +89,14 @@ class ReplaceString(BaseInvocation):
             try:
                 regex.compile(known["search_string"])
             except regex.error as error:
-                yield "search_string", f"is no regular expression: {error}"
+                yield "search_string", f"is not a regular expression: {error}"
 
     def invoke(self, context: InvocationContext) -> StringOutput:
         if not self.use_regex:
             longer = len(self.replace_string) - len(self.search_string)
             check_text(len(self.string) + longer * self.string.count(self.search_string))
             return StringOutput(value=self.string.replace(self.search_string, self.replace_string))
+        # counted while it is made: one match can expand to a text of any length, and there may be many
         made = 0
 
         def expanded(match: regex.Match[str]) -> str:
@@ -111,12 +112,18 @@ class ReplaceString(BaseInvocation):
             text = f"took more than {REGEX_SECONDS:g} s on this text; write one that has fewer ways to match"
             raise NbgraphError(f"search_string {self.search_string!r} {text}") from None
         except (regex.error, IndexError) as error:
-            raise NbgraphError(f"search_string or replace_string is no regular expression: {error}") from None
+            raise NbgraphError(f"search_string or replace_string is not a regular expression: {error}") from None
         return StringOutput(value=replaced)
 
 
 def split_prompt(text: str) -> tuple[str, str]:
-    """(positive, negative): what stands outside and inside square brackets; pieces are joined by a space."""
+    """Return (positive, negative): the text outside and inside square brackets, each joined by spaces.
+
+    Raises
+    ------
+    NbgraphError
+        Brackets are nested, or not balanced.
+    """
     pieces: tuple[list[str], list[str]] = ([""], [""])
     inside, place = 0, 0
     while place < len(text):

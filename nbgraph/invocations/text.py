@@ -1,4 +1,4 @@
-"""Text on pictures, and pictures on a sheet with labels."""
+"""Nodes that write text on images, and arrange images on a sheet with labels."""
 
 from math import ceil, sqrt
 from typing import Literal
@@ -38,8 +38,14 @@ class TextOnImage(BaseInvocation):
         box = draw.multiline_textbbox((0, 0), self.text, font=font, stroke_width=self.outline_width)
         x = _along(self.place, ("left", "right"), picture.width, box[2] - box[0], self.margin) - box[0]
         y = _along(self.place, ("top", "bottom"), picture.height, box[3] - box[1], self.margin) - box[1]
-        line = {"stroke_width": self.outline_width, "stroke_fill": self.outline.rgba}
-        draw.multiline_text((x, y), self.text, fill=self.color.rgba, font=font, **line)
+        draw.multiline_text(
+            (x, y),
+            self.text,
+            fill=self.color.rgba,
+            font=font,
+            stroke_width=self.outline_width,
+            stroke_fill=self.outline.rgba,
+        )
         drawn = Image.alpha_composite(picture.convert("RGBA"), layer)
         return context.images.output(drawn if has_alpha(picture) else drawn.convert("RGB"))
 
@@ -87,7 +93,19 @@ class ImageGrid(BaseInvocation):
 
 
 def _along(place: str, ends: tuple[str, str], length: int, taken: float, margin: int) -> float:
-    """Where a text of a length begins along one axis."""
+    """Return where a text begins along one axis, in pixels.
+
+    Parameters
+    ----------
+    place
+        A `Place`.
+    ends
+        The words for the beginning and the end of the axis.
+    length, taken
+        Pixels of the image and of the text along the axis.
+    margin
+        Pixels between the text and an edge.
+    """
     words = place.split()
     if ends[0] in words:
         return margin
@@ -95,7 +113,7 @@ def _along(place: str, ends: tuple[str, str], length: int, taken: float, margin:
 
 
 def _shortened(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """The first line of a label, cut off with dots where it is wider than its cell."""
+    """Return the first line of a label, cut off with dots if it is wider than `width` pixels."""
     label = label.splitlines()[0] if label else ""
     if font.getlength(label) <= width:
         return label

@@ -1,4 +1,4 @@
-"""Nodes that do what ComfyUI and A1111 do, to the number: their sampler, and their way of reading a prompt."""
+"""Nodes with the exact results of ComfyUI and A1111: their samplers, and their prompt syntax."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -29,7 +29,7 @@ _UNET = "Part of a model that removes noise, from a Model node or one that chang
 
 @invocation("tool_prompt", title="Prompt of ComfyUI or A1111", category="conditioning", version="1.0.0")
 class ToolPrompt(BaseInvocation):
-    """Encodes a text as ComfyUI or A1111 do: `(word:1.2)`, and texts of any length in chunks of 75 tokens.
+    """Encodes a text as ComfyUI or A1111 does: `(word:1.2)`, and texts of any length in chunks of 75 tokens.
 
     For Stable Diffusion 1.5, 2 and XL; with other models a text without weights is encoded plainly. Of A1111 `BREAK`
     and `[word]` are read too, and the tokens of textual inversions over the text encoders. LoRA tags, `AND` and changes
@@ -65,8 +65,8 @@ class ZeroConditioning(BaseInvocation):
 class ToolSampler(BaseInvocation):
     """Draws noise and denoises exactly as ComfyUI's KSampler and KSamplerAdvanced, or A1111, do.
 
-    The noise of a batch is drawn at once, and `batch_index` says which picture of it this one is. Without latents an
-    empty picture of `width` x `height` pixels is begun with. `denoise` below 1 runs the last `steps` steps of a longer
+    The noise of a batch is drawn at once; `batch_index` says which image of the batch this one is. Without latents it
+    starts from an empty image of `width` x `height` pixels. `denoise` below 1 runs the last `steps` steps of a longer
     schedule; `start_step` and `end_step` cut the schedule, and without `leftover_noise` an early end removes all noise
     at once.
     """

@@ -1,4 +1,4 @@
-"""Which output may be wired to which input: a written table of coercions, by origin and arguments.
+"""Which output may be linked to which input: a table of coercions, by origin and arguments of annotations.
 
 the same type, or Any on either side      yes
 subclass -> base                          yes (bool counts as its own type, not as an int)
@@ -7,7 +7,7 @@ T -> T | None;  T -> a union with T       yes
 a union -> T                              only if every member may go to T
 Literal["a"] -> str;  Literal -> wider Literal
 list[int] -> list[float]                  yes, item by item; list -> list[Any] and back
-list[T] <-> T                             never: iterate and collect do that
+list[T] <-> T                             never: use iterate and collect
 """
 
 import types
@@ -23,10 +23,10 @@ NodeValue = Any
 
 
 def assignable(source: Any, target: Any) -> bool:
-    """Whether a value of the annotation `source` may arrive on an input of the annotation `target`."""
+    """Return whether an output annotated `source` may be linked to an input annotated `target`."""
     try:
         return _known_assignable(source, target)
-    except TypeError:  # one that cannot be hashed, as `list[Annotated[float, {"unit": "kg"}]]`
+    except TypeError:  # an annotation that cannot be hashed, as `list[Annotated[float, {"unit": "kg"}]]`
         return _assignable(source, target)
 
 
@@ -58,6 +58,7 @@ def _class_assignable(source: Any, target: Any) -> bool:
     from_class, to_class = get_origin(source) or source, get_origin(target) or target
     if not isinstance(from_class, type) or not isinstance(to_class, type):
         return False
+    # to Python a bool is an int, but a flag linked to a number is most often a mistake
     if from_class is bool or to_class is bool:
         return from_class is to_class
     if to_class is str and issubclass(from_class, int | float):
@@ -73,14 +74,14 @@ def _class_assignable(source: Any, target: Any) -> bool:
 
 
 def plain(annotation: Any) -> Any:
-    """The annotation without what `Annotated` adds to it."""
+    """Return an annotation without `Annotated` around it."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return annotation
 
 
 def item_type(annotation: Any) -> Any | None:
-    """The type of the items of a list annotation (`Any` for a bare list or `Any`), or None if it is no list."""
+    """Return the type of the items of a list annotation: `Any` for a bare list or `Any`, None if it is not a list."""
     annotation = plain(annotation)
     if annotation is Any:
         return Any
@@ -93,7 +94,7 @@ def item_type(annotation: Any) -> Any | None:
 
 
 def is_optional(annotation: Any) -> bool:
-    """Whether None is one of the values the annotation allows."""
+    """Return whether an annotation allows None."""
     annotation = plain(annotation)
     return (
         annotation is None or annotation is type(None) or (_is_union(annotation) and type(None) in get_args(annotation))
@@ -101,7 +102,7 @@ def is_optional(annotation: Any) -> bool:
 
 
 def type_name(annotation: Any) -> str:
-    """The annotation as a person would write it: `list[int]`, `ImageField`, `float | None`."""
+    """Return an annotation as a person would write it: `list[int]`, `ImageField`, `float | None`."""
     annotation = plain(annotation)
     if annotation is type(None):
         return "None"
@@ -116,10 +117,10 @@ def type_name(annotation: Any) -> str:
 
 
 def may_hold_models(annotation: Any) -> bool:
-    """Whether a value of that annotation could contain a pydantic model, and so a reference to a resource."""
+    """Return whether a value of that annotation can contain a pydantic model, and so a reference to a resource."""
     try:
         return _known_to_hold_models(annotation)
-    except TypeError:  # one that cannot be hashed
+    except TypeError:  # an annotation that cannot be hashed
         return _may_hold_models(annotation)
 
 

@@ -56,7 +56,7 @@ def test_a_picture_over_the_limit_is_refused_before_the_run(studio, put, cls):
 
 def test_scaling_over_the_limit_is_an_error_and_takes_no_memory(studio, put):
     node = ScaleImage(image=put(PillowImage.new("L", (500, 500))), scale_factor=1000)
-    with pytest.raises(NodeError, match="there may be 89,478,485"):
+    with pytest.raises(NodeError, match="at most 89,478,485 are possible"):
         studio.run(node, progress=False)
 
 
@@ -226,9 +226,9 @@ def bomb(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"GIF89a not really", "is no picture this node reads"),
-        (b"", "is no picture this node reads"),
-        (bomb(12_000, 12_000), "144,000,000 pixels; there may be 89,478,485"),
+        (b"GIF89a not really", "is not an image that this node reads"),
+        (b"", "is not an image that this node reads"),
+        (bomb(12_000, 12_000), "144,000,000 pixels; at most 89,478,485 are possible"),
         (bomb(200_000, 200_000), "is too large"),
     ],
 )

@@ -76,7 +76,7 @@ async def waits(value: int) -> int:
     [
         (unannotated, r"parameter 'value' has no type; write 'value: float'"),
         (no_return, r"no_return does not say what it returns"),
-        (nothing, r"returns? nothing; a node gives something"),
+        (nothing, r"returns? nothing; a node has a result"),
         (path_like, r"parameter 'value' is annotated bytes, .*; use nb.Image, int"),
         (module_for_picture, r"module PIL.Image \(for a picture, write nb.Image\)"),
         (node_for_picture, r"the node Image \(for a picture, write nb.Image\)"),

@@ -67,7 +67,7 @@ def test_plain_and_regular_replacing(result):
 
 
 def test_a_bad_pattern_is_refused_before_the_run(studio):
-    with pytest.raises(GraphError, match=r"string_replace\.search_string: is no regular expression"):
+    with pytest.raises(GraphError, match=r"string_replace\.search_string: is not a regular expression"):
         studio.run(ReplaceString(string="a", search_string="(", use_regex=True), progress=False)
     with pytest.raises(GraphError, match="search_string"):
         ReplaceString(string="a", search_string="")
@@ -83,7 +83,7 @@ def test_a_pattern_that_would_take_forever_is_stopped(studio):
 
 def test_a_bad_replacement_is_an_error(studio):
     bad = ReplaceString(string="a", search_string="a", replace_string=r"\9", use_regex=True)
-    with pytest.raises((NodeError, GraphError), match="is no regular expression"):
+    with pytest.raises((NodeError, GraphError), match="is not a regular expression"):
         studio.run(bad, progress=False)
 
 
@@ -113,7 +113,7 @@ def test_random_prompts_follow_the_seed_and_are_cached(studio):
 
 
 def test_a_template_that_is_none_is_an_error(studio):
-    with pytest.raises(NodeError, match="prompt is no template"):
+    with pytest.raises(NodeError, match="prompt is not a template"):
         studio.run(DynamicPrompt(prompt="{a|b", seed=1), progress=False)
 
 
