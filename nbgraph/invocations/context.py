@@ -1,12 +1,22 @@
-"""What a running node may use: protocols, so that a node sees services only through what it is handed."""
+"""The context of a running node, as protocols: a node reaches services only through the context that it is given."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from PIL.Image import Image
 
 from nbgraph.invocations.fields import ImageCategory, ImageField, ModelField
+from nbgraph.invocations.types import JsonObject
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nbgraph.diffusion.components import Components
+    from nbgraph.diffusion.description import ModelDescription
+    from nbgraph.invocations.outputs import ImageOutput
+
+Preview = Image | Callable[[], Image | None] | None
 
 
 class InvocationContext(Protocol):
@@ -14,7 +24,7 @@ class InvocationContext(Protocol):
 
     @property
     def images(self) -> "ImagesForNodes":
-        """Pictures."""
+        """Images."""
         ...
 
     @property
@@ -34,34 +44,65 @@ class InvocationContext(Protocol):
 
     @property
     def wants_previews(self) -> bool:
-        """Whether anybody would see a preview."""
+        """True if a display would show a preview."""
         ...
 
-    def progress(self, step: int, total: int, preview: Any = None, message: str = "") -> None:
-        """Report that `step` of `total` steps are done; raises `CancelledError` if the run was cancelled.
+    def progress(self, step: int, total: int, preview: Preview = None, message: str = "") -> None:
+        """Report progress; a long node calls this often, so that it can be cancelled.
 
-        `preview` is a small PIL picture, or a function that draws one if somebody wants to see it.
+        Parameters
+        ----------
+        step, total
+            `step` of `total` steps are done.
+        preview
+            A small image, or a function that makes one, which is called only if a display shows it.
+        message
+            What the node does, for the person.
+
+        Raises
+        ------
+        CancelledError
+            The run was cancelled.
         """
         ...
 
     def is_cancelled(self) -> bool:
-        """Whether the run was cancelled; a long node asks from time to time, or calls `progress`."""
+        """Return whether the run was cancelled; a long node asks from time to time, or calls `progress`."""
         ...
 
     def warn(self, message: str) -> None:
-        """Tell the person something about a result that is still good."""
+        """Show the person a warning about a result that is still valid."""
         ...
+
+
+class ImageFacts(Protocol):
+    """The facts about an image, known without reading it: sizes in pixels, a PIL mode."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def mode(self) -> str: ...
+
+
+class HasTensors(Protocol):
+    """A value that is stored as tensors: `Latents`, `Conditioning`."""
+
+    def to_tensors(self) -> "tuple[dict[str, Tensor], JsonObject]": ...
 
 
 class ImagesForNodes(Protocol):
-    """Pictures, for nodes."""
+    """Images, for nodes."""
 
     def get(self, image: ImageField) -> Image:
-        """The picture, a copy of the node's own."""
+        """Return a copy of an image, which the node may change."""
         ...
 
-    def record(self, image: ImageField) -> Any:
-        """What is known of the picture without opening it."""
+    def record(self, image: ImageField) -> ImageFacts:
+        """Return the facts about an image, without reading its pixels."""
         ...
 
     def output(
@@ -70,21 +111,39 @@ class ImagesForNodes(Protocol):
         *,
         category: ImageCategory = "general",
         is_intermediate: bool | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> Any:
-        """Keep a picture, with what is to be known of it as JSON, and give the `ImageOutput` that names it."""
+        metadata: JsonObject | None = None,
+    ) -> "ImageOutput":
+        """Save an image and return the output that refers to it.
+
+        Parameters
+        ----------
+        image
+            Any mode that PNG keeps without loss.
+        category
+            What it is, for the gallery.
+        is_intermediate
+            Keep it out of the gallery; None does what the node's `is_intermediate` says.
+        metadata
+            JSON values that are saved with it.
+        """
         ...
 
 
 class TensorsForNodes(Protocol):
     """Latents, encoded prompts and masks, for nodes."""
 
-    def get(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(tensors, metadata)"""
+    def get(self, name: str) -> "tuple[dict[str, Tensor], JsonObject]":
+        """Return (tensors by name, metadata)."""
         ...
 
-    def save(self, value: Any, kind: str = "latents") -> str:
-        """Keep a value that has `to_tensors()`; returns its name."""
+    def save(self, value: HasTensors, kind: str = "latents") -> str:
+        """Store a value and return its name.
+
+        Raises
+        ------
+        ModelError
+            A tensor has values that are not finite.
+        """
         ...
 
 
@@ -92,17 +151,30 @@ class ModelsForNodes(Protocol):
     """Models, for nodes."""
 
     def resolve(self, name: str, parts: Mapping[str, str] | None = None) -> ModelField:
-        """The model of that name, with other models for what it does not hold; `ModelNotFoundError` lists names."""
+        """Return the model of a name.
+
+        Parameters
+        ----------
+        name
+            A name of the studio, or a path.
+        parts
+            Models that supply components which it lacks: use -> name.
+
+        Raises
+        ------
+        ModelNotFoundError
+            There is no such model.
+        """
         ...
 
-    def describe(self, model: ModelField) -> Any:
-        """Family, sizes and classes, from the configuration files alone."""
+    def describe(self, model: ModelField) -> "ModelDescription":
+        """Return family, sizes and classes of a model, from its configuration files alone."""
         ...
 
-    def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
-        """Components by name or role (`text`, `denoiser`, `vae`), held inside the `with`."""
+    def use(self, model: ModelField, *names: str) -> "AbstractContextManager[Components]":
+        """Hold components on the device within the block, by name or role (`text`, `denoiser`, `vae`)."""
         ...
 
-    def preview_factors(self, model: ModelField) -> Any:
-        """What turns latents of that model into small pictures."""
+    def preview_factors(self, model: ModelField) -> "Tensor":
+        """Return the factors that convert latents of a model to small images: (latent channels + 1, 3)."""
         ...

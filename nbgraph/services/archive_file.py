@@ -72,6 +72,7 @@ def new_archive(path: str | PathLike[str]) -> Generator[ArchiveWriter]:
     target = Path(path).expanduser().absolute()
     if lexists(target):
         raise ArchiveError(f"{str(target)!r} exists already; give another name")
+    # in the same folder, because a rename to another filesystem is not atomic
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with ZipFile(part, "x") as archive:
@@ -147,6 +148,7 @@ class ArchiveReader:
             raise ArchiveError(f"{self._name!r} lacks {member}; export it again")
         try:
             with self._archive.open(info) as stream:
+                # one byte more than declared: at the end of the data zipfile compares the CRC
                 return stream.read(info.file_size + 1)
         except (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
             raise self._damaged(member, error) from None
@@ -203,6 +205,7 @@ def _checked_members(archive: ZipFile, name: str) -> dict[str, ZipInfo]:
             text = f"the member {shown} of {name!r} is encrypted or compressed in an unknown way"
             raise ArchiveError(f"{text}; write an archive with studio.export")
         limit = MAX_BYTES[form["kind"]]
+        # declared sizes, so that a file is refused before a byte of it is unpacked
         total += info.file_size
         if info.file_size > limit or total > MAX_TOTAL:
             raise ArchiveError(

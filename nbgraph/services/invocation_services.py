@@ -79,6 +79,8 @@ RECORDS: dict[FileKind, str] = {
 class InvocationServices:
     """All services, in the order in which they start."""
 
+    # stores come before the services that subscribe to them; the processor is last, as its thread may take a session
+    # at once
     events: EventServiceBase
     images: ImageServiceBase
     latents: LatentsServiceBase
@@ -174,6 +176,7 @@ class InvocationServices:
         """
         if self.database is None:
             raise StoreError("a studio in memory has no folder to copy; studio.export(path) keeps its runs in a zip")
+        # rows that are still buffered would be missing in the copy
         self.flush()
         return copy_folder(self.database, StoreFolder(folder))
 
@@ -191,6 +194,7 @@ class InvocationServices:
     def clean(self, grace_seconds: float = 24 * 3600) -> CleanReport:
         """Remove what is no longer needed, and what crashes left in the folder; see `clean_folder`."""
         unneeded = self.retention.tidy() if self.retention.is_started else 0
+        # after `tidy`, whose deletions leave room in the database file
         report = CleanReport() if self.database is None else clean_folder(self.database, grace_seconds)
         report.unneeded = unneeded
         return report

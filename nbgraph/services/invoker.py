@@ -76,6 +76,7 @@ class Invoker:
         GraphError
             It cannot run; the error has every problem.
         """
+        # a cell must not wait for the import of torch; the worker checks the rest before it runs
         with without_waiting():
             return preflight(session, NodeContext(self.services, session.id, lambda: False), self._resource_problem)
 

@@ -18,6 +18,7 @@ class InvokerLike(Protocol):
 class Service:
     """Starts and stops with the invoker, any number of times; reaches other services as `self.services.NAME`."""
 
+    # a class attribute, so that implementations need not call `super().__init__()`
     _invoker: InvokerLike | None = None
 
     def start(self, invoker: InvokerLike) -> None:

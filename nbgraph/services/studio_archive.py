@@ -161,10 +161,12 @@ class _Export:
                 for graph in page:
                     self._report.library += 1
                     self._archive.write_json(f"library/{self._report.library:05}.json", graph.to_dict())
+            # canvases save after a pause; the export must have what is drawn now
             self._services.graph_documents.flush()
             for record in self._services.graph_documents.rows():
                 self._write_document(record)
         images = [
+            # images of earlier formats have no hash until it is requested; the import compares it
             replace(one, content=self._services.images.content(one.image_name))
             for one in self._images.values()
             if self._write_image(one)
@@ -195,6 +197,7 @@ class _Export:
         try:
             session = self._services.graph_execution_manager.get(item.session_id)
             data = session.to_dict()
+        # one damaged run must not keep the others from being exported
         except (NbgraphError, ValueError) as error:
             self._report.skipped.append(f"run {item.session_id}: {str(error)[:200]}")
             return
@@ -270,6 +273,7 @@ class _Import:
             self._report.models = sorted(model.path for model in _MODELS.validate_python(manifest.get("models", [])))
         except ValidationError as error:
             raise ArchiveError(f"the manifest is invalid: {str(error)[:300]}; nothing was imported") from None
+        # resources before runs, so that an imported run never refers to missing ones
         for record in images:
             self._count("images", self._services.images.restore(record, self._picture(record)))
         for record in tensors:
@@ -325,12 +329,14 @@ class _Import:
         if is_new:
             self._services.graph_execution_manager.set(session)
             self._services.performance_statistics.record(session.id, stats)
+            # last, because the queue item is what makes a run visible
             self._services.queue.restore(item)
         self._count("runs", is_new)
 
     def _picture(self, record: ImageRecord) -> Image.Image:
         data = self._archive.read_bytes(f"images/{record.image_name}.png")
         try:
+            # only PNG: each other decoder would be one more that a hostile file can reach
             opened = Image.open(BytesIO(data), formats=("PNG",))
             if opened.size != (record.width, record.height):
                 raise ValueError(f"it has {opened.size} pixels")

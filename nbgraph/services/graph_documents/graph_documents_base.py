@@ -46,6 +46,13 @@ class GraphDocumentsBase(Service):
         self._at_exit: Callable[[], None] | None = None
 
     def start(self, invoker: InvokerLike) -> None:
+        """Begin work, and save unsaved changes at the end of the process.
+
+        Parameters
+        ----------
+        invoker
+            The owner of the services.
+        """
         super().start(invoker)
         if self._at_exit is None:
             # A kernel that is shut down or restarted runs `atexit` callbacks, last registered first. The database
@@ -197,12 +204,14 @@ class GraphDocumentsBase(Service):
         name = checked_document_name(name)
         text = document_text(graph)
         with self._exclusive():
+            # by id first: another kernel may have renamed the document meanwhile
             record = self._by_id(document_id) if document_id else self._find(name)
             if record is None:
                 name = self.free_name(name) if document_id else name
                 saved = self._add_version(document_id or new_name(), name, text, [])
             else:
                 saved = self._save_over(record, text, base)
+        # outside of the lock, since a listener may save too
         if saved.is_new:
             self._changed(saved.record.id)
         return saved
@@ -226,6 +235,7 @@ class GraphDocumentsBase(Service):
         with self._exclusive():
             record = self.record(name)
             other = self._find(new)
+            # another spelling of its own name is no conflict
             if other is not None and other.id != record.id:
                 raise InvalidNameError(f"there is a document {new!r} already; delete it first, or give another name")
             self._rename(record.id, new)
@@ -297,6 +307,7 @@ class GraphDocumentsBase(Service):
         self._put_thumbnail(document_id, picture)
 
     def _save_over(self, record: DocumentRecord, text: str, base: int | None) -> SavedDocument:
+        # an autosave of an unchanged graph must not push older versions out
         if self._text(record.id, record.newest) == text:
             return SavedDocument(record, is_new=False)
         versions = self._versions(record.id)

@@ -21,6 +21,7 @@ class GraphDocumentsMemory(GraphDocumentsBase):
     def __init__(self, max_versions: int = MAX_VERSIONS) -> None:
         super().__init__(max_versions)
         self._documents: dict[str, _Document] = {}
+        # reentrant: `save` holds it and calls methods that take it too
         self._lock = RLock()
 
     def _exclusive(self) -> AbstractContextManager[object]:

@@ -268,6 +268,7 @@ class ImageServiceBase(Service):
             The number of images deleted.
         """
         names = [checked_name(name) for name in image_names]
+        # an interrupt in between would leave cache entries that name deleted images
         with defer_interrupt():
             gone = self._drop(names, unless)
             for name in gone:
@@ -324,6 +325,7 @@ def mode_error(mode: str) -> ImageModeError:
 def thumbnail_of(image: Image.Image, size: int = THUMBNAIL_SIZE) -> bytes:
     """Return an image as WebP bytes, at most `size` pixels wide and high."""
     plain = in_plain_mode(image)
+    # WebP has no grey and no palette modes
     small = plain.convert("RGBA" if has_alpha(plain) else "RGB")
     small.thumbnail((size, size))
     file = BytesIO()
@@ -337,6 +339,7 @@ def picture_content(image: Image.Image) -> str:
     It covers mode, size, pixels, palette, transparency and ICC profile.
     """
     digest = blake2b(f"{image.mode} {image.width} {image.height} ".encode(), digest_size=16)
+    # the pixels are indices, which mean nothing without the palette
     if image.mode == "P":
         palette = image.getpalette() or []
         digest.update(f"palette {len(palette)} ".encode() + bytes(palette))

@@ -23,6 +23,7 @@ class ImageServiceMemory(ImageServiceBase):
         self._images: dict[str, Image.Image] = {}
 
     def _put(self, record: ImageRecord, image: Image.Image) -> ImageRecord:
+        # before the record, by which other threads find it
         self._images[record.image_name] = image
         self._records[record.image_name] = record
         return record

@@ -74,11 +74,13 @@ class ImageServiceSqlite(ImageServiceBase):
     def _put(self, record: ImageRecord, image: Image.Image) -> ImageRecord:
         file = BytesIO()
         image.save(file, "PNG", compress_level=4)
+        # the size in the file, known only now, is what a person's disk is measured by
         record = replace(record, bytes=file.tell())
         self._pictures.save(record, file.getvalue(), search_text=search_text(record))
         return record
 
     def _load(self, record: ImageRecord) -> Image.Image:
+        # only the format that is written here, whatever was put in the file's place
         image = Image.open(BytesIO(self._pictures.read(record.image_name)), formats=("PNG",))
         image.load()
         return image
@@ -102,6 +104,7 @@ class ImageServiceSqlite(ImageServiceBase):
 
     def _drop(self, image_names: Sequence[str], unless: Unless | None = None) -> Sequence[str]:
         gone = self._pictures.drop(image_names, unless)
+        # after the records, so that a crash leaves at most thumbnails without an image
         for name in gone:
             self._folder.remove("thumbnails", name)
         return gone

@@ -44,7 +44,14 @@ class InvocationQueueBase(Service):
         return ""
 
     def start(self, invoker: InvokerLike) -> None:
-        # before other services: they ask the queue which sessions run
+        """Begin work, and mark the sessions of dead kernels as interrupted.
+
+        Parameters
+        ----------
+        invoker
+            The owner of the services.
+        """
+        # before the services that start later: they ask the queue which sessions run
         if self._invoker is None:
             self.recover()
         super().start(invoker)
@@ -53,6 +60,7 @@ class InvocationQueueBase(Service):
         """Mark the sessions of dead kernels as interrupted, and return their ids."""
         left = [item for item in self._rows() if item.status not in ENDED and not self.is_alive(item.owner)]
         for item in left:
+            # only if it is unchanged: another kernel may be recovering it at the same moment
             self._change(replace(item, status="interrupted", ended=time()), item.status)
         return [item.session_id for item in left]
 
@@ -136,6 +144,7 @@ class InvocationQueueBase(Service):
         item = self.item(session_id)
         if item.status != "pending" or item.owner != self.owner:
             return False
+        # the worker may be taking it at this moment
         return self._notify_if(self._change(replace(item, status="cancelled", ended=time()), "pending"))
 
     def cancel_all(self) -> list[str]:
@@ -185,6 +194,7 @@ class InvocationQueueBase(Service):
 
     def rows(self) -> list[QueueItem]:
         """Return all items: ended and running ones first, then waiting ones in the order in which they will run."""
+        # a kernel may have died since, and its sessions would look as if they ran forever
         self.recover()
         items = list(self._rows())
         done = sorted(

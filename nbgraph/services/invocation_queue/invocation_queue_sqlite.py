@@ -92,6 +92,7 @@ class InvocationQueueSqlite(InvocationQueueBase):
             with self._database.transaction() as connection:
                 return connection.executemany(_CHANGE, rows).rowcount > 0
 
+        # `free`: a session must be able to end on a full disk
         return any(self._database.free([(*values, number, before, before)], change))
 
     def _drop(self, items: Iterable[QueueItem]) -> int:
@@ -107,6 +108,7 @@ class InvocationQueueSqlite(InvocationQueueBase):
 
 def _item(row: SqlRow) -> QueueItem:
     item = QueueItem(*row)
+    # SQLite stores any type in any column, and sorting mixed types would fail for all rows
     times = (item.submitted, item.started or 0.0, item.ended or 0.0)
     if item.status not in get_args(QueueStatus) or not all(isinstance(time, float) for time in times):
         raise ValueError(f"status {item.status!r}, times {times}")

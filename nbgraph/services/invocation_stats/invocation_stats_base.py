@@ -187,6 +187,7 @@ class Probe:
         self.rows: list[Measured] = []
         self.uses = self.models.uses
         self._stats, self._session_id = stats, session_id
+        # rows are timed by the monotonic clock; a change of the wall clock must not reorder them
         self._zero = time() - perf_counter()
         self._ram = stats.update_mem_stats()
         self.unchanged = _unchanged(self._ram)
@@ -238,6 +239,7 @@ class Probe:
         if is_slow or self._meters is not None or self.models.uses != self.uses:
             memory = self._read_memory(seconds)
         self.rows.append(Measured(node, source, type_name, path, status, cached, began, seconds, memory, seed, error))
+        # beside a slow node writing costs nothing, and a display sees its row at once
         if is_slow or len(self.rows) >= self.BATCH:
             self.flush()
         return seconds
@@ -271,6 +273,7 @@ class Probe:
         if self._meters is not None:
             self._meters.synchronize()
         seconds = perf_counter() - began
+        # memory and loads of one call cannot be told apart by node
         first = structs.replace(self._read_memory(seconds), batch=len(nodes))
         others = structs.replace(first, model_loads=0, model_hits=0)
         share = seconds / len(nodes)
@@ -315,6 +318,7 @@ class RamMeter:
         self._process = psutil.Process()
         self._page = 4096
         try:
+            # psutil opens and parses files at each reading
             self._file: FileIO | None = open("/proc/self/statm", "rb", buffering=0)  # noqa: SIM115 - kept open
             self._page = os.sysconf("SC_PAGE_SIZE")
         except OSError:

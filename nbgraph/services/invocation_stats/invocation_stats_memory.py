@@ -25,6 +25,7 @@ class InvocationStatsServiceMemory(InvocationStatsServiceBase):
         return {session_id: ROW_BYTES * sum(map(len, batches)) for session_id, batches in kept}
 
     def _append(self, session_id: str, rows: Iterable[NodeStats]) -> None:
+        # kept as measured: most rows are never read
         kept = rows if isinstance(rows, MeasuredRows) else list(rows)
         self._by_session.setdefault(session_id, []).append(kept)
 

@@ -53,6 +53,7 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
         self._batch.extend(rows)
 
     def _write(self, rows: list[NodeStats]) -> None:
+        # sessions that run in turn alternate in a batch, so only neighbours are grouped
         batches = [(session_id, to_columns(list(batch))) for session_id, batch in groupby(rows, itemgetter(0))]
         with self._database.transaction(awaited=False) as connection:
             connection.executemany("INSERT INTO node_stats (session_id, columns) VALUES (?, ?)", batches)
@@ -73,6 +74,7 @@ class InvocationStatsServiceSqlite(InvocationStatsServiceBase):
                 rows = [(each,) for each in sessions]
                 connection.executemany("DELETE FROM node_stats WHERE session_id = ?", rows)
 
+        # first, or buffered rows would be written after the deletion
         self._batch.discard(lambda row: session_id in (None, row.session_id))
         self._database.free(self.session_ids() if session_id is None else [session_id], delete)
 

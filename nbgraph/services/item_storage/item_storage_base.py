@@ -23,7 +23,15 @@ class Storable(Protocol):
     def to_dict(self) -> JsonObject: ...
 
     @classmethod
-    def from_dict(cls, data: JsonObject) -> Self: ...
+    def from_dict(cls, data: JsonObject) -> Self:
+        """Return the object in JSON values.
+
+        Raises
+        ------
+        NbgraphError, ValueError
+            They are not those of such an object.
+        """
+        ...
 
 
 Item = TypeVar("Item", bound=Storable)
@@ -126,6 +134,7 @@ class ItemStorageBase(Service, Generic[Item]):
         bool
             False if there was none.
         """
+        # an interrupt in between would leave listeners with an item that no longer exists
         with defer_interrupt():
             gone = self._drop(item_id)
             if gone:
@@ -169,6 +178,7 @@ class ItemStorageBase(Service, Generic[Item]):
         except GraphError as error:
             kinds = {problem.kind for problem in error.problems}
             return "waiting" if "unknown_type" in kinds else "missing"
+        # the folder cannot be read, which says nothing about the item
         except StoreError:
             raise
         except (NbgraphError, ValueError):

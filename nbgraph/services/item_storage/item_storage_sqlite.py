@@ -47,6 +47,7 @@ class ItemStorageSqlite(ItemStorageBase[Item]):
             with self._database.transaction(durable=True) as connection:
                 return connection.executemany("DELETE FROM items WHERE class = ? AND id = ?", rows).rowcount > 0
 
+        # `free`, because a person must be able to delete on a full disk
         return any(self._database.free([item_id], delete))
 
     def _rows(self, text: str, offset: int, limit: int) -> tuple[Iterable[Item], int]:

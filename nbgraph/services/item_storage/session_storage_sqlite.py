@@ -67,7 +67,9 @@ class SessionStorageSqlite(SessionStorageBase):
     def __init__(self, database: SqliteDatabase) -> None:
         super().__init__(GraphExecutionState)
         self._database = database
+        # weak: a session that nobody holds is read from its rows when it is needed again
         self._live: WeakValueDictionary[str, GraphExecutionState] = WeakValueDictionary()
+        # parsing a large session takes long, and displays ask for its condition again and again
         self._readable: set[str] = set()
 
     def journal(self, item: GraphExecutionState) -> "SessionJournal":
@@ -205,6 +207,7 @@ class SessionJournal:
         try:
             text = to_json(rows).decode()
         except PydanticSerializationError:
+            # one output that is not JSON fails the whole batch, so rows are encoded one by one
             text = f"[{', '.join(filter(None, map(_row_text, rows)))}]"
         with self._database.transaction(awaited=False) as connection:
             connection.execute(_APPEND, (text, self._session_id))

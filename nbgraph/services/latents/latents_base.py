@@ -94,6 +94,7 @@ class LatentsServiceBase(Service):
         ArchiveError
             The tensors are not those of the record, or others have that name.
         """
+        # the archive may be hostile; its name becomes part of a path
         known = self._get(checked_name(record.name))
         if known is not None and known.content == record.content:
             return False
@@ -193,6 +194,7 @@ class LatentsServiceBase(Service):
             The number of names deleted.
         """
         wanted = [checked_name(name) for name in names]
+        # an interrupt in between would leave cache entries that name deleted tensors
         with defer_interrupt():
             gone = self._drop(wanted, unless)
             for name in gone:
@@ -225,5 +227,6 @@ def tensor_content(tensors: Tensors, metadata: Mapping[str, object]) -> str:
     digest = blake2b(json.dumps(metadata, sort_keys=True).encode(), digest_size=16)
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        # the memory itself: a copy by numpy would double it, and numpy has no bfloat16
         digest.update(string_at(tensor.data_ptr(), tensor.numel() * tensor.element_size()))
     return digest.hexdigest()

@@ -16,11 +16,13 @@ class LatentsServiceMemory(LatentsServiceBase):
         self._tensors: dict[str, TensorDict] = {}
 
     def _put(self, record: TensorRecord, tensors: TensorDict) -> TensorRecord:
+        # before the record, by which other threads find them
         self._tensors[record.name] = tensors
         self._records[record.name] = record
         return record
 
     def _load(self, record: TensorRecord) -> TensorDict:
+        # a node may change what it gets
         return {name: tensor.clone() for name, tensor in self._tensors[record.name].items()}
 
     def _get(self, name: str) -> TensorRecord | None:

@@ -99,6 +99,7 @@ class ModelManagerBase(Service):
         if name in rows:
             return rows[name].path
         by_file_name = [row.path for row in rows.values() if name in (Path(row.path).name, Path(row.path).stem)]
+        # a file name that occurs twice is ambiguous, and refused below with suggestions
         if len(by_file_name) == 1:
             return by_file_name[0]
         given = Path(name).expanduser()
@@ -122,6 +123,7 @@ class ModelManagerBase(Service):
         """
         try:
             now = self.resolve(model.name)
+            # a configuration is named by its kind; it has no file
             parts = [fingerprint_path(part.path) for part in model.parts if part.use != "configuration"]
         except ModelError:
             return False
@@ -135,6 +137,7 @@ class ModelManagerBase(Service):
             found += [(name, path, False) for name, path in models_in_folder(Path(parent).expanduser())]
         found += [(name, path, False) for name, path in hub_models()]
         for name, path, is_shipped in found:
+            # the first wins, shipped models first, so that a new file cannot silently change what a name means
             if name not in seen:
                 seen.add(name)
                 yield ModelRow(name, str(path), is_shipped)

@@ -100,6 +100,7 @@ class ModelManagerDefault(ModelManagerBase):
 
     @property
     def counts(self) -> tuple[int, int]:
+        # asking for the counts must not create the user, which imports torch
         if "_user" not in self.__dict__:
             return (0, 0)
         counters = self._user.counters
@@ -128,6 +129,7 @@ class ModelManagerDefault(ModelManagerBase):
         return self._shared_cache.use(model, *names, user=self._user)
 
     def preview_factors(self, model: ModelField) -> "Tensor":
+        # known factors need no VAE, so ask for them before one is loaded
         found = self._factors.find(model.fingerprint)
         if found is None:
             with self.use(model, "vae") as components:
@@ -144,6 +146,7 @@ class ModelManagerDefault(ModelManagerBase):
         return cache.clear() if name is None else cache.unload(self.resolve(name))
 
     def stop(self) -> None:
+        # first, so that a use which begins now fails instead of filling a cache that is being emptied
         shared, self._shared = self._shared, None
         if shared is not None:
             shared.leave(self)
@@ -182,6 +185,7 @@ class SharedModels:
         with defer_interrupt(), _lock:
             self._members.discard(member)
             is_last = not self._members
+        # outside of the lock: unloading takes long, and another studio may start meanwhile
         if is_last and self.is_made:
             self.cache.clear()
 

@@ -54,6 +54,13 @@ class RetentionBase(Service):
         self._endings: list[Callable[[], None]] = []
 
     def start(self, invoker: InvokerLike) -> None:
+        """Begin work: follow what is saved and released, and do what is due at the opening of a studio.
+
+        Parameters
+        ----------
+        invoker
+            The owner of the services.
+        """
         if self._invoker is None:
             services = invoker.services
             self._endings = [
@@ -120,9 +127,11 @@ class RetentionBase(Service):
             The number of resources deleted.
         """
         self._tidied = monotonic()
+        # sessions first: what they refer to is unneeded only after them
         self._limit_sessions(self.limits.sessions)
         self._limit_stats()
         self.services.invocation_cache.tidy()
+        # other kernels may hold resources that no record shows
         before = time() - max(grace_seconds, DAY if self._others_live() else 0.0)
         for record in [*self._tensors(), *self._intermediates()]:
             if record.created.timestamp() <= before:
@@ -234,6 +243,8 @@ class RetentionBase(Service):
 
     def _delete(self, names: list[str], also_cached: bool) -> int:
         services = self.services
+        # asked here to save the work, and again by `unless` in the deleting transaction, where the answer cannot
+        # change
         if services.queue.runs_elsewhere():
             return 0
         needed = self.needed(held=not also_cached)
@@ -251,6 +262,7 @@ class RetentionBase(Service):
 
     def _names_of(self, session: GraphExecutionState) -> set[str]:
         known = self._names.get(session)
+        # outputs are only added, so their number tells whether the names are complete
         if known is None or known[0] != len(session.outputs):
             known = self._names[session] = len(session.outputs), resources_of(session)
         return known[1]
@@ -284,6 +296,7 @@ class RetentionBase(Service):
     def _limit_runs(self) -> None:
         """Limit the number of ended runs in memory."""
         most = self.limits.runs
+        # compared with what the last pass had to leave, or it would search again after each run
         if most is not None and len(self.services.graph_execution_manager) > max(most, self._runs_left) + SLACK:
             self._limit_sessions(self.limits.sessions)
             self._runs_left = len(self.services.graph_execution_manager)
@@ -302,6 +315,7 @@ class RetentionBase(Service):
         ages = [item.ended for item in items.values() if item.ended is not None]
         if not is_over and (oldest is None or not any(age < oldest for age in ages)):
             return 0
+        # a `Run` in this process reads its outputs when they are asked for
         kept = {session.id for session in services.graph_execution_manager.live()}
         if keep_makers:
             kept |= {record.session_id for each in (True, False) for record in self._pictures(starred=each)}
@@ -345,11 +359,13 @@ class RetentionBase(Service):
                 break
             names.append(record)
             total -= record.bytes
+        # kept images are limited by size and age alone; nothing needs them
         if names and all(isinstance(record, ImageRecord) and not record.is_intermediate for record in names):
             return self.services.images.delete(*map(_name, names))
         return self._delete_unneeded([_name(record) for record in names], also_cached=True) if names else 0
 
     def _note_picture(self, record: ImageRecord) -> None:
+        # what a node saves is named by its output; only what is saved elsewhere has no other owner
         if record.is_intermediate and not self.services.processor.is_worker:
             self._by_hand.add(record.image_name)
 

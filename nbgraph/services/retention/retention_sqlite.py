@@ -33,6 +33,7 @@ class RetentionSqlite(RetentionBase):
         self._ended.open()
 
     def stop(self) -> None:
+        # wake the thread and wait for it: it must not use the database once that is closed
         self._bell.ring()
         self._ended.wait(STOP_SECONDS)
         super().stop()
@@ -85,6 +86,7 @@ def _remove_orphans(own: "weakref.ref[RetentionSqlite]", bell: Bell, ended: Latc
     """Look for files that crashes left until there are none. While waiting it keeps no reference to the studio."""
     try:
         while (retention := own()) is not None and retention.remove_orphans():
+            # a lock cannot wait longer than TIMEOUT_MAX
             seconds = min(retention.orphan_seconds, TIMEOUT_MAX)
             del retention
             if bell.wait(seconds):

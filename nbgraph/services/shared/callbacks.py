@@ -31,6 +31,7 @@ class Callbacks(Generic[Value]):
 
     def add(self, callback: Callable[[Value], None]) -> Callable[[], None]:
         """Add a callback; return a function that removes it."""
+        # a new tuple each time, since a callback may add or remove others while they are called
         self.callbacks = (*self.callbacks, callback)
         return lambda: self.remove(callback)
 

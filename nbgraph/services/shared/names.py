@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from nbgraph.errors import InvalidNameError
 
+# `\Z`, because `$` also matches before a line break at the end
 _NAME = re.compile(r"[0-9a-f]{32}\Z")
 
 Unless = Callable[[], bool]

@@ -31,6 +31,7 @@ class Batch(Generic[Row]):
 
     def __init__(self, write: Callable[[list[Row]], None]) -> None:
         self._write = write
+        # appending to a deque is atomic, so `add` needs no lock
         self._rows: deque[Row] = deque()
         self._written = monotonic()
         self._complained = False
@@ -103,6 +104,7 @@ class Batch(Generic[Row]):
             self.flush()
             self._complained = False
         except StoreError as error:
+            # try again after 50 ms, not at each row
             self._written = monotonic()
             if not self._complained:
                 self._complained = True

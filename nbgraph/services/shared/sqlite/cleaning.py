@@ -53,6 +53,7 @@ def empty_trash(connection: Connection, folder: StoreFolder) -> int:
     """Finish deletions that a crash interrupted after the records, before the files; return how many files."""
     rows = connection.execute("SELECT kind, name FROM trash").fetchall()
     removed = sum(folder.remove(kind, name) for kind, name in rows)
+    # last: a crash in between repeats the removal, which does no harm
     connection.executemany("DELETE FROM trash WHERE kind = ? AND name = ?", rows)
     return removed
 
@@ -135,6 +136,7 @@ def handle_orphans(
             report.orphans_removed += 1
             report.bytes_freed += size
             del states[name]
+    # all are written again below, so that those which got a record since are forgotten
     connection.execute("DELETE FROM orphans WHERE kind = ?", (kind,))
     # a time in the future, from a clock that was wrong, would keep a file forever
     noted = [(kind, name, min(seen.get(name, now), now)) for name in states]

@@ -18,7 +18,13 @@ class FolderLog:
 
     def __init__(self, path: Path) -> None:
         self._file = _QuietFile(
-            path, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8", errors="backslashreplace", delay=True
+            # `delay`: the file is opened at the first record, so that a full disk does not keep a folder from opening
+            path,
+            maxBytes=MAX_BYTES,
+            backupCount=KEPT,
+            encoding="utf-8",
+            errors="backslashreplace",
+            delay=True,
         )
         self._file.setFormatter(logging.Formatter(FORMAT))
         _open_logs.add(self)

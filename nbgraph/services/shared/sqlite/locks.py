@@ -37,6 +37,7 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # CLOEXEC: a child process that inherited the descriptor would keep the lock
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
 
     def try_acquire(self) -> bool:
@@ -78,6 +79,7 @@ class KernelLease:
         """Remove the lease: the kernel has closed the folder in good order."""
         with suppress(OSError):
             self._folder.lease(self.kernel).unlink(missing_ok=True)
+        # after the file is removed: unlocked but present, it would look like the lease of a crashed kernel
         self._lock.close()
 
     def is_alive(self, kernel: str) -> bool:
@@ -115,6 +117,7 @@ class KernelLease:
         self._folder.lease(kernel).unlink(missing_ok=True)
 
     def _all(self) -> list[str]:
+        # leases are named by kernels; write.lock is in the same folder
         return [path.stem for path in self._folder.locks.glob("*.lock") if len(path.stem) == 32]
 
 
@@ -189,6 +192,7 @@ class SharedCounter:
     """
 
     def __init__(self, path: Path) -> None:
+        # mapped memory, because a query for each lookup would cost more than the lookup
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
             self._allocate(descriptor)

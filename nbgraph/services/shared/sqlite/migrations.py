@@ -84,6 +84,7 @@ def migrate(connection: sqlite3.Connection, formats: Formats, folder: StoreFolde
     if found == formats.newest:
         return
     if found:
+        # outside of the transaction, in which VACUUM cannot run
         back_up(connection, folder)
     # tables are dropped and renamed, which would cascade; the pragma has no effect inside a transaction
     connection.execute("PRAGMA foreign_keys=OFF")
@@ -130,6 +131,7 @@ def back_up(connection: sqlite3.Connection, folder: StoreFolder) -> Path:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    # renamed when it is complete, so that a crash leaves no half backup that looks whole
     temporary.replace(path)
     sync_folder(folder.backups)
     for old in sorted(folder.backups.glob("*.db"))[:-KEPT]:
@@ -157,6 +159,7 @@ def restore_backup(root: str | os.PathLike[str]) -> Path:
     if not backups:
         raise StoreError(f"there is no backup in {folder.backups}; open another folder")
     aside = folder.database.with_suffix(f".damaged-{strftime('%Y%m%d-%H%M%S')}")
+    # the log too, or SQLite would apply that of the damaged database to the backup
     for ending in ("", "-wal", "-shm"):
         part = Path(f"{folder.database}{ending}")
         if part.exists():

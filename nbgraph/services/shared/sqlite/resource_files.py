@@ -52,6 +52,7 @@ class ResourceFiles:
             `record(connection, size, sha256)` writes the record.
         """
         with defer_interrupt():
+            # until the record is written the file looks like an orphan to a thread that removes those
             self._database.being_saved.add(name)
             try:
                 self._folder.write(self._kind, name, data, self._database.kernel)
@@ -78,6 +79,7 @@ class ResourceFiles:
         if len(data) != size or (self._checked.get(name) != state and sha256(data).hexdigest() != digest):
             text = f"{path} is not what was saved ({len(data):,} bytes, {size:,} were saved; or other bytes)"
             raise ResourceFileCorruptError(f"{text}; restore it from a backup, or run again to compute it")
+        # hashing a large file takes longer than reading it, so each state is hashed once
         self._checked[name] = state
         return data
 
@@ -123,9 +125,11 @@ class ResourceFiles:
                 gone = [name for name in names if forget(connection, name)]
                 rows = [(self._kind, name) for name in gone]
                 connection.executemany("INSERT OR IGNORE INTO trash VALUES (?, ?)", rows)
+            # after the commit, since a rollback must still find the files
             for name in gone:
                 self._folder.remove(self._kind, name)
                 self._checked.pop(name, None)
+            # what stays in the trash is removed at the next start
             with suppress(StoreFullError), self._database.transaction() as connection:
                 connection.executemany("DELETE FROM trash WHERE kind = ? AND name = ?", rows)
             return gone

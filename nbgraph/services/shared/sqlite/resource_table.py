@@ -33,6 +33,7 @@ class ResourceTable(Generic[Record]):
         self._files = ResourceFiles(database, table)
         found = fields(record_class)
         self._fields = [field.name for field in found]
+        # one reader per column, chosen once: a list of images reads thousands of rows
         self._readers = [_FROM_COLUMN.get(get_origin(field.type) or field.type, _unchanged) for field in found]
         self._key = self._fields[0]
         self._select = f"SELECT {', '.join(self._fields)} FROM {table} "  # noqa: S608

@@ -34,6 +34,7 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 def database_error(error: sqlite3.Error, path: Path) -> Exception:
     """Return the `StoreError` for an error of SQLite; the error itself where only a bug of nbgraph explains it."""
+    # extended codes only say more about the primary one, which is in their lowest byte
     code = _primary_code(error)
     if code in _BUSY:
         return StoreBusyError(f"{path} is locked by another program ({error}); try again when it has finished")

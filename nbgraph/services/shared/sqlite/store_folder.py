@@ -86,6 +86,7 @@ class StoreFolder:
     def make(self) -> None:
         """Create the folder and its subfolders, readable by their owner only."""
         with translate_errors(self.root):
+            # prompts and images are private
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in ("tmp", "locks", "backups", *SUFFIXES):
                 (self.root / name).mkdir(mode=0o700, exist_ok=True)
@@ -127,6 +128,7 @@ class StoreFolder:
         path = self.path(kind, name)
         with translate_errors(path):
             try:
+                # NOFOLLOW: a link put in the folder could lead to any file of this user
                 descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
             except FileNotFoundError:
                 return None
@@ -205,6 +207,7 @@ class StoreFolder:
                     path.rmdir()
 
     def _fill(self, path: Path, data: bytes, durable: bool) -> None:
+        # "x": two saves must never share a temporary file
         with open(path, "xb") as stream:
             stream.write(data)
             if durable:

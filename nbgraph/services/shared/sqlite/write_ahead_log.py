@@ -61,6 +61,7 @@ class WriteAheadLog:
 
     def _turn_on(self, database: Path) -> str:
         filesystem = network_filesystem(database.parent)
+        # on a network filesystem SQLite accepts the log, which then fails between machines
         wanted = "DELETE" if filesystem else "WAL"
         (mode,) = self._connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()
         if mode != "wal" and not filesystem:
@@ -97,6 +98,7 @@ def network_filesystem(path: Path) -> str:
     deepest = -1
     for mount in psutil.disk_partitions(all=True):
         depth = len(PurePath(mount.mountpoint).parts)
+        # mounts nest, and the deepest one that contains the path holds it
         if depth >= deepest and place.is_relative_to(mount.mountpoint):
             deepest, kind = depth, mount.fstype.lower()
             is_network = kind in NETWORK_FILESYSTEMS or "remote" in mount.opts.split(",")
