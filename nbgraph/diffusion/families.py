@@ -10,24 +10,12 @@ import re
 import textwrap
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 from diffusers import DiffusionPipeline
-from diffusers.pipelines.auto_pipeline import (
-    AUTO_IMAGE2IMAGE_PIPELINES_MAPPING,
-    AUTO_INPAINT_PIPELINES_MAPPING,
-    AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
-)
 
+from nbgraph.diffusion.family_tables import Task, class_names, pipeline_class
 from nbgraph.errors import ModelError, suggest
-
-Task = Literal["text_to_image", "image_to_image", "inpaint"]
-
-_MAPPINGS: dict[Task, Any] = {
-    "text_to_image": AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
-    "image_to_image": AUTO_IMAGE2IMAGE_PIPELINES_MAPPING,
-    "inpaint": AUTO_INPAINT_PIPELINES_MAPPING,
-}
 
 
 @dataclass(frozen=True)
@@ -88,39 +76,40 @@ _LCM_AS = {"lcm": "stable-diffusion"}
 
 def family_of_class(class_name: str) -> Family:
     """The family of the pipeline class that a `model_index.json` names; `ModelError` when it draws no pictures."""
-    for mapping in _MAPPINGS.values():
-        for key, pipeline_class in mapping.items():
+    drawing = class_names()["text_to_image"]
+    for names in class_names().values():
+        for key, name in names.items():
             base = _LCM_AS.get(key, _CONTROL.sub("", key))
-            if pipeline_class.__name__ == class_name and base in AUTO_TEXT2IMAGE_PIPELINES_MAPPING:
+            if name == class_name and base in drawing:
                 return family(base)
-    known = {pipeline_class.__name__ for pipeline_class in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
     raise ModelError(
         f"the pipeline class {class_name!r} is no text-to-image pipeline that diffusers "
-        f"knows{suggest(class_name, known)}"
+        f"knows{suggest(class_name, set(drawing.values()))}"
     )
 
 
 @cache
 def family(key: str) -> Family:
     """The family of that key, such as `flux`; `ModelError` when there is none."""
-    if key not in AUTO_TEXT2IMAGE_PIPELINES_MAPPING:
-        raise ModelError(f"there is no family of models {key!r}{suggest(key, AUTO_TEXT2IMAGE_PIPELINES_MAPPING)}")
-    pipeline_class = AUTO_TEXT2IMAGE_PIPELINES_MAPPING[key]
-    parameters = frozenset(inspect.signature(pipeline_class.__call__).parameters)
+    drawing = class_names()["text_to_image"]
+    if key not in drawing:
+        raise ModelError(f"there is no family of models {key!r}{suggest(key, drawing)}")
+    drawn_by = pipeline_class(drawing[key])
+    parameters = frozenset(inspect.signature(drawn_by.__call__).parameters)
     true_cfg = "true_cfg_scale" in parameters
     guidance = "guidance_scale" if "guidance_scale" in parameters else None
     read = Family(
         key=key,
-        pipelines=tuple((task, mapping[key]) for task, mapping in _MAPPINGS.items() if key in mapping),
-        conditioning=_names_from_encode_prompt(pipeline_class),
+        pipelines=tuple((task, pipeline_class(names[key])) for task, names in class_names().items() if key in names),
+        conditioning=_names_from_encode_prompt(drawn_by),
         parameters=parameters,
         cfg="true_cfg_scale" if true_cfg else guidance,
         guidance=guidance if true_cfg else None,
         cfg_off=1.0,
-        denoiser="unet" if "unet" in inspect.signature(pipeline_class.__init__).parameters else "transformer",
-        packed=hasattr(pipeline_class, "_pack_latents") and hasattr(pipeline_class, "_unpack_latents"),
-        windows=hasattr(pipeline_class, "interrupt"),
-        padded='padding="max_length"' in inspect.getsource(pipeline_class),
+        denoiser="unet" if "unet" in inspect.signature(drawn_by.__init__).parameters else "transformer",
+        packed=hasattr(drawn_by, "_pack_latents") and hasattr(drawn_by, "_unpack_latents"),
+        windows=hasattr(drawn_by, "interrupt"),
+        padded='padding="max_length"' in inspect.getsource(drawn_by),
     )
     return replace(read, **_OVERRIDES.get(key, {}))
 
