@@ -28,6 +28,13 @@ class Settings(BaseSettings):
     dtype: str | None = Field(
         default=None, description="torch dtype for models, such as 'float16'; None picks by device"
     )
+    preload: bool = Field(
+        default=True, description="whether a notebook's first studio begins to load torch and diffusers, on a thread"
+    )
+    threads: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
+        description="torch's threads on the CPU; auto: one for a small model, else torch's own number",
+    )
     model_folders: Annotated[list[Path], NoDecode] = Field(
         default=[], description="folders with models, at any depth: diffusers folders and single files"
     )

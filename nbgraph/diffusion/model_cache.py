@@ -27,6 +27,7 @@ from nbgraph.diffusion.fingerprints import check_unchanged
 from nbgraph.diffusion.load import LOAD_LOCK, load_component
 from nbgraph.diffusion.patches import apply_patches, patches_for
 from nbgraph.diffusion.refs import ModelRef, Patch
+from nbgraph.diffusion.thread_count import Threads, thread_count
 
 _CPU = torch.device("cpu")
 Key = tuple[Any, ...]
@@ -53,7 +54,8 @@ class ModelCache:
     """Components of models, loaded once and shared. Safe to use from several threads.
 
     `device` None chooses cuda, mps or cpu; `dtype` None chooses by device. `ram_bytes` None is half of the machine's
-    memory, `vram_bytes` None three quarters of the device's, the rest being working memory.
+    memory, `vram_bytes` None three quarters of the device's, the rest being working memory. `threads` is how many torch
+    computes with on the CPU while components are used; "auto" chooses by the denoiser, see `thread_count`.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class ModelCache:
         dtype: str | None = None,
         ram_bytes: int | None = None,
         vram_bytes: int | None = None,
+        threads: Threads = "auto",
     ) -> None:
         self.device = device if isinstance(device, torch.device) else choose_device(device)
         self.dtype = dtype
         self.ram_bytes = psutil.virtual_memory().total // 2 if ram_bytes is None else ram_bytes
         self.vram_bytes = models_budget(self.device) if vram_bytes is None else vram_bytes
+        self.threads: Threads = threads
         self._entries: dict[Key, _Entry] = {}
         self._lock = threading.RLock()
         self._all_users = CacheUser()
@@ -87,9 +91,16 @@ class ModelCache:
                 for entry in self._take(ref, description, name, user or CacheUser()):
                     entries.append(entry)
                     modules[name] = entry.module
-            yield Components(description, modules, self.device, self._dtype(ref, description), ref.patches)
+            with thread_count(self.threads, self._denoiser_bytes(description, entries)):
+                yield Components(description, modules, self.device, self._dtype(ref, description), ref.patches)
         finally:
             self._give_back(entries)
+
+    def _denoiser_bytes(self, description: ModelDescription, entries: list[_Entry]) -> int:
+        """Bytes of the denoiser among the entries, if it computes on the CPU; else 0."""
+        if self.device != _CPU or description.family is None:
+            return 0
+        return sum(entry.size for entry in entries if entry.name == description.family.denoiser)
 
     def counters(self) -> CacheCounters:
         """Hits, loads and evictions so far; subtract two readings to count what happened between them."""

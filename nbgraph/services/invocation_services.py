@@ -222,4 +222,5 @@ def _models(settings: Settings) -> ModelManagerBase:
         settings.dtype,
         settings.model_ram_bytes,
         settings.model_vram_bytes,
+        settings.threads,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet, WeakValueDictionary
 
 from nbgraph import diffusion
@@ -34,12 +34,13 @@ _shared: "WeakValueDictionary[ModelLimits, SharedModels]" = WeakValueDictionary(
 
 @dataclass(frozen=True, slots=True)
 class ModelLimits:
-    """The settings of a model cache: device and precision, None for the default, and limits of memory in bytes."""
+    """The settings of a model cache: device and precision, None for the default, limits of memory in bytes, threads."""
 
     device: str | None = None
     dtype: str | None = None
     ram_bytes: int | None = None
     vram_bytes: int | None = None
+    threads: int | Literal["auto"] = "auto"
 
 
 class ModelManagerDefault(ModelManagerBase):
@@ -55,9 +56,10 @@ class ModelManagerDefault(ModelManagerBase):
         dtype: str | None = None,
         ram_bytes: int | None = None,
         vram_bytes: int | None = None,
+        threads: int | Literal["auto"] = "auto",
     ) -> None:
         super().__init__(model_folders)
-        self._limits = ModelLimits(device, dtype, ram_bytes, vram_bytes)
+        self._limits = ModelLimits(device, dtype, ram_bytes, vram_bytes, threads)
         self._shared: SharedModels | None = shared_models(self._limits, self)
 
     def start(self, invoker: InvokerLike) -> None:
