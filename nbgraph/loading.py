@@ -2,9 +2,16 @@
 
 Python raises `KeyboardInterrupt` in the main thread between any two bytecodes, and a process in which that happened
 during `import torch` cannot import torch again. Here the main thread only waits: if it is interrupted, the import goes
-on, and the next caller finds the module or waits for it.
+on, and the next caller finds the module or waits for it. An import can also be begun before anybody needs the module.
+
+A process may end, or fork, while an import runs. At the end the import is abandoned at its next module: a thread that
+still runs C code while the interpreter is taken down may crash it. A fork waits for the import: the child would have a
+copy of half a module, and of locks that nobody releases there.
 """
 
+import atexit
+import gc
+import os
 import sys
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Iterator
@@ -17,6 +24,8 @@ from typing import Any
 from nbgraph.latch import Latch
 
 LOOK_SECONDS = 0.1
+END_SECONDS, FORK_SECONDS = 10.0, 60.0
+"""The longest that the end of the process, and a fork, wait for one import."""
 Look = Callable[[str], None]
 
 
@@ -24,23 +33,30 @@ class NotLoadedError(Exception):
     """A module would have to be waited for, inside `without_waiting()`."""
 
 
+class _ProcessEndsError(BaseException):
+    """Ends an import at the end of the process; no `except Exception` within a library takes it for its own."""
+
+
 class _Import:
     """One import, running or done."""
 
     def __init__(self) -> None:
         self.ended = Latch()
+        self.left = Latch()  # as `ended`, but also opened where the import was abandoned
+        self.is_abandoned = False
         self.module: ModuleType | None = None
         self.error: BaseException | None = None
 
 
 class _OfThread(local):
-    is_importing = False
+    under_way: _Import | None = None
     may_wait = True
     look: Look | None = None
 
 
 _imports: dict[str, _Import] = {}
-_starting = allocate_lock()
+_started: list[_Import] = []
+_registering = allocate_lock()
 _thread = _OfThread()
 
 
@@ -61,7 +77,7 @@ def load(name: str, import_it: Callable[[str], ModuleType] = import_module) -> A
     """
     if (found := _found(name)) is not None:
         return found
-    if _thread.is_importing or _is_inside_an_import():
+    if _must_import_here():
         return import_it(name)  # to wait here, for a thread that waits for this import, would be for ever
     return _wait_for(name, import_it)
 
@@ -70,7 +86,21 @@ def load_library(name: str) -> Any:
     """Like `load`, for a module that never imports nbgraph. May be called while another module is being imported."""
     if (found := _found(name)) is not None:
         return found
-    return import_module(name) if _thread.is_importing else _wait_for(name, import_module)
+    return import_module(name) if _thread.under_way is not None else _wait_for(name, import_module)
+
+
+def begin(name: str, import_it: Callable[[str], ModuleType] = import_module) -> None:
+    """Start to import the module `name`, if it is not imported, and return at once.
+
+    What the import raises is raised by the next `load`, which tries it again.
+    """
+    if _found(name) is None and not _must_import_here():
+        _begin(name, import_it)
+
+
+def _must_import_here() -> bool:
+    """Return whether this thread imports already: another thread's import might wait for what this one holds."""
+    return _thread.under_way is not None or _is_inside_an_import()
 
 
 def _found(name: str) -> ModuleType | None:
@@ -119,26 +149,54 @@ def looking_while_waiting(look: Look) -> Iterator[None]:
 
 
 def _begin(name: str, import_it: Callable[[str], ModuleType]) -> _Import:
-    """Return the import of a module, started if nobody has, or if it failed before."""
+    """Return the import of a module, started if nobody has, or if it failed before.
+
+    An interrupt may come at any point of this, so it takes no lock: the thread it starts does, which has no interrupts.
+    """
     known = _imports.get(name)
     if known is None or known.error is not None:
-        started = _Import()
-        with _starting:
-            known = _imports.get(name)
-            if known is None or known.error is not None:
-                start_new_thread(_run, (name, import_it, started))
-                _imports[name] = known = started
+        known = _Import()
+        start_new_thread(_run, (name, import_it, known))
     return known
 
 
-def _run(name: str, import_it: Callable[[str], ModuleType], under_way: _Import) -> None:
-    _thread.is_importing = True
+def _run(name: str, import_it: Callable[[str], ModuleType], started: _Import) -> None:
+    _thread.under_way = started
+    _started.append(started)
     try:
-        under_way.module = import_it(name)
+        with _registering:
+            known = _imports.get(name)
+            if known is None or known.error is not None:
+                known = _imports[name] = started
+        if known is started:
+            with _no_collections():
+                started.module = import_it(name)
+        else:
+            known.left.wait()  # another thread was started for it at the same time
+            started.module, started.error = known.module, known.error
     except BaseException as error:
-        under_way.error = error
+        started.error = error
     finally:
-        under_way.ended.open()
+        if not started.is_abandoned:  # else whoever still waits is a thread that ends with the process
+            started.ended.open()
+        started.left.open()
+        _started.remove(started)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Within the block, look for no cycles: an import makes objects that stay, and is looked through again and again.
+
+    Importing torch and diffusers takes a fifth less processor time without.
+    """
+    if not gc.isenabled():  # a person's choice, or another import's, which ends it
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _wait(name: str, ended: Latch) -> None:
@@ -160,3 +218,31 @@ def _is_inside_an_import() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+class _AbandonedImports:
+    """Ends abandoned imports: Python asks it where to find each module that is imported, and it raises in theirs."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if _thread.under_way is not None and _thread.under_way.is_abandoned:
+            raise _ProcessEndsError(name)
+
+
+def _abandon_running() -> None:
+    running = list(_started)
+    for each in running:
+        each.is_abandoned = True
+    for each in running:
+        each.left.wait(END_SECONDS)
+
+
+def _wait_for_running() -> None:
+    if _thread.under_way is None:  # an import that forks cannot wait for itself
+        for each in list(_started):
+            each.left.wait(FORK_SECONDS)
+
+
+sys.meta_path.insert(0, _AbandonedImports())  # type: ignore[arg-type]
+atexit.register(_abandon_running)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_wait_for_running)

@@ -1,9 +1,8 @@
 """The front end: is there a page for a widget, is a widget still on it, and what pages of earlier kernels ask for."""
 
+import sys
 from typing import Any, Protocol
 from weakref import WeakSet
-
-from IPython.core.getipython import get_ipython
 
 TARGET = "nbgraph.open_document"
 """The name of the comm by which a page whose kernel is gone asks the one that runs now for its drawing."""
@@ -20,9 +19,18 @@ class Opener(Protocol):
 _openers: "WeakSet[Opener]" = WeakSet()
 
 
+def shell() -> Any:
+    """Return the IPython shell that runs the cells, None without one.
+
+    A process that has not imported IPython has none; it need not be imported, which takes long, to find that out.
+    """
+    ipython = sys.modules.get("IPython.core.getipython")
+    return None if ipython is None else ipython.get_ipython()
+
+
 def is_in_notebook() -> bool:
     """Return whether a kernel runs the cells, so that a widget has a page to be on."""
-    return hasattr(get_ipython(), "kernel")
+    return hasattr(shell(), "kernel")
 
 
 def is_open(widget: Any) -> bool:
@@ -34,8 +42,7 @@ def offer_documents(opener: Opener) -> None:
     """Let pages that an earlier kernel has left open their drawings here; nothing happens without a kernel."""
     if is_in_notebook():
         _openers.add(opener)
-        manager: Any = get_ipython().kernel.comm_manager  # type: ignore[union-attr]
-        manager.register_target(TARGET, _open_on_page)
+        shell().kernel.comm_manager.register_target(TARGET, _open_on_page)
 
 
 def _open_on_page(comm: Any, message: Any) -> None:

@@ -7,10 +7,10 @@ from html import escape
 from time import monotonic
 from typing import Literal
 
-from IPython.display import DisplayHandle
 from msgspec import Struct
 
 from nbgraph.errors import ChoiceError
+from nbgraph.loading import load
 from nbgraph.notebook import is_in_notebook
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_common import (
@@ -225,7 +225,7 @@ def progress_display(style: ProgressStyle) -> Callable[[Progress], None]:
 
 class _NotebookProgress:
     def __init__(self) -> None:
-        self._handle = DisplayHandle()
+        self._handle = load("IPython.display").DisplayHandle()
         self._shown = False
 
     def __call__(self, progress: Progress) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import fsum
 from typing import TYPE_CHECKING, Any, overload
 
-from IPython.core.getipython import get_ipython
 from PIL.Image import Image as Picture
 
 from nbgraph.errors import ChoiceError, NbgraphError, NodeError, NotFoundError, suggest
@@ -12,7 +11,7 @@ from nbgraph.frames import stats_frame
 from nbgraph.invocations.base import BaseInvocation, Ref
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
-from nbgraph.notebook import is_in_notebook
+from nbgraph.notebook import is_in_notebook, shell
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
 from nbgraph.recipes.saved_pictures import picture_of_run
 from nbgraph.results import NodeResult, Pictures
@@ -290,7 +289,7 @@ class Run:
 
 
 def _cell_number() -> int:
-    return getattr(get_ipython(), "execution_count", 0)
+    return getattr(shell(), "execution_count", 0)
 
 
 def run_id(run: Run | str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from nbgraph.config import Settings
+from nbgraph.diffusion import load_in_background
 from nbgraph.errors import GraphError, NbgraphError, NotFoundError, OwnWorkerError, RecipeError, TargetError
 from nbgraph.frames import (
     compared_frame,
@@ -21,7 +22,7 @@ from nbgraph.frames import (
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
-from nbgraph.notebook import offer_documents
+from nbgraph.notebook import is_in_notebook, offer_documents
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.recipes.local import shelf_of
 from nbgraph.recipes.opened import Opened
@@ -107,6 +108,8 @@ class Studio:
         self._dropped = finalize(self, start_new_thread, _collect_soon, ())
         self._dropped.atexit = False
         offer_documents(self)
+        if self.settings.preload and is_in_notebook():
+            load_in_background()  # a person now writes a cell; a script would wait for it at its end
 
     @property
     def services(self) -> InvocationServices:

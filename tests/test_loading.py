@@ -1,5 +1,7 @@
 """Large modules are imported whole, whatever interrupts come, and nobody is kept waiting who need not wait."""
 
+import gc
+import os
 import subprocess
 import sys
 import textwrap
@@ -12,7 +14,7 @@ from interrupting import interrupted_at_every_step
 
 from nbgraph.errors import CancelledError
 from nbgraph.latch import Latch
-from nbgraph.loading import NotLoadedError, load, looking_while_waiting, without_waiting
+from nbgraph.loading import NotLoadedError, begin, load, looking_while_waiting, without_waiting
 
 FIRST_RUN = Path(__file__).parent / "first_run_child.py"
 
@@ -77,6 +79,59 @@ def test_who_waits_looks_meanwhile_and_may_give_up(name):
     assert load(name, slow).__name__ == name
 
 
+def test_an_import_that_was_begun_goes_on_by_itself_and_is_not_begun_again(name):
+    slow = Slow()
+    begin(name, slow)
+    begin(name, slow)
+    with without_waiting(), pytest.raises(NotLoadedError):
+        load(name, slow)
+    slow.may_end.open()
+    assert load(name, slow).__name__ == name
+    assert slow.calls == 1
+
+
+def test_an_interrupt_while_an_import_is_begun_leaves_none_or_one_that_ends(name):
+    slow = Slow()
+    slow.may_end.open()
+    for step in interrupted_at_every_step(lambda: begin(f"{name}{slow.calls}", slow), stride=3):
+        assert load(f"{name}_{step}", slow).__name__ == f"{name}_{step}"
+
+
+def test_what_a_begun_import_raises_is_told_to_who_needs_the_module(name):
+    begin(name, lambda module: import_missing())
+    with pytest.raises(ModuleNotFoundError, match="no_such_module_anywhere"):
+        load(name, lambda module: import_missing())
+
+
+def import_missing() -> ModuleType:
+    import no_such_module_anywhere  # type: ignore[import-not-found]
+
+    return no_such_module_anywhere
+
+
+def test_the_collector_pauses_while_a_module_is_imported_and_goes_on_then(name):
+    found: list[bool] = []
+
+    def look(module: str) -> ModuleType:
+        found.append(gc.isenabled())
+        return ModuleType(module)
+
+    load(name, look)
+    assert (found, gc.isenabled()) == ([False], True)
+    with pytest.raises(ModuleNotFoundError):
+        load(f"{name}.missing", lambda module: import_missing())
+    assert gc.isenabled()
+
+
+def test_a_collector_that_a_person_turned_off_stays_off(name):
+    gc.disable()
+    try:
+        load(name, ModuleType)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
 def test_a_failed_import_is_told_to_all_and_tried_again(name):
     def fail(module: str) -> ModuleType:
         raise ImportError(f"no {module}")
@@ -125,6 +180,61 @@ def test_what_only_torch_can_tell_is_refused_as_before_by_the_worker():
     assert first.startswith("failed [('part', "), done.stderr
     assert len(others) == 2
     assert all("holds only vae" in line for line in others)
+
+
+PARTS = 150
+
+
+@pytest.fixture
+def slow_package(tmp_path: Path) -> Path:
+    """A folder with a package that takes seconds to import, part by part, and writes a file at the end."""
+    package = tmp_path / "slow_package"
+    package.mkdir()
+    for number in range(PARTS):
+        after = f"from . import part{number + 1}" if number + 1 < PARTS else ""
+        (package / f"part{number}.py").write_text(f"import time; time.sleep(0.01)\n{after}")
+    whole = "import sys; sys.setrecursionlimit(20_000)\nfrom . import part0\nfrom pathlib import Path\n"
+    (package / "__init__.py").write_text(f"{whole}Path({str(tmp_path / 'whole')!r}).touch()\nWHOLE = True")
+    return tmp_path
+
+
+def in_a_fresh_process(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    before = "import os, time\nfrom nbgraph.loading import begin, load\nbegin('slow_package')\n"
+    path = os.pathsep.join([str(folder), *sys.path])
+    return subprocess.run(
+        [sys.executable, "-c", before + code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_process_that_ends_abandons_an_import(slow_package):
+    done = in_a_fresh_process(slow_package, "time.sleep(0.2); print('end')")
+    assert (done.stdout, done.stderr, done.returncode) == ("end\n", "", 0)
+    assert not (slow_package / "whole").exists()
+
+
+def test_a_thread_that_waits_for_an_abandoned_import_says_nothing(slow_package):
+    code = (
+        "import threading\nthreading.Thread(target=load, args=('slow_package',), daemon=True).start()\ntime.sleep(0.2)"
+    )
+    done = in_a_fresh_process(slow_package, code)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_fork_waits_for_an_import_so_that_the_child_has_the_whole_module(slow_package):
+    code = """
+if os.fork() == 0:
+    import slow_package
+    print("child", slow_package.WHOLE, flush=True)
+    os._exit(0)
+print("parent", os.wait()[1], flush=True)
+"""
+    done = in_a_fresh_process(slow_package, code)
+    assert (done.stdout, done.returncode) == ("child True\nparent 0\n", 0), done.stderr
 
 
 LIBRARIES = {

@@ -5,9 +5,11 @@ The names below load torch and diffusers when first used, and only then: nodes w
 """
 
 from importlib import import_module
+from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from nbgraph.loading import begin
 from nbgraph.loading import load as load_whole
 
 _HOMES = {
@@ -112,6 +114,15 @@ def __getattr__(name: str) -> Any:
     return getattr(load_whole(f"nbgraph.diffusion.{_HOMES[name]}", _import_quietly), name)
 
 
+def load_in_background() -> None:
+    """Start to load what a first picture needs, on a thread of its own, and return at once."""
+    begin("nbgraph.diffusion.first_picture", _import_quietly)
+
+
+_one_at_a_time = RLock()
+"""Modules of diffusers import each other in circles; two threads that meet in one would see half a module."""
+
+
 def _import_quietly(name: str) -> ModuleType:
-    with import_module("nbgraph.diffusion.quiet").quiet():
+    with _one_at_a_time, import_module("nbgraph.diffusion.quiet").quiet():
         return import_module(name)

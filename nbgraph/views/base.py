@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from IPython.display import display
-
 from nbgraph.loading import load
 from nbgraph.notebook import is_in_notebook, is_open
 
@@ -45,7 +43,7 @@ class Shown:
     def _ipython_display_(self) -> None:
         if not is_in_notebook():
             raise NotImplementedError
-        display({**self._view(), "text/plain": repr(self)}, raw=True)
+        load("IPython.display").display({**self._view(), "text/plain": repr(self)}, raw=True)
         self._side.show()
 
     def _display_(self) -> Any:

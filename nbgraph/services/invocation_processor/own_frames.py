@@ -11,9 +11,9 @@ from traceback import walk_tb
 from types import CodeType, TracebackType
 from typing import Any, NamedTuple
 
-from IPython.core.getipython import get_ipython
 from pydantic import ValidationError
 
+from nbgraph.notebook import shell
 from nbgraph.services.invocation_cache.code_packages import is_own_file, package_of
 from nbgraph.texts import shorten
 
@@ -102,8 +102,8 @@ def _own_line(code: CodeType, number: int, namespace: dict[str, Any]) -> OwnLine
 
 def _where(file: str) -> str:
     """The cell, or the path, by the working folder or the home folder where it is in one of these."""
-    shell: Any = get_ipython()
-    cell = shell and shell.compile.format_code_name(file)
+    runs_cells = shell()
+    cell = runs_cells and runs_cells.compile.format_code_name(file)
     if cell:
         kind, name = cell
         return f"{kind.lower()} {name.removeprefix('In')}"
