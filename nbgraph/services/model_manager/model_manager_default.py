@@ -1,7 +1,7 @@
 """Models loaded by `nbgraph.diffusion` when they are first used, and shared by the studios of a process."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -173,8 +173,7 @@ class SharedModels:
     @cached_property
     def cache(self) -> "ModelCache":
         """The model cache; creating it imports torch."""
-        limits = self._limits
-        return diffusion.ModelCache(limits.device, limits.dtype, limits.ram_bytes, limits.vram_bytes)
+        return diffusion.ModelCache(*astuple(self._limits))
 
     @property
     def is_made(self) -> bool:
