@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL.Image import Image
 
@@ -20,6 +20,10 @@ SHOWN = 24
 
 class NodeResult:
     """The output of one prepared node: fields as attributes, images as PIL images, tensors as a `TensorHandle`."""
+
+    if TYPE_CHECKING:
+        image: Image
+        """The image of a node that makes one; a checker cannot know which outputs a node has."""
 
     def __init__(
         self,
