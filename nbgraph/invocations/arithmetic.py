@@ -9,6 +9,7 @@ from nbgraph.errors import NbgraphError
 
 IntegerOperation = Literal["ADD", "SUB", "MUL", "DIV", "EXP", "MOD", "ABS", "MIN", "MAX"]
 FloatOperation = Literal["ADD", "SUB", "MUL", "DIV", "EXP", "ABS", "SQRT", "MIN", "MAX"]
+# Python prints whole numbers of at most 4,300 digits, some 14,000 bits
 MAX_BITS = 12_000
 
 
@@ -64,6 +65,7 @@ def float_problem(operation: str, a: float, b: float) -> Iterator[tuple[str, str
         yield "b", f"is {b}, and zero has no negative powers; give it one from 0 up"
     elif operation == "EXP" and a < 0 and b != int(b):
         yield "b", f"is {b}, and a negative number has only whole powers; give it a whole one"
+    # last, because it computes the operation, which the others show to be possible
     elif not _is_finite(operation, a, b):
         yield "b", f"makes {operation} of {a} and {b} too large for a float; use smaller numbers"
 

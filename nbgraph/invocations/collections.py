@@ -43,6 +43,7 @@ class Range(BaseInvocation):
 def _range_problem(start: int, stop: int, step: int) -> tuple[str, str] | None:
     if step == 0:
         return "step", "is 0, so the range would never end; give it another step"
+    # computed, because `len(range(...))` overflows for numbers beyond 2**63
     length = (stop - start + step - (1 if step > 0 else -1)) // step
     if length > MAX_LIST:
         return "stop", f"makes a list of {length:,} numbers, and a range has at most {MAX_LIST:,}; shorten it"
@@ -108,6 +109,7 @@ class FloatRange(BaseInvocation):
             return FloatCollectionOutput(collection=[self.start])
         width = self.stop - self.start
         return FloatCollectionOutput(
+            # multiplied, not added up: rounding errors would add up too
             collection=[self.start + width * place / (self.steps - 1) for place in range(self.steps)]
         )
 

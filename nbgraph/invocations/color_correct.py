@@ -32,9 +32,11 @@ class CorrectColors(BaseInvocation):
         mask = None if self.mask is None else open_mask(context, self.mask, colors.size)
         within = ImageStat.Stat(to_space(wanted.convert("RGB"), "LAB"))
         lab = to_space(colors.convert("RGB"), "LAB")
+        # a black mask has no pixels to take statistics of
         given = ImageStat.Stat(lab, mask) if mask is not None and mask.getbbox() else ImageStat.Stat(lab)
         bands: list[Image.Image] = []
         for place, band in enumerate(lab.split()):
+            # a channel of one value has no spread that could be scaled
             spread = within.stddev[place] / given.stddev[place] if given.stddev[place] else 1.0
             mean, target = given.mean[place], within.mean[place]
             bands.append(band.point([as_byte((v - mean) * spread + target) for v in range(256)]))

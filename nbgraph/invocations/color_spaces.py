@@ -55,6 +55,7 @@ def change_channel(picture: Image.Image, channel: str, table: list[int]) -> Imag
 
 def to_space(rgb: Image.Image, space: str) -> Image.Image:
     """Return an RGB image in another space; in Lab, a and b are 128 where there is no colour."""
+    # Pillow's `convert` knows no way between RGB and Lab; colour profiles do
     return _transformed(rgb, "RGB", "LAB") if space == "LAB" else rgb.convert(space)
 
 

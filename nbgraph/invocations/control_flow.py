@@ -56,6 +56,7 @@ class Collect(BaseInvocation):
         types += [item for source in arriving.get("collection", []) if (item := item_type(source)) is not None]
         if not types:
             return {}, ""
+        # the type that all others can be assigned to, as float for int and float
         widest = next((one for one in types if all(assignable(other, one) for other in types)), None)
         if widest is None:
             names = ", ".join(dict.fromkeys(map(type_name, types)))

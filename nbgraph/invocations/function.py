@@ -71,6 +71,7 @@ class FunctionInvocation(BaseInvocation):
                 raise GraphError([Problem("bad_value", text, inputs.get("id") or self.type, name)])
             inputs[name] = value
         for name, value in inputs.items():
+            # pydantic would say that an ImageField was expected, which helps nobody
             if isinstance(value, Image):
                 text = (
                     "is a PIL image, and a node takes pictures from other nodes: load it with LoadImage(path=...), "
@@ -221,12 +222,14 @@ def _node_class(function: Function, given_type: str | None, options: _Options) -
     made.__qualname__ = function.__qualname__
     made.__doc__ = inspect.getdoc(function) or f"The function {name}."
     made.model_rebuild()
+    # for completion and help, which would show `*arguments, **inputs`
     made.__signature__ = _signature(function, contexts)
     made.function = made.__wrapped_function__ = staticmethod(function)
     made.context_parameters, made.opened = tuple(contexts), frozenset(opened)
     made.returns_named_tuple = is_named_tuple(hints["return"])
     options["title"] = options["title"] or words.replace("_", " ").capitalize()
     invocation(given_type or name, **options)(made)
+    # after the registration, which takes it from the annotation of `invoke`
     made.output_class = output_class
     return made
 

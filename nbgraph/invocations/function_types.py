@@ -118,6 +118,7 @@ def input_field(function: str, parameter: Parameter, hints: Mapping[str, Any], b
     if not (isinstance(default, FieldInfo) and default.is_required()):
         plain = default.get_default(call_default_factory=True) if isinstance(default, FieldInfo) else default
         try:
+            # at the definition: a wrong default would otherwise fail at the first run
             TypeAdapter(wire).validate_python(plain)
         except ValidationError as error:
             raise NbgraphError(f"{where} has the default {plain!r}: {error.errors()[0]['msg']}") from None

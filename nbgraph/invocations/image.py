@@ -62,6 +62,7 @@ class ShowImage(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         record = context.images.record(self.image)
+        # a function, so that the image is read only if a display shows it
         context.progress(1, 1, lambda: context.images.get(self.image))
         return ImageOutput(image=self.image, width=record.width, height=record.height)
 
@@ -79,6 +80,7 @@ class BlankImage(BaseInvocation):
         yield from check_sides(known)
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
+        # sizes may come over edges, where `check` cannot see them
         check_size(self.width, self.height)
         color = self.color.rgba[: len(self.mode)]
         return context.images.output(PillowImage.new(self.mode, (self.width, self.height), color))

@@ -97,6 +97,7 @@ class AdjustHue(BaseInvocation):
     def invoke(self, context: InvocationContext) -> ImageOutput:
         colors, alpha = colors_and_alpha(open_picture(context, self.image))
         hue, saturation, value = colors.convert("RGB").convert("HSV").split()
+        # hues are 0 to 255 in Pillow
         turn = round(self.hue * 256 / 360)
         turned = Image.merge("HSV", (hue.point([(v + turn) % 256 for v in range(256)]), saturation, value))
         return context.images.output(with_alpha(turned.convert("RGB"), alpha))
@@ -113,6 +114,7 @@ class OffsetChannel(BaseInvocation):
     )
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
+        # a hue is an angle, so it wraps around where others are limited
         if self.channel == "Hue (HSV)":
             changed = _channel_mapped(context, self.image, self.channel, lambda value: (value + self.offset) % 256)
         else:

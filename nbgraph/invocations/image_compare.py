@@ -38,6 +38,7 @@ class CompareImages(BaseInvocation):
         check_equal_sizes(image1=first, image2=second)
         difference = ImageChops.difference(first, second)
         values = np.asarray(difference)
+        # equal alphas differ by 0, which would make the whole difference invisible
         shown = difference.convert(difference.mode[:-1]) if has_alpha(difference) else difference
         brighter = [min(255, round(value * self.amplify)) for value in range(256)]
         picture = context.images.output(shown.point(brighter * len(shown.getbands())))
@@ -53,6 +54,7 @@ def ssim(first: Image.Image, second: Image.Image) -> float:
     """Return the structural similarity of two images of equal mode and size, from -1 to 1."""
     window = min(WINDOW, *first.size)
     pairs = zip(first.split(), second.split())
+    # float64, because the running sums of a large image lose digits in float32
     return float(np.mean([_ssim(np.asarray(a, np.float64), np.asarray(b, np.float64), window) for a, b in pairs]))
 
 

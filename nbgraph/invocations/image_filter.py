@@ -50,6 +50,7 @@ class CannyEdges(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         grey = open_on_white(context, self.image).convert("L")
+        # thresholds come over edges too, in any order
         low, high = sorted((self.low_threshold, self.high_threshold))
         edges = canny(grey, low, high, context.is_cancelled)
         return context.images.output(edges.convert("RGB"), category="control")

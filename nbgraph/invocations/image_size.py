@@ -62,6 +62,7 @@ class PasteImage(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         base, over = open_picture(context, self.base_image), open_picture(context, self.image)
+        # without `crop` the canvas grows to hold both images
         left, top = (0, 0) if self.crop else (min(0, self.x), min(0, self.y))
         right = base.width if self.crop else max(base.width, self.x + over.width)
         bottom = base.height if self.crop else max(base.height, self.y + over.height)
@@ -70,6 +71,7 @@ class PasteImage(BaseInvocation):
         upper = over.convert("RGBA")
         if self.mask is not None:
             empty = Image.new("RGBA", over.size)
+            # the mask limits the image's own alpha, which putalpha would replace
             upper = Image.composite(upper, empty, open_mask(context, self.mask, over.size))
         canvas, layer = Image.new("RGBA", size), Image.new("RGBA", size)
         canvas.paste(base.convert("RGBA"), (-left, -top))
@@ -114,6 +116,7 @@ class ScaleImage(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_picture(context, self.image)
+        # at least one pixel, however small the factor
         width, height = (max(1, round(side * self.scale_factor)) for side in picture.size)
         check_size(width, height)
         return context.images.output(picture.resize((width, height), RESAMPLING[self.resample_mode]))

@@ -45,6 +45,7 @@ class InfillTiles(BaseInvocation):
         rows, columns = -(-picture.height // size), -(-picture.width // size)
         chosen = tiles[np.random.default_rng(self.seed).integers(len(tiles), size=rows * columns)]
         laid = chosen.reshape(rows, columns, size, size, 4).swapaxes(1, 2).reshape(rows * size, columns * size, 4)
+        # tiles cover more than the image, and Pillow needs contiguous memory
         behind = Image.fromarray(np.ascontiguousarray(laid[: picture.height, : picture.width]))
         return context.images.output(Image.alpha_composite(behind, picture).convert("RGB"))
 
@@ -66,6 +67,7 @@ class InfillSmooth(BaseInvocation):
         while max(levels[-1].size) > 1:
             levels.append(_halved(levels[-1]))
         behind = levels[-1]
+        # the smallest level is the mean of all colours, whatever its alpha
         behind.putalpha(255)
         for level in reversed(levels[:-1]):
             behind = Image.alpha_composite(behind.resize(level.size, Image.Resampling.BILINEAR), level)

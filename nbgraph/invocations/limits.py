@@ -71,6 +71,7 @@ def bounded(seconds: float, is_cancelled: Callable[[], bool], what: str) -> Gene
     def look(frame: FrameType, event: str, argument: object) -> None:
         nonlocal calls
         calls += 1
+        # reading the clock at each call would slow the code down
         if calls % _LOOK_EVERY:
             return
         if is_cancelled():

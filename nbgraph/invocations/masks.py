@@ -42,6 +42,7 @@ class MaskEdge(BaseInvocation):
     edge_blur: float = Field(8.0, ge=0, le=256, description="Radius of the blur of the result in pixels")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
+        # an edge needs two sides, so grey is rounded to black or white
         mask = open_mask(context, self.image).point([0] * 128 + [255] * 128)
         grown, shrunk = mask, mask
         for step in range(self.edge_size):

@@ -85,8 +85,10 @@ class Divide(BaseInvocation):
             yield "b", "is 0, and a number cannot be divided by zero; give it another value"
 
     def invoke(self, context: InvocationContext) -> IntegerOutput:
+        # `check` sees typed numbers only; this one may have come over an edge
         if self.b == 0:
             raise ZeroDivisionError("b is 0; a number cannot be divided by zero")
+        # not `//`, which rounds down, nor `/`, which is a float
         return IntegerOutput(value=divide(self.a, self.b))
 
 
@@ -121,6 +123,7 @@ class RandomFloat(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> FloatOutput:
         drawn = round(random.Random(self.seed).uniform(self.low, self.high), self.decimals)
+        # rounding can leave the range
         return FloatOutput(value=min(max(drawn, self.low), self.high))
 
 

@@ -31,6 +31,7 @@ class MetadataItem(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> MetadataItemOutput:
         try:
+            # here, not when an image is saved at the end of a long run
             value = to_jsonable_python(self.value)
         except (PydanticSerializationError, ValueError) as error:
             kind = type(self.value).__name__

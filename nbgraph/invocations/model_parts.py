@@ -27,6 +27,7 @@ class TransformerLoader(BaseInvocation):
             try:
                 model = context.models.resolve(known["model"], rest(known.get("parts")))
                 context.models.describe(model).need_family()
+                # from headers alone, so that a wrong file is refused before any node runs
                 diffusion.check_weights(model, "denoiser")
             except ModelError as error:
                 yield "model", str(error)

@@ -13,6 +13,7 @@ class BaseInvocationOutput(BaseModel):
     `main_field` is the output that is used where a node is given as an input and several outputs would fit.
     """
 
+    # deferred, as building the schemas of all outputs would slow the import
     model_config = ConfigDict(frozen=True, defer_build=True, ser_json_inf_nan="constants")
 
     main_field: ClassVar[str] = ""

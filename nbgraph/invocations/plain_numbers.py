@@ -23,6 +23,7 @@ def with_plain_numbers(value: NodeValue, arrays: bool = True) -> NodeValue:
     """
     try:
         return _walked(value, arrays)
+    # a list that contains itself is refused later, where the error can name the input
     except RecursionError:
         return value
 

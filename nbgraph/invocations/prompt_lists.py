@@ -55,6 +55,7 @@ class DynamicPrompt(BaseInvocation):
                 prompts = make(**options).generate(self.prompt, self.max_prompts)
         except NbgraphError:
             raise
+        # the package's parser raises many kinds of errors
         except Exception as error:
             raise NbgraphError(f"prompt is not a template: {error}; choices are written {{red|green}}") from None
         return StringCollectionOutput(collection=list(islice(prompts, self.max_prompts)))
@@ -98,9 +99,11 @@ class PromptsFromFile(BaseInvocation):
     def _lines(self) -> list[str]:
         try:
             with self.file_path.open("rb") as opened:
+                # one byte more shows that the file is longer, without reading all of it
                 content = opened.read(MAX_FILE_BYTES + 1)
             if len(content) > MAX_FILE_BYTES:
                 raise NbgraphError(f"{self.file_path} has more than {MAX_FILE_BYTES:,} bytes; split it")
+            # editors on Windows begin UTF-8 files with a byte order mark
             return content.decode("utf-8-sig").splitlines()
         except OSError as error:
             raise NbgraphError(f"{self.file_path} cannot be read: {error.strerror}") from None

@@ -61,6 +61,7 @@ def unread_syntax(texts: Sequence[str], weighted: bool = False, embeddings: Coll
     read = {token.casefold() for token in embeddings}
     for written in texts:
         text = re.sub(EMBEDDING, lambda piece: "" if piece[1].casefold() in read else piece[0], written)
+        # a prompt in capitals uses AND and BREAK as words
         shouted = text.upper() == text
         for syntax in SYNTAXES:
             piece = syntax.pattern.search(text)

@@ -38,6 +38,7 @@ class WeightedPrompt(BaseInvocation):
     )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        # found without importing it, which would load torch
         if find_spec(PACKAGE) is None:
             yield "text", MISSING
 

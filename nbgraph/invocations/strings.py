@@ -107,6 +107,7 @@ class ReplaceString(BaseInvocation):
             return text
 
         try:
+            # `regex`, because `re` has no timeout, and some expressions take hours on a short text
             replaced = regex.sub(self.search_string, expanded, self.string, timeout=REGEX_SECONDS)
         except TimeoutError:
             text = f"took more than {REGEX_SECONDS:g} s on this text; write one that has fewer ways to match"
@@ -129,6 +130,7 @@ def split_prompt(text: str) -> tuple[str, str]:
     while place < len(text):
         sign = text[place]
         if sign == "\\" and text[place + 1 : place + 2] in ("[", "]", "\\"):
+            # a double backslash stays double: weighted prompts read it later
             taken = text[place + 1] if text[place + 1] != "\\" else "\\\\"
             pieces[inside][-1] += taken
             place += 2

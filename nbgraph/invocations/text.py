@@ -33,9 +33,11 @@ class TextOnImage(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture = open_picture(context, self.image)
+        # a layer of its own: drawing replaces alpha instead of blending it
         layer = Image.new("RGBA", picture.size)
         draw, font = ImageDraw.Draw(layer), ImageFont.load_default(self.size)
         box = draw.multiline_textbbox((0, 0), self.text, font=font, stroke_width=self.outline_width)
+        # the box of a text does not begin at 0: letters have bearings, and outlines add to them
         x = _along(self.place, ("left", "right"), picture.width, box[2] - box[0], self.margin) - box[0]
         y = _along(self.place, ("top", "bottom"), picture.height, box[3] - box[1], self.margin) - box[1]
         draw.multiline_text(
@@ -68,6 +70,7 @@ class ImageGrid(BaseInvocation):
         if len(self.labels) > len(self.images):
             counts = f"{len(self.labels)} labels for {len(self.images)} images"
             raise NbgraphError(f"labels: there are {counts}; leave some out")
+        # sizes from records, because opening all images at once could fill the memory
         records = [context.images.record(field) for field in self.images]
         columns = min(self.columns or ceil(sqrt(len(records))), len(records))
         rows = ceil(len(records) / columns)
@@ -118,5 +121,6 @@ def _shortened(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, w
     if font.getlength(label) <= width:
         return label
     while label and font.getlength(label + "...") > width:
+        # a twentieth at a time: measuring a text takes time with its length
         label = label[: -max(1, len(label) // 20)]
     return label + "..."

@@ -45,6 +45,7 @@ def _assignable(source: Any, target: Any) -> bool:
     return _class_assignable(source, target)
 
 
+# a graph of thousands of edges asks for the same few pairs
 _known_assignable = lru_cache(maxsize=16384)(_assignable)
 
 

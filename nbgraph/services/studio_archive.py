@@ -34,6 +34,7 @@ from nbgraph.services.shared.pagination import Page
 
 Item = TypeVar("Item")
 PAGE = 50
+# quoted, so that digits inside of other texts are no names
 _NAME = re.compile(r'"([0-9a-f]{32})"')
 _MODEL = re.compile(r'"path": "((?:[^"\\]|\\.)*)", "fingerprint": "([0-9a-f]+)"')
 _IMAGES, _TENSORS = TypeAdapter(list[ImageRecord]), TypeAdapter(list[TensorRecord])
@@ -300,6 +301,7 @@ class _Import:
 
     def _read_library(self, data: object) -> None:
         graph, library = LibraryGraph.from_dict(data), self._services.graph_library
+        # "waiting" is there too: its node types may only not be defined yet
         is_new = library.condition(graph.id) == "missing"
         if is_new:
             library.set(graph)

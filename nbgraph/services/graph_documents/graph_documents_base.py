@@ -195,8 +195,8 @@ class GraphDocumentsBase(Service):
         graph
             What is kept. Nothing is written if it is what the newest version holds.
         document_id
-            The document that is meant, whatever it is called by now. If it was deleted it is made anew, under a name
-            that is free.
+            The document that is meant, whatever it is called by now. If it was deleted it is created again, under a
+            free name.
         base
             The number of the version that this graph was drawn from. If the newest one is another, its author has not
             been seen: it is kept as a version, and returned as `replaced`.

@@ -111,6 +111,7 @@ def versions_to_drop(versions: Sequence[DocumentVersion], limit: int = MAX_VERSI
     left = sorted(versions, key=lambda version: version.number)
     dropped: list[int] = []
     while len(left) > max(1, limit):
+        # the first version is kept: it is what the document began as
         places = range(1, max(2, len(left) - RECENT))
         loose = [place for place in places if not left[place].is_kept] or list(places)
         now = left[-1].saved

@@ -49,4 +49,5 @@ class ImageQuery:
 
 def search_text(record: ImageRecord) -> str:
     """Return the text that a search looks through: name, node and metadata, case folded."""
+    # folded when it is saved: SQLite folds ASCII only
     return f"{record.image_name} {record.node_id} {json.dumps(record.metadata, ensure_ascii=False)}".casefold()

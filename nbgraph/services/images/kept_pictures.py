@@ -10,6 +10,7 @@ def picture_or_why(images: ImageServiceBase, name: str) -> Image.Image | str:
     """Return the image of that name, or why there is none to show: "deleted", "missing" or "damaged"."""
     try:
         return images.get(name)
+    # other errors of the store, such as a folder that cannot be read, concern all images and are raised
     except NotFoundError:
         return "deleted"
     except ResourceFileMissingError:

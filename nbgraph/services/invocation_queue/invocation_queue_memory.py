@@ -24,6 +24,7 @@ class InvocationQueueMemory(InvocationQueueBase):
     def _add(self, session_id: str, priority: int, submitted: float) -> QueueItem:
         with self._lock:
             item = QueueItem(next(self._numbers), session_id, priority, "pending", submitted)
+            # a new dictionary each time: readers iterate over the old one without a lock
             self._items = {**self._items, item.number: item}
         return item
 

@@ -25,5 +25,6 @@ class ItemStorageMemory(ItemStorageBase[Item]):
     def _rows(self, text: str, offset: int, limit: int) -> tuple[Iterable[Item], int]:
         items = list(self._items.values())
         if text:
+            # the same text that a folder stores, so that both find the same items
             items = [item for item in items if text in json.dumps(item.to_dict(), ensure_ascii=False)]
         return items[offset : offset + limit], len(items)

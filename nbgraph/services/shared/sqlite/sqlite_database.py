@@ -374,7 +374,7 @@ class SqliteDatabase:
         Called before any lock is taken: one that a thread of the parent held at the fork is never released here.
         """
         if self._process != os.getpid():
-            raise ForkedStoreError(f"{self.folder.root} was opened before a fork; open it anew in the forked process")
+            raise ForkedStoreError(f"{self.folder.root} was opened before a fork; open it again in the forked process")
 
     def _check_file(self) -> None:
         if self._file_identity() != self._identity:
