@@ -8,6 +8,7 @@ import { addNode, freeId, type LooseEnd } from "./commands.ts";
 import { useOpenBelow, useStore, useStored } from "./context.ts";
 import type { AnyFlowNode } from "./flow.ts";
 import { KeysSheet } from "./KeysSheet.tsx";
+import { KeyboardWire } from "./keyboard_wire.ts";
 import { type Command, commandOf } from "./keys.ts";
 import { LargeView } from "./LargeView.tsx";
 import { Lost } from "./Lost.tsx";
@@ -31,6 +32,8 @@ interface Opened {
 const MAP_FROM = 12;
 const MAP_UP_TO = 500;
 const PALETTE = { width: 470, height: 390 };
+/** Milliseconds that what became of a wire can be read. */
+const READ = 4000;
 const MENU = { width: 230, height: 400 };
 
 const isMapped = ({ document: { nodes } }: Pick<EditorState, "document">): boolean =>
@@ -84,7 +87,15 @@ export function Editor() {
   const doCommand = useCallback((command: Command) => act(view, command), [view]);
   useEffect(() => leaveOutside(root.current!, () => setActive(false)), []);
   useEffect(() => keepFocus(root.current!), []);
+  const [wireText, setWireText] = useState("");
+  const wire = useMemo(() => new KeyboardWire(view, setWireText, openPalette), [view, openPalette]);
+  useEffect(() => {
+    if (!wireText || wire.active) return;
+    const timer = setTimeout(() => setWireText(""), READ);
+    return () => clearTimeout(timer);
+  }, [wireText, wire]);
   const key = (event: KeyboardEvent): void => {
+    if (!opened && !question && !menu && !sheet && wire.key(event)) return;
     const target = event.target as HTMLElement;
     const command = commandOf(event, target.tagName);
     if (!command || opened || question || menu || sheet || store.state.getState().large) return;
@@ -135,6 +146,7 @@ export function Editor() {
       onKeyDown={key}
       onPointerDownCapture={(event) => {
         setActive(true);
+        wire.leave();
         const target = event.target as Element;
         if (target.closest(".react-flow__pane")) root.current?.focus({ preventScroll: true });
       }}
@@ -203,6 +215,9 @@ export function Editor() {
             }}
           />
         )}
+        <p className={wireText ? "nbg-wire-text" : "nbg-unseen"} role="status">
+          {wireText}
+        </p>
         <Toasts />
       </div>
     </div>

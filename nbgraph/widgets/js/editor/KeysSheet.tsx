@@ -50,6 +50,13 @@ const SHEET: [string, [string, Command][]][] = [
     ],
   ],
 ];
+const PORTS = [
+  ["Enter on a port", "begin a wire"],
+  ["Arrows, Tab", "go through the ports that fit"],
+  ["Enter", "connect"],
+  ["Space", "add a node that fits"],
+  ["Escape", "let go"],
+];
 const MOUSE = [
   ["Double-click", "add a node there"],
   ["Drag on the canvas", "move the view"],
@@ -85,20 +92,27 @@ export function KeysSheet({ close }: { close: () => void }) {
           </dl>
         </section>
       ))}
-      <section>
-        <h3>Mouse</h3>
-        <dl>
-          {MOUSE.map(([how, what]) => (
-            <div key={how}>
-              <dt>{how}</dt>
-              <dd>{what}</dd>
-            </div>
-          ))}
-        </dl>
-      </section>
+      <Plain title="Wires by keys" rows={PORTS} />
+      <Plain title="Mouse" rows={MOUSE} />
       <button type="button" className="nbg-b" onClick={close}>
         Close
       </button>
     </div>
+  );
+}
+
+function Plain({ title, rows }: { title: string; rows: string[][] }) {
+  return (
+    <section>
+      <h3>{title}</h3>
+      <dl>
+        {rows.map(([how, what]) => (
+          <div key={how}>
+            <dt>{how}</dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
   );
 }

@@ -153,7 +153,8 @@ function PortOut({ name, type }: { name: string; type: string }) {
         type="source"
         position={Position.Right}
         id={name}
-        role="img"
+        role="button"
+        tabIndex={0}
         aria-label={`output ${name}, ${type}`}
         className="nbg-handle"
       >
@@ -177,7 +178,8 @@ const InHandle = ({ spec }: { spec: InputType }) => (
     type="target"
     position={Position.Left}
     id={spec.name}
-    role="img"
+    role="button"
+    tabIndex={0}
     aria-label={`input ${spec.name}, ${spec.type}`}
     className="nbg-handle"
   >

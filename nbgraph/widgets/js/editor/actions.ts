@@ -8,6 +8,7 @@ import { expected, HEAD } from "./expected.ts";
 import { type AnyFlowNode, endsOf } from "./flow.ts";
 import type { Command } from "./keys.ts";
 import { layout, type Size } from "./layout.ts";
+import { modelFor } from "./needs.ts";
 import { FIT } from "./opening.ts";
 import type { Template } from "./protocol.ts";
 import { usedOutputs } from "./rows.ts";
@@ -154,8 +155,33 @@ export function addAt(view: View, type: string, at: { x: number; y: number }, lo
   const { store } = view;
   const id = freeId(store.document, type);
   const links = loose ? linkTo(store.schema, store.document, loose, id, type) : [];
-  store.edit([...addNode(id, type, at.x, at.y), ...links]);
+  const { x, y } = freePlace(view, at);
+  store.edit([...addNode(id, type, x, y), ...modelFor(store, id, type), ...links]);
   view.select([id]);
+}
+
+const [GAP, NEW] = [40, { width: 240, height: 120 }];
+
+/** This place, or the next one to its right where a new node would lie on no other. */
+function freePlace(view: View, at: { x: number; y: number }): { x: number; y: number } {
+  const boxes = [...view.store.document.nodes.values()].map(({ id, layout: { x = 0, y = 0 } }) => ({
+    x,
+    y,
+    ...sizeOf(view, id),
+  }));
+  const place = { ...at };
+  for (let tries = 0; tries < boxes.length; tries++) {
+    const under = boxes.find(
+      (box) =>
+        place.x < box.x + box.width &&
+        place.x + NEW.width > box.x &&
+        place.y < box.y + box.height &&
+        place.y + NEW.height > box.y,
+    );
+    if (!under) break;
+    place.x = under.x + under.width + GAP;
+  }
+  return place;
 }
 
 function removeSelected(view: View): void {

@@ -19,6 +19,17 @@ export function firstFit(document: GraphDocument, schema: Schema, loose: LooseEn
   return fit.find(({ field }) => loose.side === "target" || !linksOf(node.inputs[field]).length) ?? fit[0];
 }
 
+/** All edges that a wire could make, to every port of every node. */
+export function allFits(document: GraphDocument, schema: Schema, loose: LooseEnd): Ends[] {
+  return [...document.nodes.values()].flatMap((node) => {
+    const type = typeOf(schema, node);
+    const ports = (loose.side === "source" ? type?.inputs : type?.outputs) ?? [];
+    return ports
+      .map((port) => endsOf(loose, node.id, port.name))
+      .filter((ends) => whyNot(document, schema, ends) === "");
+  });
+}
+
 /** Mark the ports on the page that fit, by a class; returns a function that takes the marks off. */
 export function markFits(root: Element, document: GraphDocument, schema: Schema, loose: LooseEnd): () => void {
   const marked: Element[] = [];

@@ -80,7 +80,7 @@ const then = (step: Step, changes: Change[]): Step => ({
   changes: [...step.changes, ...changes],
 });
 
-function modelFor({ models }: Context, id: string, type: string): Change[] {
+export function modelFor({ models }: Context, id: string, type: string): Change[] {
   const model = models.includes(FAVOURITE) ? FAVOURITE : models[0];
   return type === "model_loader" && model ? [["input", id, "model", { value: model }]] : [];
 }
