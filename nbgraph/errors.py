@@ -49,9 +49,10 @@ class NbgraphWarning(UserWarning):
 
 
 def suggest(given: str, possible: Iterable[str], limit: int = 20) -> str:
-    """Return `"; did you mean 'width'? (possible: height, width)"`, the end of an error message.
+    """Return the end of an error message that names what was probably meant: `"; did you mean 'width'?"`.
 
-    A name that is already quoted, as a repr is, is not quoted again.
+    Names that are near `given` are listed alone, at most three. If none is, all are listed where they are few:
+    `" (possible: height, width)"`. A name that is already quoted, as a repr is, is not quoted again.
 
     Parameters
     ----------
@@ -60,15 +61,24 @@ def suggest(given: str, possible: Iterable[str], limit: int = 20) -> str:
     possible
         The names that are accepted.
     limit
-        How many of them are listed.
+        The number of names up to which all of them are listed.
     """
     names = sorted(possible)
+    if near := _near_names(given, names):
+        quoted = [name if name[:1] in ("'", '"') else repr(name) for name in near]
+        return f"; did you mean {' or '.join(filter(None, [', '.join(quoted[:-1]), quoted[-1]]))}?"
+    if len(names) > limit:
+        return f" (none of the {len(names)} possible ones is like it)"
+    return f" (possible: {', '.join(names) or 'none'})"
+
+
+def _near_names(given: str, names: Iterable[str]) -> list[str]:
+    """Return the names that are like `given`, the nearest first."""
     by_lower_case = {name.casefold(): name for name in names}
-    near = [by_lower_case[name] for name in get_close_matches(given.casefold(), by_lower_case, n=1, cutoff=0.5)]
-    quoted = [name if name[:1] in ("'", '"') else repr(name) for name in near]
-    hint = f"; did you mean {quoted[0]}?" if quoted else ""
-    shown = ", ".join(names[:limit]) + (f", and {len(names) - limit} more" if len(names) > limit else "")
-    return f"{hint} (possible: {shown or 'none'})"
+    # A second guess must be nearer than an only one: a far one distracts from the first.
+    near = get_close_matches(given.casefold(), by_lower_case, n=3, cutoff=0.7)
+    near = near or get_close_matches(given.casefold(), by_lower_case, n=1, cutoff=0.5)
+    return [by_lower_case[name] for name in near]
 
 
 @dataclass(frozen=True, slots=True)

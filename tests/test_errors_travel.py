@@ -90,7 +90,20 @@ def test_the_error_of_a_node_comes_out_of_pools_of_processes(failure):
 
 
 def test_a_suggestion_is_quoted_once():
-    assert suggest("'stp'", ["'stop'", "'continue'"]) == "; did you mean 'stop'? (possible: 'continue', 'stop')"
-    assert suggest("stp", ["stop", "continue"]) == "; did you mean 'stop'? (possible: continue, stop)"
-    with nb.Studio() as studio, pytest.raises(errors.ChoiceError, match=r"; did you mean 'stop'\? "):
+    assert suggest("'stp'", ["'stop'", "'continue'"]) == "; did you mean 'stop'?"
+    assert suggest("stp", ["stop", "continue"]) == "; did you mean 'stop'?"
+    with nb.Studio() as studio, pytest.raises(errors.ChoiceError, match=r"; did you mean 'stop'\?"):
         studio.submit(Divide(), on_error="stp")  # type: ignore[arg-type]
+
+
+def test_only_near_names_are_suggested_and_at_most_three_of_them():
+    sizes = ["width", "height", "width_1", "width_2", "width_3"]
+    assert suggest("widht", ["width", "height"]) == "; did you mean 'width'?"
+    assert suggest("width_", sizes) == "; did you mean 'width_3', 'width_2' or 'width_1'?"
+    assert suggest("Width_1", ["height", "width_1"]) == "; did you mean 'width_1'?"
+
+
+def test_all_names_are_listed_where_none_is_near_and_they_are_few():
+    assert suggest("zzz", ["width", "height"]) == " (possible: height, width)"
+    assert suggest("zzz", []) == " (possible: none)"
+    assert suggest("zzz", map(str, range(500))) == " (none of the 500 possible ones is like it)"

@@ -16,9 +16,11 @@ from nbgraph.cli.command_table import Reply
 from nbgraph.cli.completion import complete, surroundings
 from nbgraph.cli.service_commands import new_session
 from nbgraph.cli.shell_session import ExitShell, ShellSession
+from nbgraph.errors import NbgraphError
 from nbgraph.grammar.lexer import GrammarError
 from nbgraph.grammar.parser import logical_lines
 from nbgraph.studio import Studio
+from nbgraph.texts import value_text
 
 STUDIO = "studio"
 LINE = re.compile(r"(?:^|=)\s*%nbgraph[ \t]")
@@ -32,11 +34,19 @@ class NbgraphMagics(Magics):
 
     @property
     def session(self) -> ShellSession:
-        """The session in the studio that the variable `studio` holds now; another studio starts another session."""
-        studio = self._namespace.get(STUDIO)
+        """The session in the studio that the variable `studio` holds now; another studio starts another session.
+
+        Raises
+        ------
+        NbgraphError
+            The variable holds something else. Nodes would run in a studio that the notebook cannot name.
+        """
+        if STUDIO not in self._namespace:
+            self._namespace[STUDIO] = self._session.studio if self._session is not None else Studio()
+        studio = self._namespace[STUDIO]
         if not isinstance(studio, Studio):
-            studio = self._session.studio if self._session is not None else Studio()
-            self._namespace.setdefault(STUDIO, studio)
+            text = f"the variable {STUDIO!r} is {value_text(studio)}, and the magics need a studio under that name"
+            raise NbgraphError(f"{text}; rename the variable, then write studio = nb.Studio(), or `del {STUDIO}`")
         if self._session is None or self._session.studio is not studio:
             self._session = new_session(studio, rich=True, progress=True)
         return self._session
@@ -110,7 +120,11 @@ def completions(magics: NbgraphMagics, context: CompletionContext) -> dict[str, 
     text = _line_before_cursor(context)
     if text is None:
         return {"completions": []}
-    current, found = complete(text, surroundings(magics.session))
+    try:
+        session = magics.session
+    except NbgraphError:  # the line itself will say it; a completer that raises prints a traceback while one types
+        return {"completions": []}
+    current, found = complete(text, surroundings(session))
     return {
         "completions": [SimpleCompletion(text=one.text, type=one.about) for one in found],
         "matched_fragment": current,

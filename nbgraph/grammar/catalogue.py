@@ -81,8 +81,7 @@ class Catalogue:
         return name
 
     def _unknown(self, name: str) -> str:
-        # the possible names fill a screen, so that only the nearest one is named
-        near = suggest(name, {*self.types(), *self.commands}).partition(" (possible")[0]
+        near = suggest(name, {*self.types(), *self.commands}).partition(" (")[0]
         if self.commands:
             return f'no node type, library graph or command {name!r}{near}; "nodes list" and "help" list them'
         return f"no node type {name!r}{near}; describe without a type lists them"

@@ -10,6 +10,7 @@ from nbgraph.errors import GraphError, NotFoundError, Problem
 from nbgraph.invocations.node_registry import registry
 from nbgraph.recipes.chunks import is_picture
 from nbgraph.recipes.local import open_recipe
+from nbgraph.services.shared.graph.drawing.layout import read_layout
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import foreign_error, foreign_object
 from nbgraph.texts import value_text
@@ -80,8 +81,7 @@ def _rescued(data: Any, reason: str) -> tuple[Graph, str]:
         touched = [end for end in _ends(edge) if end in unknown]
         (loose[touched[0]] if touched else inner).append(edge)
     graph = Graph.from_dict({"nodes": good, "edges": _readable_edges(good, [], inner)})
-    layout = data.get("layout") if isinstance(data, dict) else None
-    graph.layout = dict(layout) if isinstance(layout, dict) else {}
+    graph.layout = read_layout(data.get("layout") if isinstance(data, dict) else None)
     if unknown:
         placeholders = {node_id: {"data": node, "edges": loose[node_id]} for node_id, node in unknown.items()}
         graph.layout["unknown"] = {**graph.layout.get("unknown", {}), **placeholders}
@@ -93,9 +93,9 @@ def with_unknown_nodes(data: dict[str, Any]) -> dict[str, Any]:
 
     `open_graph` puts those aside that are still not installed; the cell that defines one may have run since.
     """
-    layout = data.get("layout")
-    unknown = layout.get("unknown") if isinstance(layout, dict) else None
-    if not isinstance(layout, dict) or not isinstance(unknown, dict):
+    layout = read_layout(data.get("layout"))
+    unknown = layout.get("unknown")
+    if unknown is None:
         return data
     nodes, edges = dict(data.get("nodes", {})), list(data.get("edges", []))
     for node_id, aside in unknown.items():

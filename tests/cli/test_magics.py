@@ -39,6 +39,17 @@ def test_the_session_lives_in_the_studio_of_the_notebook(notebook, studio):
     assert len(studio.stats) == 1
 
 
+def test_a_variable_studio_that_is_none_is_named_and_kept(notebook):
+    notebook.user_ns["studio"] = {"name": "Abbey Road"}
+    done = notebook.run_cell("%nbgraph add --a 1")
+    assert isinstance(done.error_in_exec, nbgraph.NbgraphError)
+    assert "the variable 'studio' is {'name': 'Abbey Road'}" in str(done.error_in_exec)
+    assert notebook.complete("", "%nbgraph ad", 11)[1] == []
+    assert notebook.user_ns["studio"] == {"name": "Abbey Road"}
+    notebook.run_cell("del studio")
+    assert notebook.run_cell("%nbgraph add --a 1").result.value == 1
+
+
 def test_a_cell_performs_its_lines_and_keeps_the_last_result(notebook, capsys):
     notebook.run_cell("%%nbgraph\nadd --a 1 |\n  mul --b 3\n# a comment\ngraph\n")
     assert notebook.user_ns["_"].value == 3

@@ -88,6 +88,28 @@ def test_a_damaged_file_opens_read_only_and_names_what_is_missing(graph):
     editor.close()
 
 
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"nodes": {"one": "left", "two": {"x": "far"}}},
+        {"nodes": {"one": {"x": 1e300, "y": 0}}, "notes": {"n": {"text": 3}}},
+        {"nodes": [1], "notes": "none", "unknown": {"odd": 5}},
+        ["no", "layout"],
+    ],
+)
+def test_a_damaged_layout_of_a_damaged_file_is_left_out_and_the_graph_is_drawn(graph, layout):
+    data = {**saved(graph), "layout": layout, "version": 99}
+    data["nodes"]["odd"] = {"id": "odd", "type": "from_elsewhere"}
+    opened, reason = open_graph(data)
+    assert "99" in reason
+    editor = Heard(opened, read_only=reason)
+    told = editor.tell({"type": "ready"})[0]["document"]
+    places = {tuple(change[:3]): change[3] for change in told["changes"] if change[0] == "layout"}
+    assert all(isinstance(places["layout", node, axis], float | int) for node in graph for axis in "xy")
+    assert opened.show().svg.startswith("<svg")
+    editor.close()
+
+
 def test_a_newer_file_opens_read_only(graph):
     opened, reason = open_graph({**saved(graph), "version": 99})
     assert "99" in reason
