@@ -1,14 +1,26 @@
-"""HTML without scripts, for readers without a kernel: pictures and tables, small, with every text escaped."""
+"""HTML and SVG for notebooks. Every text is escaped here, by `element` and `joined`, and nowhere else.
+
+A view puts elements together; text that did not come from here is never taken for HTML, whatever is in it:
+
+>>> element("td", "a < b", style="color: red")
+'<td style="color: red">a &lt; b</td>'
+>>> element("tr", element("td", "1"))
+'<tr><td>1</td></tr>'
+
+There are no scripts and no event handlers, because untrusted notebooks drop them and their readers have no kernel.
+"""
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
+VOID = {"img"}
+"""Tags without an end tag."""
 FIGURE = "display:inline-block;margin:0 8px 8px 0;text-align:center;vertical-align:top;max-width:144px"
 IMAGE = "display:block;width:128px;height:128px;object-fit:contain;border-radius:4px"
 EMPTY = f"{IMAGE};line-height:128px;background:lightgray;color:black"
@@ -33,14 +45,95 @@ CALL = (
 )
 
 
-def pictures_html(pictures: Iterable[tuple[str, bytes | str]], note: str) -> str:
-    """(caption, WebP bytes, or why there are none) as figures in a row, and a line of text below."""
-    figures = "".join(
-        f'<figure style="{FIGURE}">{_image(caption, data)}'
-        f'<figcaption style="{CAPTION}">{escape(caption)}</figcaption></figure>'
-        for caption, data in pictures
+class Html(str):
+    """Text that is HTML already, made by this module; it is put into other elements as it is."""
+
+    __slots__ = ()
+
+
+def element(tag: str, *children: str, **attributes: object) -> Html:
+    """Return an element with its children, texts escaped.
+
+    Parameters
+    ----------
+    tag
+        The name of the element, from the code.
+    children
+        `Html`, or text to escape.
+    attributes
+        By name, values escaped. `class_` is the attribute class, and other underscores are hyphens: `aria_label`.
+        None leaves an attribute out.
+    """
+    given = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        for name, value in attributes.items()
+        if value is not None
     )
-    return f"<div>{figures}</div><p>{escape(note)}</p>"
+    end = "" if tag in VOID else f"</{tag}>"
+    return Html(f"<{tag}{given}>{joined(children)}{end}")
+
+
+def joined(parts: Iterable[str], between: str = "") -> Html:
+    """Return elements and texts one after the other, texts escaped."""
+    return Html(between.join(part if isinstance(part, Html) else escape(part) for part in parts))
+
+
+def image(data: bytes, alt: str, **attributes: object) -> Html:
+    """Return an image file, PNG, JPEG, WebP or SVG, as an element that holds its data; `alt` describes it."""
+    # As the source of an image, SVG runs no script, and a notebook that is not trusted shows it.
+    source = f"data:{_media_type(data)};base64,{b64encode(data).decode()}"
+    return element("img", alt=alt, **attributes, src=source)
+
+
+def _media_type(data: bytes) -> str:
+    """Return the media type of an image file by its first bytes."""
+    if data.startswith(b"\x89PNG"):
+        return "image/png"
+    if data.startswith(b"\xff\xd8"):
+        return "image/jpeg"
+    return "image/svg+xml" if data.lstrip().startswith(b"<svg") else "image/webp"
+
+
+def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> Html:
+    """Return a table of texts or elements, a row for each sequence of cells."""
+    # Notebooks align the cells of a table to the right, which suits numbers and not texts.
+    cells = ([element("td", cell, style="text-align:left") for cell in row] for row in rows)
+    body = element("tbody", *(element("tr", *row) for row in cells))
+    if not head:
+        return element("table", body)
+    return element("table", element("thead", element("tr", *(element("th", cell) for cell in head))), body)
+
+
+def frame_table(frame: "pd.DataFrame", **formats: Any) -> Html:
+    """Return a frame as a table without its index; `formats` as pandas' `to_html` takes them."""
+    return Html(frame.to_html(index=False, border=0, escape=True, **formats))
+
+
+def table_html(frame: "pd.DataFrame", note: str, rows: int = 20) -> Html:
+    """Return the first rows of a frame as a table, and a note below that says how many are left out."""
+    left_out = f"; {len(frame) - rows} more rows" if len(frame) > rows else ""
+    return joined([frame_table(frame.head(rows)), element("p", note + left_out)])
+
+
+def pictures_html(pictures: Iterable[tuple[str, bytes | str]], note: str) -> Html:
+    """Return figures in a row, and a note below.
+
+    Parameters
+    ----------
+    pictures
+        Captions, each with an image file or a text that says why there is none.
+    note
+        The line below.
+    """
+    figures = [
+        element("figure", _thumbnail(caption, data), element("figcaption", caption, style=CAPTION), style=FIGURE)
+        for caption, data in pictures
+    ]
+    return joined([element("div", *figures), element("p", note)])
+
+
+def _thumbnail(caption: str, data: bytes | str) -> Html:
+    return element("div", data, style=EMPTY) if isinstance(data, str) else image(data, caption, style=IMAGE)
 
 
 @dataclass(frozen=True)
@@ -53,46 +146,21 @@ class Card:
     picture: bytes | str
 
 
-def cards_html(cards: Iterable[Card], note: str) -> str:
-    """Cards side by side, as many as fit, and a line of text below."""
-    shown = "".join(
-        f'<figure style="{CARD}">{_cover(card)}<figcaption style="{CARD_TEXT}">'
-        f'<div style="{TITLE}">{escape(card.title)}</div><div style="{SOFT}">{escape(card.about)}</div>'
-        f'<code style="{CALL}">{escape(card.call)}</code></figcaption></figure>'
-        for card in cards
-    )
-    return f'<div style="{CARDS}">{shown}</div><p style="{SOFT}">{escape(note)}</p>'
+def cards_html(cards: Iterable[Card], note: str) -> Html:
+    """Return cards side by side, as many as fit, and a note below."""
+    return joined([element("div", *map(_card, cards), style=CARDS), element("p", note, style=SOFT)])
 
 
-def _cover(card: Card) -> str:
+def _card(card: Card) -> Html:
     if isinstance(card.picture, str):
-        return f'<div style="{COVER};{NO_COVER}">{escape(card.picture)}</div>'
-    data = b64encode(card.picture).decode()
-    return f'<img alt="{escape(card.title)}" style="{COVER}" src="data:{_mime(card.picture)};base64,{data}">'
-
-
-def _mime(picture: bytes) -> str:
-    """Return the type of an image file by its first bytes."""
-    if picture.startswith(b"\x89PNG"):
-        return "image/png"
-    if picture.startswith(b"\xff\xd8"):
-        return "image/jpeg"
-    return "image/svg+xml" if picture.lstrip().startswith(b"<svg") else "image/webp"
-
-
-def _image(caption: str, data: bytes | str) -> str:
-    if isinstance(data, str):
-        return f'<div style="{EMPTY}">{escape(data)}</div>'
-    return f'<img alt="{escape(caption)}" style="{IMAGE}" src="data:image/webp;base64,{b64encode(data).decode()}">'
-
-
-def picture_html(png: bytes, text: str) -> str:
-    """Return a PNG picture as HTML, with its text for readers who do not see it."""
-    return f'<img alt="{escape(text)}" style="max-width:100%" src="data:image/png;base64,{b64encode(png).decode()}">'
-
-
-def table_html(frame: "pd.DataFrame", note: str, rows: int = 20) -> str:
-    """The first rows of a frame as a table, and a line of text below that says what is left out."""
-    left_out = f"; {len(frame) - rows} more rows" if len(frame) > rows else ""
-    table = frame.head(rows).to_html(index=False, border=0, escape=True)
-    return f"{table}<p>{escape(note)}{left_out}</p>"
+        cover = element("div", card.picture, style=f"{COVER};{NO_COVER}")
+    else:
+        cover = image(card.picture, card.title, style=COVER)
+    text = element(
+        "figcaption",
+        element("div", card.title, style=TITLE),
+        element("div", card.about, style=SOFT),
+        element("code", card.call, style=CALL),
+        style=CARD_TEXT,
+    )
+    return element("figure", cover, text, style=CARD)

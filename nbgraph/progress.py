@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from time import monotonic
 from typing import Literal
 
 from msgspec import Struct
 
 from nbgraph.errors import ChoiceError
+from nbgraph.html import element, joined
 from nbgraph.loading import load
 from nbgraph.notebook import is_in_notebook
 from nbgraph.services.events.events_base import EventServiceBase
@@ -66,10 +66,8 @@ class Progress:
         return f"[{bar}] {self.done} done{cached}, {self.seconds:.1f} s {self.status}{where}{steps}{waits_for}"
 
     def _repr_html_(self) -> str:
-        return (
-            f'<progress value="{self.fraction:.3f}" max="1" style="width:16em;vertical-align:middle"></progress> '
-            f"{escape(str(self).partition('] ')[2])}"
-        )
+        bar = element("progress", value=f"{self.fraction:.3f}", max=1, style="width:16em;vertical-align:middle")
+        return joined([bar, str(self).partition("] ")[2]], " ")
 
 
 class NodeTally(Struct, gc=False):

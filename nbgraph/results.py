@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from PIL.Image import Image
 
 from nbgraph.errors import NotFoundError, ResourceFileError, suggest
-from nbgraph.html import pictures_html
+from nbgraph.html import Html, pictures_html
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.fields import ImageField, ResourceField
 from nbgraph.recipes.saved_pictures import picture_of_run
@@ -111,7 +111,7 @@ class Pictures(list[Image]):
         super().__init__(one for one in found if isinstance(one, Image))
         self._lacking = Counter(one for one in found if isinstance(one, str))
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         shown = [
             (f"[{number}] {one.width} x {one.height}", thumbnail_of(one)) for number, one in enumerate(self[:SHOWN])
         ]

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from nbgraph.errors import GraphError, Problem, Problems
 from nbgraph.frames import sweep_frame
-from nbgraph.html import table_html
+from nbgraph.html import Html, table_html
 from nbgraph.image_modes import on_white
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
@@ -161,7 +161,7 @@ class Sweep:
         self.image.save(buffer, "PNG")
         return buffer.getvalue()
 
-    def _repr_html_(self) -> str | None:
+    def _repr_html_(self) -> Html | None:
         return None if any(self._image_names()) else table_html(self.frame, repr(self))
 
 

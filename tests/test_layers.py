@@ -142,8 +142,8 @@ ALLOWED = {
 LAZY = {"studio": {"widgets"}, "run": {"widgets"}, "doctor": {"widgets"}}
 """What a layer may load by name, when something is shown, and import for type checkers."""
 
-BELOW_ALL = {"texts"}
-"""What every layer may import; it imports nothing of nbgraph."""
+BELOW_ALL = {"texts", "html"}
+"""What every layer may import; they import nothing of nbgraph."""
 NO_MODULES = {"__version__"}
 PANDAS_ALLOWED = {"frames"}
 

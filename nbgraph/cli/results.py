@@ -1,9 +1,7 @@
 """Results of nodes: as text for a terminal, as values for a notebook, as image files."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, cast, overload
@@ -12,6 +10,7 @@ from PIL.Image import Image
 
 from nbgraph.cli.command_table import Reply
 from nbgraph.cli.graph_programs import cannot_write
+from nbgraph.html import Html, element, image, joined, table
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.fields import ClipField, ImageField, ResourceField, UNetField, VaeField
 from nbgraph.results import NodeResult
@@ -49,23 +48,16 @@ class Results(Sequence[NodeResult]):
         return "\n".join([*lines, *_more(len(self) - SHOWN)]) or "no results"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        rows = "".join(
-            f"<tr><td><code>{escape(name)}</code></td><td style='text-align:left'>{self._cell(result)}</td></tr>"
-            for name, result in list(self._items.items())[:SHOWN]
-        )
-        return {"text/plain": repr(self), "text/html": f"<table>{rows}</table>{''.join(_more(len(self) - SHOWN))}"}
+        rows = [(element("code", name), self._cell(result)) for name, result in list(self._items.items())[:SHOWN]]
+        return {"text/plain": repr(self), "text/html": joined([table(rows), *_more(len(self) - SHOWN)])}
 
     @staticmethod
-    def _cell(result: NodeResult) -> str:
+    def _cell(result: NodeResult) -> Html:
         bundle = cast(Any, result)._repr_mimebundle_()  # the protocol of IPython
         png = bundle.get("image/png")
         if png is None:
-            return f"<code>{escape(one_line(value_text(result, LIMIT)))}</code>"
-        return f'<img src="data:image/png;base64,{_base64(png)}">'
-
-
-def _base64(png: bytes) -> str:
-    return b64encode(png).decode("ascii")
+            return element("code", one_line(value_text(result, LIMIT)))
+        return image(png, "result")
 
 
 def result_of(execution: GraphExecutionState, node_id: str, services: InvocationServices) -> Any:

@@ -2,11 +2,11 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from html import escape
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from nbgraph.errors import NbgraphError, NbgraphWarning, UnknownNodeTypeError
+from nbgraph.html import element, table
 from nbgraph.loading import load
 
 BUILT_IN = "nbgraph.invocations"
@@ -94,13 +94,11 @@ class Registry(Mapping[str, NodeClass]):
         return "\n".join(f"{name:<24} {cls.title:<28} {cls.category}" for name, cls in self.items())
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        rows = "".join(
-            f"<tr><td><code>{escape(name)}</code></td><td>{escape(cls.title)}</td><td>{escape(cls.category)}</td>"
-            f"<td>{escape(', '.join(cls.inputs()))}</td><td>{escape(', '.join(cls.outputs()))}</td></tr>"
+        rows = [
+            (element("code", name), cls.title, cls.category, ", ".join(cls.inputs()), ", ".join(cls.outputs()))
             for name, cls in self.items()
-        )
-        head = "<tr><th>type</th><th>title</th><th>category</th><th>inputs</th><th>outputs</th></tr>"
-        return {"text/plain": repr(self), "text/html": f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"}
+        ]
+        return {"text/plain": repr(self), "text/html": table(rows, ("type", "title", "category", "inputs", "outputs"))}
 
 
 _registry = Registry()

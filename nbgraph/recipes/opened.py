@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from html import escape
 from typing import Literal
 
+from nbgraph.html import Html, element, joined, table
 from nbgraph.recipes.recipe import Recipe
 from nbgraph.services.shared.graph.graph import Graph
 
@@ -47,12 +47,8 @@ class Report(list[Finding]):
     def __str__(self) -> str:
         return "\n".join(f"{each.state:8}{each.what}{': ' if each.why else ''}{each.why}" for each in self.sorted())
 
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{each.state}</td><td>{escape(each.what)}</td><td>{escape(each.why)}</td></tr>"
-            for each in self.sorted()
-        )
-        return f"<table><thead><tr><th></th><th>what</th><th>why</th></tr></thead><tbody>{rows}</tbody></table>"
+    def _repr_html_(self) -> Html:
+        return table(((each.state, each.what, each.why) for each in self.sorted()), ("", "what", "why"))
 
 
 @dataclass
@@ -74,8 +70,8 @@ class Opened:
         """Whether everything was taken over exactly."""
         return all(finding.state == "exact" for finding in self.report)
 
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self))}</p>{self.report._repr_html_()}"
+    def _repr_html_(self) -> Html:
+        return joined([element("p", repr(self)), self.report._repr_html_()])
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(found)} {state}" for state in ORDER if (found := self.report.of(state)))

@@ -6,7 +6,6 @@ compared(recipe, picture, made)    equal, or how far the two pictures are apart
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path, PurePath
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ from PIL import Image, ImageChops
 
 from nbgraph.diffusion.fingerprints import fingerprint_path
 from nbgraph.errors import GraphError, NbgraphError, Problem, UnknownNodeTypeError
+from nbgraph.html import Html, element
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.image_compare import ssim
 from nbgraph.invocations.node_registry import registry
@@ -76,8 +76,8 @@ class Replayed:
             result = f"different (at most {self.max_difference} of 255, SSIM {self.ssim:.4f})"
         return "\n  ".join([f"Replayed({result})", *map(str, self.differences)])
 
-    def _repr_html_(self) -> str:
-        return f"<pre>{escape(repr(self))}</pre>"
+    def _repr_html_(self) -> Html:
+        return element("pre", repr(self))
 
 
 def plan_replay(recipe: Recipe, services: InvocationServices, shelf: Shelf) -> ReplayPlan:

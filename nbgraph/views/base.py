@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nbgraph.html import Html
 from nbgraph.loading import load
 from nbgraph.notebook import is_in_notebook, is_open
 
@@ -31,7 +32,7 @@ class Shown:
     def _make_widget(self) -> Any:
         raise NotImplementedError
 
-    def _html(self) -> str:
+    def _html(self) -> Html:
         raise NotImplementedError
 
     def _static(self) -> dict[str, str]:

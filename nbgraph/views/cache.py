@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.errors import ChoiceError
 from nbgraph.frames import cache_frame, reasons_frame
-from nbgraph.html import table_html
+from nbgraph.html import Html, table_html
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
@@ -111,7 +111,7 @@ class CacheView(Shown):
             table.ask_about(graph)
         return table
 
-    def _html(self) -> str:
+    def _html(self) -> Html:
         newest = self.frame.sort_values("age_seconds").filter(STATIC_COLUMNS).round(2)
         return table_html(newest, repr(self))
 

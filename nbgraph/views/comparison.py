@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image, ImageChops, ImageStat
 
 from nbgraph.errors import NbgraphError
-from nbgraph.html import pictures_html
+from nbgraph.html import Html, pictures_html
 from nbgraph.image_modes import on_white
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.images.images_common import ImageRecord
@@ -59,7 +59,7 @@ class Comparison(Shown):
     def _make_widget(self) -> Any:
         return widget_class("gallery", "Gallery")(self._services, (self.first, self.second))
 
-    def _html(self) -> str:
+    def _html(self) -> Html:
         records = [self._services.images.record(name) for name in (self.first, self.second)]
         pictures = [
             (label_of(record, self._services), thumbnail_of(self._services.images.get(record.image_name)))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from nbgraph.errors import ChoiceError
 from nbgraph.frames import disk_frame
-from nbgraph.html import table_html
+from nbgraph.html import Html, table_html
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.retention.retention_base import PARTS
 from nbgraph.services.retention.retention_common import Usage
@@ -78,7 +78,7 @@ class DiskView:
             found += [Usage(part, *sizes[part]) for part in FILES]
         return found
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         return table_html(self.frame, repr(self))
 
     def __repr__(self) -> str:

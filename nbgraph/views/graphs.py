@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nbgraph.errors import NbgraphError
 from nbgraph.frames import documents_frame, versions_frame
-from nbgraph.html import Card, cards_html
+from nbgraph.html import Card, Html, cards_html
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.graph_documents.graph_documents_common import DocumentRecord
 from nbgraph.services.invocation_services import InvocationServices
@@ -91,7 +91,7 @@ class GraphsView(Generic[Canvas]):
         more = ", ..." if len(records) > 3 else ""
         return f"Graphs({len(records)}{f': {names}{more}' if names else ''})"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         self._documents.flush()
         records = self._documents.rows()
         now = time()

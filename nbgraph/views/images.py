@@ -10,7 +10,7 @@ from PIL import Image
 
 from nbgraph.errors import ImageModeError, NbgraphError, suggest
 from nbgraph.frames import images_frame
-from nbgraph.html import pictures_html
+from nbgraph.html import Html, pictures_html
 from nbgraph.image_modes import in_plain_mode
 from nbgraph.invocations.fields import ImageCategory, ImageField
 from nbgraph.invocations.image_files import read_picture
@@ -120,7 +120,7 @@ class ImagesView(Shown):
             )
         return widget_class("gallery", "Gallery")(self._services, remix=remix)
 
-    def _html(self) -> str:
+    def _html(self) -> Html:
         page = self._images.list(ImageQuery(is_intermediate=False), per_page=STATIC_PICTURES)
         found = [
             (label_of(record, self._services), picture_or_why(self._images, record.image_name)) for record in page.items

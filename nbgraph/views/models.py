@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbgraph.diffusion.header_index import facts_of_files
 from nbgraph.diffusion.what_is import FileFacts, what_is
 from nbgraph.frames import models_frame
-from nbgraph.html import table_html
+from nbgraph.html import Html, table_html
 from nbgraph.services.invocation_services import InvocationServices
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ModelsView:
         """
         return what_is(Path(path))
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         return table_html(self.frame, repr(self))
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from nbgraph.frames import queue_frame
-from nbgraph.html import table_html
+from nbgraph.html import Html, table_html
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.views.base import Shown, widget_class
@@ -61,7 +61,7 @@ class QueueView(Shown):
     def _make_widget(self) -> Any:
         return widget_class("queue_table", "QueueTable")(self._services)
 
-    def _html(self) -> str:
+    def _html(self) -> Html:
         return table_html(self.frame.iloc[::-1].filter(STATIC_COLUMNS), repr(self))
 
     def __len__(self) -> int:

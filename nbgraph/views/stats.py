@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.errors import ChoiceError
 from nbgraph.frames import session_frame
-from nbgraph.html import picture_html, table_html
+from nbgraph.html import Html, image, joined, table_html
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.views.base import Shown, widget_class
@@ -70,10 +70,11 @@ class StatsView(Shown):
     def _make_widget(self) -> Any:
         return widget_class("stats_view", "StatsPanel")(self._services)
 
-    def _html(self) -> str:
-        sessions = self.sessions
-        plot = picture_html(self.widget.png, "plot of the chosen runs") if self._made is not None else ""
-        return plot + table_html(sessions.round({"seconds": 3}), repr(self))
+    def _html(self) -> Html:
+        shown = [table_html(self.sessions.round({"seconds": 3}), repr(self))]
+        if self._made is not None:
+            shown.insert(0, image(self.widget.png, "plot of the chosen runs", style="max-width:100%"))
+        return joined(shown)
 
     def __repr__(self) -> str:
         return f"StatsView({len(self.sessions)} runs)"

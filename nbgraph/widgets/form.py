@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from html import escape
 from threading import Thread
 from typing import Any
 
@@ -11,6 +10,7 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from nbgraph.errors import NotFoundError, Problems, suggest
+from nbgraph.html import Html, element, joined, table
 from nbgraph.notebook import is_in_notebook
 from nbgraph.run import Run
 from nbgraph.services.invocation_services import InvocationServices
@@ -126,12 +126,10 @@ class GraphForm(widgets.VBox):
         """Return the form for a reader without a kernel; it is drawn again when a run begins and ends."""
         return {"text/plain": repr(self), "text/html": self._html()}
 
-    def _html(self) -> str:
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in self.values.items()
-        )
+    def _html(self) -> Html:
+        rows = [(element("b", name), str(value)) for name, value in self.values.items()]
         result = static_bundle(self._current)["text/html"] if self._current is not None else ""
-        return f"<b>{escape(self._title)}</b><table>{rows}</table>{result}"
+        return joined([element("b", self._title), table(rows), result])
 
     def _make_controls(self, services: InvocationServices) -> dict[str, Control]:
         found: dict[str, Control] = {}
@@ -147,7 +145,7 @@ class GraphForm(widgets.VBox):
 
     def _parts(self, target: LibraryGraph | Graph) -> list[Any]:
         description = target.description if isinstance(target, LibraryGraph) else ""
-        title = widgets.HTML(f"<b>{escape(self._title)}</b> <small>{escape(description)}</small>")
+        title = widgets.HTML(joined([element("b", self._title), element("small", description)], " "))
         buttons = widgets.HBox([self._run_button, self._cancel_button], layout={"margin": "6px 0 0 126px"})
         controls = [control.widget for control in self._controls.values()]
         left = widgets.VBox([*controls, buttons], layout={"flex": "1 1 380px", "min_width": "280px"})

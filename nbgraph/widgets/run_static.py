@@ -1,11 +1,11 @@
 """A run as it stays in a saved notebook: HTML and PNG that need neither a kernel nor a script, every text escaped."""
 
 from base64 import b64encode
-from html import escape
 from typing import Any
 
 from PIL import Image
 
+from nbgraph.html import Html, element, image, joined
 from nbgraph.image_modes import in_plain_mode
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.widgets.pictures import png, thumbnail
@@ -50,16 +50,15 @@ def static_bundle(run: ShownRun) -> dict[str, Any]:
     found = [picture_or_why(run.services.images, name) for name in names[:SHOWN_PICTURES]]
     bundle: dict[str, Any] = {"text/plain": repr(run), "text/html": run_html(state, found, len(names))}
     if pictures := [picture for picture in found if isinstance(picture, Image.Image)]:
-        bundle["image/png"] = _base64(png(_sheet(pictures[:SHEET_PICTURES])))
+        bundle["image/png"] = b64encode(png(_sheet(pictures[:SHEET_PICTURES]))).decode()
     return bundle
 
 
-def run_html(state: RunState, pictures: list[Image.Image | str], count: int) -> str:
-    """A card: what became of the run, its pictures, or why there are none, results, errors, and nodes to unfold."""
-    return (
-        f'<div class="nbgraph-run" style="border: {_LINE}; border-radius: 8px; max-width: 900px; {_FONT}">'
-        f"{_head(state)}{_pictures(pictures, count)}{_results(state)}{_problems(state)}{_nodes(state)}</div>"
-    )
+def run_html(state: RunState, pictures: list[Image.Image | str], count: int) -> Html:
+    """Return a card: the status, the pictures or why there are none, results, errors, and nodes to unfold."""
+    parts = [_head(state), _pictures(pictures, count), _results(state), *_problems(state), _nodes(state)]
+    style = f"border: {_LINE}; border-radius: 8px; max-width: 900px; {_FONT}"
+    return element("div", *parts, class_="nbgraph-run", style=style)
 
 
 def count_text(state: RunState) -> str:
@@ -78,74 +77,74 @@ def seconds_text(seconds: float) -> str:
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
-def _head(state: RunState) -> str:
+def _head(state: RunState) -> Html:
     colour = _COLOURS.get(state.status, "var(--jp-content-font-color2, #52606d)")
-    return (
-        '<div style="padding: 8px 12px">'
-        f'<span style="color: {colour}; font-weight: 600">{MARKS.get(state.status, "")} {escape(state.status)}</span> '
-        f'<span style="{_SOFT}; margin-left: 8px">{escape(count_text(state))}</span></div>'
+    status = element(
+        "span", f"{MARKS.get(state.status, '')} {state.status}", style=f"color: {colour}; font-weight: 600"
     )
+    facts = element("span", count_text(state), style=f"{_SOFT}; margin-left: 8px")
+    return element("div", status, " ", facts, style="padding: 8px 12px")
 
 
-def _pictures(pictures: list[Image.Image | str], count: int) -> str:
+def _pictures(pictures: list[Image.Image | str], count: int) -> Html:
     if not pictures:
-        return ""
-    shown = " ".join(_picture(picture, f"picture {number}") for number, picture in enumerate(pictures, 1))
+        return Html()
+    shown = joined((_picture(picture, f"picture {number}") for number, picture in enumerate(pictures, 1)), " ")
     more = count - len(pictures)
-    note = f'<div style="{_SOFT}">and {more} more in run.images</div>' if more else ""
-    return f'<div style="padding: 0 12px 8px 12px">{shown}{note}</div>'
+    note = element("div", f"and {more} more in run.images", style=_SOFT) if more else Html()
+    return element("div", shown, note, style="padding: 0 12px 8px 12px")
 
 
-def _results(state: RunState) -> str:
-    lines = "".join(f"<div>{escape(text)}</div>" for text in state.results)
-    return f'<div style="padding: 0 12px 8px 12px; {_CODE}">{lines}</div>' if lines else ""
+def _results(state: RunState) -> Html:
+    lines = [element("div", text) for text in state.results]
+    return element("div", *lines, style=f"padding: 0 12px 8px 12px; {_CODE}") if lines else Html()
 
 
-def _picture(picture: Image.Image | str, label: str) -> str:
+def _picture(picture: Image.Image | str, label: str) -> Html:
     if isinstance(picture, str):
-        return f'<span role="img" aria-label="{label}, {picture}" style="{_EMPTY}; border: {_LINE}">{picture}</span>'
-    data = thumbnail(picture, PICTURE_SIZE)
-    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+        style = f"{_EMPTY}; border: {_LINE}"
+        return element("span", picture, role="img", aria_label=f"{label}, {picture}", style=style)
     width = min(PICTURE_SIZE, max(picture.width, 128))
-    return (
-        f'<img src="data:image/{kind};base64,{_base64(data)}" alt="{label}, {picture.width} x {picture.height}" '
-        f'width="{width}" style="display: inline-block; max-width: 100%; border-radius: 4px; margin: 2px">'
-    )
+    style = "display: inline-block; max-width: 100%; border-radius: 4px; margin: 2px"
+    about = f"{label}, {picture.width} x {picture.height}"
+    return image(thumbnail(picture, PICTURE_SIZE), about, width=width, style=style)
 
 
-def _problems(state: RunState) -> str:
+def _problems(state: RunState) -> list[Html]:
     texts = [f"{node.id}: {node.error}" for node in state.nodes if node.error]
     if state.error:
         texts.append(state.error)
     style = f"{_ERROR}; border-top: {_LINE}; padding: 6px 12px; white-space: pre-wrap; overflow-wrap: anywhere"
-    return "".join(f'<div role="alert" style="{style}">{escape(text)}</div>' for text in texts[:SHOWN_NODES])
+    return [element("div", text, role="alert", style=style) for text in texts[:SHOWN_NODES]]
 
 
-def _nodes(state: RunState) -> str:
+def _nodes(state: RunState) -> Html:
     more = state.total - len(state.nodes)
-    rows = "".join(_row(node) for node in state.nodes)
-    note = f'<div style="{_SOFT}; padding: 4px 12px">and {more:,} more in run.stats</div>' if more else ""
+    note = element("div", f"and {more:,} more in run.stats", style=f"{_SOFT}; padding: 4px 12px") if more else Html()
     title = f"{state.total:,} node{'' if state.total == 1 else 's'}"
-    return (
-        f'<details style="border-top: {_LINE}"><summary style="{_SOFT}; padding: 4px 12px; cursor: pointer">{title}'
-        f'</summary><table style="{_FONT}; margin: 0 0 4px 0"><tbody>{rows}</tbody></table>{note}</details>'
-    )
+    rows = element("table", element("tbody", *map(_row, state.nodes)), style=f"{_FONT}; margin: 0 0 4px 0")
+    summary = element("summary", title, style=f"{_SOFT}; padding: 4px 12px; cursor: pointer")
+    return element("details", summary, rows, note, style=f"border-top: {_LINE}")
 
 
-def _row(node: NodeState) -> str:
+def _row(node: NodeState) -> Html:
     word = WORDS.get(node.status, node.status)
     colour = f"color: {_COLOURS['failed']}" if node.status == "failed" else _SOFT
     times = f" {node.runs}×" if node.runs > 1 else ""
     cached = f", {node.cached} cached" if 0 < node.cached < node.runs else ""
-    title = "" if node.title.lower() == node.id.lower() else node.title
     cells = [
-        f'<td style="text-align: left; padding: 2px 12px; {colour}">{MARKS.get(node.status, "")} {word}{times}{cached}',
-        f'<td style="text-align: left; padding: 2px 12px">{escape(node.id)}',
-        f'<td style="text-align: left; padding: 2px 12px; {_SOFT}">{escape(title)}',
-        f'<td style="text-align: right; padding: 2px 12px; {_SOFT}">{seconds_text(node.seconds) if node.runs else ""}',
+        _cell(f"{MARKS.get(node.status, '')} {word}{times}{cached}", colour),
+        _cell(node.id),
+        _cell("" if node.title.lower() == node.id.lower() else node.title, _SOFT),
+        _cell(seconds_text(node.seconds) if node.runs else "", _SOFT, "right"),
     ]
-    warning = f'<td style="text-align: left; padding: 2px 12px; {_SOFT}">{escape(node.warning)}</td>'
-    return f"<tr>{'</td>'.join(cells)}</td>{warning if node.warning else ''}</tr>"
+    if node.warning:
+        cells.append(_cell(node.warning, _SOFT))
+    return element("tr", *cells)
+
+
+def _cell(text: str, style: str = "", align: str = "left") -> Html:
+    return element("td", text, style=f"text-align: {align}; padding: 2px 12px{style and f'; {style}'}")
 
 
 def _sheet(pictures: list[Image.Image]) -> Image.Image:
@@ -163,7 +162,3 @@ def _sheet(pictures: list[Image.Image]) -> Image.Image:
         sheet.paste(picture, (left, 0))
         left += picture.width + GAP
     return sheet
-
-
-def _base64(data: bytes) -> str:
-    return b64encode(data).decode()

@@ -5,6 +5,7 @@ from threading import Lock
 
 from IPython.display import display
 
+from nbgraph.html import element
 from nbgraph.widgets.throttle import Throttle
 
 QUIET_SECONDS = 1.0
@@ -65,4 +66,4 @@ class StaticFallback:
 
     def _bundle(self) -> dict[str, str]:
         drawn = self._draw()
-        return {**drawn, "text/html": f'<div class="nbgraph-static {self._name}">{drawn["text/html"]}</div>'}
+        return {**drawn, "text/html": element("div", drawn["text/html"], class_=f"nbgraph-static {self._name}")}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import wraps
-from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from nbgraph import plots
 from nbgraph.errors import NbgraphError
 from nbgraph.frames import STATS, compared_frame, session_frame, stats_frame
+from nbgraph.html import Html, element, frame_table
 from nbgraph.services.events.events_common import SessionFinished
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.widgets.kernel_banner import PANEL, KernelBanner
@@ -33,7 +33,7 @@ COLUMNS = ["node", "type", "status", "cached", "seconds", "ram_peak_mb", "vram_p
 MAX_ROWS, MAX_PLOTTED, MAX_SIDES, MAX_RUNS = 200, 60, 4, 500
 DOTS_PER_INCH = 96
 RED = "color: var(--jp-error-color1, #c62828)"
-STYLE = """<style>
+STYLE = """
 .nbgraph-static-{id} {{ display: none }}
 .nbgraph-stats {{ border: 1px solid var(--jp-border-color2, #dfe3e8); border-radius: 8px; padding: 10px }}
 .nbgraph-stats {{ max-width: 980px }}
@@ -43,7 +43,7 @@ STYLE = """<style>
 .nbgraph-stats table {{ font-size: 12px; border-collapse: collapse }}
 .nbgraph-stats :is(th, td) {{ padding: 3px 14px 3px 0; text-align: left }}
 .nbgraph-stats tbody tr {{ border-top: 1px solid var(--jp-border-color2, #dfe3e8) }}
-</style>"""
+"""
 NARROW = {"description_width": "52px"}
 
 
@@ -76,7 +76,7 @@ class StatsPanel(ipywidgets.VBox):
         super().__init__([self._banner, controls, self._message, self._image, self._table, self._style])
         self.add_class("nbgraph-stats")
         self.add_class(PANEL)
-        self._style.value = STYLE.format(id=self.model_id)
+        self._style.value = element("style", Html(STYLE.format(id=self.model_id)))
         for each in (self.runs, self.columns, self.plot, self.figure):
             each.observe(self._drawn, "value")
         self._save[0].on_click(self._guarded(lambda: self.to_csv(f"{self.file.value}.csv")))
@@ -122,13 +122,14 @@ class StatsPanel(ipywidgets.VBox):
         """The chosen plot as it is shown."""
         return bytes(self._image.value)
 
-    def table_html(self) -> str:
-        """The chosen columns as an HTML table, its texts escaped."""
+    def table_html(self) -> Html:
+        """Return the chosen columns as an HTML table."""
         frame = self.frame
         chosen = frame[list(self.columns.value)].head(MAX_ROWS)
-        shown = chosen.to_html(index=False, border=0, escape=True, float_format="{:.4g}".format)
-        more = f"<p>{len(frame) - MAX_ROWS} more rows are in the CSV file</p>" if len(frame) > MAX_ROWS else ""
-        return f'<div class="nbgraph-stats-table" tabindex="0">{shown}{more}</div>'
+        parts = [frame_table(chosen, float_format="{:.4g}".format)]
+        if len(frame) > MAX_ROWS:
+            parts.append(element("p", f"{len(frame) - MAX_ROWS} more rows are in the CSV file"))
+        return element("div", *parts, class_="nbgraph-stats-table", tabindex=0)
 
     def close(self) -> None:
         """Listen to runs no more."""
@@ -166,9 +167,9 @@ class StatsPanel(ipywidgets.VBox):
             try:
                 done = act()
             except (NbgraphError, ValueError, OSError, KeyError) as error:
-                self._message.value = f'<p role="alert" style="{RED}">{escape(str(error))}</p>'
+                self._message.value = element("p", str(error), role="alert", style=RED)
             else:
-                self._message.value = f'<p role="status">saved as {escape(str(done))}</p>' if done else ""
+                self._message.value = element("p", f"saved as {done}", role="status") if done else ""
 
         return guarded
 

@@ -1,9 +1,8 @@
 """A graph drawn as SVG in Python, with the positions of the canvas: for files, and for readers without a kernel."""
 
-from base64 import b64encode
-from html import escape
 from typing import Any
 
+from nbgraph.html import Html, element, image, joined
 from nbgraph.services.shared.graph.drawing.layout import HEAD_HEIGHT, NODE_WIDTH, ROW_HEIGHT, LaidOut, missing_positions
 from nbgraph.texts import shorten
 
@@ -35,10 +34,9 @@ class GraphDrawing:
         return self._text
 
     @property
-    def html(self) -> str:
+    def html(self) -> Html:
         """The drawing as an image in HTML, which is shown in untrusted notebooks too, unlike SVG."""
-        data = b64encode(self.svg.encode("utf-8", "replace")).decode()
-        return f'<img alt="{escape(self._text)}" style="max-width:100%" src="data:image/svg+xml;base64,{data}">'
+        return image(self.svg.encode("utf-8", "replace"), self._text, style="max-width:100%")
 
     def mimebundle(self) -> dict[str, str]:
         """Return the drawing as a notebook takes it, by media type."""
@@ -48,7 +46,7 @@ class GraphDrawing:
         return self.mimebundle()
 
 
-def draw_graph(graph: LaidOut) -> str:
+def draw_graph(graph: LaidOut) -> Html:
     """Return a graph as SVG text; of more than `MAX_NODES` nodes, the first and a line that counts the others."""
     layout = {**graph.layout.get("nodes", {}), **missing_positions(graph)}
     shown = list(graph.nodes)[:MAX_NODES]
@@ -70,12 +68,17 @@ def draw_graph(graph: LaidOut) -> str:
         bottom += ROW_HEIGHT
         parts.append(_text(left + MARGIN, bottom, "t", f"and {len(graph.nodes) - len(shown)} more nodes"))
     width, height = right - left + MARGIN, bottom - top + MARGIN
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left:g} {top:g} {width:g} {height:g}" '
-        f'width="{min(width, 980):g}" role="img" style="max-width:100%">'
-        f"<title>{escape(repr(graph))}</title><style>{STYLE}</style>"
+    return element(
+        "svg",
+        element("title", repr(graph)),
+        element("style", Html(STYLE)),
+        *parts,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"{left:g} {top:g} {width:g} {height:g}",
+        width=f"{min(width, 980):g}",
+        role="img",
+        style="max-width:100%",
     )
-    return head + "".join(parts) + "</svg>"
 
 
 def _rows(graph: LaidOut, node_id: str) -> list[tuple[str, str]]:
@@ -95,24 +98,24 @@ def _short(value: Any, limit: int = 22) -> str:
     return shorten(" ".join(text.split()), limit)
 
 
-def _node(graph: LaidOut, node_id: str, box: tuple[float, float, float], rows: list[tuple[str, str]]) -> str:
+def _node(graph: LaidOut, node_id: str, box: tuple[float, float, float], rows: list[tuple[str, str]]) -> Html:
     x, y, height = box
     title = _short(f"{type(graph.nodes[node_id]).title or graph.nodes[node_id].type} · {node_id}", 32)
     parts = [
-        f'<rect class="n" x="{x:g}" y="{y:g}" width="{NODE_WIDTH}" height="{height:g}" rx="6"/>',
-        f'<rect class="h" x="{x + 1:g}" y="{y + 1:g}" width="{NODE_WIDTH - 2}" height="{HEAD_HEIGHT - 4}" rx="5"/>',
+        _box("n", x, y, NODE_WIDTH, height, 6),
+        _box("h", x + 1, y + 1, NODE_WIDTH - 2, HEAD_HEIGHT - 4, 5),
         _text(x + 10, y + 21, "t", title),
     ]
     for number, (name, value) in enumerate(rows):
         line = y + HEAD_HEIGHT + ROW_HEIGHT * number + 17
         parts += [_text(x + 12, line, "f", _short(name, 16)), _text(x + NODE_WIDTH - 12, line, "v", value, "end")]
-    return "<g>" + "".join(parts) + "</g>"
+    return element("g", *parts)
 
 
-def _edges(graph: LaidOut, node_id: str, boxes: dict[str, Any], rows: dict[str, Any]) -> str:
+def _edges(graph: LaidOut, node_id: str, boxes: dict[str, Any], rows: dict[str, Any]) -> Html:
     names = [name for name, _ in rows[node_id]]
     x, y, _ = boxes[node_id]
-    parts: list[str] = []
+    parts: list[Html] = []
     for link in graph.links(node_id):
         if link.source not in boxes:
             continue
@@ -121,15 +124,20 @@ def _edges(graph: LaidOut, node_id: str, boxes: dict[str, Any], rows: dict[str, 
         to_y = y + HEAD_HEIGHT + ROW_HEIGHT * row + 13
         bend = max(40.0, abs(x - from_x) / 2)
         curve = f"M{from_x:g} {from_y:g}C{from_x + bend:g} {from_y:g} {x - bend:g} {to_y:g} {x:g} {to_y:g}"
-        parts.append(f'<path class="e" d="{curve}"/>')
-    return "".join(parts)
+        parts.append(element("path", class_="e", d=curve))
+    return joined(parts)
 
 
-def _note(note: dict[str, Any]) -> str:
+def _note(note: dict[str, Any]) -> Html:
     x, y = note["x"], note["y"]
-    box = f'<rect class="k" x="{x:g}" y="{y:g}" width="{note["width"]:g}" height="{note["height"]:g}" rx="8"/>'
-    return box + _text(x + 10, y + 20, "t", _short(note["text"], 60))
+    box = _box("k", x, y, note["width"], note["height"], 8)
+    return joined([box, _text(x + 10, y + 20, "t", _short(note["text"], 60))])
 
 
-def _text(x: float, y: float, kind: str, text: str, anchor: str = "start") -> str:
-    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
+def _box(kind: str, x: float, y: float, width: float, height: float, rounding: int) -> Html:
+    size = {"width": f"{width:g}", "height": f"{height:g}"}
+    return element("rect", class_=kind, x=f"{x:g}", y=f"{y:g}", **size, rx=rounding)
+
+
+def _text(x: float, y: float, kind: str, text: str, anchor: str = "start") -> Html:
+    return element("text", text, class_=kind, x=f"{x:g}", y=f"{y:g}", text_anchor=anchor)
