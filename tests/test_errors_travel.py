@@ -10,7 +10,7 @@ import pytest
 
 import nbgraph as nb
 from nbgraph import errors
-from nbgraph.cli.lines import NotText
+from nbgraph.cli.shell import NotText
 from nbgraph.errors import NbgraphError, NodeError, Problem, suggest
 from nbgraph.grammar.lexer import GrammarError
 from nbgraph.invocations import Divide, Iterate

@@ -61,7 +61,7 @@ def shell(
 
     An example: rand_int | add --b 1 | mul --link -2 value a --link -1 value b
     """
-    _leave(lambda: _part("programs").shell(file, line or [], studio))
+    _leave(lambda: _part("shell").shell(file, line or [], studio))
 
 
 @app.command()
@@ -121,10 +121,10 @@ def models(
 ) -> None:
     """List models; with --inspect, say what a file is; with --convert, write a pickle as safetensors."""
     if convert is not None:
-        _leave(lambda: _part("programs").convert_model(convert))
+        _leave(lambda: _part("shell").convert_model(convert))
     if inspect is not None:
-        _leave(lambda: _part("programs").inspect_model(inspect))
-    _leave(lambda: _part("programs").perform(["models"], studio))
+        _leave(lambda: _part("shell").inspect_model(inspect))
+    _leave(lambda: _part("shell").perform(["models"], studio))
 
 
 cache = typer.Typer(help="List the cache of a studio, or forget results in it.", invoke_without_command=True)
@@ -136,13 +136,13 @@ def cache_program(context: typer.Context, studio: KeptFolder = None) -> None:
     """List the cache of a studio, or forget results in it."""
     context.obj = studio
     if context.invoked_subcommand is None:
-        _leave(lambda: _part("programs").perform(["cache", "list"], studio))
+        _leave(lambda: _part("shell").perform(["cache", "list"], studio))
 
 
 @cache.command("list")
 def list_cache(context: typer.Context, studio: KeptFolder = None) -> None:
     """List what the cache holds, the least recently used first."""
-    _leave(lambda: _part("programs").perform(["cache", "list"], studio or context.obj))
+    _leave(lambda: _part("shell").perform(["cache", "list"], studio or context.obj))
 
 
 @cache.command()
@@ -155,7 +155,7 @@ def forget(
 ) -> None:
     """Forget results and what was computed from them."""
     options = [*([node] if node else []), *(["--all"] if all else []), *(["--type", type] if type else [])]
-    _leave(lambda: _part("programs").perform(["cache", "forget", *options], studio or context.obj))
+    _leave(lambda: _part("shell").perform(["cache", "forget", *options], studio or context.obj))
 
 
 @app.command()
@@ -164,7 +164,7 @@ def stats(
     studio: KeptFolder = None,
 ) -> None:
     """Show seconds and memory of the nodes that ran in a studio."""
-    _leave(lambda: _part("programs").perform(["stats", *(["--csv", str(csv)] if csv else [])], studio))
+    _leave(lambda: _part("shell").perform(["stats", *(["--csv", str(csv)] if csv else [])], studio))
 
 
 @app.command(short_help="Report versions, devices and settings.")

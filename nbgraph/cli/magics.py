@@ -13,8 +13,8 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.display import display  # pyright: ignore[reportUnknownVariableType]
 
 from nbgraph.cli.command_table import Reply
+from nbgraph.cli.commands import new_session
 from nbgraph.cli.completion import complete, surroundings
-from nbgraph.cli.service_commands import new_session
 from nbgraph.cli.shell_session import ExitShell, ShellSession
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.lexer import GrammarError

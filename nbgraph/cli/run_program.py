@@ -11,8 +11,8 @@ from PIL import Image
 
 from nbgraph.cli import ExitCode
 from nbgraph.cli.graph_programs import open_graph
-from nbgraph.cli.programs import open_studio
 from nbgraph.cli.results import node_lines, write_image
+from nbgraph.cli.shell import open_studio
 from nbgraph.cli.shell_session import CANCEL_SECONDS
 from nbgraph.errors import NbgraphError, suggest
 from nbgraph.grammar.lexer import GrammarError, Word

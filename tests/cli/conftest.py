@@ -3,7 +3,7 @@
 import cli_nodes  # noqa: F401
 import pytest
 
-from nbgraph.cli.service_commands import new_session
+from nbgraph.cli.commands import new_session
 
 
 @pytest.fixture

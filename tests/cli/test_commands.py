@@ -5,9 +5,8 @@ import re
 import pytest
 from PIL import Image
 
-from nbgraph.cli.commands import COMMANDS, ExitShell
+from nbgraph.cli.commands import COMMANDS, ExitShell, new_session
 from nbgraph.cli.figure import draw_execution_graph, draw_graph
-from nbgraph.cli.service_commands import new_session
 from nbgraph.errors import NbgraphError
 from nbgraph.grammar.lexer import GrammarError
 from nbgraph.grammar.parser import parse_line

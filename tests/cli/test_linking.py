@@ -5,7 +5,7 @@ import re
 import pytest
 
 from nbgraph.cli import ExitCode
-from nbgraph.cli.lines import perform_shown
+from nbgraph.cli.shell import perform_shown
 from nbgraph.errors import NodeError
 from nbgraph.grammar.lexer import GrammarError
 from nbgraph.invocations import Add, Multiply

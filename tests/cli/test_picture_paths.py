@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from nbgraph import Studio
-from nbgraph.cli.service_commands import new_session
+from nbgraph.cli.commands import new_session
 
 
 def path_in(text: str) -> Path:

@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 
 from nbgraph import __version__
 from nbgraph.cli.app import app
-from nbgraph.cli.lines import perform_shown
 from nbgraph.cli.run_program import check_destination
+from nbgraph.cli.shell import perform_shown
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations import Add, Integer, Multiply
 from nbgraph.services.shared.graph.graph import Graph

@@ -7,7 +7,7 @@ from cli_nodes import Inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbgraph.cli.service_commands import COMMANDS
+from nbgraph.cli.commands import COMMANDS
 from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
 from nbgraph.grammar.compiler import plan_line
 from nbgraph.grammar.parser import parse_line
