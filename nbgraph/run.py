@@ -272,14 +272,14 @@ class Run:
     def display(self) -> Any:
         """Return the display of this run for the output of the current cell; `wait(show=...)` keeps it up to date."""
         self._shown_in = _cell_number()
-        return load("nbgraph.widgets.run_display").RunDisplay(self)
+        return load("nbgraph.widgets.run_view").RunDisplay(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return load("nbgraph.widgets.run_static").static_bundle(self)
 
     def _display_(self) -> Any:
         """Return the view that marimo shows."""
-        return load("nbgraph.widgets.run_display").following_view(self)
+        return load("nbgraph.widgets.run_view").following_view(self)
 
     def _ipython_display_(self) -> None:
         if not is_in_notebook():

@@ -415,7 +415,7 @@ class Studio:
         """
         forms = load("nbgraph.widgets.form")
         chosen = (
-            load("nbgraph.widgets.library_names").find_library_graph(self.services, target)
+            load("nbgraph.widgets.library_graphs").find_library_graph(self.services, target)
             if isinstance(target, str)
             else target
         )

@@ -95,8 +95,8 @@ class GraphsView(Generic[Canvas]):
         self._documents.flush()
         records = self._documents.rows()
         now = time()
-        taken: set[str] = widget_class("library_names", "exact_names")(self._services.graph_library)
-        opening_call: Callable[[str, set[str]], str] = widget_class("library_names", "opening_call")
+        taken: set[str] = widget_class("library_graphs", "exact_names")(self._services.graph_library)
+        opening_call: Callable[[str, set[str]], str] = widget_class("library_graphs", "opening_call")
         cards = [self._card(record, now, opening_call(record.name, taken)) for record in records[:SHOWN]]
         more = len(records) - len(cards)
         if not records:

@@ -12,7 +12,7 @@ from nbgraph.services.graph_documents.graph_documents_common import DocumentVers
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.names import new_name
-from nbgraph.widgets.library_names import opening_call
+from nbgraph.widgets.library_graphs import opening_call
 from nbgraph.widgets.throttle import Throttle
 
 logger = logging.getLogger("nbgraph")

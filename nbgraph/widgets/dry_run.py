@@ -1,4 +1,4 @@
-"""The graphs a person can ask about: which of their nodes would run now, and why."""
+"""Which nodes would run now, and why: of the graph on a canvas, and of graphs chosen in the table of the cache."""
 
 from time import localtime, strftime
 from typing import Any
@@ -65,3 +65,28 @@ class GraphChoices:
 def _label(graph: Graph) -> str:
     last = next(reversed(graph.nodes), "nothing")
     return f"graph of {last} ({len(graph)} node{'' if len(graph) == 1 else 's'})"
+
+
+MAX_EXPLAINED = 300
+
+
+class Reasons:
+    """The reasons that a page has, by node: how many of its prepared nodes run, how many are cached, and why."""
+
+    def __init__(self, services: InvocationServices) -> None:
+        self._services = services
+        self._sent: dict[str, Any] = {}
+
+    def forget(self) -> None:
+        """The page knows nothing (any more)."""
+        self._sent = {}
+
+    def changes(self, session: GraphExecutionState | None) -> dict[str, Any]:
+        """Return the reasons that are new or changed if `session` were run now, and None for those that are gone."""
+        found: dict[str, Any] = {}
+        for reason in () if session is None else explain(session, self._services):
+            known = found.setdefault(reason.source, {"run": 0, "cached": 0, "because": reason.because})
+            known["run" if reason.will_run else "cached"] += 1
+        before, self._sent = self._sent, found
+        gone = {node: None for node in before if node not in found}
+        return gone | {node: reason for node, reason in found.items() if before.get(node) != reason}

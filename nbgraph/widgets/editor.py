@@ -23,19 +23,18 @@ from nbgraph.widgets.autosave import Autosave
 from nbgraph.widgets.changes import GONE, read_changes
 from nbgraph.widgets.derived import ShownDocument, problem_to_json
 from nbgraph.widgets.document import GraphDocument, StaleRevisionError, Update
+from nbgraph.widgets.dry_run import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.exact_numbers import to_page
 from nbgraph.widgets.graph_changes import apply_changes
+from nbgraph.widgets.library_graphs import templates
 from nbgraph.widgets.picture_answers import PictureAnswers
 from nbgraph.widgets.pictures import answer_pictures
-from nbgraph.widgets.reasons import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.remix import OpenGraph
 from nbgraph.widgets.rpc import Answer, RpcWidget
 from nbgraph.widgets.run_feed import RunFeed
-from nbgraph.widgets.running_graph import running_graph
 from nbgraph.widgets.schema import node_types, type_table
 from nbgraph.widgets.static_fallback import StaticFallback
-from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library
-from nbgraph.widgets.templates import templates
+from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library, running_graph
 
 DRAWN_AFTER, DRAWN_WITHIN = 5.0, 30.0
 

@@ -13,7 +13,7 @@ from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.widgets.autosave import Autosave
 from nbgraph.widgets.editor import GraphEditor
 from nbgraph.widgets.graph_file import open_file, open_graph, with_unknown_nodes
-from nbgraph.widgets.library_names import exact_names, find_library_graph
+from nbgraph.widgets.library_graphs import exact_names, find_library_graph
 
 UNTITLED = "untitled"
 

@@ -14,7 +14,7 @@ from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.running_graph import running_graph
+from nbgraph.widgets.subgraph import running_graph
 
 
 @invocation("test_slow", title="Slow")

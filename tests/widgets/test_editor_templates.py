@@ -12,8 +12,8 @@ from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.changes import read_changes
 from nbgraph.widgets.document import GraphDocument
+from nbgraph.widgets.library_graphs import templates
 from nbgraph.widgets.schema import node_type
-from nbgraph.widgets.templates import templates
 
 
 class SeedOutput(IntegerOutput):

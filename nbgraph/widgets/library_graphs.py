@@ -1,13 +1,18 @@
-"""Library graphs by the names that people type."""
+"""Library graphs by the names that people type, and as templates that a canvas offers."""
 
 import json
 from collections.abc import Container
 from os.path import isfile
+from typing import Any
 
 from nbgraph.errors import NotFoundError, suggest
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.item_storage.item_storage_base import ItemStorageBase
 from nbgraph.services.shared.graph.library import LibraryGraph
+from nbgraph.widgets.graph_state import GraphState
+
+TEMPLATES = 24
+"""Library graphs that a canvas offers."""
 
 
 def find_library_graph(services: InvocationServices, name: str, *, is_exact: bool = False) -> LibraryGraph:
@@ -44,3 +49,18 @@ def opening_call(name: str, library_names: Container[str]) -> str:
 
 def _plain(name: str) -> str:
     return " ".join(name.replace("_", " ").replace("-", " ").lower().split())
+
+
+def templates(services: InvocationServices) -> list[dict[str, Any]]:
+    """Return `{"name", "description", "changes"}` of the first library graphs, `changes` upon an empty document."""
+    return [_template(graph) for graph in services.graph_library.list(per_page=TEMPLATES).items]
+
+
+def _template(library: LibraryGraph) -> dict[str, Any]:
+    state = GraphState()
+    changes, _ = state.update(library.graph, state.other(library.graph))
+    return {
+        "name": library.name,
+        "description": library.description,
+        "changes": [change.to_json() for change in changes],
+    }
