@@ -87,9 +87,9 @@ class NodeTally(Struct, gc=False):
 class ProgressTracker:
     """Counts the events of one session; `progress` returns a snapshot.
 
-    `nodes` has a tally per source node that ran or failed. About the running node: `source`, `step`, `steps`,
-    `message`, `preview` (a small image, or what draws one) and `step_seconds`. `stopped_at` is the node that was
-    running when the session was cancelled.
+    `nodes` has a tally per source node that ran or failed. About the running node: `source` (empty while none runs),
+    `step`, `steps`, `message`, `preview` (a small image, or a function that draws one) and `step_seconds`. `stopped_at`
+    is the node that was running when the session was cancelled.
     """
 
     def __init__(self, session_id: str) -> None:
@@ -148,9 +148,10 @@ class ProgressTracker:
         elif isinstance(event, NodeFailed):
             tally = self._tally(event.source)
             tally.error, tally.place = event.error, event.place
+            self.source = ""
             self._step_over()
         elif isinstance(event, NodeWarned):
-            self._tally(self._source_of(event.node)).warning = event.message
+            self._tally(self.source_of(event.node)).warning = event.message
         elif isinstance(event, SessionWaits):
             self.waits_for = event.message
         elif isinstance(event, SessionStarted):
@@ -172,19 +173,20 @@ class ProgressTracker:
         if event.cached:
             tally.cached += 1
             self._cached += 1
+        self.source = ""
         if self.steps:
             self._step_over()
 
     def _tally(self, source: str) -> NodeTally:
         return self.nodes.setdefault(source, NodeTally())
 
-    def _source_of(self, node: str) -> str:
+    def source_of(self, node: str) -> str:
         """Return the source id of a prepared node: `denoise` of `denoise[1,0]`."""
         is_running = node == self.source or node.startswith(f"{self.source}[")
         return self.source if is_running else node.partition("[")[0]
 
     def _step(self, event: NodeProgress) -> None:
-        if self._source_of(event.node) != self.source:  # it has ended, and something it started goes on
+        if self.source_of(event.node) != self.source:  # it has ended, and something it started goes on
             return
         self._last_seen = monotonic()
         if not self.steps:

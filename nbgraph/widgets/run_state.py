@@ -1,6 +1,6 @@
 """What a run view shows of a run: how far it is, the state of each node, and what is left."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from heapq import nlargest
 from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol
@@ -145,20 +145,36 @@ def _node_state(planned: PlannedNode, run: ShownRun, status: str, expected: dict
     node_id, tracker = planned.id, run.tracker
     tally = tracker.nodes.get(node_id, NOTHING)
     runs = tally.runs or len(run.session.outputs_of(node_id))
-    if tally.error:
-        shown = "failed"
-    elif node_id == tracker.source:
-        shown = "running"
-    elif runs:
-        shown = "cached" if tally.cached == runs else "done"
-    elif node_id == tracker.stopped_at:
-        shown = "cancelled"
-    else:
-        shown = "waiting" if status in LIVE else "skipped"
+    shown = node_status(tally, runs, tracker, {node_id}, is_live=status in LIVE)
     title = planned.node.title or planned.node.type
     of = expected[node_id] if planned.axes else 1
     error, warning = with_place(tally.error[:ERROR_LENGTH], tally.place), tally.warning[:ERROR_LENGTH]
     return NodeState(node_id, title, shown, runs, of, tally.cached, tally.seconds, error, warning)
+
+
+def node_status(tally: NodeTally, runs: int, tracker: ProgressTracker, sources: Collection[str], is_live: bool) -> str:
+    """Return the status of what a page shows as one node, of its tally and of the node that is running.
+
+    Parameters
+    ----------
+    tally, runs
+        What was counted for the node, and how often it has run, earlier sessions included.
+    tracker
+        The tracker of the session, which knows the node that is running or was stopped.
+    sources
+        The source ids that are shown as this node: several for a library graph.
+    is_live
+        Whether the session may still run it.
+    """
+    if tally.error:
+        return "failed"
+    if tracker.source in sources:
+        return "running"
+    if tracker.stopped_at in sources:
+        return "cancelled"
+    if runs:
+        return "cached" if tally.cached == runs else "done"
+    return "waiting" if is_live else "skipped"
 
 
 def _expected(session: GraphExecutionState) -> dict[str, int | None]:
