@@ -1,68 +1,38 @@
-"""The object a notebook holds: one facade over invoker, services, frames and widgets."""
+"""The object a notebook holds: it runs, queues, sweeps, explains and replays graphs; the rest is in `StudioBase`."""
 
-import gc
-from _thread import start_new_thread
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
-from time import sleep
 from typing import TYPE_CHECKING, Any
-from weakref import finalize
 
-from nbgraph.config import Settings
-from nbgraph.diffusion import load_in_background
-from nbgraph.errors import GraphError, NbgraphError, NotFoundError, OwnWorkerError, RecipeError, TargetError
-from nbgraph.frames import (
-    compared_frame,
-    loaded_frame,
-    reasons_frame,
-    stats_frame,
-)
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph.errors import GraphError, OwnWorkerError, RecipeError
+from nbgraph.frames import reasons_frame
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
-from nbgraph.notebook import is_in_notebook, offer_documents
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.recipes.local import shelf_of
-from nbgraph.recipes.opened import Opened
-from nbgraph.recipes.reading import picture_of, read_recipe
+from nbgraph.recipes.reading import picture_of
 from nbgraph.recipes.replay import Replayed, compared, plan_replay
 from nbgraph.run import NodeLike, Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
-from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.batch import Batch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, OnError
-from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
-from nbgraph.services.shared.graph.recent_graphs import RecentGraphs
-from nbgraph.services.shared.sqlite.cleaning import CleanReport
-from nbgraph.services.studio_archive import ArchiveReport, export_archive, import_archive
+from nbgraph.studio_base import StudioBase, Target, target_graph
 from nbgraph.sweep import Axis, Sweep, batch_data, swept_node
-from nbgraph.views.cache import CacheView
-from nbgraph.views.disk import DiskView
-from nbgraph.views.graphs import GraphsView
 from nbgraph.views.images import ImagesView
-from nbgraph.views.models import ModelsView
-from nbgraph.views.queue import QueueView
-from nbgraph.views.stats import StatsView
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbgraph.widgets.editor import GraphEditor
     from nbgraph.widgets.form import GraphForm
-    from nbgraph.widgets.open_editors import OpenEditors
 
-Target = BaseInvocation | Graph | LibraryGraph | Sequence[BaseInvocation]
 Values = Mapping[str, Any]
 STOP_SECONDS = 30.0
 """The longest a stopped run is waited for: until the end of the step it is in."""
-COLLECT_SECONDS = 0.2
 
 
-class Studio:
+class Studio(StudioBase):
     """Runs graphs and keeps their images, cached results, stats and queue.
 
     `Studio()` keeps everything in memory; `Studio("folder")` in a folder that outlives the kernel. Results are cached:
@@ -94,27 +64,6 @@ class Studio:
     11
     >>> studio.close()
     """
-
-    def __init__(self, folder: str | PathLike[str] | None = None, settings: Settings | None = None) -> None:
-        self.settings = settings or Settings()
-        services = (
-            InvocationServices.memory(self.settings)
-            if folder is None
-            else InvocationServices.sqlite(folder, self.settings)
-        )
-        self.folder = folder
-        self.invoker = Invoker(services)
-        self._recent_graphs = RecentGraphs()
-        self._dropped = finalize(self, start_new_thread, _collect_soon, ())
-        self._dropped.atexit = False
-        offer_documents(self)
-        if self.settings.preload and is_in_notebook():
-            load_in_background()  # a person now writes a cell; a script would wait for it at its end
-
-    @property
-    def services(self) -> InvocationServices:
-        """The container of services: images, latents, cache, stats, queue, models, events."""
-        return self.invoker.services
 
     def run(
         self,
@@ -304,31 +253,6 @@ class Studio:
         session.graph.validate()
         return reasons_frame(explain(session, self.services))
 
-    def open(self, source: str | bytes | PathLike[str]) -> Opened:
-        """Open a picture, a file or a text that says how a picture was made; nothing is run.
-
-        Parameters
-        ----------
-        source
-            A path, the bytes of a file, or a text: pictures and graphs of nbgraph, ComfyUI, InvokeAI, A1111, Forge,
-            Fooocus and NovelAI. Models are looked for among those of this studio.
-
-        Returns
-        -------
-        Opened
-            `.graph` to run or edit, and `.report`: what was taken over exactly, what differs and why, what is missing.
-
-        Raises
-        ------
-        NotFoundError
-            There is no such file.
-        RecipeError
-            It holds no recipe that can be read.
-        GraphError
-            It holds a graph that is wrong.
-        """
-        return read_recipe(source, shelf_of(self.services.model_manager))
-
     def replay(self, source: str | bytes | PathLike[str]) -> Replayed:
         """Make a picture of nbgraph anew from what it carries, and say whether it is equal, or what differs.
 
@@ -363,38 +287,6 @@ class Studio:
             raise RecipeError(f"the recipe says that node {recipe.node!r} gave the picture, and it gave none")
         return compared(recipe, picture_of(source), self.images.get(made[0].image_name), plan)
 
-    def edit(self, target: Target | str | PathLike[str] = ()) -> "GraphEditor":
-        """The canvas: a graph in a cell, edited and run there; `editor.graph` is the graph. Without one it is empty.
-
-        What is drawn is kept in the studio as a document, a moment after it was drawn: see `studio.graphs`. Opened by
-        a text, the first of these that there is: a graph file at that path, a library graph of that name (a copy of
-        it), a document of that name; else a new document, `studio.edit("portrait")`, which the next kernel opens by the
-        same call. Graphs, nodes and files are kept as `untitled`, or under the name of the file.
-
-        In a file, nodes of types that are not installed are kept as they are, and what is damaged, or of a newer
-        version, may be looked at, with what could not be read named.
-        """
-        if isinstance(target, str | PathLike):
-            return self._editors.of_text(target)
-        return self._editors.of_graph(target_graph(target))
-
-    @cached_property
-    def _editors(self) -> "OpenEditors":
-        return load("nbgraph.widgets.open_editors").OpenEditors(self.invoker, self.settings.max_iterations)
-
-    def open_on_page(self, document_id: str) -> str:
-        """Return the model id of a canvas on a document, for a page whose kernel is gone; empty if it is not here."""
-        try:
-            names = {record.id: record.name for record in self.services.graph_documents.rows()}
-            return str(self._editors.document(names[document_id]).model_id) if document_id in names else ""
-        except NbgraphError:  # it was closed, or its folder is gone
-            return ""
-
-    @cached_property
-    def graphs(self) -> "GraphsView[GraphEditor]":
-        """The drawings kept here: `.frame`, `.open(name)`, `.versions(name)`, `.save(graph, name)`; shown, as cards."""
-        return GraphsView(self.services, lambda name, version: self._editors.document(name, version))
-
     def form(self, target: str | Target) -> "GraphForm":
         """Return a form for the exposed inputs of a library graph, or for all unlinked inputs of another graph.
 
@@ -422,164 +314,10 @@ class Studio:
         graph = chosen if isinstance(chosen, LibraryGraph) else target_graph(chosen)
         return forms.GraphForm(graph, self.services, self.submit)
 
-    @property
-    def stats(self) -> "pd.DataFrame":
-        """One row per prepared node of every stored run: seconds, memory in MB, cached, status, error."""
-        return stats_frame(self.services.performance_statistics.readable_rows())
-
-    def stats_view(self) -> StatsView:
-        """Return the view of the stats: choose runs, columns and a plot; `.frame`, `.draw()`, `.to_csv(path)`."""
-        return self._stats_view
-
     @cached_property
-    def _stats_view(self) -> StatsView:
-        return StatsView(self.services)
-
-    def compare(self, first: Run | str, second: Run | str) -> "pd.DataFrame":
-        """Compare the stats of two runs, given as `Run` or by id.
-
-        Returns
-        -------
-        DataFrame
-            One row per node, the largest slowdown first; `slower` is in seconds, `ratio` is second / first.
-
-        Raises
-        ------
-        NotFoundError
-            There are no stats of one of the runs.
-        """
-        return compared_frame(self._stats_of(first), self._stats_of(second))
-
-    def _stats_of(self, run: Run | str) -> "pd.DataFrame":
-        rows = self.services.performance_statistics.rows(run_id(run))
-        if not rows:
-            raise NotFoundError(f"there are no stats of {run!r}; studio.stats_view().sessions lists the runs")
-        return stats_frame(rows)
-
-    @cached_property
-    def cache(self) -> "CacheView":
-        """Cached results: `.frame`, `.why(graph)`, `.forget(node)`, `.off()`, `.clear()`; a cell shows a table."""
-        return CacheView(self.services)
-
-    @cached_property
-    def images(self) -> "ImagesView":
+    def images(self) -> ImagesView:
         """The stored images: `.frame`, `.get(name)`, `.star(name)`, `.delete(name)`; a cell shows a gallery."""
         return ImagesView(self.services, lambda graph: self._editors.of_graph(graph), self.submit)
-
-    @cached_property
-    def queue(self) -> QueueView:
-        """Waiting, running and ended runs: `.frame`, `.cancel(run)`, `.prepend(run)`; a cell shows a live table."""
-        return QueueView(self.services)
-
-    @cached_property
-    def disk(self) -> DiskView:
-        """What takes how many bytes, and how to free it: `.frame`, `.free("intermediates")`, `.free_all()`; a table."""
-        return DiskView(self.services)
-
-    @cached_property
-    def models(self) -> ModelsView:
-        """The models that can be named: `.frame`; `.inspect(path)` says what any model file is; a table in a cell."""
-        return ModelsView(self.services)
-
-    def backup(self, folder: str | PathLike[str]) -> Path:
-        """Copy the studio's folder into a new one that opens as a studio; other kernels may keep writing meanwhile.
-
-        Parameters
-        ----------
-        folder
-            A path that does not exist yet.
-
-        Returns
-        -------
-        Path
-            The path of the copy.
-
-        Raises
-        ------
-        StoreError
-            The studio is in memory (use `export`), or the copy cannot be written.
-        """
-        return self.services.backup(folder)
-
-    def export(self, path: str | PathLike[str], runs: Sequence[Run | str] | Run | str | None = None) -> ArchiveReport:
-        """Write runs with their images and stats into a new zip file.
-
-        Tensors are included for runs that did not complete, so that they can be resumed elsewhere. Models are named,
-        not copied; cached results are left out.
-
-        Parameters
-        ----------
-        path
-            The zip file to write; an existing one is refused.
-        runs
-            Runs or their ids; None exports all.
-
-        Returns
-        -------
-        ArchiveReport
-            What was written, what was skipped and why.
-
-        Raises
-        ------
-        ArchiveError
-            The file cannot be written.
-        """
-        chosen = None if runs is None else [run_id(run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
-        return export_archive(self.services, path, chosen)
-
-    def import_runs(self, path: str | PathLike[str]) -> ArchiveReport:
-        """Import the runs, images and library graphs of a zip that `export` wrote. Existing ones stay as they are.
-
-        Raises
-        ------
-        ArchiveError
-            The zip is damaged, too large, or not such a file; nothing was imported.
-        """
-        return import_archive(self.services, path)
-
-    def clean(self) -> CleanReport:
-        """Delete files and rows that nothing refers to, such as a crash leaves behind, and report what is missing.
-
-        The limits on what is kept otherwise are settings: `Settings(intermediate_bytes=..., session_days=...)`.
-        """
-        return self.services.clean()
-
-    @property
-    def loaded_models(self) -> "pd.DataFrame":
-        """One row per model component in memory: device, dtype, MB of parameters and buffers, patches, uses."""
-        return loaded_frame(self.services.model_manager.loaded())
-
-    def unload_models(self, name: str | None = None) -> int:
-        """Remove a model, or all of them, from memory.
-
-        Parameters
-        ----------
-        name
-            The name or path of a model; None unloads all that no run is using.
-
-        Returns
-        -------
-        int
-            Bytes freed.
-        """
-        return self.services.model_manager.unload(name)
-
-    def close(self) -> None:
-        """Cancel running sessions and stop the services. Closing twice is harmless."""
-        self._dropped.detach()
-        self._recent_graphs.clear()
-        self.invoker.stop()
-
-    def __enter__(self) -> "Studio":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        where = "in memory" if self.folder is None else str(self.folder)
-        cached = self.services.invocation_cache.status().size
-        return f"Studio({where}: {self.images.count} images, {cached} cached results)"
 
     def _refuse_worker(self) -> None:
         """Raise `OwnWorkerError` inside a node that this studio is running: it would wait for itself."""
@@ -603,35 +341,3 @@ class Studio:
             target = target_graph(target, self._recent_graphs.of).with_values(values)
         graph = target_graph(target, self._recent_graphs.of)
         return GraphExecutionState(graph, max_iterations=self.settings.max_iterations, **how)
-
-
-def _collect_soon() -> None:
-    """Collect what a studio that was dropped without `close` leaves: its services refer to each other in cycles.
-
-    It runs on its own thread a little later: the studio is still alive when the finalizer runs, and a finalizer, which
-    may run anywhere, must neither wait nor take a lock.
-    """
-    sleep(COLLECT_SECONDS)
-    gc.collect()
-
-
-def target_graph(target: Target, collect: Callable[..., Graph] = Graph.of) -> Graph:
-    """Return the graph that a target means: a graph itself, or everything that one or several nodes depend on.
-
-    `collect` makes the graph of nodes.
-
-    Raises
-    ------
-    TargetError
-        `target` is none of these.
-    """
-    if isinstance(target, Graph):
-        return target
-    if isinstance(target, LibraryGraph):
-        return target.graph
-    if isinstance(target, BaseInvocation):
-        return collect(target)
-    nodes = list(target) if isinstance(target, Iterable) else [target]
-    if not all(isinstance(node, BaseInvocation) for node in nodes):
-        raise TargetError(target)
-    return collect(*nodes)

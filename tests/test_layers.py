@@ -89,18 +89,30 @@ ALLOWED = {
         GRAPH,
         "invocations",
     },
-    "studio": {
-        "sweep",
+    "studio_base": {
         "run",
         "recipes",
         "views",
-        "progress",
         "frames",
         "config",
         "errors",
         "notebook",
         "loading",
         "diffusion",
+        "services",
+        GRAPH,
+        "invocations",
+    },
+    "studio": {
+        "studio_base",
+        "sweep",
+        "views",
+        "run",
+        "recipes",
+        "progress",
+        "frames",
+        "errors",
+        "loading",
         "services",
         GRAPH,
         "invocations",
@@ -139,7 +151,7 @@ ALLOWED = {
 }
 """For each layer, the layers it may import beside its own."""
 
-LAZY = {"studio": {"widgets"}, "run": {"widgets"}, "doctor": {"widgets"}}
+LAZY = {"studio": {"widgets"}, "studio_base": {"widgets"}, "run": {"widgets"}, "doctor": {"widgets"}}
 """What a layer may load by name, when something is shown, and import for type checkers."""
 
 BELOW_ALL = {"texts", "html"}
