@@ -8,7 +8,8 @@ import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
-from nbgraph.cli.graph_texts import node_label, parents_of, prepared_texts, typed_texts
+from nbgraph.cli.graph_texts import node_label, prepared_texts, typed_texts
+from nbgraph.services.shared.graph.drawing.layout import Passage, Slot, layers_with_passages, ordered_parents
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.texts import shorten
@@ -23,10 +24,6 @@ COLUMN, WIDTH, LINE, PAD, GAP, PASSAGE = 3.2, 2.3, 0.24, 0.12, 0.45, 0.12
 CHARACTERS = 33
 MAX_INCHES = 60.0
 DPI = 90
-SWEEPS = 4
-Passage = tuple[str, str, int]
-"""The place where the edges from one node to another cross a column: (source, target, column)."""
-Slot = str | Passage
 
 
 class Row(NamedTuple):
@@ -80,7 +77,8 @@ def draw_execution_graph(session: GraphExecutionState, *, ax: "Axes | None" = No
 def _draw(graph: Graph, rows: Mapping[str, Sequence[Row]], ax: "Axes | None") -> "Axes":
     colours = {node_id: EDGE_COLOURS[number % len(EDGE_COLOURS)] for number, node_id in enumerate(graph.nodes)}
     texts = {node_id: [*_ports(graph, node_id, colours), *rows[node_id]] for node_id in graph.nodes}
-    boxes = _place(layered(parents_of(graph)), {node: len(found) + 1 for node, found in texts.items()})
+    layers = layers_with_passages(ordered_parents(graph))
+    boxes = _place(layers, {node_id: len(found) + 1 for node_id, found in texts.items()})
     canvas = _axes(ax, boxes)
     for node_id in graph.nodes:
         for row, link in enumerate(graph.links(node_id), 1):
@@ -163,48 +161,3 @@ def _draw_edge(ax: Any, points: Sequence[tuple[float, float]], colour: str) -> N
         codes += [Path.CURVE4] * 3
     ax.add_patch(PathPatch(Path(corners, codes), facecolor="none", edgecolor=colour, linewidth=1.2, zorder=1))
     ax.plot(*points[-1], marker=">", color=colour, markersize=5, zorder=5)
-
-
-def layered(parents: Mapping[str, Sequence[str]]) -> list[list[Slot]]:
-    """Return layers of nodes and passages, each node to the right of its sources.
-
-    `parents` lists sources before their targets. An edge over several columns gets a passage in each column between,
-    so that it avoids the nodes there.
-    """
-    rank: dict[str, int] = {}
-    for node, needed in parents.items():
-        rank[node] = 1 + max((rank[one] for one in needed), default=-1)
-    before: dict[Slot, list[Slot]] = {}
-    layers: list[list[Slot]] = [[] for _ in range(1 + max(rank.values(), default=-1))]
-    for node, needed in parents.items():
-        layers[rank[node]].append(node)
-        before[node] = []
-        for source in needed:
-            last: Slot = source
-            for column in range(rank[source] + 1, rank[node]):
-                passage = (source, node, column)
-                layers[column].append(passage)
-                before[passage] = [last]
-                last = passage
-            before[node].append(last)
-    after: dict[Slot, list[Slot]] = {slot: [] for slot in before}
-    for slot, sources in before.items():
-        for source in sources:
-            after[source].append(slot)
-    # each sweep sorts forwards and backwards; after a few the order hardly changes
-    for _ in range(SWEEPS):
-        _sort(layers, before)
-        _sort(layers[::-1], after)
-    return layers
-
-
-def _sort(layers: Sequence[list[Slot]], neighbours: Mapping[Slot, Sequence[Slot]]) -> None:
-    """Sort each layer by the mean place of the neighbours of its slots, which leaves few crossings."""
-    place = {slot: number - len(layer) / 2 for layer in layers for number, slot in enumerate(layer)}
-    for layer in layers:
-        layer.sort(key=lambda slot: _mean([place[one] for one in neighbours[slot]], place[slot]))
-        place.update({slot: number - len(layer) / 2 for number, slot in enumerate(layer)})
-
-
-def _mean(values: Sequence[float], otherwise: float) -> float:
-    return sum(values) / len(values) if values else otherwise

@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 from nbgraph.cli.results import SHOWN, printed, state_of
 from nbgraph.invocations.fields import ResourceField
+from nbgraph.services.shared.graph.drawing.layout import ordered_parents
 from nbgraph.services.shared.graph.drawing.text import draw_rails
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import prepared_id
-from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.texts import one_line
 
 SHORT = 40
@@ -23,13 +23,6 @@ class PreparedText(NamedTuple):
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.path, self.result or self.state) if part)
-
-
-def parents_of(graph: Graph) -> dict[str, list[str]]:
-    """Return the sources of each node, each once; the nodes in an order in which they can run."""
-    parents = {node_id: list(dict.fromkeys(link.source for link in graph.links(node_id))) for node_id in graph.nodes}
-    order, _ = topological_order(parents)
-    return {node_id: parents[node_id] for node_id in order}
 
 
 def node_label(graph: Graph, node_id: str) -> str:
@@ -59,7 +52,8 @@ def prepared_texts(session: GraphExecutionState, node_id: str) -> list[PreparedT
 
 def graph_drawing(graph: Graph) -> str:
     """Return the source graph drawn with characters."""
-    return draw_rails(parents_of(graph), {node_id: _label(graph, node_id) for node_id in graph.nodes}) or "no nodes yet"
+    labels = {node_id: _label(graph, node_id) for node_id in graph.nodes}
+    return draw_rails(ordered_parents(graph), labels) or "no nodes yet"
 
 
 def execution_drawing(session: GraphExecutionState) -> str:
@@ -68,7 +62,7 @@ def execution_drawing(session: GraphExecutionState) -> str:
         node_id: f"{node_label(session.graph, node_id)}  {'; '.join(map(str, prepared_texts(session, node_id)))}"
         for node_id in session.graph.nodes
     }
-    return draw_rails(parents_of(session.graph), labels) or "no nodes yet"
+    return draw_rails(ordered_parents(session.graph), labels) or "no nodes yet"
 
 
 def typed_texts(graph: Graph, node_id: str) -> list[str]:

@@ -4,8 +4,8 @@ The canvas and the drawing in SVG show the same positions, because both read the
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, cast
 
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.edges import GraphLike
@@ -20,6 +20,13 @@ GAP_ACROSS = 66
 GAP_DOWN = 36
 COLUMN_HEIGHT = 1000
 NOTE_BOX = ("x", "y", "width", "height")
+SWEEPS = 4
+Parents = Mapping[str, Sequence[str]]
+"""The sources of each node, sources before their targets."""
+Passage = tuple[str, str, int]
+"""The place where an edge from one node to another crosses a column: (source, target, column)."""
+Slot = str | Passage
+S = TypeVar("S", bound=Slot)
 
 
 class LaidOut(GraphLike, Protocol):
@@ -97,14 +104,8 @@ def missing_positions(graph: LaidOut) -> dict[str, dict[str, float]]:
 
 
 def layered_positions(graph: GraphLike, node_ids: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Place each node in the layer before the first that needs it, and within a layer near what it is linked to."""
-    parents = ordered_parents(graph, node_ids)
-    layers = _layers(parents)
-    rows: dict[str, float] = {}
-    for layer in layers:
-        layer.sort(key=lambda node_id: _mean([rows[parent] for parent in parents[node_id] if parent in rows]))
-        rows.update({node_id: float(row) for row, node_id in enumerate(layer)})
-    return _places(graph, layers)
+    """Return `{id: {"x", "y"}}` of these nodes in layers from left to right."""
+    return _places(graph, layers_of(ordered_parents(graph, node_ids)))
 
 
 def ordered_parents(graph: GraphLike, node_ids: Iterable[str] | None = None) -> dict[str, list[str]]:
@@ -121,11 +122,53 @@ def ordered_parents(graph: GraphLike, node_ids: Iterable[str] | None = None) -> 
     return {node_id: parents[node_id] for node_id in dict.fromkeys([*order, *wanted])}
 
 
-def _layers(parents: dict[str, list[str]]) -> list[list[str]]:
+def layers_of(parents: Parents) -> list[list[str]]:
+    """Return layers of nodes, each node to the right of its sources, sorted so that few edges cross.
+
+    `parents` lists sources before their targets.
+    """
+    layers = _columns(parents)
+    after: dict[str, list[str]] = {node_id: [] for node_id in parents}
+    for node_id, sources in parents.items():
+        for source in sources:
+            after[source].append(node_id)
+    _sort(layers, parents, after)
+    return layers
+
+
+def layers_with_passages(parents: Parents) -> list[list[Slot]]:
+    """Return the layers of `layers_of` with a passage in each column that an edge crosses, so that it avoids the nodes.
+
+    The canvas draws edges behind its nodes and needs none: a source that a chain of a thousand nodes refers to would
+    get half a million.
+    """
+    layers: list[list[Slot]] = [[*layer] for layer in _columns(parents)]
+    column = {slot: number for number, layer in enumerate(layers) for slot in layer}
+    before: dict[Slot, list[Slot]] = {}
+    for node_id, sources in parents.items():
+        before[node_id] = []
+        for source in sources:
+            last: Slot = source
+            for crossed in range(column[source] + 1, column[node_id]):
+                passage = (source, node_id, crossed)
+                layers[crossed].append(passage)
+                before[passage] = [last]
+                last = passage
+            before[node_id].append(last)
+    after: dict[Slot, list[Slot]] = {slot: [] for slot in before}
+    for slot, sources in before.items():
+        for source in sources:
+            after[source].append(slot)
+    _sort(layers, before, after)
+    return layers
+
+
+def _columns(parents: Parents) -> list[list[str]]:
+    """Return the nodes by column: right of all sources, then as far right as the nearest node that needs them."""
     depth: dict[str, int] = {}
     for node_id, sources in parents.items():
         depth[node_id] = max((depth.get(source, -1) + 1 for source in sources), default=0)
-    # then as far right as the nearest node that needs it, which shortens edges
+    # Moving a node towards the node that needs it shortens edges.
     nearest: dict[str, int] = {}
     for node_id in reversed(parents):
         for source in parents[node_id]:
@@ -135,6 +178,18 @@ def _layers(parents: dict[str, list[str]]) -> list[list[str]]:
     for node_id in parents:
         layers[depth[node_id]].append(node_id)
     return layers
+
+
+def _sort(layers: list[list[S]], before: Mapping[S, Sequence[S]], after: Mapping[S, Sequence[S]]) -> None:
+    """Sort each layer by the mean place of the neighbours of its slots, forwards and backwards."""
+    place = {slot: number - len(layer) / 2 for layer in layers for number, slot in enumerate(layer)}
+    # After a few sweeps the order hardly changes any more.
+    for _ in range(SWEEPS):
+        for ordered, neighbours in ((layers, before), (layers[::-1], after)):
+            for layer in ordered:
+                mean = {slot: _mean([place[one] for one in neighbours[slot]], place[slot]) for slot in layer}
+                layer.sort(key=mean.__getitem__)
+                place.update({slot: number - len(layer) / 2 for number, slot in enumerate(layer)})
 
 
 def _places(graph: GraphLike, layers: list[list[str]]) -> dict[str, dict[str, float]]:
@@ -153,5 +208,5 @@ def _places(graph: GraphLike, layers: list[list[str]]) -> dict[str, dict[str, fl
     return places
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
