@@ -74,11 +74,12 @@ def suggest(given: str, possible: Iterable[str], limit: int = 20) -> str:
 
 def _near_names(given: str, names: Iterable[str]) -> list[str]:
     """Return the names that are like `given`, the nearest first."""
-    by_lower_case = {name.casefold(): name for name in names}
+    # Quotes of a repr would make any two short names alike.
+    plain = {name.casefold().strip("'\""): name for name in names}
+    wanted = given.casefold().strip("'\"")
     # A second guess must be nearer than an only one: a far one distracts from the first.
-    near = get_close_matches(given.casefold(), by_lower_case, n=3, cutoff=0.7)
-    near = near or get_close_matches(given.casefold(), by_lower_case, n=1, cutoff=0.5)
-    return [by_lower_case[name] for name in near]
+    near = get_close_matches(wanted, plain, n=3, cutoff=0.7) or get_close_matches(wanted, plain, n=1, cutoff=0.6)
+    return [plain[name] for name in near]
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +315,7 @@ class ResourceFileCorruptError(ResourceFileError):
 class Problems:
     """Collects problems, to raise them together."""
 
-    found: list[Problem] = field(default_factory=list)
+    found: list[Problem] = field(default_factory=list[Problem])
 
     def add(self, kind: str, message: str, node: str | None = None, field: str | None = None) -> None:
         self.found.append(Problem(kind, message, node, field))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nbgraph.diffusion.what_is import FileFacts
 from nbgraph.loading import load
@@ -16,7 +16,7 @@ from nbgraph.services.model_manager.model_manager_base import ModelRow
 from nbgraph.services.retention.retention_common import Usage
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 MB = 2**20
 TIME = "datetime64[us, UTC]"
@@ -207,9 +207,10 @@ def compared_frame(first: "pd.DataFrame", second: "pd.DataFrame") -> "pd.DataFra
 
     A node that only one of them has, has <NA> for the other.
     """
-    sides = [
+    # pandas' stubs leave the types of what most methods return open.
+    sides: list[Any] = [
         data.assign(type=data["type"].astype("str"), status=data["status"].astype("str")).drop_duplicates("node")
-        for data in (first, second)
+        for data in cast("list[Any]", [first, second])
     ]
     columns = ["seconds", "cached", "status", "ram_peak_mb", "vram_peak_mb"]
     both = sides[0][["node", "type", *columns]].merge(
@@ -344,7 +345,7 @@ def sweep_frame(
 
 def _given_column(values: list[Any]) -> "pd.Series":
     """Return a column: strings as `str`, numbers and booleans by a dtype with <NA>, anything else as `object`."""
-    kinds = {type(value) for value in values if value is not None}
+    kinds: set[type] = {type(value) for value in values if value is not None}
     pandas = _pandas()
     if kinds == {str}:
         return pandas.Series(values, dtype="str")

@@ -17,7 +17,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 VOID = {"img"}
 """Tags without an end tag."""
@@ -106,7 +106,8 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> Html:
 
 def frame_table(frame: "pd.DataFrame", **formats: Any) -> Html:
     """Return a frame as a table without its index; `formats` as pandas' `to_html` takes them."""
-    return Html(frame.to_html(index=False, border=0, escape=True, **formats))
+    source: Any = frame  # pandas' stubs leave its formats open
+    return Html(source.to_html(index=False, border=0, escape=True, **formats))
 
 
 def table_html(frame: "pd.DataFrame", note: str, rows: int = 20) -> Html:

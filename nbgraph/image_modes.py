@@ -10,7 +10,8 @@ Whoever reads one takes it by one of these, so that a picture means the same eve
     as_mask(image)         L: brightness times opacity, so that what is transparent is black         masks
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from PIL import Image, ImageMath
 
@@ -122,7 +123,8 @@ def _color_key(image: Image.Image) -> int | tuple[int, ...] | None:
     key: Any = image.info.get("transparency")
     if key is None:
         return None
-    channels = (key,) if isinstance(key, int) else tuple(key) if isinstance(key, list | tuple) else ()
+    listed = cast("Sequence[Any]", key) if isinstance(key, list | tuple) else ()
+    channels: tuple[Any, ...] = (key,) if isinstance(key, int) else tuple(listed)
     if len(channels) != _BANDS_WITH_A_COLOR_KEY[image.mode] or not all(isinstance(each, int) for each in channels):
         raise ValueError(
             f"its info['transparency'] is {key!r}, which that mode cannot have; delete it, or make it RGBA"

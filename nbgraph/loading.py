@@ -14,7 +14,7 @@ import gc
 import os
 import sys
 from _thread import allocate_lock, start_new_thread
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib import import_module
 from threading import local
@@ -124,7 +124,7 @@ def _wait_for(name: str, import_it: Callable[[str], ModuleType]) -> Any:
 
 
 @contextmanager
-def without_waiting() -> Iterator[None]:
+def without_waiting() -> Generator[None]:
     """Within the block, on this thread, `load` raises `NotLoadedError` instead of waiting."""
     before, _thread.may_wait = _thread.may_wait, False
     try:
@@ -134,7 +134,7 @@ def without_waiting() -> Iterator[None]:
 
 
 @contextmanager
-def looking_while_waiting(look: Look) -> Iterator[None]:
+def looking_while_waiting(look: Look) -> Generator[None]:
     """Within the block, on this thread, call `look(name)` ten times a second while a module is waited for.
 
     `look("")` is called after the waiting.
@@ -212,7 +212,7 @@ def _wait(name: str, ended: Latch) -> None:
 
 def _is_inside_an_import() -> bool:
     """Return whether this thread is importing a module, whose lock it then holds."""
-    frame = sys._getframe()
+    frame = sys._getframe()  # pyright: ignore[reportPrivateUsage] - CPython documents it
     while frame is not None:
         if frame.f_code.co_name == "_find_and_load" and frame.f_globals.get("__name__") == "importlib._bootstrap":
             return True

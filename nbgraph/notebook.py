@@ -1,15 +1,18 @@
 """The front end: is there a page for a widget, is a widget still on it, and what pages of earlier kernels ask for."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any, Protocol
 from weakref import WeakSet
+
+from nbgraph.loading import load
 
 TARGET = "nbgraph.open_document"
 """The name of the comm by which a page whose kernel is gone asks the one that runs now for its drawing."""
 
 
 class Opener(Protocol):
-    """What has documents: a studio."""
+    """An object that has documents: a studio."""
 
     def open_on_page(self, document_id: str) -> str:
         """Return the model id of a canvas of that document; empty if it is not here."""
@@ -31,6 +34,28 @@ def shell() -> Any:
 def is_in_notebook() -> bool:
     """Return whether a kernel runs the cells, so that a widget has a page to be on."""
     return hasattr(shell(), "kernel")
+
+
+def put_out(
+    bundle: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    again: bool = False,
+) -> None:
+    """Put an output into the cell that runs.
+
+    Parameters
+    ----------
+    bundle, metadata
+        The output by media type, and its metadata.
+    name
+        A name by which it can be replaced later.
+    again
+        Replace the outputs of that name, in whichever cells they are, instead of adding one.
+    """
+    display = load("IPython.display").display
+    display(dict(bundle), metadata=dict(metadata or {}), raw=True, display_id=name, update=again)
 
 
 def is_open(widget: Any) -> bool:

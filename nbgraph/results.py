@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from PIL.Image import Image
 
@@ -51,7 +51,7 @@ class NodeResult:
         if isinstance(value, ResourceField):
             return TensorHandle(value.resource_name, self._services, self._session)
         if isinstance(value, list):
-            return [self._open(item) for item in value]
+            return [self._open(item) for item in cast("list[Any]", value)]
         return defensive_copy(value)
 
     def __dir__(self) -> list[str]:
@@ -60,7 +60,7 @@ class NodeResult:
     def __repr__(self) -> str:
         return repr(self._output)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any] | tuple[dict, dict]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         pictures = [value for value in self._output.__dict__.values() if isinstance(value, ImageField)]
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if len(pictures) == 1:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import fsum
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from PIL.Image import Image as Picture
 
@@ -24,7 +24,7 @@ from nbgraph.services.shared.graph.plan import Prepared
 from nbgraph.texts import value_text
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
     from nbgraph.plots import RunPlots
 
@@ -237,8 +237,9 @@ class Run:
         return load("nbgraph.plots").RunPlots(self.stats)  # matplotlib is loaded when the first one is asked for
 
     def _outputs_of(self, node: NodeLike) -> dict[tuple[int, ...], "NodeResult"]:
-        if not isinstance(node, NodeLike):
-            raise NotFoundError(f"a run is asked for a node, its id or one of its outputs, not for {value_text(node)}")
+        given = cast(object, node)
+        if not isinstance(given, NodeLike):
+            raise NotFoundError(f"a run is asked for a node, its id or one of its outputs, not for {value_text(given)}")
         graph = self.session.graph
         if isinstance(node, BaseInvocation) and node not in graph and not node.id:
             raise NotFoundError(f"that {node.type!r} is not a node of this run{suggest(node.type, graph.nodes)}")
@@ -300,8 +301,9 @@ def run_id(run: Run | str) -> str:
     ChoiceError
         `run` is neither.
     """
-    if isinstance(run, Run):
-        return run.id
-    if isinstance(run, str):
-        return run
-    raise ChoiceError("a run", run, ["a Run", "the id of a run, as in studio.queue.frame"])
+    given = cast(object, run)
+    if isinstance(given, Run):
+        return given.id
+    if isinstance(given, str):
+        return given
+    raise ChoiceError("a run", given, ["a Run", "the id of a run, as in studio.queue.frame"])

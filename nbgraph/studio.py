@@ -23,7 +23,7 @@ from nbgraph.sweep import Axis, Sweep, batch_data, swept_node
 from nbgraph.views.images import ImagesView
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
     from nbgraph.widgets.form import GraphForm
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 from weakref import finalize
 
 from nbgraph.config import Settings
@@ -36,7 +36,7 @@ from nbgraph.views.queue import QueueView
 from nbgraph.views.stats import StatsView
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
     from nbgraph.widgets.editor import GraphEditor
     from nbgraph.widgets.open_editors import OpenEditors
@@ -307,7 +307,8 @@ def target_graph(target: Target, collect: Callable[..., Graph] = Graph.of) -> Gr
         return target.graph
     if isinstance(target, BaseInvocation):
         return collect(target)
-    nodes = list(target) if isinstance(target, Iterable) else [target]
+    given = cast(object, target)
+    nodes = list(cast("Iterable[object]", given)) if isinstance(given, Iterable) else [given]
     if not all(isinstance(node, BaseInvocation) for node in nodes):
         raise TargetError(target)
     return collect(*nodes)

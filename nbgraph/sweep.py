@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence, Set
 from io import BytesIO
 from math import ceil, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -21,7 +21,7 @@ from nbgraph.services.shared.graph.plan import Path
 from nbgraph.texts import value_text
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 Axis = str | tuple[str, ...]
 OWN_COLUMNS = ("seconds", "status")
@@ -36,19 +36,20 @@ def batch_data(values: Mapping[Axis, Any]) -> list[list[BatchDatum]]:
     GraphError
         An axis has no list of values, or a row does not have one value for each of its addresses.
     """
-    if not isinstance(values, Mapping):
-        text = f'a sweep takes a dict of lists, such as {{"noise.seed": [1, 2]}}, not {value_text(values)}'
+    given = cast(object, values)
+    if not isinstance(given, Mapping):
+        text = f'a sweep takes a dict of lists, such as {{"noise.seed": [1, 2]}}, not {value_text(given)}'
         raise GraphError([Problem("bad_value", text)])
-    problems, groups = Problems(), []
+    problems, groups = Problems(), list[list[BatchDatum]]()
     for axis, items in values.items():
         if isinstance(items, str) or not isinstance(items, Iterable):
             problems.add("bad_value", f"a sweep takes a list of values for {axis!r}, not {items!r}")
         elif isinstance(axis, tuple):
-            rows = [_row(axis, number, row, problems) for number, row in enumerate(items)]
+            rows = [_row(axis, number, row, problems) for number, row in enumerate(cast("Iterable[Any]", items))]
             columns = list(zip(*rows)) or [()] * len(axis)
             groups.append([BatchDatum(name, column) for name, column in zip(axis, columns)])
         else:
-            groups.append([BatchDatum(axis, list(items))])
+            groups.append([BatchDatum(axis, list(cast("Iterable[Any]", items)))])
     problems.raise_any()
     return groups
 
@@ -56,7 +57,7 @@ def batch_data(values: Mapping[Axis, Any]) -> list[list[BatchDatum]]:
 def _row(axis: tuple[str, ...], number: int, row: Any, problems: Problems) -> tuple[Any, ...]:
     """Return the values of one row of zipped inputs."""
     is_row = isinstance(row, Iterable) and not isinstance(row, str | Mapping | Set)
-    values = tuple(row) if is_row else ()
+    values = tuple(cast("Iterable[Any]", row)) if is_row else ()
     if not is_row or len(values) != len(axis):
         expected = f"a row has {len(axis)} values, one for each of {', '.join(map(str, axis))}"
         problems.add("bad_value", f"{axis!r}: row {number} is {value_text(row)}, and {expected}")
@@ -128,7 +129,7 @@ class Sweep:
 
     def _columns(self) -> dict[str, list[Any]]:
         """Return the columns of the frame that the node contributes, with names in place of references."""
-        columns = {}
+        columns: dict[str, list[Any]] = {}
         for output, given in self._given().items():
             annotation = self._node.outputs()[output]
             if isinstance(annotation, type) and issubclass(annotation, ResourceField):
@@ -194,7 +195,7 @@ def _plain(value: Any) -> Any:
     """Return the value with names in place of references to images and tensors."""
     if isinstance(value, ResourceField):
         return value.resource_name
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+    return [_plain(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def draw_sheet(

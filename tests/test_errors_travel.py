@@ -105,5 +105,6 @@ def test_only_near_names_are_suggested_and_at_most_three_of_them():
 
 def test_all_names_are_listed_where_none_is_near_and_they_are_few():
     assert suggest("zzz", ["width", "height"]) == " (possible: height, width)"
+    assert suggest("'tensor'", ["'runs'", "'stats'"]) == " (possible: 'runs', 'stats')"
     assert suggest("zzz", []) == " (possible: none)"
     assert suggest("zzz", map(str, range(500))) == " (none of the 500 possible ones is like it)"

@@ -110,14 +110,17 @@ def test_a_node_in_place_of_an_address_is_told_its_inputs(studio):
 @pytest.mark.parametrize("on_error", ["Continue", "ignore", True, None])
 def test_a_misspelt_on_error_is_told_what_is_possible_before_anything_runs(studio, on_error):
     for take in (studio.run, studio.submit, lambda node, **how: GraphExecutionState(Graph.of(node), **how)):
-        with pytest.raises(ChoiceError, match=r"on_error cannot be .* \(possible: 'continue', 'stop'\)"):
+        with pytest.raises(
+            ChoiceError, match=r"on_error cannot be .*( \(possible: 'continue', 'stop'\)|; did you mean 'continue'\?)$"
+        ):
             take(Add(a=1, b=2), on_error=on_error)
     assert len(studio.queue) == 0
 
 
 @pytest.mark.parametrize("progress", ["blah", "Text", 3])
 def test_a_misspelt_progress_is_told_what_is_possible_before_anything_runs(studio, progress):
-    said = r"progress cannot be .* \(possible: 'text', 'widget', False, True, a function of a Progress\)"
+    possible = r" \(possible: 'text', 'widget', False, True, a function of a Progress\)"
+    said = rf"progress cannot be .*({possible}|; did you mean 'text'\?)$"
     with pytest.raises(ChoiceError, match=said):
         studio.run(Add(a=1, b=2), progress=progress)
     with pytest.raises(ChoiceError, match=said):

@@ -36,7 +36,7 @@ ALLOWED = {
     "frames": {"loading", "services", GRAPH, "invocations", "diffusion", "errors"},
     "plots": {"frames", "errors"},
     "html": set(),
-    "notebook": set(),
+    "notebook": {"loading"},
     "progress": {"services", GRAPH, "errors", "loading", "notebook"},
     "results": {"services", GRAPH, "invocations", "errors", "html", "recipes"},
     "recipes": {"errors", "config", "loading", "image_modes", "invocations", "diffusion", "services", GRAPH},

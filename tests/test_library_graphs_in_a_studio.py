@@ -38,6 +38,6 @@ def test_a_library_graph_that_is_run_takes_values_by_the_names_it_exposes_and_by
     assert studio.explain(library, {"way": False}).set_index("node").because["if"]
 
 
-def test_a_name_that_a_library_graph_does_not_expose_is_told_with_those_it_does(studio):
-    with pytest.raises(GraphError, match=r"either.wya: has no input 'wya'.*possible: way.*\"node\.field\""):
+def test_a_name_that_a_library_graph_does_not_expose_is_told_with_the_nearest_it_does(studio):
+    with pytest.raises(GraphError, match=r"either.wya: has no input 'wya'; did you mean 'way'\?.*\"node\.field\""):
         studio.run(either(), {"wya": False}, progress=False)

@@ -47,8 +47,12 @@ class Report(list[Finding]):
     def __str__(self) -> str:
         return "\n".join(f"{each.state:8}{each.what}{': ' if each.why else ''}{each.why}" for each in self.sorted())
 
-    def _repr_html_(self) -> Html:
+    def html(self) -> Html:
+        """Return the findings as a table."""
         return table(((each.state, each.what, each.why) for each in self.sorted()), ("", "what", "why"))
+
+    def _repr_html_(self) -> Html:
+        return self.html()
 
 
 @dataclass
@@ -71,7 +75,7 @@ class Opened:
         return all(finding.state == "exact" for finding in self.report)
 
     def _repr_html_(self) -> Html:
-        return joined([element("p", repr(self)), self.report._repr_html_()])
+        return joined([element("p", repr(self)), self.report.html()])
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(found)} {state}" for state in ORDER if (found := self.report.of(state)))

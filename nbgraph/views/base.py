@@ -4,7 +4,7 @@ from typing import Any
 
 from nbgraph.html import Html
 from nbgraph.loading import load
-from nbgraph.notebook import is_in_notebook, is_open
+from nbgraph.notebook import is_in_notebook, is_open, put_out
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -44,7 +44,7 @@ class Shown:
     def _ipython_display_(self) -> None:
         if not is_in_notebook():
             raise NotImplementedError
-        load("IPython.display").display({**self._view(), "text/plain": repr(self)}, raw=True)
+        put_out({**self._view(), "text/plain": repr(self)})
         self._side.show()
 
     def _display_(self) -> Any:

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nbgraph.errors import ChoiceError
 from nbgraph.frames import cache_frame, reasons_frame
@@ -15,7 +15,7 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.views.base import Shown, widget_class
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 ASKED = 8
 SHOWN_IN = {"type": "type", "resource": "resources"}
@@ -56,7 +56,7 @@ class CacheView(Shown):
 
     def forget(
         self,
-        node: "str | BaseInvocation | None" = None,
+        node: str | BaseInvocation | None = None,
         *,
         type: str | None = None,
         resource: str | None = None,
@@ -70,9 +70,11 @@ class CacheView(Shown):
         With `downstream=False` what was computed from them stays, and is used if they come out the same again.
         What is none of these is a `ChoiceError`; a name, an id or a key of which there is nothing is 0.
         """
-        if not isinstance(node, str | BaseInvocation | None):
-            raise ChoiceError("node", node, ["a node", "the id of a node"])
-        for argument, text in (("type", type), ("resource", resource)):
+        given = cast(object, node)
+        if not isinstance(given, str | BaseInvocation | None):
+            raise ChoiceError("node", given, ["a node", "the id of a node"])
+        texts: list[tuple[str, object]] = [("type", type), ("resource", resource)]
+        for argument, text in texts:
             if not isinstance(text, str | None):
                 raise ChoiceError(argument, text, [f"a text, as in studio.cache.frame.{SHOWN_IN[argument]}"])
         name, keys = node if isinstance(node, str) else None, [] if key is None else [_read_key(key)]
@@ -112,7 +114,8 @@ class CacheView(Shown):
         return table
 
     def _html(self) -> Html:
-        newest = self.frame.sort_values("age_seconds").filter(STATIC_COLUMNS).round(2)
+        frame: Any = self.frame
+        newest = frame.sort_values("age_seconds").filter(STATIC_COLUMNS).round(2)
         return table_html(newest, repr(self))
 
     def __len__(self) -> int:

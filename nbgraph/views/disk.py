@@ -12,7 +12,7 @@ from nbgraph.services.retention.retention_common import Usage
 from nbgraph.services.shared.sqlite.upkeep import clean_folder
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 FILES = ("thumbnails", "backups", "database")
 

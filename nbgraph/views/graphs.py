@@ -15,7 +15,7 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.views.base import widget_class
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 Canvas = TypeVar("Canvas")
 SHOWN = 24

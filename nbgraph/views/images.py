@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from PIL import Image
 
@@ -27,7 +27,7 @@ from nbgraph.views.base import Shown, widget_class
 from nbgraph.views.comparison import Comparison, label_of
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 STATIC_PICTURES, STATIC_SIZE = 12, 128
 
@@ -115,9 +115,11 @@ class ImagesView(Shown):
         remix = None
         if self._open_graph is not None and self._submit is not None:
             open_graph = self._open_graph
-            remix = widget_class("remix", "Remix")(
-                self._services, lambda graph: str(open_graph(graph).model_id), self._submit
-            )
+
+            def open_on_canvas(graph: Graph) -> str:
+                return str(open_graph(graph).model_id)
+
+            remix = widget_class("remix", "Remix")(self._services, open_on_canvas, self._submit)
         return widget_class("gallery", "Gallery")(self._services, remix=remix)
 
     def _html(self) -> Html:
@@ -139,7 +141,7 @@ class ImagesView(Shown):
 
 def searched(services: InvocationServices, text: str, **more: Any) -> ImageQuery:
     """Return the query for a text in the records of pictures, and in the values of the graphs that made them."""
-    found = services.graph_execution_manager.with_value(text) if text else set()
+    found = services.graph_execution_manager.with_value(text) if text else set[str]()
     return ImageQuery(text=text.casefold(), session_ids=frozenset(found), **more)
 
 
@@ -150,8 +152,9 @@ def open_picture(picture: Image.Image | str | PathLike[str]) -> Image.Image:
     """
     if isinstance(picture, str | PathLike):
         return read_picture(Path(picture).expanduser())
-    if not isinstance(picture, Image.Image):
-        kind = type(picture).__name__
+    given = cast(object, picture)
+    if not isinstance(given, Image.Image):
+        kind = type(given).__name__
         raise NbgraphError(f"a {kind} is no picture; give a PIL image, as Image.fromarray makes one, or a file's path")
     if picture.mode == "F":
         raise mode_error(picture.mode)
@@ -179,8 +182,9 @@ def check_metadata(metadata: dict[str, Any] | None) -> None:
     """`NbgraphError` for metadata that are not a dict, or hold what JSON does not give back as it was."""
     if metadata is None:
         return
-    if not isinstance(metadata, dict):
-        raise NbgraphError(f"metadata is a {type(metadata).__name__}; give a dict, such as {{'prompt': 'an apple'}}")
+    given = cast(object, metadata)
+    if not isinstance(given, dict):
+        raise NbgraphError(f"metadata is a {type(given).__name__}; give a dict, such as {{'prompt': 'an apple'}}")
     for name, value in metadata.items():
         if problem := _json_problem({name: value}):
             raise NbgraphError(f"metadata {name!r} ({type(value).__name__}) {problem}")

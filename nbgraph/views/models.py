@@ -3,7 +3,7 @@
 from os import PathLike
 from os.path import isfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbgraph.diffusion.header_index import facts_of_files
 from nbgraph.diffusion.what_is import FileFacts, what_is
@@ -12,7 +12,7 @@ from nbgraph.html import Html, table_html
 from nbgraph.services.invocation_services import InvocationServices
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 
 class ModelsView:
@@ -29,7 +29,7 @@ class ModelsView:
 
     def search(self, *words: str) -> "pd.DataFrame":
         """The rows of `frame` that hold all these words, in any column and in any case."""
-        table = self.frame
+        table: Any = self.frame
         texts = [" ".join(map(str, row)).lower() for row in table.itertuples(index=False)]
         return table.loc[[all(word.lower() in text for word in words) for text in texts]]
 

@@ -9,7 +9,7 @@ from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.views.base import Shown, widget_class
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 STATIC_COLUMNS = ["number", "status", "session", "submitted", "started", "ended", "error"]
 
@@ -62,7 +62,8 @@ class QueueView(Shown):
         return widget_class("queue_table", "QueueTable")(self._services)
 
     def _html(self) -> Html:
-        return table_html(self.frame.iloc[::-1].filter(STATIC_COLUMNS), repr(self))
+        frame: Any = self.frame
+        return table_html(frame.iloc[::-1].filter(STATIC_COLUMNS), repr(self))
 
     def __len__(self) -> int:
         return len(self._queue.rows())

@@ -12,7 +12,7 @@ from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.views.base import Shown, widget_class
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
     from matplotlib.figure import Figure
 
 
@@ -71,7 +71,8 @@ class StatsView(Shown):
         return widget_class("stats_view", "StatsPanel")(self._services)
 
     def _html(self) -> Html:
-        shown = [table_html(self.sessions.round({"seconds": 3}), repr(self))]
+        sessions: Any = self.sessions
+        shown = [table_html(sessions.round({"seconds": 3}), repr(self))]
         if self._made is not None:
             shown.insert(0, image(self.widget.png, "plot of the chosen runs", style="max-width:100%"))
         return joined(shown)

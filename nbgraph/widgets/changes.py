@@ -11,7 +11,7 @@ A change without a value takes its key away. Because keys name nodes by id, a ch
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from nbgraph.widgets.exact_numbers import from_page, to_page
 
@@ -59,13 +59,15 @@ def read_changes(data: Any) -> list[Change]:
     """The changes in values from JSON; `ValueError` says what is wrong with the first bad one."""
     if not isinstance(data, list):
         raise ValueError(f"changes are a list, not {type(data).__name__}")
-    if len(data) > MAX_CHANGES:
-        raise ValueError(f"{len(data):,} changes in one edit; at most {MAX_CHANGES:,} are taken")
-    return [_read_change(number, item) for number, item in enumerate(data)]
+    items = cast("list[Any]", data)
+    if len(items) > MAX_CHANGES:
+        raise ValueError(f"{len(items):,} changes in one edit; at most {MAX_CHANGES:,} are taken")
+    return [_read_change(number, item) for number, item in enumerate(items)]
 
 
-def _read_change(number: int, item: Any) -> Change:
-    if not isinstance(item, list) or len(item) not in (3, 4) or not all(isinstance(part, str) for part in item[:3]):
+def _read_change(number: int, data: Any) -> Change:
+    item = cast("list[Any]", data) if isinstance(data, list) else []
+    if len(item) not in (3, 4) or not all(isinstance(part, str) for part in item[:3]):
         raise ValueError(f"change {number} is not of the form [kind, id, name, value]")
     if item[0] not in KINDS:
         raise ValueError(f"change {number} is of the kind {item[0][:40]!r}; there is: {', '.join(KINDS)}")
@@ -100,5 +102,5 @@ def _same(one: Any, other: Any) -> bool:
     if one.__class__ is not other.__class__ or one != other:
         return False
     if isinstance(one, dict):
-        return all(_same(value, other[key]) for key, value in one.items())
-    return not isinstance(one, list) or all(map(_same, one, other))
+        return all(_same(value, other[key]) for key, value in cast("dict[str, Any]", one).items())
+    return not isinstance(one, list) or all(map(_same, cast("list[Any]", one), other))

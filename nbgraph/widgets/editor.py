@@ -6,18 +6,18 @@ from typing import Any
 
 import traitlets
 from IPython.core.getipython import get_ipython
-from IPython.display import display
 
 from nbgraph.errors import GraphError, NbgraphError, Problem
 from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
 from nbgraph.grammar.writer import graph_lines
 from nbgraph.invocations.node_registry import NodeClass, registry
-from nbgraph.notebook import is_in_notebook
+from nbgraph.notebook import is_in_notebook, put_out
 from nbgraph.recipes.saved_pictures import graph_of_record
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.widgets import editor_messages as messages
 from nbgraph.widgets.autosave import Autosave
 from nbgraph.widgets.changes import GONE, read_changes
@@ -70,7 +70,7 @@ class GraphEditor(RpcWidget):
         self._reasons = Reasons(invoker.services) if invoker is not None else None
         self._open(GraphDocument(graph, read_only))
         super().__init__(_document=self._snapshot())
-        self._static = StaticFallback(self._id, lambda: self.show()._repr_mimebundle_(), DRAWN_AFTER, DRAWN_WITHIN)
+        self._static = StaticFallback(self._id, lambda: self.show().mimebundle(), DRAWN_AFTER, DRAWN_WITHIN)
         if invoker is not None:
             self._picture_answers = PictureAnswers(invoker.services)
             self._feed = RunFeed(invoker.services, graph.id, self._post, self._ran)
@@ -148,20 +148,21 @@ class GraphEditor(RpcWidget):
         return f"GraphEditor({self.graph!r})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
-        return {**data, **self.show()._repr_mimebundle_()}, metadata
+        data, metadata = self.page_bundle()
+        return {**data, **self.show().mimebundle()}, metadata
 
     def _ipython_display_(self) -> None:
         if not is_in_notebook():
             raise NotImplementedError
-        view, metadata = super()._repr_mimebundle_() or ({}, {})
-        display({**view, "text/plain": repr(self)}, metadata=metadata, raw=True)
+        view, metadata = self.page_bundle()
+        put_out({**view, "text/plain": repr(self)}, metadata)
         self._static.show()
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
         """The widget's state, with the document as it is now, so that a page that comes later sees that."""
         self._trait_values["_document"] = self._snapshot()
-        return super().get_state(key, drop_defaults)
+        own: Any = super()  # ipywidgets is not annotated
+        return own.get_state(key, drop_defaults)
 
     # to the page
 
@@ -181,7 +182,8 @@ class GraphEditor(RpcWidget):
         if self._has_pages:
             self._post(patch)
         else:
-            self.send_state("_document")
+            own: Any = self
+            own.send_state("_document")
 
     def _path(self) -> list[str]:
         return [node_id for _, node_id in self._outer]
@@ -343,11 +345,11 @@ class GraphEditor(RpcWidget):
         if request.type == "expand":
             document.edit(expand_changes(document.graph, request.id))
             return
-        library = getattr(document.graph[request.id], "library", None)
+        library: LibraryGraph | None = getattr(document.graph[request.id], "library", None)
         if library is None:
             raise GraphError([Problem("no_library", "is no library graph; it cannot be opened", request.id)])
         self._outer.append((document, request.id))
-        self._open(GraphDocument(type(library).from_dict(library.to_dict()).graph, document.read_only))
+        self._open(GraphDocument(LibraryGraph.from_dict(library.to_dict()).graph, document.read_only))
         self._send_everything(request.request)
 
     def _leave(self) -> None:

@@ -4,14 +4,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
-import ipywidgets as widgets
-from IPython.display import display
+import ipywidgets as widgets  # pyright: ignore[reportMissingTypeStubs] - it is not annotated
 
 from nbgraph.errors import NotFoundError, Problems, suggest
 from nbgraph.html import Html, element, joined, table
-from nbgraph.notebook import is_in_notebook
+from nbgraph.notebook import is_in_notebook, put_out
 from nbgraph.run import Run
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
@@ -42,14 +41,15 @@ class GraphForm(widgets.VBox):
         self._static = StaticFallback(self._view.model_id, self._still)
         self._controls = self._make_controls(services)
         self._title = target.name if isinstance(target, LibraryGraph) else "graph"
-        self._run_button = widgets.Button(description="Run", button_style="primary", icon="play", tooltip="Run")
-        self._cancel_button = widgets.Button(description="Cancel", icon="stop", tooltip="Cancel", disabled=True)
-        self._run_button.on_click(lambda _: self._guarded(self.run))
-        self._cancel_button.on_click(lambda _: self._guarded(self.cancel))
+        self._run_button: Any = widgets.Button(description="Run", button_style="primary", icon="play", tooltip="Run")
+        self._cancel_button: Any = widgets.Button(description="Cancel", icon="stop", tooltip="Cancel", disabled=True)
+        self._run_button.on_click(self._run_clicked)
+        self._cancel_button.on_click(self._cancel_clicked)
         named = isinstance(target, LibraryGraph)
         self._banner = KernelBanner(f"studio.form({json.dumps(target.name, ensure_ascii=False)})" if named else "")
-        super().__init__([self._banner, *self._parts(target)], layout={"max_width": "1000px", "padding": "4px"})
-        self.add_class(PANEL)
+        box: Any = super()
+        box.__init__([self._banner, *self._parts(target)], layout={"max_width": "1000px", "padding": "4px"})
+        box.add_class(PANEL)
         typed = [part for control in self._controls.values() for part in control.parts]
         skip_cell_events(self._run_button, self._cancel_button, *typed)
 
@@ -95,8 +95,9 @@ class GraphForm(widgets.VBox):
 
     def close(self) -> None:
         """Close the form and every widget in it."""
-        layout: Any = self.layout
-        super().close()
+        box: Any = super()
+        layout = box.layout
+        box.close()
         if not layout.comm:
             return
         layout.close()
@@ -111,15 +112,16 @@ class GraphForm(widgets.VBox):
         return f"GraphForm({self._title!r}: {', '.join(self._controls)})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle: Any = super()._repr_mimebundle_(**kwargs) or {}
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        box: Any = super()
+        bundle: Any = box._repr_mimebundle_(**kwargs) or {}
+        data, metadata = cast("tuple[Any, Any]", bundle if isinstance(bundle, tuple) else (bundle, {}))
         return {**data, **self._still()}, metadata
 
     def _ipython_display_(self) -> None:
         if not is_in_notebook():
             raise NotImplementedError
-        view: Any = super()._repr_mimebundle_()
-        display({**view, "text/plain": repr(self)}, raw=True)
+        box: Any = super()
+        put_out({**box._repr_mimebundle_(), "text/plain": repr(self)})
         self._static.show()
 
     def _still(self) -> dict[str, str]:
@@ -159,6 +161,12 @@ class GraphForm(widgets.VBox):
         if self._current is run:
             self._run_button.disabled, self._cancel_button.disabled = False, True
             self._static.changed()
+
+    def _run_clicked(self, _: Any) -> None:
+        self._guarded(self.run)
+
+    def _cancel_clicked(self, _: Any) -> None:
+        self._guarded(self.cancel)
 
     def _guarded(self, act: Callable[[], Any]) -> None:
         """Run the action of a click; show an error under the form, where the person looks."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-import ipywidgets as widgets
+import ipywidgets as widgets  # pyright: ignore[reportMissingTypeStubs] - it is not annotated
 from traitlets import TraitError
 
 from nbgraph.errors import suggest
@@ -89,7 +89,7 @@ class SeedControl(OptionalNumber):
 
     def __init__(self, box: widgets.Text, value: int | None, low: int, high: int) -> None:
         self.low, self.high = low, high
-        self.die = widgets.Button(icon="dice", tooltip="draw a seed", layout={"width": "42px"})
+        self.die: Any = widgets.Button(icon="dice", tooltip="draw a seed", layout={"width": "42px"})
         self.die.on_click(self._roll)
         super().__init__(box, value, "drawn", [self.die])
 
@@ -154,7 +154,7 @@ class PictureControl(Control):
             description=f"{label}: choose …",
             layout={"width": "auto", "margin": f"2px 0 2px {INDENT}"},
         )
-        self.shown = widgets.Image(layout={"margin": f"0 0 4px {INDENT}", "max_width": f"{SHOWN_SIZE}px"})
+        self.shown: Any = widgets.Image(layout={"margin": f"0 0 4px {INDENT}", "max_width": f"{SHOWN_SIZE}px"})
         self.upload.observe(self._chosen, "value")
         super().__init__(widgets.VBox([self.upload, self.shown], layout={"width": "100%"}))
         self._show()
@@ -301,7 +301,7 @@ def refusal(widget: Any, value: Any) -> str:
 
 def is_whole(value: Any) -> bool:
     """Return whether a value is a whole number; True and False are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def _number_refusal(widget: Any, value: Any) -> str:

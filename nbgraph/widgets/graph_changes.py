@@ -1,8 +1,8 @@
 """Changes applied to a graph, through the graph's own methods, so that the engine's validator has the last word."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -130,9 +130,9 @@ class _Edit:
                 typed.pop(change.name, None)
             else:
                 typed[change.name] = change.value
-        elif change.value is GONE or (isinstance(change.value, dict) and change.value.keys() == {"links"}):
+        elif change.value is GONE or _object(change.value).keys() == {"links"}:
             typed.pop(change.name, None)
-        elif isinstance(change.value, dict) and change.value.keys() == {"value"}:
+        elif _object(change.value).keys() == {"value"}:
             typed[change.name] = change.value["value"]
         else:
             self._fail("bad_change", "an input gets either a value or links", change)
@@ -145,11 +145,11 @@ class _Edit:
             here = Connection(change.id, change.name)
             for link in [link for link in self.graph.links(change.id) if link.field == change.name]:
                 self.graph.delete_edge(Edge(Connection(link.source, link.output), here))
-            links = change.value.get("links", []) if isinstance(change.value, dict) else []
-            if not isinstance(links, list) or not all(map(_is_link, links)):
+            links: Any = _object(change.value).get("links", [])
+            if not isinstance(links, list) or not all(map(_is_link, cast("list[Any]", links))):
                 self._fail("bad_change", "links are a list of [node, output]", change)
                 continue
-            added += [Edge(Connection(*link), here) for link in links]
+            added += [Edge(Connection(*link), here) for link in cast("list[list[str]]", links)]
         self.problems.raise_any()
         relinked, nodes = {(change.id, change.name) for change in changes}, self.graph.nodes
         for edge in self.loosened:
@@ -196,27 +196,37 @@ class _Edit:
 
 def _class_of(made: Any) -> tuple[Any, dict[str, Any]]:
     """(the class, what is left for its inputs) of the value of a node change."""
-    if not isinstance(made, dict) or not isinstance(made.get("type"), str):
+    given = _object(made)
+    if not isinstance(given.get("type"), str):
         raise GraphError([Problem("bad_change", 'a node is an object with a "type"')])
-    rest = {name: value for name, value in made.items() if name != "type"}
-    return registry()[made["type"]].class_from_json(rest), rest
+    rest = {name: value for name, value in given.items() if name != "type"}
+    return registry()[given["type"]].class_from_json(rest), rest
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """Return a JSON object, or an empty one for any other value."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _is_link(link: Any) -> bool:
-    return isinstance(link, list) and len(link) == 2 and all(isinstance(part, str) for part in link)
+    parts = cast("list[Any]", link) if isinstance(link, list) else []
+    return len(parts) == 2 and all(isinstance(part, str) for part in parts)
 
 
 def _is_place(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and abs(value) <= FAR
 
 
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_mode(value: Any) -> bool:
+    return value in ("mute", "bypass")
+
+
 def _never(value: Any) -> bool:
     return False
 
 
-_LAYOUT = {
-    "x": _is_place,
-    "y": _is_place,
-    "collapsed": lambda value: isinstance(value, bool),
-    "mode": lambda value: value in ("mute", "bypass"),
-}
+_LAYOUT: dict[str, Callable[[Any], bool]] = {"x": _is_place, "y": _is_place, "collapsed": _is_truth, "mode": _is_mode}

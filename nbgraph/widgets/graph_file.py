@@ -4,7 +4,7 @@ import json
 from os import PathLike
 from os.path import isfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nbgraph.errors import GraphError, NotFoundError, Problem
 from nbgraph.invocations.node_registry import registry
@@ -52,24 +52,23 @@ def open_graph(data: Any) -> tuple[Graph, str]:
     not make the graph read-only. A damaged node or edge, or a newer version of the format, does. Values of another
     program are a `GraphError`.
     """
-    if isinstance(data, dict) and (seems := foreign_object(data)):
+    read = as_object(data)
+    if seems := foreign_object(read):
         raise foreign_error(seems)
-    version = data.get("version", NEWEST) if isinstance(data, dict) else NEWEST
+    version = read.get("version", NEWEST)
     if isinstance(version, int) and version > NEWEST:
         reason = f"the file is of version {version} of the format, and this nbgraph knows {NEWEST}; install a newer one"
-        return _rescued(data, reason)
+        return _rescued(read, reason)
     try:
         return Graph.from_dict(data), ""
     except GraphError as error:
         kinds = {problem.kind for problem in error.problems}
-        return _rescued(data, "" if kinds == {"unknown_type"} else _named(error.problems))
+        return _rescued(read, "" if kinds == {"unknown_type"} else _named(error.problems))
 
 
-def _rescued(data: Any, reason: str) -> tuple[Graph, str]:
-    """The nodes and edges that can be read one by one."""
-    nodes = data.get("nodes") if isinstance(data, dict) else None
-    edges = data.get("edges") if isinstance(data, dict) else None
-    nodes, edges = nodes if isinstance(nodes, dict) else {}, edges if isinstance(edges, list) else []
+def _rescued(data: dict[str, Any], reason: str) -> tuple[Graph, str]:
+    """Return a graph of the nodes and edges that can be read one by one, and the reason why it is read-only."""
+    nodes, edges = as_object(data.get("nodes")), as_list(data.get("edges"))
     unknown = {node_id: node for node_id, node in nodes.items() if _is_unknown(node)}
     good: dict[str, Any] = {}
     for node_id, node in nodes.items():
@@ -81,7 +80,7 @@ def _rescued(data: Any, reason: str) -> tuple[Graph, str]:
         touched = [end for end in _ends(edge) if end in unknown]
         (loose[touched[0]] if touched else inner).append(edge)
     graph = Graph.from_dict({"nodes": good, "edges": _readable_edges(good, [], inner)})
-    graph.layout = read_layout(data.get("layout") if isinstance(data, dict) else None)
+    graph.layout = read_layout(data.get("layout"))
     if unknown:
         placeholders = {node_id: {"data": node, "edges": loose[node_id]} for node_id, node in unknown.items()}
         graph.layout["unknown"] = {**graph.layout.get("unknown", {}), **placeholders}
@@ -118,8 +117,19 @@ def _readable_edges(nodes: dict[str, Any], before: list[Any], edges: list[Any]) 
     return first + _readable_edges(nodes, [*before, *first], edges[half:])
 
 
+def as_object(data: Any) -> dict[str, Any]:
+    """Return a JSON object, or an empty one for any other value."""
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+
+
+def as_list(data: Any) -> list[Any]:
+    """Return a JSON array, or an empty one for any other value."""
+    return cast("list[Any]", data) if isinstance(data, list) else []
+
+
 def _is_unknown(node: Any) -> bool:
-    return isinstance(node, dict) and isinstance(node.get("type"), str) and node["type"] not in registry()
+    kind = as_object(node).get("type")
+    return isinstance(kind, str) and kind not in registry()
 
 
 def _reads(nodes: dict[str, Any], edges: list[Any]) -> bool:

@@ -11,11 +11,12 @@ from base64 import b64encode
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import anywidget
 import traitlets
-from ipywidgets import Widget
+from ipywidgets import Widget  # pyright: ignore[reportMissingTypeStubs] - it is not annotated
 
 STATIC = Path(__file__).parent / "static"
 MISSING = (
@@ -100,6 +101,18 @@ class BundledWidget(anywidget.AnyWidget):
         code, css = built() if is_in_marimo() else ("", "")
         front_end = {"_esm": code, "_css": css} if code else {"_bundle": bundle_id()}
         super().__init__(_id=own, model_id=own, **front_end, **traits)
+
+    def close(self) -> None:
+        """Close the widget and its layout, which ipywidgets would keep."""
+        own: Any = self  # ipywidgets is not annotated
+        layout = own.layout
+        super().close()
+        layout.close()
+
+    def page_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the live widget as an output, by media type, and the metadata of the output."""
+        own: Any = super()
+        return own._repr_mimebundle_() or ({}, {})
 
 
 def is_in_marimo() -> bool:

@@ -27,11 +27,5 @@ class KernelBanner(RpcWidget):
     def __init__(self, call: str) -> None:
         super().__init__(_call=call)
 
-    def close(self) -> None:
-        """Close the widget, and its layout, which ipywidgets would keep."""
-        layout: Any = self.layout
-        super().close()
-        layout.close()
-
     def _answer(self, request: Ping, buffers: list[Any]) -> Answer:
         return {"type": "done"}, []

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable
 from threading import current_thread, main_thread
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from ipywidgets import Widget
+from ipywidgets import Widget  # pyright: ignore[reportMissingTypeStubs] - it is not annotated
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nbgraph.errors import NbgraphError
@@ -44,7 +44,8 @@ class RpcWidget(BundledWidget):
         super().__init__(**traits)
         self._has_pages = False
         self._changes = Throttle(self._send_change)
-        self.on_msg(self._on_message)
+        own: Any = self  # ipywidgets is not annotated
+        own.on_msg(self._on_message)
         use_comm_subshell(self)
 
     def _answer(self, request: Any, buffers: list[Any]) -> Answer | None:
@@ -73,13 +74,14 @@ class RpcWidget(BundledWidget):
     def _post(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         """Send a message to the pages that show this widget; to none before the first has asked for something."""
         if self._has_pages and self.comm is not None:
-            self.send(content, buffers)
+            own: Any = self
+            own.send(content, buffers)
 
     def _on_message(self, _: Any, content: Any, buffers: list[Any]) -> None:
         self._has_pages = True
-        number = content.get("request") if isinstance(content, dict) else None
+        number: Any = content.get("request") if hasattr(content, "get") else None
         try:
-            answer = self._answer(read_request(self._requests, content), buffers)
+            answer: Answer | None = self._answer(read_request(self._requests, content), buffers)
         except Exception as error:
             if not isinstance(error, NbgraphError | ValueError | OSError):
                 logger.exception("the message %r failed", str(content)[:200])
@@ -106,22 +108,28 @@ def is_longer(content: Any, limit: int) -> bool:
     waiting, seen = [content], 0
     while waiting:
         value = waiting.pop()
-        seen += len(value) if isinstance(value, str | bytes | memoryview) else 1
+        seen += len(cast("str | bytes", value)) if isinstance(value, str | bytes | memoryview) else 1
         if seen > limit:
             return True
         if isinstance(value, dict):
-            waiting += [*value, *value.values()]
+            found = cast("dict[Any, Any]", value)
+            waiting += [*found, *found.values()]
         elif isinstance(value, list | tuple):
-            waiting += value
+            waiting += cast("list[Any]", value)
     return False
 
 
 def use_comm_subshell(widget: BundledWidget) -> None:
     """Let messages come while a cell runs, where the kernel has subshells; other kernels take them after the cell."""
     # ipykernel 7.4 sends the messages of a widget that was made in a cell to the main shell, whatever the page asks.
-    if hasattr(widget.comm, "_reply_subshell_for"):
-        widget.comm._reply_subshell_for = lambda data, default: default  # type: ignore[union-attr]
+    comm: Any = widget.comm
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = _as_the_page_asks
     skip_cell_events(widget)
+
+
+def _as_the_page_asks(data: Any, default: Any) -> Any:
+    return default
 
 
 def skip_cell_events(*widgets: Widget) -> None:

@@ -83,12 +83,6 @@ class RunView(RpcWidget):
             self._post(*self._updates(before, pictures, preview))
             self._looked, self._took = monotonic(), monotonic() - began
 
-    def close(self) -> None:
-        """Close the widget, and its layout, which ipywidgets would keep."""
-        layout: Any = self.layout
-        super().close()
-        layout.close()
-
     def _answer(self, request: Any, buffers: list[Any]) -> Answer:
         if isinstance(request, Ready):
             with self._lock:
@@ -153,9 +147,13 @@ class RunView(RpcWidget):
     def _errors(self, state: RunState) -> str:
         return "\n".join(f"{node.id}: {node.error}" for node in state.nodes if node.error) if self.compact else ""
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+    def mimebundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the view as an output by media type, with the HTML for readers without a kernel; and its metadata."""
+        data, metadata = self.page_bundle()
         return {**data, **(static_bundle(self._run) if self._run else {"text/plain": repr(self)})}, metadata
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self.mimebundle()
 
     def __repr__(self) -> str:
         return f"RunView({self._run!r})"
@@ -177,7 +175,7 @@ class RunDisplay:
 
     def __init__(self, run: ShownRun) -> None:
         self._run = run
-        self._handle = DisplayHandle()
+        self._handle: Any = DisplayHandle()  # IPython does not annotate it
         self._view: RunView | None = None
         self._is_shown = False
 
@@ -187,7 +185,7 @@ class RunDisplay:
                 self._end()
             elif self._view is None:
                 self._view = RunView(self._run)
-                self._show(self._view._repr_mimebundle_()[0])
+                self._show(self._view.mimebundle()[0])
             else:
                 self._view.refresh()
 
@@ -223,6 +221,9 @@ def following_view(run: ShownRun) -> RunView:
     """A view that keeps looking at the run until it has ended, for places where outputs cannot be replaced."""
     view = RunView(run)
     if not run.is_done:
-        look = {"show": lambda _: view.refresh()}
-        Thread(target=run.wait, kwargs=look, name="nbgraph run view", daemon=True).start()
+
+        def follow() -> None:
+            run.wait(show=lambda _: view.refresh())
+
+        Thread(target=follow, name="nbgraph run view", daemon=True).start()
     return view

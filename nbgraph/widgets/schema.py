@@ -1,6 +1,6 @@
 """Node types as the canvas draws them, read from the classes: no node needs a line of TypeScript."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic_core import to_jsonable_python
@@ -87,8 +87,9 @@ def _input(node: str, spec: InputSpec) -> dict[str, Any]:
 
 def _control(node: str, spec: InputSpec) -> str:
     extra = spec.info.json_schema_extra
-    if isinstance(extra, Mapping) and isinstance(extra.get("control"), str):
-        return str(extra["control"])
+    control: Any = None if extra is None or callable(extra) else extra.get("control")
+    if isinstance(control, str):
+        return control
     if (node, spec.name) in MODEL_INPUTS:
         return "model"
     if spec.seed:

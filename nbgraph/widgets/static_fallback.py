@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from threading import Lock
 
-from IPython.display import display
-
 from nbgraph.html import element
+from nbgraph.notebook import put_out
 from nbgraph.widgets.throttle import Throttle
 
 QUIET_SECONDS = 1.0
@@ -36,7 +35,7 @@ class StaticFallback:
         """Put it out in the cell that runs."""
         self._is_shown = True
         self._sent = self._bundle()
-        display(self._sent, raw=True, display_id=self._name)
+        put_out(self._sent, name=self._name)
 
     def changed(self) -> None:
         """Draw it again soon, if it was shown."""
@@ -62,7 +61,7 @@ class StaticFallback:
             bundle = self._bundle()
             if self._is_shown and bundle != self._sent:
                 self._sent = bundle
-                display(bundle, raw=True, display_id=self._name, update=True)
+                put_out(bundle, name=self._name, again=True)
 
     def _bundle(self) -> dict[str, str]:
         drawn = self._draw()

@@ -1,12 +1,12 @@
 """The stats of a studio in a notebook cell: choose runs, columns and a plot, and save the table and the picture."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import ipywidgets
+import ipywidgets  # pyright: ignore[reportMissingTypeStubs] - it is not annotated
 from matplotlib.figure import Figure
 
 from nbgraph import plots
@@ -44,7 +44,7 @@ STYLE = """
 .nbgraph-stats :is(th, td) {{ padding: 3px 14px 3px 0; text-align: left }}
 .nbgraph-stats tbody tr {{ border-top: 1px solid var(--jp-border-color2, #dfe3e8) }}
 """
-NARROW = {"description_width": "52px"}
+NARROW, LABEL = {"description_width": "52px"}, {"description_width": "68px"}
 
 
 class StatsPanel(ipywidgets.VBox):
@@ -54,28 +54,29 @@ class StatsPanel(ipywidgets.VBox):
 
     def __init__(self, services: InvocationServices) -> None:
         self._services = services
+        # ipywidgets is not annotated: a typed attribute would make every use of it an unknown.
         tall, wide = {"height": "146px"}, {"width": "280px"}
-        self.runs = ipywidgets.SelectMultiple(description="Runs", style=NARROW, layout={**tall, "width": "440px"})
-        self.columns = ipywidgets.SelectMultiple(
-            options=list(STATS), value=COLUMNS, description="Columns", layout={**tall, "width": "230px"}
+        self.runs: Any = ipywidgets.SelectMultiple(description="Runs", style=NARROW, layout={**tall, "width": "440px"})
+        self.columns: Any = ipywidgets.SelectMultiple(
+            options=list(STATS), value=COLUMNS, description="Columns", style=LABEL, layout={**tall, "width": "230px"}
         )
-        self.columns.style.description_width = "68px"
-        self.plot = ipywidgets.Dropdown(options=PLOTS, description="Plot", style=NARROW, layout=wide)
-        self.figure = ipywidgets.Dropdown(options=FIGURES, description="Figure", style=NARROW, layout=wide)
-        self.file = ipywidgets.Text("stats", description="File", style=NARROW, layout=wide)
-        self._save = [_button("Save CSV", "Write the table"), _button("Save PNG", "Write the plot")]
-        self._image = ipywidgets.Image(format="png")
-        self._table = ipywidgets.HTML()
-        self._message = ipywidgets.HTML()
+        self.plot: Any = ipywidgets.Dropdown(options=PLOTS, description="Plot", style=NARROW, layout=wide)
+        self.figure: Any = ipywidgets.Dropdown(options=FIGURES, description="Figure", style=NARROW, layout=wide)
+        self.file: Any = ipywidgets.Text("stats", description="File", style=NARROW, layout=wide)
+        self._save: list[Any] = [_button("Save CSV", "Write the table"), _button("Save PNG", "Write the plot")]
+        self._image: Any = ipywidgets.Image(format="png")
+        self._table: Any = ipywidgets.HTML()
+        self._message: Any = ipywidgets.HTML()
         side = ipywidgets.VBox(
             [self.plot, self.figure, self.file, ipywidgets.HBox(self._save, layout={"margin": "0 0 0 58px"})]
         )
         self._style = ipywidgets.HTML()
         self._banner = KernelBanner("studio.stats_view()")
         controls = ipywidgets.HBox([self.runs, side, self.columns])
-        super().__init__([self._banner, controls, self._message, self._image, self._table, self._style])
-        self.add_class("nbgraph-stats")
-        self.add_class(PANEL)
+        box: Any = super()
+        box.__init__([self._banner, controls, self._message, self._image, self._table, self._style])
+        box.add_class("nbgraph-stats")
+        box.add_class(PANEL)
         self._style.value = element("style", Html(STYLE.format(id=self.model_id)))
         for each in (self.runs, self.columns, self.plot, self.figure):
             each.observe(self._drawn, "value")
@@ -88,9 +89,9 @@ class StatsPanel(ipywidgets.VBox):
 
     def refresh(self) -> None:
         """Look for runs that have ended since, and draw again; the newest run is chosen if none is."""
-        sessions = session_frame(self._services.performance_statistics.readable_rows()).head(MAX_RUNS)
-        options = [(_label(row), str(row["session"])) for row in sessions.to_dict("records")]
-        chosen = set(self.runs.value)
+        sessions: Any = session_frame(self._services.performance_statistics.readable_rows())
+        options = [(_label(row), str(row["session"])) for row in sessions.head(MAX_RUNS).to_dict("records")]
+        chosen: set[str] = set(self.runs.value)
         kept = [session for _, session in options if session in chosen]
         with self.hold_trait_notifications():
             self.runs.options = options
@@ -114,7 +115,7 @@ class StatsPanel(ipywidgets.VBox):
 
     def to_png(self, path: str | Path) -> Path:
         """Write the chosen plot; returns where."""
-        self.draw().savefig(path, format="png", dpi=2 * DOTS_PER_INCH)
+        _write_png(self.draw(), path, 2 * DOTS_PER_INCH)
         return Path(path).absolute()
 
     @property
@@ -141,7 +142,7 @@ class StatsPanel(ipywidgets.VBox):
         return f"StatsPanel({len(self.runs.value)} of {len(self.runs.options)} runs, {self.plot.label})"
 
     def _ordered(self) -> list[str]:
-        chosen = set(self.runs.value)
+        chosen: set[str] = set(self.runs.value)
         return [session for _, session in reversed(self.runs.options) if session in chosen]
 
     def _on_event(self, event: Any) -> None:
@@ -154,7 +155,7 @@ class StatsPanel(ipywidgets.VBox):
     def _redraw(self) -> None:
         self._table.value = self.table_html()
         target = BytesIO()
-        self.draw().savefig(target, format="png", dpi=DOTS_PER_INCH)
+        _write_png(self.draw(), target, DOTS_PER_INCH)
         self._image.value = target.getvalue()
         if self.on_change is not None:
             self.on_change()
@@ -174,6 +175,11 @@ class StatsPanel(ipywidgets.VBox):
         return guarded
 
 
+def _write_png(figure: Figure, target: str | Path | BytesIO, dots_per_inch: int) -> None:
+    own: Any = figure  # matplotlib leaves the options of savefig open
+    own.savefig(target, format="png", dpi=dots_per_inch)
+
+
 def draw_plot(frame: Any, plot: str, column: str) -> Figure:
     """A plot of a frame of stats by its short name; of too many nodes the slowest are drawn, and the title says so."""
     sessions = list(dict.fromkeys(frame["session"]))
@@ -185,13 +191,14 @@ def draw_plot(frame: Any, plot: str, column: str) -> Figure:
     if plot in ("timeline", "memory") and len(frame) > MAX_PLOTTED:
         shown = frame.nlargest(MAX_PLOTTED, "seconds").sort_values("started")
         title = f"the slowest {MAX_PLOTTED} of {len(frame)} nodes"
-    draw, rows = {
+    by_plot: dict[str, tuple[Callable[..., Any], int]] = {
         "timeline": (plots.plot_timeline, len(shown)),
         "memory": (plots.plot_memory, len(shown)),
         "over time": (plots.plot_memory_over_time, 8),
-        "types": (lambda data, ax: plots.plot_by_type(data, y=column, ax=ax), shown["type"].nunique()),
-        "runs": (lambda data, ax: plots.plot_runs(data, y=column, ax=ax), len(sessions)),
-    }[plot]
+        "types": (partial(plots.plot_by_type, y=column), shown["type"].nunique()),
+        "runs": (partial(plots.plot_runs, y=column), len(sessions)),
+    }
+    draw, rows = by_plot[plot]
     figure = _figure(9, rows)
     draw(shown, ax=figure.add_subplot()).set_title(title)
     return figure
@@ -203,7 +210,8 @@ def _comparison(frame: Any, sessions: list[str]) -> Figure:
     compared = compared_frame(*(frame[frame["session"] == session] for session in sessions)).head(MAX_PLOTTED)
     figure = _figure(9, len(compared))
     title = f"a: {sessions[0][:8]}, b: {sessions[1][:8]}"
-    plots.plot_comparison(compared, ax=figure.add_subplot()).set_title(title, parse_math=False)
+    ax: Any = plots.plot_comparison(compared, ax=figure.add_subplot())
+    ax.set_title(title, parse_math=False)
     return figure
 
 

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from nbgraph.errors import GraphError, Problem, Problems
+from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.types import assignable
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link
 from nbgraph.services.shared.graph.graph import Graph
@@ -38,10 +39,7 @@ def collapse_changes(graph: Graph, ids: list[str], name: str) -> list[Change]:
 
 def expand_changes(graph: Graph, node_id: str) -> list[Change]:
     """The changes that put the nodes of a library graph in its place; they are called `outer_inner`."""
-    node = graph[node_id]
-    library: LibraryGraph | None = getattr(node, "library", None)
-    if library is None:
-        raise GraphError([Problem("no_library", "is no library graph; there is nothing to take out of it", node_id)])
+    node, library = graph[node_id], _library_of(graph, node_id)
     names = {inner: _free_id(graph, f"{node_id}_{inner}") for inner in library.graph.nodes}
     place = graph.layout.get("nodes", {}).get(node_id, {})
     changes = [Change("node", node_id, "")]
@@ -65,6 +63,13 @@ def expand_changes(graph: Graph, node_id: str) -> list[Change]:
     return changes + _rewired(graph, {node_id}, renamed)
 
 
+def _library_of(graph: Graph, node_id: str) -> LibraryGraph:
+    library: LibraryGraph | None = getattr(graph[node_id], "library", None)
+    if library is None:
+        raise GraphError([Problem("no_library", "is no library graph; there is nothing to take out of it", node_id)])
+    return library
+
+
 def _part(graph: Graph, inside: list[str]) -> Graph:
     nodes = {node_id: graph.nodes[node_id] for node_id in inside}
     part = Graph()
@@ -83,17 +88,17 @@ def _part(graph: Graph, inside: list[str]) -> Graph:
     return part
 
 
-def _unlinked(node: Any) -> Any:
-    """A node of its own for the library graph, which shares no object with the graph around it."""
+def _unlinked(node: BaseInvocation) -> BaseInvocation:
+    """Return a node for the library graph that shares no object with the graph around it."""
     rest = node.dump_extra()
-    cls = type(node).class_from_json(rest)
+    cls: Any = type(node).class_from_json(rest)
     typed = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
     return cls(**{**rest, **typed, "id": node.id})
 
 
 def _open_inputs(graph: Graph, inside: list[str]) -> list[tuple[str, str]]:
     """Inputs of the chosen nodes to which an edge leads from outside, or that nobody has given a value."""
-    members, found = set(inside), []
+    members, found = set(inside), list[tuple[str, str]]()
     for node_id in inside:
         links = graph.links(node_id)
         literals = graph.nodes[node_id].literals()
@@ -133,7 +138,7 @@ def _aliases(ends: list[tuple[str, str]], kind: ExposedKind) -> dict[str, tuple[
 
 
 def _rewired(graph: Graph, gone: set[str], renamed: dict[tuple[str, str], list[str]]) -> list[Change]:
-    changes = []
+    changes: list[Change] = []
     for node_id in graph.nodes:
         if node_id in gone:
             continue
@@ -166,7 +171,7 @@ def _free_id(graph: Graph, name: str) -> str:
 
 def replaced_library(graph: Graph, node_id: str, inner: Graph) -> list[Change]:
     """The change that gives a library graph node its graph as edited; names that no longer exist inside go."""
-    library: LibraryGraph = graph[node_id].library  # type: ignore[attr-defined]
+    library = _library_of(graph, node_id)
     inputs = [one for one in library.inputs if one.node in inner.nodes and one.field in inner.nodes[one.node].inputs()]
     outputs = [
         one for one in library.outputs if one.node in inner.nodes and one.field in inner.nodes[one.node].outputs()

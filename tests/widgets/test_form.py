@@ -229,9 +229,11 @@ def product(form: GraphForm) -> Any:
     return next(vars(output)["value"] for ran, output in run.session.results() if ran.id.endswith("product"))
 
 
-def test_an_unknown_name_is_an_error_that_lists_the_names(studio):
-    with pytest.raises(NotFoundError, match=r"no graph 'text to video'.*image to image, text to image"):
-        studio.form("text to video")
+def test_an_unknown_name_is_an_error_that_names_the_nearest_or_lists_all(studio):
+    with pytest.raises(NotFoundError, match=r"no graph 'text to imaeg'; did you mean 'text to image'"):
+        studio.form("text to imaeg")
+    with pytest.raises(NotFoundError, match=r"no graph 'a film' \(possible: .*image to image, .*text to image"):
+        studio.form("a film")
 
 
 def test_a_picture_is_uploaded_and_one_that_is_none_is_refused(studio):

@@ -6,6 +6,7 @@ from widgets.live_kernel import LiveKernel
 SETUP = """
 import time
 import nbgraph as nb
+from nbgraph.html import element
 from nbgraph.invocations import Integer
 from nbgraph.widgets.editor import GraphEditor
 from nbgraph.widgets.static_fallback import StaticFallback
@@ -19,7 +20,7 @@ def change(count, seconds=0.1):
 """
 SHOW = """
 number = 0
-side = StaticFallback("own", lambda: {"text/plain": "", "text/html": f"<i>{number}</i>"}, quiet=0.5, latest=%s)
+side = StaticFallback("own", lambda: {"text/plain": "", "text/html": element("i", str(number))}, quiet=0.5, latest=%s)
 side.show()
 """
 

@@ -170,7 +170,7 @@ def _columns(parents: Parents) -> list[list[str]]:
         depth[node_id] = max((depth.get(source, -1) + 1 for source in sources), default=0)
     # Moving a node towards the node that needs it shortens edges.
     nearest: dict[str, int] = {}
-    for node_id in reversed(parents):
+    for node_id in reversed(list(parents)):
         for source in parents[node_id]:
             nearest[source] = min(nearest.get(source, depth[node_id] - 1), depth[node_id] - 1)
         depth[node_id] = max(depth[node_id], nearest.get(node_id, depth[node_id]))
