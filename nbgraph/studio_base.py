@@ -95,15 +95,32 @@ class StudioBase:
         return read_recipe(source, shelf_of(self.services.model_manager))
 
     def edit(self, target: Target | str | PathLike[str] = ()) -> "GraphEditor":
-        """The canvas: a graph in a cell, edited and run there; `editor.graph` is the graph. Without one it is empty.
+        """Return a canvas: a graph in a cell, edited and run there; `editor.graph` is the graph.
 
-        What is drawn is kept in the studio as a document, a moment after it was drawn: see `studio.graphs`. Opened by
-        a text, the first of these that there is: a graph file at that path, a library graph of that name (a copy of
-        it), a document of that name; else a new document, `studio.edit("portrait")`, which the next kernel opens by the
-        same call. Graphs, nodes and files are kept as `untitled`, or under the name of the file.
+        The drawing is saved in the studio as a document a moment after each change: see `studio.graphs`.
 
-        In a file, nodes of types that are not installed are kept as they are, and what is damaged, or of a newer
-        version, may be looked at, with what could not be read named.
+        Parameters
+        ----------
+        target
+            A graph or nodes, saved as `untitled`; nothing for an empty canvas. A path is a graph file, saved under its
+            name. A text is the first of these that exists: a graph file at that path, a library graph of that name (a
+            copy is opened), a document of that name; else a new document, which the same call opens again in the next
+            kernel.
+
+        Returns
+        -------
+        GraphEditor
+            Of a file, nodes of types that are not installed are kept; a damaged or newer file opens read-only, and the
+            canvas names what could not be read.
+
+        Raises
+        ------
+        NotFoundError
+            There is no file at a path.
+        RecipeError, GraphError
+            The file holds nothing that can be read.
+        InvalidNameError
+            The text cannot be the name of a document.
         """
         if isinstance(target, str | PathLike):
             return self._editors.of_text(target)
@@ -114,7 +131,18 @@ class StudioBase:
         return load("nbgraph.widgets.open_editors").OpenEditors(self.invoker, self.settings.max_iterations)
 
     def open_on_page(self, document_id: str) -> str:
-        """Return the model id of a canvas on a document, for a page whose kernel is gone; empty if it is not here."""
+        """Open a document for a page whose kernel is gone.
+
+        Parameters
+        ----------
+        document_id
+            The id of the document that the page shows.
+
+        Returns
+        -------
+        str
+            The model id of a canvas on it; empty if the document is not in this studio.
+        """
         try:
             names = {record.id: record.name for record in self.services.graph_documents.rows()}
             return str(self._editors.document(names[document_id]).model_id) if document_id in names else ""
