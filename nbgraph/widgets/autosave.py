@@ -1,4 +1,4 @@
-"""Autosave: what is drawn on a canvas is kept under a name, a short while after it was drawn."""
+"""Autosave: the drawing on a canvas is saved as a document shortly after each change."""
 
 import json
 import logging
@@ -23,12 +23,11 @@ Read = Callable[[], Graph]
 
 
 class Autosave:
-    """Keeps one graph as a document, for all canvases that show it in this kernel.
+    """Saves one graph as a document, for all canvases that show it in this kernel.
 
-    `changed(read)` says that there is something to save, and how the graph is read then. It is saved once nothing has
-    changed for a pause, at the latest after ten seconds of changes, and when a canvas, the studio or the kernel closes.
-    `version` is the newest one that was seen here, None before the first save. `library_names` gives the names that
-    `studio.edit` takes for those of library graphs.
+    `changed(read)` announces a change; `read` returns the graph when it is saved: after a pause in the changes, at the
+    latest after ten seconds of changes, and when a canvas, the studio or the kernel closes. `version` is the newest
+    version seen here, None before the first save. `library_names` returns the names of library graphs.
     """
 
     def __init__(
@@ -56,17 +55,17 @@ class Autosave:
 
     @property
     def is_saved(self) -> bool:
-        """True if the document holds all that was drawn."""
+        """True if the document holds the drawing as it is."""
         return self._read is None and self.version is not None
 
     @property
     def is_closed(self) -> bool:
-        """True if no canvas uses this any more."""
+        """True once no canvas uses it."""
         return not self._endings
 
     @property
     def call(self) -> str:
-        """The call that opens the document in the next kernel; empty where it ends with this one."""
+        """The call that opens the document in the next kernel; empty for a studio in memory."""
         if not self._documents.outlives_kernel:
             return ""
         if self._call[0] != self.name:  # reading the library for each state would cost more than the rest of it
@@ -74,7 +73,7 @@ class Autosave:
         return self._call[1]
 
     def state(self) -> dict[str, Any]:
-        """Return what a page shows of it."""
+        """Return the state for a page."""
         return {
             "id": self.document_id,
             "name": self.name,
@@ -86,20 +85,20 @@ class Autosave:
         }
 
     def changed(self, read: Read) -> None:
-        """Save soon what `read` gives then."""
+        """Save the graph that `read` returns, soon."""
         was_saved, self._read = self.is_saved, read
         self._throttle()
         if was_saved:
             self.on_state(None)
 
     def set_picture(self, picture: bytes) -> None:
-        """Keep a small picture of what the graph gave, with the document."""
+        """Store a small image that the graph produced, with the document."""
         self._picture = picture
         if self.version is not None:
             self._keep_picture()
 
     def flush(self) -> None:
-        """Save now what is not saved yet; wait for what another thread is just saving."""
+        """Save now what is not saved yet; wait for a save that another thread has begun."""
         self._throttle.cancel()
         self._retries.cancel()
         self._save()
@@ -109,7 +108,7 @@ class Autosave:
         self._users += 1
 
     def release(self) -> None:
-        """Use it for one canvas less; after the last one, everything is saved."""
+        """Use it for one canvas less; after the last one, save and unsubscribe."""
         self._users -= 1
         if self._users <= 0:
             self.flush()
@@ -130,7 +129,7 @@ class Autosave:
             except (NbgraphError, ValueError, OSError) as error:
                 self._fail(read, f"not saved: {error}")
             else:
-                self._take(saved)
+                self._record(saved)
         self.on_state(None)
 
     def _fail(self, read: Read, problem: str) -> None:
@@ -142,7 +141,7 @@ class Autosave:
         if not self.is_closed:
             self._retries()
 
-    def _take(self, saved: SavedDocument) -> None:
+    def _record(self, saved: SavedDocument) -> None:
         record = saved.record
         self.problem = ""
         if self.version is None and record.name != self.name and not self.name.startswith("untitled"):
@@ -161,7 +160,7 @@ class Autosave:
         self._picture = b""
 
     def _follow_name(self, document_id: str) -> None:
-        """Take over a new name that somebody gave the document."""
+        """Take over the name after the document was renamed."""
         if document_id != self.document_id:
             return
         name = next((each.name for each in self._documents.rows() if each.id == document_id), self.name)
@@ -171,7 +170,7 @@ class Autosave:
 
 
 def replaced_notice(version: DocumentVersion, name: str, kernel: str) -> str:
-    """Return the notice for a person whose save followed one of somebody else."""
+    """Return the notice for a person whose save replaced a version that they had not seen."""
     where = "in another kernel" if version.kernel != kernel else "in Python"
     call = f"studio.graphs.open({json.dumps(name, ensure_ascii=False)}, version={version.number})"
     return f"{name!r} was also changed {where}; that is kept as version {version.number}: {call}"

@@ -1,4 +1,4 @@
-"""The cache table: what is cached, sorted, filtered and forgotten in a notebook cell, and what would run now."""
+"""The cache table in a notebook cell: entries to sort, filter and forget, and which nodes of a graph would run now."""
 
 from typing import Annotated, Any, Literal
 
@@ -22,7 +22,7 @@ Keys = Annotated[list[Key], Field(min_length=1, max_length=100_000)]
 
 
 class ListEntries(Request):
-    """A page of entries; `text` is looked for in nodes, types, inputs and resources, `node_type` is a whole type."""
+    """Return a page of entries; `text` is searched in nodes, types, inputs and resources, `node_type` is one type."""
 
     type: Literal["list"]
     page: int = Field(0, ge=0, le=10_000_000)
@@ -34,7 +34,7 @@ class ListEntries(Request):
 
 
 class ForgetEntries(Request):
-    """Forget entries, and with `downstream` what was computed from them; `doomed` only lists those that would go."""
+    """Forget entries, and with `downstream` those computed from them; `doomed` only lists what would be forgotten."""
 
     type: Literal["doomed", "forget"]
     keys: Keys
@@ -42,7 +42,7 @@ class ForgetEntries(Request):
 
 
 class ClearEntries(Request):
-    """Forget everything, and count from 0."""
+    """Forget everything and reset the counters."""
 
     type: Literal["clear"]
 
@@ -55,7 +55,7 @@ class SwitchCache(Request):
 
 
 class LimitCache(Request):
-    """Set how much is kept; None leaves as it is."""
+    """Set how much is kept; None leaves a limit unchanged."""
 
     type: Literal["limit"]
     max_entries: int | None = Field(None, ge=0, le=2**40)
@@ -73,7 +73,7 @@ AnyRequest = ListEntries | ForgetEntries | ClearEntries | SwitchCache | LimitCac
 
 
 class CacheTable(RpcWidget):
-    """The invocation cache of `services`; `ask_about(graph)` puts a graph among those that can be asked about."""
+    """The table of the invocation cache; `ask_about(graph)` offers a graph under "What would run now"."""
 
     _widget = traitlets.Unicode("cache_table").tag(sync=True)
     _requests = TypeAdapter(Annotated[AnyRequest, Field(discriminator="type")])
@@ -88,6 +88,7 @@ class CacheTable(RpcWidget):
             services.images.on_deleted(self._notify),
             services.latents.on_deleted(self._notify),
         ]
+        # A cell may redefine a node, which changes what would run without any event of the services.
         shell: Any = get_ipython()
         if shell is not None:
             shell.events.register("post_run_cell", self._notify)
@@ -99,7 +100,7 @@ class CacheTable(RpcWidget):
         self._notify()
 
     def close(self) -> None:
-        """Listen to nothing any more."""
+        """Unsubscribe from everything and close the widget."""
         while self._endings:
             self._endings.pop()()
         super().close()
@@ -140,6 +141,7 @@ class CacheTable(RpcWidget):
             self._cache.enable() if request.on else self._cache.disable()
         else:
             answer["count"] = self._cache.limit(max_entries=request.max_entries, max_bytes=request.max_bytes)
+        # Other tables of this cache show it too.
         self._notify()
         return {**answer, "status": self._status()}, []
 
@@ -147,6 +149,7 @@ class CacheTable(RpcWidget):
         query = EntryQuery(request.text, request.node_type, request.sort, request.descending)
         found = self._cache.page(query, request.page, request.per_page)
         shown = found.items
+        # Only entries of this page: a table of 100,000 entries must open as fast as one of ten.
         pictures = {name: bytes_of for row in shown for name in row.resources if (bytes_of := self._picture(name))}
         content = {
             "type": "page",

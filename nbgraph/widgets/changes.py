@@ -7,7 +7,7 @@
     note    id  ""      {"kind": "frame", ...}        a frame or a comment
     unknown id  ""      {"data": ..., "edges": ...}   a node of a type that is not installed
 
-A change without a value takes its key away. Because keys name nodes by id, a change weighs the same in any graph.
+A change without a value removes its key. Keys name nodes by id, so a change has the same size in any graph.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ MAX_CHANGES = 50_000
 
 
 class _Gone:
-    """The value of a change that takes its key away."""
+    """The value of a change that removes its key."""
 
     def __repr__(self) -> str:
         return "GONE"
@@ -33,7 +33,7 @@ GONE = _Gone()
 
 
 class Change(NamedTuple):
-    """One key of a document gets a value, or goes (`GONE`)."""
+    """One key of a document gets a value, or is removed (`GONE`)."""
 
     kind: str
     id: str
@@ -47,21 +47,21 @@ class Change(NamedTuple):
 
     @property
     def owner(self) -> Owner:
-        """The owner of the key: ("note", id), or ("node", id) for all else."""
+        """The owner of the key: ("note", id), or ("node", id) for everything else."""
         return ("note" if self.kind == "note" else "node"), self.id
 
     def to_json(self) -> list[Any]:
-        """`[kind, id, name, value]` as a page can take it, without the value if the key goes."""
+        """Return `[kind, id, name, value]` for a page, without the value if the key is removed."""
         return [*self.key] if self.value is GONE else [*self.key, to_page(self.value)]
 
 
 def read_changes(data: Any) -> list[Change]:
-    """The changes in values from JSON; `ValueError` says what is wrong with the first bad one."""
+    """Return the changes in a JSON value; `ValueError` says what is wrong with the first bad one."""
     if not isinstance(data, list):
-        raise ValueError(f"changes are a list, not {type(data).__name__}")
+        raise ValueError(f"changes must be a list, not {type(data).__name__}")
     items = cast("list[Any]", data)
     if len(items) > MAX_CHANGES:
-        raise ValueError(f"{len(items):,} changes in one edit; at most {MAX_CHANGES:,} are taken")
+        raise ValueError(f"{len(items):,} changes in one edit; at most {MAX_CHANGES:,} are accepted")
     return [_read_change(number, item) for number, item in enumerate(items)]
 
 
@@ -75,14 +75,14 @@ def _read_change(number: int, data: Any) -> Change:
 
 
 def difference(before: Mapping[Key, Any], after: Mapping[Key, Any]) -> list[Change]:
-    """The changes that make `before` into `after`: first what goes, then what is new or other."""
+    """Return the changes from `before` to `after`: first the removed keys, then the new and changed ones."""
     gone = [Change(*key) for key in before if key not in after]
-    missing = object()
+    missing = object()  # None is a value that an input can have
     return gone + [Change(*key, value) for key, value in after.items() if not _same(before.get(key, missing), value)]
 
 
 def applied(state: Mapping[Key, Any], changes: Iterable[Change]) -> State:
-    """The state after the changes; the given one stays as it is."""
+    """Return the state after the changes; the given one is not changed."""
     result = dict(state)
     for change in changes:
         if change.value is GONE:
@@ -93,12 +93,13 @@ def applied(state: Mapping[Key, Any], changes: Iterable[Change]) -> State:
 
 
 def merged(changes: Iterable[Change]) -> list[Change]:
-    """The last change of each key: what a list of changes comes to."""
+    """Return the last change of each key, which has the effect of all of them."""
     return list({change.key: change for change in changes}.values())
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal, and of the same kind: 1, 1.0 and True are three values."""
+    """Return whether two JSON values are equal and of the same type: 1, 1.0 and True are three values."""
+    # Python calls them equal, and the canvas would not show that a number became a flag.
     if one.__class__ is not other.__class__ or one != other:
         return False
     if isinstance(one, dict):

@@ -1,4 +1,8 @@
-"""Facts derived from a document, by node, and the document with them as a page gets it: whole, or as a patch."""
+"""Facts derived from a document, by node, and the document with them as it is sent to a page: whole, or as a patch.
+
+Deriving everything takes time in proportion to the graph, and a person types: after an edit, only the nodes that it may
+have changed are derived again (`Derived.update`), and only the difference is sent.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -23,31 +27,33 @@ class Derived:
     """Problems, types of varying outputs and the inputs of library graphs, each by node id ("" is the whole graph)."""
 
     def __init__(self, document: GraphDocument) -> None:
-        self._document, self._as_a_whole = document, False
+        self._document, self._is_whole_only = document, False
         self.parts: Parts = {}
         self.renew()
 
     def renew(self) -> Parts:
-        """Work out everything; returns what is new or other, and None for what is gone."""
+        """Derive everything; return what is new or changed, and None for what is gone."""
         with self._document.lock:
             graph, problems = self._document.graph, self._document.problems()
             library = to_page(library_types(graph))
-            self._as_a_whole = bool(library) or _concern_the_whole(problems)
+            # Inputs of a library graph node, and cycles, depend on more than a node and its neighbours.
+            self._is_whole_only = bool(library) or _concern_the_whole(problems)
             parts = {"problems": _by_node(problems), "varying": varying_types(graph), "library": library}
             return self._take(parts, None)
 
     def update(self, update: Update) -> Parts:
-        """Work out what the changes of an update may have reached; returns what is new or other, None for what is gone.
+        """Derive what an update may have changed; return what is new or changed, and None for what is gone.
 
-        The engine's validator judges the nodes that changed and those that stand next to them, as a graph that ends
-        there. Where that cannot tell all, everything is worked out: after edits in Python, and with library graphs.
+        The engine's validator checks the changed nodes and their neighbours as a graph of their own. Where that is not
+        enough, everything is derived: after edits in Python, and with library graphs.
         """
         changes = [change for change in update.changes if change.kind not in WITHOUT_CONSEQUENCES]
         if not changes:
             return {part: {} for part in PARTS}
         with self._document.lock:
             graph = self._document.graph
-            if self._as_a_whole or update.author == "python":
+            # Python may have changed a node in place, which an update names without its consequences.
+            if self._is_whole_only or update.author == "python":
                 return self.renew()
             region = _region(graph, {change.id for change in changes}, changes)
             around = Surroundings(graph, region)
@@ -58,7 +64,7 @@ class Derived:
             return self._take({**parts, "varying": varying_types(around)}, region)
 
     def _take(self, parts: Parts, region: set[str] | None) -> Parts:
-        """Take over what was found for the nodes of a region, or for all; returns the difference."""
+        """Store what was found for the nodes of a region, or for all; return the difference."""
         changes: Parts = {}
         for part in PARTS:
             old, new = self.parts.setdefault(part, {}), parts[part]
@@ -73,7 +79,7 @@ class Derived:
 
 
 class Surroundings:
-    """The part of a graph that says all about the nodes of a region: they, and what their types follow from."""
+    """The part of a graph that determines the facts about a region: its nodes, and those their types depend on."""
 
     def __init__(self, graph: Graph, region: Iterable[str]) -> None:
         self.nodes: dict[str, BaseInvocation] = {}
@@ -83,18 +89,19 @@ class Surroundings:
         while waiting:
             node_id = waiting.pop()
             node = self.nodes[node_id] = graph.nodes[node_id]
+            # The type of this output is fixed: nothing before it can matter to the region.
             if node_id not in inside and not node.output_types_vary:
                 continue
             links = self._links[node_id] = graph.links(node_id)
             waiting += [link.source for link in links if link.source in graph.nodes and link.source not in self.nodes]
 
     def links(self, node_id: str) -> list[Link]:
-        """The edges that arrive at a node, as far as they matter."""
+        """Return the edges into a node of the region, or into one whose type varies; none for others."""
         return self._links.get(node_id, [])
 
 
 def problem_to_json(problem: Problem) -> dict[str, Any]:
-    """A problem, for the page."""
+    """Return a problem as the page takes it."""
     return {"kind": problem.kind, "message": problem.message, "node": problem.node, "field": problem.field}
 
 
@@ -110,8 +117,9 @@ def _by_node(problems: Iterable[Problem]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _region(graph: Graph, ids: set[str], changes: list[Change]) -> set[str]:
-    """The nodes that changes may have reached: themselves, and what is linked to those whose outputs are other now."""
+    """Return the changed nodes, and those linked to nodes whose outputs may have another type now."""
     remade = {change.id for change in changes if change.kind in ("node", "unknown")}
+    # A type that varies passes a change on to the next node, and so on until the types are fixed.
     spreading = remade | {id for id in ids if id in graph.nodes and graph.nodes[id].output_types_vary}
     region = set(ids)
     while spreading:
@@ -132,7 +140,7 @@ class ShownDocument:
         self._document, self._derived = document, Derived(document)
 
     def renew(self) -> None:
-        """Derive everything again: node types may have been defined since."""
+        """Derive everything again: a cell may have defined node types since."""
         self._derived.renew()
 
     def snapshot(self, path: list[str]) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""The document: one graph with two authors. The canvas sends changes, Python edits the graph, both see both."""
+"""The document: one graph with two authors. The canvas sends changes, Python edits the graph, each sees the other's.
+
+Every edit goes through `GraphDocument`, which numbers revisions. An edit from a page names the revision it was made on;
+one that was made on an older revision is refused, and the page makes it again on the newest.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,12 +25,14 @@ from nbgraph.widgets.graph_changes import apply_changes
 from nbgraph.widgets.graph_state import NODE, GraphState
 
 DEPTH = 64
+"""Steps that can be undone."""
 GROUP_SECONDS = 2.0
+"""Edits of one group, such as the letters of a text, are one step while they follow within this time."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of undo: the changes made, those that take them back, and the group that later ones may join."""
+    """One step of undo: the changes, their reverse, and the group that later changes may join."""
 
     forward: list[Change]
     backward: list[Change]
@@ -53,16 +59,16 @@ class History:
         del self._done[:-DEPTH]
 
     def undo(self) -> Step | None:
-        """The step to take back, now counted as taken back; None if there is none."""
+        """Return the step to undo and count it as undone; None if there is none."""
         return self._move(self._done, self._undone)
 
     def redo(self) -> Step | None:
-        """The step to make again; None if there is none."""
+        """Return the step to redo and count it as done; None if there is none."""
         return self._move(self._undone, self._done)
 
     @property
     def depths(self) -> tuple[int, int]:
-        """(steps that can be undone, steps that can be made again)"""
+        """The number of steps that can be undone, and of those that can be redone."""
         return len(self._done), len(self._undone)
 
     @staticmethod
@@ -75,16 +81,16 @@ class History:
 
 
 class StaleRevisionError(NbgraphError):
-    """An edit was made upon a document that has changed since; see the changes, then make it again."""
+    """An edit was made on a document that has changed since; look at the changes, then make it again."""
 
 
 class ReadOnlyError(NbgraphError):
-    """The document may be looked at only."""
+    """The document is read-only; the message says why."""
 
 
 @dataclass(frozen=True)
 class Update:
-    """A revision of a document: what changed since the one before, and who changed it."""
+    """A revision of a document: the changes since the one before, and their author."""
 
     revision: int
     changes: list[Change]
@@ -94,7 +100,7 @@ class Update:
 class GraphDocument:
     """A graph, its revision and its history. Every edit makes a new revision or changes nothing.
 
-    `refresh` looks whether the graph was edited in Python. It may be called from any thread, as all of it.
+    `refresh` finds out whether the graph was edited in Python. All methods may be called from any thread.
     """
 
     def __init__(self, graph: Graph, read_only: str = "") -> None:
@@ -104,7 +110,7 @@ class GraphDocument:
         self._state = GraphState()
         self._history = History()
         self._updated: Callbacks[Update] = Callbacks()
-        self._read(self._state.other(graph))
+        self._read(self._state.changed(graph))
 
     @property
     def state(self) -> State:
@@ -116,15 +122,23 @@ class GraphDocument:
         return self._updated.add(callback)
 
     def edit(self, changes: list[Change], base: int | None = None, author: str = "python", group: str = "") -> int:
-        """Make changes upon the revision `base` (None: whatever it is now); returns the new revision.
+        """Make changes on the revision `base` (None: the newest) and return the new revision.
 
-        Raises `StaleRevisionError`, `ReadOnlyError`, or `GraphError` with every problem; nothing is changed then.
+        Raises
+        ------
+        StaleRevisionError
+            The document has changed since `base`.
+        ReadOnlyError
+            The document is read-only.
+        GraphError
+            The changes do not fit, with every problem; nothing is changed.
         """
         with self.lock:
+            # Edits made in Python come first, as a step of their own, or undo would take both back at once.
             self.refresh()
             if base is not None and base != self.revision:
                 raise StaleRevisionError(
-                    f"this edit was made upon revision {base}, and the document is at {self.revision}"
+                    f"this edit was made on revision {base}, and the document is at {self.revision}"
                 )
             if self.read_only:
                 raise ReadOnlyError(self.read_only)
@@ -133,22 +147,22 @@ class GraphDocument:
             return self._note(author, group, touched)
 
     def refresh(self) -> bool:
-        """Take over edits made in Python since; return whether there were any."""
+        """Record edits made in Python since the last revision; return whether there were any."""
         with self.lock:
             before = self.revision
-            return self._note("python", "", self._state.other(self.graph)) != before
+            return self._note("python", "", self._state.changed(self.graph)) != before
 
     def undo(self) -> bool:
-        """Take the last step back; False if there is none."""
-        return self._go(self._history.undo, lambda step: step.backward)
+        """Undo the last step; return False if there is none."""
+        return self._apply_step(self._history.undo, lambda step: step.backward)
 
     def redo(self) -> bool:
-        """Make the last step that was taken back again; False if there is none."""
-        return self._go(self._history.redo, lambda step: step.forward)
+        """Redo the last step that was undone; return False if there is none."""
+        return self._apply_step(self._history.redo, lambda step: step.forward)
 
     @property
     def depths(self) -> tuple[int, int]:
-        """(steps that can be undone, steps that can be made again)"""
+        """The number of steps that can be undone, and of those that can be redone."""
         return self._history.depths
 
     def problems(self) -> list[Problem]:
@@ -157,17 +171,18 @@ class GraphDocument:
             return self.graph.problems() + self.unknown_types()
 
     def unknown_types(self) -> list[Problem]:
-        """The nodes whose types are not installed, each as a problem."""
+        """Return a problem for each node whose type is not installed."""
         return [
             Problem("unknown_type", f"no node of type {one['data'].get('type')!r} is installed; it cannot run", node_id)
             for node_id, one in self.graph.layout.get("unknown", {}).items()
         ]
 
-    def _go(self, move: Callable[[], Step | None], side: Callable[[Step], list[Change]]) -> bool:
+    def _apply_step(self, move: Callable[[], Step | None], side: Callable[[Step], list[Change]]) -> bool:
         with self.lock:
             self.refresh()
             if self.read_only:
                 raise ReadOnlyError(self.read_only)
+            # `refresh` may just have added a step: only now is the last one known.
             step = move()
             if step is None:
                 return False
@@ -188,7 +203,7 @@ class GraphDocument:
         return list(touched)
 
     def _note(self, author: str, group: str, owners: list[Owner]) -> int:
-        """Compare these owners with the last revision, and make a new one if they are other."""
+        """Compare these owners with the last revision, and make a new revision if they differ."""
         changes, backward = self._read(owners)
         if changes:
             self._history.add(Step(changes, backward, group, monotonic()))
@@ -200,8 +215,9 @@ class GraphDocument:
         self._updated(Update(self.revision, changes, author))
 
     def _read(self, owners: list[Owner]) -> tuple[list[Change], list[Change]]:
-        """Take over what these owners are now, nodes without a place having been given one."""
+        """Read the present state of these owners; give nodes without a position one."""
         known, unknown = self.graph.layout.get("nodes", {}), self.graph.layout.get("unknown", {})
+        # A node that Python adds has no position, and a canvas cannot draw it without.
         shown = [id for _, id in owners if id in self.graph.nodes or id in unknown]
         if any(not {"x", "y"} <= known.get(id, {}).keys() for id in shown):
             self._place_nodes()
@@ -217,7 +233,7 @@ class GraphDocument:
 
 
 def placeholder_positions(graph: Graph, places: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Places for nodes of unknown types that have none: in a row below all the others."""
+    """Return positions for nodes of unknown types that have none: in a row below all others."""
     missing = [id for id in graph.layout.get("unknown", {}) if not {"x", "y"} <= places.get(id, {}).keys()]
     if not missing:
         return {}

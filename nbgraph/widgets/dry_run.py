@@ -13,7 +13,7 @@ RECENT, MAX_REASONS, MAX_NODES = 12, 300, 2000
 
 
 class GraphChoices:
-    """Graphs that were given, and those of the newest runs in the queue."""
+    """The graphs that can be explained: those that were given, and those of the newest runs in the queue."""
 
     def __init__(self, services: InvocationServices) -> None:
         self._services = services
@@ -21,7 +21,7 @@ class GraphChoices:
         self._chosen = ""
 
     def add(self, graph: Graph) -> None:
-        """Offer a graph, first of all."""
+        """Offer a graph, as the first of the list."""
         self._given.pop(graph.id, None)
         self._given[graph.id] = graph
         while len(self._given) > RECENT:
@@ -29,11 +29,11 @@ class GraphChoices:
         self._chosen = graph.id
 
     def explain(self, graph_id: str = "") -> dict[str, Any]:
-        """The reasons for a graph, and what else there is to ask about; without an id for the one given last."""
+        """Return the reasons for a graph, by default the one given last, and the list of graphs to choose from."""
         choices = self._choices()
         chosen = graph_id or self._chosen or next(iter(choices), "")
         if graph_id and graph_id not in choices:
-            raise NotFoundError(f"there is no graph {graph_id!r} to ask about; choose one of the list")
+            raise NotFoundError(f"there is no graph {graph_id!r} to explain; choose one of the list")
         reasons, total, problem = self._reasons(chosen) if chosen in choices else ([], 0, "")
         listed = [[key, label] for key, label in choices.items()]
         return {"graphs": listed, "graph": chosen, "reasons": reasons, "total": total, "problem": problem}
@@ -51,9 +51,10 @@ class GraphChoices:
         try:
             graph = self._given.get(chosen) or self._services.graph_execution_manager.get(chosen).graph
             if len(graph) > MAX_NODES:
-                return [], 0, f"the graph has {len(graph)} nodes; studio.explain(graph) tells about so many"
+                return [], 0, f"the graph has {len(graph)} nodes, too many for this table; use studio.explain(graph)"
             graph.validate()
             reasons = explain(GraphExecutionState(graph), self._services)
+        # A graph that cannot run has no reasons, and the table says why in their place.
         except GraphError as error:
             return [], 0, str(error)
         except (NbgraphError, ValueError) as error:
@@ -71,20 +72,24 @@ MAX_EXPLAINED = 300
 
 
 class Reasons:
-    """The reasons that a page has, by node: how many of its prepared nodes run, how many are cached, and why."""
+    """The reasons a page has, by node: how many of its prepared nodes will run, how many are cached, and why.
+
+    A page is sent the difference to what it has.
+    """
 
     def __init__(self, services: InvocationServices) -> None:
         self._services = services
         self._sent: dict[str, Any] = {}
 
     def forget(self) -> None:
-        """The page knows nothing (any more)."""
+        """Forget what was sent: the page is new."""
         self._sent = {}
 
     def changes(self, session: GraphExecutionState | None) -> dict[str, Any]:
-        """Return the reasons that are new or changed if `session` were run now, and None for those that are gone."""
+        """Return new and changed reasons of a run of `session`, and None for removed ones; no session removes all."""
         found: dict[str, Any] = {}
         for reason in () if session is None else explain(session, self._services):
+            # The first reason stands for all prepared nodes of a node: under an iteration they rarely differ.
             known = found.setdefault(reason.source, {"run": 0, "cached": 0, "because": reason.because})
             known["run" if reason.will_run else "cached"] += 1
         before, self._sent = self._sent, found

@@ -37,14 +37,29 @@ from nbgraph.widgets.static_fallback import StaticFallback
 from nbgraph.widgets.subgraph import collapse_changes, expand_changes, replaced_library, running_graph
 
 DRAWN_AFTER, DRAWN_WITHIN = 5.0, 30.0
+"""Seconds without an edit, and seconds of edits, after which the drawing for readers without a kernel is made again."""
 
 
 class GraphEditor(RpcWidget):
-    """`GraphEditor(graph, invoker)`: a canvas on `graph`. Edits on either side show on the other.
+    """A canvas on a graph. Edits on the canvas and in Python are seen by the other side.
 
-    Without an invoker the graph can be edited and not run. What Python does to the graph is seen when a cell has
-    finished, and before each edit from the canvas; `refresh()` looks at once. With an `autosave`, what is drawn is kept
-    as a document of the studio; `name` is its name.
+    Edits in Python are noticed when a cell has finished, and before each edit from the canvas; `refresh()` looks at
+    once.
+
+    Parameters
+    ----------
+    graph
+        The graph to edit; it is changed in place.
+    invoker
+        Runs the graph; None for a canvas that cannot.
+    read_only
+        The reason why the graph cannot be edited, which the canvas shows; empty if it can.
+    max_iterations
+        As in `Settings`.
+    autosave
+        Saves the drawing as a document of a studio, under `name`.
+    open_graph
+        Opens another canvas and returns its model id; None for a canvas without a studio.
     """
 
     _widget = traitlets.Unicode("editor").tag(sync=True)
@@ -64,7 +79,7 @@ class GraphEditor(RpcWidget):
         self._invoker, self._max_iterations = invoker, max_iterations
         self.autosave = autosave
         self._open_graph = open_graph
-        self._told_types: Mapping[str, NodeClass] = {}
+        self._sent_types: Mapping[str, NodeClass] = {}
         self._outer: list[tuple[GraphDocument, str]] = []
         self._feed = None
         self._reasons = Reasons(invoker.services) if invoker is not None else None
@@ -84,21 +99,21 @@ class GraphEditor(RpcWidget):
 
     @property
     def graph(self) -> Graph:
-        """The graph on the canvas: of a library graph that is open there, the one around it."""
+        """The graph of the canvas; while a library graph is open on it, the graph around that."""
         return (self._outer[0][0] if self._outer else self._document_now).graph
 
     @property
     def document(self) -> GraphDocument:
-        """The document that is shown: revision, state, undo and redo."""
+        """The document on the canvas: revision, state, undo and redo."""
         return self._document_now
 
     @property
     def name(self) -> str:
-        """The name under which the drawing is kept; empty if it is not."""
+        """The name of the document; empty if the drawing is not saved."""
         return "" if self.autosave is None else self.autosave.name
 
     def whole_graph(self) -> Graph:
-        """Return the graph as it will be when the library graphs that are open on the canvas are left."""
+        """Return the graph with the library graphs that are open on the canvas put back into it."""
         inner = self._document_now
         graph, is_changed = inner.graph, bool(inner.revision)
         for document, node_id in reversed(self._outer):
@@ -109,30 +124,30 @@ class GraphEditor(RpcWidget):
                     try:
                         apply_changes(around, replaced_library(around, node_id, graph))
                     except GraphError:
-                        # What is inside does not fit at the moment, as when an output that is used outside was
-                        # deleted. The canvas says so when it is left; what is around it can be kept.
+                        # What is inside does not fit at the moment: an output that is used outside was deleted. The
+                        # canvas says so when the library graph is closed; the graph around it can be saved.
                         around = document.graph
             graph, is_changed = around, is_changed or bool(document.revision)
         return graph
 
     def refresh(self) -> None:
-        """Look now whether the graph was edited in Python, and show it."""
+        """Show edits made in Python now."""
         self._document_now.refresh()
 
     def undo(self) -> bool:
-        """Take the last step back, whoever made it; False if there is none."""
+        """Undo the last step, of either author; return False if there is none."""
         return self._document_now.undo()
 
     def redo(self) -> bool:
-        """Make the last step that was taken back again."""
+        """Redo the last step that was undone; return False if there is none."""
         return self._document_now.redo()
 
     def show(self) -> GraphDrawing:
-        """The graph as a drawing, without a front end."""
+        """Return the graph as a drawing, which needs no front end."""
         return self.graph.show()
 
     def close(self) -> None:
-        """Save what is drawn, and listen to nothing any more."""
+        """Save the drawing and unsubscribe from everything."""
         if self.autosave is not None and self.comm is not None:
             self._autosave_end()
             self.autosave.release()
@@ -159,15 +174,14 @@ class GraphEditor(RpcWidget):
         self._static.show()
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
-        """The widget's state, with the document as it is now, so that a page that comes later sees that."""
+        """Return the widget's state with the present document, for a page that opens later."""
         self._trait_values["_document"] = self._snapshot()
         own: Any = super()  # ipywidgets is not annotated
         return own.get_state(key, drop_defaults)
 
-    # to the page
-
     def _open(self, document: GraphDocument) -> None:
         self._document_now, self._shown = document, ShownDocument(document)
+        # By then another document may be on the canvas: a library graph was opened or closed.
         document.on_update(lambda update: self._on_update(update) if document is self._document_now else None)
 
     def _snapshot(self) -> dict[str, Any]:
@@ -182,6 +196,7 @@ class GraphEditor(RpcWidget):
         if self._has_pages:
             self._post(patch)
         else:
+            # No page has asked for anything yet: the first one reads the state of the widget.
             own: Any = self
             own.send_state("_document")
 
@@ -189,13 +204,13 @@ class GraphEditor(RpcWidget):
         return [node_id for _, node_id in self._outer]
 
     def _send_everything(self, request: int, is_known: bool = False) -> None:
-        """Send the page all there is to know, without the document if it has that already."""
+        """Send the page everything, without the document if it has this revision already."""
         if not is_known:
             self._shown.renew()
         if self._reasons is not None:
             self._reasons.forget()
         manager = self._invoker.services.model_manager if self._invoker else None
-        self._told_types = dict(registry())
+        self._sent_types = dict(registry())
         content = {
             "type": "document",
             "request": request,
@@ -210,8 +225,6 @@ class GraphEditor(RpcWidget):
         self._post(content)
         if self._feed is not None:
             self._post(*self._feed.message())
-
-    # hearing the page
 
     def _refusal(self, error: Exception) -> dict[str, Any]:
         refusal = super()._refusal(error)
@@ -237,7 +250,7 @@ class GraphEditor(RpcWidget):
         return {"type": "done", "revision": self._document_now.revision, **done}, []
 
     def _act(self, request: messages.AnyRequest) -> dict[str, Any] | None:
-        """Do what is asked; return what the answer says besides the revision."""
+        """Perform a request; return the entries of the answer besides the revision."""
         document = self._document_now
         if isinstance(request, messages.EditRequest):
             self._edit(request)
@@ -263,10 +276,8 @@ class GraphEditor(RpcWidget):
     def _edit(self, request: messages.EditRequest) -> None:
         changes = read_changes(request.changes)
         if any(change.kind == "unknown" and change.value is not GONE for change in changes):
-            raise ValueError("a node of an unknown type can be deleted, and not made")
+            raise ValueError("a node of an unknown type can be deleted, not created")
         self._document_now.edit(changes, request.base, "canvas", request.group)
-
-    # running
 
     def _need_invoker(self) -> Invoker:
         if self._invoker is None:
@@ -275,6 +286,7 @@ class GraphEditor(RpcWidget):
 
     def _session(self, targets: list[str] | None = None) -> GraphExecutionState:
         self._need_invoker()
+        # One lock for looking and copying: a cell may edit the graph meanwhile.
         with self._document_now.lock:
             self._document_now.refresh()
             if unknown := self._document_now.unknown_types():
@@ -282,7 +294,7 @@ class GraphEditor(RpcWidget):
             graph = running_graph(self.graph)
             gone = [target for target in targets or () if target not in graph.nodes]
             if gone:
-                raise GraphError([Problem("muted", "is muted, or needs a muted node; it does not run", gone[0])])
+                raise GraphError([Problem("muted", "is muted, or depends on a muted node; it does not run", gone[0])])
             return GraphExecutionState(graph, targets=targets, max_iterations=self._max_iterations)
 
     def _run(self, targets: list[str] | None, front: bool) -> str:
@@ -299,6 +311,7 @@ class GraphEditor(RpcWidget):
         content = {"type": "done", "revision": self._document_now.revision, "reasons": {}}
         if self._reasons is None:
             return content, []
+        # It is asked after every edit: a large graph would make typing wait.
         cannot = len(self.graph) > MAX_EXPLAINED or self._outer or self._document_now.unknown_types()
         session = None if cannot else self._session()
         session = None if session is None or session.graph.problems() else session
@@ -326,11 +339,9 @@ class GraphEditor(RpcWidget):
 
     def _after_cell(self, _: Any = None) -> None:
         self._document_now.refresh()
-        if self._told_types and dict(registry()) != self._told_types:
-            self._told_types = dict(registry())
+        if self._sent_types and dict(registry()) != self._sent_types:
+            self._sent_types = dict(registry())
             self._post({"type": "types", "types": to_page(node_types()), "assignable": type_table()})
-
-    # the rest
 
     def _export(self, form: str) -> str:
         if form == "python":

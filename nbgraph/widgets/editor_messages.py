@@ -1,4 +1,7 @@
-"""What the canvas may ask, checked before anything is done: anything else is answered by an error."""
+"""The requests of the canvas. Each is validated before anything is done; anything else is answered by an error.
+
+The limits are far above what a canvas sends and keep a broken page from filling the kernel's memory.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +13,7 @@ Ids = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10
 
 
 class Ready(Request):
-    """A page shows the editor: it wants the whole document, unless it has this revision of it already."""
+    """A page shows the editor and needs the whole document, unless it has this revision already."""
 
     type: Literal["ready"]
     revision: int | None = None
@@ -18,7 +21,7 @@ class Ready(Request):
 
 
 class EditRequest(Request):
-    """Changes upon the revision `base`; edits of one `group` in a row are one step of undo."""
+    """Changes on the revision `base`; consecutive edits of one `group` are one step of undo."""
 
     type: Literal["edit"]
     base: int
@@ -27,13 +30,13 @@ class EditRequest(Request):
 
 
 class HistoryRequest(Request):
-    """Take back, or make again."""
+    """Undo or redo."""
 
     type: Literal["undo", "redo"]
 
 
 class RunRequest(Request):
-    """Run what these nodes need, or everything."""
+    """Run these nodes and what they depend on, or everything."""
 
     type: Literal["run"]
     targets: Ids | None = None
@@ -41,7 +44,7 @@ class RunRequest(Request):
 
 
 class CancelRequest(Request):
-    """Cancel what this editor runs."""
+    """Cancel the run of this editor."""
 
     type: Literal["cancel"]
 
@@ -53,14 +56,14 @@ class ExplainRequest(Request):
 
 
 class ExportRequest(Request):
-    """The graph as text."""
+    """Return the graph as text."""
 
     type: Literal["export"]
     form: Literal["python", "json", "line"]
 
 
 class PicturesRequest(Request):
-    """Thumbnails: of these pictures, or of the newest."""
+    """Return thumbnails of these images, or of the newest."""
 
     type: Literal["pictures"]
     names: Ids | None = None
@@ -92,13 +95,13 @@ AboutPictures = PictureRequest | StarRequest | CompareRequest
 
 
 class UploadRequest(Request):
-    """A picture file comes in the first buffer."""
+    """Store the image file in the first buffer."""
 
     type: Literal["upload"]
 
 
 class CollapseRequest(Request):
-    """Put these nodes into a library graph."""
+    """Replace these nodes by a library graph of them."""
 
     type: Literal["collapse"]
     ids: Ids
@@ -106,20 +109,20 @@ class CollapseRequest(Request):
 
 
 class NodeRequest(Request):
-    """Put the nodes of a library graph in its place (`expand`), or go into it (`open`)."""
+    """Replace a library graph by its nodes (`expand`), or show them (`open`)."""
 
     type: Literal["expand", "open"]
     id: str = Field(max_length=200)
 
 
 class CloseRequest(Request):
-    """Leave a library graph that was opened."""
+    """Close the library graph that is open."""
 
     type: Literal["close"]
 
 
 class DrawRequest(Request):
-    """Bring the drawing that is saved with the notebook up to date: the person saves, or is about to."""
+    """Draw again for readers without a kernel: the notebook is about to be saved."""
 
     type: Literal["draw"]
 

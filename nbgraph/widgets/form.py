@@ -1,4 +1,4 @@
-"""A form for people who do not want the graph: its inputs, Run, Cancel, and the picture."""
+"""A form for people who do not want to see the graph: its inputs, Run, Cancel and the image."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -28,9 +28,9 @@ Submit = Callable[[Graph], Run]
 
 
 class GraphForm(widgets.VBox):
-    """`form.values` is what is typed, by name; `form.run()` runs it as the button does, and returns the `Run` at once.
+    """A form: `form.values` are the typed values by name, `form.run()` does what the button does.
 
-    What goes wrong is shown under the form. It runs on the studio's worker thread, so it works under Voila too.
+    Errors are shown under the form. Runs go to the studio's worker thread, so the form works under Voila too.
     """
 
     def __init__(self, target: LibraryGraph | Graph, services: InvocationServices, submit: Submit) -> None:
@@ -38,7 +38,7 @@ class GraphForm(widgets.VBox):
         self._exposed = exposed_inputs(target)
         self._submit, self._current = submit, None
         self._view = RunView(compact=True)
-        self._static = StaticFallback(self._view.model_id, self._still)
+        self._static = StaticFallback(self._view.model_id, self._static_bundle)
         self._controls = self._make_controls(services)
         self._title = target.name if isinstance(target, LibraryGraph) else "graph"
         self._run_button: Any = widgets.Button(description="Run", button_style="primary", icon="play", tooltip="Run")
@@ -55,9 +55,14 @@ class GraphForm(widgets.VBox):
 
     @property
     def values(self) -> dict[str, Any]:
-        """The typed values by name; an input without one is left out. Values that are set are shown.
+        """The typed values by name; inputs without one are left out. Assigned values are shown.
 
-        `GraphError` names every value that an input does not take, and nothing is set.
+        Raises
+        ------
+        NotFoundError
+            The form has no input of a name.
+        GraphError
+            An input does not take its value; all such values are named, and nothing is set.
         """
         found = {name: control.value for name, control in self._controls.items()}
         return {name: value for name, value in found.items() if value is not MISSING}
@@ -67,6 +72,7 @@ class GraphForm(widgets.VBox):
         for name in values:
             if name not in self._controls:
                 raise NotFoundError(f"the form has no input {name!r}{suggest(name, self._controls)}")
+        # All values are checked before one is set: a form that took half of them would run with a mixture.
         problems = Problems()
         for name, value in values.items():
             if reason := self._controls[name].refusal(value):
@@ -76,9 +82,18 @@ class GraphForm(widgets.VBox):
             self._controls[name].value = value
 
     def run(self) -> Run:
-        """Run with what is typed, and return at once; the form shows how far it is, and the picture."""
+        """Queue a run with the typed values and return at once; the form shows its progress and the image.
+
+        Raises
+        ------
+        ValueError
+            A typed value cannot be read, as a list that is not JSON.
+        GraphError
+            The graph cannot run with the values.
+        """
         ends = {one.alias: f"{one.node}.{one.field}" for one in self._exposed}
         values = {ends[name]: value for name, value in self.values.items()}
+        # Stop between submitting and showing would leave a run that the form does not know.
         with defer_interrupt():
             run = self._submit(self._graph.with_values(values))
             self._current = run
@@ -89,16 +104,16 @@ class GraphForm(widgets.VBox):
         return run
 
     def cancel(self) -> None:
-        """Cancel what the form runs; nothing happens if it runs nothing."""
+        """Cancel the run of the form, if there is one."""
         if self._current is not None:
             self._current.cancel()
 
     def close(self) -> None:
-        """Close the form and every widget in it."""
+        """Close the form, the widgets in it, and cancel its run."""
         box: Any = super()
         layout = box.layout
         box.close()
-        if not layout.comm:
+        if not layout.comm:  # closed already
             return
         layout.close()
         self.cancel()
@@ -115,7 +130,7 @@ class GraphForm(widgets.VBox):
         box: Any = super()
         bundle: Any = box._repr_mimebundle_(**kwargs) or {}
         data, metadata = cast("tuple[Any, Any]", bundle if isinstance(bundle, tuple) else (bundle, {}))
-        return {**data, **self._still()}, metadata
+        return {**data, **self._static_bundle()}, metadata
 
     def _ipython_display_(self) -> None:
         if not is_in_notebook():
@@ -124,8 +139,8 @@ class GraphForm(widgets.VBox):
         put_out({**box._repr_mimebundle_(), "text/plain": repr(self)})
         self._static.show()
 
-    def _still(self) -> dict[str, str]:
-        """Return the form for a reader without a kernel; it is drawn again when a run begins and ends."""
+    def _static_bundle(self) -> dict[str, str]:
+        """Return the form for a reader without a kernel; it is made again when a run begins and ends."""
         return {"text/plain": repr(self), "text/html": self._html()}
 
     def _html(self) -> Html:
@@ -140,7 +155,7 @@ class GraphForm(widgets.VBox):
             (shown,) = [each for each in node_type(type(node))["inputs"] if each["name"] == one.field]
             value = node.literals().get(one.field, shown.get("default"))
             label = one.alias.replace("_", " ")
-            control = control_for(shown, label, value, services, self._guarded)
+            control = control_for(shown, label, value, services, self._with_errors_shown)
             if control is not None:
                 found[one.alias] = LinkedInside(control, label) if is_linked_inside(self._graph, one) else control
         return found
@@ -163,13 +178,13 @@ class GraphForm(widgets.VBox):
             self._static.changed()
 
     def _run_clicked(self, _: Any) -> None:
-        self._guarded(self.run)
+        self._with_errors_shown(self.run)
 
     def _cancel_clicked(self, _: Any) -> None:
-        self._guarded(self.cancel)
+        self._with_errors_shown(self.cancel)
 
-    def _guarded(self, act: Callable[[], Any]) -> None:
-        """Run the action of a click; show an error under the form, where the person looks."""
+    def _with_errors_shown(self, act: Callable[[], Any]) -> None:
+        """Perform the action of a click; show its error under the form, where the person looks."""
         try:
             act()
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The right ipywidget for an input, and whether a value can be typed there: a slider, a dropdown, a die for a seed."""
+"""The controls of a form: an ipywidget for each kind of input, and the check whether it takes a value."""
 
 import json
 import random
@@ -16,10 +16,11 @@ from nbgraph.texts import value_text
 from nbgraph.widgets.pictures import MAX_UPLOAD, open_upload, thumbnail
 
 MISSING = object()
-"""The value of an input that was not given."""
+"""The value of an input without one."""
 LARGEST = 2**53
+"""The largest integer that a page holds exactly."""
 LONGEST = 40
-"""Digits of a seed that are read."""
+"""The most digits of a seed that are read."""
 SHOWN_SIZE = 128
 LABEL = {"description_width": "120px"}
 WIDE = {"width": "100%", "margin": "2px 0"}
@@ -30,7 +31,7 @@ NUMBERS = (*WHOLE, widgets.FloatSlider, widgets.BoundedFloatText)
 
 
 class Control:
-    """One input of a form: `widget` is shown, `value` is what it says, or `MISSING`."""
+    """One input of a form: `widget` is shown, `value` is its value or `MISSING`."""
 
     def __init__(self, widget: Any) -> None:
         self.widget = widget
@@ -44,17 +45,17 @@ class Control:
         self.widget.value = value
 
     def refusal(self, value: Any) -> str:
-        """Return why a value is refused, as the end of a sentence; "" if it can be set."""
+        """Return why the input does not take a value, as the end of a sentence; empty if it does."""
         return refusal(self.widget, value)
 
     @property
     def parts(self) -> list[Any]:
-        """All widgets of it."""
+        """All widgets of the control."""
         return [self.widget]
 
 
 class OptionalNumber(Control):
-    """A number that may be left open: a tick says so, by a word."""
+    """A number that may be None, which a checkbox beside it says."""
 
     def __init__(self, number: Any, value: Any, word: str, beside: Sequence[Any] = ()) -> None:
         self.number, self.beside = number, beside
@@ -85,7 +86,7 @@ class OptionalNumber(Control):
 
 
 class SeedControl(OptionalNumber):
-    """A seed with a die, written as a text: a number box of a page rounds what is above 2**53."""
+    """A seed with a die. It is a text field, because a number field of a page rounds integers above 2**53."""
 
     def __init__(self, box: widgets.Text, value: int | None, low: int, high: int) -> None:
         self.low, self.high = low, high
@@ -115,19 +116,21 @@ class SeedControl(OptionalNumber):
         return f"takes a whole number from {self.low} to {self.high}, not {value_text(value)}"
 
     def _roll(self, _: Any) -> None:
+        # Drawn seeds stay small enough to be typed again; a person may type larger ones.
         self.value = random.randrange(self.low, min(self.high, DRAWN_MAX) + 1)
 
 
 class ListControl(Control):
-    """A list of plain values, as JSON: `[1, 2]`."""
+    """A list of plain values as JSON: `[1, 2]`."""
 
     @property
     def value(self) -> Any:
         text = self.widget.value.strip()
         try:
+            # People type "1, 2" as often as "[1, 2]".
             return json.loads(text if text.startswith("[") else f"[{text}]")
         except ValueError:
-            raise ValueError(f"{self.widget.description}: {text!r} is no list; write [1, 2, 3]") from None
+            raise ValueError(f"{self.widget.description}: {text!r} is not a list; write [1, 2, 3]") from None
 
     @value.setter
     def value(self, value: Any) -> None:
@@ -143,7 +146,7 @@ class ListControl(Control):
 
 
 class PictureControl(Control):
-    """A picture from a file, kept in the studio when it is chosen; a small copy is shown."""
+    """An image from a file, stored in the studio when it is chosen; a small copy is shown."""
 
     def __init__(self, label: str, value: Any, services: InvocationServices, guarded: Callable[..., Any]) -> None:
         self._images = services.images
@@ -195,7 +198,7 @@ class PictureControl(Control):
 
 
 class LinkedInside(Control):
-    """An input to which an edge leads inside: a tick says so, and nothing is given; without it the control shows."""
+    """An input that is linked inside a library graph. A checkbox keeps the link; without it the control is shown."""
 
     def __init__(self, control: Control, label: str) -> None:
         self.control = control
@@ -231,7 +234,21 @@ class LinkedInside(Control):
 def control_for(
     shown: Mapping[str, Any], label: str, value: Any, services: InvocationServices, guarded: Callable[..., Any]
 ) -> Control | None:
-    """The control of an input, as `schema.node_type` describes it; None if nothing can be typed there."""
+    """Return the control of an input, or None if nothing can be typed there.
+
+    Parameters
+    ----------
+    shown
+        The input as `schema.node_type` describes it.
+    label
+        The text beside the control.
+    value
+        The first value.
+    services
+        The services, for the names of models and stored images.
+    guarded
+        Performs an action of a control and shows its error.
+    """
     kind = shown["control"]
     common: dict[str, Any] = {"description": label, "style": LABEL, "layout": WIDE}
     if shown.get("description"):
@@ -260,6 +277,7 @@ def _number(shown: Mapping[str, Any], kind: str, value: Any, common: dict[str, A
     if kind == "seed" and shown.get("optional"):
         text = widgets.Text(value=str(value or 0), **common)
         return SeedControl(text, value, shown.get("min", 0), shown.get("max", SEED_MAX))
+    # A page has no limits without their end: "above 0" is from the smallest step on.
     small = 1 if whole else 1e-6
     low = shown.get("min", shown["above"] + small if "above" in shown else None)
     high = shown.get("max", shown["below"] - small if "below" in shown else None)
@@ -268,6 +286,7 @@ def _number(shown: Mapping[str, Any], kind: str, value: Any, common: dict[str, A
     step = shown.get("step") or (1 if whole else 0.05 if span <= 2 else 0.5)
     first = value if value is not None else shown.get("default")
     start = first if first is not None else max(low or 0, min(512 if whole and kind == "int" else 0, high or LARGEST))
+    # A slider needs two ends and a few values between; a seed has too many, an optional value must be typed.
     if limited and kind != "seed" and not shown.get("optional"):
         slider = widgets.IntSlider if whole else widgets.FloatSlider
         return Control(slider(value=start, min=low, max=high, step=step, continuous_update=False, **common))
@@ -280,12 +299,15 @@ def _number(shown: Mapping[str, Any], kind: str, value: Any, common: dict[str, A
 
 
 def _with(options: list[Any], value: Any) -> list[Any]:
-    """The options, and what is set now, if it is none of them."""
+    """Return the options, with the present value if it is none of them, as a model that was deleted."""
     return [*options] if value in options or value is None else [*options, value]
 
 
 def refusal(widget: Any, value: Any) -> str:
-    """Return why a widget refuses a value, as the end of a sentence; "" if it takes it as it is."""
+    """Return why a widget does not take a value, as the end of a sentence; empty if it does.
+
+    ipywidgets corrects some values silently: a slider moves a value outside to its end.
+    """
     if isinstance(widget, NUMBERS):
         return _number_refusal(widget, value)
     if isinstance(widget, widgets.Dropdown):
@@ -300,7 +322,7 @@ def refusal(widget: Any, value: Any) -> str:
 
 
 def is_whole(value: Any) -> bool:
-    """Return whether a value is a whole number; True and False are none."""
+    """Return whether a value is an integer; True and False are not."""
     return not isinstance(value, bool) and isinstance(value, Integral)
 
 

@@ -1,4 +1,4 @@
-"""Changes applied to a graph, through the graph's own methods, so that the engine's validator has the last word."""
+"""Apply changes to a graph through the graph's own methods, so that the engine's validator decides what is valid."""
 
 from collections.abc import Callable, Iterable
 from math import isfinite
@@ -14,6 +14,7 @@ from nbgraph.widgets.changes import GONE, Change
 from nbgraph.widgets.graph_state import OPTIONS
 
 FAR = 1_000_000
+"""The largest coordinate on a canvas, in pixels."""
 MAX_ID = 100
 
 
@@ -32,17 +33,25 @@ class Note(BaseModel):
 
 
 def apply_changes(graph: Graph, changes: Iterable[Change], restored: bool = False) -> None:
-    """Make the changes, or raise `GraphError` with every problem found and leave the graph as it was.
+    """Make the changes, or raise `GraphError` with every problem found and leave the graph unchanged.
 
-    `restored` changes lead back to a state in which the graph has been; edges that did not fit there come back too.
+    Parameters
+    ----------
+    graph
+        The graph to change.
+    changes
+        The changes, in any order.
+    restored
+        The changes lead back to an earlier state of the graph, as undo does; invalid edges of that state come back too.
     """
     changes = list(changes)
+    # First on a copy: a change that fails half-way must not leave a half-changed graph.
     _Edit(graph.copy(), restored).make(changes)
     _Edit(graph, restored).make(changes)
 
 
 class _Edit:
-    """One list of changes on its way into a graph."""
+    """The application of one list of changes to one graph."""
 
     def __init__(self, graph: Graph, restored: bool) -> None:
         self.graph, self.restored = graph, restored
@@ -54,6 +63,7 @@ class _Edit:
         by_kind: dict[str, list[Change]] = {}
         for change in changes:
             by_kind.setdefault(change.kind, []).append(change)
+        # Nodes before values before links: each needs what the one before it has made.
         values = [*by_kind.get("input", []), *by_kind.get("option", [])]
         self._nodes(by_kind.get("node", []), values)
         self._inputs(values)
@@ -82,7 +92,7 @@ class _Edit:
         self.problems.raise_any()
 
     def _loosen(self, node_id: str) -> None:
-        """Take off the edges at a node that is made anew; they are put back, and judged, with the new ones."""
+        """Remove the edges of a node that is built again; they are added, and checked, together with the new ones."""
         edges = [edge for edge in self.graph.edges if node_id in (edge.source.node_id, edge.destination.node_id)]
         for edge in edges:
             self.graph.delete_edge(edge)
@@ -99,11 +109,12 @@ class _Edit:
             self._rebuild(node_id, own)
 
     def _rebuild(self, node_id: str, changes: list[Change], made: Change | None = None) -> None:
-        """Make a node anew, with other values or of another class, and let the graph take it over."""
+        """Build a node again, with other values or of another class, and replace it in the graph."""
         old = self.graph.nodes.get(node_id)
         typed = typed_values(old) if old is not None else {}
         for change in changes:
-            self._take_value(typed, change)
+            self._set_value(typed, change)
+        # A node with a bad value would raise errors about the value again, in other words.
         if self.problems.found:
             return
         try:
@@ -122,7 +133,7 @@ class _Edit:
             self.graph.nodes[node_id] = node
             self.graph.update_node(node_id)
 
-    def _take_value(self, typed: dict[str, Any], change: Change) -> None:
+    def _set_value(self, typed: dict[str, Any], change: Change) -> None:
         if change.kind == "option":
             if change.name not in OPTIONS:
                 self._fail("unknown_field", f"there is no such option (possible: {', '.join(OPTIONS)})", change)
@@ -151,6 +162,7 @@ class _Edit:
                 continue
             added += [Edge(Connection(*link), here) for link in cast("list[list[str]]", links)]
         self.problems.raise_any()
+        # An input that gets links by these changes does not get its old ones back.
         relinked, nodes = {(change.id, change.name) for change in changes}, self.graph.nodes
         for edge in self.loosened:
             if edge.destination not in relinked and edge.source.node_id in nodes and edge.destination.node_id in nodes:
@@ -168,6 +180,7 @@ class _Edit:
         before = self.graph.layout.get("nodes", {})
         moved = {change.id for change in changes}
         nodes = {**before, **{node_id: dict(before[node_id]) for node_id in moved if node_id in before}}
+        # Positions of nodes that were deleted would grow without end.
         for node_id in nodes.keys() - self.graph.nodes.keys() - self.unknown.keys():
             del nodes[node_id]
         for change in changes:
@@ -176,7 +189,7 @@ class _Edit:
             elif change.id not in self.graph.nodes and change.id not in self.unknown:
                 self._fail("unknown_node", "there is no such node (any more)", change)
             elif not _LAYOUT.get(change.name, _never)(change.value):
-                self._fail("bad_value", f"no layout has {change.name[:40]!r} = {str(change.value)[:40]!r}", change)
+                self._fail("bad_value", f"a layout has no {change.name[:40]!r} = {str(change.value)[:40]!r}", change)
             else:
                 nodes.setdefault(change.id, {})[change.name] = change.value
         notes_now = dict(self.graph.layout.get("notes", {}))
@@ -187,7 +200,8 @@ class _Edit:
             try:
                 notes_now[change.id] = Note(**change.value).model_dump()
             except (ValidationError, TypeError) as error:
-                self._fail("bad_value", f"this is no frame and no comment: {str(error)[:200]}", change)
+                self._fail("bad_value", f"this is neither a frame nor a comment: {str(error)[:200]}", change)
+        # Parts of the layout that this version does not know are kept: a newer one may have written them.
         parts = {"nodes": nodes, "notes": notes_now, "unknown": self.unknown}
         kept = {name: part for name, part in self.graph.layout.items() if name not in parts}
         if not self.problems.found:
@@ -195,7 +209,7 @@ class _Edit:
 
 
 def _class_of(made: Any) -> tuple[Any, dict[str, Any]]:
-    """(the class, what is left for its inputs) of the value of a node change."""
+    """Return the class and the other entries of the value of a node change."""
     given = _object(made)
     if not isinstance(given.get("type"), str):
         raise GraphError([Problem("bad_change", 'a node is an object with a "type"')])

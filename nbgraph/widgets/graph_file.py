@@ -1,4 +1,4 @@
-"""A graph file opened for the canvas, also where not all of it can be read: what cannot is named, never guessed."""
+"""Graph files opened for the canvas, also where a part cannot be read: that part is named and left out, not guessed."""
 
 import json
 from os import PathLike
@@ -16,13 +16,23 @@ from nbgraph.services.shared.graph.graph_json import foreign_error, foreign_obje
 from nbgraph.texts import value_text
 
 NEWEST = 1
+"""The newest version of the format that is known here."""
 
 
 def open_file(path: str | PathLike[str]) -> tuple[Graph, str]:
-    """(graph, "") of a graph file, or (what could be read, why it may only be looked at); see `open_graph`.
+    """Open a graph file, an image with a recipe, or a file of another program.
 
-    Pictures and files of other programs are read as `nb.open` reads them. Raises `NotFoundError` if there is no such
-    file, `RecipeError` and `GraphError` for one that holds nothing that can be read.
+    Returns
+    -------
+    (graph, reason)
+        As `open_graph` returns them.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    RecipeError, GraphError
+        It holds nothing that can be read.
     """
     file = Path(path)
     if not isfile(file):
@@ -46,11 +56,19 @@ def open_file(path: str | PathLike[str]) -> tuple[Graph, str]:
 
 
 def open_graph(data: Any) -> tuple[Graph, str]:
-    """(graph, "") of values read from JSON, or (what could be read, why it may only be looked at).
+    """Return the graph in a JSON value, as far as it can be read.
 
-    Nodes of types that are not installed are kept as they are in `graph.layout["unknown"]`, with their edges; they do
-    not make the graph read-only. A damaged node or edge, or a newer version of the format, does. Values of another
-    program are a `GraphError`.
+    Returns
+    -------
+    (graph, reason)
+        `reason` is empty, or says why the graph is read-only: a node or an edge is damaged, or the format is newer.
+        Nodes of types that are not installed are kept in `graph.layout["unknown"]` with their edges; they do not make
+        it read-only.
+
+    Raises
+    ------
+    GraphError
+        It is a file of another program.
     """
     read = as_object(data)
     if seems := foreign_object(read):
@@ -77,6 +95,7 @@ def _rescued(data: dict[str, Any], reason: str) -> tuple[Graph, str]:
     loose: dict[str, list[Any]] = {node_id: [] for node_id in unknown}
     inner: list[Any] = []
     for edge in edges:
+        # An edge of a placeholder is kept with it: no graph can hold it while the type is unknown.
         touched = [end for end in _ends(edge) if end in unknown]
         (loose[touched[0]] if touched else inner).append(edge)
     graph = Graph.from_dict({"nodes": good, "edges": _readable_edges(good, [], inner)})
@@ -88,9 +107,9 @@ def _rescued(data: dict[str, Any], reason: str) -> tuple[Graph, str]:
 
 
 def with_unknown_nodes(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of a saved drawing with its nodes of unknown types among the others again.
+    """Return the values of a saved drawing with its placeholders as nodes again.
 
-    `open_graph` puts those aside that are still not installed; the cell that defines one may have run since.
+    The cell that defines their type may have run since; those still unknown become placeholders in `open_graph`.
     """
     layout = read_layout(data.get("layout"))
     unknown = layout.get("unknown")
@@ -104,9 +123,9 @@ def with_unknown_nodes(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _readable_edges(nodes: dict[str, Any], before: list[Any], edges: list[Any]) -> list[Any]:
-    """Return the edges that can be read, one after the other, beside those before.
+    """Return the edges that can be read together with those before them.
 
-    Halves are tried as a whole: of n edges with one that is bad, some log n graphs are read and not n.
+    Halves are tried as a whole, so that one bad edge among n costs reading about log n graphs.
     """
     if _reads(nodes, [*before, *edges]):
         return edges
@@ -150,4 +169,4 @@ def _ends(edge: Any) -> list[str]:
 def _named(problems: tuple[Problem, ...], shown: int = 5) -> str:
     texts = "; ".join(str(problem) for problem in problems[:shown])
     more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
-    return f"what could not be read is left out: {texts}{more}"
+    return f"parts that cannot be read are left out: {texts}{more}"

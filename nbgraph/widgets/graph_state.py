@@ -1,4 +1,4 @@
-"""A graph as the flat state that changes speak of, kept by owner and read again only where something is other."""
+"""A graph as the flat state that changes refer to, kept by owner and read again only where something differs."""
 
 from collections.abc import Iterable
 from operator import is_
@@ -14,7 +14,7 @@ NODE, NOTE = "node", "note"
 
 
 class _Seen(NamedTuple):
-    """A node as it was when it was read. Values are compared by identity: 1, 1.0 and True are equal."""
+    """A node when it was last read. Values are compared by identity, because 1, 1.0 and True are equal."""
 
     node: BaseInvocation
     values: tuple[Any, ...]
@@ -24,9 +24,9 @@ class _Seen(NamedTuple):
 
 
 class GraphState:
-    """The state of a graph at the last `update`, by owner: a node with what arrives at it and its place, or a note.
+    """The state of a graph at the last `update`, by owner: a node with its inputs and position, or a note.
 
-    Finding out what is other costs a look at each node; reading it costs as much as there is of it.
+    `changed` compares each node by identity and reads nothing; `update` reads only the owners that it is given.
     """
 
     def __init__(self) -> None:
@@ -38,8 +38,9 @@ class GraphState:
         """The whole state."""
         return {key: value for part in (*self._notes.values(), *self._nodes.values()) for key, value in part.items()}
 
-    def other(self, graph: Graph) -> list[Owner]:
-        """The owners that may be other than they were, new or gone; nodes that hold lists always may."""
+    def changed(self, graph: Graph) -> list[Owner]:
+        """Return the owners that may have changed, new and removed ones included; nodes that hold lists always may."""
+        # Local names, because this loop runs over all nodes of a graph after every cell.
         place_of, links_of, seen = graph.layout.get("nodes", {}).get, graph.links, self._seen.get
         nowhere: dict[str, Any] = {}
         found: list[str] = []
@@ -57,12 +58,13 @@ class GraphState:
                     continue
             found.append(node_id)
         notes, unknown = graph.layout.get("notes", {}), graph.layout.get("unknown", {})
+        # Placeholders are rare and are compared when they are read.
         found += unknown
         found += self._nodes.keys() - graph.nodes.keys() - unknown.keys()
         return [(NODE, node_id) for node_id in found] + [(NOTE, id) for id in {**self._notes, **notes}]
 
     def update(self, graph: Graph, owners: Iterable[Owner]) -> tuple[list[Change], list[Change]]:
-        """Read these owners again; returns the changes since, and those that take them back."""
+        """Read these owners again; return the changes since, and their reverse."""
         forward: list[Change] = []
         backward: list[Change] = []
         for owner in owners:
@@ -92,6 +94,7 @@ class GraphState:
             state.update(typed_state(node_id, node))
             state.update(_linked_state(node_id, links))
             values = tuple(node.__dict__.values())
+            # A list that a node holds may be changed in place, which identity does not show: no snapshot of that node.
             if type(node).dump_extra is BaseInvocation.dump_extra and not any(map(_is_mutable, values)):
                 self._seen[node_id] = _Seen(node, values, set(node.model_fields_set), list(links), dict(place))
         if unknown is not None:
@@ -101,14 +104,14 @@ class GraphState:
 
 
 def state_of(graph: Graph) -> State:
-    """The whole state of a graph."""
+    """Return the whole state of a graph."""
     state = GraphState()
-    state.update(graph, state.other(graph))
+    state.update(graph, state.changed(graph))
     return state.whole()
 
 
 def typed_state(node_id: str, node: BaseInvocation) -> dict[Key, Any]:
-    """Return the values that a person typed into a node, ready for JSON, by key."""
+    """Return the values typed into a node, as JSON values by key."""
     names = {name for name in node.literals() if name in node.model_fields_set}
     dumped = node.model_dump(mode="json", include=names, warnings=False) if names else {}
     values: State = {("input", node_id, name): {"value": value} for name, value in dumped.items()}

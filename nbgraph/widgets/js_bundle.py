@@ -1,4 +1,4 @@
-"""The front end of all widgets: one bundle a kernel, which every widget fetches through the few lines of its loader.
+"""The front end of all widgets: one bundle per kernel, which every widget loads through the few lines of its loader.
 
 A widget of this package derives from `BundledWidget` and names what `js/index.ts` exports for it. So ten editors in a
 notebook hold one copy of React between them, not ten. marimo gets the code with each widget: it keeps one copy by
@@ -97,6 +97,7 @@ class BundledWidget(anywidget.AnyWidget):
     _widget = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **traits: object) -> None:
+        # Chosen here, because the loader needs the id before ipywidgets has made one.
         own = uuid4().hex
         code, css = built() if is_in_marimo() else ("", "")
         front_end = {"_esm": code, "_css": css} if code else {"_bundle": bundle_id()}
@@ -122,9 +123,9 @@ def is_in_marimo() -> bool:
 
 
 def bundle_id() -> str:
-    """The model id of this kernel's bundle, which is made when first asked for, and anew if it was closed."""
+    """Return the model id of this kernel's bundle, which is made when first needed."""
     bundle = _bundle()
-    if bundle.comm is None:
+    if bundle.comm is None:  # something closed all widgets
         _bundle.cache_clear()
         bundle = _bundle()
     return str(bundle.model_id)
@@ -132,7 +133,7 @@ def bundle_id() -> str:
 
 @cache
 def built() -> tuple[str, str]:
-    """(code, style) of all widgets; the code is empty if they were not built."""
+    """Return code and style of all widgets; both are empty if they were not built."""
     code, css = STATIC / "widgets.js", STATIC / "widgets.css"
     return (code.read_text(encoding="utf-8"), css.read_text(encoding="utf-8")) if code.is_file() else ("", "")
 
@@ -142,5 +143,6 @@ def _bundle() -> Bundle:
     text, style = built()
     if not text:
         return Bundle(problem=MISSING.format(path=STATIC / "widgets.js"), digest="none")
+    # Without the time in its header, the same build gives the same bytes, and saved notebooks do not change.
     packed = b64encode(gzip.compress(text.encode(), mtime=0)).decode()
     return Bundle(code=packed, css=style, digest=sha256((text + style).encode()).hexdigest()[:16])

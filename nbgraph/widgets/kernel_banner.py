@@ -1,4 +1,4 @@
-"""The banner above panels made of Jupyter's own controls: their kernel is gone, and what to type for a new one."""
+"""The banner above panels of Jupyter's own controls: their kernel is gone, and this call opens them in a new one."""
 
 from typing import Any, Literal
 
@@ -12,13 +12,13 @@ PANEL = "nbgraph-controls"
 
 
 class Ping(Request):
-    """A control of the panel is used: is the kernel there?"""
+    """Check that the kernel answers; sent when a control of the panel is used."""
 
     type: Literal["ping"]
 
 
 class KernelBanner(RpcWidget):
-    """Shows nothing as long as the kernel answers; `call` is what shows the panel again."""
+    """Shows nothing while the kernel answers; `call` is the Python call that shows the panel again."""
 
     _widget = traitlets.Unicode("kernel_banner").tag(sync=True)
     _call = traitlets.Unicode().tag(sync=True)

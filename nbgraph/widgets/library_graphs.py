@@ -16,15 +16,28 @@ TEMPLATES = 24
 
 
 def find_library_graph(services: InvocationServices, name: str, *, is_exact: bool = False) -> LibraryGraph:
-    """Return the library graph of that name, or id; `NotFoundError` names what there is.
+    """Return the library graph of a name or id.
 
-    Unless the name must be exact, `text_to_image` and `Text to Image` mean the same.
+    Parameters
+    ----------
+    services
+        The services whose library is searched.
+    name
+        A name or an id.
+    is_exact
+        Whether `text_to_image` may not stand for `Text to Image`.
+
+    Raises
+    ------
+    NotFoundError
+        There is none; the message names the nearest.
     """
     library = services.graph_library
     graphs = library.list(per_page=max(1, library.list(per_page=1).total)).items
     for graph in graphs:
         if name in (graph.name, graph.id):
             return graph
+    # All exact names first: a graph of another spelling must not hide one that is meant to the letter.
     for graph in () if is_exact else graphs:
         if _plain(name) in (_plain(graph.name), _plain(graph.id)):
             return graph
@@ -38,9 +51,9 @@ def exact_names(library: ItemStorageBase[LibraryGraph]) -> set[str]:
 
 
 def opening_call(name: str, library_names: Container[str]) -> str:
-    """Return what a person types to open a document: `studio.edit("portrait")`.
+    """Return the call that opens a document: `studio.edit("portrait")`.
 
-    Where `studio.edit` would take the name for a file or a library graph, it is `studio.graphs.open("portrait")`.
+    It is `studio.graphs.open("portrait")` where `studio.edit` would open a file or a library graph of that name.
     """
     method = "graphs.open" if name in library_names or isfile(name) else "edit"
     # A JSON text of printable characters is a Python text too.
@@ -52,13 +65,13 @@ def _plain(name: str) -> str:
 
 
 def templates(services: InvocationServices) -> list[dict[str, Any]]:
-    """Return `{"name", "description", "changes"}` of the first library graphs, `changes` upon an empty document."""
+    """Return `{"name", "description", "changes"}` of the first library graphs, `changes` to an empty document."""
     return [_template(graph) for graph in services.graph_library.list(per_page=TEMPLATES).items]
 
 
 def _template(library: LibraryGraph) -> dict[str, Any]:
     state = GraphState()
-    changes, _ = state.update(library.graph, state.other(library.graph))
+    changes, _ = state.update(library.graph, state.changed(library.graph))
     return {
         "name": library.name,
         "description": library.description,

@@ -1,4 +1,4 @@
-"""The canvases of a studio: what `studio.edit` was given is opened, under a name where it will be saved."""
+"""The canvases of a studio: they open what `studio.edit` was given, and choose the name under which it is saved."""
 
 from os import PathLike
 from os.path import isfile
@@ -19,7 +19,10 @@ UNTITLED = "untitled"
 
 
 class OpenEditors:
-    """Opens graphs on canvases. A document that is open in this kernel is shown again, and not opened twice."""
+    """Opens graphs on canvases. A document that is open in this kernel already is shown again.
+
+    Two canvases on one document would each save over the other.
+    """
 
     def __init__(self, invoker: Invoker, max_iterations: int) -> None:
         self._invoker, self._max_iterations = invoker, max_iterations
@@ -28,7 +31,7 @@ class OpenEditors:
         self._autosaves: dict[str, Autosave] = {}
 
     def of_graph(self, graph: Graph, name: str = UNTITLED) -> GraphEditor:
-        """Open a graph; what is drawn from then on is kept under a name that is made from `name`."""
+        """Open a graph; its drawing is saved under a free name made from `name`."""
         known = self._autosaves.get(graph.id)
         if known is None or known.is_closed:
             # The page shows the name before anything is saved, so it is one that is free now.
@@ -36,9 +39,9 @@ class OpenEditors:
         return self._editor(graph, known)
 
     def of_text(self, text: str | PathLike[str]) -> GraphEditor:
-        """Open what a text names: a file that is there, else a library graph, else a document, which may be new.
+        """Open the file, library graph or document that a text names; the first that exists, else a new document.
 
-        A document goes before a library graph of which only blanks, dashes or capitals are as in the text.
+        A document comes before a library graph whose name differs in blanks, dashes or capitals.
         """
         if not isinstance(text, str) or isfile(text) or (looks_like_file(text) and not self._is_named(text)):
             return self.of_file(text)
@@ -48,7 +51,7 @@ class OpenEditors:
         return self.of_library_graph(library) if library is not None else self.document(text, is_new=True)
 
     def of_file(self, path: str | PathLike[str]) -> GraphEditor:
-        """Open a graph file. What is drawn is kept as a document that has the name of the file; the file stays."""
+        """Open a graph file. The drawing is saved as a document of the file's name; the file is not changed."""
         graph, reason = open_file(path)
         try:
             name = checked_document_name(Path(path).stem)
@@ -57,7 +60,8 @@ class OpenEditors:
         return self._editor(graph, None, reason) if reason else self.of_graph(graph, name)
 
     def of_library_graph(self, library: LibraryGraph) -> GraphEditor:
-        """Open a copy of a library graph; what is drawn is kept as a document of its own, the library graph stays."""
+        """Open a copy of a library graph, saved as a document; the library graph is not changed."""
+        # Through JSON, so that the copy shares no node with the library.
         graph = LibraryGraph.from_dict(library.to_dict()).graph
         try:
             stem = checked_document_name(library.name)
@@ -66,10 +70,21 @@ class OpenEditors:
         return self.of_graph(graph, self._documents.free_name(stem, [library.name]))
 
     def document(self, name: str, version: int | None = None, *, is_new: bool = False) -> GraphEditor:
-        """Open a document, at its newest version or at another one; `is_new` makes one if there is none of that name.
+        """Open a document.
 
-        An older version becomes the newest one when it is changed. `NotFoundError` if there is no such document or
-        version.
+        Parameters
+        ----------
+        name
+            Its name.
+        version
+            One of its versions; None for the newest. An older one becomes the newest when it is changed.
+        is_new
+            Make a document if there is none of that name.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such document or version.
         """
         if not self._documents.exists(name):
             drawn = self._unsaved(name)
@@ -80,6 +95,7 @@ class OpenEditors:
         record = self._documents.record(name)
         shown = self._editors.get(record.id)
         if version is None and shown is not None and is_open(shown) and shown.autosave is not None:
+            # What is still unsaved on that canvas is the newest version.
             shown.autosave.flush()
             record = self._documents.record(shown.autosave.name)
             if shown.autosave.version == record.newest:

@@ -1,4 +1,4 @@
-"""Pictures on their way to a page and from it: thumbnails, uploads, and those a canvas offers to choose from."""
+"""Images sent to a page and received from it: thumbnails, uploads, and those a canvas offers to choose from."""
 
 from collections import OrderedDict
 from io import BytesIO
@@ -26,8 +26,9 @@ OFFERED_SIZE = 96
 
 
 def thumbnail(image: Image.Image, size: int = THUMBNAIL) -> bytes:
-    """The picture within `size` x `size` pixels, as JPEG, or as PNG where it has transparency."""
+    """Return an image within `size` x `size` pixels as a JPEG file, or as PNG where it has transparency."""
     plain = in_plain_mode(image)
+    # `thumbnail` changes an image in place, and this one may be the studio's own.
     small = plain.copy() if plain is image else plain
     small.thumbnail((size, size))
     target = BytesIO()
@@ -39,31 +40,35 @@ def thumbnail(image: Image.Image, size: int = THUMBNAIL) -> bytes:
 
 
 def open_upload(data: bytes) -> Image.Image:
-    """The picture in a file that a person uploaded, upright, as L, LA, RGB or RGBA.
+    """Return the image in an uploaded file, upright, as L, LA, RGB or RGBA.
 
-    `ValueError` if it is none of PNG, JPEG, WebP, or too large.
+    Raises
+    ------
+    ValueError
+        The file is not PNG, JPEG or WebP, is damaged, or has too many pixels.
     """
     try:
         with Image.open(BytesIO(data), formats=UPLOAD_FORMATS) as opened:
+            # Before the pixels are decoded: a file of some kilobytes can hold gigabytes of them.
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(
-                    f"the picture has {opened.width} x {opened.height} pixels; at most {MAX_PIXELS:,} are taken"
+                    f"the picture has {opened.width} x {opened.height} pixels; at most {MAX_PIXELS:,} are accepted"
                 )
             opened.load()
             return in_plain_mode(ImageOps.exif_transpose(opened)).copy()
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"this is no picture that can be read (PNG, JPEG, WebP): {error}") from None
+        raise ValueError(f"the file is not an image that can be read (PNG, JPEG, WebP): {error}") from None
 
 
 def png(image: Image.Image) -> bytes:
-    """The picture in full size as a PNG file, quickly rather than small."""
+    """Return an image in full size as a PNG file, compressed quickly rather than well."""
     target = BytesIO()
     image.save(target, "PNG", compress_level=1)
     return target.getvalue()
 
 
 class Thumbnails:
-    """The newest 512 thumbnails that were asked for, as WebP of at most 256 pixels."""
+    """The 512 thumbnails used last, as WebP files of at most 256 pixels."""
 
     def __init__(self, images: ImageServiceBase) -> None:
         self._images = images
@@ -71,11 +76,12 @@ class Thumbnails:
         self._lock = Lock()
 
     def get(self, name: str) -> bytes:
-        """The thumbnail of a picture; empty where the picture is gone or cannot be read."""
+        """Return the thumbnail of an image; empty if the image is gone or cannot be read."""
         with self._lock:
             if name in self._kept:
                 self._kept.move_to_end(name)
                 return self._kept[name]
+        # Not under the lock: reading an image takes milliseconds, and a page asks for many.
         try:
             made = self._images.thumbnail(name)
         except (NbgraphError, OSError):
@@ -88,7 +94,7 @@ class Thumbnails:
 
 
 def answer_pictures(images: ImageServiceBase, request: PicturesRequest | UploadRequest, buffers: list[Any]) -> Answer:
-    """Return the answer to a page that sent a picture or asks for some."""
+    """Return the answer to a page that sent an image or requests some."""
     if isinstance(request, UploadRequest):
         return {"type": "uploaded", "name": save_upload(images, buffers)}, []
     is_newest = request.names is None
@@ -97,21 +103,22 @@ def answer_pictures(images: ImageServiceBase, request: PicturesRequest | UploadR
 
 
 def newest_pictures(images: ImageServiceBase) -> dict[str, bytes]:
-    """Name -> thumbnail of the newest pictures that are not intermediate."""
+    """Return thumbnails of the newest images that are not intermediate, by name."""
     records = images.list(ImageQuery(is_intermediate=False), per_page=OFFERED).items
     return thumbnails(images, [record.image_name for record in records])
 
 
 def thumbnails(images: ImageServiceBase, names: list[str]) -> dict[str, bytes]:
-    """Name -> thumbnail, of those that can be shown."""
+    """Return thumbnails by name, of the images that can be shown."""
     found = {name: picture_or_why(images, name) for name in names[:OFFERED]}
     return {name: thumbnail(picture, OFFERED_SIZE) for name, picture in found.items() if not isinstance(picture, str)}
 
 
 def save_upload(images: ImageServiceBase, buffers: list[bytes | memoryview]) -> str:
-    """Keep the picture file in the first buffer; returns its name."""
+    """Store the image file in the first buffer and return the image's name."""
     if len(buffers) != 1:
-        raise ValueError(f"a picture comes in one buffer, and {len(buffers)} came")
+        raise ValueError(f"an image must come in one buffer, and {len(buffers)} came")
+    # One byte over the limit is enough to see that a file is too large.
     data = bytes(buffers[0][: MAX_UPLOAD + 1])
     if len(data) > MAX_UPLOAD:
         raise ValueError(f"the file is larger than {MAX_UPLOAD:,} bytes")

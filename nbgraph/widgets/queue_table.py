@@ -1,4 +1,4 @@
-"""The queue in a notebook cell: what waits, runs and has ended, live; cancel, move to the front, clear, pause."""
+"""The queue in a notebook cell: waiting, running and ended runs; cancel, move to the front, clear, pause."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,31 +13,32 @@ from nbgraph.widgets.rpc import Answer, Name, Request, RpcWidget
 
 SHOWN_ENDED = 50
 SHOWN_WAITING = 200
+"""The most rows of each kind: a page of thousands would be slow, and nobody reads it."""
 TEXT_LENGTH = 80
 ERROR_LENGTH = 300
 
 
 class ListRuns(Request):
-    """The runs as they are now."""
+    """Return the runs."""
 
     type: Literal["list"]
 
 
 class ChangeRun(Request):
-    """Cancel one, or move one to the front."""
+    """Cancel a run, or move it to the front."""
 
     type: Literal["cancel", "prepend"]
     session: Name
 
 
 class ChangeQueue(Request):
-    """Cancel all, forget those that have ended, pause, or go on."""
+    """Cancel all runs, forget those that have ended, pause, or resume."""
 
     type: Literal["cancel_all", "clear", "pause", "resume"]
 
 
 class QueueTable(RpcWidget):
-    """The queue of `services`."""
+    """The table of the queue."""
 
     _widget = traitlets.Unicode("queue_table").tag(sync=True)
     _requests = TypeAdapter(Annotated[ListRuns | ChangeRun | ChangeQueue, Field(discriminator="type")])
@@ -69,6 +70,7 @@ class QueueTable(RpcWidget):
 
     def _change_run(self, act: str, session_id: str) -> None:
         item = self._queue.item(session_id)
+        # The run may have started or ended since the page drew its button, so the result is what counts.
         done = self._queue.prepend(session_id) if act == "prepend" else self._services.processor.cancel(session_id)
         if not done:
             word = "moved" if act == "prepend" else "cancelled"
@@ -103,7 +105,7 @@ class QueueTable(RpcWidget):
         }
 
     def _label(self, item: QueueItem) -> str:
-        """Return the label of a run; "" for one that ended before it was seen here, as reading it may take long."""
+        """Return the label of a run; empty for an ended run of a folder, whose graph would have to be read."""
         known = self._labels.get(item.session_id)
         is_stored = self._services.database is not None and item.status in ENDED
         if known is not None or is_stored:
@@ -115,7 +117,7 @@ class QueueTable(RpcWidget):
 
 
 def graph_label(graph: Graph) -> str:
-    """The nodes that nothing needs, and the first text that was typed: `picture: a red apple`."""
+    """Return the nodes that no other node needs, and the first typed text: `picture: a red apple`."""
     needed = {link.source for node_id in graph.nodes for link in graph.links(node_id)}
     last = ", ".join([node_id for node_id in graph.nodes if node_id not in needed][:3])
     values = [node.literals().get("text") for node in graph.nodes.values()]

@@ -1,4 +1,4 @@
-"""Requests of a page and their answers: every message is checked first, and a bad one changes nothing."""
+"""Requests of pages and their answers. Every message is validated first; a bad one is refused and changes nothing."""
 
 import logging
 from collections.abc import Callable
@@ -30,11 +30,11 @@ class Request(BaseModel):
 
 
 class RpcWidget(BundledWidget):
-    """A widget whose pages ask and are answered.
+    """A widget that answers requests of its pages.
 
-    Subclasses give `_requests`, the messages they take, and `_answer`, which does what one asks for. `_notify()` may be
-    called from any thread, as often as one likes: pages are sent `_change()` at most four times a second, and
-    `on_change()` is called with it; neither happens before a page has asked for something.
+    Subclasses define `_requests`, the messages they accept, and `_answer`, which performs one. `_notify()` may be
+    called from any thread and at any rate: pages are sent `_change()` at most four times a second, and `on_change()` is
+    called then; neither happens before a page has sent a request.
     """
 
     _requests: TypeAdapter[Any]
@@ -49,7 +49,7 @@ class RpcWidget(BundledWidget):
         use_comm_subshell(self)
 
     def _answer(self, request: Any, buffers: list[Any]) -> Answer | None:
-        """Do what is asked; return the answer, or None if it was sent already."""
+        """Perform a request and return the answer, or None if it was sent already."""
         raise NotImplementedError
 
     def _refusal(self, error: Exception) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class RpcWidget(BundledWidget):
             self.on_change()
 
     def _post(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        """Send a message to the pages that show this widget; to none before the first has asked for something."""
+        """Send a message to the pages of this widget; nothing before the first has sent a request."""
         if self._has_pages and self.comm is not None:
             own: Any = self
             own.send(content, buffers)
@@ -82,6 +82,7 @@ class RpcWidget(BundledWidget):
         number: Any = content.get("request") if hasattr(content, "get") else None
         try:
             answer: Answer | None = self._answer(read_request(self._requests, content), buffers)
+        # Whatever fails must be answered: the page waits, and shows what it was told.
         except Exception as error:
             if not isinstance(error, NbgraphError | ValueError | OSError):
                 logger.exception("the message %r failed", str(content)[:200])
@@ -92,7 +93,8 @@ class RpcWidget(BundledWidget):
 
 
 def read_request(requests: TypeAdapter[Any], content: Any) -> Any:
-    """Return the request in a message from a page; `ValueError` says what is wrong with it, in one line."""
+    """Return the request in a message of a page; `ValueError` says in one line what is wrong with it."""
+    # Before pydantic, which would copy a message of any size.
     if is_longer(content, MAX_CHARACTERS):
         raise ValueError(f"the message is longer than {MAX_CHARACTERS:,} characters; nothing was changed")
     try:
@@ -104,7 +106,7 @@ def read_request(requests: TypeAdapter[Any], content: Any) -> Any:
 
 
 def is_longer(content: Any, limit: int) -> bool:
-    """Return whether the texts and items in a JSON value come to more than `limit`; look no further than that."""
+    """Return whether a JSON value has more than `limit` characters and items; stop counting there."""
     waiting, seen = [content], 0
     while waiting:
         value = waiting.pop()
@@ -120,7 +122,7 @@ def is_longer(content: Any, limit: int) -> bool:
 
 
 def use_comm_subshell(widget: BundledWidget) -> None:
-    """Let messages come while a cell runs, where the kernel has subshells; other kernels take them after the cell."""
+    """Handle messages while a cell runs, where the kernel has subshells; other kernels handle them after the cell."""
     # ipykernel 7.4 sends the messages of a widget that was made in a cell to the main shell, whatever the page asks.
     comm: Any = widget.comm
     if hasattr(comm, "_reply_subshell_for"):
@@ -135,8 +137,8 @@ def _as_the_page_asks(data: Any, default: Any) -> Any:
 def skip_cell_events(*widgets: Widget) -> None:
     """Handle messages in a subshell without the events that IPython fires at the end of a cell.
 
-    Those events make matplotlib show and close all figures of pyplot, from the thread of the subshell: figures that a
-    cell is just drawing come out blank, cut off, or twice.
+    Those events make matplotlib show and close all figures of pyplot from the thread of the subshell. Figures that a
+    cell is drawing at that moment are shown blank, cut off, or twice.
     """
     for widget in widgets:
         _skip_cell_events(widget.comm)

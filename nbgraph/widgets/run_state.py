@@ -1,4 +1,4 @@
-"""What a run view shows of a run: how far it is, the state of each node, and what is left."""
+"""The state of a run for its displays: progress, the state of each node, results, and the time left."""
 
 from collections.abc import Callable, Collection, Iterator
 from heapq import nlargest
@@ -19,7 +19,7 @@ LIVE = ("pending", "running")
 
 
 class ShownRun(Protocol):
-    """The part of a run that displays use. They know no more of it, so that `Run` can load them to show itself."""
+    """The part of a run that displays use. They import no more, so that `Run` can load them to show itself."""
 
     services: InvocationServices
     session: GraphExecutionState
@@ -43,7 +43,7 @@ class ShownRun(Protocol):
 
 
 class NodeState(NamedTuple):
-    """One source node: it has run `runs` times `of` so many (None while that is not known), in `seconds` altogether."""
+    """The state of one source node: `runs` of `of` prepared nodes (None while unknown) have run, in `seconds`."""
 
     id: str
     title: str
@@ -57,10 +57,11 @@ class NodeState(NamedTuple):
 
 
 class RunState(NamedTuple):
-    """A run at one moment; `nodes` are in the order in which they run, `left` is None while nothing can be said.
+    """A run at one moment.
 
-    Of all its `total` source nodes, `nodes` may be those that matter most. `results` are the first values of the nodes
-    that nothing else needs, once it has ended: `sum.value = 3`.
+    `nodes` are in the order in which they run; they may be the most important of the `total` source nodes. `left` is
+    the estimate of the seconds left, None without one. `results` are the first values of the last nodes, once the run
+    has ended: `sum.value = 3`.
     """
 
     status: str
@@ -81,7 +82,7 @@ class RunState(NamedTuple):
 
 
 def run_state(run: ShownRun, most: int | None = None) -> RunState:
-    """The run as it is now; with `most`, no more nodes than that: those that failed, and the slowest."""
+    """Return the present state of a run; with `most`, of no more nodes than that: failed ones, then the slowest."""
     tracker, progress, status = run.tracker, run.progress, run.status
     expected = _expected(run.session)
     plan = run.session.plan
@@ -107,7 +108,8 @@ def run_state(run: ShownRun, most: int | None = None) -> RunState:
 
 
 def picture_names(run: ShownRun) -> list[str]:
-    """The names of the pictures that the run has given so far, in order; intermediate ones left out."""
+    """Return the names of the images of the run so far, in order, without intermediate ones."""
+    # A dict keeps the order and drops the repetitions of cached results.
     names: dict[str, None] = {}
     for planned in run.session.plan.nodes:
         if "image" in planned.node.outputs() and not planned.values["is_intermediate"]:
@@ -119,14 +121,14 @@ def picture_names(run: ShownRun) -> list[str]:
 
 
 def _results(session: GraphExecutionState) -> list[str]:
-    """The first values of the nodes that nothing else needs, a line each, and dots if there are more."""
+    """Return the first values of the last nodes, one per line, and dots if there are more."""
     lines = list(islice(_result_lines(session), SHOWN_RESULTS + 1))
     lines[SHOWN_RESULTS:] = ["..."] if len(lines) > SHOWN_RESULTS else []
     return lines
 
 
 def _result_lines(session: GraphExecutionState) -> Iterator[str]:
-    """Yield the results of the last nodes as lines, without pictures, tensors and models."""
+    """Yield the results of the last nodes as lines, without images, tensors and models."""
     for node_id in session.graph.ends:
         for path, output in session.outputs_of(node_id).items():
             if any(chain(resources_in(output), models_in(output))):
@@ -144,6 +146,7 @@ def _weightiest(run: ShownRun, most: int) -> list[PlannedNode]:
 def _node_state(planned: PlannedNode, run: ShownRun, status: str, expected: dict[str, int | None]) -> NodeState:
     node_id, tracker = planned.id, run.tracker
     tally = tracker.nodes.get(node_id, NOTHING)
+    # A resumed session has results that were made before its tracker began to count.
     runs = tally.runs or len(run.session.outputs_of(node_id))
     shown = node_status(tally, runs, tracker, {node_id}, is_live=status in LIVE)
     title = planned.node.title or planned.node.type
@@ -182,6 +185,7 @@ def _expected(session: GraphExecutionState) -> dict[str, int | None]:
     plan = session.plan
     lengths: list[int | None] = []
     for axis in plan.axes:
+        # An inner list may differ in length by the path; the last one known is the best guess.
         outputs = list(session.outputs_of(plan.nodes[axis.rank].id).values())
         lengths.append(getattr(outputs[-1], "total", None) if outputs else None)
     found: dict[str, int | None] = {}
@@ -213,7 +217,7 @@ def _fraction(chosen: list[PlannedNode], run: ShownRun, nodes: list[NodeState]) 
 
 
 def _seconds_left(run: ShownRun, nodes: list[NodeState]) -> float | None:
-    """By what the steps, and the nodes that were not cached, took so far; None before the second step of a node."""
+    """Estimate the seconds left from the steps and uncached nodes so far; None before the second step of a node."""
     tracker = run.tracker
     each = tracker.step_seconds
     if each is None:
@@ -229,7 +233,7 @@ def _seconds_left(run: ShownRun, nodes: list[NodeState]) -> float | None:
 
 
 def _session_error(run: ShownRun, nodes: list[NodeState]) -> str:
-    """Return the errors of the session that are not the failure of a node."""
+    """Return the errors of the session that no node shows as its own."""
     shown = {node.id for node in nodes if node.error}
     texts = [text for node, text in run.session.errors.items() if node.partition("[")[0] not in shown]
     return "\n".join(texts)[:ERROR_LENGTH]

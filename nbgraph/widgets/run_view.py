@@ -22,25 +22,25 @@ PREVIEW_SIZE = 320
 PICTURE_SIZE = 512
 MAX_PICTURES = 16
 SHARE = 20
-"""A look at the run may take one part in so many of the time: a very large graph is looked at less often."""
+"""Reading the state of a run may take at most one part in so many of the time; a large graph is read less often."""
 
 
 class Ready(Request):
-    """A page shows the view: it wants everything."""
+    """A page shows the view and needs the whole state."""
 
     type: Literal["ready"]
 
 
 class Cancel(Request):
-    """Cancel the run that is shown."""
+    """Cancel the run."""
 
     type: Literal["cancel"]
 
 
 class RunView(RpcWidget):
-    """Shows one run after the other: `watch(run)`, then `refresh()` now and then, and once at its end.
+    """Shows one run after the other: `watch(run)`, then `refresh()` repeatedly, and once after its end.
 
-    A `compact` one leaves out the nodes and Cancel, for people who do not want the graph; errors are shown there too.
+    A `compact` view leaves out the nodes and Cancel, as a form does not show the graph; it shows errors too.
     """
 
     _widget = traitlets.Unicode("run_view").tag(sync=True)
@@ -53,48 +53,49 @@ class RunView(RpcWidget):
         self._preview: bytes = b""
         self._drawn: Any = None
         self._pictures: dict[str, bytes] = {}
-        self._looked = self._took = 0.0
+        self._read_at = self._took = 0.0
         self._lock = RLock()
         super().__init__(compact=compact)
 
     def watch(self, run: ShownRun) -> None:
-        """Show this run from now on."""
+        """Show another run."""
         with self._lock:
             self._run, self._state, self._problem = run, None, ""
             self._preview, self._drawn, self._pictures = b"", None, {}
-            self._look()
+            self._read_state()
             self._post(*self._everything())
 
     def say(self, problem: str) -> None:
-        """Show a text as an error, under what is shown."""
+        """Show a text as an error below the run."""
         with self._lock:
             self._problem = problem
             self._post(*self._everything())
 
     def refresh(self) -> None:
-        """Look at the run, and tell the pages what is new."""
+        """Read the state of the run and send the pages what is new."""
         with self._lock:
             began = monotonic()
+            # The last state must be shown, however long reading it takes.
             ended = self._run is not None and self._run.is_done
-            if self._run is None or (not ended and began - self._looked < SHARE * self._took):
+            if self._run is None or (not ended and began - self._read_at < SHARE * self._took):
                 return
             before, pictures, preview = self._state, list(self._pictures), self._preview
-            self._look()
+            self._read_state()
             self._post(*self._updates(before, pictures, preview))
-            self._looked, self._took = monotonic(), monotonic() - began
+            self._read_at, self._took = monotonic(), monotonic() - began
 
     def _answer(self, request: Any, buffers: list[Any]) -> Answer:
         if isinstance(request, Ready):
             with self._lock:
                 if self._run is not None and self._state is None:
-                    self._look()
+                    self._read_state()
                 return self._everything()
         if self._run is None or self._run.is_done:
-            raise NbgraphError("nothing runs here that could be cancelled")
+            raise NbgraphError("there is no running run to cancel")
         self._run.cancel()
         return {"type": "done"}, []
 
-    def _look(self) -> None:
+    def _read_state(self) -> None:
         run = self._run
         assert run is not None
         self._state = run_state(run)
@@ -105,6 +106,7 @@ class RunView(RpcWidget):
                 self._pictures[name] = thumbnail(picture, PICTURE_SIZE)
 
     def _draw_preview(self, preview: Any) -> None:
+        # Drawing one decodes latents: the same preview is not drawn for every refresh.
         if preview is self._drawn:
             return
         self._drawn = preview
@@ -115,7 +117,7 @@ class RunView(RpcWidget):
             self._preview = b""
 
     def _everything(self) -> Answer:
-        """The whole state, with all pictures."""
+        """Return the message of the whole state with all images."""
         return self._message(self._state, self._state.nodes if self._state else [], list(self._pictures), True)
 
     def _updates(self, before: RunState | None, pictures: list[str], preview: bytes) -> Answer:
@@ -167,10 +169,11 @@ def _drawing(preview: Any) -> bytes:
 
 
 class RunDisplay:
-    """`run.wait(show=RunDisplay(run))`: each call looks at the run; the last, after its end, puts the result there.
+    """The display of a run in a cell: `run.wait(show=RunDisplay(run))`.
 
-    A run that ends before the first look needs no widget. The widget goes with the end of the run, so that neither the
-    kernel nor the saved notebook keeps one for each run.
+    Each call shows the present state; the call after the end of the run replaces the live view by the result. A run
+    that ends before the first call needs no widget. The widget is closed at the end, so that neither the kernel nor
+    the saved notebook keeps one for each run.
     """
 
     def __init__(self, run: ShownRun) -> None:
@@ -190,7 +193,7 @@ class RunDisplay:
                 self._view.refresh()
 
     def follow(self) -> None:
-        """Keep looking in a thread of its own, until the run has ended."""
+        """Keep the display up to date on a thread of its own until the run has ended."""
         with defer_interrupt():
             self()
             if not self._run.is_done or self._view is not None:
@@ -218,7 +221,7 @@ class RunDisplay:
 
 
 def following_view(run: ShownRun) -> RunView:
-    """A view that keeps looking at the run until it has ended, for places where outputs cannot be replaced."""
+    """Return a view that follows the run to its end, for front ends that cannot replace outputs."""
     view = RunView(run)
     if not run.is_done:
 

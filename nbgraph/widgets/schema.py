@@ -1,4 +1,4 @@
-"""Node types as the canvas draws them, read from the classes: no node needs a line of TypeScript."""
+"""Node types as the canvas draws them, read from the classes, so that no node needs a line of TypeScript."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin
@@ -20,14 +20,14 @@ PRIMITIVES: dict[Any, str] = {bool: "bool", int: "int", float: "float"}
 
 
 def node_types(names: Iterable[str] | None = None) -> dict[str, Any]:
-    """`{type: {"title", "category", "description", "inputs", "outputs"}}` of all node types, or of those named."""
+    """Return `{type: {"title", "category", "description", "inputs", "outputs"}}` of all node types, or of some."""
     classes = registry()
     wanted = list(classes) if names is None else [name for name in dict.fromkeys(names) if name in classes]
     return {name: node_type(classes[name]) for name in wanted}
 
 
 def node_type(cls: Any) -> dict[str, Any]:
-    """One node type: what is shown, and its inputs and outputs in order."""
+    """Return one node type: its texts, and its inputs and outputs in order."""
     return {
         "title": cls.title or cls.type,
         "category": cls.category,
@@ -39,7 +39,10 @@ def node_type(cls: Any) -> dict[str, Any]:
 
 
 def type_table(extra: Iterable[Any] = ()) -> dict[str, list[str]]:
-    """Output type -> the input types it may go to, by the engine's own rules; the canvas asks it while dragging."""
+    """Return the input types that each output type may be linked to, by the engine's rules.
+
+    The canvas needs them while a person drags an edge, when there is no time to ask the kernel.
+    """
     sources: dict[str, Any] = {type_name(annotation): annotation for annotation in extra}
     targets: dict[str, Any] = {}
     for cls in registry().values():
@@ -51,7 +54,7 @@ def type_table(extra: Iterable[Any] = ()) -> dict[str, list[str]]:
 
 
 def varying_types(graph: GraphLike) -> dict[str, dict[str, str]]:
-    """`{node: {output: type}}` for outputs that take the type of what arrives."""
+    """Return `{node: {output: type}}` for outputs whose type depends on the inputs."""
     if not any(node.output_types_vary for node in graph.nodes.values()):
         return {}
     parents = {node_id: [link.source for link in graph.links(node_id)] for node_id in graph.nodes}
@@ -60,7 +63,7 @@ def varying_types(graph: GraphLike) -> dict[str, dict[str, str]]:
 
 
 def library_types(graph: GraphLike) -> dict[str, Any]:
-    """`{node id: node type}` for library graphs used as nodes, each of which has inputs and outputs of its own."""
+    """Return `{node id: node type}` for library graphs used as nodes, whose inputs and outputs are their own."""
     return {node_id: node_type(type(node)) for node_id, node in graph.nodes.items() if node.type == "graph"}
 
 
@@ -74,6 +77,7 @@ def _input(node: str, spec: InputSpec) -> dict[str, Any]:
         "many": spec.many,
     }
     if not spec.required:
+        # A default may be any object; the canvas shows one that is not JSON as text.
         shown["default"] = to_jsonable_python(spec.default, fallback=str)
     if spec.info.title:
         shown["label"] = spec.info.title
@@ -90,11 +94,13 @@ def _control(node: str, spec: InputSpec) -> str:
     control: Any = None if extra is None or callable(extra) else extra.get("control")
     if isinstance(control, str):
         return control
+    # Names of models come from the studio, which the class does not know.
     if (node, spec.name) in MODEL_INPUTS:
         return "model"
     if spec.seed:
         return "seed"
     kind = _bare(spec.annotation)
+    # By identity, because bool is a subclass of int.
     for primitive, control in PRIMITIVES.items():
         if kind is primitive:
             return control
@@ -112,7 +118,7 @@ def _control(node: str, spec: InputSpec) -> str:
 
 
 def _bare(annotation: Any) -> Any:
-    """The annotation without `Annotated` and `| None`."""
+    """Return an annotation without `Annotated` and `| None`."""
     kind = plain(annotation)
     if is_optional(kind):
         rest = [member for member in get_args(kind) if member is not type(None)]

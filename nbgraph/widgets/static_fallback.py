@@ -1,4 +1,4 @@
-"""What a reader without a kernel sees in the place of a widget, kept up with what the widget shows."""
+"""The HTML that a reader without a kernel sees in place of a widget, kept up to date with the widget."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -12,10 +12,19 @@ LATEST_SECONDS = 10.0
 
 
 class StaticFallback:
-    """HTML beside a live widget, which hides it (see `BundledWidget`). `draw` gives what to show by mime type.
+    """HTML beside a live widget, which hides it (see `BundledWidget`).
 
-    After `changed` it is drawn again when nothing has changed for `quiet` seconds, or `latest` seconds after the first
-    change, so that a notebook saved then holds what was on the page. What is the same as before is not sent again.
+    After `changed()` it is drawn again, so that a notebook saved then holds what was on the page. An unchanged drawing
+    is not sent again.
+
+    Parameters
+    ----------
+    widget_id
+        The model id of the widget.
+    draw
+        Returns the output by media type.
+    quiet, latest
+        Seconds without a change, and seconds after the first change, when it is drawn again.
     """
 
     def __init__(
@@ -32,22 +41,22 @@ class StaticFallback:
         self._drawing = Lock()
 
     def show(self) -> None:
-        """Put it out in the cell that runs."""
+        """Show it in the cell that runs."""
         self._is_shown = True
         self._sent = self._bundle()
         put_out(self._sent, name=self._name)
 
     def changed(self) -> None:
-        """Draw it again soon, if it was shown."""
+        """Draw it again soon, if it is shown."""
         if self._is_shown:
             self._updates()
 
     def draw_now(self) -> None:
-        """Draw it again at once, if it has changed since."""
+        """Draw it again now, if it has changed."""
         self._updates.flush()
 
     def close(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
         self._is_shown = False
         self._updates.cancel()
 

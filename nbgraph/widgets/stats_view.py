@@ -1,4 +1,4 @@
-"""The stats of a studio in a notebook cell: choose runs, columns and a plot, and save the table and the picture."""
+"""The stats of a studio in a notebook cell: choose runs, columns and a plot; save the table and the plot."""
 
 from collections.abc import Callable
 from functools import partial, wraps
@@ -31,6 +31,7 @@ PLOTS = {
 FIGURES = ["seconds", "ram_peak_mb", "vram_peak_mb"]
 COLUMNS = ["node", "type", "status", "cached", "seconds", "ram_peak_mb", "vram_peak_mb", "error"]
 MAX_ROWS, MAX_PLOTTED, MAX_SIDES, MAX_RUNS = 200, 60, 4, 500
+"""Rows of the table, nodes of a plot, plots side by side, and runs to choose from."""
 DOTS_PER_INCH = 96
 RED = "color: var(--jp-error-color1, #c62828)"
 STYLE = """
@@ -48,7 +49,7 @@ NARROW, LABEL = {"description_width": "52px"}, {"description_width": "68px"}
 
 
 class StatsPanel(ipywidgets.VBox):
-    """`StatsPanel(services)`; what is chosen is `.runs`, `.columns` and `.plot`, and can be set from Python."""
+    """The panel; `.runs`, `.columns` and `.plot` are the controls, whose values can be set from Python."""
 
     on_change: Callable[[], None] | None = None
 
@@ -88,11 +89,12 @@ class StatsPanel(ipywidgets.VBox):
         self.refresh()
 
     def refresh(self) -> None:
-        """Look for runs that have ended since, and draw again; the newest run is chosen if none is."""
+        """Read the list of runs and draw again; the newest run is chosen if none is."""
         sessions: Any = session_frame(self._services.performance_statistics.readable_rows())
         options = [(_label(row), str(row["session"])) for row in sessions.head(MAX_RUNS).to_dict("records")]
         chosen: set[str] = set(self.runs.value)
         kept = [session for _, session in options if session in chosen]
+        # Setting the options clears the value: without this, the panel would draw an empty choice in between.
         with self.hold_trait_notifications():
             self.runs.options = options
             self.runs.value = kept or [session for _, session in options[:1]]
@@ -105,22 +107,22 @@ class StatsPanel(ipywidgets.VBox):
         return stats_frame(row for session in self._ordered() for row in rows(session))
 
     def draw(self) -> Figure:
-        """The chosen plot, as a new matplotlib figure."""
+        """Return the chosen plot as a new matplotlib figure."""
         return draw_plot(self.frame, str(self.plot.value), str(self.figure.value))
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write the chosen columns of the chosen runs; returns where."""
+        """Write the chosen columns of the chosen runs and return the absolute path."""
         self.frame[list(self.columns.value)].to_csv(path, index=False)
         return Path(path).absolute()
 
     def to_png(self, path: str | Path) -> Path:
-        """Write the chosen plot; returns where."""
+        """Write the chosen plot and return the absolute path."""
         _write_png(self.draw(), path, 2 * DOTS_PER_INCH)
         return Path(path).absolute()
 
     @property
     def png(self) -> bytes:
-        """The chosen plot as it is shown."""
+        """The plot on the page, as a PNG file."""
         return bytes(self._image.value)
 
     def table_html(self) -> Html:
@@ -133,7 +135,7 @@ class StatsPanel(ipywidgets.VBox):
         return element("div", *parts, class_="nbgraph-stats-table", tabindex=0)
 
     def close(self) -> None:
-        """Listen to runs no more."""
+        """Unsubscribe and close the widgets."""
         self._end()
         self._banner.close()
         super().close()
@@ -161,7 +163,7 @@ class StatsPanel(ipywidgets.VBox):
             self.on_change()
 
     def _guarded(self, act: Callable[[], Any]) -> Callable[..., None]:
-        """`act` as a callback: what it returns, or what is wrong, is shown under the controls."""
+        """Return a callback for a control; it shows the result of `act`, or its error, under the controls."""
 
         @wraps(act)
         def guarded(*_: Any) -> None:
@@ -181,7 +183,7 @@ def _write_png(figure: Figure, target: str | Path | BytesIO, dots_per_inch: int)
 
 
 def draw_plot(frame: Any, plot: str, column: str) -> Figure:
-    """A plot of a frame of stats by its short name; of too many nodes the slowest are drawn, and the title says so."""
+    """Return a plot of stats by its short name; of too many nodes the slowest are drawn, as the title says."""
     sessions = list(dict.fromkeys(frame["session"]))
     if plot == "compare":
         return _comparison(frame, sessions)
@@ -223,6 +225,7 @@ def _sides(frame: Any, sessions: list[str]) -> Figure:
 
 
 def _figure(width: float, rows: float) -> Figure:
+    # Not pyplot: it would keep the figure, and show it a second time at the end of the cell.
     return Figure(figsize=(width, min(18.0, max(2.4, 0.3 * rows + 1.2))), layout="constrained")
 
 

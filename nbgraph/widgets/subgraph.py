@@ -14,10 +14,27 @@ from nbgraph.widgets.graph_state import state_of
 
 
 def collapse_changes(graph: Graph, ids: list[str], name: str) -> list[Change]:
-    """The changes that put these nodes into a library graph; what they lack is its inputs, what is used its outputs."""
+    """Return the changes that replace nodes by a library graph of them.
+
+    Its inputs are the inputs that come from outside or are left open, its outputs those that are used outside.
+
+    Parameters
+    ----------
+    graph
+        The graph that the nodes are in.
+    ids
+        The nodes, at least two.
+    name
+        The name of the library graph.
+
+    Raises
+    ------
+    GraphError
+        There are fewer than two nodes.
+    """
     inside = [node_id for node_id in graph.nodes if node_id in set(ids)]
     if len(inside) < 2:
-        raise GraphError([Problem("nothing_chosen", "choose two nodes or more to make a library graph of them")])
+        raise GraphError([Problem("nothing_chosen", "choose at least two nodes to make a library graph of them")])
     inner = _part(graph, inside)
     open_inputs = _open_inputs(graph, inside)
     inputs = [Exposed(alias, node, field) for alias, (node, field) in _aliases(open_inputs, "inputs").items()]
@@ -38,7 +55,7 @@ def collapse_changes(graph: Graph, ids: list[str], name: str) -> list[Change]:
 
 
 def expand_changes(graph: Graph, node_id: str) -> list[Change]:
-    """The changes that put the nodes of a library graph in its place; they are called `outer_inner`."""
+    """Return the changes that replace a library graph by its nodes, with ids of the form `outer_inner`."""
     node, library = graph[node_id], _library_of(graph, node_id)
     names = {inner: _free_id(graph, f"{node_id}_{inner}") for inner in library.graph.nodes}
     place = graph.layout.get("nodes", {}).get(node_id, {})
@@ -48,6 +65,7 @@ def expand_changes(graph: Graph, node_id: str) -> list[Change]:
             continue
         if kind == "input" and "links" in value:
             value = {"links": [[names[source], output] for source, output in value["links"]]}
+        # Positions inside are relative to the corner of the library graph.
         if kind == "layout" and key in ("x", "y"):
             value = value + place.get(key, 0)
         changes.append(Change(kind, names[inner], key, value))
@@ -66,7 +84,7 @@ def expand_changes(graph: Graph, node_id: str) -> list[Change]:
 def _library_of(graph: Graph, node_id: str) -> LibraryGraph:
     library: LibraryGraph | None = getattr(graph[node_id], "library", None)
     if library is None:
-        raise GraphError([Problem("no_library", "is no library graph; there is nothing to take out of it", node_id)])
+        raise GraphError([Problem("no_library", "is not a library graph; it has no nodes to open or expand", node_id)])
     return library
 
 
@@ -97,7 +115,7 @@ def _unlinked(node: BaseInvocation) -> BaseInvocation:
 
 
 def _open_inputs(graph: Graph, inside: list[str]) -> list[tuple[str, str]]:
-    """Inputs of the chosen nodes to which an edge leads from outside, or that nobody has given a value."""
+    """Return the inputs of the chosen nodes that come from outside, or that were given no value."""
     members, found = set(inside), list[tuple[str, str]]()
     for node_id in inside:
         links = graph.links(node_id)
@@ -111,7 +129,7 @@ def _open_inputs(graph: Graph, inside: list[str]) -> list[tuple[str, str]]:
 
 
 def _used_outputs(graph: Graph, inside: list[str]) -> list[tuple[str, str]]:
-    """Outputs of the chosen nodes that lead outside; if none do, those of the nodes that nothing inside needs."""
+    """Return the outputs of the chosen nodes that are used outside, and those of nodes that nothing inside uses."""
     members = set(inside)
     used = [
         (link.source, link.output)
@@ -126,11 +144,12 @@ def _used_outputs(graph: Graph, inside: list[str]) -> list[tuple[str, str]]:
 
 
 def _aliases(ends: list[tuple[str, str]], kind: ExposedKind) -> dict[str, tuple[str, str]]:
-    """A name for each inner field: the field's own where it is the only one of that name, else with its node's."""
+    """Return a name for each inner field: its own where no other has it, else with the id of its node."""
     names: dict[str, tuple[str, str]] = {}
     for node_id, field in ends:
         alone = sum(other == field for _, other in ends) == 1
         alias = field if alone else re.sub(r"\W", "_", f"{node_id}_{field}")
+        # A library graph is a node class: its inputs must be Python names that no field of a node has.
         while alias in names or alias_problem(alias, kind):
             alias = f"node_{alias}"
         names[alias] = (node_id, field)
@@ -170,7 +189,7 @@ def _free_id(graph: Graph, name: str) -> str:
 
 
 def replaced_library(graph: Graph, node_id: str, inner: Graph) -> list[Change]:
-    """The change that gives a library graph node its graph as edited; names that no longer exist inside go."""
+    """Return the change that gives a library graph node its edited graph, without names that are gone inside."""
     library = _library_of(graph, node_id)
     inputs = [one for one in library.inputs if one.node in inner.nodes and one.field in inner.nodes[one.node].inputs()]
     outputs = [
@@ -181,7 +200,15 @@ def replaced_library(graph: Graph, node_id: str, inner: Graph) -> list[Change]:
 
 
 def running_graph(graph: Graph) -> Graph:
-    """The graph to run. A muted node takes what needs it with it; a bypassed one hands on what arrives of its type."""
+    """Return the graph that runs: without muted nodes and those that depend on them, and with bypassed nodes bridged.
+
+    A bypassed node passes on the input of the same type as its output.
+
+    Raises
+    ------
+    GraphError
+        Nothing is left to run, or a required input of a node after a bypassed one would be open.
+    """
     modes = {node_id: own.get("mode") for node_id, own in graph.layout.get("nodes", {}).items() if own.get("mode")}
     muted = [node_id for node_id, mode in modes.items() if mode == "mute" and node_id in graph.nodes]
     bypassed = [node_id for node_id, mode in modes.items() if mode == "bypass" and node_id in graph.nodes]
@@ -191,12 +218,13 @@ def running_graph(graph: Graph) -> Graph:
     problems = Problems()
     for node_id in bypassed:
         _bypass(copy, node_id, problems)
+    # Bypassing comes first: it may cut the dependence on a muted node.
     for node_id in [*muted, *_dependants(copy, muted)]:
         if node_id in copy.nodes:
             copy.delete_node(node_id)
     problems.raise_any()
     if not copy.nodes:
-        problems.add("all_muted", "every node is muted or needs a muted node; there is nothing to run")
+        problems.add("all_muted", "every node is muted or depends on a muted node, so there is nothing to run")
         problems.raise_any()
     return copy
 
@@ -214,7 +242,7 @@ def _dependants(graph: Graph, node_ids: list[str]) -> list[str]:
 
 
 def _bypass(graph: Graph, node_id: str, problems: Problems) -> None:
-    """Lead each edge that leaves a node back to what arrives at it, then take the node out."""
+    """Connect each target of a node to an input of the node of the same type, then delete the node."""
     arriving = list(graph.links(node_id))
     outputs = graph.nodes[node_id].outputs()
     for other in list(graph.nodes):
@@ -226,7 +254,7 @@ def _bypass(graph: Graph, node_id: str, problems: Problems) -> None:
             if source is not None:
                 graph.add_edge(Edge(Connection(source.source, source.output), end))
             elif graph.nodes[other].inputs()[link.field].required:
-                text = f"{node_id!r} is bypassed, and nothing that arrives there fits; link something else, or mute it"
+                text = f"{node_id!r} is bypassed, and none of its inputs has this type; link another node, or mute it"
                 problems.add("missing_input", text, other, link.field)
     graph.delete_node(node_id)
 

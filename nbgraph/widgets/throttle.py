@@ -13,18 +13,18 @@ UPDATE_SECONDS = 0.25
 
 
 class Throttle:
-    """Call `act` some time after being called; calls that come meanwhile are covered by the same `act`.
+    """Calls `act` some time after it was called itself; further calls until then are covered by the same `act`.
 
     Parameters
     ----------
     act
-        Called without arguments, from a thread of its own. What it raises is logged.
+        Called without arguments, on a thread of its own. Its exceptions are logged.
     quiet
         Seconds without a call after which `act` is due.
     every
-        Seconds that pass at least between two runs of `act`.
+        The least seconds between two calls of `act`.
     latest
-        Seconds after the first call at which `act` runs although calls still come; by default `quiet` or `every`,
+        Seconds after the first call when `act` runs although calls keep coming; by default `quiet` or `every`,
         whichever is longer.
     """
 
@@ -52,15 +52,15 @@ class Throttle:
                 self._arm()
 
     def flush(self) -> None:
-        """Run `act` now, in this thread, if a call is waiting for it."""
-        if self._take():
+        """Run `act` now, on this thread, if a call is waiting."""
+        if self._stop_timer():
             self._run()
 
     def cancel(self) -> None:
-        """Forget the call that waits."""
-        self._take()
+        """Drop the waiting call."""
+        self._stop_timer()
 
-    def _take(self) -> bool:
+    def _stop_timer(self) -> bool:
         """Stop the timer; return whether there was one."""
         with self._lock:
             timer, self._timer = self._timer, None

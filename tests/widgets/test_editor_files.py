@@ -155,7 +155,7 @@ def test_a_file_that_is_no_sound_json_opens_read_only_and_says_where(text, tmp_p
     path.write_text(text)
     opened, reason = open_file(path)
     assert len(opened) == 0
-    assert "what could not be read is left out" in reason
+    assert "parts that cannot be read are left out" in reason
 
 
 def test_a_graph_leaves_the_canvas_as_python_as_json_and_as_a_line(graph):

@@ -170,9 +170,9 @@ def test_the_buttons_run_and_cancel(form, studio):
 def test_an_error_of_a_click_is_shown_under_the_form_as_text(form):
     control(form, "all.sizes").widget.value = f"[{HOSTILE}"
     form._run_button.click()
-    assert "is no list; write [1, 2, 3]" in said(form)
+    assert "is not a list; write [1, 2, 3]" in said(form)
     assert HOSTILE in said(form)
-    with pytest.raises(ValueError, match="is no list"):
+    with pytest.raises(ValueError, match="is not a list"):
         form.run()
 
 
@@ -243,7 +243,7 @@ def test_a_picture_is_uploaded_and_one_that_is_none_is_refused(studio):
     PillowImage.new("RGB", (40, 30), "red").save(data, "PNG")
     file = {"name": "a.png", "type": "image/png", "size": 3, "content": b"<svg onload=planted=1>", "last_modified": NOW}
     upload.value = (file,)
-    assert "no picture that can be read" in said(form)
+    assert "not an image that can be read" in said(form)
     assert "image" not in form.values
     with pytest.raises(GraphError, match="image"):
         form.run()
