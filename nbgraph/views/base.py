@@ -1,4 +1,4 @@
-"""How a view of the studio shows itself: as a live widget where there is a page, as HTML where there is no kernel."""
+"""The base of the views of a studio: a live widget where there is a page, HTML where there is no kernel."""
 
 from typing import Any
 
@@ -10,11 +10,10 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class Shown:
-    """Base of views. A subclass gives `_html()`, and `_make_widget()`, a widget that hides its static fallback.
+    """Base of views. A subclass defines `_html()`, and `_make_widget()`, which returns a widget.
 
-    A notebook gets two outputs: the widget, and the HTML, which the widget hides as long as it lives. So a notebook
-    that was saved and opened without its kernel still shows what there was. There is one widget however often a view
-    is shown.
+    A notebook gets two outputs: the widget, and the HTML, which the widget hides as long as it lives. A notebook that
+    was saved and is opened without its kernel still shows the HTML. A view has one widget, however often it is shown.
     """
 
     _made: Any = None
@@ -22,7 +21,7 @@ class Shown:
 
     @property
     def widget(self) -> Any:
-        """The widget, made when first asked for, and anew if it was closed."""
+        """The widget, made when it is first needed, and again after it was closed."""
         if self._made is None or not is_open(self._made):
             self._made = self._make_widget()
             self._side = widget_class("static_fallback", "StaticFallback")(self._made.model_id, self._static)
@@ -43,7 +42,7 @@ class Shown:
 
     def _ipython_display_(self) -> None:
         if not is_in_notebook():
-            raise NotImplementedError
+            raise NotImplementedError  # IPython then shows the view by its repr
         put_out({**self._view(), "text/plain": repr(self)})
         self._side.show()
 
@@ -56,5 +55,8 @@ class Shown:
 
 
 def widget_class(module: str, name: str) -> Any:
-    """A class of `nbgraph.widgets`, loaded now: importing a view loads neither ipywidgets nor anywidget."""
+    """Return a class or function of `nbgraph.widgets`, loaded now.
+
+    Importing a view loads neither ipywidgets nor anywidget, which takes longer than all the rest of nbgraph.
+    """
     return getattr(load(f"nbgraph.widgets.{module}"), name)

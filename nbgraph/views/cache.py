@@ -1,4 +1,4 @@
-"""The invocation cache, as a person sees it: `studio.cache`."""
+"""The view of the invocation cache: `studio.cache`."""
 
 from contextlib import AbstractContextManager
 from time import time
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 ASKED = 8
+"""Graphs that the table offers to explain."""
 SHOWN_IN = {"type": "type", "resource": "resources"}
 STATIC_COLUMNS = ["node", "type", "age_seconds", "hits", "bytes", "seconds"]
 
@@ -25,7 +26,7 @@ STATIC_COLUMNS = ["node", "type", "age_seconds", "hits", "bytes", "seconds"]
 class CacheView(Shown):
     """The invocation cache: `.frame`, `.why(graph)`, `.forget(node)`, `.limit(max_bytes=...)`, `.off()`, `.clear()`.
 
-    In a notebook it shows itself as a table of the entries, to tick and forget.
+    In a notebook it is shown as a table of entries to select and forget.
     """
 
     def __init__(self, services: InvocationServices) -> None:
@@ -35,18 +36,34 @@ class CacheView(Shown):
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row for each entry, the least recently used first."""
+        """One row per entry, the least recently used first."""
         return cache_frame(self._cache.rows(), time())
 
     def why(self, graph: Graph | BaseInvocation) -> "pd.DataFrame":
-        """Return which nodes of a graph, or of what a node needs, would run now: a row for each, with the reason.
+        """Say which nodes would run now, and why.
 
         The table of the cache offers the graph from then on, under "What would run now".
+
+        Parameters
+        ----------
+        graph
+            A graph, or a node with everything it depends on.
+
+        Returns
+        -------
+        DataFrame
+            One row per prepared node: `node`, `source`, `type`, `will_run`, `because`.
+
+        Raises
+        ------
+        GraphError
+            The graph cannot run.
         """
         asked = graph if isinstance(graph, Graph) else Graph.of(graph)
         session = GraphExecutionState(asked)
         session.graph.validate()
         reasons = reasons_frame(explain(session, self._services))
+        # A new dict, because the widget may iterate over the old one on another thread.
         self._asked = {**self._asked, asked.id: asked}
         while len(self._asked) > ASKED:
             del self._asked[next(iter(self._asked))]
@@ -63,12 +80,31 @@ class CacheView(Shown):
         key: str | None = None,
         downstream: bool = True,
     ) -> int:
-        """Forget results by node, type, resource or key, and what was computed from them; returns how many.
+        """Forget results, and those computed from them.
 
-        A node's result is the one that a run of it would find now, whichever equal node was the first to make it, and
-        those that were made under an id that it was given. An id alone means those that were made under it.
-        With `downstream=False` what was computed from them stays, and is used if they come out the same again.
-        What is none of these is a `ChoiceError`; a name, an id or a key of which there is nothing is 0.
+        Parameters
+        ----------
+        node
+            A node: the results that a run of it would find now, and those made under the id that it was given. An id:
+            the results made under it.
+        type
+            A node type.
+        resource
+            The name of an image or of tensors that a result names.
+        key
+            A key in hexadecimal, as in `studio.cache.frame.key`.
+        downstream
+            Whether results computed from them are forgotten too. If not, they are used again if the same inputs come.
+
+        Returns
+        -------
+        int
+            How many results were forgotten; 0 for a name, id or key without any.
+
+        Raises
+        ------
+        ChoiceError
+            An argument is of another kind.
         """
         given = cast(object, node)
         if not isinstance(given, str | BaseInvocation | None):
@@ -84,27 +120,33 @@ class CacheView(Shown):
         return self._cache.forget(node=name, type=type, resource=resource, keys=keys, downstream=downstream)
 
     def _results_of(self, node: BaseInvocation) -> tuple[str | None, list[bytes]]:
-        """The id to go by, and the keys of what runs of a node would find now.
+        """Return the id to search for, if any, and the keys of the results that a run of a node would find now.
 
-        An id that was not given but made may be that of other nodes too; it counts only where the keys are unknown.
+        A generated id may belong to other nodes too; it is used only where the keys are unknown.
         """
         graph = Graph.of(node)
         reasons = [] if graph.problems() else explain(GraphExecutionState(graph), self._services)
-        told = [reason.key for reason in reasons if reason.source == graph.id_of(node)]
-        keys = [key for key in told if key]
-        is_certain = bool(keys) and len(keys) == len(told)
+        known = [reason.key for reason in reasons if reason.source == graph.id_of(node)]
+        keys = [key for key in known if key]
+        is_certain = bool(keys) and len(keys) == len(known)
         return (None if is_certain and "id" not in node.model_fields_set else node.id), keys
 
     def clear(self) -> int:
-        """Forget everything."""
+        """Forget everything and return how many results there were."""
         return self._cache.clear()
 
     def limit(self, *, max_entries: int | None = None, max_bytes: int | None = None) -> int:
-        """Set how many results and bytes are kept, and drop at once what is too much; returns how many went."""
+        """Limit the cache, evict at once what is over the limits, and return how many results were evicted.
+
+        Parameters
+        ----------
+        max_entries, max_bytes
+            The most results, and bytes of outputs; None leaves a limit unchanged.
+        """
         return self._cache.limit(max_entries=max_entries, max_bytes=max_bytes)
 
     def off(self) -> AbstractContextManager[None]:
-        """Neither read nor keep results inside the `with`."""
+        """Return a context manager that neither reads nor stores results."""
         return self._cache.off()
 
     def _make_widget(self) -> Any:

@@ -1,4 +1,4 @@
-"""Two pictures beside each other, and what is known of each: its graph, its values, its label."""
+"""Two images side by side, and the facts about each: its graph, its values, its label."""
 
 import json
 from typing import Any
@@ -21,9 +21,9 @@ NO_RUN = "this picture was not made by a run"
 
 
 class Comparison(Shown):
-    """`.image` has both side by side, `.difference` what differs, `.mean_difference` how much, from 0 to 255.
+    """Two images: `.image` (both side by side), `.difference`, and `.mean_difference`, from 0 to 255.
 
-    In a notebook it shows itself with a slider. `NotFoundError` if there is no such picture.
+    In a notebook it is shown with a slider. `NotFoundError` if there is no such image.
     """
 
     def __init__(self, services: InvocationServices, first: str, second: str) -> None:
@@ -32,7 +32,7 @@ class Comparison(Shown):
 
     @property
     def images(self) -> tuple[Image.Image, Image.Image]:
-        """Both pictures as RGB, what is transparent as white; the second as large as the first."""
+        """Both images as RGB, transparent parts white, the second scaled to the size of the first."""
         one, two = (on_white(self._services.images.get(name)) for name in (self.first, self.second))
         return one, two if two.size == one.size else two.resize(one.size)
 
@@ -47,7 +47,7 @@ class Comparison(Shown):
 
     @property
     def difference(self) -> Image.Image:
-        """The absolute difference of both, channel by channel: black where they are the same."""
+        """The absolute difference by channel: black where both are equal."""
         return ImageChops.difference(*self.images)
 
     @property
@@ -72,7 +72,7 @@ class Comparison(Shown):
 
 
 def graph_of(record: ImageRecord, services: InvocationServices) -> tuple[Graph | None, str]:
-    """(the graph whose run made a picture, "") or (None, why there is none)."""
+    """Return the graph whose run made an image and an empty text, or None and why there is none."""
     if not record.session_id:
         return None, NO_RUN
     try:
@@ -82,7 +82,7 @@ def graph_of(record: ImageRecord, services: InvocationServices) -> tuple[Graph |
 
 
 def values_of(graph: Graph | None) -> list[list[str]]:
-    """[address, value] of every input that was typed, as texts: `["noise.seed", "7"]`."""
+    """Return [address, value] of every typed input, as texts: `["noise.seed", "7"]`."""
     if graph is None:
         return []
     found = [
@@ -95,7 +95,7 @@ def values_of(graph: Graph | None) -> list[list[str]]:
 
 
 def differences(first: ImageRecord, second: ImageRecord, services: InvocationServices) -> list[list[str]]:
-    """[address, value for the first, value for the second], where they differ."""
+    """Return [address, value of the first, value of the second] of the inputs that differ."""
     one, two = (dict(values_of(graph_of(record, services)[0])) for record in (first, second))
     return [
         [address, one.get(address, ""), two.get(address, "")]
@@ -105,7 +105,7 @@ def differences(first: ImageRecord, second: ImageRecord, services: InvocationSer
 
 
 def label_of(record: ImageRecord, services: InvocationServices) -> str:
-    """The longest prompt that was typed into the graph of a picture, else the node that made it, else its category."""
+    """Return the longest prompt in the graph of an image, else the node that made it, else its category."""
     graph, _ = graph_of(record, services)
     if graph is None:
         return record.node_id or record.category
@@ -119,7 +119,7 @@ def label_of(record: ImageRecord, services: InvocationServices) -> str:
 
 
 def metadata_text(record: ImageRecord) -> str:
-    """The metadata as indented JSON; empty where there is none."""
+    """Return the metadata as indented JSON; empty without any."""
     return json.dumps(record.metadata, indent=2, ensure_ascii=False)[:MAX_METADATA] if record.metadata else ""
 
 

@@ -1,4 +1,4 @@
-"""What a studio keeps, by part, and how to free it: `studio.disk`."""
+"""The view of the space a studio takes, by part, and how to free it: `studio.disk`."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,12 +18,12 @@ FILES = ("thumbnails", "backups", "database")
 
 
 class DiskView:
-    """The room each part takes: on disk in a folder, else in RAM. `.frame`, `.free("intermediates")`, `.free_all()`.
+    """The space of each part, on disk for a folder, else in RAM: `.frame`, `.free("intermediates")`, `.free_all()`.
 
-    Shown, a table: parts, how many of each, their bytes, and the limits of the settings. The parts:
-    `pictures`, `starred pictures`, `intermediates` (tensors, and pictures on the way), `cache` (results, without what
-    they name), `runs` (that have ended), `stats`; of a folder also `thumbnails`, `backups`, and `database`, whose bytes
-    are those of the file, in which cache, runs and stats are.
+    A cell shows a table of the parts with their number, bytes and limits: `pictures`, `starred pictures`,
+    `intermediates` (tensors and intermediate images), `cache` (results, without the images they name), `runs` (ended
+    ones), `stats`; of a folder also `thumbnails`, `backups`, and `database`, the file that contains cache, runs and
+    stats.
     """
 
     def __init__(self, services: InvocationServices) -> None:
@@ -31,20 +31,29 @@ class DiskView:
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row for each part: count, bytes, and the limits in bytes and days, <NA> without one."""
+        """One row per part: count, bytes, and the limits in bytes and days, <NA> without one."""
         return disk_frame(self._usage())
 
     @property
     def bytes(self) -> int:
         """All bytes together; cache, runs and stats of a folder count as its database."""
+        # Their rows are part of the database file, which would be counted twice.
         in_database = ("cache", "runs", "stats") if self._services.database is not None else ()
         return sum(usage.bytes for usage in self._usage() if usage.part not in in_database)
 
     def free(self, *parts: str) -> int:
-        """Delete what there is of these parts, but for what a run needs; returns the bytes that came back.
+        """Delete these parts, except what a run is using, and return the bytes freed.
 
-        Starred pictures are a part of their own; `runs` takes their stats along, and runs that could be resumed.
-        `database` gives the room of what was deleted back to the disk. `ChoiceError` names the parts.
+        Parameters
+        ----------
+        parts
+            Names of parts, as in `frame`. `runs` includes their stats and runs that could be resumed; `database`
+            returns the space of deleted rows to the disk.
+
+        Raises
+        ------
+        ChoiceError
+            There is no such part; nothing is deleted.
         """
         possible = self._ways()
         for part in parts:
@@ -56,7 +65,7 @@ class DiskView:
         return before - self.bytes
 
     def free_all(self) -> int:
-        """Delete everything, starred pictures too, but for the library, settings, and what a run needs."""
+        """Delete all parts, starred images too, except what a run is using; return the bytes freed."""
         return self.free(*self._ways())
 
     def _ways(self) -> dict[str, Callable[[], object]]:

@@ -1,4 +1,4 @@
-"""The drawings of a studio, as a person sees them: `studio.graphs`."""
+"""The view of the documents of a studio: `studio.graphs`."""
 
 from collections.abc import Callable
 from time import time
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 Canvas = TypeVar("Canvas")
 SHOWN = 24
 MAX_DRAWN = 300
-"""Nodes of a graph that is drawn small; larger ones would be a grey field."""
+"""The most nodes of a graph that is drawn on a card; a larger one would be a grey area."""
 UNITS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"))
 
 
 class GraphsView(Generic[Canvas]):
-    """The documents of a studio: graphs by name, with their versions; what is drawn on a canvas is kept here.
+    """The documents of a studio: graphs by name, with their versions. The canvas saves its drawing here.
 
-    `.open(name)`, `.versions(name)`, `.save(graph, name)`, `.rename(name, new)`, `.delete(name)`, `.frame`. Shown, the
-    last changed ones as cards, each with the last picture it gave.
+    `.open(name)`, `.versions(name)`, `.save(graph, name)`, `.rename(name, new)`, `.delete(name)`, `.frame`. A cell
+    shows those changed last as cards, each with the last image that it produced.
     """
 
     def __init__(self, services: InvocationServices, open_document: Callable[[str, int | None], Canvas]) -> None:
@@ -37,42 +37,59 @@ class GraphsView(Generic[Canvas]):
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row for each document, the last changed first: name, changed, nodes, version, versions, bytes."""
+        """One row per document, the last changed first: name, changed, nodes, version, versions, bytes."""
+        # A canvas saves after a pause; here its newest state counts.
         self._documents.flush()
         return documents_frame(self._documents.rows())
 
     def open(self, name: str, version: int | None = None) -> Canvas:
-        """Open a document on a canvas; `version` is one of `.versions(name)`, the newest by default.
+        """Open a document on a canvas.
 
-        An older version becomes the newest one when it is changed; what was the newest stays as a version.
+        Parameters
+        ----------
+        name
+            Its name.
+        version
+            One of `.versions(name)`; None for the newest. An older one becomes the newest when it is changed; the one
+            that was the newest stays as a version.
 
         Raises
         ------
         NotFoundError
-            There is no such document or version; the error names what there is.
+            There is no such document or version; the message names those that there are.
         """
         return self._open(name, version)
 
     def versions(self, name: str) -> "pd.DataFrame":
-        """One row for each version of a document, the newest first: version, saved, nodes, bytes, kernel, kept."""
+        """Return one row per version of a document, the newest first: version, saved, nodes, bytes, kernel, kept."""
         self._documents.flush()
         return versions_frame(self._documents.versions(name))
 
     def save(self, graph: Graph | BaseInvocation, name: str) -> int:
-        """Keep a graph, or all that a node needs, as the newest version of a document; return that version's number.
+        """Save a graph as the newest version of a document and return the number of that version.
 
-        Nothing is written if the newest version is the same. `InvalidNameError` says what is wrong with a name.
+        Parameters
+        ----------
+        graph
+            A graph, or a node with everything it depends on. Nothing is written if the newest version is equal.
+        name
+            The name of the document, new or existing.
+
+        Raises
+        ------
+        InvalidNameError
+            A document cannot have that name.
         """
         chosen = graph if isinstance(graph, Graph) else Graph.of(graph)
         return self._documents.save(name, chosen).record.newest
 
     def rename(self, name: str, new: str) -> None:
-        """Give a document another name; `InvalidNameError` if it is taken. Open canvases follow."""
+        """Rename a document; open canvases follow. `InvalidNameError` if the name is taken."""
         self._documents.flush()
         self._documents.rename(name, new)
 
     def delete(self, name: str) -> None:
-        """Delete a document and its versions. A canvas on which it is still drawn keeps it anew."""
+        """Delete a document and its versions. A canvas that is still open on it saves it again with its next edit."""
         self._documents.flush()
         self._documents.delete(name)
 
@@ -116,6 +133,7 @@ class GraphsView(Generic[Canvas]):
             return picture
         if record.nodes > MAX_DRAWN:
             return f"{record.nodes:,} nodes"
+        # A card must not fail: one document that cannot be read would hide all others.
         open_graph: Any = widget_class("graph_file", "open_graph")
         try:
             graph, _ = open_graph(self._documents.data(record.name))
@@ -125,12 +143,12 @@ class GraphsView(Generic[Canvas]):
 
 
 def count(number: int, noun: str) -> str:
-    """`1 node`, `1,200 nodes`"""
+    """Return a number with its noun: `1 node`, `1,200 nodes`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def age_text(seconds: float) -> str:
-    """`just now`, `5 minutes ago`, `2 days ago`"""
+    """Return a time as people say it: `just now`, `5 minutes ago`, `2 days ago`."""
     for unit, word in UNITS:
         if seconds >= unit:
             return f"{count(int(seconds // unit), word)} ago"

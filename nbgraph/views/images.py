@@ -1,4 +1,4 @@
-"""The pictures of a studio, as a person sees them: `studio.images`."""
+"""The view of the images of a studio: `studio.images`."""
 
 import json
 from collections.abc import Callable
@@ -33,9 +33,9 @@ STATIC_PICTURES, STATIC_SIZE = 12, 128
 
 
 class ImagesView(Shown):
-    """The pictures of a studio: `.add(picture)`, `.get(name)`, `.star(name)`, `.search(text)`, `.delete(name)`.
+    """The images of a studio: `.add(picture)`, `.get(name)`, `.star(name)`, `.search(text)`, `.delete(name)`.
 
-    `.compare(a, b)` puts two beside each other. In a notebook it shows itself as a gallery.
+    `.compare(a, b)` shows two side by side. In a notebook the view is a gallery.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class ImagesView(Shown):
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row for each picture, the newest first."""
+        """One row per image, the newest first."""
         return self._frame_of(ImageQuery())
 
     @property
     def count(self) -> int:
-        """The number of pictures."""
+        """The number of images."""
         return self._images.list(per_page=1).total
 
     def get(self, image_name: str) -> Image.Image:
-        """The picture of that name, a PIL image."""
+        """Return the image of that name as a PIL image, with its recipe. `NotFoundError` if there is none."""
         return picture_of_record(self._images.get(image_name), self._services, self._images.record(image_name))
 
     def add(
@@ -68,11 +68,22 @@ class ImagesView(Shown):
         category: ImageCategory = "user",
         metadata: dict[str, Any] | None = None,
     ) -> ImageField:
-        """Keep a PIL image, or the picture in a PNG, JPEG or WebP file, and give what nodes take: `image=added`.
+        """Store an image and return a reference to it that nodes accept: `image=added`.
 
-        Modes other than L, LA, RGB and RGBA are converted, but for F; files are turned upright. `metadata` fits JSON,
-        and is searched by `search`; texts in the picture that say how it was made are kept with it. `NbgraphError`
-        says what is wrong with a file, a size, a mode, a category or metadata.
+        Parameters
+        ----------
+        picture
+            A PIL image, or the path of a PNG, JPEG or WebP file, which is turned upright. Modes other than L, LA, RGB
+            and RGBA are converted; texts in it that say how it was made are stored with it.
+        category
+            What the image is for.
+        metadata
+            A dict that JSON can hold; `search` finds its texts.
+
+        Raises
+        ------
+        NbgraphError
+            The file, size, mode, category or metadata is wrong; the message says how.
         """
         image = open_picture(picture)
         check_category(category)
@@ -83,29 +94,30 @@ class ImagesView(Shown):
         return ImageField(image_name=self._images.save(image, category=category, metadata=metadata).image_name)
 
     def star(self, *image_names: str, starred: bool = True) -> None:
-        """Star pictures, or with `starred=False` take their stars; `NotFoundError` if there is no such picture."""
+        """Star images, or with `starred=False` remove their stars; `NotFoundError` if one of them does not exist."""
+        # All names first: a wrong one must not leave half of the others starred.
         for name in image_names:
             self._images.record(name)
         for name in image_names:
             self._images.update(name, starred=starred)
 
     def delete(self, *image_names: str) -> int:
-        """Delete pictures; cached results that name them go too. Returns how many there were."""
+        """Delete images and the cached results that name them; return how many images there were."""
         return self._images.delete(*image_names)
 
     def delete_intermediates(self) -> int:
-        """Delete every picture that is marked as intermediate."""
+        """Delete all intermediate images and return how many there were."""
         return self._images.delete_intermediates()
 
     def search(self, text: str = "", *, starred: bool | None = None) -> "pd.DataFrame":
-        """Pictures with a text in a prompt, value or model of their graph, or in their name, node or metadata.
+        """Return the images with a text in a prompt, value or model of their graph, or in their name, node or metadata.
 
         Capitals do not matter; with `starred` only those with, or without, a star.
         """
         return self._frame_of(searched(self._services, text, starred=starred))
 
     def compare(self, first: str, second: str) -> Comparison:
-        """Two pictures beside each other or under a slider, with what was set differently for them."""
+        """Return two images side by side, in a notebook under a slider with the inputs in which they differ."""
         return Comparison(self._services, first, second)
 
     def _frame_of(self, query: ImageQuery) -> "pd.DataFrame":
@@ -146,16 +158,21 @@ def searched(services: InvocationServices, text: str, **more: Any) -> ImageQuery
 
 
 def open_picture(picture: Image.Image | str | PathLike[str]) -> Image.Image:
-    """A PIL image, or the picture in a file, as L, LA, RGB or RGBA; `NbgraphError` if it cannot be.
+    """Return a PIL image, or the image in a file, as L, LA, RGB or RGBA.
 
-    `ImageModeError` for mode F, which does not say what number is white, and for mode I beyond 16 bits.
+    Raises
+    ------
+    ImageModeError
+        The mode is F, which does not define what number is white, or I with more than 16 bits.
+    NbgraphError
+        It is not an image, cannot be read, or is empty or too large.
     """
     if isinstance(picture, str | PathLike):
         return read_picture(Path(picture).expanduser())
     given = cast(object, picture)
     if not isinstance(given, Image.Image):
         kind = type(given).__name__
-        raise NbgraphError(f"a {kind} is no picture; give a PIL image, as Image.fromarray makes one, or a file's path")
+        raise NbgraphError(f"a {kind} is not an image; give a PIL image, as Image.fromarray makes it, or a path")
     if picture.mode == "F":
         raise mode_error(picture.mode)
     if not all(picture.size):
@@ -163,6 +180,7 @@ def open_picture(picture: Image.Image | str | PathLike[str]) -> Image.Image:
     if problem := size_problem(*picture.size):
         raise NbgraphError(f"the picture {problem}; make it smaller")
     try:
+        # PIL reads pixels late: a cut file shows itself only here.
         picture.load()
     except (OSError, SyntaxError, ValueError) as error:
         raise NbgraphError(f"the picture cannot be read: {error}; open its file again") from None
@@ -173,13 +191,13 @@ def open_picture(picture: Image.Image | str | PathLike[str]) -> Image.Image:
 
 
 def check_category(category: ImageCategory) -> None:
-    """`NbgraphError` for a category there is not."""
+    """Raise `NbgraphError` for an unknown category."""
     if category not in get_args(ImageCategory):
         raise NbgraphError(f"no category {category!r}{suggest(str(category), get_args(ImageCategory))}")
 
 
 def check_metadata(metadata: dict[str, Any] | None) -> None:
-    """`NbgraphError` for metadata that are not a dict, or hold what JSON does not give back as it was."""
+    """Raise `NbgraphError` for metadata that are not a dict, or that JSON does not return unchanged."""
     if metadata is None:
         return
     given = cast(object, metadata)
@@ -193,6 +211,7 @@ def check_metadata(metadata: dict[str, Any] | None) -> None:
 def _json_problem(values: dict[str, Any]) -> str:
     """Return why JSON in UTF-8 does not give values back as they are, or an empty text."""
     try:
+        # There and back: a tuple or a key that is a number would return as something else.
         text = json.dumps(values, allow_nan=False, ensure_ascii=False)
         text.encode()
         if json.loads(text) == values:

@@ -1,4 +1,4 @@
-"""The models a studio can name, and what any model file is: `studio.models`."""
+"""The view of the models that a studio finds, and facts about any model file: `studio.models`."""
 
 from os import PathLike
 from os.path import isfile
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
 
 class ModelsView:
-    """The models that can be named: `.frame`, `.search("sdxl", "lora")`; `.inspect(path)`. Shown, a table."""
+    """The models that nodes can name: `.frame`, `.search("sdxl", "lora")`, `.inspect(path)`; a cell shows a table."""
 
     def __init__(self, services: InvocationServices) -> None:
         self._services = services
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row for each model that can be named; of a single file kind, family, variant, precision and size."""
+        """One row per model; of single files with kind, family, variant, precision and size."""
         rows = self._services.model_manager.rows()
+        # Headers are read at once and remembered: a folder may hold thousands of files.
         return models_frame(rows, facts_of_files([row.path for row in rows if isfile(row.path)]))
 
     def search(self, *words: str) -> "pd.DataFrame":
-        """The rows of `frame` that hold all these words, in any column and in any case."""
+        """Return the rows of `frame` that contain all these words, in any column and in any case."""
         table: Any = self.frame
         texts = [" ".join(map(str, row)).lower() for row in table.itertuples(index=False)]
         return table.loc[[all(word.lower() in text for word in words) for text in texts]]
@@ -36,12 +37,12 @@ class ModelsView:
     def inspect(self, path: str | PathLike[str]) -> FileFacts:
         """Return kind, family, variant and precision of a model file, read from its header in milliseconds.
 
-        What is no weight file (a pickle, a saved web page, an interrupted download) is named in `problem`.
+        `problem` says why a file is not one of weights: a pickle, a saved web page, an interrupted download.
 
         Raises
         ------
         ModelError
-            When there is no such file.
+            There is no such file.
         """
         return what_is(Path(path))
 

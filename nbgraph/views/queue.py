@@ -1,4 +1,4 @@
-"""The sessions that wait, run or have ended, as a person sees them: `studio.queue`."""
+"""The view of waiting, running and ended sessions: `studio.queue`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ STATIC_COLUMNS = ["number", "status", "session", "submitted", "started", "ended"
 class QueueView(Shown):
     """The queue of a studio: `.frame`, `.cancel(run)`, `.prepend(run)`, `.clear()`, `.pause()`, `.resume()`.
 
-    A run is given as the `Run`, or by its id. In a notebook it shows itself as a live table.
+    A run is given as the `Run` or by its id. In a notebook the view is a live table.
     """
 
     def __init__(self, services: InvocationServices) -> None:
@@ -25,43 +25,44 @@ class QueueView(Shown):
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row for each session that waits, runs or has ended."""
+        """One row per waiting, running or ended session."""
         return queue_frame(self._queue.rows())
 
     def cancel(self, run: Run | str) -> bool:
-        """Cancel a run that waits or runs; False if it has ended, `NotFoundError` if it was never submitted."""
+        """Cancel a waiting or running run; False if it has ended, `NotFoundError` if it was never submitted."""
         item = self._queue.item(run_id(run))
         return self._services.processor.cancel(item.session_id)
 
     def cancel_all(self) -> int:
-        """Cancel everything that waits or runs here; returns how many runs."""
+        """Cancel all waiting and running runs of this kernel and return how many."""
         return self._services.processor.cancel_all()
 
     def prepend(self, run: Run | str) -> bool:
-        """Move a waiting run to the front; False if it does not wait (any more)."""
+        """Move a waiting run to the front; False if it is no longer waiting."""
         return self._queue.prepend(run_id(run))
 
     def clear(self) -> int:
-        """Forget the runs that have ended; returns how many. Their pictures and figures stay."""
+        """Forget the ended runs and return how many. Their images and stats stay."""
         return self._queue.clear()
 
     def pause(self) -> None:
-        """Finish what runs and start nothing new."""
+        """Finish the running run and start no other."""
         self._services.processor.pause()
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Start runs again after `pause`."""
         self._services.processor.resume()
 
     @property
     def is_paused(self) -> bool:
-        """True if nothing new is started."""
+        """True if no run is started."""
         return self._services.processor.is_paused
 
     def _make_widget(self) -> Any:
         return widget_class("queue_table", "QueueTable")(self._services)
 
     def _html(self) -> Html:
+        # The newest runs first: a saved notebook shows only the first rows.
         frame: Any = self.frame
         return table_html(frame.iloc[::-1].filter(STATIC_COLUMNS), repr(self))
 

@@ -1,4 +1,4 @@
-"""The stats of a studio, as a person looks at them: `studio.stats_view()`."""
+"""The view of the stats of a studio: `studio.stats_view()`."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class StatsView(Shown):
-    """Runs, columns and plots to choose from in a notebook; `.frame`, `.draw()`, `.to_csv(path)` and `.to_png(path)`.
+    """A choice of runs, columns and plots: `.frame`, `.draw()`, `.to_csv(path)` and `.to_png(path)`.
 
-    What Python chooses with `.choose(...)` is what the widget shows, and the other way round.
+    `.choose(...)` sets the controls of the widget, and a person's choice there is what the methods use.
     """
 
     def __init__(self, services: InvocationServices) -> None:
@@ -27,20 +27,31 @@ class StatsView(Shown):
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row for each node of the runs that are chosen."""
+        """One row per prepared node of the chosen runs."""
         return self.widget.frame
 
     @property
     def sessions(self) -> "pd.DataFrame":
-        """One row for each run, the newest first: its id, nodes, cached, failed and seconds."""
+        """One row per run, the newest first: id, nodes, cached, failed and seconds."""
         return session_frame(self._services.performance_statistics.readable_rows())
 
     def choose(self, runs: Run | str | Iterable[Run | str] | None = None, *, plot: str | None = None) -> "StatsView":
-        """Choose one or several runs, as `Run`s or ids, and the plot, by its name in the list.
+        """Choose runs and the plot, and return the view.
 
-        `ChoiceError`, a ValueError, names what there is, and nothing is chosen.
+        Parameters
+        ----------
+        runs
+            One or several runs, as `Run`s or ids; None leaves the choice.
+        plot
+            The name of a plot in the list; None leaves the choice.
+
+        Raises
+        ------
+        ChoiceError
+            There is no such run or plot; nothing is chosen.
         """
         panel = self.widget
+        # The list on the page may be older than the run that is chosen.
         panel.refresh()
         plots, sessions = dict(panel.plot.options), [session for _, session in panel.runs.options]
         chosen = None if runs is None else [run_id(run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
@@ -56,15 +67,15 @@ class StatsView(Shown):
         return self
 
     def draw(self) -> "Figure":
-        """The chosen plot, as a new matplotlib figure."""
+        """Return the chosen plot as a new matplotlib figure."""
         return self.widget.draw()
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write the chosen columns of the chosen runs; returns where."""
+        """Write the chosen columns of the chosen runs and return the absolute path."""
         return self.widget.to_csv(path)
 
     def to_png(self, path: str | Path) -> Path:
-        """Write the chosen plot; returns where."""
+        """Write the chosen plot and return the absolute path."""
         return self.widget.to_png(path)
 
     def _make_widget(self) -> Any:
@@ -73,6 +84,7 @@ class StatsView(Shown):
     def _html(self) -> Html:
         sessions: Any = self.sessions
         shown = [table_html(sessions.round({"seconds": 3}), repr(self))]
+        # A plot is not drawn for the HTML alone: that would load matplotlib.
         if self._made is not None:
             shown.insert(0, image(self.widget.png, "plot of the chosen runs", style="max-width:100%"))
         return joined(shown)
