@@ -37,7 +37,7 @@ def test_the_name_of_a_graph_file_in_place_of_its_text_is_told_to_be_a_name():
 def test_a_checkpoint_that_is_a_pickle_is_told_how_to_become_a_safe_one(studio, tmp_path):
     file = tmp_path / "model.ckpt"
     file.write_bytes(b"\x80\x02}q\x00.")
-    with pytest.raises(NbgraphError, match="is a pickle.* never loaded.*save_file"):
+    with pytest.raises(NbgraphError, match="is a pickle.* never loaded.*--convert"):
         studio.run(ModelLoader(model=str(file)))
 
 

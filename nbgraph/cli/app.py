@@ -109,7 +109,7 @@ def export(
     _leave(lambda: _part("graph_programs").export(file, python, lines, out))
 
 
-@app.command()
+@app.command(short_help="List models; say what a model file is, or convert a pickle.")
 def models(
     inspect: Annotated[
         Path | None, typer.Option("--inspect", metavar="FILE", help="Say what a model file is, from its header.")

@@ -71,7 +71,7 @@ def open_graph(data: Any) -> tuple[Graph, str]:
         It is a file of another program.
     """
     read = as_object(data)
-    if seems := foreign_object(read):
+    if isinstance(data, dict) and (seems := foreign_object(read)):
         raise foreign_error(seems)
     version = read.get("version", NEWEST)
     if isinstance(version, int) and version > NEWEST:
