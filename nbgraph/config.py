@@ -1,4 +1,4 @@
-"""Settings, from keyword arguments, `NBGRAPH_...` environment variables or a `.env` file, in that order."""
+"""Settings from keyword arguments, else `NBGRAPH_...` environment variables, else a `.env` file."""
 
 import json
 from pathlib import Path
@@ -12,14 +12,18 @@ from nbgraph.texts import value_text
 
 PREFIX = "NBGRAPH_"
 RecipeParts = Literal["all", "without prompts", "none"]
-"""What a saved picture carries of how it was made."""
+"""The parts of its recipe that a saved image carries."""
 
 
 class Settings(BaseSettings):
     """Settings of a studio; each field is also an environment variable.
 
     `Settings(device="cpu")` and `NBGRAPH_DEVICE=cpu` do the same; a list is JSON in the environment, `["/models"]`.
-    `SettingsError` names every setting that is unknown or has a value that it does not take.
+
+    Raises
+    ------
+    SettingsError
+        Settings are unknown or have invalid values; all of them are named.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore")
@@ -83,6 +87,7 @@ class Settings(BaseSettings):
     recipes: RecipeParts = Field(default="all", description="what saved pictures carry of how they were made")
 
     def __init__(self, **given: Any) -> None:
+        # Unknown variables of the environment are ignored, as other programs share it; a misspelt argument is not.
         fields = type(self).model_fields
         unknown = [name for name in given if name not in fields and not name.startswith("_")]
         if unknown:

@@ -1,4 +1,4 @@
-"""Versions, devices, SQLite, front end and folder, for a bug report. Prints no home path and no secret."""
+"""A report for a bug report: versions, devices, SQLite, front end and folder, without home paths and secrets."""
 
 import os
 import platform
@@ -35,12 +35,13 @@ PACKAGES = (
 GIB = 2**30
 TIE = "\N{NO-BREAK SPACE}"  # keeps a package and its version on one line
 WAL_RESET_FIXED = (3, 51, 3)
+"""The SQLite version without the fault in resetting a write-ahead log."""
 
 
 def report(folder: str | os.PathLike[str] | None = None) -> str:
     """Return lines to paste into a bug report.
 
-    Of the environment only names of variables are printed, never values.
+    Of environment variables only the names are printed, never the values.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def report(folder: str | os.PathLike[str] | None = None) -> str:
 
 
 def _wrapped(line: str) -> str:
-    """The line in at most 80 columns, with what follows the first line indented below its label."""
+    """Return a line in at most 80 columns, continued below its label."""
     indent = " " * (len(line) - len(line.lstrip()) + 4)
     return fill(line, 80, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False).replace(TIE, " ")
 
@@ -89,6 +90,7 @@ def _version(package: str) -> str:
 
 def _devices() -> Iterator[str]:
     try:
+        # A broken torch is what the report is often about, so it must not end the report.
         torch = import_module("torch")
     except (ImportError, OSError) as error:
         yield f"devices: torch cannot be imported: {str(error)[:300]}"

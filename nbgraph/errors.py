@@ -1,4 +1,4 @@
-"""Every error nbgraph raises on purpose. A message says what was given, where, what is possible and what to do.
+"""The errors of nbgraph. A message says what was given, where, what is possible and what to do.
 
 NbgraphError
   GraphError                a graph cannot run; .problems lists everything wrong with it
@@ -39,13 +39,14 @@ class NbgraphError(Exception):
 
 
 def _made_again(error_class: type[NbgraphError], args: tuple[Any, ...], state: dict[str, Any]) -> NbgraphError:
+    # Past `__init__`, whose arguments are not known here.
     error = error_class.__new__(error_class, *args)
     error.__dict__.update(state)
     return error
 
 
 class NbgraphWarning(UserWarning):
-    """Something to know about a result that is still valid."""
+    """A fact about a result that is still valid."""
 
 
 def suggest(given: str, possible: Iterable[str], limit: int = 20) -> str:
@@ -124,9 +125,10 @@ class IterationLimitError(GraphError):
 
 
 class TargetError(NbgraphError, TypeError):
-    """A studio was given something to run, edit or explain that is neither nodes nor a graph."""
+    """The thing to run, edit or explain is neither a graph nor nodes."""
 
     def __init__(self, given: object) -> None:
+        # The two usual mistakes get the line that was meant.
         if isinstance(given, type):
             shown = f"the class {given.__name__}; make a node of it: {given.__name__}(...)"
         elif isinstance(given, str):
@@ -152,7 +154,7 @@ class SettingsError(NbgraphError, ValueError):
 
 
 class PositionalError(NbgraphError, TypeError):
-    """Inputs of a node were given by position; a node takes them by name."""
+    """The inputs of a node were given by position; a node takes them by name."""
 
     def __init__(self, node_class: str, given: Sequence[object], inputs: Iterable[str], named: Iterable[str]) -> None:
         names = list(inputs)
@@ -175,19 +177,19 @@ class UnknownNodeTypeError(NbgraphError, KeyError):
 
 
 def with_place(message: str, place: str) -> str:
-    """Return the message, followed by a line that says where a person's own code failed, if that is known."""
+    """Return a message with a line that says where a person's own code failed, if that is known."""
     return f"{message}\n  at: {place}" if place else message
 
 
 class NodeError(NbgraphError):
-    """A node raised an exception while it ran. Only texts are kept: the exception itself would keep tensors alive.
+    """A node raised an exception while it ran. It keeps only texts, because an exception keeps tensors alive.
 
     Attributes
     ----------
     node, type
         The id of the prepared node, such as `denoise[1,0]`, and its type.
     message
-        What went wrong.
+        The message of the exception.
     inputs
         The node's inputs, shortened.
     traceback
@@ -232,11 +234,11 @@ class NotFoundError(NbgraphError, KeyError):
 
 
 class InvalidNameError(NbgraphError, ValueError):
-    """Not the name of a resource: those are 32 hexadecimal digits."""
+    """A text cannot be the name of an image or of tensors (32 hexadecimal digits), or of a document."""
 
 
 class ImageModeError(NbgraphError, ValueError):
-    """An image of a mode that cannot be stored without loss."""
+    """An image has a mode that cannot be stored without loss."""
 
 
 class ModelError(NbgraphError):
@@ -264,7 +266,7 @@ class ArchiveError(NbgraphError, ValueError):
 
 
 class RecipeError(NbgraphError, ValueError):
-    """A picture or file holds no recipe that can be read: what was found, where, and what is possible."""
+    """An image or file holds no recipe that can be read; the message says what was found and what is possible."""
 
 
 class StoreTooNewError(StoreError):
@@ -277,11 +279,11 @@ class StoreTooNewError(StoreError):
 
 
 class DamagedRecordError(NbgraphError, ValueError):
-    """A stored record is not what was written. The others are whole, and lists leave it out."""
+    """A stored record is damaged. The others are not, and lists leave it out."""
 
 
 class StoreFullError(StoreError):
-    """The disk or the quota is full; everything that was acknowledged before is stored."""
+    """The disk or the quota is full; everything stored before is safe."""
 
 
 class StoreReadOnlyError(StoreError):
@@ -304,11 +306,11 @@ class ResourceFileMissingError(ResourceFileError, KeyError):
     """A record exists, but its file does not."""
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return str(self.args[0])  # KeyError would quote it
 
 
 class ResourceFileCorruptError(ResourceFileError):
-    """A file is not what was saved: its size or its SHA-256 differs from the record."""
+    """A file was changed after it was saved: its size or its SHA-256 differs from the record."""
 
 
 @dataclass

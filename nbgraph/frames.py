@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 MB = 2**20
+"""Bytes of a megabyte in all frames."""
 TIME = "datetime64[us, UTC]"
 
 STATS = {
@@ -150,12 +151,13 @@ MODELS = {
 
 def frame(rows: Iterable[Sequence[Any]], columns: dict[str, str]) -> "pd.DataFrame":
     """Return a frame with these columns and dtypes, also for no rows."""
+    # Without explicit dtypes, a column of an empty frame or of None alone would be `object`.
     table = _pandas().DataFrame.from_records(list(rows), columns=list(columns))
     return table.astype(columns)
 
 
 def stats_frame(rows: Iterable[NodeStats]) -> "pd.DataFrame":
-    """One row for each prepared node: times in seconds, memory in MB (2**20 bytes), VRAM <NA> without a GPU."""
+    """Return one row per prepared node: times in seconds, memory in MB (2**20 bytes), VRAM <NA> without a GPU."""
     return frame((_stats_row(row) for row in rows), STATS)
 
 
@@ -181,7 +183,7 @@ def _stats_row(row: NodeStats) -> tuple[Any, ...]:
 
 
 def session_frame(rows: Iterable[NodeStats]) -> "pd.DataFrame":
-    """One row for each run, the newest first: when it began, its nodes, and the seconds they took together."""
+    """Return one row per run, the newest first: its start, nodes, cached and failed ones, and their total seconds."""
     by_session: dict[str, list[NodeStats]] = {}
     for row in rows:
         by_session.setdefault(row.session_id, []).append(row)
@@ -203,12 +205,16 @@ def session_frame(rows: Iterable[NodeStats]) -> "pd.DataFrame":
 
 
 def compared_frame(first: "pd.DataFrame", second: "pd.DataFrame") -> "pd.DataFrame":
-    """One row for each node of two runs, the largest slowdown first: `slower` in seconds, `ratio` is b / a.
+    """Return one row per node of two runs, the largest slowdown first.
 
-    A node that only one of them has, has <NA> for the other.
+    Returns
+    -------
+    DataFrame
+        `slower` is b - a in seconds, `ratio` is b / a. A node of only one run has <NA> for the other.
     """
     # pandas' stubs leave the types of what most methods return open.
     sides: list[Any] = [
+        # Categories of two frames differ, and would not merge.
         data.assign(type=data["type"].astype("str"), status=data["status"].astype("str")).drop_duplicates("node")
         for data in cast("list[Any]", [first, second])
     ]
@@ -217,6 +223,7 @@ def compared_frame(first: "pd.DataFrame", second: "pd.DataFrame") -> "pd.DataFra
         sides[1][["node", "type", *columns]], on=["node", "type"], how="outer", suffixes=("_a", "_b")
     )
     both["slower"] = both["seconds_b"] - both["seconds_a"]
+    # Cached nodes take next to no time; a ratio to 0 says nothing.
     both["ratio"] = (both["seconds_b"] / both["seconds_a"]).where(both["seconds_a"] > 0)
     both[["status_a", "status_b"]] = both[["status_a", "status_b"]].fillna("")
     table = frame(both[list(COMPARED)].itertuples(index=False), COMPARED)
@@ -224,7 +231,7 @@ def compared_frame(first: "pd.DataFrame", second: "pd.DataFrame") -> "pd.DataFra
 
 
 def cache_frame(entries: Iterable[CacheRow], now: float) -> "pd.DataFrame":
-    """One row for each entry; `seconds` is what making it took, `age_seconds` how long ago that was."""
+    """Return one row per entry; `seconds` is the time it took to compute, `age_seconds` the time since."""
     return frame(
         (
             (
@@ -246,12 +253,12 @@ def cache_frame(entries: Iterable[CacheRow], now: float) -> "pd.DataFrame":
 
 
 def reasons_frame(reasons: Iterable[Reason]) -> "pd.DataFrame":
-    """One row for each prepared node: whether it will run, and because of what."""
+    """Return one row per prepared node: whether it will run, and why."""
     return frame(((r.node, r.source, r.type, r.will_run, r.because) for r in reasons), REASONS)
 
 
 def images_frame(records: Iterable[ImageRecord]) -> "pd.DataFrame":
-    """One row for each picture."""
+    """Return one row per image."""
     return frame(
         (
             (
@@ -273,12 +280,12 @@ def images_frame(records: Iterable[ImageRecord]) -> "pd.DataFrame":
 
 
 def disk_frame(usage: Iterable[Usage]) -> "pd.DataFrame":
-    """One row for each part of what a studio keeps."""
+    """Return one row per part of what a studio keeps."""
     return frame(((u.part, u.count, u.bytes, u.limit.bytes, u.limit.days) for u in usage), DISK)
 
 
 def queue_frame(items: Iterable[QueueItem]) -> "pd.DataFrame":
-    """One row for each session in the queue."""
+    """Return one row per session in the queue."""
     return frame(
         (
             (
@@ -298,17 +305,17 @@ def queue_frame(items: Iterable[QueueItem]) -> "pd.DataFrame":
 
 
 def documents_frame(records: Iterable[DocumentRecord]) -> "pd.DataFrame":
-    """One row for each document: its newest version, how many there are, and the bytes of all."""
+    """Return one row per document: its newest version, the number of versions, and the bytes of all."""
     return frame(((r.name, _time(r.changed), r.nodes, r.newest, r.versions, r.bytes) for r in records), DOCUMENTS)
 
 
 def versions_frame(versions: Iterable[DocumentVersion]) -> "pd.DataFrame":
-    """One row for each version of a document; `kept` are those that another author replaced unseen."""
+    """Return one row per version of a document; `kept` are those that another author replaced without seeing them."""
     return frame(((v.number, _time(v.saved), v.nodes, v.bytes, v.kernel, v.is_kept) for v in versions), VERSIONS)
 
 
 def models_frame(rows: Iterable[ModelRow], facts: Mapping[str, FileFacts]) -> "pd.DataFrame":
-    """One row for each model that can be named; what a single file is comes from `facts`, by path, size in MB."""
+    """Return one row per model, sizes in MB; the facts about single files are given by path."""
     return frame((_model_row(row, facts.get(row.path)) for row in rows), MODELS)
 
 
@@ -320,7 +327,7 @@ def _model_row(row: ModelRow, facts: FileFacts | None) -> tuple[Any, ...]:
 
 
 def loaded_frame(rows: Iterable[Any]) -> "pd.DataFrame":
-    """One row for each component of a model that is in memory now, in MB (2**20 bytes) of parameters and buffers."""
+    """Return one row per model component in memory, with the MB (2**20 bytes) of its parameters and buffers."""
     return frame(
         (
             (r.model, r.component, r.bytes / MB, r.device, r.dtype, r.patches, r.in_use, r.uses, _time(r.last_used))
@@ -333,7 +340,17 @@ def loaded_frame(rows: Iterable[Any]) -> "pd.DataFrame":
 def sweep_frame(
     values: Sequence[dict[str, Any]], given: dict[str, list[Any]], seconds: Sequence[float], status: Sequence[str]
 ) -> "pd.DataFrame":
-    """One row for each cell of a sweep: a column for each value, for each thing its node gave, seconds and status."""
+    """Return one row per cell of a sweep.
+
+    Parameters
+    ----------
+    values
+        For each cell the swept values by address; a column for each address.
+    given
+        Columns by name, with the output of the node for each cell.
+    seconds, status
+        The total seconds and the status of each run.
+    """
     pandas = _pandas()
     table = pandas.DataFrame(list(values), index=range(len(values)))
     for name, column in given.items():
@@ -355,7 +372,7 @@ def _given_column(values: list[Any]) -> "pd.Series":
 
 
 def _pandas() -> Any:
-    """Import pandas when the first frame is made: it takes most of a second, which a first studio need not wait for."""
+    """Import pandas when the first frame is made: it takes most of a second, which a first studio does not need."""
     return load("pandas")
 
 

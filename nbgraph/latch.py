@@ -1,4 +1,4 @@
-"""Signals between threads that an interrupt of a waiter cannot damage: once and for all, or again and again."""
+"""Signals between threads that an interrupt of a waiter cannot damage: `Latch` signals once, `Bell` repeatedly."""
 
 from _thread import LockType, allocate_lock
 from contextlib import suppress
@@ -12,7 +12,7 @@ POLL_SECONDS = 0.5
 class Latch:
     """Closed until `open()` is called; it stays open. `wait()` returns once it is open.
 
-    Each waiter waits on a lock of its own, which nobody else ever needs. `KeyboardInterrupt` may arrive between any two
+    Each waiter waits on a lock of its own, which no other thread needs. `KeyboardInterrupt` may arrive between any two
     steps of a waiter, and whatever lock it holds then stays held: with one lock for all, that locks out everybody.
     """
 
@@ -57,7 +57,7 @@ class Bell:
         self._rung: SimpleQueue[None] = SimpleQueue()
 
     def ring(self) -> None:
-        """End a `wait`, or the next one."""
+        """End the present `wait`, or the next one."""
         self._rung.put(None)
 
     def wait(self, seconds: float) -> bool:

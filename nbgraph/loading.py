@@ -184,7 +184,7 @@ def _run(name: str, import_it: Callable[[str], ModuleType], started: _Import) ->
 
 
 @contextmanager
-def _no_collections() -> Iterator[None]:
+def _no_collections() -> Generator[None]:
     """Within the block, look for no cycles: an import makes objects that stay, and is looked through again and again.
 
     Importing torch and diffusers takes a fifth less processor time without.

@@ -1,4 +1,4 @@
-"""The front end: is there a page for a widget, is a widget still on it, and what pages of earlier kernels ask for."""
+"""The front end: whether there is a page for a widget, outputs of cells, and requests of pages of earlier kernels."""
 
 import sys
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from weakref import WeakSet
 from nbgraph.loading import load
 
 TARGET = "nbgraph.open_document"
-"""The name of the comm by which a page whose kernel is gone asks the one that runs now for its drawing."""
+"""The name of the comm by which a page whose kernel is gone requests its drawing from the present one."""
 
 
 class Opener(Protocol):
@@ -19,6 +19,7 @@ class Opener(Protocol):
         ...
 
 
+# Weak, so that a studio that was dropped without `close` is collected.
 _openers: "WeakSet[Opener]" = WeakSet()
 
 
@@ -32,7 +33,7 @@ def shell() -> Any:
 
 
 def is_in_notebook() -> bool:
-    """Return whether a kernel runs the cells, so that a widget has a page to be on."""
+    """Return whether a kernel runs the cells, so that a widget can have a page."""
     return hasattr(shell(), "kernel")
 
 
@@ -64,14 +65,15 @@ def is_open(widget: Any) -> bool:
 
 
 def offer_documents(opener: Opener) -> None:
-    """Let pages that an earlier kernel has left open their drawings here; nothing happens without a kernel."""
+    """Let pages of an earlier kernel open their drawings in a studio; nothing happens without a kernel."""
     if is_in_notebook():
         _openers.add(opener)
         shell().kernel.comm_manager.register_target(TARGET, _open_on_page)
 
 
 def _open_on_page(comm: Any, message: Any) -> None:
-    """Answer a page: the model id of a canvas on its drawing, or an empty one where no studio has it."""
+    """Send a page the model id of a canvas on its drawing, or an empty one if no studio has it."""
+    # A page is not trusted: its message may have any form.
     data: Any = message["content"]["data"]
     wanted: Any = data.get("document") if hasattr(data, "get") else None
     found = ""

@@ -199,6 +199,7 @@ class Studio(StudioBase):
         shown = swept_node(graph, node)
         batch = Batch(graph, batch_data(values), runs, self.settings.max_sessions)
         sessions = [(chosen, self._session(each, None, strict=strict)) for chosen, each in batch]
+        # All combinations are checked before the first one runs.
         are_checked = [self.invoker.check(session) for _, session in sessions]
         try:
             cells = [
@@ -325,6 +326,7 @@ class Studio(StudioBase):
             raise OwnWorkerError
 
     def _queued(self, session: GraphExecutionState, prepend: bool = False, *, is_checked: bool = True) -> Run:
+        # It listens before the session is queued, or it would miss the first events.
         tracker = ProgressTracker(session.id)
         tracker.listen(self.services.events)
         try:
@@ -339,5 +341,6 @@ class Studio(StudioBase):
             target = target.with_values(values)
         elif values:
             target = target_graph(target, self._recent_graphs.of).with_values(values)
+        # The same nodes get the graph of their last run, whose plan and validation are known.
         graph = target_graph(target, self._recent_graphs.of)
         return GraphExecutionState(graph, max_iterations=self.settings.max_iterations, **how)

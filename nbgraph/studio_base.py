@@ -59,7 +59,7 @@ class StudioBase:
         self.invoker = Invoker(services)
         self._recent_graphs = RecentGraphs()
         self._dropped = finalize(self, start_new_thread, _collect_soon, ())
-        self._dropped.atexit = False
+        self._dropped.atexit = False  # at exit the memory goes anyway
         offer_documents(self)
         if self.settings.preload and is_in_notebook():
             load_in_background()  # a person now writes a cell; a script would wait for it at its end
@@ -146,7 +146,7 @@ class StudioBase:
         try:
             names = {record.id: record.name for record in self.services.graph_documents.rows()}
             return str(self._editors.document(names[document_id]).model_id) if document_id in names else ""
-        except NbgraphError:  # it was closed, or its folder is gone
+        except NbgraphError:  # the studio was closed, or its folder is gone
             return ""
 
     @cached_property
@@ -293,7 +293,7 @@ class StudioBase:
 
     def close(self) -> None:
         """Cancel running sessions and stop the services. Closing twice is harmless."""
-        self._dropped.detach()
+        self._dropped.detach()  # a closed studio needs no collection
         self._recent_graphs.clear()
         self.invoker.stop()
 
@@ -312,8 +312,8 @@ class StudioBase:
 def _collect_soon() -> None:
     """Collect what a studio that was dropped without `close` leaves: its services refer to each other in cycles.
 
-    It runs on its own thread a little later: the studio is still alive when the finalizer runs, and a finalizer, which
-    may run anywhere, must neither wait nor take a lock.
+    It runs a little later on a thread of its own: the studio is still alive when the finalizer runs, and a finalizer
+    may run anywhere, so it must neither wait nor take a lock.
     """
     sleep(COLLECT_SECONDS)
     gc.collect()

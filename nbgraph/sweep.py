@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 Axis = str | tuple[str, ...]
 OWN_COLUMNS = ("seconds", "status")
+"""Columns of the frame that an output of the same name must not replace."""
 MARGIN, LABEL_HEIGHT, SMALLEST_CELL = 4, 16, 96
 
 
 def batch_data(values: Mapping[Axis, Any]) -> list[list[BatchDatum]]:
-    """Turn the values of a sweep into batch data: lists multiply, tuples of addresses are zipped.
+    """Return the values of a sweep as batch data: lists are multiplied, tuples of addresses are zipped.
 
     Raises
     ------
@@ -42,10 +43,12 @@ def batch_data(values: Mapping[Axis, Any]) -> list[list[BatchDatum]]:
         raise GraphError([Problem("bad_value", text)])
     problems, groups = Problems(), list[list[BatchDatum]]()
     for axis, items in values.items():
+        # A text is iterable too, but nobody means its letters.
         if isinstance(items, str) or not isinstance(items, Iterable):
-            problems.add("bad_value", f"a sweep takes a list of values for {axis!r}, not {items!r}")
+            problems.add("bad_value", f"a sweep takes a list of values for {axis!r}, not {value_text(items)}")
         elif isinstance(axis, tuple):
             rows = [_row(axis, number, row, problems) for number, row in enumerate(cast("Iterable[Any]", items))]
+            # Without rows there is nothing to zip, but each address still needs its empty list.
             columns = list(zip(*rows)) or [()] * len(axis)
             groups.append([BatchDatum(name, column) for name, column in zip(axis, columns)])
         else:
@@ -65,7 +68,15 @@ def _row(axis: tuple[str, ...], number: int, row: Any, problems: Problems) -> tu
 
 
 def swept_node(graph: Graph, node: NodeLike | None) -> str:
-    """Return the id of the node that a sweep shows: the named one, or the only node the graph ends in."""
+    """Return the id of the node that a sweep shows: the given one, or the only last node of the graph.
+
+    Raises
+    ------
+    NotFoundError
+        The graph has no such node.
+    GraphError
+        No node is given, and the graph has none or several last nodes.
+    """
     if node is not None:
         return graph.id_of(node)
     ends = graph.ends
@@ -77,7 +88,7 @@ def swept_node(graph: Graph, node: NodeLike | None) -> str:
 
 
 class Sweep:
-    """The runs of a sweep, in order, the last axis changing fastest. A cell shows a grid of images, or a table."""
+    """The runs of a sweep in order, the last axis varying fastest. A cell shows a grid of images, or a table."""
 
     def __init__(self, node: str, axes: Sequence[Axis], cells: Sequence[tuple[dict[str, Any], Run]]) -> None:
         self.node, self.axes, self._cells = node, list(axes), list(cells)
@@ -95,8 +106,8 @@ class Sweep:
     def frame(self) -> "pd.DataFrame":
         """One row per combination: its values, the output of its node, seconds and status.
 
-        A node contributes its main output, or each output by name; an image contributes `image_name`. Under an
-        iteration the output is a list in path order. A missing output is <NA>, a missing name is empty.
+        The output is the main one, or each output by name; of an image it is `image_name`. Under an iteration it is a
+        list in path order. A missing output is <NA>, a missing name is empty.
         """
         values = [chosen for chosen, _ in self._cells]
         seconds = [run.node_seconds for run in self.runs]
@@ -104,22 +115,24 @@ class Sweep:
 
     @property
     def images(self) -> list[Image.Image | None]:
-        """The image of each combination in order, several joined as one; None where there is none to read."""
+        """The image of each combination in order, several joined into one; None where none can be read."""
         return [None if isinstance(cell, str) else cell for cell in self._shown()]
 
     @property
     def image(self) -> Image.Image:
         """All images as one grid: the last axis runs across, the others down; rows and columns are labelled."""
         values = [chosen for chosen, _ in self._cells]
+        # Counted from the values: an axis may repeat one, and zipped addresses are one axis.
         last = _names(self.axes[-1]) if self.axes else ()
         columns = max(1, len({tuple(repr(chosen[name]) for name in last) for chosen in values}))
         over = [_label(chosen, self.axes[-1:]) for chosen in values[:columns]]
         beside = [_label(chosen, self.axes[:-1]) for chosen in values[::columns]] if len(self.axes) > 1 else []
         return draw_sheet(self._shown(), columns, over, beside)
 
-    def _given(self) -> dict[str, list[Any]]:
+    def _outputs(self) -> dict[str, list[Any]]:
         """Return the output of the node for each combination, by output name; a list under an iteration."""
         found = [run.session.outputs_of(self.node) for run in self.runs]
+        # One combination may have made a single item: lists in all cells, or a column would mix both.
         is_iterated = any(path for results in found for path in results)
         main = self._node.output_class.main_field
         return {
@@ -130,7 +143,7 @@ class Sweep:
     def _columns(self) -> dict[str, list[Any]]:
         """Return the columns of the frame that the node contributes, with names in place of references."""
         columns: dict[str, list[Any]] = {}
-        for output, given in self._given().items():
+        for output, given in self._outputs().items():
             annotation = self._node.outputs()[output]
             if isinstance(annotation, type) and issubclass(annotation, ResourceField):
                 columns[f"{output}_name"] = ["" if value is None else _plain(value) for value in given]
@@ -141,7 +154,7 @@ class Sweep:
 
     def _image_names(self) -> list[list[str]]:
         """Return the names of the images of each combination, deleted ones included."""
-        given = list(self._given().values())
+        given = list(self._outputs().values())
         cells = [resources_in([values[place] for values in given]) for place in range(len(self))]
         return [[found.image_name for found in cell if isinstance(found, ImageField)] for cell in cells]
 
@@ -206,6 +219,7 @@ def draw_sheet(
     width = max((picture.width for picture in pictures), default=SMALLEST_CELL)
     height = max((picture.height for picture in pictures), default=SMALLEST_CELL)
     rows = -(-len(pictures) // columns)
+    # Labels must not cover images: the widest decides the margin.
     left = _width_of(beside)
     sheet = Image.new("RGB", (left + columns * (width + MARGIN), LABEL_HEIGHT + rows * (height + MARGIN)), "white")
     draw = ImageDraw.Draw(sheet)
@@ -240,6 +254,7 @@ def _empty(why: str) -> Image.Image:
 
 
 def _grown(picture: Image.Image) -> Image.Image:
+    # Whole multiples with nearest pixels, so that a tiny image is enlarged without blur.
     grown = max(1, -(-SMALLEST_CELL // max(picture.size)))
     return on_white(picture).resize((picture.width * grown, picture.height * grown), Image.Resampling.NEAREST)
 

@@ -97,6 +97,7 @@ def image_to_image(
     """
     if not 0 < strength <= 1:
         raise ChoiceError("strength", strength, ["a number above 0, up to 1"])
+    # The new nodes join the graph of the image, so their ids must be free there.
     suffix = _free_suffix(image)
     loader = ModelLoader(id=f"model{suffix}", model=model)
     start = ImageToLatents(id=f"start{suffix}", image=image, vae=loader)
@@ -105,7 +106,7 @@ def image_to_image(
         id=f"denoise{suffix}",
         unet=loader,
         latents=start,
-        denoising_start=round(1 - strength, 6),
+        denoising_start=round(1 - strength, 6),  # 1 - 0.7 is 0.30000000000000004
         positive=Prompt(id=f"prompt{suffix}", text=prompt, clip=loader),
         negative=Prompt(id=f"negative{suffix}", text=negative, clip=loader),
         noise=Noise(id=f"noise{suffix}", unet=loader, seed=seed, width=width, height=height),

@@ -1,4 +1,4 @@
-"""Texts of any origin made fit for one line: cut to a length, without control characters."""
+"""Texts of any origin made to fit one line: cut to a length, without control characters."""
 
 from typing import Any
 

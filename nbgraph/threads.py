@@ -1,4 +1,4 @@
-"""How torch's threads wait for each other on the CPU."""
+"""The way torch's threads wait for each other on the CPU."""
 
 import os
 
