@@ -207,6 +207,7 @@ class Run:
             for planned in self.session.plan.nodes
             if not planned.values["is_intermediate"] and "image" in planned.node.outputs()
         }
+        # With several nodes that give images, the images of one path come together.
         found = depth_first(self.session) if len(giving) > 1 else self.session.results()
         makers: dict[str, Prepared] = {}
         for prepared, output in found:

@@ -116,6 +116,7 @@ class Studio(StudioBase):
                 show = run.display()
             run.wait(show=show)
         except KeyboardInterrupt:
+            # The worker stops at its next step; waiting for it leaves the kernel ready for the next cell.
             self.services.processor.cancel(session.id)
             if run is not None:
                 run.wait(STOP_SECONDS)
@@ -280,6 +281,7 @@ class Studio(StudioBase):
         if opened.recipe is None:
             raise RecipeError(f"a replay needs a picture of nbgraph, and this is {opened.kind}; run its graph instead")
         recipe = opened.recipe
+        # It finds every missing model and image before anything runs.
         plan = plan_replay(recipe, self.services, shelf_of(self.services.model_manager))
         run = self.run(plan.graph, progress=False)
         outputs = run.session.outputs_of(recipe.node)

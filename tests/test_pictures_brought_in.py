@@ -93,8 +93,8 @@ def test_changing_the_picture_afterwards_changes_nothing(studio):
 @pytest.mark.parametrize(
     ("given", "options", "said"),
     [
-        (np.zeros((4, 4, 3)), {}, "ndarray is no picture.*Image.fromarray"),
-        (None, {}, "NoneType is no picture"),
+        (np.zeros((4, 4, 3)), {}, "ndarray is not an image.*Image.fromarray"),
+        (None, {}, "NoneType is not an image"),
         (Image.new("RGB", (0, 7)), {}, "0 x 7 pixels"),
         (picture("F"), {}, r"mode 'F' cannot be stored; scale its values from 0..1 with .*convert\('L'\)"),
         ("no-such-file.png", {}, "'no-such-file.png' does not exist"),

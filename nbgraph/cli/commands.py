@@ -99,6 +99,7 @@ def set_default(session: ShellSession, field: Word, value: Word) -> Reply:
 
 @command("default unset", "remove a default")
 def unset_default(session: ShellSession, field: Word) -> Reply:
+    # A copy: the states that `undo` returns to keep theirs.
     defaults = dict(session.state.defaults)
     if defaults.pop(field.text, None) is None:
         raise GrammarError(f"there is no default for {field.text!r}{suggest(field.text, defaults)}", field.column)
@@ -135,6 +136,7 @@ def show(session: ShellSession, *nodes: Word) -> Reply:
     results = [result for node_id in chosen if (result := result_of(execution, node_id, services)) is not None]
     if not results:
         return Reply("\n".join(lines))
+    # A cell has one value, which the next cell may use; the others are only shown.
     return Reply("\n".join(lines), value=results[-1], shown=tuple(results[:-1]))
 
 
@@ -172,6 +174,7 @@ def save(session: ShellSession, file: Path) -> Reply:
 
 @command("load", "replace this graph by that of a JSON file, and run it")
 def load(session: ShellSession, file: Path) -> Reply:
+    # Valid and run first: a file that fails must not replace the graph of the session.
     graph = read_graph(file).validate()
     execution = session.run_graph(graph) if graph.nodes else None
     session.change(graph=graph, execution=execution, last=tuple(graph.nodes)[-1:])
@@ -313,6 +316,7 @@ def list_models(session: ShellSession) -> Reply:
 
 def _table(frame: Any, columns: list[str], empty: str) -> Reply:
     """Reply with a frame for a notebook, and with some of its columns as text for a terminal."""
+    # An empty frame is hard to tell from a fault, so words say it.
     if not len(frame):
         return Reply(empty, value=None)
     text = frame[columns].to_string(index=False, na_rep="", max_colwidth=60)

@@ -59,6 +59,7 @@ def complete(text: str, around: Surroundings) -> tuple[str, list[Suggestion]]:
     current = last if isinstance(last, Word) and not text[-1:].isspace() else Word("", len(text) + 1, 0)
     if current.is_quoted and current.text:
         return "", []
+    # Only the stage of the cursor counts for its options; the stages before it give the graph.
     pipe = max((place for place in found if isinstance(place, int)), default=0)
     words = [word for word in found if isinstance(word, Word) and pipe < word.column < current.column]
     possible = _after(words, current.text, text[: max(pipe - 1, 0)], around)
@@ -110,6 +111,7 @@ def _in_node(
         found = [Suggestion(quote(choice), name) for choice in choices(spec.annotation)]
         if found or type_name(spec.annotation) != "bool":
             return found
+    # An option is given once, a link as often as there are edges.
     given = {word.text for word in words}
     return [one for one in _options(cls) if one.text not in given or one.text in ("--link", "--link_node")]
 
@@ -146,6 +148,7 @@ def _ids(graph: Graph) -> list[Suggestion]:
 def _files(current: str) -> list[Suggestion]:
     """Return the files and folders whose path begins as the word does; hidden ones only after a dot."""
     head, slash, start = current.rpartition("/")
+    # A folder that does not exist or may not be read completes nothing, and is no error while one types.
     try:
         found = sorted(Path(head + slash or ".").iterdir())
     except OSError:
@@ -175,6 +178,7 @@ def _in_command(words: Sequence[Word], current: str, around: Surroundings) -> li
         for parameter in command.parameters
         if parameter.default is not parameter.empty
     ]
+    # By annotation rather than by name, so that a new command needs nothing here.
     takes_files = any(annotation in (Path, Path | None) for annotation in command.annotations.values())
     files = _files(current) if takes_files and not current.startswith("-") else []
     return found + options + _arguments(command, around) + files

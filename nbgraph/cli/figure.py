@@ -49,6 +49,7 @@ class Drawing:
         self.figure = figure
 
     def _repr_png_(self) -> bytes:
+        # Drawn when it is shown: a person may have changed the figure since.
         buffer = BytesIO()
         self.figure.savefig(buffer, format="png", dpi=DPI)
         return buffer.getvalue()
@@ -83,6 +84,7 @@ def _draw(graph: Graph, rows: Mapping[str, Sequence[Row]], ax: "Axes | None") ->
     for node_id in graph.nodes:
         for row, link in enumerate(graph.links(node_id), 1):
             _draw_edge(canvas, _way(boxes, link.source, node_id, row), colours[link.source])
+    # Nodes after edges: an edge ends behind the border of its node.
     for node_id in graph.nodes:
         _draw_node(canvas, boxes[node_id], node_label(graph, node_id), texts[node_id])
     return canvas
@@ -112,6 +114,7 @@ def _axes(ax: Any, boxes: Mapping[Slot, Box]) -> Any:
     width = max((box.left for box in boxes.values()), default=0) + WIDTH + 0.4
     height = max((box.top + box.height for box in boxes.values()), default=0) + 0.6
     if ax is None:
+        # matplotlib fails for images of more than 2**16 pixels a side.
         size = (min(MAX_INCHES, width), min(MAX_INCHES, height))
         ax = plt.subplots(figsize=size, layout="constrained")[1]
     ax.set_xlim(-0.2, width - 0.2)
@@ -136,6 +139,7 @@ def _draw_node(ax: Any, box: Box, label: str, rows: Sequence[Row]) -> None:
                 Rectangle((box.left + 0.05, y + 0.02), WIDTH - 0.1, LINE - 0.04, facecolor=row.behind, zorder=3)
             )
         font: Any = {"fontweight": "bold", "fontsize": 8.5} if number == 0 else {"fontsize": 7.5, "color": row.colour}
+        # A dollar in a prompt is not mathematics, and a long text must not cover the next column.
         text = shorten(row.text, CHARACTERS)
         ax.text(box.left + 0.1, y + LINE / 2, text, va="center", zorder=4, clip_on=True, parse_math=False, **font)
 

@@ -45,6 +45,7 @@ def prepared_texts(session: GraphExecutionState, node_id: str) -> list[PreparedT
         )
         for path, output in list(found.items())[:SHOWN]
     ]
+    # An iteration may have made a hundred thousand; a drawing is read by people.
     if len(found) > SHOWN:
         texts.append(PreparedText("", "completed", f"... and {len(found) - SHOWN} more"))
     return texts

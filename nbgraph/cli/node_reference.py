@@ -32,6 +32,7 @@ def built_in_nodes() -> dict[str, type[BaseInvocation]]:
 
 def reference() -> str:
     """Return the whole page."""
+    # Nodes of installed packages and of tests are in the registry too.
     nodes = built_in_nodes()
     categories = sorted({cls.category for cls in nodes.values()})
     parts = [HEAD]
@@ -186,6 +187,7 @@ def example_of(cls: type[BaseInvocation]) -> str:
         required = [spec for spec in cls.inputs().values() if spec.required]
         arguments = ", ".join(f"{spec.name}={_argument(cls, spec)}" for spec in required)
     names = [name for name, _, _ in LINES if _mentions(arguments, name)]
+    # Backwards through the lines, so that what a needed line needs is found in the same pass.
     needed = set(names)
     for name, _, needs in reversed(LINES):
         if name in needed:
@@ -195,6 +197,7 @@ def example_of(cls: type[BaseInvocation]) -> str:
 
 
 def _mentions(arguments: str, name: str) -> bool:
+    # Whole words: "image" occurs in "image_grid" too.
     words = arguments.replace("[", " ").replace("]", " ").replace("=", " ").replace(",", " ").replace(")", " ").split()
     return name in words
 

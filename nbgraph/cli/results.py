@@ -63,6 +63,7 @@ class Results(Sequence[NodeResult]):
 def result_of(execution: GraphExecutionState, node_id: str, services: InvocationServices) -> Any:
     """Return the result of a node that ran once, `Results` of several times, None where it did not run."""
     found = execution.outputs_of(node_id)
+    # Without an iteration a node has one result, at the empty path.
     if () in found:
         return NodeResult(found[()], services, execution, (node_id, ()))
     named = {
@@ -112,6 +113,7 @@ def printed(value: Any, limit: int) -> str:
     """Return a value on one line of at most `limit` characters; resources and models by their names."""
     if isinstance(value, ResourceField):
         return value.resource_name
+    # A model's own repr has its path and its fingerprint, which fill a screen.
     if isinstance(value, UNetField | ClipField | VaeField):
         return value.model.name
     return one_line(value_text(value, limit))
@@ -136,6 +138,7 @@ def image_path(image_name: str, services: InvocationServices) -> Path:
     path = services.images.path(image_name)
     if path is not None:
         return path
+    # A terminal cannot show an image, but most open a path that is clicked.
     path = temporary_folder() / f"{image_name}.png"
     if not path.exists():
         write_image(services.images.get(image_name), path)

@@ -44,6 +44,7 @@ def typed_fields(node: BaseInvocation) -> list[str]:
 
 def _option(node: BaseInvocation, field: str) -> list[str]:
     value, annotation = getattr(node, field), type(node).model_fields[field].annotation
+    # As a word, `null` would be read as the text "null".
     if value is None and takes_text(annotation):
         return [f"--no-{field}"]
     text = format_value(annotation, value)
@@ -51,4 +52,5 @@ def _option(node: BaseInvocation, field: str) -> list[str]:
 
 
 def _id(node_id: str) -> str:
+    # An id such as "-2" would be read as the node two before.
     return quote(node_id, always=bool(RELATIVE.fullmatch(node_id)))

@@ -27,6 +27,7 @@ class Comparison(Shown):
     """
 
     def __init__(self, services: InvocationServices, first: str, second: str) -> None:
+        # The records say whether there are such images, before anything is shown.
         self.first, self.second = (services.images.record(name).image_name for name in (first, second))
         self._services = services
 
@@ -77,7 +78,7 @@ def graph_of(record: ImageRecord, services: InvocationServices) -> tuple[Graph |
         return None, NO_RUN
     try:
         return services.graph_execution_manager.get(record.session_id).graph, ""
-    except (NbgraphError, ValueError) as error:
+    except (NbgraphError, ValueError) as error:  # deleted, or of a node type that is gone
         return None, f"the run that made this picture cannot be read: {error}"
 
 

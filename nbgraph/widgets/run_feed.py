@@ -160,6 +160,7 @@ class RunFeed:
         self.session_id, self._tracker = event.session_id, ProgressTracker(event.session_id)
         self._tracker(event)
         self._on_canvas, self._sources, self._given, self._cached = set(session.graph.nodes), {}, {}, {}
+        # Nodes that wait have sent no event, and are shown as waiting from the first message on.
         for planned in session.plan.nodes:
             self._shown(planned.id)
         self._send(*self.message(None, set()))

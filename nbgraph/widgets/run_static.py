@@ -47,6 +47,7 @@ def static_bundle(run: ShownRun) -> dict[str, Any]:
     """The run as text, as HTML, and as PNG if it gave pictures; the pictures are at most 512 pixels wide and high."""
     state = run_state(run, SHOWN_NODES)
     names = picture_names(run)
+    # A saved notebook grows by each image, so only the first are in it.
     found = [picture_or_why(run.services.images, name) for name in names[:SHOWN_PICTURES]]
     bundle: dict[str, Any] = {"text/plain": repr(run), "text/html": run_html(state, found, len(names))}
     if pictures := [picture for picture in found if isinstance(picture, Image.Image)]:
@@ -121,6 +122,7 @@ def _problems(state: RunState) -> list[Html]:
 def _nodes(state: RunState) -> Html:
     more = state.total - len(state.nodes)
     note = element("div", f"and {more:,} more in run.stats", style=f"{_SOFT}; padding: 4px 12px") if more else Html()
+    # Folded: most readers want the image, and the table may be long.
     title = f"{state.total:,} node{'' if state.total == 1 else 's'}"
     rows = element("table", element("tbody", *map(_row, state.nodes)), style=f"{_FONT}; margin: 0 0 4px 0")
     summary = element("summary", title, style=f"{_SOFT}; padding: 4px 12px; cursor: pointer")
@@ -132,6 +134,7 @@ def _row(node: NodeState) -> Html:
     colour = f"color: {_COLOURS['failed']}" if node.status == "failed" else _SOFT
     times = f" {node.runs}×" if node.runs > 1 else ""
     cached = f", {node.cached} cached" if 0 < node.cached < node.runs else ""
+    # Words beside the marks, which a page reader may not know.
     cells = [
         _cell(f"{MARKS.get(node.status, '')} {word}{times}{cached}", colour),
         _cell(node.id),
@@ -150,6 +153,7 @@ def _cell(text: str, style: str = "", align: str = "left") -> Html:
 def _sheet(pictures: list[Image.Image]) -> Image.Image:
     """Pictures side by side, each within 256 pixels; a single one within 512."""
     size = PICTURE_SIZE if len(pictures) == 1 else SHEET_SIZE
+    # RGBA, so that a transparent image stays so on a dark page.
     small = [in_plain_mode(picture).convert("RGBA") for picture in pictures]
     for picture in small:
         picture.thumbnail((size, size))
