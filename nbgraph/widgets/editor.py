@@ -308,7 +308,7 @@ class GraphEditor(RpcWidget):
 
     def _explain(self) -> Answer:
         """Answer why nodes would run, with the pictures of those that are cached and were not run on this canvas."""
-        content = {"type": "done", "revision": self._document_now.revision, "reasons": {}}
+        content: dict[str, Any] = {"type": "done", "revision": self._document_now.revision, "reasons": {}}
         if self._reasons is None:
             return content, []
         # It is asked after every edit: a large graph would make typing wait.
