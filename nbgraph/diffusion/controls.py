@@ -76,7 +76,9 @@ def checked_net(control: Control, number: int) -> Any:
 
 
 def _check_fits(components: Components, control: Control) -> None:
-    ours, theirs = components["unet"].config, control.module.config
+    # A model for inpainting is given more than its ControlNet, which sees the latents alone.
+    ours = {**components["unet"].config, "in_channels": components.model.latent_channels}
+    theirs = control.module.config
     different = [
         f"{name} {theirs.get(name)} instead of {ours.get(name)}"
         for name in _SHAPE

@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 _SILENCED = ("requires_safety_checker", "add_watermarker")
 _ROLES = ("text", "denoiser")
 _DEFAULT_PIXELS = 1024
+_INPAINTING = "inpainting"
+_INPAINTED = ("stable-diffusion", "stable-diffusion-xl", "flux")
+"""Families whose denoisers for inpainting are given what they need."""
+_CHANNELS_KNOWN = (*_INPAINTED, "stable-diffusion-3", "chroma", "qwenimage", "z-image")
+"""Families whose plain denoisers take exactly the channels of their latents."""
 _COMPONENT_ROLES = {
     "Autoencoder": "vae", "AsymmetricAutoencoder": "vae", "ControlNet": "controlnet", "T2IAdapter": "t2i_adapter",
     "CLIPVisionModelWithProjection": "image_encoder",
@@ -51,6 +56,8 @@ class ModelDescription:
     """The VAE with its configuration but no weights, for pipelines that only ask for its numbers; None without one."""
     sources: Mapping[str, Source] = field(repr=False, compare=False)
     """Where each component of `classes` comes from."""
+    inpaints: bool = False
+    """Whether the denoiser is given a mask and the masked picture beside the latents."""
 
     def need_family(self) -> Family:
         """The family; `ModelError` for a folder that holds a single component and so cannot draw."""
@@ -205,27 +212,37 @@ def describe_pipeline(
         )
     options = {name: value for name, value in index.items() if not isinstance(value, list) and not name.startswith("_")}
     found = _measure(path, family, classes, options, sources)
-    _check_channels(found)
-    return found
+    return replace(found, inpaints=_task_of(found) == _INPAINTING)
 
 
 def _is_needed(component: str, family: Family) -> bool:
     return component in (family.denoiser, "vae", "scheduler") or component.startswith(("tokenizer", "text_encoder"))
 
 
-def _check_channels(model: ModelDescription) -> None:
-    """Refuse a denoiser that takes a mask or a picture beside the latents; plain steps would not give it these."""
+def _task_of(model: ModelDescription) -> str:
+    """Return the task of the denoiser by its channels: "" for plain steps, or inpainting.
+
+    `ModelError` for one that takes a picture of another kind beside the latents, which no node gives it.
+    """
     family, latents = model.need_family(), model.latent_channels
-    config = model.config(family.denoiser)
-    given = config.get("in_channels")
-    kinds = {2 * latents + 1: "inpainting", 2 * latents: "instruct-pix2pix", latents + 1: "depth"}
+    given = model.config(family.denoiser).get("in_channels")
+    kinds = {2 * latents + 1: _INPAINTING, 2 * latents: "instruct-pix2pix", latents + 1: "depth"}
+    plain = latents
     if family.packed:
-        kinds = {24 * latents: "inpainting (Fill)", 8 * latents: "control by depth or edges"}
-    if given in kinds:
+        plain, patch = 4 * latents, 4 * model.vae_scale_factor**2
+        kinds = {2 * plain + patch: _INPAINTING, 2 * plain: "control by depth or edges"}
+    task = kinds.get(given, "") if isinstance(given, int) else ""
+    if task and (task != _INPAINTING or family.key not in _INPAINTED):
         raise ModelError(
-            f"the {family.denoiser} of {str(model.folder)!r} takes {given} channels: it is a model for {kinds[given]}, "
+            f"the {family.denoiser} of {str(model.folder)!r} takes {given} channels: it is a model for {task}, "
             f"which is given more than the {latents} channels of latents; use its base model, steps give it no more"
         )
+    if not task and given not in (None, plain) and family.key in _CHANNELS_KNOWN:
+        raise ModelError(
+            f"the {family.denoiser} of {str(model.folder)!r} takes {given} channels, and its latents have {plain}; "
+            "what it is given beside them is not known. Use a model for text to image or for inpainting"
+        )
+    return task
 
 
 def _measure(

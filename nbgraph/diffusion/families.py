@@ -72,16 +72,32 @@ _CONTROL = re.compile(r"-controlnet(-union)?(-inpaint)?(-pag)?$")
 """A folder saved from a ControlNet pipeline is its plain model with a ControlNet beside it, which is loaded apart."""
 _LCM_AS = {"lcm": "stable-diffusion"}
 """The plain pipeline draws with a model for few steps as its own does, by the scheduler that the folder names."""
+_OTHER_TASKS = {
+    "InstructPix2Pix": "instruct-pix2pix",
+    "Depth2Img": "pictures by depth",
+    "Upscale": "upscaling",
+    "ImageVariation": "variations of a picture",
+}
+"""Tasks that no node does, by what names the pipelines of them."""
+_ALONE = {"FluxFillPipeline": "flux"}
+"""Pipelines that no table of diffusers has, whose steps are those of a family: the denoiser is given more."""
 
 
 def family_of_class(class_name: str) -> Family:
     """The family of the pipeline class that a `model_index.json` names; `ModelError` when it draws no pictures."""
+    if class_name in _ALONE:
+        return family(_ALONE[class_name])
     drawing = class_names()["text_to_image"]
     for names in class_names().values():
         for key, name in names.items():
             base = _LCM_AS.get(key, _CONTROL.sub("", key))
             if name == class_name and base in drawing:
                 return family(base)
+    if task := next((text for part, text in _OTHER_TASKS.items() if part in class_name), None):
+        raise ModelError(
+            f"the pipeline class {class_name!r} is for {task}, which is given a picture beside the text; use its base "
+            "model, or a model for inpainting"
+        )
     raise ModelError(
         f"the pipeline class {class_name!r} is no text-to-image pipeline that diffusers "
         f"knows{suggest(class_name, set(drawing.values()))}"

@@ -21,12 +21,17 @@ def latent_mask(model: ModelDescription, mask: Image.Image, width: int, height: 
     What is transparent in the mask is black. A hard mask is cut at half grey and taken at the nearest pixel; a soft one
     is averaged over each latent's cell.
     """
-    grey = as_mask(mask).resize((width, height), Image.Resampling.NEAREST)
-    values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8).reshape(1, 1, height, width).float() / 255
+    values = mask_values(mask, width, height)
     size = (height // model.vae_scale_factor, width // model.vae_scale_factor)
     if soft:
         return torch.nn.functional.interpolate(values, size=size, mode="area")
     return torch.nn.functional.interpolate((values >= 0.5).float(), size=size, mode="nearest")
+
+
+def mask_values(mask: Image.Image, width: int, height: int) -> Tensor:
+    """Return (1, 1, height, width) in [0, 1]: the brightness of a mask at each pixel, transparent as black."""
+    grey = as_mask(mask).resize((width, height), Image.Resampling.NEAREST)
+    return torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8).reshape(1, 1, height, width).float() / 255
 
 
 def latents_to_keep(latents: Latents, kept: Latents | None) -> Latents:

@@ -25,7 +25,7 @@ def make_pipeline(
 
     It costs about a millisecond and shares every weight. A VAE that was not asked for is stood in for by one with the
     configuration but no weights, so that the pipeline knows its sizes. `loop` steers which steps are done; with
-    `controls` it is the family's ControlNet pipeline. `steer` makes of the UNet that of this loop.
+    `controls` it is the family's ControlNet pipeline. `steer` makes of the denoiser that of this loop.
     """
     family = controlled_family(components) if controls else components.model.need_family()
     pipeline_class = _driven(family.pipeline())
@@ -35,7 +35,7 @@ def make_pipeline(
         if controls:
             modules["controlnet"] = [checked_net(control, number) for number, control in enumerate(controls, start=1)]
         if steer and loop:
-            modules["unet"] = steer(modules["unet"], loop)
+            modules[family.denoiser] = steer(modules[family.denoiser], loop)
         modules["scheduler"] = looped_scheduler(built, loop) if loop else built
         pipeline = empty_pipeline(pipeline_class, modules)
     pipeline.loop, pipeline.chosen_device = loop, components.device

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nbgraph.diffusion.image_prompts import ImagePrompt
+from nbgraph.diffusion.inpainting import Shown
 from nbgraph.diffusion.loop import Loop
 from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.t2i_adapters import Residuals
@@ -17,17 +18,26 @@ Steer = Callable[[Any, Loop], Any]
 """Given the UNet and the loop of a run, gives the UNet for that run."""
 
 
-def steering(residuals: Sequence[Residuals], prompts: Sequence[ImagePrompt]) -> Steer | None:
-    """What makes a UNet add the residuals and see the image prompts, each within its span; None without any."""
-    if not residuals and not prompts:
+def steering(
+    residuals: Sequence[Residuals], prompts: Sequence[ImagePrompt], shown: Shown | None = None
+) -> Steer | None:
+    """What makes a denoiser add the residuals and see the image prompts, each within its span; None without any.
+
+    `shown` adds to the latents what a model for inpainting is given beside them.
+    """
+    if not residuals and not prompts and shown is None:
         return None
 
     def steer(unet: Any, loop: Loop) -> Any:
-        steered = share_weights(unet) if prompts else copy.copy(unet)
-        plain = type(unet).forward
-        processors = [processor for processor in steered.attn_processors.values() if hasattr(processor, "to_k_ip")]
+        # What is streamed is a copy for this use already, and its own forward brings the weights to the device.
+        is_streamed = "forward" in vars(unet)
+        steered = share_weights(unet) if prompts and not is_streamed else copy.copy(unet)
+        plain = unet.forward if is_streamed else functools.partial(type(unet).forward, steered)
+        processors = [p for p in steered.attn_processors.values() if hasattr(p, "to_k_ip")] if prompts else []
 
-        def forward(sample: Tensor, *args: Any, **kwargs: Any) -> Any:
+        def forward(*given: Any, **kwargs: Any) -> Any:
+            # UNets are given the latents by place, transformers by name.
+            sample, *args = given or (kwargs.pop("hidden_states"),)
             scales = [prompt.weight if loop.within(prompt.start, prompt.end) else 0.0 for prompt in prompts]
             for processor in processors:
                 processor.scale = scales
@@ -35,7 +45,7 @@ def steering(residuals: Sequence[Residuals], prompts: Sequence[ImagePrompt]) -> 
             if added:
                 repeated = [torch.cat([feature] * len(sample)) for feature in added]
                 kwargs["down_intrablock_additional_residuals"] = repeated
-            return plain(steered, sample, *args, **kwargs)
+            return plain(sample if shown is None else shown(sample), *args, **kwargs)
 
         steered.forward = forward
         return steered

@@ -135,6 +135,8 @@ def sample_as_tool(
     factors: Tensor | None = None,
 ) -> Latents:
     """Denoise latents as a tool does; `noise` None begins with what the latents hold. Zeros are an empty picture."""
+    if components.model.inpaints:
+        raise ModelError(f"{str(components.model.folder)!r} is a model for inpainting; use DenoiseLatents with a mask")
     table = sigma_table(components.model, settings)
     levels = sampled_sigmas(table, settings)
     if len(levels) < 2:

@@ -49,11 +49,21 @@ def encode_image(
     for each picture as if it were alone. Pictures are read as RGB, what is transparent as white. `ModelError` unless
     their sides are multiples of what the model draws in.
     """
+    return encode_pixels(components, image_pixels(components, images), seed, tiled)
+
+
+def image_pixels(components: Components, images: Image.Image | Sequence[Image.Image]) -> Tensor:
+    """Return (B, 3, height, width) in [-1, 1] of pictures of one size, transparent parts as white."""
     pictures = [images] if isinstance(images, Image.Image) else list(images)
-    width, height = _one_size(pictures)
-    components.model.check_size(width, height)
+    components.model.check_size(*_one_size(pictures))
+    return VaeImageProcessor(vae_scale_factor=1).preprocess([on_white(picture) for picture in pictures])
+
+
+@torch.no_grad()
+def encode_pixels(components: Components, pixels: Tensor, seed: int | None = None, tiled: bool = False) -> Latents:
+    """Return latents of `pixels`, as `encode_image` does of pictures."""
+    height, width = pixels.shape[-2:]
     vae = _tiled(components["vae"]) if tiled else components["vae"]
-    pixels = VaeImageProcessor(vae_scale_factor=1).preprocess([on_white(picture) for picture in pictures])
     pixels = pixels.to(components.device, vae.dtype)
     latents = _sample(vae.encode(pixels.unsqueeze(2) if _has_time(vae) else pixels), seed)
     check_finite(latents, f"encoding by the VAE of {str(components.model.folder)!r}", vae.dtype, vae_remedy(vae))

@@ -109,13 +109,14 @@ class ControlNet(BaseInvocation):
         return ControlOutput(control=control)
 
 
-@invocation("create_denoise_mask", title="Denoise mask", category="inpaint", version="1.1.0", static=True)
+@invocation("create_denoise_mask", title="Denoise mask", category="inpaint", version="1.2.0", static=True)
 class CreateDenoiseMask(BaseInvocation):
     """A mask for denoising: white is denoised, black is kept; `soft` blends the two along grey edges.
 
     A mask with an alpha channel counts by brightness times opacity, so transparent is kept. The latents that are
     denoised are kept where the mask is black. If these are partly denoised, to be continued in a second node, give the
-    latents of the image to keep as `latents`.
+    latents of the image to keep as `latents`. Models for inpainting
+    are shown the image without what is masked: give them `image` and `vae`.
     """
 
     mask: ImageField = Field(description="White is denoised, black is kept; transparent counts as black")
@@ -125,9 +126,19 @@ class CreateDenoiseMask(BaseInvocation):
         title="Latents to keep",
         description="Latents to keep where the mask is black, if not those that are denoised",
     )
+    image: ImageField | None = Field(
+        None, description="Image that the mask belongs to; models for inpainting need it, others ignore it"
+    )
+    vae: VaeField | None = Field(None, title="VAE", description="Autoencoder of the model for inpainting")
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if {"image", "vae"} <= known.keys() and (known["image"] is None) != (known["vae"] is None):
+            lacking, given = ("image", "vae") if known["image"] is None else ("vae", "image")
+            yield lacking, f"is left out, and {given} is given; a model for inpainting needs both"
 
     def invoke(self, context: InvocationContext) -> DenoiseMaskOutput:
-        return DenoiseMaskOutput(denoise_mask=DenoiseMaskField(mask=self.mask, soft=self.soft, latents=self.latents))
+        field = DenoiseMaskField(mask=self.mask, soft=self.soft, latents=self.latents, image=self.image, vae=self.vae)
+        return DenoiseMaskOutput(denoise_mask=field)
 
 
 @invocation("lblend", title="Blend latents", category="latents", version="1.0.0")

@@ -75,6 +75,8 @@ class ModelField(ModelRef):
         """What makes the model what it is, wherever it lies and whatever it is called."""
         patches = [patch.model_dump(exclude={"path"}) for patch in self.patches]
         content = {"model": self.fingerprint, "dtype": self.dtype, "variant": self.variant, "patches": patches}
+        if self.precision is not None:
+            content["precision"] = self.precision
         if self.parts:
             content["parts"] = [part.model_dump(exclude={"path"}) for part in self.parts]
         return content
@@ -132,7 +134,8 @@ class ColorField(BaseModel):
 class DenoiseMaskField(BaseModel):
     """Where denoising may change a picture: white is denoised, black is kept; soft averages over each latent's cell.
 
-    `latents` are what is kept, if not those that are denoised.
+    `latents` are what is kept, if not those that are denoised. `image` and `vae` are for models for inpainting, which
+    are shown the image without what is masked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -140,6 +143,8 @@ class DenoiseMaskField(BaseModel):
     mask: ImageField
     soft: bool = False
     latents: LatentsField | None = None
+    image: ImageField | None = None
+    vae: VaeField | None = None
 
 
 class ControlField(BaseModel):

@@ -177,8 +177,7 @@ def test_sd3_without_t5_is_a_whole_model(tmp_path):
         ({"emb_params": (4, 768)}, "TextualInversion"),
         ({"a": (1,)}, "no model that is known here"),
         ({**full_size("sdxl"), "edm_mean": (4,)}, "configuration is not known"),
-        ({**full_size("sd1"), "model.diffusion_model.input_blocks.0.0.weight": (320, 9, 3, 3)}, "model for inpainting"),
-        ({**full_size("flux-dev"), "model.diffusion_model.img_in.weight": (3072, 384)}, "inpainting"),
+        ({**full_size("sd1"), "model.diffusion_model.input_blocks.0.0.weight": (320, 8, 3, 3)}, "instruct-pix2pix"),
         ({**full_size("flux-dev"), "model.diffusion_model.img_in.weight": (3072, 128)}, "control by depth"),
     ],
 )
@@ -186,6 +185,22 @@ def test_a_file_that_draws_no_pictures_is_refused_with_what_it_is(tmp_path, tens
     file = write_header(tmp_path / "model.safetensors", tensors)
     with pytest.raises(ModelError, match=words):
         describe_model(ModelRef(path=str(file), fingerprint=words))
+
+
+@pytest.mark.parametrize(
+    ("size", "first", "shape"),
+    [
+        ("sd1", "input_blocks.0.0.weight", (320, 9, 3, 3)),
+        ("sdxl", "input_blocks.0.0.weight", (320, 9, 3, 3)),
+        ("flux-dev", "img_in.weight", (3072, 384)),
+    ],
+)
+def test_full_size_checkpoints_for_inpainting_are_whole_models(tmp_path, size, first, shape):
+    tensors = {**full_size(size), f"model.diffusion_model.{first}": shape}
+    file = write_header(tmp_path / "model.safetensors", tensors)
+    model = ModelRef(path=str(file), fingerprint=f"inpainting {size}")
+    check_weights(model)
+    assert describe_model(model).inpaints
 
 
 def test_the_prediction_a_file_names_reaches_its_scheduler(tmp_path):

@@ -142,7 +142,7 @@ def test_a_mask_keeps_what_is_black_and_frees_what_is_white(model, drawn, put):
 
 def test_a_mask_without_latents_is_refused_before_the_run(model, studio, put):
     mask = CreateDenoiseMask(mask=put(PillowImage.new("L", (64, 64), 255)))
-    with pytest.raises(GraphError, match="has a denoise_mask, and needs latents"):
+    with pytest.raises(GraphError, match="denoise_mask: needs latents, which it keeps"):
         studio.run(denoise(model, denoise_mask=mask), progress=False)
 
 
