@@ -13,8 +13,10 @@ from diffusers import ModelMixin
 from safetensors import SafetensorError
 
 from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.empty_weights import empty_weights_of_this_thread
 from nbgraph.diffusion.known_models import make_tokenizer
 from nbgraph.diffusion.model_files import choose_variant, read_json
+from nbgraph.diffusion.quantised import loading_options, quantise
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.single_files import load_file
 from nbgraph.diffusion.sources import Source
@@ -26,17 +28,27 @@ LOAD_LOCK = threading.RLock()
 
 
 def load_component(
-    description: ModelDescription, name: str, dtype: torch.dtype, variant: str | None = None
+    description: ModelDescription,
+    name: str,
+    dtype: torch.dtype,
+    variant: str | None = None,
+    precision: str | None = None,
 ) -> torch.nn.Module | Any:
     """The component `name` of a model, on the CPU, in `dtype`, ready for inference; tokenizers as they are.
 
     `variant` picks files such as `diffusion_pytorch_model.fp16.safetensors`; None takes the plain ones, or the only
     variant there is. A VAE that says its activations overflow float16 (`force_upcast`) is loaded as float32.
-    `ModelError` when the files are missing, broken, pickles, or not exactly the weights of the component.
+    `precision` is what its weights are quantised to, one of `quantised.PRECISIONS`. `ModelError` when the files are
+    missing, broken, pickles, or not exactly the weights of the component.
     """
     component, source = description.classes[name], description.sources[name]
     if source.folder is None:
-        return _load_from_file(component, source, dtype)
+        loaded = _load_from_file(component, source, dtype)
+        if precision == "nf4":
+            raise ModelError(
+                f"precision 'nf4' is for folders, and {str(source.where)!r} is a file; use 'fp8' or 'int8'"
+            )
+        return _quantised(loaded, precision, dtype)
     folder = source.folder
     if not folder.is_dir():
         raise ModelError(
@@ -52,16 +64,25 @@ def load_component(
     chosen = choose_variant(folder, variant)
     options |= {"dtype": _safe_dtype(folder, dtype), "use_safetensors": True, "output_loading_info": True}
     options |= {"variant": chosen} if chosen else {}
-    if issubclass(component, ModelMixin):
-        options["low_cpu_mem_usage"] = False  # the other way builds modules of other threads on the meta device too
-    else:
+    options |= loading_options(precision, dtype)
+    if not issubclass(component, ModelMixin):
         options["ignore_mismatched_sizes"] = True  # so that they come as rows, for `check_loaded` to refuse
     with LOAD_LOCK, quiet():
         check_fits(component, folder, variant)
         loaded, info = _from_pretrained(component, folder, options)
     check_loaded(loaded, folder, info)
     _take_over(loaded, options["dtype"] if issubclass(component, ModelMixin) else None)
-    return loaded.eval().requires_grad_(False)
+    return _quantised(loaded, precision, dtype)
+
+
+def _quantised(loaded: Any, precision: str | None, dtype: torch.dtype) -> Any:
+    if not isinstance(loaded, torch.nn.Module):
+        return loaded
+    loaded = loaded.eval().requires_grad_(False)
+    if precision in ("fp8", "int8"):
+        with LOAD_LOCK, quiet():
+            quantise(loaded, precision, dtype)
+    return loaded
 
 
 def _load_from_file(component: Any, source: Source, dtype: torch.dtype) -> Any:
@@ -71,8 +92,7 @@ def _load_from_file(component: Any, source: Source, dtype: torch.dtype) -> Any:
         return make_tokenizer(source.config())
     upcast = dtype == torch.float16 and source.config().get("force_upcast")
     with LOAD_LOCK, quiet():
-        loaded = load_file(component, source, torch.float32 if upcast else dtype)
-    return loaded.eval().requires_grad_(False)
+        return load_file(component, source, torch.float32 if upcast else dtype)
 
 
 def _take_over(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
@@ -82,16 +102,20 @@ def _take_over(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
     that gets shorter would end the process. And diffusers takes weights over in the types they are stored in where the
     first of them has the one asked for, so that a file of several types gives a model that cannot calculate.
     """
-    weights = set(module.parameters())
-    for tensor in (*weights, *module.buffers()):
+    kept = tuple(getattr(module, "_keep_in_fp32_modules", None) or ())
+    for name, tensor in module.named_parameters():
         if type(tensor.data) is torch.Tensor:
-            cast = dtype if tensor in weights and tensor.is_floating_point() else None
-            tensor.data = tensor.data.to(cast or tensor.dtype, copy=True)
+            # Some layers overflow in half precision, and their class says so.
+            stays = not tensor.is_floating_point() or any(part in name.split(".") for part in kept)
+            tensor.data = tensor.data.to(tensor.dtype if stays or dtype is None else dtype, copy=True)
+    for buffer in module.buffers():
+        if type(buffer.data) is torch.Tensor:
+            buffer.data = buffer.data.clone()
 
 
 def _from_pretrained(component: Any, folder: Path, options: dict[str, Any]) -> Any:
     try:
-        with default_dtype_of_this_thread():
+        with default_dtype_of_this_thread(), empty_weights_of_this_thread():
             return component.from_pretrained(str(folder), **options)
     except torch.OutOfMemoryError:
         raise

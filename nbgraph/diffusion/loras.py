@@ -11,6 +11,7 @@ from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.fingerprints import check_unchanged, resolve_folder
 from nbgraph.diffusion.lora_deltas import Pair, merged_weight
 from nbgraph.diffusion.lora_files import Layer, LoraFile, read_lora
+from nbgraph.diffusion.quantised import is_plain
 from nbgraph.diffusion.refs import LoraPatch
 from nbgraph.errors import ModelError
 
@@ -90,6 +91,8 @@ def _merge(module: Any, layers: Mapping[str, Layer], strength: float) -> None:
     for inner, layer in layers.items():
         own = module.get_submodule(inner)
         own = getattr(own, "base_layer", own)
+        if not is_plain(own.weight):
+            raise ValueError("what it adds to weights cannot be added to quantised ones; leave precision= out")
         scale = 1.0 if layer.scale is None else layer.scale
         merged = merged_weight(own.weight, Pair(layer.down, layer.up * scale), strength, layer.dora)
         own.weight = Parameter(merged, requires_grad=False)

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from nbgraph.diffusion.fingerprints import fingerprint_path
 
 DtypeName = Literal["float32", "float16", "bfloat16"]
+PrecisionName = Literal["fp8", "int8", "nf4"]
+OffloadName = Literal["none", "component", "streaming"]
 
 
 class _Frozen(BaseModel):
@@ -106,6 +108,8 @@ class ModelRef(_Frozen):
 
     Hashable and JSON-able; holds no module. Two refs with equal fingerprints share their loaded components.
     `dtype` None means the default of the device the model runs on, `variant` None whatever files the folder has.
+    `precision` is what the weights of the denoiser are quantised to when they are loaded; None leaves them as they are.
+    `offload` says where they are while it computes; None leaves that to the model cache. It changes no picture.
     """
 
     path: str
@@ -114,6 +118,8 @@ class ModelRef(_Frozen):
     variant: str | None = None
     patches: tuple[Patch, ...] = ()
     parts: tuple[ModelPart, ...] = ()
+    precision: PrecisionName | None = None
+    offload: OffloadName | None = None
 
     @classmethod
     def from_path(

@@ -16,12 +16,13 @@ from diffusers.loaders.single_file_model import (
 )
 from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from nbgraph.diffusion.denoiser_kinds import DENOISER_PREFIXES
+from nbgraph.diffusion.empty_weights import EmptyWeights
 from nbgraph.diffusion.file_headers import FileHeader, NotWeights
 from nbgraph.diffusion.file_tensors import check_readable, is_weight, read_tensors
 from nbgraph.diffusion.fingerprints import file_identity
+from nbgraph.diffusion.model_files import StoredTensor
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.sources import Source
 from nbgraph.diffusion.weights_fit import Differences, refuse_differences
@@ -47,19 +48,6 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
 """What may stand before the names of a part; the first that a file has is taken."""
 _UNET = "model.diffusion_model."
 _CONVERSION_ERRORS = (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError)
-
-
-class EmptyWeights(TorchFunctionMode):
-    """Inside, on this thread, memory that is not filled yet is not taken: `torch.empty` gives tensors on meta.
-
-    Modules allocate their parameters so. What they compute (tables of angles, positions) becomes real, unlike under
-    `torch.device("meta")`, and modules that other threads build meanwhile are left alone.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.empty:
-            return func(*args, **{**(kwargs or {}), "device": "meta"})
-        return func(*args, **(kwargs or {}))
 
 
 def check_file(component: Any, source: Source) -> None:
@@ -94,6 +82,12 @@ def load_file(component: Any, source: Source, dtype: torch.dtype) -> torch.nn.Mo
     empty = sorted(name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta)
     refuse_differences(component, source.where, Differences(missing=empty))
     return model.to(dtype) if issubclass(component, ModelMixin) else model
+
+
+def part_header(source: Source) -> dict[str, StoredTensor]:
+    """Return the tensors of a part by their names within it, from the header of its file."""
+    header = _header(source)
+    return {inner: header.tensors[name] for inner, name in _names(header, source).items()}
 
 
 def _header(source: Source) -> FileHeader:

@@ -17,6 +17,7 @@ from diffusers import ModelMixin
 from transformers import PreTrainedModel
 
 from nbgraph.diffusion.model_files import StoredTensor, choose_variant, read_headers, read_json
+from nbgraph.diffusion.quantised import folder_problem
 from nbgraph.errors import ModelError
 
 Shapes = Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
@@ -31,11 +32,6 @@ _FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 """Types that are a weight's value as they stand; integers and 4-bit types need scales to become one."""
 _SCALED = re.compile(r"scaled_fp8$|(weight_scale|scale_weight|input_scale|scale_input)(_inv|_2)?$|comfy_quant$")
 _QUANTISED = re.compile(r"\.(absmax|quant_map|nested_absmax|SCB|qweight|qzeros|_scale|_data)$|quant_state")
-_QUANTISERS = {
-    "bitsandbytes": "bitsandbytes", "torchao": "torchao", "quanto": "optimum-quanto", "gguf": "gguf",
-    "modelopt": "nvidia-modelopt", "sdnq": "sdnq",
-}  # fmt: skip
-"""Packages by the name that a configuration has for a way to quantise."""
 _ORIGINAL = re.compile(
     r"^(model\.diffusion_model|first_stage_model|cond_stage_model|conditioner|control_model)\.|"
     r"^(input_blocks|middle_block|output_blocks|double_blocks|joint_blocks|input_hint_block|zero_convs)\.|"
@@ -67,18 +63,12 @@ def check_fits(component: Any, folder: Path, variant: str | None) -> None:
         return
     chosen, is_diffusers = choose_variant(folder, variant), issubclass(component, ModelMixin)
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    if is_diffusers and config.get("quantization_config"):
-        method = str(config["quantization_config"].get("quant_method", "an unnamed method"))
-        package = _QUANTISERS.get(method.removesuffix("_4bit").removesuffix("_8bit"))
-        needs = f" (it is made for the package {package})" if package else ""
-        raise ModelError(
-            f"the weights in {str(folder)!r} are quantised by {method}{needs}, which is not read here; use a "
-            "version in float16, bfloat16 or plain float8, or a GGUF or fp8 file of its transformer with parts="
-        )
+    if config.get("quantization_config"):
+        if problem := folder_problem(config):
+            raise ModelError(f"the weights in {str(folder)!r} are {problem}")
+        return
     base = "diffusion_pytorch_model" if is_diffusers else "model"
     stored = read_headers(folder, base, chosen, index_first=is_diffusers)
-    if config.get("quantization_config"):
-        return
     check_types(f"the weights in {str(folder)!r}", stored)
     if is_diffusers:
         refuse_differences(component, folder, _compare(component, folder, stored))
@@ -107,7 +97,14 @@ def check_types(what: str, stored: Mapping[str, StoredTensor]) -> None:
 def check_loaded(model: torch.nn.Module, folder: Path, info: Mapping[str, Any]) -> None:
     """`ModelError` unless all was loaded and all was used; `info` is what `output_loading_info=True` gives."""
     shapes = {str(name): (tuple(given), tuple(own)) for name, given, own in info["mismatched_keys"]}
-    empty = {name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta}
+    tensors = (*model.named_parameters(), *model.named_buffers())
+    # Wrappers of quantised tensors say that they are on meta, whatever they hold.
+    plain = (torch.nn.Parameter, torch.Tensor)
+    empty = {name for name, tensor in tensors if tensor.is_meta and type(tensor) in plain}
+    if getattr(model, "hf_quantizer", None) is not None:
+        # Quantised weights are stored as several tensors each, which are none of the model's names.
+        refuse_differences(type(model), folder, Differences(empty, (), shapes))
+        return
     missing = (set(info["missing_keys"]) | empty) - set(shapes)
     refuse_differences(type(model), folder, Differences(missing, info["unexpected_keys"], shapes))
 

@@ -81,6 +81,8 @@ class LoraLoader(BaseInvocation):
         elif lora is not None and (problem := diffusion.lora_problem(lora)):
             yield "lora", problem
         elif lora is not None and "unet" in known:
+            if problem := diffusion.lora_problem_over(known["unet"].model.precision):
+                yield "unet", problem
             yield from _base_problem(lora, known["unet"].model, context)
 
     def invoke(self, context: InvocationContext) -> LoraOutput:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from PIL.Image import Image
 
+from nbgraph.diffusion.refs import OffloadName, PrecisionName
 from nbgraph.invocations.fields import ImageCategory, ImageField, ModelField
 from nbgraph.invocations.types import JsonObject
 
@@ -150,7 +151,13 @@ class TensorsForNodes(Protocol):
 class ModelsForNodes(Protocol):
     """Models, for nodes."""
 
-    def resolve(self, name: str, parts: Mapping[str, str] | None = None) -> ModelField:
+    def resolve(
+        self,
+        name: str,
+        parts: Mapping[str, str] | None = None,
+        precision: PrecisionName | None = None,
+        offload: OffloadName | None = None,
+    ) -> ModelField:
         """Return the model of a name.
 
         Parameters
@@ -159,12 +166,22 @@ class ModelsForNodes(Protocol):
             A name of the studio, or a path.
         parts
             Models that supply components which it lacks: use -> name.
+        precision
+            What the weights of the denoiser are quantised to when they are loaded.
+        offload
+            Where the weights are while they compute; None leaves that to the settings.
 
         Raises
         ------
         ModelNotFoundError
             There is no such model.
+        ModelError
+            The precision needs a package or a device that is not here.
         """
+        ...
+
+    def check_precision(self, precision: PrecisionName) -> None:
+        """Raise `ModelError` unless weights can be quantised to that precision on the device models run on."""
         ...
 
     def describe(self, model: ModelField) -> "ModelDescription":
@@ -173,6 +190,10 @@ class ModelsForNodes(Protocol):
 
     def use(self, model: ModelField, *names: str) -> "AbstractContextManager[Components]":
         """Hold components on the device within the block, by name or role (`text`, `denoiser`, `vae`)."""
+        ...
+
+    def step_down(self, model: ModelField) -> str | None:
+        """Let a model take less memory of the device from now on; return the mode, None if there is no lower one."""
         ...
 
     def preview_factors(self, model: ModelField) -> "Tensor":

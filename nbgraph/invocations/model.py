@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from nbgraph import diffusion
+from nbgraph.diffusion.refs import OffloadName, PrecisionName
 from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, UNetField, VaeField
@@ -20,20 +21,34 @@ class ModelLoaderOutput(BaseInvocationOutput):
     vae: VaeField
 
 
-@invocation("model_loader", title="Model", category="model", version="1.0.0", static=True)
+@invocation("model_loader", title="Model", category="model", version="1.1.0", static=True)
 class ModelLoader(BaseInvocation):
     """A model by the name it has in this studio, or by the path of its folder or of its single file.
 
     A single file of a known kind opens as it is. What a file does not hold, such as the text encoders of a transformer
-    alone, is taken from `parts`: another model of the same kind, by name or path.
+    alone, is taken from `parts`: another model of the same kind, by name or path. `precision` quantises the weights
+    of the denoiser when they are loaded: `fp8` anywhere, `int8` with torchao or optimum-quanto, `nf4` with bitsandbytes
+    on a CUDA device. `offload="streaming"` lets a model run that is larger than the device's memory.
     """
 
     model: str = Field(
         description="Model by its name in this studio, or the path of a diffusers folder or a single file"
     )
     parts: str | None = Field(None, description="Model that gives what the file does not hold, such as text encoders")
+    precision: PrecisionName | None = Field(
+        None, description="What the denoiser's weights are quantised to, for less memory; as stored without"
+    )
+
+    offload: OffloadName | None = Field(
+        None, description="Where the weights are while they compute; left out, the studio chooses by free memory"
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if precision := known.get("precision"):
+            try:
+                context.models.check_precision(precision)
+            except ModelError as error:
+                yield "precision", str(error)
         if "model" in known:
             try:
                 model = context.models.resolve(known["model"], rest(known.get("parts")))
@@ -43,5 +58,5 @@ class ModelLoader(BaseInvocation):
                 yield "model", str(error)
 
     def invoke(self, context: InvocationContext) -> ModelLoaderOutput:
-        model = context.models.resolve(self.model, rest(self.parts))
+        model = context.models.resolve(self.model, rest(self.parts), self.precision, self.offload)
         return ModelLoaderOutput(unet=UNetField(model=model), clip=ClipField(model=model), vae=VaeField(model=model))

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 from PIL.Image import Image
 
+from nbgraph.diffusion.refs import OffloadName, PrecisionName
 from nbgraph.errors import CancelledError, ModelError, NbgraphWarning
 from nbgraph.invocations.fields import ImageField, ModelField
 from nbgraph.invocations.outputs import ImageOutput
@@ -135,14 +136,26 @@ class ContextModels:
     def __init__(self, services: Any) -> None:
         self._models = services.model_manager
 
-    def resolve(self, name: str, parts: Mapping[str, str] | None = None) -> ModelField:
-        return self._models.resolve(name, parts)
+    def resolve(
+        self,
+        name: str,
+        parts: Mapping[str, str] | None = None,
+        precision: PrecisionName | None = None,
+        offload: OffloadName | None = None,
+    ) -> ModelField:
+        return self._models.resolve(name, parts, precision, offload)
+
+    def check_precision(self, precision: PrecisionName) -> None:
+        self._models.check_precision(precision)
 
     def describe(self, model: ModelField) -> Any:
         return self._models.describe(model)
 
     def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
         return self._models.use(model, *names)
+
+    def step_down(self, model: ModelField) -> str | None:
+        return self._models.step_down(model)
 
     def preview_factors(self, model: ModelField) -> Any:
         return self._models.preview_factors(model)
