@@ -28,22 +28,28 @@ _HOMES = {
     "batch_noise": "tool_sampling",
     "ToolSettings": "tool_sampling",
     "blend_latents": "noise",
+    "check_precision": "quantised",
     "check_weights": "description",
     "convert_pickle": "convert",
     "decode_many": "batching",
     "decode_together": "batching",
     "decode_latents": "vae",
+    "default_cfg": "defaults",
     "default_dtype": "device",
+    "defaults_of": "defaults",
     "embedding_problem": "textual_inversion",
     "empty_latents": "noise",
     "denoise": "denoising",
     "denoise_many": "batching",
     "denoise_together": "batching",
     "describe_model": "description",
+    "decode_needs_tiles": "device_memory",
     "device_kind": "device",
+    "is_out_of_memory": "device_memory",
     "draw_noise": "noise",
     "encode_image": "vae",
     "encode_many": "batching",
+    "encode_masked_image": "inpainting",
     "encode_prompt": "prompt",
     "encode_prompts": "prompt",
     "encode_together": "batching",
@@ -52,8 +58,11 @@ _HOMES = {
     "encodes_alike": "prompt",
     "latent_mask": "masks",
     "lora_problem": "lora_files",
+    "lora_problem_over": "quantised",
     "read_embedding_header": "textual_inversion",
     "resize_latents": "noise",
+    "SamplingOptions": "sampling_options",
+    "sampling_problems": "schedulers",
     "sample_as_tool": "tool_sampling",
     "scale_latents": "noise",
     "shape_key": "batching",
@@ -72,13 +81,18 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.cache_reports import CacheUser as CacheUser
     from nbgraph.diffusion.controls import Control as Control
     from nbgraph.diffusion.convert import convert_pickle as convert_pickle
+    from nbgraph.diffusion.defaults import default_cfg as default_cfg
+    from nbgraph.diffusion.defaults import defaults_of as defaults_of
     from nbgraph.diffusion.denoising import DenoiseSettings as DenoiseSettings
     from nbgraph.diffusion.denoising import denoise as denoise
     from nbgraph.diffusion.description import check_weights as check_weights
     from nbgraph.diffusion.description import describe_model as describe_model
     from nbgraph.diffusion.device import default_dtype as default_dtype
     from nbgraph.diffusion.device import device_kind as device_kind
+    from nbgraph.diffusion.device_memory import decode_needs_tiles as decode_needs_tiles
+    from nbgraph.diffusion.device_memory import is_out_of_memory as is_out_of_memory
     from nbgraph.diffusion.image_prompts import ImagePrompt as ImagePrompt
+    from nbgraph.diffusion.inpainting import encode_masked_image as encode_masked_image
     from nbgraph.diffusion.lora_files import lora_problem as lora_problem
     from nbgraph.diffusion.masks import latent_mask as latent_mask
     from nbgraph.diffusion.meters import DeviceMeter as DeviceMeter
@@ -93,6 +107,10 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.prompt import encode_prompt as encode_prompt
     from nbgraph.diffusion.prompt import encode_prompts as encode_prompts
     from nbgraph.diffusion.prompt import encodes_alike as encodes_alike
+    from nbgraph.diffusion.quantised import check_precision as check_precision
+    from nbgraph.diffusion.quantised import lora_problem_over as lora_problem_over
+    from nbgraph.diffusion.sampling_options import SamplingOptions as SamplingOptions
+    from nbgraph.diffusion.schedulers import sampling_problems as sampling_problems
     from nbgraph.diffusion.t2i_adapters import T2iAdapter as T2iAdapter
     from nbgraph.diffusion.textual_inversion import embedding_problem as embedding_problem
     from nbgraph.diffusion.textual_inversion import read_embedding_header as read_embedding_header

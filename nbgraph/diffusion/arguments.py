@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.families import Family
 from nbgraph.diffusion.finite import check_finite
+from nbgraph.diffusion.sampling_options import SamplingOptions
 from nbgraph.diffusion.schedulers import DEFAULT
 from nbgraph.diffusion.values import Conditioning, Latents
 from nbgraph.errors import ModelError
@@ -18,7 +20,8 @@ class DenoiseSettings:
 
     `cfg` is the scale of classifier-free guidance, against the negative conditioning. `guidance` is the scale that
     distilled models (Flux) take as an input; None is the pipeline's own. `start` and `end` are steps out of `steps`;
-    `end` None is the last. `scheduler` is a name of `schedulers.SCHEDULER_NAMES`.
+    `end` None is the last. `scheduler` is a name of `schedulers.SCHEDULER_NAMES`, and `options` change its schedule:
+    with explicit sigmas there are as many steps.
     """
 
     steps: int = 20
@@ -27,10 +30,15 @@ class DenoiseSettings:
     start: int = 0
     end: int | None = None
     guidance: float | None = None
+    options: SamplingOptions = SamplingOptions()
 
     def check(self) -> None:
         """`ModelError` unless 0 <= start < end <= steps: at least one step is done."""
         end = self.steps if self.end is None else self.end
+        if self.options.sigmas is not None and len(self.options.sigmas) != self.steps:
+            raise ModelError(
+                f"there are {len(self.options.sigmas)} sigmas for {self.steps} steps; give one for each step"
+            )
         if self.steps < 1 or not 0 <= self.start < end <= self.steps:
             raise ModelError(
                 f"cannot denoise from step {self.start} to {end} of {self.steps}: start must be before end, and both "
@@ -54,13 +62,15 @@ def call_arguments(
     _check_inputs(family, positive, negative, begin)
     guided = settings.cfg > family.cfg_off
     call: dict[str, Any] = {"height": begin.height, "width": begin.width, "num_inference_steps": settings.steps}
+    if settings.options.sigmas is not None:
+        call["sigmas"] = list(settings.options.sigmas)
     call |= _embeddings(components, family, positive, len(begin), "")
     if negative is not None and guided:
         call |= _embeddings(components, family, negative, len(begin), "negative_")
     call |= _size_arguments(family, positive, negative, begin)
     if family.cfg:
-        call[family.cfg] = settings.cfg if negative is not None or _makes_negative(components) else family.cfg_off
-    if guided and negative is None and family.cfg == "guidance_scale" and not _makes_negative(components):
+        call[family.cfg] = settings.cfg if negative is not None or makes_negative(components.model) else family.cfg_off
+    if guided and negative is None and family.cfg == "guidance_scale" and not makes_negative(components.model):
         raise ModelError(
             f"cfg_scale is {settings.cfg}, which guides away from a negative conditioning, and there is none; "
             f"encode an empty text for it, or set cfg_scale to {family.cfg_off:g}"
@@ -117,11 +127,11 @@ def _size_arguments(
     return {name: size for name, size in told.items() if name in family.parameters}
 
 
-def _makes_negative(components: Components) -> bool:
+def makes_negative(model: ModelDescription) -> bool:
     """Whether the pipeline itself makes zeros of a missing negative conditioning: `force_zeros_for_empty_prompt`."""
-    name, pipeline = "force_zeros_for_empty_prompt", components.model.need_family().pipeline()
+    name, pipeline = "force_zeros_for_empty_prompt", model.need_family().pipeline()
     own = inspect.signature(pipeline.__init__).parameters.get(name)
-    return own is not None and bool(components.model.options.get(name, own.default))
+    return own is not None and bool(model.options.get(name, own.default))
 
 
 def _embeddings(

@@ -16,12 +16,14 @@ from nbgraph.diffusion.controls import Control, control_arguments
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.finite import check_finite, check_step
 from nbgraph.diffusion.image_prompts import ImagePrompt, image_prompt_arguments
+from nbgraph.diffusion.inpainting import MaskedImage, shown_beside
 from nbgraph.diffusion.loop import Loop
 from nbgraph.diffusion.masks import check_mixes_noise, keep_outside, latents_to_keep, mix_noise, noise_level
 from nbgraph.diffusion.packing import pack, unpack
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.preview import preview_image
 from nbgraph.diffusion.quiet import quiet
+from nbgraph.diffusion.schedulers import make_scheduler
 from nbgraph.diffusion.steering import Steer, steering
 from nbgraph.diffusion.t2i_adapters import T2iAdapter, adapter_residuals
 from nbgraph.diffusion.vae import check_shape
@@ -48,6 +50,7 @@ def denoise(
     controls: Sequence[Control] = (),
     adapters: Sequence[T2iAdapter] = (),
     image_prompts: Sequence[ImagePrompt] = (),
+    masked: MaskedImage | None = None,
     on_step: StepCallback | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     factors: Tensor | None = None,
@@ -63,13 +66,16 @@ def denoise(
     One conditioning serves every picture, or each has its own. `mask` (h, w) or (B, 1, h, w) in [0, 1], in latents,
     keeps `kept` where it is 0, else `latents`; with both, latents that stopped part-way go on from where they are, and
     `noise` is only for what is kept. `controls` and `adapters` steer by other pictures; `image_prompts`
-    are shown to the IP-Adapters over the model. Without `negative` there is no classifier-free
+    are shown to the IP-Adapters over the model. A model for inpainting paints within the mask of `masked` by itself, so
+    that `mask` and `kept` are not used. Without `negative` there is no classifier-free
     guidance (SDXL that was trained with empty prompts as zeros takes zeros); a model that needs one for its `cfg` is an
     error. After each step `on_step` is called and `cancelled` asked: `CancelledError`, and the components are as good
     as before. `factors` (of `preview.fit_factors`) colour the previews.
     """
     settings.check()
     family = components.model.need_family()
+    if components.model.inpaints:
+        mask = kept = None
     if latents is not None and mask is not None:
         # As the inpaint pipelines have them: the layout decides how convolutions round.
         latents = replace(latents, tensor=latents.tensor.contiguous())
@@ -80,7 +86,8 @@ def denoise(
     guided = bool(family.cfg) and call[family.cfg] > family.cfg_off
     call |= image_prompt_arguments(components, image_prompts, len(begin), guided)
     residuals = adapter_residuals(components, adapters, begin.width, begin.height)
-    start = _Start(components, call, settings, controls, steering(residuals, image_prompts))
+    shown = shown_beside(components, masked, begin) if components.model.inpaints else None
+    start = _Start(components, call, settings, controls, steering(residuals, image_prompts, shown))
     solver = None
     if noise is not None and not goes_on and (latents is not None or settings.start):
         begin = replace(begin, tensor=start.noised(latents, noise))
@@ -114,6 +121,7 @@ def denoise(
             settings.scheduler,
             type(pipeline.scheduler).__name__,
             noise_level(pipeline.scheduler, loop.evaluation(loop.last)) if stopped else None,
+            str(settings.options),
         ),
         solver=loop.solver_state(pipeline.scheduler) if stopped else None,
     )
@@ -131,7 +139,8 @@ class _Start:
 
     def run(self, loop: Loop, latents: Tensor) -> tuple[Any, Tensor]:
         """The pipeline after it did the steps of `loop`, and its latents as it gives them."""
-        pipeline = make_pipeline(self.components, self.settings.scheduler, loop, self.controls, self.steer)
+        scheduler = make_scheduler(self.components.model, self.settings.scheduler, self.settings.options)
+        pipeline = make_pipeline(self.components, scheduler, loop, self.controls, self.steer)
         if loop.change is not None:
             check_mixes_noise(pipeline.scheduler)
         given = {"latents": pack(self.components, latents), "generator": loop.generators, "output_type": "latent"}
@@ -158,8 +167,8 @@ class _Start:
         """
         scheduler, evaluation = self._prepared(latents)
         settings, level = self.settings, noise_level(scheduler, evaluation)
-        stopped = (window.end, window.steps, window.scheduler)
-        same = stopped == (settings.start, settings.steps, settings.scheduler)
+        stopped = (window.end, window.steps, window.scheduler, window.options)
+        same = stopped == (settings.start, settings.steps, settings.scheduler, str(settings.options))
         same = same and window.solver in ("", type(scheduler).__name__)
         if level is None or window.level is None:
             fits, scaled = same, latents.tensor

@@ -33,6 +33,7 @@ SchedulerName = Literal[
     "unipc",
     "unipc_k",
     "lcm",
+    "tcd",
     "flow_euler",
     "flow_heun",
 ]

@@ -8,10 +8,12 @@ import diffusers
 from diffusers import SchedulerMixin
 
 from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.sampling_options import SamplingOptions, changed_config, option_problems
 from nbgraph.diffusion.scheduler_names import SchedulerName
 from nbgraph.errors import ModelError, suggest
 
 DEFAULT = "default"
+_UNCHANGED = SamplingOptions()
 
 _KARRAS = {"use_karras_sigmas": True}
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
@@ -46,6 +48,7 @@ _TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "unipc": ("UniPCMultistepScheduler", {}),
     "unipc_k": ("UniPCMultistepScheduler", _KARRAS),
     "lcm": ("LCMScheduler", {}),
+    "tcd": ("TCDScheduler", {}),
     "flow_euler": ("FlowMatchEulerDiscreteScheduler", {}),
     "flow_heun": ("FlowMatchHeunDiscreteScheduler", {}),
 }
@@ -69,19 +72,44 @@ _FLOW_SIGMAS = {
 """The sigmas of a solver over a flow-matching model: with those of another spacing it gives NaN."""
 
 
-def make_scheduler(model: ModelDescription, name: "str | SchedulerMixin" = DEFAULT) -> SchedulerMixin:
+def make_scheduler(
+    model: ModelDescription, name: "str | SchedulerMixin" = DEFAULT, options: SamplingOptions = _UNCHANGED
+) -> SchedulerMixin:
     """A fresh scheduler of that name with the model's own noise schedule; `default` is the model's own.
 
-    One that is made already is given back.
+    One that is made already is given back. `options` change the schedule.
 
-    `ModelError` for an unknown name, for one that needs a package that is not installed, and for one that cannot
-    follow the model's kind of noise (flow matching or not).
+    `ModelError` for an unknown name, for one that needs a package that is not installed, for one that cannot follow the
+    model's kind of noise (flow matching or not), and for options that it does not take.
     """
     if not isinstance(name, str):
         return name
+    scheduler_class, config = scheduler_of(model, name)
+    changed = changed_config(scheduler_class, config, predicts_flow(model), options)
+    return scheduler_class.from_config(changed) if name == DEFAULT else _build(scheduler_class, changed)
+
+
+def sampling_problems(model: ModelDescription, name: str, options: SamplingOptions) -> list[tuple[str, str]]:
+    """Return (option, problem) for each change of a schedule that a scheduler, or the family, does not take."""
+    scheduler_class, _ = scheduler_of(model, name)
+    found = list(option_problems(scheduler_class, predicts_flow(model), options))
+    family = model.need_family()
+    if options.sigmas is not None and "sigmas" not in family.parameters:
+        found.append(("sigmas", f"the pipeline of the family {family.key!r} takes no sigmas; leave them out"))
+    return found
+
+
+def predicts_flow(model: ModelDescription) -> bool:
+    """Return whether a model was trained by flow matching, as its scheduler says."""
+    own_name, config = own_scheduler(model)
+    return own_name.startswith("FlowMatch") or config.get("prediction_type") == "flow_prediction"
+
+
+def scheduler_of(model: ModelDescription, name: str) -> tuple[Any, dict[str, Any]]:
+    """Return the class of a scheduler by name, and its configuration for a model. Raises as `make_scheduler`."""
     own_name, config = own_scheduler(model)
     if name == DEFAULT:
-        return getattr(diffusers, own_name).from_config(config)
+        return getattr(diffusers, own_name), config
     if name not in _TABLE:
         raise ModelError(f"there is no scheduler {name!r}{suggest(name, SCHEDULER_NAMES, limit=40)}")
     class_name, options = _TABLE[name]
@@ -91,7 +119,7 @@ def make_scheduler(model: ModelDescription, name: "str | SchedulerMixin" = DEFAU
             f"the scheduler {name!r} needs the package {needed}, which is not installed: pip install {needed}"
         )
     own = {key: value for key, value in config.items() if not key.startswith("_")}
-    return _build(getattr(diffusers, class_name), {**own, **options, **_flow_options(model, name)})
+    return getattr(diffusers, class_name), {**own, **options, **_flow_options(model, name)}
 
 
 def own_scheduler(model: ModelDescription) -> tuple[str, dict[str, Any]]:
@@ -113,8 +141,7 @@ def _config_names(scheduler_class: Any) -> frozenset[str]:
 def _flow_options(model: ModelDescription, name: str) -> dict[str, Any]:
     """What makes the scheduler of that name follow the model's kind of noise; `ModelError` when it cannot."""
     own_name, config = own_scheduler(model)
-    own_flow_match = own_name.startswith("FlowMatch")
-    flows = own_flow_match or config.get("prediction_type") == "flow_prediction"
+    own_flow_match, flows = own_name.startswith("FlowMatch"), predicts_flow(model)
     fitting = [known for known in _TABLE if _fits(known, flows, own_flow_match)]
     if name not in fitting:
         kind = "a flow-matching model" if flows else "not a flow-matching model"

@@ -18,7 +18,8 @@ class Window:
     """How far a picture has been denoised: the steps `start` to `end` of `steps`, by `scheduler`, were done.
 
     `scheduler` is a name, `solver` the class of diffusers behind it. `level` is what latents that stopped part-way
-    hold, as `masks.noise_level` gives it. Both are unknown ("" and None) of latents from before they were noted.
+    hold, as `masks.noise_level` gives it, and `options` what changed the schedule. All are unknown ("" and None) of
+    latents from before they were noted.
     """
 
     start: int
@@ -27,6 +28,7 @@ class Window:
     scheduler: str
     solver: str = ""
     level: tuple[float, float] | None = None
+    options: str = ""
 
     @classmethod
     def from_json(cls, value: dict[str, Any] | None) -> "Window | None":

@@ -1,10 +1,10 @@
 """Latents: denoising, and the ways between latents and pictures."""
 
 import logging
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from traceback import format_exc
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ from nbgraph.invocations.outputs import ImageOutput, LatentsOutput
 from nbgraph.invocations.pictures import Side, check_sides, check_size
 
 logger = logging.getLogger("nbgraph")
+Result = TypeVar("Result")
+Spacing = Literal["leading", "linspace", "trailing"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "nearest-exact"]
 
 
@@ -39,7 +41,7 @@ def save_latents(context: InvocationContext, latents: Any) -> LatentsOutput:
     return LatentsOutput(latents=field, width=latents.width, height=latents.height)
 
 
-@invocation("denoise_latents", title="Denoise", category="latents", version="1.3.0")
+@invocation("denoise_latents", title="Denoise", category="latents", version="1.4.0")
 class DenoiseLatents(BaseInvocation):
     """Denoises: from noise alone to a new picture, from latents and noise to a changed one.
 
@@ -76,14 +78,17 @@ class DenoiseLatents(BaseInvocation):
     ip_adapter: IpAdapterField | list[IpAdapterField] | None = Field(
         None, title="IP-Adapter", description="Images as prompts, one adapter or a list"
     )
-    steps: int = Field(
-        20, ge=1, le=1000, description="Number of denoising steps: more take longer, with less and less to gain"
+    steps: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Number of denoising steps: more take longer, with less and less to gain; without, the model's own",
     )
-    cfg_scale: float = Field(
-        7.5,
+    cfg_scale: float | None = Field(
+        None,
         ge=0,
         title="Guidance",
-        description="How strongly the image follows the prompt; 1 switches guidance off",
+        description="How strongly the image follows the prompt; 1 switches guidance off; left out, the model's own",
     )
     guidance: float | None = Field(
         None,
@@ -94,6 +99,18 @@ class DenoiseLatents(BaseInvocation):
     )
     scheduler: SchedulerName = Field(
         "default", description="Sampling method; default is the model's own, names in _k use Karras sigmas"
+    )
+    shift: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Shift of a flow-matching model's steps towards noise; left out, the model's own for the size",
+    )
+    timestep_spacing: Spacing | None = Field(
+        None, description="How steps are spread over the schedule; left out, as the model's scheduler says"
+    )
+    sigmas: list[float] | None = Field(
+        None, max_length=1000, description="Noise levels of the steps, falling, without the last 0; one for each step"
     )
     denoising_start: float = Field(
         0.0,
@@ -114,17 +131,37 @@ class DenoiseLatents(BaseInvocation):
     def arrival_problems(cls, linked: set[str]) -> Iterator[str]:
         if not linked & {"noise", "latents"}:
             yield "needs noise, or latents, or both to start from; link Noise(...) to noise"
-        elif "denoise_mask" in linked and not {"noise", "latents"} <= linked:
-            yield "has a denoise_mask, and needs latents, which it keeps, and noise; link both"
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         start, end = known.get("denoising_start", 0.0), known.get("denoising_end", 1.0)
         if start >= end:
             yield "denoising_end", f"is {end}, and must be more than denoising_start, which is {start}"
-        elif {"steps", "denoising_start", "denoising_end"} <= known.keys():
+        elif known.get("steps") is not None and {"denoising_start", "denoising_end"} <= known.keys():
             yield from no_step_problem(known["steps"], start, end)
-        if known.get("guidance") is not None and "unet" in known:
-            yield from _guidance_problem(known["unet"].model, context)
+        if known.get("steps") and known.get("sigmas") and known["steps"] != len(known["sigmas"]):
+            yield "steps", f"is {known['steps']}, and there are {len(known['sigmas'])} sigmas; leave steps out"
+        if "unet" in known:
+            yield from self._model_problems(known, context)
+
+    @staticmethod
+    def _model_problems(known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        """(field, problem) for inputs that the model does not take, or that it needs."""
+        try:
+            model = context.models.describe(known["unet"].model)
+        except NbgraphError:
+            return  # the node that names the model says so
+        family = model.family
+        if known.get("guidance") is not None and family is not None and family.guidance is None:
+            yield "guidance", f"models of the family {family.key!r} take no guidance as an input; use cfg_scale"
+        if problem := mask_problem(model.inpaints, known):
+            yield problem
+        options = _sampling_options(known.get("shift"), known.get("timestep_spacing"), known.get("sigmas"))
+        if str(options) and "scheduler" in known:
+            try:
+                found = diffusion.sampling_problems(model, known["scheduler"], options)
+            except NbgraphError as error:
+                found = [("scheduler", str(error))]
+            yield from (("timestep_spacing" if name == "spacing" else name, text) for name, text in found)
 
     def batch_key(self, context: InvocationContext) -> Hashable:
         """All that is not of one picture alone, and the sizes and shapes of what is."""
@@ -145,19 +182,13 @@ class DenoiseLatents(BaseInvocation):
         for context, given in zip(contexts, inputs):
             if given.lacks_noise:
                 context.warn("the latents are of a finished picture and hold no noise to remove; link Noise to noise")
-        done = nodes[0]._denoise(inputs, contexts[0])
+        first = nodes[0]
+        done = with_less_memory(contexts, first.unet.model, lambda: first._denoise(inputs, contexts[0]))
         return [save_latents(context, latents) for context, latents in zip(contexts, done)]
 
     def _denoise(self, inputs: Sequence[Any], context: InvocationContext) -> list[Any]:
         """The latents of several pictures, all denoised as this node says."""
-        settings = diffusion.DenoiseSettings(
-            steps=self.steps,
-            cfg=self.cfg_scale,
-            guidance=self.guidance,
-            scheduler=self.scheduler,
-            start=step_at(self.steps, self.denoising_start),
-            end=step_at(self.steps, self.denoising_end),
-        )
+        settings = self._settings(context)
         factors = self._preview_factors(context)
         with ExitStack() as held:
             components = held.enter_context(context.models.use(self._adapted(), "denoiser"))
@@ -169,10 +200,27 @@ class DenoiseLatents(BaseInvocation):
                 controls=[self._control(context, control, held) for control in _listed(self.control)],
                 adapters=[self._adapter(context, adapter, held) for adapter in _listed(self.t2i_adapter)],
                 image_prompts=[self._image_prompt(context, adapter, held) for adapter in _listed(self.ip_adapter)],
+                masked=self._masked(context),
                 on_step=lambda step, steps, preview: context.progress(step, steps, preview),
                 cancelled=context.is_cancelled,
                 factors=factors,
             )
+
+    def _settings(self, context: InvocationContext) -> Any:
+        """How to denoise, with the defaults of the model for what is left out."""
+        model = context.models.describe(self.unet.model)
+        usual = diffusion.defaults_of(model)
+        steps = self.steps or len(self.sigmas or ()) or usual.steps
+        cfg = diffusion.default_cfg(model, self.negative is not None) if self.cfg_scale is None else self.cfg_scale
+        return diffusion.DenoiseSettings(
+            steps=steps,
+            cfg=cfg,
+            guidance=usual.guidance if self.guidance is None else self.guidance,
+            scheduler=self.scheduler,
+            start=step_at(steps, self.denoising_start),
+            end=step_at(steps, self.denoising_end),
+            options=_sampling_options(self.shift, self.timestep_spacing, self.sigmas),
+        )
 
     def _preview_factors(self, context: InvocationContext) -> Any:
         """What colours the previews, or None: without it they have wrong colours, and no run fails for them."""
@@ -196,15 +244,30 @@ class DenoiseLatents(BaseInvocation):
         )
 
     def _mask(self, context: InvocationContext) -> Any:
-        if self.denoise_mask is None or self.latents is None:
+        model = context.models.describe(self.unet.model)
+        if self.denoise_mask is None or model.inpaints:
             return None
+        if self.latents is None:
+            raise NbgraphError("a mask needs latents, which it keeps where it is black, and noise; link both")
         kept = load_latents(context, self.latents)
         mask = in_plain_mode(context.images.get(self.denoise_mask.mask))
         if as_mask(mask).getbbox() is None:
             hint = "; if its shape is in its transparency, put MaskFromAlpha before it" if has_alpha(mask) else ""
             context.warn(f"the mask is black everywhere, so nothing is painted anew{hint}")
-        model = context.models.describe(self.unet.model)
         return diffusion.latent_mask(model, mask, kept.width, kept.height, self.denoise_mask.soft)
+
+    def _masked(self, context: InvocationContext) -> Any:
+        """What a model for inpainting is shown; None for other models."""
+        given = self.denoise_mask
+        if given is None or given.image is None or given.vae is None:
+            return None
+        if not context.models.describe(self.unet.model).inpaints:
+            return None
+        if given.soft:
+            context.warn("models for inpainting take a hard mask, so soft is not used")
+        mask, image = (context.images.get(each) for each in (given.mask, given.image))
+        with context.models.use(given.vae.model, "vae") as components:
+            return diffusion.encode_masked_image(components, image, in_plain_mode(mask))
 
     def _adapted(self) -> ModelField:
         """The model with the IP-Adapters over it, in their order."""
@@ -243,14 +306,41 @@ class DenoiseLatents(BaseInvocation):
         return None if field is None else load_latents(context, field)
 
 
-def _guidance_problem(model: ModelField, context: InvocationContext) -> Iterator[tuple[str, str]]:
-    """(field, problem) if a model takes no guidance as an input."""
+def with_less_memory(contexts: Sequence[InvocationContext], model: ModelField, run: Callable[[], Result]) -> Result:
+    """Run; where the device runs out of memory, run once more with the model taking less of it, and say so.
+
+    A batch is left to whoever runs it in halves.
+    """
     try:
-        family = context.models.describe(model).family
-    except NbgraphError:
-        return  # the node that names the model says so
-    if family is not None and family.guidance is None:
-        yield "guidance", f"models of the family {family.key!r} take no guidance as an input; use cfg_scale"
+        return run()
+    except Exception as error:
+        if len(contexts) > 1 or not diffusion.is_out_of_memory(error):
+            raise
+        mode = contexts[0].models.step_down(model)
+        if mode is None:
+            raise
+    # Outside of the handler, so that the frames of the error do not hold their tensors any more.
+    contexts[0].warn(f"the device ran out of memory; it is done again with the model in the mode {mode!r}")
+    return run()
+
+
+def _sampling_options(shift: float | None, spacing: Any, sigmas: list[float] | None) -> Any:
+    return diffusion.SamplingOptions(shift, spacing, None if sigmas is None else tuple(sigmas))
+
+
+def mask_problem(inpaints: bool, known: Mapping[str, Any]) -> tuple[str, str] | None:
+    """(field, problem) if a mask lacks what a model needs of it; what is not known yet is not judged."""
+    if "denoise_mask" not in known:
+        return None
+    mask = known["denoise_mask"]
+    remedy = "CreateDenoiseMask(mask=..., image=..., vae=...)"
+    if inpaints and mask is None:
+        return "denoise_mask", f"is left out, and the model is one for inpainting, which needs it; link {remedy}"
+    if inpaints and mask.image is None:
+        return "denoise_mask", f"has no image, which a model for inpainting is shown; make it by {remedy}"
+    if not inpaints and mask is not None and any(known.get(name, mask) is None for name in ("latents", "noise")):
+        return "denoise_mask", "needs latents, which it keeps where it is black, and noise; link both"
+    return None
 
 
 def step_at(steps: int, share: float) -> int:
@@ -312,8 +402,12 @@ class LatentsToImage(BaseInvocation):
     def invoke_batch(nodes: Sequence["LatentsToImage"], contexts: Sequence[InvocationContext]) -> list[ImageOutput]:
         first = nodes[0]
         latents = [load_latents(context, node.latents) for node, context in zip(nodes, contexts)]
+        pixels = sum(one.width * one.height * len(one) for one in latents)
         with contexts[0].models.use(first.vae.model, "vae") as components:
-            pictures = diffusion.decode_together(components, latents, first.tiled)
+            is_tight = diffusion.decode_needs_tiles(components.device, pixels, components["vae"].dtype.itemsize)
+            if is_tight and not first.tiled:
+                contexts[0].warn("decoding would not fit into the free memory, so it is done in tiles; faint seams")
+            pictures = diffusion.decode_together(components, latents, first.tiled or is_tight)
         return [context.images.output(found[0]) for context, found in zip(contexts, pictures)]
 
 

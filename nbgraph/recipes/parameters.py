@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from nbgraph import diffusion
 from nbgraph.diffusion.refs import ClipSkipPatch, LoraPatch
+from nbgraph.errors import ModelError
 from nbgraph.invocations.fields import ModelField, models_in
 from nbgraph.recipes.hashes import lora_hash, model_hash
 from nbgraph.recipes.samplers import a1111_name
@@ -46,14 +48,30 @@ def _sampling(upstream: Upstream, denoise: Prepared) -> dict[str, Any]:
     noise = next(iter(upstream.sources(denoise, "noise")), None)
     seed = getattr(upstream.output(noise), "seed", None) if noise else None
     changes_picture = values["latents"] is not None and noise is not None
+    steps, cfg = _with_defaults(upstream, denoise)
     return {
-        "Steps": values["steps"],
+        "Steps": steps,
         "Sampler": sampler,
         "Schedule type": schedule,
-        "CFG scale": f"{values['cfg_scale']:g}",
+        "CFG scale": "" if cfg is None else f"{cfg:g}",
         "Seed": "" if seed is None else seed,
         "Denoising strength": f"{1 - values['denoising_start']:g}" if changes_picture else "",
     }
+
+
+def _with_defaults(upstream: Upstream, denoise: Prepared) -> tuple[int | None, float | None]:
+    """(steps, scale of guidance) of a node; those of its model where left out, None for a model that is gone."""
+    values = upstream.values(denoise)
+    steps, cfg = values["steps"] or len(values["sigmas"] or ()) or None, values["cfg_scale"]
+    model = next(iter(models_in(values["unet"])), None)
+    if model is None or (steps is not None and cfg is not None):
+        return steps, cfg
+    try:
+        described = diffusion.describe_model(model)
+        usual = diffusion.defaults_of(described).steps, diffusion.default_cfg(described, values["negative"] is not None)
+    except ModelError:
+        return steps, cfg
+    return usual[0] if steps is None else steps, usual[1] if cfg is None else cfg
 
 
 def _tool_sampling(values: dict[str, Any]) -> dict[str, Any]:
