@@ -11,6 +11,7 @@ from nbgraph.errors import SettingsError, suggest
 from nbgraph.texts import value_text
 
 PREFIX = "NBGRAPH_"
+OffloadMode = Literal["auto", "none", "component", "streaming"]
 RecipeParts = Literal["all", "without prompts", "none"]
 """The parts of its recipe that a saved image carries."""
 
@@ -47,6 +48,11 @@ class Settings(BaseSettings):
     model_ram_bytes: int | None = Field(default=None, ge=0, description="RAM for models; None is half of the machine's")
     model_vram_bytes: int | None = Field(
         default=None, ge=0, description="VRAM for models; None is all but a working share"
+    )
+    offload: OffloadMode = Field(
+        default="auto",
+        description="where models are while they compute: 'none' on the device for good, 'component' while they are "
+        "used, 'streaming' block by block; 'auto' chooses by free memory",
     )
     max_iterations: int = Field(default=1_000_000, ge=1, description="prepared nodes that one source node may become")
     batch_size: int = Field(

@@ -129,6 +129,7 @@ LOADED = {
     "in_use": "int64",
     "uses": "int64",
     "last_used": TIME,
+    "mode": "category",
 }
 DISK = {
     "part": "str",
@@ -330,7 +331,18 @@ def loaded_frame(rows: Iterable[Any]) -> "pd.DataFrame":
     """Return one row per model component in memory, with the MB (2**20 bytes) of its parameters and buffers."""
     return frame(
         (
-            (r.model, r.component, r.bytes / MB, r.device, r.dtype, r.patches, r.in_use, r.uses, _time(r.last_used))
+            (
+                r.model,
+                r.component,
+                r.bytes / MB,
+                r.device,
+                r.dtype,
+                r.patches,
+                r.in_use,
+                r.uses,
+                _time(r.last_used),
+                r.mode,
+            )
             for r in rows
         ),
         LOADED,

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LoadedComponent:
-    """One row of what the cache holds. Bytes are of parameters and buffers; `last_used` is seconds since the epoch."""
+    """One row of what the cache holds. Bytes are of parameters and buffers; `last_used` is seconds since the epoch.
+
+    `mode` says where the weights are while it computes, as `offloading` has it; `device` is where they are now.
+    """
 
     model: str
     component: str
@@ -17,6 +20,7 @@ class LoadedComponent:
     in_use: int
     uses: int
     last_used: float
+    mode: str = "component"
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import torch
@@ -25,9 +25,22 @@ from nbgraph.diffusion.device import choose_device, choose_dtype
 from nbgraph.diffusion.device_memory import free_bytes, free_memory, models_budget
 from nbgraph.diffusion.fingerprints import check_unchanged
 from nbgraph.diffusion.load import LOAD_LOCK, load_component
+from nbgraph.diffusion.offloading import (
+    AUTO,
+    MODES,
+    OffloadMode,
+    check_mode,
+    choose_mode,
+    may_stream,
+    next_mode,
+    stored_bytes,
+    streamed,
+)
 from nbgraph.diffusion.patches import apply_patches, patches_for
-from nbgraph.diffusion.refs import ModelRef, Patch
+from nbgraph.diffusion.quantised import check_precision, lora_problem_over
+from nbgraph.diffusion.refs import LoraPatch, ModelRef, Patch
 from nbgraph.diffusion.thread_count import Threads, thread_count
+from nbgraph.errors import ModelError
 
 _CPU = torch.device("cpu")
 Key = tuple[Any, ...]
@@ -48,6 +61,10 @@ class _Entry:
     uses: int = 0
     last_used: float = field(default_factory=time.time)
     doomed: bool = False
+    mode: OffloadMode = "component"
+    is_exclusive: bool = False
+    """Whether one use at a time computes with it, since its weights move or change their type meanwhile."""
+    guard: Any = field(default_factory=threading.RLock)
 
 
 class ModelCache:
@@ -55,7 +72,8 @@ class ModelCache:
 
     `device` None chooses cuda, mps or cpu; `dtype` None chooses by device. `ram_bytes` None is half of the machine's
     memory, `vram_bytes` None three quarters of the device's, the rest being working memory. `threads` is how many torch
-    computes with on the CPU while components are used; "auto" chooses by the denoiser, see `thread_count`.
+    computes with on the CPU while components are used; "auto" chooses by the denoiser, see `thread_count`. `offload`
+    says where weights are while they compute, as `offloading` has it; `auto` chooses for each component by free memory.
     """
 
     def __init__(
@@ -65,7 +83,11 @@ class ModelCache:
         ram_bytes: int | None = None,
         vram_bytes: int | None = None,
         threads: Threads = "auto",
+        offload: str = AUTO,
     ) -> None:
+        check_mode(offload)
+        self.offload = offload
+        self._lowered: dict[str, OffloadMode] = {}
         self.device = device if isinstance(device, torch.device) else choose_device(device)
         self.dtype = dtype
         self.ram_bytes = psutil.virtual_memory().total // 2 if ram_bytes is None else ram_bytes
@@ -85,15 +107,21 @@ class ModelCache:
         """
         description = describe_model(ref)
         entries: list[_Entry] = []
+        alone = ExitStack()
         try:
             modules = {}
             for name in description.component_names(*names):
                 for entry in self._take(ref, description, name, user or CacheUser()):
                     entries.append(entry)
                     modules[name] = entry.module
+                if entries and entries[-1].is_exclusive:
+                    alone.enter_context(entries[-1].guard)
+                if entries and entries[-1].mode == "streaming":
+                    modules[name] = streamed(entries[-1].module, self.device)
             with thread_count(self.threads, self._denoiser_bytes(description, entries)):
                 yield Components(description, modules, self.device, self._dtype(ref, description), ref.patches)
         finally:
+            alone.close()
             self._give_back(entries)
 
     def _denoiser_bytes(self, description: ModelDescription, entries: list[_Entry]) -> int:
@@ -101,6 +129,15 @@ class ModelCache:
         if self.device != _CPU or description.family is None:
             return 0
         return sum(entry.size for entry in entries if entry.name == description.family.denoiser)
+
+    def step_down(self, ref: ModelRef) -> str | None:
+        """Take less memory of the device for a model from now on; return the mode, or None if there is no lower one."""
+        with self._lock:
+            rows = [entry.mode for entry in self._entries.values() if entry.ref.fingerprint == ref.fingerprint]
+            lower = next_mode(max(rows, key=MODES.index, default="component"))
+            if lower is not None:
+                self._lowered[ref.fingerprint] = lower
+            return lower
 
     def counters(self) -> CacheCounters:
         """Hits, loads and evictions so far; subtract two readings to count what happened between them."""
@@ -121,6 +158,7 @@ class ModelCache:
                 e.in_use,
                 e.uses,
                 e.last_used,
+                e.mode,
             )
             for e in entries
         ]
@@ -146,10 +184,19 @@ class ModelCache:
     def _take(self, ref: ModelRef, description: ModelDescription, name: str, user: CacheUser) -> Iterator[_Entry]:
         """The plain component, held, and after it the patched one over its weights if patches concern it."""
         dtype = self._dtype(ref, description)
-        key: Key = (description.sources[name].content or ref.fingerprint, name, dtype, ref.variant)
-        plain = self._find_or_make(key, lambda: self._load(ref, description, name, dtype, user), user)
+        precision = self._precision(ref, description, name)
+        mode = self._mode(ref, description, name, dtype)
+        # What is streamed has weights of its own, which nobody moves to the device as a whole.
+        key: Key = (
+            description.sources[name].content or ref.fingerprint, name, dtype, ref.variant, precision,
+            mode == "streaming",
+        )  # fmt: skip
+        plain = self._find_or_make(key, lambda: self._load(ref, description, name, dtype, mode, user), user)
         yield plain
         if patches := patches_for(description, name, ref.patches):
+            problem = lora_problem_over(precision)
+            if problem and any(isinstance(patch, LoraPatch) for patch in patches):
+                raise ModelError(problem)
             yield self._find_or_make((*key, patches), lambda: self._patch(plain, description, patches), user)
 
     def _find_or_make(self, key: Key, make: Callable[[], _Entry], user: CacheUser) -> _Entry:
@@ -203,11 +250,17 @@ class ModelCache:
             self._drop([key for key, entry in self._entries.items() if entry.doomed and not entry.in_use])
 
     def _load(
-        self, ref: ModelRef, description: ModelDescription, name: str, dtype: torch.dtype, user: CacheUser
+        self,
+        ref: ModelRef,
+        description: ModelDescription,
+        name: str,
+        dtype: torch.dtype,
+        mode: OffloadMode,
+        user: CacheUser,
     ) -> _Entry:
         self._tell(LoadEvent(ref.path, name, 0, None), user)
         started = time.monotonic()
-        module = load_component(description, name, dtype, ref.variant)
+        module = load_component(description, name, dtype, ref.variant, self._precision(ref, description, name))
         source = description.sources[name]
         check_unchanged(source.path, source.fingerprint)
         size = component_bytes(module)
@@ -215,16 +268,18 @@ class ModelCache:
         own = ref.model_copy(
             update={"path": source.path, "fingerprint": source.fingerprint, "patches": (), "parts": ()}
         )
-        return _Entry(own, name, module, size, _CPU, dtype)
+        is_cast = self._precision(ref, description, name) == "fp8"
+        return _Entry(own, name, module, size, _CPU, dtype, mode=mode, is_exclusive=is_cast or mode == "streaming")
 
     def _patch(self, plain: _Entry, description: ModelDescription, patches: tuple[Patch, ...]) -> _Entry:
         """A patched component: its size is what the patches add, its weights are those of `plain`."""
         module = apply_patches(description, plain.name, plain.module, patches)
         size = added_bytes(module, plain.module)
-        return _Entry(plain.ref, plain.name, module, size, _CPU, plain.dtype, patches, plain)
+        shared = {"mode": plain.mode, "is_exclusive": plain.is_exclusive, "guard": plain.guard}
+        return _Entry(plain.ref, plain.name, module, size, _CPU, plain.dtype, patches, plain, **shared)
 
     def _place(self, entry: _Entry) -> None:
-        if entry.device == self.device or not isinstance(entry.module, torch.nn.Module):
+        if entry.device == self.device or not isinstance(entry.module, torch.nn.Module) or entry.mode == "streaming":
             return
         self._make_room(entry.size, self.vram_bytes, self.device)
         self._move(entry, self.device)
@@ -240,7 +295,7 @@ class ModelCache:
         for key, entry in sorted(there.items(), key=lambda item: item[1].last_used):
             if total <= budget:
                 return
-            if entry.in_use or not entry.size or (place != _CPU and entry.base is not None):
+            if entry.in_use or not entry.size or (place != _CPU and (entry.base is not None or entry.mode == "none")):
                 continue
             total -= entry.size
             so_far = self._all_users.counters
@@ -279,6 +334,27 @@ class ModelCache:
             freed += self._entries.pop(key).size
             freed += self._take_out([other for other, patched in self._entries.items() if patched.base is entry])
         return freed
+
+    def _mode(self, ref: ModelRef, description: ModelDescription, name: str, dtype: torch.dtype) -> OffloadMode:
+        """Where the weights of a component are while it computes."""
+        source = description.sources[name]
+        wanted = self._lowered.get(source.fingerprint) or ref.offload or self.offload
+        if wanted == AUTO and may_stream(description, name):
+            size = stored_bytes(source, dtype, ref.variant)
+            with self._lock:
+                ours = sum(entry.size for entry in self._entries.values() if entry.device == self.device)
+            return choose_mode(size, self.vram_bytes, self.device, ours)
+        if wanted == AUTO or (wanted == "streaming" and not may_stream(description, name)):
+            return "component"
+        return cast(OffloadMode, wanted)
+
+    def _precision(self, ref: ModelRef, description: ModelDescription, name: str) -> str | None:
+        """What the weights of a component are quantised to: those of the denoiser alone."""
+        is_denoiser = description.family is not None and name == description.family.denoiser
+        if ref.precision is None or not is_denoiser:
+            return None
+        check_precision(ref.precision, self.device.type)
+        return ref.precision
 
     def _dtype(self, ref: ModelRef, description: ModelDescription) -> torch.dtype:
         denoiser = description.family.denoiser if description.family else "unet"

@@ -223,4 +223,5 @@ def _models(settings: Settings) -> ModelManagerBase:
         settings.model_ram_bytes,
         settings.model_vram_bytes,
         settings.threads,
+        settings.offload,
     )

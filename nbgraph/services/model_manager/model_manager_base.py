@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from nbgraph import diffusion
 from nbgraph.diffusion.fingerprints import fingerprint_path, resolve_folder
-from nbgraph.diffusion.refs import ModelPart
+from nbgraph.diffusion.refs import ModelPart, OffloadName, PrecisionName
 from nbgraph.diffusion.what_is import need_weights
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 from nbgraph.invocations.fields import ModelField
@@ -66,7 +67,13 @@ class ModelManagerBase(Service):
         """Return the names of all models."""
         return [row.name for row in self.rows()]
 
-    def resolve(self, name: str, parts: Mapping[str, str] | None = None) -> ModelField:
+    def resolve(
+        self,
+        name: str,
+        parts: Mapping[str, str] | None = None,
+        precision: PrecisionName | None = None,
+        offload: OffloadName | None = None,
+    ) -> ModelField:
         """Return the model of a name.
 
         Parameters
@@ -76,17 +83,35 @@ class ModelManagerBase(Service):
             the local hub cache; nothing is ever downloaded.
         parts
             Other models that supply components: use, as in `ModelPart.use`, -> name.
+        precision
+            What the weights of the denoiser are quantised to when they are loaded.
+        offload
+            Where the weights are while they compute; None leaves that to the settings.
 
         Raises
         ------
         ModelNotFoundError
             There is no such model; the text suggests similar names.
         ModelError
-            The file is not one of weights.
+            The file is not one of weights. Or the precision needs a package or a device that is not here.
         """
+        if precision is not None:
+            self.check_precision(precision)
         path = self._path_of(name)
         found = tuple(self._part(use, part) for use, part in (parts or {}).items())
-        return ModelField(name=name, path=path, fingerprint=fingerprint_path(path), parts=found)
+        fingerprint = fingerprint_path(path)
+        return ModelField(
+            name=name, path=path, fingerprint=fingerprint, parts=found, precision=precision, offload=offload
+        )
+
+    def check_precision(self, precision: PrecisionName) -> None:
+        """Raise `ModelError` unless weights can be quantised to that precision on the device of this manager."""
+        diffusion.check_precision(precision, self.device_kind)
+
+    @property
+    @abstractmethod
+    def device_kind(self) -> str:
+        """Return the kind of the device that models run on: `cpu`, `cuda`, `mps`."""
 
     def _part(self, use: str, name: str) -> ModelPart:
         if use == "configuration":
@@ -191,6 +216,16 @@ class ModelManagerBase(Service):
             The model, with its patches.
         names
             Names of components, or roles: `text`, `denoiser`, `vae`.
+        """
+
+    @abstractmethod
+    def step_down(self, model: ModelField) -> str | None:
+        """Let a model take less memory of the device from now on.
+
+        Returns
+        -------
+        str or None
+            Where its weights are then, such as `streaming`; None if it takes the least already.
         """
 
     @abstractmethod

@@ -41,6 +41,7 @@ class ModelLimits:
     ram_bytes: int | None = None
     vram_bytes: int | None = None
     threads: int | Literal["auto"] = "auto"
+    offload: str = "auto"
 
 
 class ModelManagerDefault(ModelManagerBase):
@@ -57,9 +58,10 @@ class ModelManagerDefault(ModelManagerBase):
         ram_bytes: int | None = None,
         vram_bytes: int | None = None,
         threads: int | Literal["auto"] = "auto",
+        offload: str = "auto",
     ) -> None:
         super().__init__(model_folders)
-        self._limits = ModelLimits(device, dtype, ram_bytes, vram_bytes, threads)
+        self._limits = ModelLimits(device, dtype, ram_bytes, vram_bytes, threads, offload)
         self._shared: SharedModels | None = shared_models(self._limits, self)
 
     def start(self, invoker: InvokerLike) -> None:
@@ -112,7 +114,7 @@ class ModelManagerDefault(ModelManagerBase):
         return diffusion.describe_model(model)
 
     def content(self, model: ModelField) -> dict[str, object]:
-        kind = self._device_kind
+        kind = self.device_kind
         dtype = model.dtype or self._limits.dtype or diffusion.default_dtype(kind, self._denoiser(model, kind))
         libraries = ", ".join(f"{name} {version_of(name)}" for name in LIBRARIES)
         return {**model.content(), "dtype": dtype, "device": kind, "libraries": libraries}
@@ -123,12 +125,15 @@ class ModelManagerDefault(ModelManagerBase):
         return family.denoiser if family is not None else "unet"
 
     @cached_property
-    def _device_kind(self) -> str:
+    def device_kind(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         return diffusion.device_kind(self._limits.device)
 
     def use(self, model: ModelField, *names: str) -> "AbstractContextManager[Components]":
         self.uses += 1
         return self._shared_cache.use(model, *names, user=self._user)
+
+    def step_down(self, model: ModelField) -> str | None:
+        return self._shared_cache.step_down(model)
 
     def preview_factors(self, model: ModelField) -> "Tensor":
         # known factors need no VAE, so ask for them before one is loaded

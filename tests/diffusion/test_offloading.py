@@ -1,0 +1,159 @@
+"""Models larger than the card: equal pictures wherever the weights are, chosen by what is free, and one step down."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+import nbgraph as nb
+from nbgraph.diffusion import device_memory, offloading
+from nbgraph.diffusion.batching import DenoiseInput, denoise_many
+from nbgraph.diffusion.denoising import DenoiseSettings
+from nbgraph.diffusion.description import describe_model
+from nbgraph.diffusion.model_cache import ModelCache
+from nbgraph.diffusion.offloading import choose_mode, next_mode, stored_bytes
+from nbgraph.diffusion.refs import LoraPatch, ModelPart, ModelRef
+from nbgraph.errors import ModelError, NbgraphWarning, SettingsError
+from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
+from tests.diffusion.drawing import AVOID, TEXT, encode, noise, sample
+from tests.tiny_models import build_lora
+from tests.tiny_models.single_files import write_single_file
+
+SETTINGS = DenoiseSettings(steps=3, cfg=4.0)
+GIB = 2**30
+
+
+@pytest.fixture(scope="module")
+def caches() -> dict[str, ModelCache]:
+    return {mode: ModelCache(device="cpu", offload=mode) for mode in ("auto", *offloading.MODES)}
+
+
+def modes(cache: ModelCache) -> dict[str, str]:
+    return {row.component: row.mode for row in cache.loaded()}
+
+
+@pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3", "flux"])
+def test_every_mode_draws_the_same(caches, tiny, name):
+    expected = sample(caches["auto"], tiny[name], SETTINGS).tensor
+    for mode in offloading.MODES:
+        assert torch.equal(sample(caches[mode], tiny[name], SETTINGS).tensor, expected), mode
+    assert set(modes(caches["auto"]).values()) == {"component"}
+    streamed = {part for part, mode in modes(caches["streaming"]).items() if mode == "streaming"}
+    assert {"unet", "text_encoder"} <= streamed or {"transformer", "text_encoder"} <= streamed
+
+
+def test_loras_and_batches_draw_the_same_in_every_mode(caches, tiny, tmp_path):
+    file = build_lora(tmp_path / "lora.safetensors", Path(tiny["sd15"].path))
+    ref = tiny["sd15"].with_patch(LoraPatch.from_file(str(file), 3.0))
+    found = {mode: sample(cache, ref, SETTINGS).tensor for mode, cache in caches.items()}
+    assert all(torch.equal(tensor, found["auto"]) for tensor in found.values())
+    assert not torch.equal(found["auto"], sample(caches["streaming"], tiny["sd15"], SETTINGS).tensor)
+    many = {}
+    for mode, cache in caches.items():
+        positive, negative = encode(cache, ref, TEXT), encode(cache, ref, AVOID)
+        inputs = [DenoiseInput(positive, negative, noise(ref, seed)) for seed in (1, 2, 3)]
+        with cache.use(ref, "denoiser") as components:
+            many[mode] = torch.cat([each.tensor for each in denoise_many(components, inputs, SETTINGS)])
+    assert all(torch.equal(tensor, many["auto"]) for tensor in many.values())
+
+
+def test_what_is_kept_has_no_hooks_and_one_use_at_a_time_computes(caches, tiny):
+    cache = caches["streaming"]
+    entered, results = threading.Event(), list[bool]()
+    with cache.use(tiny["sd15"], "denoiser") as first:
+        assert "forward" in vars(first["unet"])
+
+        def use() -> None:
+            with cache.use(tiny["sd15"], "denoiser") as other:
+                results.append(other["unet"] is not first["unet"])
+                entered.set()
+
+        thread = threading.Thread(target=use)
+        thread.start()
+        assert not entered.wait(0.2)
+    thread.join()
+    assert results == [True]
+    kept = next(entry.module for entry in cache._entries.values() if entry.name == "unet")
+    assert not any("forward" in vars(module) for module in kept.modules())
+
+
+def test_a_part_that_does_not_fit_is_streamed_by_itself(monkeypatch):
+    monkeypatch.setattr(offloading, "free_bytes", lambda device: 6 * GIB)
+    device = torch.device("cuda")
+    assert choose_mode(5 * GIB, 9 * GIB, device, on_device=0) == "component"
+    assert choose_mode(8 * GIB, 9 * GIB, device, on_device=0) == "streaming"
+    assert choose_mode(8 * GIB, 9 * GIB, device, on_device=3 * GIB) == "component"
+    assert choose_mode(10 * GIB, 9 * GIB, device, on_device=12 * GIB) == "streaming"
+    monkeypatch.setattr(offloading, "free_bytes", lambda device: None)
+    assert choose_mode(10 * GIB, 9 * GIB, torch.device("cpu"), on_device=0) == "component"
+    assert [next_mode(mode) for mode in offloading.MODES] == ["component", "streaming", None]
+
+
+def test_the_size_of_a_component_is_known_before_it_is_loaded(tiny, tmp_path):
+    described = describe_model(tiny["sdxl"])
+    file = write_single_file(tmp_path / "a.safetensors", Path(tiny["sdxl"].path))
+    single = ModelRef.from_path(str(file), parts=(ModelPart.from_path("rest", tiny["sdxl"].path),))
+    with ModelCache(device="cpu").use(tiny["sdxl"], "unet") as components:
+        values = sum(tensor.numel() for tensor in components["unet"].parameters())
+    for source in (described.sources["unet"], describe_model(single).sources["unet"]):
+        assert stored_bytes(source, torch.float16, None) == 2 * values
+
+
+def test_the_model_that_ran_out_of_memory_takes_less_and_runs_again(tiny):
+    def once(module: Any, given: Any) -> None:
+        hook.remove()
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model = ModelLoader(model=tiny["sd15"].path)
+    text = Prompt(text=TEXT, clip=model)
+    node = DenoiseLatents(
+        id="denoise", unet=model, positive=text, negative=text, steps=2,
+        noise=Noise(unet=model, seed=1, width=32, height=32),
+    )  # fmt: skip
+    settings = nb.Settings(device="cpu", cache_entries=0, model_ram_bytes=2**33 + 1)
+    with nb.Studio(settings=settings) as studio:
+        expected = studio.run(node, progress=False)[node].latents.tensor()
+        manager = studio.services.model_manager
+        with manager.use(manager.resolve(tiny["sd15"].path), "denoiser") as components:
+            hook = components["unet"].register_forward_pre_hook(once)
+        with pytest.warns(
+            NbgraphWarning, match="ran out of memory; it is done again with the model in the mode 'strea"
+        ):
+            found = studio.run(node, progress=False)[node].latents.tensor()
+        assert torch.equal(found, expected)
+        table = studio.loaded_models
+        assert set(table[table.component == "unet"]["mode"]) == {"component", "streaming"}
+        assert manager.step_down(manager.resolve(tiny["sd15"].path)) is None
+
+
+def test_a_node_and_a_setting_force_a_mode(tiny):
+    model = ModelLoader(model=tiny["sd15"].path, offload="streaming")
+    node = DenoiseLatents(
+        id="denoise", unet=model, positive=Prompt(text=TEXT, clip=model), cfg_scale=1, steps=1,
+        noise=Noise(unet=model, seed=1, width=32, height=32),
+    )  # fmt: skip
+    with nb.Studio(settings=nb.Settings(device="cpu", offload="none", model_ram_bytes=2**33 + 2)) as studio:
+        studio.run(node, progress=False)
+        manager = studio.services.model_manager
+        with manager.use(manager.resolve(tiny["sd15"].path), "denoiser"):
+            table = studio.loaded_models
+        assert set(table[table.component == "unet"]["mode"]) == {"streaming", "none"}
+    with pytest.raises(SettingsError, match="offload"):
+        nb.Settings(offload="disk")
+    with pytest.raises(ModelError, match="'disk' is no way to offload models"):
+        ModelCache(device="cpu", offload="disk")
+
+
+def test_a_picture_that_does_not_fit_is_decoded_in_tiles(tiny, monkeypatch):
+    model = ModelLoader(model=tiny["sd15"].path)
+    image = LatentsToImage(id="image", latents=Noise(unet=model, seed=1, width=64, height=64), vae=model)
+    with nb.Studio(settings=nb.Settings(device="cpu", cache_entries=0)) as studio:
+        plain = studio.run(image, progress=False)[image].image
+        monkeypatch.setattr(device_memory, "free_bytes", lambda device: 2**20)
+        with pytest.warns(NbgraphWarning, match="would not fit into the free memory, so it is done in tiles"):
+            found = studio.run(image, progress=False)[image].image
+    assert isinstance(found, Image.Image)
+    assert found.size == plain.size
