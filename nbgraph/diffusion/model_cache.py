@@ -134,7 +134,7 @@ class ModelCache:
         """Take less memory of the device for a model from now on; return the mode, or None if there is no lower one."""
         with self._lock:
             rows = [entry.mode for entry in self._entries.values() if entry.ref.fingerprint == ref.fingerprint]
-            lower = next_mode(max(rows, key=MODES.index, default="component"))
+            lower = next_mode(max(rows, key=MODES.index) if rows else "component")
             if lower is not None:
                 self._lowered[ref.fingerprint] = lower
             return lower
