@@ -265,7 +265,7 @@ def _saved(value: NodeValue, context: InvocationContext) -> NodeValue:
 
 def _walked(value: NodeValue, kind: type[object], change: Callable[[Any], NodeValue]) -> NodeValue:
     own: type[object] = value.__class__
-    if issubclass(own, kind):
+    if isinstance(value, kind):
         return change(value)
     if issubclass(own, list | tuple):
         return [_walked(item, kind, change) for item in value]

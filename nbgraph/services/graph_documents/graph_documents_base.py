@@ -279,6 +279,7 @@ class GraphDocumentsBase(Service):
             free = self.free_name(name)
             for version, data in versions:
                 text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+                # the kernel of another studio means nothing here, and the archive may count bytes differently
                 own = replace(version, bytes=len(text.encode()), kernel=self.kernel)
                 self._add(document_id, free, own, text, [], None)
         self._changed(document_id)
@@ -312,6 +313,7 @@ class GraphDocumentsBase(Service):
             return SavedDocument(record, is_new=False)
         versions = self._versions(record.id)
         newest = next((version for version in versions if version.number == record.newest), None)
+        # without a base the author did not look at any version, so none was overlooked
         unseen = newest if base is not None and base != record.newest else None
         saved = self._add_version(record.id, record.name, text, versions, unseen)
         return SavedDocument(saved.record, is_new=True, replaced=unseen)

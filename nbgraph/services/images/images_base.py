@@ -76,6 +76,7 @@ class ImageServiceBase(Service):
         ImageModeError
             The mode has no lossless PNG form (CMYK, F), a value does not fit 16 bits, or the transparency is invalid.
         """
+        # refused, not converted: dropping the values of mode F silently would lose the image
         if image.mode not in (*MODES, *DEEP_MODES):
             raise mode_error(image.mode)
         try:
@@ -114,6 +115,7 @@ class ImageServiceBase(Service):
         ArchiveError
             The pixels are not those of the record, or another image has that name.
         """
+        # the archive may be hostile; its name becomes part of a path
         known = self._get(checked_name(record.image_name))
         if known is not None and known.content == record.content:
             return False

@@ -55,6 +55,7 @@ class InvocationStatsServiceBase(Service):
         status, error = COMPLETED, ""
         try:
             yield
+        # an interrupt ends a node too, and its row must say so
         except BaseException as raised:
             status = CANCELLED if isinstance(raised, CancelledError | KeyboardInterrupt) else FAILED
             error = f"{type(raised).__name__}: {raised}"
@@ -126,6 +127,7 @@ class InvocationStatsServiceBase(Service):
         condition = self.services.graph_execution_manager.condition
         conditions = {session_id: condition(session_id) for session_id in self.session_ids()}
         for session_id, found in conditions.items():
+            # nothing can show these rows any more
             if found == "missing":
                 self.reset_stats(session_id)
         return [row for row in self.rows() if conditions.get(row.session_id) != "waiting"]
@@ -190,6 +192,7 @@ class Probe:
         # rows are timed by the monotonic clock; a change of the wall clock must not reorder them
         self._zero = time() - perf_counter()
         self._ram = stats.update_mem_stats()
+        # one object for all quick nodes: most rows of a large graph differ only in id and time
         self.unchanged = _unchanged(self._ram)
         self._meters: DeviceMeter | None = None
         self._vram_before: int | None = None
@@ -290,6 +293,7 @@ class Probe:
             self._ram = self._stats.update_mem_stats()
             self.unchanged = _unchanged(self._ram)
         vram_before = vram_peak = reserved = None
+        # the counters are those of the process: what other threads allocated meanwhile is in the peak too
         reading = None if self._meters is None else self._meters.read()
         if reading is not None:
             vram_before, vram_peak, reserved = self._vram_before, reading.peak_allocated, reading.peak_reserved

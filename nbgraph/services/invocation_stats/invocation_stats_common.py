@@ -40,6 +40,7 @@ class NodeStats(NamedTuple):
 class Memory(Struct, gc=False, frozen=True):
     """The fields of a row from `ram_before` to `batch`; quick nodes share one object."""
 
+    # gc=False: there may be one per node, and it cannot be part of a cycle
     ram_before: int
     ram_after: int
     ram_peak: int

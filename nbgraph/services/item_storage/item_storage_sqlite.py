@@ -35,6 +35,7 @@ class ItemStorageSqlite(ItemStorageBase[Item]):
 
     def _put(self, item: Item) -> None:
         with self._database.transaction(durable=True) as connection:
+            # an update keeps the row's number, so the order of lists stays as it was
             connection.execute(
                 "INSERT INTO items (class, id, data) VALUES (?, ?, ?)"
                 " ON CONFLICT (class, id) DO UPDATE SET data = excluded.data",

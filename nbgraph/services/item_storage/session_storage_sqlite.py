@@ -115,6 +115,7 @@ class SessionStorageSqlite(SessionStorageBase):
     def _put(self, item: GraphExecutionState) -> None:
         """Write a new session as a whole; of a live one, only what its journal does not record."""
         known = self._database.row("SELECT number FROM sessions WHERE id = ?", (item.id,))
+        # only a live session has a journal; of any other all must be written
         if known is None or item.id not in self._live:
             self._write(item)
             self._live[item.id] = item
@@ -124,6 +125,7 @@ class SessionStorageSqlite(SessionStorageBase):
 
     def _write(self, item: GraphExecutionState) -> None:
         data = item.to_dict()
+        # in a table of their own, so that a resumed session appends instead of writing all again
         journaled = [data.pop(name) for name in JOURNALED]
         with self._database.transaction() as connection:
             connection.execute(

@@ -37,7 +37,8 @@ def _copied(value: NodeValue, made: dict[int, NodeValue]) -> NodeValue:
         return made[id(value)]
     if issubclass(kind, tuple):
         return _copied_tuple(value, made)
-    if issubclass(kind, BaseModel):
+    # not `issubclass`: pydantic has a quick `isinstance`, while that of an ABC walks all subclasses of BaseModel
+    if isinstance(value, BaseModel):
         return _copied_model(value, made)
     if is_dataclass(kind):
         return _copied_dataclass(value, made)

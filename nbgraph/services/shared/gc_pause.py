@@ -1,10 +1,10 @@
-"""Pause Python's collector of cycles where very many objects are made that all stay alive.
+"""Pause Python's garbage collector where very many objects are made that all stay alive.
 
-The collector goes through new objects again and again, and through all of them each time a quarter more has come; where
-nothing becomes garbage it finds nothing. `gc_pause` stops it for a short section that runs no node. While nodes run it
-must go on, as their work makes cycles that may hold tensors: there `GcFreeze` takes what has come out of its sight, and
-the collector sees only what is newer. (Measured without it: `studio.run` of a chain of 10,000 nodes takes 16 % longer,
-where all of it is cached 30 %.) Reference counting goes on in both; only cycles are found later.
+The collector examines new objects again and again, and all objects each time their number has grown by a quarter. Where
+nothing becomes garbage, it finds nothing. `gc_pause` stops it for a short section that runs no node. While nodes run it
+must go on, because their work makes cycles that may hold tensors: there `GcFreeze` moves the objects made so far out of
+its reach, and it examines only newer ones. (Measured without it: `studio.run` of a chain of 10,000 nodes takes 16 %
+longer, and 30 % where all of it is cached.) Reference counting goes on in both; only cycles are found later.
 """
 
 import gc
@@ -15,12 +15,12 @@ from time import perf_counter
 
 QUICK_SECONDS = 0.01
 SLOW_SECONDS = 1.0
-"""Work that takes so long makes a full collection cheap."""
+"""Seconds of work beside which a full collection costs little."""
 
 
 @contextmanager
 def gc_pause() -> Generator[None]:
-    """Run the section without the collector, unless it is off already."""
+    """Run the block without the collector, unless it is off already."""
     if not gc.isenabled():
         yield
         return
@@ -35,8 +35,8 @@ class GcFreeze:
     """`with GcFreeze() as freeze:` hides all objects from the collector at each `freeze.renew()`, until the end.
 
     A renewal more than 10 ms after the one before does nothing: the nodes between were slow, and may have left cycles,
-    which are collected first where quick nodes follow. Several may overlap, in threads too; the last one to end
-    restores everything. Where somebody else has frozen objects of their own, nothing is done.
+    which are collected before quick nodes that follow. Several may overlap, in threads too; the last one to end
+    restores everything. If other code has frozen objects, it does nothing.
     """
 
     _lock = Lock()
@@ -51,7 +51,7 @@ class GcFreeze:
         return self
 
     def renew(self) -> None:
-        """Hide what has come since the last time, if it came quickly and nothing that slow nodes left is among it."""
+        """Hide the objects made since the last time, unless slow nodes may have left cycles among them."""
         seconds = perf_counter() - self._renewed
         if seconds >= QUICK_SECONDS:
             self._slow += seconds
@@ -61,7 +61,7 @@ class GcFreeze:
         self._renewed = perf_counter()
 
     def _is_clean(self) -> bool:
-        """Return whether the collector has seen what slow nodes left; let it, as soon as that costs little."""
+        """Return whether the cycles of slow nodes were collected; collect them once that costs little."""
         if self._slow and (self._has_frozen or self._slow > SLOW_SECONDS):
             gc.collect()
             self._slow = 0.0

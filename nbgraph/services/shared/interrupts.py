@@ -38,7 +38,7 @@ class DeferredInterrupt:
         if previous is None:
             return
         signal.signal(signal.SIGINT, previous)
-        # the handler of an outer block may be `_note`, which defers again; so the previous handler decides, not we
+        # by the previous handler: that of an outer block defers the interrupt again
         if self.requested:
             if callable(previous):
                 previous(signal.SIGINT, None)
