@@ -1,12 +1,14 @@
-"""How far a run is: counted from its events, and shown as text or in the output of a cell."""
+"""How far a run is: counted from its log and its events, and shown as text or in the output of a cell."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
+from types import MappingProxyType
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nbgraph.errors import ChoiceError
 from nbgraph.html import element, joined
@@ -20,13 +22,16 @@ from nbgraph.services.events.events_common import (
     NodeProgress,
     NodeStarted,
     NodeWarned,
+    RunLog,
     SessionFinished,
     SessionStarted,
     SessionWaits,
 )
+from nbgraph.services.invocation_stats.invocation_stats_common import COMPLETED
 
 ProgressStyle = bool | Literal["text", "widget"] | Callable[["Progress"], None]
 STYLES = (True, False, "text", "widget")
+LIVE = ("pending", "running")
 UPDATE_SECONDS = 0.25
 BAR = 24
 
@@ -84,8 +89,45 @@ class NodeTally(Struct, gc=False):
     warning: str = ""
 
 
+class Counted(Struct, frozen=True, gc=False):
+    """What was counted of a log up to a row: prepared nodes that are done, cached ones among them, and by source node.
+
+    It is never changed: a thread that counts on makes another one, so that none has to wait for another, or counts
+    twice.
+    """
+
+    log: RunLog
+    rows: int = 0
+    done: int = 0
+    cached: int = 0
+    nodes: Mapping[str, NodeTally] = MappingProxyType({})
+
+    def further(self) -> "Counted":
+        """Return what is counted with the rows that came since."""
+        end = len(self.log.rows)
+        if end == self.rows:
+            return self
+        fresh: dict[str, NodeTally] = {}
+        done, cached = self.done, self.cached
+        for row in self.log.rows[self.rows : end]:
+            if row.status != COMPLETED:
+                continue
+            tally = fresh.get(row.source)
+            if tally is None:
+                known = self.nodes.get(row.source)
+                tally = fresh[row.source] = NodeTally() if known is None else replace(known)
+            tally.runs += 1
+            tally.seconds += row.seconds
+            tally.cached += row.cached
+            done, cached = done + 1, cached + row.cached
+        return Counted(self.log, end, done, cached, {**self.nodes, **fresh})
+
+
 class ProgressTracker:
-    """Counts the events of one session; `progress` returns a snapshot.
+    """Follows one session; `progress` returns a snapshot.
+
+    Nodes are counted when somebody asks, from the log of the run: a run of a hundred thousand quick nodes pays nothing
+    for them. Events say what is rare: steps, failures, warnings, the end.
 
     `nodes` has a tally per source node that ran or failed. About the running node: `source` (empty while none runs),
     `step`, `steps`, `message`, `preview` (a small image, or a function that draws one) and `step_seconds`. `stopped_at`
@@ -93,20 +135,21 @@ class ProgressTracker:
     """
 
     def __init__(self, session_id: str) -> None:
-        self.nodes: dict[str, NodeTally] = {}
-        self.source, self.stopped_at, self.message, self.preview = "", "", "", None
+        self.stopped_at, self.message, self.preview = "", "", None
         self.step = self.steps = 0
         self.waits_for = ""
         self._session_id = session_id
         self._began = self._seen = monotonic()
         self._first_step, self._first_seen, self._last_seen = 0, 0.0, 0.0
-        self._status, self._node = "pending", ""
-        self._done = self._cached = self._total = 0
+        self._status, self._total = "pending", 0
+        self._counted = Counted(RunLog())
+        self._failures: dict[str, NodeFailed] = {}
+        self._warnings: dict[str, str] = {}
         self._end: Callable[[], None] | None = None
 
     def listen(self, events: EventServiceBase) -> None:
         """Subscribe to events until the session has ended."""
-        self._end = events.subscribe(self)
+        self._end = events.subscribe(self, each_node=False)
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -116,18 +159,41 @@ class ProgressTracker:
     @property
     def progress(self) -> Progress:
         """The current progress."""
-        now = self._seen if self._status not in ("pending", "running") else monotonic()
+        now = monotonic() if self._status in LIVE else self._seen
+        counted = self._count()
         return Progress(
             self._status,
-            self._done,
-            self._cached,
+            counted.done,
+            counted.cached,
             self._total,
-            self._node,
+            counted.log.node if self._status in LIVE else "",
             self.step,
             self.steps,
             now - self._began,
             self.waits_for,
         )
+
+    @property
+    def source(self) -> str:
+        """The source node of the prepared node that runs; empty while none does."""
+        return self._counted.log.source if self._status in LIVE else ""
+
+    @property
+    def nodes(self) -> Mapping[str, NodeTally]:
+        """The tallies by source node, at this moment."""
+        counted = self._count().nodes
+        if not (self._failures or self._warnings):
+            return counted
+        nodes = dict(counted)
+        for source, failed in list(self._failures.items()):
+            nodes[source] = replace(nodes.get(source, NodeTally()), error=failed.error, place=failed.place)
+        for source, warning in list(self._warnings.items()):
+            nodes[source] = replace(nodes.get(source, NodeTally()), warning=warning)
+        return nodes
+
+    def _count(self) -> Counted:
+        counted = self._counted = self._counted.further()
+        return counted
 
     @property
     def step_seconds(self) -> float | None:
@@ -138,47 +204,31 @@ class ProgressTracker:
     def __call__(self, event: Event) -> None:
         if event.session_id != self._session_id:
             return
-        # The two frequent kinds come first and by identity: this runs twice for each node, on the worker's thread.
-        if type(event) is NodeStarted:
-            self._node, self.source, self.step, self.steps = event.node, event.source, 0, 0
-        elif type(event) is NodeCompleted:
-            self._count(event)
-        elif isinstance(event, NodeProgress):
+        if isinstance(event, NodeProgress):
             self._step(event)
+        elif isinstance(event, NodeStarted | NodeCompleted):
+            self._step_over()
         elif isinstance(event, NodeFailed):
-            tally = self._tally(event.source)
-            tally.error, tally.place = event.error, event.place
-            self.source = ""
+            self._failures[event.source] = event
             self._step_over()
         elif isinstance(event, NodeWarned):
-            self._tally(self.source_of(event.node)).warning = event.message
+            self._warnings[self.source_of(event.node)] = event.message
         elif isinstance(event, SessionWaits):
             self.waits_for = event.message
         elif isinstance(event, SessionStarted):
             self._began = monotonic()
+            self._counted = Counted(event.log)
             self._status, self._total = "running", event.total
         elif isinstance(event, SessionFinished):
-            self._seen = monotonic()
-            self.waits_for = ""
-            self.stopped_at = self.source if event.status == "cancelled" else ""
-            self._status, self._node, self.source = event.status, "", ""
-            self._step_over()
-            self.close()
+            self._finish(event)
 
-    def _count(self, event: NodeCompleted) -> None:
-        tally = self.nodes.get(event.source) or self._tally(event.source)
-        tally.runs += 1
-        tally.seconds += event.seconds
-        self._done += 1
-        if event.cached:
-            tally.cached += 1
-            self._cached += 1
-        self.source = ""
-        if self.steps:
-            self._step_over()
-
-    def _tally(self, source: str) -> NodeTally:
-        return self.nodes.setdefault(source, NodeTally())
+    def _finish(self, event: SessionFinished) -> None:
+        self._seen = monotonic()
+        self.waits_for = ""
+        self.stopped_at = self.source if event.status == "cancelled" else ""
+        self._status = event.status
+        self._step_over()
+        self.close()
 
     def source_of(self, node: str) -> str:
         """Return the source id of a prepared node: `denoise` of `denoise[1,0]`."""
@@ -188,6 +238,7 @@ class ProgressTracker:
     def _step(self, event: NodeProgress) -> None:
         if self.source_of(event.node) != self.source:  # it has ended, and something it started goes on
             return
+        self._counted.log.reports_steps = True
         self._last_seen = monotonic()
         if not self.steps:
             self._first_step, self._first_seen = event.step, self._last_seen
@@ -237,7 +288,7 @@ class _NotebookProgress:
 
 
 def _text_progress(progress: Progress) -> None:
-    ended = progress.status not in ("pending", "running")
+    ended = progress.status not in LIVE
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\033[K{progress}" + ("\n" if ended else ""))
     elif ended:

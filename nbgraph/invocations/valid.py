@@ -34,6 +34,13 @@ def make_valid(cls: type[Model], values: dict[str, Any], names: set[str]) -> Mod
     return model
 
 
+def holding(cls: type[Model], values: dict[str, Any], names: set[str]) -> Model:
+    """Return the same as `make_valid`, whose values are the dictionary itself: quicker, for a model of a short life."""
+    model = _new(cls)
+    fill_valid(model, values, names)
+    return model
+
+
 def twin(model: Model, values: dict[str, Any]) -> Model:
     """Another model of the same class, and the same in all but its values, whose dictionary it takes for its own."""
     other = _new(type(model))

@@ -35,6 +35,9 @@ class Events(Protocol):
     """Sends events to listeners."""
 
     @property
+    def hears_nodes(self) -> bool: ...
+
+    @property
     def is_heard(self) -> bool: ...
 
     def dispatch(self, event: Event) -> None: ...

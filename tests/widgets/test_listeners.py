@@ -10,7 +10,14 @@ from msgspec.structs import fields
 from nbgraph.errors import NbgraphWarning
 from nbgraph.invocations import Add
 from nbgraph.progress import ProgressTracker
-from nbgraph.services.events.events_common import Event, ModelLoaded, NodeCompleted, SessionFinished, SessionStarted
+from nbgraph.services.events.events_common import (
+    Event,
+    ModelLoaded,
+    NodeCompleted,
+    RunLog,
+    SessionFinished,
+    SessionStarted,
+)
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.studio import Studio
 from nbgraph.widgets.cache_table import CacheTable
@@ -19,7 +26,7 @@ from nbgraph.widgets.run_feed import RunFeed
 from nbgraph.widgets.stats_view import StatsPanel
 
 EVENTS = sorted(Event.__subclasses__(), key=lambda event: event.__name__)
-VALUES: dict[Any, Any] = {str: "total", int: 1, float: 0.5, bool: False, Any: None}
+VALUES: dict[Any, Any] = {str: "total", int: 1, float: 0.5, bool: False, Any: None, RunLog: RunLog()}
 GRAPH = Graph.of(Add(id="total", a=1, b=2))
 Listen = Callable[[Studio], Callable[[Event], None]]
 
@@ -30,7 +37,7 @@ def feed(studio: Studio) -> RunFeed:
 
 def feed_of_a_running_session(studio: Studio) -> RunFeed:
     made = feed(studio)
-    made(SessionStarted(studio.submit(GRAPH).wait().id, 1))
+    made(SessionStarted(studio.submit(GRAPH).wait().id, 1, RunLog()))
     return made
 
 

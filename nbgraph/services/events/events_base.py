@@ -17,8 +17,15 @@ class EventServiceBase(Service):
     """
 
     @abstractmethod
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
+    def subscribe(self, listener: Listener, *, each_node: bool = True) -> Callable[[], None]:
         """Call `listener(event)` for every event from now on.
+
+        Parameters
+        ----------
+        listener
+            Called on the thread that runs the session.
+        each_node
+            False for a listener that reads the log of `SessionStarted`, and may miss `NodeStarted` and `NodeCompleted`.
 
         Returns
         -------
@@ -29,6 +36,11 @@ class EventServiceBase(Service):
     @abstractmethod
     def dispatch(self, event: Event) -> None:
         """Call every listener with an event."""
+
+    @property
+    @abstractmethod
+    def hears_nodes(self) -> bool:
+        """Whether a listener wants `NodeStarted` and `NodeCompleted`."""
 
     @property
     @abstractmethod

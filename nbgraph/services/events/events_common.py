@@ -1,8 +1,35 @@
-"""What happens while sessions run, told to whoever listens. Small records, made once per happening."""
+"""What happens while sessions run: events for those who hear of each, a log for those who look now and then.
+
+Events are small records, made once per happening, and those of single nodes only if somebody hears them: where nodes
+take microseconds, an event for the start and one for the end of each would be a sixth of what a run costs.
+"""
 
 from typing import Any
 
 from msgspec import Struct
+
+from nbgraph.services.invocation_stats.invocation_stats_common import Measured
+
+
+class RunLog:
+    """What the nodes of a running session have done. The thread that runs the session writes it, any other may read.
+
+    Attributes
+    ----------
+    rows
+        A row for each prepared node that has run, failed or was cancelled; new ones come at the end.
+    node, source
+        The ids of the prepared node that was invoked last, and of its source node.
+    reports_steps
+        Whether a node reports its steps; set by who shows them, to hear when it has ended.
+    """
+
+    __slots__ = ("node", "reports_steps", "rows", "source")
+
+    def __init__(self) -> None:
+        self.rows: list[Measured] = []
+        self.node = self.source = ""
+        self.reports_steps = False
 
 
 class Event(Struct):
@@ -12,9 +39,10 @@ class Event(Struct):
 
 
 class SessionStarted(Event):
-    """A session begins to run; `total` source nodes are in its plan."""
+    """A session begins to run; `total` source nodes are in its plan, and `log` is kept while it runs."""
 
     total: int
+    log: RunLog
 
 
 class SessionWaits(Event):

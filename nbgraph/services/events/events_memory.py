@@ -12,13 +12,26 @@ class EventServiceMemory(EventServiceBase):
 
     def __init__(self) -> None:
         self._listeners: Callbacks[Event] = Callbacks("what shows or records runs failed at a {kind}")
+        self._of_nodes: Callbacks[Event] = Callbacks()  # those of the listeners that hear of each node
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        return self._listeners.add(listener)
+    def subscribe(self, listener: Listener, *, each_node: bool = True) -> Callable[[], None]:
+        end = self._listeners.add(listener)
+        if not each_node:
+            return end
+        end_of_nodes = self._of_nodes.add(listener)
+
+        def unsubscribe() -> None:
+            end()
+            end_of_nodes()
+
+        return unsubscribe
 
     def dispatch(self, event: Event) -> None:
-        if self._listeners.callbacks:  # there is an event for every node: without a listener it costs one call
-            self._listeners(event)
+        self._listeners(event)
+
+    @property
+    def hears_nodes(self) -> bool:
+        return bool(self._of_nodes.callbacks)
 
     @property
     def is_heard(self) -> bool:

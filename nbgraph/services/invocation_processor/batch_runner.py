@@ -11,7 +11,6 @@ from typing import Any
 
 from nbgraph.errors import CancelledError, with_place
 from nbgraph.invocations.base import BaseInvocationOutput, validated
-from nbgraph.services.events.events_common import NodeCompleted, NodeStarted
 from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
 from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode, NodeBatches, batches_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
@@ -144,8 +143,7 @@ class BatchRunner(SessionRunner):
     def _run_together(self, rank: int, group: list[HeldNode]) -> None:
         """Run nodes in one call, or in several where memory does not allow one. Those without an output did not run."""
         for held in group:
-            planned = held.prepared.planned
-            self._notify(NodeStarted(self.session.id, held.prepared.id, planned.id, planned.node_type.name))
+            self._start(held.prepared)
         began = self._probe.start()
         while len(batch := group[: self._batches.size(rank)]) > 1:
             error: BaseException | None = None
@@ -189,7 +187,7 @@ class BatchRunner(SessionRunner):
     def _complete(self, held: HeldNode, output: BaseInvocationOutput) -> None:
         """A node that ran with others has its output, as if it had run by itself."""
         prepared, inputs = held.prepared, held.inputs
-        planned, node, session = prepared.planned, prepared.id, self.session
+        session = self.session
         assert inputs is not None
         self._cache.misses += self._cache.enabled and inputs.key is not None
         try:
@@ -200,8 +198,7 @@ class BatchRunner(SessionRunner):
         session.complete(prepared, output)
         if self._journal is not None:
             self._journal.completed(prepared, output)
-        name = planned.node_type.name
-        self._notify(NodeCompleted(session.id, node, planned.id, name, output, False, held.seconds))
+        self._announce(prepared, output, False, held.seconds)
 
 
 def _invoke_batch(batch: list[HeldNode]) -> list[BaseInvocationOutput]:

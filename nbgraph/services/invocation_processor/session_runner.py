@@ -40,7 +40,7 @@ from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, node_
 from nbgraph.invocations.fields import ResourceField
 from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.node_type import KeyHead, NodeType
-from nbgraph.invocations.valid import make_valid, twin
+from nbgraph.invocations.valid import holding, twin
 from nbgraph.services.events.events_common import (
     NodeCompleted,
     NodeFailed,
@@ -96,8 +96,10 @@ class SessionRunner:
         self._services = services
         self._cache = services.invocation_cache
         self._is_cancelled = is_cancelled
+        self._events = services.events
         self._notify = services.events.dispatch
         self._probe = services.performance_statistics.probe(session.id)
+        self._log = self._probe.log
         self._journal = services.graph_execution_manager.journal(session)
         self._contents = Contents(_content_of(services), services.model_manager.content)
         self._heads: dict[NodeType, KeyHead] = {}
@@ -115,7 +117,7 @@ class SessionRunner:
         """
         self._began = time()
         self._hash_code()
-        self._notify(SessionStarted(self.session.id, len(self.session.plan.nodes)))
+        self._notify(SessionStarted(self.session.id, len(self.session.plan.nodes), self._log))
         status = "failed"
         try:
             if not is_checked:
@@ -233,14 +235,14 @@ class SessionRunner:
         return NodeInputs(values, are_exact, key, key_end)
 
     def _invoke(self, prepared: Prepared, inputs: NodeInputs) -> tuple[BaseInvocationOutput, Origin]:
-        planned, node = prepared.planned, prepared.id
+        planned = prepared.planned
         node_type, cls = planned.node_type, type(planned.node)
-        self._notify(NodeStarted(self.session.id, node, planned.id, node_type.name))
+        self._start(prepared)
         began = perf_counter()
         if node_type.is_foreign:
             copy_inputs(inputs.values)
         if inputs.are_exact:
-            runnable = make_valid(cls, inputs.values, node_type.field_names)
+            runnable = holding(cls, inputs.values, node_type.field_names)
         else:
             runnable = validated(cls, inputs.values)
         # a context of its own: what a node reports later, from a thread, is still in its own name
@@ -249,6 +251,12 @@ class SessionRunner:
         if type(output) is not node_type.output_class or node_type.copies_output:
             output = kept_output(output, node_type)
         return output, self._save(prepared, inputs, output, perf_counter() - began)
+
+    def _start(self, prepared: Prepared) -> None:
+        log, planned = self._log, prepared.planned
+        log.node, log.source = prepared.id, planned.id
+        if log.reports_steps or self._events.hears_nodes:
+            self._notify(NodeStarted(self.session.id, prepared.id, planned.id, planned.node_type.name))
 
     def _save(self, prepared: Prepared, inputs: NodeInputs, output: BaseInvocationOutput, seconds: float) -> Origin:
         """Save a result if it is cached; return the cache keys that stand for it where others are made from it."""
@@ -271,7 +279,13 @@ class SessionRunner:
         name = planned.node_type.name
         seed = self._seed(prepared) if planned.node_type.seeds else None
         seconds = self._probe.finish(began, node, planned.id, name, prepared.path, COMPLETED, cached, seed)
-        self._notify(NodeCompleted(session.id, node, planned.id, name, output, cached, seconds))
+        if self._log.reports_steps or self._events.hears_nodes:
+            self._announce(prepared, output, cached, seconds)
+
+    def _announce(self, prepared: Prepared, output: BaseInvocationOutput, cached: bool, seconds: float) -> None:
+        planned, self._log.reports_steps = prepared.planned, False
+        name = planned.node_type.name
+        self._notify(NodeCompleted(self.session.id, prepared.id, planned.id, name, output, cached, seconds))
 
     def _origin(self, prepared: Prepared) -> Origin:
         """Return the cache keys of what a node's inputs came from, through nodes that are not cached."""
@@ -302,7 +316,7 @@ class SessionRunner:
 
     def _fail(self, prepared: Prepared, began: float, error: BaseException) -> None:
         """Record a failure as text, and clear the frames of the exception, which would keep tensors alive."""
-        planned, path, _, node = prepared
+        planned, path, node = prepared.planned, prepared.path, prepared.id
         source, type_name = planned.id, planned.node_type.name
         message = self._message(error, planned)
         text = "".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:]

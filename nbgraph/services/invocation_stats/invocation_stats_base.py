@@ -16,6 +16,7 @@ from msgspec import structs
 
 from nbgraph.errors import CancelledError
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.services.events.events_common import RunLog
 from nbgraph.services.invocation_stats.invocation_stats_common import (
     CANCELLED,
     COMPLETED,
@@ -180,13 +181,15 @@ class Probe:
 
     Reading memory costs more than a quick node, so it is read only for nodes that took over a millisecond, or that used
     a device or models; others have the last reading.
+    All rows stay in `log` while the session runs, for those who count them.
     """
 
     BATCH = 512
 
     def __init__(self, stats: InvocationStatsServiceBase, session_id: str) -> None:
         self.models = stats.services.model_manager
-        self.rows: list[Measured] = []
+        self.log = RunLog()
+        self._stored = 0
         self.uses = self.models.uses
         self._stats, self._session_id = stats, session_id
         # rows are timed by the monotonic clock; a change of the wall clock must not reorder them
@@ -241,9 +244,10 @@ class Probe:
         is_slow, memory = seconds > QUICK, self.unchanged
         if is_slow or self._meters is not None or self.models.uses != self.uses:
             memory = self._read_memory(seconds)
-        self.rows.append(Measured(node, source, type_name, path, status, cached, began, seconds, memory, seed, error))
+        rows = self.log.rows
+        rows.append(Measured(node, source, type_name, path, status, cached, began, seconds, memory, seed, error))
         # beside a slow node writing costs nothing, and a display sees its row at once
-        if is_slow or len(self.rows) >= self.BATCH:
+        if is_slow or len(rows) >= self._stored + self.BATCH:
             self.flush()
         return seconds
 
@@ -282,7 +286,8 @@ class Probe:
         share = seconds / len(nodes)
         for number, (node, path, seed) in enumerate(nodes):
             memory, start = others if number else first, began + number * share
-            self.rows.append(Measured(node, source, type_name, path, status, False, start, share, memory, seed, ""))
+            row = Measured(node, source, type_name, path, status, False, start, share, memory, seed, "")
+            self.log.rows.append(row)
         self.flush()
         return share
 
@@ -305,9 +310,10 @@ class Probe:
 
     def flush(self) -> None:
         """Store the rows measured so far."""
-        if self.rows:
-            self._stats.record(self._session_id, MeasuredRows(self._session_id, self._zero, self.rows[:]))
-            self.rows.clear()
+        rows = self.log.rows[self._stored :]
+        if rows:
+            self._stats.record(self._session_id, MeasuredRows(self._session_id, self._zero, rows))
+            self._stored += len(rows)
 
 
 def _unchanged(ram: int) -> Memory:

@@ -193,12 +193,12 @@ class SessionJournal:
 
     def completed(self, prepared: Prepared, output: BaseInvocationOutput) -> None:
         """Record an output. One that is not JSON is skipped, and its node runs again when the session is resumed."""
-        planned, path, key, _ = prepared
+        planned, path, key = prepared.planned, prepared.path, prepared.key
         self._batch.add((planned.id, path, output, self._seeds.get(key) if planned.node_type.seeds else None, None))
 
     def failed(self, prepared: Prepared, error: str) -> None:
         """Record a failure."""
-        planned, path, key, _ = prepared
+        planned, path, key = prepared.planned, prepared.path, prepared.key
         self._batch.add((planned.id, path, None, self._seeds.get(key) if planned.node_type.seeds else None, error))
 
     def flush(self) -> None:

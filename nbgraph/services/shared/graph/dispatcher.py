@@ -66,7 +66,7 @@ class Readiness:
 
     def verdict(self, prepared: Prepared) -> tuple[Verdict, str]:
         """Return what to do with a node, and the reason if it cannot run."""
-        planned, path, key, _ = prepared
+        planned, path, key = prepared.planned, prepared.path, prepared.key
         if key in self._outputs or key in self._missing:
             return "done", ""
         if self._claimed and any(needed in self._claimed for needed in self._needed(planned, path)):

@@ -150,14 +150,14 @@ class Inputs:
 
     def values(self, prepared: Prepared) -> dict[str, Any]:
         """Return all values a node runs on: typed ones, replaced by those that arrive."""
-        planned, path, key, _ = prepared
+        planned = prepared.planned
         values = planned.values.copy()
         if not planned.node_type.is_direct:
             values.update(self._special(prepared))
             return values
-        first = key - planned.rank
+        first = prepared.key - planned.rank
         for edge in planned.inputs:
-            source = first + edge.parent if edge.keep is None else self._keys.source(edge, path)
+            source = first + edge.parent if edge.keep is None else self._keys.source(edge, prepared.path)
             values[edge.field] = self._outputs[source].__dict__[edge.output]
         return values
 
@@ -178,7 +178,7 @@ class Inputs:
 
     def source_keys(self, prepared: Prepared) -> list[Key]:
         """Return the keys of all that arrives at a prepared node, item by item."""
-        planned, path, key, _ = prepared
+        planned, path, key = prepared.planned, prepared.path, prepared.key
         if planned.axis is not None:  # its list is outside of its axis
             return [self._keys.source(edge, path[:-1]) for edge in planned.inputs]
         if planned.node_type.collects:

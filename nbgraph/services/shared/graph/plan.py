@@ -313,7 +313,7 @@ def _minimal(alternatives: Alternatives) -> Alternatives:
     return kept if len(kept) <= MAX_ALTERNATIVES else ALWAYS
 
 
-class Prepared(NamedTuple):
+class Prepared(Struct, gc=False, frozen=True):
     """A prepared node: one execution of a source node at one path."""
 
     planned: PlannedNode
