@@ -26,6 +26,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import (
     CacheRow,
     CacheStatus,
 )
+from nbgraph.services.invocation_cache.kept_runs import KeptRuns
 from nbgraph.services.service import InvokerLike, Service
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import defer_interrupt
@@ -50,6 +51,7 @@ class InvocationCacheBase(Service):
         self.max_entries, self.max_bytes = max_entries, max_bytes
         self.hits = self.misses = 0
         self.pending: dict[bytes, CacheEntry] = {}
+        self.runs = KeptRuns()
         self._lost: set[bytes] = set()
         self._discarded: dict[str, str] = {}
         self._settling = RLock()
@@ -129,6 +131,26 @@ class InvocationCacheBase(Service):
         self.hits += 1
         entry.hits += 1
         return entry
+
+    def get_all(self, keys: Sequence[bytes], outputs: Sequence[BaseInvocationOutput]) -> bool:
+        """Count a hit for each key, if all entries are stored and have these very outputs; else do nothing.
+
+        For outputs that name no resource and no model, of which only the cache decides whether they are good.
+
+        Returns
+        -------
+        bool
+            Whether all are there.
+        """
+        found = [self._find(key) for key in keys] if self.enabled else []
+        if len(found) < len(keys) or not all(entry and entry.output is output for entry, output in zip(found, outputs)):
+            return False
+        for entry in found:
+            if entry is not None:
+                self._touch(entry)
+                entry.hits += 1
+        self.hits += len(found)
+        return True
 
     def peek(self, key: bytes) -> CacheEntry | None:
         """Return the entry that `get` would return, without counting, touching or dropping anything."""
@@ -340,6 +362,7 @@ class InvocationCacheBase(Service):
     def _drop_and_collect(self, keys: Collection[bytes]) -> int:
         """Drop entries, and delete resources that only they named."""
         dropped = self._drop(keys)
+        self.runs.clear()  # they hold results
         if self._invoker is not None:
             self.services.retention.collect()
         return dropped

@@ -52,6 +52,7 @@ from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_cache.code_record import describe_code
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
+from nbgraph.services.invocation_cache.kept_runs import PUT_TOGETHER
 from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
@@ -186,11 +187,14 @@ class SessionRunner:
 
     def _run_nodes(self) -> None:
         session, is_cancelled = self.session, self._is_cancelled
+        if self._recall():
+            return
         while True:
             if is_cancelled():
                 session.cancel()
             prepared = session.next()
             if prepared is None:
+                self._cache.runs.keep(session, self._heads, self._origins, self._log.rows)
                 return
             self._run_node(prepared)
             if len(session.outputs) >= self._due_at:
@@ -303,6 +307,24 @@ class SessionRunner:
         self._cache.write_pending()
         self._freeze.renew()
         self._due_at = len(self.session.outputs) + MAINTAIN_EVERY
+
+    def _recall(self) -> bool:
+        """Answer from a kept run, if nothing has changed since and all its results are still cached."""
+        session, began = self.session, perf_counter()
+        kept = self._cache.runs.get(session.plan)
+        if kept is None or self._is_cancelled() or not kept.is_answer(session, self._heads):
+            return False
+        if not self._cache.get_all(*kept.cached()):
+            return False
+        session.recall(kept.outputs, kept.keys)
+        self._probe.recall(kept.rows, began, PUT_TOGETHER)
+        if self._journal is not None or self._events.hears_nodes:
+            for (prepared, output), row in zip(session.results(), self._log.rows):
+                if self._journal is not None:
+                    self._journal.completed(prepared, output)
+                if self._events.hears_nodes:
+                    self._announce(prepared, output, row.cached, row.seconds)
+        return True
 
     # what does not go well
 

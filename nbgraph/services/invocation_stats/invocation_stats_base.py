@@ -3,7 +3,7 @@
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import FileIO
@@ -290,6 +290,37 @@ class Probe:
             self.log.rows.append(row)
         self.flush()
         return share
+
+    def recall(self, rows: Iterable[Measured], began: float, uncached: Collection[str]) -> None:
+        """Note nodes that were not looked at one by one, as their results are those of an earlier run.
+
+        Parameters
+        ----------
+        rows
+            The rows of that run.
+        began
+            When looking began, by `perf_counter()`; each node has an equal share of the seconds since.
+        uncached
+            The node types whose results are not from the cache.
+        """
+        rows = list(rows)
+        share = (perf_counter() - began) / max(1, len(rows))
+        self.log.rows += [
+            Measured(
+                row.node,
+                row.source,
+                row.type,
+                row.path,
+                COMPLETED,
+                row.type not in uncached,
+                began,
+                share,
+                self.unchanged,
+                None,
+                "",
+            )
+            for row in rows
+        ]
 
     def _read_memory(self, seconds: float) -> Memory:
         """Read the memory that a node took, and the models that it loaded."""

@@ -224,6 +224,11 @@ class Dispatcher:
             self._look_ahead()
             self._is_looking_ahead = False
 
+    def end(self) -> None:
+        """Hand out nothing more: everything has its output."""
+        self._scheduler.end()
+        self._leave_block()
+
     def failed(self, key: Key) -> None:
         """Record that a claimed node will have no output."""
         self._missing.add(key)

@@ -1,6 +1,6 @@
 """A session: one execution of a graph. It hands out prepared nodes, takes their outputs, and can be saved half way."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 from uuid import uuid4
 
@@ -144,6 +144,12 @@ class GraphExecutionState:
     def release(self, prepared: Prepared) -> None:
         """Return a claimed node undone; it is the next to be handed out."""
         self._dispatcher.release(prepared)
+
+    def recall(self, outputs: Mapping[Key, BaseInvocationOutput], keys: PreparedKeys) -> None:
+        """Take over all results of a completed session of the same plan; this one, which has not begun, is complete."""
+        self.keys.take_over(keys)
+        self.outputs.update(outputs)
+        self._dispatcher.end()
 
     def expects(self, planned: PlannedNode) -> bool:
         """Return whether more prepared nodes of a source node may be handed out; if False, there are none."""

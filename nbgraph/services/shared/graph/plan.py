@@ -341,6 +341,10 @@ class PreparedKeys:
         self._paths: list[Path] = [()]
         self._firsts: dict[Path, Key] = {(): 0}
 
+    def take_over(self, other: "PreparedKeys") -> None:
+        """Use the keys of another session of the same plan, before any path has started here."""
+        self._paths, self._firsts = list(other._paths), dict(other._firsts)
+
     def begin(self, path: Path) -> Key:
         """Number a path if it is new; return the key of the node of rank 0 there."""
         first = self._firsts.get(path)

@@ -101,6 +101,11 @@ class Scheduler:
             else:
                 heappush(self._heap, self._entry((waiting, waiting_path)))
 
+    def end(self) -> None:
+        """Hand out no more blocks."""
+        self._heap, self._waiting = [], {}
+        self._has_paths = [False] * len(self._has_paths)
+
     def has_more(self, segment: int) -> bool:
         """Return whether blocks of a segment may still be handed out."""
         if self._has_paths[segment] or any(block[0] == segment for _, _, block in self._heap):
