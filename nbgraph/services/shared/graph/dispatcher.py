@@ -257,10 +257,11 @@ class Dispatcher:
         """
         if self.claimed:
             return
+        if not self._slow_path:
+            self._find_block()
+            return
         with suppress(IterationLimitError):
-            if not self._slow_path:
-                self._find_block()
-            elif (prepared := self.next()) is not None:
+            if (prepared := self.next()) is not None:
                 self._buffered.append(prepared)
 
     def _find_block(self) -> None:

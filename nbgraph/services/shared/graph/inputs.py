@@ -11,7 +11,7 @@ from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.fields import DRAWN_MAX
 from nbgraph.invocations.inputs import REQUIRED
-from nbgraph.invocations.valid import make_valid
+from nbgraph.invocations.valid import holding
 from nbgraph.services.shared.graph.plan import (
     Axes,
     Key,
@@ -169,7 +169,7 @@ class Inputs:
             items = self._iterations.items(axis, outer)
             self._last_items = axis, outer, items
         values = {"item": items[index], "index": index, "total": len(items)}
-        return make_valid(IterateOutput, values, ITERATE_FIELDS)
+        return holding(IterateOutput, values, ITERATE_FIELDS)
 
     def sources(self, planned: PlannedNode, path: Path) -> Iterator[tuple[str, Key]]:
         """Iterate over all that arrives at a node, item by item: the input, and the key of the source."""
@@ -181,9 +181,12 @@ class Inputs:
         planned, path, key = prepared.planned, prepared.path, prepared.key
         if planned.axis is not None:  # its list is outside of its axis
             return [self._keys.source(edge, path[:-1]) for edge in planned.inputs]
-        if planned.node_type.collects:
-            return [each for edge in planned.inputs for each in self._collected_keys(planned, edge, path)]
         first, source = key - planned.rank, self._keys.source
+        if planned.node_type.collects:
+            keys: list[Key] = []
+            for edge in planned.inputs:  # without axes of its own, an edge brings one item
+                keys += [first + edge.parent] if edge.keep is None else self._collected_keys(planned, edge, path)
+            return keys
         return [first + edge.parent if edge.keep is None else source(edge, path) for edge in planned.inputs]
 
     def _keys_over(self, planned: PlannedNode, edge: PlannedInput, path: Path) -> list[Key]:

@@ -136,12 +136,18 @@ class Plan:
     """The compiled graph: nodes by rank, axes, segments."""
 
     def __init__(self, graph: GraphLike, targets: list[str] | None = None) -> None:
-        parents = parents_of(graph)
-        order, _ = topological_order(parents, targets)
-        self._lay_out(graph, order, {})
+        try:
+            order = list(graph.nodes) if targets is None else topological_order(parents_of(graph), targets)[0]
+            self._lay_out(graph, order, {})
+        except KeyError:  # a node is before what it needs; most graphs are in order, and need not be sorted to see it
+            order, _ = topological_order(parents_of(graph), targets)
+            self._lay_out(graph, order, {})
+        if not any(node_type.is_if for node_type in self._node_types.values()):
+            return
         branches = find_branches(graph, order, targets, {planned.id: planned.axes for planned in self.nodes})
         if branches:
             # a conditional node comes after the nodes that decide: the order may differ from the first one
+            parents = parents_of(graph)
             for node_id, alternatives in branches.items():
                 parents[node_id] = [*parents[node_id], *_condition_sources(graph, alternatives)]
             order, _ = topological_order(parents, targets)
@@ -164,7 +170,7 @@ class Plan:
 
     def _lay_out(self, graph: GraphLike, order: list[str], branches: Mapping[str, Alternatives]) -> None:
         """Plan the nodes one after the other."""
-        self.ranks = {node_id: rank for rank, node_id in enumerate(order)}
+        self.ranks: dict[str, int] = {}
         self.nodes: list[PlannedNode] = []
         self.axes: list[Axis] = []
         self.segments: list[Segment] = []
@@ -182,21 +188,21 @@ class Plan:
         node_type = self._node_types.get(type(node))
         if node_type is None:
             node_type = self._node_types[type(node)] = node_type_of(type(node))
-        planned = PlannedNode(len(self.nodes), node_id, node_type, node, vars(node))
-        links = graph.links(node_id)
-        sources = [self.nodes[self.ranks[link.source]] for link in links]
-        planned.axes = sources[0].axes if len(sources) == 1 else _union(source.axes for source in sources)
+        links, nodes, ranks = graph.links(node_id), self.nodes, self.ranks
+        sources = [nodes[ranks[link.source]] for link in links]
+        axes = sources[0].axes if len(sources) == 1 else _union(source.axes for source in sources)
         if node_type.collects:
-            planned.axes = self._without_innermost(planned.axes)
-        ends = zip(links, sources)
-        planned.inputs = tuple([_planned_input(link, source, planned.axes) for link, source in ends])
+            axes = self._without_innermost(axes)
+        inputs = tuple([_planned_input(link, source, axes) for link, source in zip(links, sources)])
+        planned = PlannedNode(len(nodes), node_id, node_type, node, vars(node), axes, inputs)
         if node_type.name == "iterate":
             planned.axis = len(self.axes)
             self.axes.append(Axis(planned.rank, planned.axes, planned.inputs[0] if planned.inputs else None))
             planned.axes = (*planned.axes, planned.axis)
         if alternatives is not None:
             planned.branches = self._branches(graph, alternatives, planned.axes)
-        self.nodes.append(planned)
+        ranks[node_id] = planned.rank
+        nodes.append(planned)
         self._place(planned, sources)
 
     def _without_innermost(self, axes: Axes) -> Axes:
@@ -218,7 +224,7 @@ class Plan:
     def _place(self, planned: PlannedNode, sources: list[PlannedNode]) -> None:
         """Put a node into the segment of its axes that waits for the same other segments."""
         waits_for = {source.segment for source in sources}
-        if len(waits_for) == 1 and not planned.branches and sources[0].axes == planned.axes:
+        if len(waits_for) == 1 and sources[0].axes == planned.axes and not planned.branches:
             planned.segment = sources[0].segment
             self.segments[planned.segment].nodes.append(planned)
             return
@@ -273,8 +279,6 @@ def find_branches(
     graph: GraphLike, order: Sequence[str], targets: Collection[str] | None, axes: Mapping[str, Axes]
 ) -> dict[str, Alternatives]:
     """Return the conditional nodes of a graph, each with the alternatives of which one must hold for it to run."""
-    if not any(graph.nodes[node_id].type == "if" for node_id in order):
-        return {}
     needed: dict[str, Alternatives] = {node_id: frozenset() for node_id in order}
     used = {link.source for node_id in order for link in graph.links(node_id)}
     wanted = frozenset(targets or ())

@@ -77,8 +77,13 @@ def graph_problems(
     # types are passed on along edges, so sources are checked first
     types: OutputTypes = {}
     for node_id in filter(followed.__contains__, order):
+        fitting: set[tuple[type, str, str]] = set()
         for link in followed[node_id]:
-            _check_type(graph, problems, node_id, link, types)
+            kind = type(nodes[link.source]), link.output, link.field
+            if kind in fitting and link.source not in types:
+                continue
+            if _check_type(graph, problems, node_id, link, types):
+                fitting.add(kind)
         if graph.nodes[node_id].output_types_vary:
             _add_output_types(graph, problems, node_id, followed[node_id], types)
     return problems.found
@@ -172,19 +177,22 @@ def _check_inputs(graph: GraphLike, problems: Problems, node_id: str, links: lis
         problems.add("missing_input", problem, node_id)
 
 
-def _check_type(graph: GraphLike, problems: Problems, target: str, link: Link, types: OutputTypes) -> None:
+def _check_type(graph: GraphLike, problems: Problems, target: str, link: Link, types: OutputTypes) -> bool:
+    """Check the type that arrives over an edge; return whether it fits."""
     field, source, output = link.field, link.source, link.output
     varying = types.get(source) if types else None
     given = varying.get(output) if varying else None
     if given is None:
         given = graph.nodes[source].outputs()[output]
     wanted = graph.nodes[target].inputs()[field].annotation
-    if given is not wanted and not assignable(given, wanted):
-        outputs = {**graph.nodes[source].outputs(), **types.get(source, {})}
-        fitting = [f"{source}.{name}" for name, annotation in outputs.items() if assignable(annotation, wanted)]
-        remedy = f"; {' or '.join(fitting)} would fit" if fitting else ""
-        text = f"takes {type_name(wanted)}, and {source}.{output} is {type_name(given)}{remedy}"
-        problems.add("wrong_type", text, target, field)
+    if given is wanted or assignable(given, wanted):
+        return True
+    outputs = {**graph.nodes[source].outputs(), **types.get(source, {})}
+    fitting = [f"{source}.{name}" for name, annotation in outputs.items() if assignable(annotation, wanted)]
+    remedy = f"; {' or '.join(fitting)} would fit" if fitting else ""
+    text = f"takes {type_name(wanted)}, and {source}.{output} is {type_name(given)}{remedy}"
+    problems.add("wrong_type", text, target, field)
+    return False
 
 
 def _add_output_types(
@@ -196,7 +204,9 @@ def _add_output_types(
     for link in links:
         known: Mapping[str, Any] = types.get(link.source, {})
         annotation = known.get(link.output) or graph.nodes[link.source].outputs()[link.output]
-        arriving.setdefault(link.field, []).append(annotation)
+        others = arriving.setdefault(link.field, [])
+        if not others or others[-1] is not annotation:  # a type once, where a thousand edges bring the same
+            others.append(annotation)
     found, problem = node.output_types(arriving)
     types[node_id] = found
     if problem:
