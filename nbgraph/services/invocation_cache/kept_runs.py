@@ -130,7 +130,9 @@ def _texts(values: list[object]) -> list[str] | None:
     if _FIXED.issuperset(map(type, values)):
         return []
     larger = [value for value in values if type(value) not in _FIXED and not is_link(value)]
-    if any(map(resources_in, larger)) or any(map(models_in, larger)):
+    # numbers and texts, of which lists may be long, name nothing
+    nested = [value for value in larger if not (type(value) is list and SMALL.issuperset(map(type, value)))]
+    if any(map(resources_in, nested)) or any(map(models_in, nested)):
         return None
     contents = Contents(_no_content)
     try:
