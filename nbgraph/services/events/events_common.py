@@ -18,8 +18,10 @@ class RunLog:
     ----------
     rows
         A row for each prepared node that has run, failed or was cancelled; new ones come at the end.
-    node, source
-        The ids of the prepared node that was invoked last, and of its source node.
+    node
+        The id of the prepared node that was invoked last.
+    source
+        The id of the source node of the one that runs; empty while none does.
     reports_steps
         Whether a node reports its steps; set by who shows them, to hear when it has ended.
     """

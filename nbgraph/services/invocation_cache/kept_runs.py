@@ -30,9 +30,9 @@ from nbgraph.invocations.node_output import BaseInvocationOutput
 from nbgraph.invocations.node_type import KeyHead, NodeType
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_stats.invocation_stats_common import Measured
+from nbgraph.services.shared.defensive_copy import SMALL
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import Key, Plan, PreparedKeys
-from nbgraph.services.shared.own_copies import SMALL
 
 Heads = Mapping[NodeType, KeyHead]
 Origins = Mapping[Key, tuple[bytes, ...]]

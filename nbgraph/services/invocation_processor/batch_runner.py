@@ -198,6 +198,7 @@ class BatchRunner(SessionRunner):
         session.complete(prepared, output)
         if self._journal is not None:
             self._journal.completed(prepared, output)
+        self._log.source = ""
         self._announce(prepared, output, False, held.seconds)
 
 

@@ -283,6 +283,7 @@ class SessionRunner:
         name = planned.node_type.name
         seed = self._seed(prepared) if planned.node_type.seeds else None
         seconds = self._probe.finish(began, node, planned.id, name, prepared.path, COMPLETED, cached, seed)
+        self._log.source = ""
         if self._log.reports_steps or self._events.hears_nodes:
             self._announce(prepared, output, cached, seconds)
 
@@ -353,6 +354,7 @@ class SessionRunner:
         if is_out_of_memory(error):
             error.__traceback__ = None
             self._free_memory()
+        self._log.source = ""
         self._notify(NodeFailed(self.session.id, node, source, type_name, message, place))
 
     def _free_memory(self) -> None:
