@@ -18,6 +18,8 @@ from nbgraph.invocations.types import type_name
 from nbgraph.services.shared.graph.graph import Graph
 
 MAX_FILES = 500
+WEIGHT_FILES = ("lora", "embedding", "ip_adapter_model")
+"""Inputs that take a single file of the shelf by name, beside a path."""
 SHORT_LINKS = {"-l": "--link", "-ln": "--link_node"}
 LINK_OPTIONS = {"--link": "SRC FIELD DEST", "--link_node": "SRC", "--id": "a name for the node", "--help": ""}
 
@@ -90,6 +92,13 @@ def _graph_before(before: str, around: Surroundings) -> Graph:
         return around.graph
 
 
+def _weight_files(around: Surroundings, name: str) -> list[Suggestion]:
+    """The single files of the shelf, for an input that takes one."""
+    if name not in WEIGHT_FILES:
+        return []
+    return [Suggestion(quote(model), "model") for model in around.models() if model.endswith(".safetensors")]
+
+
 def _in_node(
     cls: type[BaseInvocation], words: Sequence[Word], current: str, graph: Graph, around: Surroundings
 ) -> list[Suggestion]:
@@ -107,7 +116,7 @@ def _in_node(
         if name == "model":
             return [Suggestion(model, "model") for model in map(quote, around.models())]
         if Path in (spec.annotation, *get_args(spec.annotation)):
-            return _files(current)
+            return [*_weight_files(around, name), *_files(current)]
         found = [Suggestion(quote(choice), name) for choice in choices(spec.annotation)]
         if found or type_name(spec.annotation) != "bool":
             return found

@@ -72,22 +72,41 @@ What a file is, `nbgraph models --inspect FILE` and `studio.models.inspect(path)
 | GGUF, fp8, scaled fp8 | yes | yes | yes | yes | yes | yes | yes |
 | LoRA | yes | yes | yes | yes | yes | yes | yes |
 | LoHa, LoKr, DoRA, whole differences | yes | yes | yes | yes | yes | yes | yes |
-| inpainting, Fill, refiner, control | refused | refused |  | refused |  |  |  |
+| textual inversion | yes | yes |  | for its CLIP |  |  |  |
+| inpainting models, Fill | yes | yes |  | yes |  |  |  |
+| refiner, control, edit, depth models | refused | refused |  | refused |  |  |  |
+| `precision=`: `fp8`, `int8`, `nf4` | yes | yes | yes | yes | yes | yes | yes |
+| folders with a `quantization_config` | yes | yes | yes | yes | yes | yes | yes |
+| `offload=`: `none`, `component`, `streaming` | yes | yes | yes | yes | yes | yes | yes |
 
 Drawn with and compared on tiny models: checkpoints of Stable Diffusion 1, 2, XL and 3, transformers alone of FLUX.1,
 Chroma, Qwen-Image and Z-Image, the VAE of SDXL, the ControlNet of Stable Diffusion 1, GGUF and fp8 of Z-Image, kin of
-LoRA on Stable Diffusion 1, XL and Z-Image. Compared by name and shape, on headers of full-size files: checkpoints of
-Stable Diffusion 1, XL, 3 and FLUX.1, text encoders. The other cells are the same code on another family.
+LoRA on Stable Diffusion 1, XL and Z-Image; textual inversions and inpainting models on Stable Diffusion 1, XL and Flux,
+`fp8` on Stable Diffusion 1 and Flux, `int8` and quantised folders on Stable Diffusion 1 where torchao or optimum-quanto
+is installed, every way to offload on Stable Diffusion 1, XL, 3 and Flux. Compared by name and shape, on headers of
+full-size files: checkpoints of Stable Diffusion 1, 2, XL, 3, 3.5 and FLUX.1, inpainting and Fill, the transformer of
+FLUX.2, text encoders. The other cells are the same code on another family. `nf4`, and every mode on a GPU, follow
+diffusers' documentation and are not tried.
 
 - `parts=`: `ModelLoader(model=FILE, parts=MODEL)`, or `TransformerLoader(model=FILE)` beside other loaders. Files of
   other families that diffusers has a converter for take their configuration from `parts` too.
 - `like=`: `VaeLoader(vae_model=FILE, like=model)`, as how latents are scaled is not in the file.
 - GGUF needs the package gguf (`pip install nbgraph[gguf]`). Quantised weights become plain numbers when they are read,
-  so they take as much memory as plain ones. nf4, nvfp4, GPTQ, AWQ and Nunchaku files, and folders with a
-  `quantization_config`, are refused with the package or device that they need.
+  so they take as much memory as plain ones. nf4, nvfp4, GPTQ, AWQ and Nunchaku files are refused with the package or
+  device that they need, and so are folders with a `quantization_config` where that is missing.
+- `precision=`: `ModelLoader(model=..., precision="fp8")` keeps the denoiser's weights in 8 bits and casts each layer
+  while it computes; `int8` needs torchao or optimum-quanto, `nf4` bitsandbytes and a CUDA device. Pictures change a
+  little. No LoRA can be put over `fp8`, or over `int8` by quanto.
+- `offload=`: `component` moves a part to the device while it is used, `streaming` fetches it block by block, `none`
+  leaves it there for good; without it the studio chooses by free memory (`Settings(offload=...)`). Pictures are equal.
+- Inpainting models: `CreateDenoiseMask(mask=..., image=..., vae=model)`; latents are needed only to keep some of the
+  image inside of the mask.
+- Textual inversions: `TextualInversion(embedding=FILE, clip=model)`; prompts name it by its token or
+  `embedding:token`.
 - LoRA: in the namings of kohya, diffusers, PEFT, ComfyUI and ai-toolkit that diffusers reads; OFT, (IA)3, GLoRA, Tucker
   factors, trained norms and biases are refused by name.
-- Pickles (`.ckpt`, `.pt`, `.bin`) are never loaded. Textual inversions are recognised, and not applied.
+- Pickles (`.ckpt`, `.pt`, `.bin`) are never loaded; `nbgraph models --convert FILE` writes one that you trust as
+  safetensors.
 
 Any other family that diffusers' `AutoPipelineForText2Image` knows and that has a VAE and `encode_prompt` may work,
 and is not tested.

@@ -55,7 +55,9 @@ UNET_FAMILIES = {"stable-diffusion", "stable-diffusion-xl"}
 class LoraLoader(BaseInvocation):
     """A LoRA from a .safetensors file over the denoiser and the text encoders; several are put one after the other."""
 
-    lora: Path = Field(title="LoRA", description="Path of a LoRA's .safetensors file, or of a folder that holds one")
+    lora: Path = Field(
+        title="LoRA", description="LoRA by its name in this studio, or the path of its .safetensors file or folder"
+    )
     weight: float = Field(
         0.75, ge=-10, le=10, description="How strongly the LoRA counts; 0 switches it off, negative reverses it"
     )
@@ -72,10 +74,10 @@ class LoraLoader(BaseInvocation):
     )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        lora = None if known.get("lora") is None else lora_file(known["lora"])
+        lora = None if known.get("lora") is None else lora_file(known["lora"], context)
         if lora is not None and not isfile(lora):
             text = f"there is no file {value_text(str(lora))} (looked in {Path.cwd()})"
-            yield "lora", f"{text}; give the path of a .safetensors file"
+            yield "lora", f"{text}; give the path of a .safetensors file, or its name in studio.models"
         elif lora is not None and lora.suffix != ".safetensors":
             yield "lora", f"is {lora.name!r}, and a LoRA must be a .safetensors file; pickles are never loaded"
         elif lora is not None and (problem := diffusion.lora_problem(lora)):
@@ -86,7 +88,7 @@ class LoraLoader(BaseInvocation):
             yield from _base_problem(lora, known["unet"].model, context)
 
     def invoke(self, context: InvocationContext) -> LoraOutput:
-        patch = LoraPatch.from_file(str(lora_file(self.lora)), self.weight)
+        patch = LoraPatch.from_file(str(lora_file(self.lora, context)), self.weight)
         for part in (self.unet, self.clip):
             laid = [each for each in part.model.patches if isinstance(each, LoraPatch)]
             if any(each.fingerprint == patch.fingerprint for each in laid):
@@ -96,8 +98,9 @@ class LoraLoader(BaseInvocation):
         return LoraOutput(unet=patched(self.unet, patch), clip=patched(self.clip, text_patch))
 
 
-def lora_file(path: Path) -> Path:
-    """The file of a LoRA: the path, or the only .safetensors file in it if it is a folder."""
+def lora_file(given: Path, context: InvocationContext) -> Path:
+    """Return the file of a LoRA by its name in this studio, its path, or that of a folder that holds no other file."""
+    path = Path(context.models.file_of(str(given)))
     files = sorted(path.glob("*.safetensors")) if isdir(path) else []
     return files[0] if len(files) == 1 else path
 

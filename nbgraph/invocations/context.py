@@ -180,6 +180,10 @@ class ModelsForNodes(Protocol):
         """
         ...
 
+    def file_of(self, name: str) -> str:
+        """Return the path of a single file, such as a LoRA, by its name in this studio; any other text as it is."""
+        ...
+
     def check_precision(self, precision: PrecisionName) -> None:
         """Raise `ModelError` unless weights can be quantised to that precision on the device models run on."""
         ...

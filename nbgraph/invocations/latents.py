@@ -31,6 +31,7 @@ from nbgraph.invocations.pictures import Side, check_sides, check_size
 
 logger = logging.getLogger("nbgraph")
 Result = TypeVar("Result")
+MOST_STEPS = 1000
 Spacing = Literal["leading", "linspace", "trailing"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "nearest-exact"]
 
@@ -136,12 +137,23 @@ class DenoiseLatents(BaseInvocation):
         start, end = known.get("denoising_start", 0.0), known.get("denoising_end", 1.0)
         if start >= end:
             yield "denoising_end", f"is {end}, and must be more than denoising_start, which is {start}"
-        elif known.get("steps") is not None and {"denoising_start", "denoising_end"} <= known.keys():
-            yield from no_step_problem(known["steps"], start, end)
+        elif {"steps", "denoising_start", "denoising_end"} <= known.keys():
+            yield from no_step_problem(self._steps(known, context), start, end)
         if known.get("steps") and known.get("sigmas") and known["steps"] != len(known["sigmas"]):
             yield "steps", f"is {known['steps']}, and there are {len(known['sigmas'])} sigmas; leave steps out"
         if "unet" in known:
             yield from self._model_problems(known, context)
+
+    @staticmethod
+    def _steps(known: Mapping[str, Any], context: InvocationContext) -> int:
+        """The number of steps as far as it is known: the most there can be where the model is not."""
+        given = known["steps"] or len(known.get("sigmas") or ())
+        if given or "unet" not in known:
+            return given or MOST_STEPS
+        try:
+            return diffusion.defaults_of(context.models.describe(known["unet"].model)).steps
+        except NbgraphError:
+            return MOST_STEPS  # the node that names the model says so
 
     @staticmethod
     def _model_problems(known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:

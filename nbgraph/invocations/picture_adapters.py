@@ -86,7 +86,8 @@ class IpAdapter(BaseInvocation):
     )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        file = known.get("ip_adapter_model")
+        given = known.get("ip_adapter_model")
+        file = None if given is None else Path(context.models.file_of(str(given)))
         if file is not None and not isfile(file):
             yield "ip_adapter_model", f"there is no file {value_text(str(file))} (looked in {Path.cwd()})"
         elif file is not None and file.suffix != ".safetensors":
@@ -97,10 +98,10 @@ class IpAdapter(BaseInvocation):
         yield from span_problem(known)
 
     def invoke(self, context: InvocationContext) -> IpAdapterOutput:
-        path = str(self.ip_adapter_model)
+        path = context.models.file_of(str(self.ip_adapter_model))
         adapter = IpAdapterField(
             adapter=ModelField(name=path, path=path, fingerprint=fingerprint_path(path)),
-            image_encoder=context.models.resolve(self.image_encoder or str(_beside(self.ip_adapter_model))),
+            image_encoder=context.models.resolve(self.image_encoder or str(_beside(Path(path)))),
             images=self.image if isinstance(self.image, list) else [self.image],
             weight=self.weight,
             begin=self.begin_step_percent,

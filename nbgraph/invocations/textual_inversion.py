@@ -26,7 +26,7 @@ class TextualInversion(BaseInvocation):
     Diffusion 1.5, 2, XL and Flux; several nodes are put one after the other.
     """
 
-    embedding: Path = Field(description="Path of the embedding's .safetensors file")
+    embedding: Path = Field(description="Embedding by its name in this studio, or the path of its file")
     token: str | None = Field(
         None, max_length=100, description="Word that names it in prompts; left out, the one in the file, or its name"
     )
@@ -36,17 +36,17 @@ class TextualInversion(BaseInvocation):
     )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        file = known.get("embedding")
+        file = known.get("embedding") and context.models.file_of(str(known["embedding"]))
         if file is not None and not isfile(file):
             text = f"there is no file {value_text(str(file))} (looked in {Path.cwd()})"
-            yield "embedding", f"{text}; give the path of a .safetensors file"
+            yield "embedding", f"{text}; give the path of a .safetensors file, or its name in studio.models"
         elif file is not None and {"token", "clip"} <= known.keys():
             model = context.models.describe(known["clip"].model)
-            if problem := diffusion.embedding_problem(model, str(file), known["token"]):
+            if problem := diffusion.embedding_problem(model, file, known["token"]):
                 yield "embedding", problem
 
     def invoke(self, context: InvocationContext) -> ClipOutput:
-        path = str(self.embedding)
+        path = context.models.file_of(str(self.embedding))
         token = self.token or diffusion.read_embedding_header(path).token
         others = [each for each in self.clip.model.patches if isinstance(each, TextualInversionPatch)]
         if any(each.token.casefold() == token.casefold() for each in others):

@@ -47,7 +47,9 @@ def test_the_schema_of_the_editor_and_the_json_schema_have_labels_and_descriptio
 
 def test_the_help_of_a_node_describes_its_inputs_in_eighty_columns():
     text = describe_node(DenoiseLatents, "denoise_latents")
-    assert "    --cfg_scale: float (default 7.5, >= 0)\n        Guidance. How strongly the image follows" in text
+    assert (
+        "    --cfg_scale: float | None (default null, >= 0)\n        Guidance. How strongly the image follows" in text
+    )
     assert max(map(len, text.splitlines())) <= 80
 
 

@@ -145,6 +145,9 @@ class ContextModels:
     ) -> ModelField:
         return self._models.resolve(name, parts, precision, offload)
 
+    def file_of(self, name: str) -> str:
+        return self._models.file_of(name)
+
     def check_precision(self, precision: PrecisionName) -> None:
         self._models.check_precision(precision)
 

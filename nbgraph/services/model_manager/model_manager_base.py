@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from os.path import isdir, isfile
+from os.path import isabs, isdir, isfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +104,13 @@ class ModelManagerBase(Service):
             name=name, path=path, fingerprint=fingerprint, parts=found, precision=precision, offload=offload
         )
 
+    def file_of(self, name: str) -> str:
+        """Return the path of a single file, such as a LoRA, by its name on the shelf; any other text as it is.
+
+        A name is that of `names()`, or the file's own name where no other file has it, with or without its ending.
+        """
+        return name if isabs(name) else self._listed(name) or name
+
     def check_precision(self, precision: PrecisionName) -> None:
         """Raise `ModelError` unless weights can be quantised to that precision on the device of this manager."""
         diffusion.check_precision(precision, self.device_kind)
@@ -120,13 +127,8 @@ class ModelManagerBase(Service):
 
     def _path_of(self, name: str) -> str:
         # listed names before paths, so that a file in the working directory cannot change what a graph means
-        rows = {row.name: row for row in self.rows()}
-        if name in rows:
-            return rows[name].path
-        by_file_name = [row.path for row in rows.values() if name in (Path(row.path).name, Path(row.path).stem)]
-        # a file name that occurs twice is ambiguous, and refused below with suggestions
-        if len(by_file_name) == 1:
-            return by_file_name[0]
+        if listed := self._listed(name):
+            return listed
         given = Path(name).expanduser()
         if isfile(given):
             need_weights(given)
@@ -135,8 +137,16 @@ class ModelManagerBase(Service):
             return str(given.resolve())
         if HUB_ID.fullmatch(name):
             return str(resolve_folder(name))
-        text = f"no model {value_text(name)}{suggest(name[:200], rows)}"
+        text = f"no model {value_text(name)}{suggest(name[:200], self.names())}"
         raise ModelNotFoundError(f"{text}; a folder in diffusers layout, or a single file, may be given by its path")
+
+    def _listed(self, name: str) -> str:
+        """Return the path of what is listed by a name; "" for one that is not listed, or by which there are several."""
+        rows = {row.name: row for row in self.rows()}
+        if name in rows:
+            return rows[name].path
+        by_file_name = [row.path for row in rows.values() if name in (Path(row.path).name, Path(row.path).stem)]
+        return by_file_name[0] if len(by_file_name) == 1 else ""
 
     def is_current(self, model: ModelField) -> bool:
         """Return whether a model's name still means the same files with the same content.
