@@ -161,6 +161,7 @@ def model_problem(
     if field not in known:
         return
     try:
+        # only headers are read, so a wrong file is refused before any node runs
         model = context.models.resolve(known[field], like(known.get("like")))
         context.models.describe(model).component_names(component)
         diffusion.check_weights(model, component)

@@ -45,6 +45,7 @@ def ease(easing: str, t: float) -> float:
     """Return the value, 0 to 1, of a curve at t, 0 to 1: `In` starts slowly, `Out` ends slowly, `InOut` does both."""
     name = easing.removesuffix("Out").removesuffix("In")
     curve = CURVES[name]
+    # two mirrored halves of the curve, each at half the size
     if easing.endswith("InOut"):
         return curve(2 * t) / 2 if t < 0.5 else 1 - curve(2 - 2 * t) / 2
     return 1 - curve(1 - t) if easing.endswith("Out") else curve(t)

@@ -170,6 +170,7 @@ def output_class_for(annotation: Any, name: str) -> type[BaseInvocationOutput]:
 
 
 def _make(name: str, outputs: dict[str, Any]) -> type[BaseInvocationOutput]:
+    # such an output would hide a method of pydantic, and fail in odd places
     taken = [output for output in outputs if hasattr(BaseInvocationOutput, output)]
     if taken:
         raise NbgraphError(f"{name}: an output cannot be named {taken[0]!r}, which every output has; rename it")

@@ -63,6 +63,7 @@ def with_alpha(colors: Image.Image, alpha: Image.Image | None) -> Image.Image:
 def common_mode(*pictures: Image.Image) -> list[Image.Image]:
     """Return images converted to the smallest of the four modes that loses nothing of any of them."""
     mode = "L" if all(picture.mode[0] == "L" for picture in pictures) else "RGB"
+    # one image with alpha gives it to all, or its transparency would be lost
     mode += "A" if any(map(has_alpha, pictures)) else ""
     return [picture if picture.mode == mode else picture.convert(mode) for picture in pictures]
 
@@ -82,4 +83,5 @@ def open_on_white(context: InvocationContext, field: ImageField) -> Image.Image:
 def open_mask(context: InvocationContext, field: ImageField, size: tuple[int, int] | None = None) -> Image.Image:
     """Return the mask of a field in L, resized if a size is given; transparent is black."""
     mask = as_mask(context.images.get(field))
+    # bilinear keeps soft edges soft, and cannot overshoot as bicubic does
     return mask if size is None or mask.size == size else mask.resize(size, Image.Resampling.BILINEAR)

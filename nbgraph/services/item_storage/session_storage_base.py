@@ -65,6 +65,7 @@ def has_value(nodes: object, text: str) -> bool:
         Searched in texts and numbers, not in names (`NAMES`).
     """
     wanted = text.casefold()
+    # a list in place of recursion: values from a file may be nested to any depth
     waiting: list[object] = list(_object(nodes).values())
     while waiting:
         value = waiting.pop()
@@ -74,6 +75,7 @@ def has_value(nodes: object, text: str) -> bool:
             waiting += _object(_object(_object(parts.get("library")).get("graph")).get("nodes")).values()
         elif isinstance(value, list):
             waiting += cast(list[object], value)
+        # flags are not searched: a search for "true" would find nearly every graph
         elif isinstance(value, str | int | float) and not isinstance(value, bool) and wanted in str(value).casefold():
             return True
     return False

@@ -62,6 +62,7 @@ def resources_of(session: GraphExecutionState) -> set[str]:
 
 def _names_in(values: Iterable[NodeValue]) -> list[str]:
     """Return the names in values; numbers, texts and lists of these, which may be long, are skipped quickly."""
+    # most outputs are numbers and texts, and there may be thousands
     larger = [value for value in values if not _is_small(value)]
     return [field.resource_name for field in resources_in(larger)] if larger else []
 

@@ -46,6 +46,7 @@ class GcFreeze:
         self._renewed = perf_counter()
         self._slow, self._has_frozen = 0.0, False
         with GcFreeze._lock:
+            # `gc.unfreeze` at the end would also release objects that other code has frozen
             self._helps = GcFreeze._active > 0 or gc.get_freeze_count() == 0
             GcFreeze._active += self._helps
         return self

@@ -124,10 +124,12 @@ class SqliteDatabase:
         self.kernel = lease.kernel
         self.was_dirty = bool(lease.dead())
         self._process = os.getpid()
+        # transactions are begun by `transaction`, not by the module, and `_lock` keeps threads apart
         connection = sqlite3.connect(
             self.folder.database, timeout=TURN_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._connection = connection
+        # a folder may come from elsewhere, with triggers and views that call functions
         connection.execute("PRAGMA trusted_schema=OFF")
         check_format(connection, self.formats, self.folder)
         self.log = self._patience.retry(lambda: WriteAheadLog(connection, self.folder.database), stop)
@@ -310,6 +312,7 @@ class SqliteDatabase:
             try:
                 return connection.execute(sql, parameters).fetchall()
             except sqlite3.Error as error:
+                # read again with marks in the text, so that only its own row is damaged
                 connection.text_factory = readable_text if is_text_damage(error) else str
                 try:
                     with translate_errors(self.folder.database):
