@@ -292,7 +292,7 @@ class Probe:
         return share
 
     def recall(self, rows: Iterable[Measured], began: float, uncached: Collection[str]) -> None:
-        """Note nodes that were not looked at one by one, as their results are those of an earlier run.
+        """Add the rows of nodes whose results are all those of an earlier run, so that none was looked up by itself.
 
         Parameters
         ----------

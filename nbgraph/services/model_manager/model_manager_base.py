@@ -105,20 +105,34 @@ class ModelManagerBase(Service):
         )
 
     def file_of(self, name: str) -> str:
-        """Return the path of a single file, such as a LoRA, by its name on the shelf; any other text as it is.
+        """Return the path of a single file, such as a LoRA.
 
-        A name is that of `names()`, or the file's own name where no other file has it, with or without its ending.
+        Parameters
+        ----------
+        name
+            A name from `names()`, or the file's own name if no other file has it, with or without its ending.
+
+        Returns
+        -------
+        str
+            The path; any other text, such as a relative path, is returned unchanged.
         """
         return name if isabs(name) else self._listed(name) or name
 
     def check_precision(self, precision: PrecisionName) -> None:
-        """Raise `ModelError` unless weights can be quantised to that precision on the device of this manager."""
+        """Check that weights can be quantised to a precision on the device of this manager.
+
+        Raises
+        ------
+        ModelError
+            They cannot; the text says what is needed.
+        """
         diffusion.check_precision(precision, self.device_kind)
 
     @property
     @abstractmethod
     def device_kind(self) -> str:
-        """Return the kind of the device that models run on: `cpu`, `cuda`, `mps`."""
+        """The kind of the device that models run on: `cpu`, `cuda`, `mps`."""
 
     def _part(self, use: str, name: str) -> ModelPart:
         if use == "configuration":
