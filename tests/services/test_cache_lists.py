@@ -279,6 +279,9 @@ LOOK_UPS = {
 }
 NARROW = {
     "a page by size": lambda cache: cache.page(EntryQuery(sort="bytes")),
+    "a page by uses": lambda cache: cache.page(EntryQuery(sort="hits")),
+    "a page by resources": lambda cache: cache.page(EntryQuery(sort="resources")),
+    "a page by time": lambda cache: cache.page(EntryQuery(sort="seconds")),
     "a search": lambda cache: cache.page(EntryQuery("node_55")),
 }
 
