@@ -14,7 +14,7 @@ LAB ?=
 WORKERS ?= auto
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-browser bench bench-ui docs pictures lab check house coverage clean
+.PHONY: demo test test-browser test-gpu bench bench-compare bench-ui docs pictures lab check house coverage clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2> /dev/null || $(PYTHON) -c '$(NEW_ENOUGH)' || { \
@@ -45,6 +45,16 @@ test-browser: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -s
+
+# make bench-compare BASE=HEAD~1 ROUNDS=5 MEASURES=runs,sweeps: the working tree against a commit, in turn
+ROUNDS ?= 5
+MEASURES ?= runs,folder_runs,sweeps,first_studio
+bench-compare: $(STAMP)
+	@[ -n "$(BASE)" ] || { echo "name the commit to compare with: make bench-compare BASE=HEAD~1" >&2; exit 1; }
+	$(BIN)/python tests/benchmarks/compare.py $(BASE) --rounds $(ROUNDS) --measures $(MEASURES)
+
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest tests/gpu -m gpu -s -rs
 
 docs: $(STAMP)
 	$(BIN)/python docs/site/build.py --execute
