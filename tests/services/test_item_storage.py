@@ -1,11 +1,15 @@
 """The contract of item storage, in memory and in a folder."""
 
+import sys
+import threading
+
 import pytest
 
 from nbgraph.errors import NotFoundError
 from nbgraph.invocations.math import Add
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.item_storage.item_storage_base import ItemStorageBase
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
 
@@ -63,3 +67,19 @@ def test_deleting_tells_whether_there_was_one_and_who_asked_hears_of_it(library)
     assert library.condition("one") == "missing"
     with pytest.raises(NotFoundError, match="LibraryGraph 'one'"):
         library.get("one")
+
+
+def test_live_sessions_are_listed_while_another_thread_adds_some(services):
+    sessions = services.graph_execution_manager
+    made = [GraphExecutionState(Graph.of(Add(id="add"))) for _ in range(300)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        other = threading.Thread(target=lambda: [sessions.set(session) for session in made])
+        other.start()
+        while other.is_alive():
+            assert len(sessions.live()) <= len(made)
+        other.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert {session.id for session in sessions.live()} == {session.id for session in made}

@@ -25,7 +25,8 @@ class SessionStorageMemory(ItemStorageMemory[GraphExecutionState], SessionStorag
         self._live: WeakValueDictionary[str, GraphExecutionState] = WeakValueDictionary()
 
     def live(self) -> list[GraphExecutionState]:
-        return list(self._live.values())
+        # `valuerefs` is a copy made at once; `values` fails where another thread adds a session meanwhile
+        return [session for held in self._live.valuerefs() if (session := held()) is not None]
 
     def sizes(self) -> dict[str, int]:
         return {

@@ -76,7 +76,8 @@ class SessionStorageSqlite(SessionStorageBase):
         return SessionJournal(self._database, item)
 
     def live(self) -> list[GraphExecutionState]:
-        return list(self._live.values())
+        # `valuerefs` is a copy made at once; `values` fails where another thread adds a session meanwhile
+        return [session for held in self._live.valuerefs() if (session := held()) is not None]
 
     def sizes(self) -> dict[str, int]:
         return dict(self._database.rows(_SIZES))
