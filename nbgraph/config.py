@@ -34,7 +34,7 @@ class Settings(BaseSettings):
         default=None, description="torch dtype for models, such as 'float16'; None picks by device"
     )
     preload: bool = Field(
-        default=True, description="whether a notebook's first studio begins to load torch and diffusers, on a thread"
+        default=True, description="whether a notebook's first studio begins to load torch, in the background"
     )
     threads: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto",

@@ -92,7 +92,9 @@ def load_library(name: str) -> Any:
 def begin(name: str, import_it: Callable[[str], ModuleType] = import_module) -> None:
     """Start to import the module `name`, if it is not imported, and return at once.
 
-    What the import raises is raised by the next `load`, which tries it again.
+    What the import raises is raised by the next `load`, which tries it again. Only for packages that stay what they are
+    while they are imported: diffusers and transformers put other objects in the place of their modules at the end, so
+    that an `import` of a person's, which waited for one meanwhile, would be given what was there before.
     """
     if _found(name) is None and not _must_import_here():
         _begin(name, import_it)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Self, cast
 from weakref import finalize
 
 from nbgraph.config import Settings
-from nbgraph.diffusion import load_in_background
 from nbgraph.errors import NbgraphError, NotFoundError, TargetError
 from nbgraph.frames import compared_frame, loaded_frame, stats_frame
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.loading import load
+from nbgraph.loading import begin, load
 from nbgraph.notebook import is_in_notebook, offer_documents
 from nbgraph.recipes.local import shelf_of
 from nbgraph.recipes.opened import Opened
@@ -62,7 +61,7 @@ class StudioBase:
         self._dropped.atexit = False  # at exit the memory goes anyway
         offer_documents(self)
         if self.settings.preload and is_in_notebook():
-            load_in_background()  # a person now writes a cell; a script would wait for it at its end
+            begin("torch")  # while a person writes the next cell; not diffusers, see `begin`
 
     @property
     def services(self) -> InvocationServices:

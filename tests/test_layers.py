@@ -98,7 +98,6 @@ ALLOWED = {
         "errors",
         "notebook",
         "loading",
-        "diffusion",
         "services",
         GRAPH,
         "invocations",

@@ -9,7 +9,6 @@ from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from nbgraph.loading import begin
 from nbgraph.loading import load as load_whole
 
 _HOMES = {
@@ -130,11 +129,6 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'nbgraph.diffusion' has no attribute {name!r}")
     return getattr(load_whole(f"nbgraph.diffusion.{_HOMES[name]}", _import_quietly), name)
-
-
-def load_in_background() -> None:
-    """Start to load what a first picture needs, on a thread of its own, and return at once."""
-    begin("nbgraph.diffusion.first_picture", _import_quietly)
 
 
 _one_at_a_time = RLock()

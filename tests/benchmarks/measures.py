@@ -354,7 +354,8 @@ def pictures() -> Figures:
                 studio.run(apple(steps=steps), {"noise.seed": seed}, progress=False)
             return time.process_time() - began
 
-        plain(0), graph(0)
+        plain(0)
+        graph(0)
         ratio = graph(1) / ((plain(1) + plain(2)) / 2)
         node = seeds_together("emoji", range(SEEDS), steps=8)
         timed(studio, node, False, time.process_time)

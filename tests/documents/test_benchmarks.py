@@ -3,11 +3,11 @@
 import ast
 from pathlib import Path
 
-import compare
 import pytest
-from measures import BOUNDS, MEASURES
+from benchmarks import compare
+from benchmarks.measures import BOUNDS, MEASURES
 
-SOURCE = Path(compare.__file__).with_name("measures.py").read_text()
+SOURCE = (compare.HERE / "measures.py").read_text()
 
 
 def test_each_measure_can_be_compared():

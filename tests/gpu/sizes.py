@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
+from benchmarks.sdxl_sized import VAE_WIDTHS, build_sdxl_sized
+from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
-from sdxl_sized import VAE_WIDTHS, build_sdxl_sized
 
 import nbgraph as nb
 from nbgraph.invocations import DenoiseLatents, Iterate, LatentsToImage, ModelLoader, Noise, Prompt
 from nbgraph.services.events.events_common import NodeCompleted
 from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
 from tests.tiny_models import BUILDERS
-from tests.tiny_models.parts import clip, clip_tokenizer
+from tests.tiny_models.parts import clip, clip_tokenizer, ddim
 
 TEXT, CFG = "a red cat", 4.0
 
@@ -33,25 +33,19 @@ class Drawn(NamedTuple):
 def build_sd15_sized(folder: Path, device: str) -> Path:
     """Write a model with the UNet (860 million parameters) and the autoencoder of Stable Diffusion 1.5, in float16."""
     tokenizer = clip_tokenizer(folder / "tokenizer")
+    blocks: dict[str, Any] = {
+        "block_out_channels": VAE_WIDTHS,
+        "down_block_types": ("DownEncoderBlock2D",) * len(VAE_WIDTHS),
+        "up_block_types": ("UpDecoderBlock2D",) * len(VAE_WIDTHS),
+    }
     with torch.device(device):
         torch.manual_seed(0)
         unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8).half()
         vae = AutoencoderKL(
-            block_out_channels=VAE_WIDTHS,
-            down_block_types=("DownEncoderBlock2D",) * len(VAE_WIDTHS),
-            up_block_types=("UpDecoderBlock2D",) * len(VAE_WIDTHS),
-            layers_per_block=2,
-            sample_size=512,
-            force_upcast=False,
-        ).half()
-    scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False,
-        steps_offset=1,
-    )  # fmt: skip
-    StableDiffusionPipeline(
-        vae=vae, unet=unet, text_encoder=clip(tokenizer, 768).half(), tokenizer=tokenizer, scheduler=scheduler,
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,  # type: ignore[arg-type]
-    ).save_pretrained(folder)  # fmt: skip
+            block_out_channels=VAE_WIDTHS, layers_per_block=2, sample_size=512, force_upcast=False, **blocks
+        )
+    parts: dict[str, Any] = {"tokenizer": tokenizer, "text_encoder": clip(tokenizer, 768).half(), "scheduler": ddim()}
+    StableDiffusionPipeline(vae=vae, unet=unet, requires_safety_checker=False, **parts).save_pretrained(folder)
     return folder
 
 

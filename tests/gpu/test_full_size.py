@@ -22,7 +22,8 @@ def shown(what: str, drawn: list[Drawn]) -> str:
 
 
 def test_a_graph_draws_what_the_plain_pipeline_draws(bench: Bench):
-    bench.by_graph(0), bench.plain(0)
+    bench.by_graph(0)
+    bench.plain(0)
     pairs = [(bench.by_graph(seed), bench.plain(seed)) for seed in range(1, ROUNDS + 1)]
     ours, plain = (list(column) for column in zip(*pairs))
     ratio = median(mine.seconds / theirs.seconds for mine, theirs in pairs)
