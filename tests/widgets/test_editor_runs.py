@@ -8,12 +8,15 @@ from PIL import Image as PillowImage
 from widgets.conftest import Heard
 
 from nbgraph.errors import GraphError
-from nbgraph.invocations import Add, Image, Integer, SaveImage
+from nbgraph.invocations import Add, Divide, Image, Integer, Iterate, Range, SaveImage
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
+from nbgraph.widgets.run_feed import RunFeed
+from nbgraph.widgets.run_state import run_state
 from nbgraph.widgets.subgraph import running_graph
 
 
@@ -130,6 +133,33 @@ def test_a_result_that_is_a_picture_comes_as_a_small_file(invoker):
     with PillowImage.open(BytesIO(editor._feed.pictures["out"])) as shown:
         assert shown.size == (256, 171)
     editor.close()
+
+
+def test_the_canvas_counts_as_the_run_view_does_and_a_library_graph_is_one_node(studio):
+    inner = Graph.of(Add(id="second", a=3, b=Add(id="first", a=1, b=2)))
+    library = LibraryGraph("Sum", inner, [Exposed("start", "first", "a")], [Exposed("end", "second", "value")])
+    each = Add(id="each", a=Iterate(id="item", collection=Range(id="range", stop=3)), b=1)
+    graph = Graph.of(library.node_class()(id="sums", start=each))
+    feed = RunFeed(studio.services, graph.id, lambda content, pictures: None, lambda: None)
+    run = studio.submit(graph).wait()
+    feed.close()
+    states = feed.states
+    assert {node: state.runs for node, state in states.items()} == {"range": 1, "item": 3, "each": 3, "sums": 6}
+    by_id = {node.id: node for node in run_state(run).nodes}
+    assert all(states[node].runs == by_id[node].runs for node in ("range", "item", "each"))
+    assert states["sums"].seconds == by_id["sums.first"].seconds + by_id["sums.second"].seconds
+    assert {state.status for state in states.values()} == {"done"}
+    assert run.progress.done == sum(state.runs for state in states.values())
+
+
+def test_a_node_that_failed_at_one_path_stays_failed_when_the_next_one_succeeds(studio):
+    third = Divide(id="third", a=6, b=Iterate(id="item", collection=[0, 1, 2]))
+    graph = Graph.of(third)
+    feed = RunFeed(studio.services, graph.id, lambda content, pictures: None, lambda: None)
+    run = studio.submit(graph, on_error="continue").wait()
+    feed.close()
+    assert (feed.states["third"].status, feed.states["third"].runs) == ("failed", 2)
+    assert [node.status for node in run_state(run).nodes if node.id == "third"] == ["failed"]
 
 
 def modes(graph: Graph, **by_node: str) -> Graph:
