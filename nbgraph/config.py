@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     def _read_folders(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
+        # A variable of the environment: pydantic's own error would speak of JSON and not of the list.
         try:
             return json.loads(value)
         except ValueError:

@@ -374,6 +374,7 @@ def sweep_frame(
 
 def _given_column(values: list[Any]) -> "pd.Series":
     """Return a column: strings as `str`, numbers and booleans by a dtype with <NA>, anything else as `object`."""
+    # pandas would make 1.0 of 1 where one value is missing, and an object column of True and None.
     kinds: set[type] = {type(value) for value in values if value is not None}
     pandas = _pandas()
     if kinds == {str}:

@@ -105,6 +105,7 @@ class Studio(StudioBase):
         KeyboardInterrupt
             Stop was pressed: the run is cancelled at its next step, finished results are kept.
         """
+        # Mistakes in the arguments come before anything is queued.
         self._refuse_worker()
         show = progress_display(progress)
         session = self._session(target, values, on_error=on_error, strict=strict)
@@ -209,6 +210,7 @@ class Studio(StudioBase):
             ]
             for _, run in cells:
                 run.wait(show=show).raise_refusal()
+        # What is not run yet would go on behind the back of the person who stopped the sweep.
         except (KeyboardInterrupt, GraphError):
             for _, session in sessions:
                 self.services.processor.cancel(session.id)

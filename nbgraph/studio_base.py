@@ -143,6 +143,7 @@ class StudioBase:
             The model id of a canvas on it; empty if the document is not in this studio.
         """
         try:
+            # The page knows the id; the document may have been renamed since.
             names = {record.id: record.name for record in self.services.graph_documents.rows()}
             return str(self._editors.document(names[document_id]).model_id) if document_id in names else ""
         except NbgraphError:  # the studio was closed, or its folder is gone
@@ -293,7 +294,7 @@ class StudioBase:
     def close(self) -> None:
         """Cancel running sessions and stop the services. Closing twice is harmless."""
         self._dropped.detach()  # a closed studio needs no collection
-        self._recent_graphs.clear()
+        self._recent_graphs.clear()  # they hold nodes of the person, which may hold images
         self.invoker.stop()
 
     def __enter__(self) -> Self:

@@ -115,6 +115,7 @@ class CacheView(Shown):
                 raise ChoiceError(argument, text, [f"a text, as in studio.cache.frame.{SHOWN_IN[argument]}"])
         name, keys = node if isinstance(node, str) else None, [] if key is None else [_read_key(key)]
         if isinstance(node, BaseInvocation):
+            # The same result may have been made under the id of another, equal node.
             name, found = self._results_of(node)
             keys += found
         return self._cache.forget(node=name, type=type, resource=resource, keys=keys, downstream=downstream)
@@ -150,6 +151,7 @@ class CacheView(Shown):
         return self._cache.off()
 
     def _make_widget(self) -> Any:
+        # Graphs that were asked about before the table was first shown.
         table = widget_class("cache_table", "CacheTable")(self._services)
         for graph in self._asked.values():
             table.ask_about(graph)

@@ -41,6 +41,7 @@ class Comparison(Shown):
     def image(self) -> Image.Image:
         """Both side by side."""
         one, two = self.images
+        # The second is as large as the first by now.
         both = Image.new("RGB", (one.width * 2 + GAP, one.height), "white")
         both.paste(one, (0, 0))
         both.paste(two, (one.width + GAP, 0))

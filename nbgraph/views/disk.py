@@ -55,6 +55,7 @@ class DiskView:
         ChoiceError
             There is no such part; nothing is deleted.
         """
+        # Every name is checked before anything is deleted.
         possible = self._ways()
         for part in parts:
             if part not in possible:
@@ -72,7 +73,9 @@ class DiskView:
         """Return the function that frees each part, in an order in which none waits for a later one."""
         retention = self._services.retention
         ways: dict[str, Callable[[], object]] = {
-            part: lambda part=part: retention.free(part) for part in reversed(PARTS)
+            # The default binds the part now; a plain closure would see the last one.
+            part: lambda part=part: retention.free(part)
+            for part in reversed(PARTS)
         }
         database = self._services.database
         if database is not None:

@@ -112,6 +112,7 @@ class GraphsView(Generic[Canvas]):
         self._documents.flush()
         records = self._documents.rows()
         now = time()
+        # The call on a card must open this document, so names of library graphs are looked up once for all cards.
         taken: set[str] = widget_class("library_graphs", "exact_names")(self._services.graph_library)
         opening_call: Callable[[str, set[str]], str] = widget_class("library_graphs", "opening_call")
         cards = [self._card(record, now, opening_call(record.name, taken)) for record in records[:SHOWN]]

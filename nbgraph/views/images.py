@@ -89,6 +89,7 @@ class ImagesView(Shown):
         check_category(category)
         metadata = with_plain_numbers(metadata)
         check_metadata(metadata)
+        # Kept apart from the metadata of the person, who may have an entry of the same name.
         if brought := texts_brought(picture):
             metadata = {**(metadata or {}), BROUGHT: brought}
         return ImageField(image_name=self._images.save(image, category=category, metadata=metadata).image_name)

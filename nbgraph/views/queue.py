@@ -30,6 +30,7 @@ class QueueView(Shown):
 
     def cancel(self, run: Run | str) -> bool:
         """Cancel a waiting or running run; False if it has ended, `NotFoundError` if it was never submitted."""
+        # Asked first, so that an id that was never submitted is an error and not False.
         item = self._queue.item(run_id(run))
         return self._services.processor.cancel(item.session_id)
 

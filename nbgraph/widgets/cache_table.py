@@ -167,6 +167,7 @@ class CacheTable(RpcWidget):
         return self._thumbnails.get(name) if self._services.images.exists(name) else b""
 
     def _forget(self, request: ForgetEntries) -> Answer:
+        # A person sees what would be forgotten before it is: `doomed` and `forget` follow the same edges.
         keys = {bytes.fromhex(key) for key in request.keys}
         if request.type == "doomed":
             doomed = self._cache.affected(keys=keys, downstream=request.downstream)

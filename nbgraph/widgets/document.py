@@ -49,6 +49,7 @@ class History:
 
     def add(self, step: Step) -> None:
         """Add a step; steps that had been undone are forgotten."""
+        # An edit after an undo begins another history: what was undone no longer fits.
         self._undone.clear()
         last = self._done[-1] if self._done else None
         if last and step.group and step.group == last.group and step.seconds - last.seconds < GROUP_SECONDS:
@@ -194,6 +195,7 @@ class GraphDocument:
 
     def _touched(self, changes: list[Change]) -> list[Owner]:
         """Return the owners that changes reach: when a node is deleted, its edges go from the nodes they lead to."""
+        # The changes name only the deleted node; its edges are entries of the nodes that they lead to.
         gone = {change.id for change in changes if change.kind == "node" and change.value is GONE}
         touched = dict.fromkeys(change.owner for change in changes)
         if gone:

@@ -145,4 +145,5 @@ AnyRequest = (
     | CloseRequest
     | DrawRequest
 )
+# By its type alone, so that a wrong field is named and not every request that has no such field.
 REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="type")])

@@ -130,6 +130,7 @@ class GraphForm(widgets.VBox):
         box: Any = super()
         bundle: Any = box._repr_mimebundle_(**kwargs) or {}
         data, metadata = cast("tuple[Any, Any]", bundle if isinstance(bundle, tuple) else (bundle, {}))
+        # Beside the widget, for a notebook that is opened without its kernel.
         return {**data, **self._static_bundle()}, metadata
 
     def _ipython_display_(self) -> None:
@@ -153,6 +154,7 @@ class GraphForm(widgets.VBox):
         for one in self._exposed:
             node = self._graph.nodes[one.node]
             (shown,) = [each for each in node_type(type(node))["inputs"] if each["name"] == one.field]
+            # A typed value before the default: the form begins where the graph is.
             value = node.literals().get(one.field, shown.get("default"))
             label = one.alias.replace("_", " ")
             control = control_for(shown, label, value, services, self._with_errors_shown)
@@ -173,6 +175,7 @@ class GraphForm(widgets.VBox):
 
     def _follow(self, run: Run) -> None:
         run.wait(show=lambda _: self._view.refresh() if self._current is run else None)
+        # Another run may have begun from Python meanwhile; its thread enables the button.
         if self._current is run:
             self._run_button.disabled, self._cancel_button.disabled = False, True
             self._static.changed()

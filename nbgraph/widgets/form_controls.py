@@ -60,6 +60,7 @@ class OptionalNumber(Control):
     def __init__(self, number: Any, value: Any, word: str, beside: Sequence[Any] = ()) -> None:
         self.number, self.beside = number, beside
         self.open = widgets.Checkbox(value=value is None, description=word, indent=False, layout=SMALL)
+        # Disabled rather than hidden: the last number is there again when the box is cleared.
         number.disabled = value is None
         self.open.observe(self._opened, "value")
         super().__init__(widgets.HBox([number, *beside, self.open], layout={"width": "100%", "align_items": "center"}))
@@ -186,6 +187,7 @@ class PictureControl(Control):
 
     def _take(self, files: Any) -> None:
         for file in files:
+            # The page says the size; `open_upload` limits the pixels.
             if file["size"] > MAX_UPLOAD:
                 raise ValueError(f"the file {file['name']!r} is larger than {MAX_UPLOAD:,} bytes")
             self.value = self._images.save(open_upload(bytes(file["content"])), category="user").image_name
@@ -216,6 +218,7 @@ class LinkedInside(Control):
 
     @value.setter
     def value(self, value: Any) -> None:
+        # None means the link, which a library graph takes for an input that is linked inside.
         self.linked.value = value is None
         if value is not None:
             self.control.value = value

@@ -37,6 +37,7 @@ def open_file(path: str | PathLike[str]) -> tuple[Graph, str]:
     file = Path(path)
     if not isfile(file):
         raise NotFoundError(f"there is no file {value_text(str(path))} (looked in {Path.cwd()})")
+    # The bytes decide what a file is, not the ending of its name.
     data, problems = file.read_bytes(), ()
     if is_picture(data):
         return open_recipe(file).graph, ""
@@ -131,6 +132,7 @@ def _readable_edges(nodes: dict[str, Any], before: list[Any], edges: list[Any]) 
         return edges
     if len(edges) < 2:
         return []
+    # The second half is tried beside what is good of the first: two edges may exclude each other.
     half = len(edges) // 2
     first = _readable_edges(nodes, before, edges[:half])
     return first + _readable_edges(nodes, [*before, *first], edges[half:])

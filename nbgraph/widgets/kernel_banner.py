@@ -25,7 +25,7 @@ class KernelBanner(RpcWidget):
     _requests = TypeAdapter(Ping)
 
     def __init__(self, call: str) -> None:
-        super().__init__(_call=call)
+        super().__init__(_call=call)  # shown as text by the page, never run
 
     def _answer(self, request: Ping, buffers: list[Any]) -> Answer:
         return {"type": "done"}, []

@@ -24,6 +24,7 @@ class PictureAnswers:
 
     def facts(self, record: ImageRecord) -> dict[str, Any]:
         """Return what a page shows of a record."""
+        # A label needs the graph of the run, which is read from the database.
         if len(self._labels) > self.MAX_LABELS:
             self._labels.clear()
         if record.image_name not in self._labels:
@@ -73,6 +74,7 @@ class PictureAnswers:
 
     def star(self, names: list[str], starred: bool) -> Answer:
         """Star pictures, or take their stars; none if one of them is gone."""
+        # All records first, so that a deleted image changes none of the others.
         records = [self._services.images.record(name) for name in names]
         for record in records:
             self._services.images.update(record.image_name, starred=starred)

@@ -81,6 +81,7 @@ class QueueTable(RpcWidget):
         ended = [item for item in rows if item.status in ENDED]
         live = [item for item in rows if item.status not in ENDED]
         shown = [*live[:SHOWN_WAITING], *reversed(ended[-SHOWN_ENDED:])]
+        # Labels of runs that are no longer shown are dropped with the old dict.
         self._labels = {item.session_id: self._label(item) for item in shown}
         return {
             "type": "runs",

@@ -205,6 +205,7 @@ def _weight(planned: PlannedNode) -> int:
 
 
 def _fraction(chosen: list[PlannedNode], run: ShownRun, nodes: list[NodeState]) -> float:
+    # By steps, because a node that denoises takes most of the time and one that adds takes none.
     done = total = 0.0
     tracker = run.tracker
     for planned, node in zip(chosen, nodes):

@@ -123,6 +123,7 @@ class RunView(RpcWidget):
     def _updates(self, before: RunState | None, pictures: list[str], preview: bytes) -> Answer:
         state = self._state
         assert state is not None
+        # States are named tuples: a changed one is another value, so equality finds what is new.
         known = set(before.nodes if before else ())
         fresh = [name for name in self._pictures if name not in pictures]
         return self._message(

@@ -42,6 +42,7 @@ class StaticFallback:
 
     def show(self) -> None:
         """Show it in the cell that runs."""
+        # Before the first drawing: a change during it must draw again.
         self._is_shown = True
         self._sent = self._bundle()
         put_out(self._sent, name=self._name)

@@ -35,6 +35,7 @@ def collapse_changes(graph: Graph, ids: list[str], name: str) -> list[Change]:
     inside = [node_id for node_id in graph.nodes if node_id in set(ids)]
     if len(inside) < 2:
         raise GraphError([Problem("nothing_chosen", "choose at least two nodes to make a library graph of them")])
+    # Through changes alone, so that undo takes the whole step back.
     inner = _part(graph, inside)
     open_inputs = _open_inputs(graph, inside)
     inputs = [Exposed(alias, node, field) for alias, (node, field) in _aliases(open_inputs, "inputs").items()]
@@ -94,6 +95,7 @@ def _part(graph: Graph, inside: list[str]) -> Graph:
     links = {node_id: [link for link in graph.links(node_id) if link.source in nodes] for node_id in inside}
     part.load({node_id: _unlinked(node) for node_id, node in nodes.items()}, links)
     layout = graph.layout.get("nodes", {})
+    # From its own corner, so that the canvas of the library graph begins at its nodes.
     left = min(layout.get(node_id, {}).get("x", 0) for node_id in inside)
     top = min(layout.get(node_id, {}).get("y", 0) for node_id in inside)
     part.layout = {
@@ -249,6 +251,7 @@ def _bypass(graph: Graph, node_id: str, problems: Problems) -> None:
         for link in [link for link in graph.links(other) if link.source == node_id]:
             wanted = graph.nodes[other].inputs()[link.field].annotation
             end = Connection(other, link.field)
+            # The old edge goes first, because most inputs take only one.
             graph.delete_edge(Edge(Connection(link.source, link.output), end))
             source = _same_kind(graph, arriving, outputs[link.output], wanted)
             if source is not None:
