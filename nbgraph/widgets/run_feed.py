@@ -5,7 +5,7 @@ shows: which node of the canvas a node inside a library graph belongs to, the la
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from threading import RLock
 from time import monotonic
@@ -99,7 +99,7 @@ class RunFeed:
     def states(self) -> dict[str, NodeRun]:
         """The states of all nodes of the last session."""
         with self._lock:
-            return {node: self._state(node) for node in self._known()}
+            return self._states(self._known())
 
     def message(
         self, nodes: set[str] | None = None, pictures: set[str] | None = None
@@ -114,7 +114,7 @@ class RunFeed:
                 "status": self.status,
                 "waitsFor": self._tracker.waits_for,
                 "waiting": sum(item.status == "pending" for item in self._services.queue.rows()),
-                "nodes": {node: asdict(self._state(node)) for node in shown},
+                "nodes": {node: asdict(state) for node, state in self._states(shown).items()},
                 "pictures": names,
                 "whole": nodes is None,
             }
@@ -166,7 +166,6 @@ class RunFeed:
         self._send(*self.message(None, set()))
 
     def _take(self, event: Event) -> None:
-        before = self._tracker.source
         self._tracker(event)
         if isinstance(event, SessionFinished):
             self._dirty = set(self._sources)
@@ -181,8 +180,7 @@ class RunFeed:
                 self._preview(node, event.preview)
             elif isinstance(event, NodeCompleted):
                 self._result(node, event.output)
-            # A node that starts also changes the one that was shown as running until now.
-            self._dirty |= {node, self._shown(before)} if before else {node}
+            self._dirty.add(node)
             self._batches()
 
     def _shown(self, source: str) -> str:
@@ -193,12 +191,15 @@ class RunFeed:
         self._sources.setdefault(node, set()).add(source)
         return node
 
-    def _state(self, node: str) -> NodeRun:
-        if node in self._cached:
-            return self._cached[node]
+    def _states(self, nodes: Iterable[str]) -> dict[str, NodeRun]:
+        # Counted once for all of them: the tracker reads the log of the run whenever it is asked.
+        tallies, is_live = self._tracker.nodes, self.status in LIVE
+        return {node: self._cached.get(node) or self._state(node, tallies, is_live) for node in nodes}
+
+    def _state(self, node: str, tallies: Mapping[str, NodeTally], is_live: bool) -> NodeRun:
         tracker, sources = self._tracker, self._sources[node]
-        tally = _sum_of([tracker.nodes[source] for source in sources if source in tracker.nodes])
-        status = node_status(tally, tally.runs, tracker, sources, is_live=self.status in LIVE)
+        tally = _sum_of([tallies[source] for source in sources if source in tallies])
+        status = node_status(tally, tally.runs, tracker, sources, is_live=is_live)
         step, steps = (tracker.step, tracker.steps) if status == "running" else (0, 0)
         seed, image = self._given.get(node, ("", ""))
         error = with_place(tally.error, tally.place)

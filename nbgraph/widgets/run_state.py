@@ -87,7 +87,9 @@ def run_state(run: ShownRun, most: int | None = None) -> RunState:
     expected = _expected(run.session)
     plan = run.session.plan
     chosen = plan.nodes if most is None or len(plan.nodes) <= most else _weightiest(run, most)
-    nodes = [_node_state(planned, run, status, expected) for planned in chosen]
+    # Counted once for all nodes: the tracker reads the log of the run whenever it is asked.
+    tallies = tracker.nodes
+    nodes = [_node_state(planned, run, status, expected, tallies.get(planned.id, NOTHING)) for planned in chosen]
     return RunState(
         status,
         progress.seconds,
@@ -143,9 +145,10 @@ def _weightiest(run: ShownRun, most: int) -> list[PlannedNode]:
     return [plan.nodes[rank] for rank in sorted(plan.ranks[node_id] for node_id in ids if node_id in plan.ranks)]
 
 
-def _node_state(planned: PlannedNode, run: ShownRun, status: str, expected: dict[str, int | None]) -> NodeState:
+def _node_state(
+    planned: PlannedNode, run: ShownRun, status: str, expected: dict[str, int | None], tally: NodeTally
+) -> NodeState:
     node_id, tracker = planned.id, run.tracker
-    tally = tracker.nodes.get(node_id, NOTHING)
     # A resumed session has results that were made before its tracker began to count.
     runs = tally.runs or len(run.session.outputs_of(node_id))
     shown = node_status(tally, runs, tracker, {node_id}, is_live=status in LIVE)

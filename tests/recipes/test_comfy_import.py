@@ -58,7 +58,7 @@ def test_a_workflow_says_what_it_takes_over_and_what_differs():
     opened = read_recipe(json.dumps(workflow("flux")), SHELF)
     assert {finding.what for finding in opened.report.of("differs")} >= {"VAE 'ae.safetensors'"}
     assert "sampler euler" in {finding.what for finding in opened.report.of("exact")}
-    assert "<td>differs</td>" in opened._repr_html_()
+    assert ">differs</td>" in opened._repr_html_()
     assert str(opened.report).startswith("differs")
 
 

@@ -14,7 +14,6 @@ from nbgraph.services.events.events_common import (
     Event,
     ModelLoaded,
     NodeCompleted,
-    NodeStarted,
     RunLog,
     SessionFinished,
     SessionStarted,
@@ -72,17 +71,6 @@ def test_every_listener_takes_every_event(studio, event, listener):
     session = studio.submit(GRAPH).wait().id
     for session_id in ("", session, "0" * 32):
         listen(example(event, session_id))
-
-
-def test_a_node_runs_from_its_start_to_its_end_and_not_until_the_next_one_starts():
-    tracker = ProgressTracker("s")
-    tracker(SessionStarted("s", 2))
-    tracker(NodeStarted("s", "a[0]", "a", "add"))
-    assert (tracker.source, tracker.source_of("a[0]")) == ("a", "a")
-    tracker(NodeCompleted("s", "a[0]", "a", "add", None, False, 0.5))
-    assert tracker.source == ""
-    tracker(SessionFinished("s", "cancelled"))
-    assert tracker.stopped_at == ""
 
 
 def test_a_canvas_shows_a_run_after_another_graph_has_loaded_models(studio):
