@@ -45,6 +45,12 @@ REASONS = {
     "nbgraph.widgets.run_feed": "the runs on a canvas, tested without a canvas; the editor has 340 lines",
     "nbgraph.widgets.stats_view": DOOR + "the widget of studio.stats_view, which loads matplotlib",
     "nbgraph.widgets.subgraph": "changes to graphs that need no widget; the editor has 340 lines",
+    "nbgraph.services.archive_file": "what a zip may hold, against hostile files; with studio_archive it has 500 lines",
+    "nbgraph.services.shared.default_graphs": "the graphs of a new library, as data; imported by people too",
+    "nbgraph.services.shared.sqlite.folder_log": "a logging handler; it knows nothing of databases",
+    "nbgraph.services.shared.sqlite.format_steps": "released steps never change; it grows by one per format",
+    "nbgraph.services.shared.sqlite.locks": "what kernels know of each other; with the database it has 600 lines",
+    "nbgraph.services.studio_archive": "export and import of runs; only the studio offers them",
 }
 """Why a module with one importer is a module of its own. Every other one is a candidate for a merge."""
 
