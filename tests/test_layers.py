@@ -150,7 +150,13 @@ ALLOWED = {
 }
 """For each layer, the layers it may import beside its own."""
 
-LAZY = {"studio": {"widgets"}, "studio_base": {"widgets"}, "run": {"widgets"}, "doctor": {"widgets"}}
+LAZY = {
+    GRAPH: {"recipes"},
+    "studio": {"widgets"},
+    "studio_base": {"widgets"},
+    "run": {"widgets"},
+    "doctor": {"widgets"},
+}
 """What a layer may load by name, when something is shown, and import for type checkers."""
 
 BELOW_ALL = {"texts", "html"}

@@ -103,10 +103,13 @@ def export(
     file: GraphFile,
     python: Annotated[bool, typer.Option("--python", help="As Python that builds the graph.")] = False,
     lines: Annotated[bool, typer.Option("--lines", help="As lines of the shell that build it.")] = False,
+    diffusers: Annotated[bool, typer.Option("--diffusers", help="As a script of diffusers that draws it.")] = False,
+    comfyui: Annotated[bool, typer.Option("--comfyui", help="As ComfyUI's API format.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="PATH", help="A file instead of stdout.")] = None,
 ) -> None:
-    """Write a graph as Python or as lines."""
-    _leave(lambda: _part("graph_programs").export(file, python, lines, out))
+    """Write a graph as Python, as lines, as a script of diffusers, or as ComfyUI's API format."""
+    wanted = {"python": python, "lines": lines, "diffusers": diffusers, "comfyui": comfyui}
+    _leave(lambda: _part("graph_programs").export(file, [form for form in wanted if wanted[form]], out))
 
 
 @app.command(short_help="List models; say what a model file is, or convert a pickle.")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -65,17 +66,30 @@ def describe(type: str) -> int:
     return ExitCode.DONE
 
 
-def export(file: str, python: bool, lines: bool, out: Path | None) -> int:
-    """Write a graph as Python or as lines, to `out` or to stdout. Returns the exit code."""
-    if python == lines:
-        raise NbgraphError("export takes one of --python and --lines, which say what to write")
-    graph = open_graph(file)
-    text = graph.to_python() if python else "\n".join(graph_lines(graph, Catalogue(commands=COMMAND_NAMES))) + "\n"
+def export(file: str, forms: Sequence[str], out: Path | None) -> int:
+    """Write a graph in one of `FORMS`, to `out` or to stdout. Returns the exit code."""
+    if len(forms) != 1:
+        flags = [f"--{form}" for form in FORMS]
+        raise NbgraphError(f"export takes one of {', '.join(flags[:-1])} and {flags[-1]}, which say what to write")
+    text = FORMS[forms[0]](open_graph(file))
     if out is None:
         print(text, end="")
     else:
         write_text(out, text)
     return ExitCode.DONE
+
+
+def _lines(graph: Graph) -> str:
+    return "\n".join(graph_lines(graph, Catalogue(commands=COMMAND_NAMES))) + "\n"
+
+
+FORMS: dict[str, Callable[[Graph], str]] = {
+    "python": Graph.to_python,
+    "lines": _lines,
+    "diffusers": Graph.to_diffusers,
+    "comfyui": Graph.to_comfy,
+}
+"""What a graph is exported as, by the option of `nbgraph export` that asks for it."""
 
 
 def read_bytes(path: Path) -> bytes:

@@ -46,6 +46,7 @@ _HOMES = {
     "device_kind": "device",
     "is_out_of_memory": "device_memory",
     "draw_noise": "noise",
+    "encode_for_inpainting": "tool_inpaint",
     "encode_image": "vae",
     "encode_many": "batching",
     "encode_masked_image": "inpainting",
@@ -65,6 +66,7 @@ _HOMES = {
     "sample_as_tool": "tool_sampling",
     "scale_latents": "noise",
     "shape_key": "batching",
+    "tool_mask": "tool_inpaint",
     "with_seed": "noise",
 }
 

@@ -62,7 +62,7 @@ from nbgraph.invocations.prompt_weights import SdxlPrompt, WeightedPrompt
 from nbgraph.invocations.strings import JoinStrings, JoinThreeStrings, ReplaceString, SplitPrompt, SplitString
 from nbgraph.invocations.text import ImageGrid, TextOnImage
 from nbgraph.invocations.textual_inversion import TextualInversion
-from nbgraph.invocations.tool_nodes import ToolPrompt, ToolSampler, ZeroConditioning
+from nbgraph.invocations.tool_nodes import ToolInpaint, ToolPrompt, ToolSampler, ZeroConditioning
 
 __all__ = [
     "Add",
@@ -162,6 +162,7 @@ __all__ = [
     "TextualInversion",
     "TileResample",
     "TransformerLoader",
+    "ToolInpaint",
     "ToolPrompt",
     "ToolSampler",
     "VaeLoader",

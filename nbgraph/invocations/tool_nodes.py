@@ -9,15 +9,17 @@ from pydantic import Field
 from nbgraph import diffusion
 from nbgraph.diffusion.tool_names import ToolSamplerName, ToolScheduleName
 from nbgraph.image_modes import in_plain_mode
-from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.fields import (
     ClipField,
     ConditioningField,
     ControlField,
     DenoiseMaskField,
+    ImageField,
     LatentsField,
     Seed,
     UNetField,
+    VaeField,
 )
 from nbgraph.invocations.latents import load_latents, save_latents
 from nbgraph.invocations.outputs import ConditioningOutput, LatentsOutput
@@ -61,7 +63,45 @@ class ZeroConditioning(BaseInvocation):
         return save_conditioning(context, diffusion.Conditioning.from_tensors(zeros, metadata), [])
 
 
-@invocation("tool_sampler", title="Sampler of ComfyUI or A1111", category="latents", version="1.0.0")
+class InpaintOutput(BaseInvocationOutput):
+    """Latents to paint into, and where."""
+
+    latents: LatentsField
+    denoise_mask: DenoiseMaskField
+    width: int
+    height: int
+
+
+@invocation("tool_inpaint", title="Encode for inpainting of ComfyUI", category="inpaint", version="1.0.0")
+class ToolInpaint(BaseInvocation):
+    """Encodes an image to be painted into, as ComfyUI's VAEEncodeForInpaint does: grey where the mask is white.
+
+    The mask that it gives is larger by `grow_mask_by` pixels.
+    """
+
+    image: ImageField = Field(description="Image to paint into")
+    mask: ImageField = Field(description="White where it is painted anew; transparent counts as black")
+    vae: VaeField = Field(title="VAE", description="Autoencoder between images and latents, from a Model or a VAE node")
+    grow_mask_by: int = Field(
+        6, ge=0, le=64, title="Grow mask by", description="Pixels by which the mask is made larger, to hide the seam"
+    )
+
+    def invoke(self, context: InvocationContext) -> InpaintOutput:
+        image = context.images.get(self.image)
+        mask = in_plain_mode(context.images.get(self.mask))
+        with context.models.use(self.vae.model, "vae") as components:
+            latents, grown = diffusion.encode_for_inpainting(components, image, mask, self.grow_mask_by)
+        kept = context.images.output(grown, category="mask").image
+        saved = save_latents(context, latents)
+        return InpaintOutput(
+            latents=saved.latents,
+            denoise_mask=DenoiseMaskField(mask=kept, soft=True),
+            width=saved.width,
+            height=saved.height,
+        )
+
+
+@invocation("tool_sampler", title="Sampler of ComfyUI or A1111", category="latents", version="1.1.0")
 class ToolSampler(BaseInvocation):
     """Draws noise and denoises exactly as ComfyUI's KSampler and KSamplerAdvanced, or A1111, do.
 
@@ -143,6 +183,8 @@ class ToolSampler(BaseInvocation):
         if self.denoise_mask is None:
             return None
         mask = in_plain_mode(context.images.get(self.denoise_mask.mask))
+        if self.tool == "comfy" and self.denoise_mask.soft:
+            return diffusion.tool_mask(model, mask, begin.width, begin.height)
         return diffusion.latent_mask(model, mask, begin.width, begin.height, self.denoise_mask.soft)
 
     @staticmethod

@@ -60,7 +60,7 @@ class ComfyImport:
         else:
             try:
                 found = reader(node)
-            except (TypeError, ValueError, KeyError, AttributeError) as error:
+            except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
                 found = self._placeholder(node, f"its inputs cannot be read: {error}")
         self._done[node_id] = found
         return found
@@ -127,13 +127,10 @@ class ComfyImport:
     def _read_LoraLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         model, clip = self._input(node, "model"), self._input(node, "clip")
         path = self.shelf.lora(str(self._input(node, "lora_name", "")), self.report)
-        weights = [float(self._input(node, name, 1.0)) for name in ("strength_model", "strength_clip")]
-        first = self._add("lora_loader", "lora", lora=path, weight=weights[0], unet=model.unet, clip=clip)
-        # one node has one weight: where the two differ, a second one is for the text encoders alone
-        second = first
-        if weights[0] != weights[1]:
-            second = self._add("lora_loader", "lora", lora=path, weight=weights[1], unet=model.unet, clip=clip)
-        return Model(Out(first, "unet"), model.shift), Out(second, "clip")
+        weight, text = (float(self._input(node, name, 1.0)) for name in ("strength_model", "strength_clip"))
+        own = None if text == weight else text
+        lora = self._add("lora_loader", "lora", lora=path, weight=weight, clip_weight=own, unet=model.unet, clip=clip)
+        return Model(Out(lora, "unet"), model.shift), Out(lora, "clip")
 
     def _read_LoraLoaderModelOnly(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         model = self._input(node, "model")
@@ -169,7 +166,8 @@ class ComfyImport:
 
     def _read_CLIPSetLastLayer(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         clip, last = self._input(node, "clip"), -int(self._input(node, "stop_at_clip_layer", -1))
-        is_xl = "xl" in str(self.builder.nodes.get(self._base_of(Out(clip.node, "unet")), {}).get("model")).casefold()
+        base = self.builder.nodes.get(self._base_of(Out(clip.node, "unet")), {})
+        is_xl = self.shelf.is_stable_diffusion_xl(str(base.get("model", "")))
         skipped = last - (XL_DEFAULT if is_xl else 1)
         if skipped < 0:
             self.report.differs("CLIPSetLastLayer -1", "SDXL's text encoders leave out their last layer here")
@@ -235,12 +233,19 @@ class ComfyImport:
 
     def _read_VAEEncodeForInpaint(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         image, mask = self._input(node, "pixels"), self._input(node, "mask")
-        grown = int(self._input(node, "grow_mask_by", 6))
         self.report.differs(
-            "VAEEncodeForInpaint", f"masked pixels are kept, not grey, and the mask grows by 0, not {grown}"
+            "VAEEncodeForInpaint", "the mean of what the autoencoder gives is taken, nothing is cropped"
         )
-        made = self._add("i2l", "latents", image=image, vae=self._input(node, "vae"))
-        return (Latent(Out(made, "latents"), self._mask(mask)),)
+        alpha = self._add("tomask", "mask", image=mask, invert=True)
+        made = self._add(
+            "tool_inpaint",
+            "latents",
+            image=image,
+            mask=Out(alpha, "image"),
+            vae=self._input(node, "vae"),
+            grow_mask_by=int(self._input(node, "grow_mask_by", 6)),
+        )
+        return (Latent(Out(made, "latents"), Out(made, "denoise_mask")),)
 
     def _read_SetLatentNoiseMask(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         latent: Latent = self._input(node, "samples")

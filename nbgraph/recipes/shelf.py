@@ -42,14 +42,21 @@ class Shelf:
 
     def is_stable_diffusion(self, name: str) -> bool:
         """Return whether a model of this shelf is a Stable Diffusion 1.5, 2 or XL; True for one that is not here."""
+        found = self._pipeline(name)
+        return not found or found.startswith(("StableDiffusionP", "StableDiffusionX"))
+
+    def is_stable_diffusion_xl(self, name: str) -> bool:
+        """Return whether a model is an SDXL; one that is not here, or is a file, is judged by its name."""
+        found = self._pipeline(name)
+        return found.startswith("StableDiffusionX") if found else "xl" in plain_name(name)
+
+    def _pipeline(self, name: str) -> str:
+        """The pipeline class that a model's folder names; "" for one that is not here, or is no folder."""
         path = dict(self.models).get(name)
         try:
-            index = json.loads((Path(path) / "model_index.json").read_bytes()) if path else {}
-        except (OSError, ValueError):
-            return True
-        return str(index.get("_class_name", "StableDiffusionPipeline")).startswith(
-            ("StableDiffusionP", "StableDiffusionX")
-        )
+            return str(json.loads((Path(path) / "model_index.json").read_bytes())["_class_name"]) if path else ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
 
     def lora(self, name: str, report: Report) -> str:
         """Return the path of a LoRA file; its own name, and a finding, if there is none."""

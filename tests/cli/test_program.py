@@ -186,7 +186,8 @@ def test_a_graph_is_exported_as_python_and_as_lines_that_build_it(sum_file, tmp_
     nbgraph("export", sum_file, "--python", "--out", tmp_path / "graph.py")
     check = f"exec(open({str(tmp_path / 'graph.py')!r}).read()); print(len(graph))"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "3\n"
-    assert "one of --python and --lines" in nbgraph("export", sum_file, code=2)[1]
+    assert "one of --python, --lines, --diffusers and --comfyui" in nbgraph("export", sum_file, code=2)[1]
+    assert "has no counterpart in ComfyUI" in nbgraph("export", sum_file, "--comfyui", code=2)[1]
 
 
 def test_describe_tells_what_a_node_takes_and_the_nearest_name():
@@ -349,7 +350,7 @@ def test_every_command_argument_and_option_has_help():
         (("run", "{file}", "--studio", "{file}"), "is a file; give a folder"),
         (("run", "{file}", "--set", "m.b"), "is not of the form NODE.FIELD=VALUE, such as --set noise.seed=7"),
         (("run", "{file}", "--set", "number.value=x"), "--set number.value: input should be a valid integer, not 'x'"),
-        (("export", "{file}"), "export takes one of --python and --lines"),
+        (("export", "{file}"), "export takes one of --python, --lines, --diffusers and --comfyui"),
         (("export", "{file}", "--python", "--out", "missing/a.py"), "there is no folder 'missing'"),
         (("export", "{file}", "--python", "--out", "."), "it is a folder; give the name of a file"),
         (("shell", "."), "'.' is a folder; give a text file of lines"),

@@ -67,7 +67,7 @@ def test_values_are_taken_over_exactly():
     sampler = graph["sampler"]
     assert (sampler.seed, sampler.steps, sampler.cfg_scale) == (2**63 + 11, 3, 7.0)
     assert (sampler.sampler, sampler.schedule, sampler.tool) == ("dpmpp_2m", "karras", "comfy")
-    assert [graph[name].weight for name in ("lora", "lora_2")] == [0.8, 0.5]
+    assert (graph["lora"].weight, graph["lora"].clip_weight) == (0.8, 0.5)
     assert graph["clip_skip"].skipped_layers == 1
 
 

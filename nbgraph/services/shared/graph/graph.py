@@ -1,6 +1,7 @@
 """The source graph a person edits: nodes by id, and edges. The same document for Python, files and the canvas."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
 from operator import is_
 from typing import Any, cast
 from uuid import uuid4
@@ -335,6 +336,34 @@ class Graph:
     def to_python(self) -> str:
         """Return Python code that builds a graph of the same nodes and edges, without the id and the layout."""
         return graph_to_python(self)
+
+    def to_diffusers(self, model_folders: Iterable[Any] = (), device: str | None = None) -> str:
+        """Return a script of diffusers, without nbgraph, that draws the same images and saves each as `<node>.png`.
+
+        Parameters
+        ----------
+        model_folders
+            Folders in which models are looked for, beside those of the settings.
+        device
+            The torch device of the script, such as `"cpu"`; None takes the one that a studio here would take.
+
+        Raises
+        ------
+        GraphError
+            The graph cannot run, or has no exact counterpart in diffusers; each node and field is named.
+        """
+        # by name: the export is of an upper layer, and loads diffusers
+        return import_module("nbgraph.recipes.diffusers_script").local_script(self, model_folders, device)
+
+    def to_comfy(self, model_folders: Iterable[Any] = ()) -> str:
+        """Return the graph in ComfyUI's API format, JSON; models keep the names of their files.
+
+        Raises
+        ------
+        GraphError
+            The graph cannot run, or has no exact counterpart in ComfyUI; each node and field is named.
+        """
+        return import_module("nbgraph.recipes.comfy_export").comfy_json(self, model_folders)
 
     def show(self) -> GraphDrawing:
         """Return a drawing, which shows itself in a notebook; `graph.show().svg` is its SVG text."""

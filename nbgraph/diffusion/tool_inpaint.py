@@ -1,0 +1,68 @@
+"""Inpainting as ComfyUI prepares it: grey where the mask is, the mask grown, and its values at the size of latents."""
+
+import math
+
+import torch
+from diffusers.image_processor import VaeImageProcessor
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate, max_pool2d
+
+from nbgraph.diffusion.components import Components
+from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.finite import check_finite, vae_remedy
+from nbgraph.diffusion.vae import encode_pixels
+from nbgraph.diffusion.values import Latents
+from nbgraph.image_modes import as_mask, on_white
+
+LARGEST_GROWTH = 64
+
+
+def tool_mask(model: ModelDescription, mask: Image.Image, width: int, height: int) -> Tensor:
+    """Return a mask for latents of an image of `width` x `height` pixels, (1, 1, h, w) in [0, 1].
+
+    ComfyUI takes the values between the pixels nearest to each latent, and softens nothing else.
+    """
+    size = (height // model.vae_scale_factor, width // model.vae_scale_factor)
+    return interpolate(_values(mask), size=size, mode="bilinear")
+
+
+def grown_mask(mask: Tensor, pixels: int) -> Tensor:
+    """Return a mask, (1, 1, h, w) in [0, 1], made hard, with everything white that has white nearby.
+
+    Nearby is a square of `pixels` x `pixels`; of an even one ComfyUI counts one pixel more to the left and above.
+    """
+    height, width = mask.shape[-2:]
+    hard = mask.round()
+    if pixels < 1:
+        return mask.round()
+    grown = max_pool2d(hard, pixels, stride=1, padding=math.ceil((pixels - 1) / 2))
+    return grown[..., :height, :width]
+
+
+@torch.no_grad()
+def encode_for_inpainting(
+    components: Components, image: Image.Image, mask: Image.Image, pixels: int = 6
+) -> tuple[Latents, Image.Image]:
+    """Return the latents of an image that is grey where a mask is white, and the mask, grown; needs `vae`.
+
+    What is half white or more is grey. The mean of what the autoencoder gives is taken. `ModelError` unless the sides
+    of the image are multiples of what the model draws in.
+    """
+    width, height = image.size
+    components.model.check_size(width, height)
+    values = interpolate(_values(mask), size=(height, width), mode="bilinear")
+    vae = components["vae"]
+    shown = VaeImageProcessor(vae_scale_factor=1).preprocess([on_white(image)]) * (1 - values.round())
+    encoded = encode_pixels(vae, shown.to(components.device, vae.dtype))
+    check_finite(encoded, f"encoding by the VAE of {str(components.model.folder)!r}", vae.dtype, vae_remedy(vae))
+    grown = (grown_mask(values, pixels)[0, 0] * 255).byte().numpy()
+    family = components.model.family
+    latents = Latents(encoded.float().to("cpu", copy=True), family.key if family else "", width, height)
+    return latents, Image.fromarray(grown)
+
+
+def _values(mask: Image.Image) -> Tensor:
+    grey = as_mask(mask)
+    values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8)
+    return values.reshape(1, 1, grey.height, grey.width).float() / 255

@@ -1,0 +1,69 @@
+"""Inpainting is prepared as ComfyUI does it: grey within the mask, and the mask grown by its square."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+
+import nbgraph as nb
+from nbgraph.diffusion.description import describe_model
+from nbgraph.diffusion.tool_inpaint import grown_mask, tool_mask
+from nbgraph.invocations import ImageToLatents, LoadImage, MaskFromAlpha, ModelLoader, ToolInpaint
+from tests.tiny_models import BUILDERS
+
+
+def by_counting(mask: np.ndarray, pixels: int) -> np.ndarray:
+    """White where any pixel of the square is: padded by half of it, rounded up, at the left and above."""
+    height, width = mask.shape
+    pad = -(-(pixels - 1) // 2)
+    found = np.zeros_like(mask)
+    for row in range(height):
+        for column in range(width):
+            top, left = row - pad, column - pad
+            square = mask[max(top, 0) : max(top + pixels, 0), max(left, 0) : max(left + pixels, 0)]
+            found[row, column] = square.max(initial=0)
+    return found
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 2, 3, 6, 7, 64])
+def test_a_mask_grows_by_its_square(pixels):
+    mask = np.zeros((24, 40), np.float32)
+    mask[10:13, 20:22] = 0.75
+    mask[0, 0] = 1
+    mask[23, 39] = 0.4
+    found = grown_mask(torch.from_numpy(mask)[None, None], pixels)[0, 0].numpy()
+    hard = mask.round()
+    np.testing.assert_array_equal(found, by_counting(hard, pixels) if pixels else hard)
+
+
+def test_a_mask_of_latents_is_taken_between_the_nearest_pixels(tmp_path):
+    model = describe_model(BUILDERS["sd15"](tmp_path / "sd15"))
+    mask = PillowImage.linear_gradient("L").resize((64, 64))
+    values = torch.from_numpy(np.asarray(mask, np.float32) / 255)[None, None]
+    expected = torch.nn.functional.interpolate(values, size=(32, 32), mode="bilinear")
+    assert torch.equal(tool_mask(model, mask, 64, 64), expected)
+
+
+def test_what_is_within_the_mask_is_grey_and_the_rest_is_as_it_was(tmp_path):
+    BUILDERS["sd15"](tmp_path / "sd15")
+    photo = PillowImage.effect_noise((64, 64), 90).convert("RGBA")
+    photo.paste((0, 0, 0, 0), (16, 16, 48, 48))
+    photo.save(tmp_path / "photo.png")
+    grey = photo.convert("RGB")
+    grey.paste((128, 128, 128), (16, 16, 48, 48))
+    grey.save(tmp_path / "grey.png")
+    model = ModelLoader(model=str(tmp_path / "sd15"))
+    picture = LoadImage(path=tmp_path / "photo.png")
+    mask = MaskFromAlpha(image=picture, invert=True)
+    inside = ToolInpaint(id="inside", image=picture, mask=mask, vae=model, grow_mask_by=6)
+    plain = ImageToLatents(id="plain", image=LoadImage(path=tmp_path / "grey.png"), vae=model)
+    with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
+        run = studio.run([inside, plain], progress=False)
+        latents = [
+            studio.services.latents.get(run[node].latents.latents_name)[0]["latents"] for node in (inside, plain)
+        ]
+        grown = np.asarray(studio.images.get(run[inside].denoise_mask.mask.image_name))
+    # grey is exactly the middle there, which 8 bits do not have
+    assert (latents[0] - latents[1]).abs().max() < 0.02
+    rows = np.flatnonzero(grown.any(axis=1))
+    assert (rows.min(), rows.max(), set(np.unique(grown))) == (14, 50, {0, 255})
