@@ -163,6 +163,7 @@ ARGUMENTS = {
     "text_encoder_loader": 'kind="flux-dev", files=["models/clip_l.safetensors", "models/t5xxl.safetensors"]',
     "tile_image_processor": "image=picture, down_sampling_rate=4",
     "transformer_loader": 'model="models/flux1-dev.safetensors"',
+    "wildcards": 'folder="."',
 }
 """Arguments of nodes whose example needs more than the required inputs."""
 VALUES = {

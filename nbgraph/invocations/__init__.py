@@ -63,6 +63,7 @@ from nbgraph.invocations.strings import JoinStrings, JoinThreeStrings, ReplaceSt
 from nbgraph.invocations.text import ImageGrid, TextOnImage
 from nbgraph.invocations.textual_inversion import TextualInversion
 from nbgraph.invocations.tool_nodes import ToolInpaint, ToolPrompt, ToolSampler, ZeroConditioning
+from nbgraph.invocations.wildcards import Wildcards
 
 __all__ = [
     "Add",
@@ -167,6 +168,7 @@ __all__ = [
     "ToolSampler",
     "VaeLoader",
     "WeightedPrompt",
+    "Wildcards",
     "ZeroConditioning",
     "Zip",
     "registry",

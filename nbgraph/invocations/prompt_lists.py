@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from itertools import islice
 from os.path import isfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocati
 from nbgraph.invocations.fields import Seed
 from nbgraph.invocations.limits import bounded, check_list, check_text
 from nbgraph.invocations.outputs import StringCollectionOutput
+from nbgraph.invocations.wildcards import WildcardsField
 from nbgraph.loading import load_library
 from nbgraph.texts import value_text
 
@@ -23,17 +25,20 @@ MAX_FILE_BYTES = 16 * 2**20
 MAX_SECONDS = 10.0
 
 
-@invocation("dynamic_prompt", title="Dynamic prompt", category="strings", version="1.0.0")
+@invocation("dynamic_prompt", title="Dynamic prompt", category="strings", version="1.1.0")
 class DynamicPrompt(BaseInvocation):
-    """Prompts from a template with choices, `a {red|green} apple`: all combinations in order, or random ones by a seed.
+    """Prompts from a template with choices, `a {red|green} apple`, and wildcards, `a __color__ apple`.
 
-    At most `max_prompts`; fewer if there are no more combinations. The syntax is that of the package dynamicprompts;
-    wildcards in files are not read, so one in the template is an error. A template whose combinations take more than
-    10 s to find is an error too.
+    All combinations in order, each prompt once, or random ones by a seed. At most `max_prompts`; fewer if there are no
+    more combinations. The syntax is that of the package dynamicprompts. A wildcard that is not there is an error. So is
+    a template whose combinations take more than 10 s to find.
     """
 
     prompt: str = Field(
         max_length=100_000, title="Template", description="Template with choices, such as a {red|green} apple"
+    )
+    wildcards: WildcardsField | None = Field(
+        None, description="Lists for wildcards such as __color__, from a Wildcards node"
     )
     max_prompts: int = Field(1, ge=1, le=10_000, description="Largest number of prompts to make")
     combinatorial: bool = Field(False, description="Take all combinations in order, instead of random ones")
@@ -46,30 +51,63 @@ class DynamicPrompt(BaseInvocation):
     def invoke(self, context: InvocationContext) -> StringCollectionOutput:
         if find_spec(PACKAGE) is None:
             raise NbgraphError(f"dynamic_prompt {MISSING}")
-        load_library(f"{PACKAGE}.samplers")  # the generators would import it only when they are used
-        generators = load_library(f"{PACKAGE}.generators")
-        make = generators.CombinatorialPromptGenerator if self.combinatorial else generators.RandomPromptGenerator
-        options = {"wildcard_manager": _no_wildcards(), **({} if self.combinatorial else {"seed": self.seed})}
         try:
             with bounded(MAX_SECONDS, context.is_cancelled, "finding the prompts of this template"):
-                prompts = make(**options).generate(self.prompt, self.max_prompts)
+                return StringCollectionOutput(collection=self._prompts())
         except NbgraphError:
             raise
+        except RecursionError:
+            raise NbgraphError("prompt leads back to itself; take the circle out of its wildcards") from None
         # the package's parser raises many kinds of errors
         except Exception as error:
             raise NbgraphError(f"prompt is not a template: {error}; choices are written {{red|green}}") from None
-        return StringCollectionOutput(collection=list(islice(prompts, self.max_prompts)))
+
+    def _prompts(self) -> list[str]:
+        load_library(f"{PACKAGE}.samplers")  # the context would import it only when it is used
+        found = load_library(f"{PACKAGE}.sampling_context")
+        methods = load_library(f"{PACKAGE}.enums").SamplingMethod
+        prompts = found.SamplingContext(
+            default_sampling_method=methods.COMBINATORIAL if self.combinatorial else methods.RANDOM,
+            wildcard_manager=_manager(self.wildcards, self.combinatorial),
+            rand=Random(self.seed),
+        ).sample_prompts(self.prompt)
+        texts = map(str, prompts)
+        if self.combinatorial:
+            seen: set[str] = set()
+            texts = (text for text in texts if not (text in seen or seen.add(text)))
+        return list(islice(texts, self.max_prompts))
 
 
-def _no_wildcards() -> Any:
-    """Return a manager of wildcards that has none; the package's own would return the wildcard itself, without end."""
-    manager = load_library(f"{PACKAGE}.wildcards").WildcardManager
+def _manager(wildcards: WildcardsField | None, combinatorial: bool) -> Any:
+    """A manager of wildcards for the package, over lists that are known.
+
+    The package's own reads folders itself, gives the name of a wildcard that is not there for ever, and in combinations
+    leaves out texts whose weight is below 1.
+    """
+    package = load_library(f"{PACKAGE}.wildcards")
+    values = load_library(f"{PACKAGE}.wildcards.values").WildcardValues
+    item = load_library(f"{PACKAGE}.wildcards.item").WildcardItem
+
+    def several_at_once(self: Any) -> Iterator[str]:
+        if self.has_varied_weights:
+            raise NbgraphError(
+                "weights of a wildcard are not read where several of its texts are taken at once, as in "
+                "{2$$__color__}; take one at a time, or write the texts without weights"
+            )
+        return iter(self.string_values)
+
+    weighted = type("Values", (values,), {"iterate_string_values_weighted": several_at_once})
 
     def get_values(self: Any, wildcard: str) -> Any:
-        text = f"prompt has the wildcard __{wildcard}__, and there are none; write the choices instead, {{red|green}}"
-        raise NbgraphError(text)
+        if wildcards is None:
+            text = (
+                f"prompt has the wildcard __{wildcard}__, and there are none; link a Wildcards node, or write choices"
+            )
+            raise NbgraphError(f"{text}, {{red|green}}")
+        texts = wildcards.texts(wildcard)
+        return weighted.from_items(text if combinatorial else item(text, weight) for text, weight in texts)
 
-    return type("NoWildcards", (manager,), {"get_values": get_values})()
+    return type("Lists", (package.WildcardManager,), {"get_values": get_values})()
 
 
 @invocation("prompt_from_file", title="Prompts from file", category="strings", version="1.0.0", use_cache=False)
