@@ -1,6 +1,7 @@
 """The object a notebook holds: it runs, queues, sweeps, explains and replays graphs; the rest is in `StudioBase`."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.recipes.local import shelf_of
+from nbgraph.recipes.lock import Lock, lock_differences, lock_of, read_lock, write_lock
 from nbgraph.recipes.reading import picture_of
 from nbgraph.recipes.replay import Replayed, compared, plan_replay
 from nbgraph.run import NodeLike, Run, run_id
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 Values = Mapping[str, Any]
 STOP_SECONDS = 30.0
 """The longest a stopped run is waited for: until the end of the step it is in."""
+STARTED = 1000
+"""Ids of runs that are remembered for a lock."""
 
 
 class Studio(StudioBase):
@@ -238,6 +242,7 @@ class Studio(StudioBase):
         except BaseException:
             tracker.close()
             raise
+        self._started.append(session_id)
         return Run(ticket, self.services, tracker)
 
     def explain(self, target: Target, values: Values | None = None) -> "pd.DataFrame":
@@ -257,7 +262,34 @@ class Studio(StudioBase):
         session.graph.validate()
         return reasons_frame(explain(session, self.services))
 
-    def replay(self, source: str | bytes | PathLike[str]) -> Replayed:
+    def lock(self, path: str | PathLike[str] | None = None, runs: Sequence[Run | str] | Run | None = None) -> Lock:
+        """Write what runs ran with into a small file: versions, models, code of nodes, values and drawn seeds.
+
+        `studio.replay(image, lock=path)` names what is another. Put it beside a notebook.
+
+        Parameters
+        ----------
+        path
+            The file to write; None only returns the lock.
+        runs
+            Runs or their ids; None takes those that were started from this studio and are still kept.
+
+        Raises
+        ------
+        NbgraphError
+            The file cannot be written.
+        """
+        given: Iterable[Run | str] = [runs] if isinstance(runs, Run) else runs or ()
+        chosen = dict.fromkeys(self._started) if runs is None else [run_id(run) for run in given]
+        found = lock_of(chosen, self.services, skip_missing=runs is None)
+        return found if path is None else write_lock(found, path)
+
+    @cached_property
+    def _started(self) -> deque[str]:
+        """The ids of the runs that were started here, the newest last."""
+        return deque(maxlen=STARTED)
+
+    def replay(self, source: str | bytes | PathLike[str], lock: Lock | str | PathLike[str] | None = None) -> Replayed:
         """Make a picture of nbgraph anew from what it carries, and say whether it is equal, or what differs.
 
         Models, LoRAs and pictures that went in are looked for in this studio by their content, then by their name.
@@ -266,6 +298,8 @@ class Studio(StudioBase):
         ----------
         source
             The path or the bytes of a picture that nbgraph saved, or of the JSON of its recipe.
+        lock
+            A lock, or its file, that the picture is checked against too: its differences are named as well.
 
         Returns
         -------
@@ -284,7 +318,10 @@ class Studio(StudioBase):
             raise RecipeError(f"a replay needs a picture of nbgraph, and this is {opened.kind}; run its graph instead")
         recipe = opened.recipe
         # It finds every missing model and image before anything runs.
+        locked = None if lock is None else read_lock(lock)
         plan = plan_replay(recipe, self.services, shelf_of(self.services.model_manager))
+        if locked is not None:
+            plan.differences += [each for each in lock_differences(locked, recipe) if each not in plan.differences]
         run = self.run(plan.graph, progress=False)
         outputs = run.session.outputs_of(recipe.node)
         made = [field for field in resources_in(outputs.get(recipe.path)) if isinstance(field, ImageField)]
@@ -338,6 +375,7 @@ class Studio(StudioBase):
         except BaseException:
             tracker.close()
             raise
+        self._started.append(session.id)
         return Run(ticket, self.services, tracker)
 
     def _session(self, target: Target, values: Values | None, **how: Any) -> GraphExecutionState:

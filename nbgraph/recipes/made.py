@@ -69,7 +69,7 @@ def recipe_of(
         code.setdefault(cls.type, code_fingerprint(cls))
         found = models_in(upstream.output(one))
         first = first or next(iter(found), None)
-        for fact in _facts(found):
+        for fact in model_facts(found):
             models.setdefault((fact.kind, fact.fingerprint), fact)
         typed = resources_in({name: one.planned.values[name] for name in one.planned.node.literals()})
         from_outside = from_outside or cls.type in FROM_OUTSIDE or any(isinstance(each, ImageField) for each in typed)
@@ -103,7 +103,8 @@ def code_fingerprint(cls: type[BaseInvocation]) -> str:
     return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _facts(models: Iterable[ModelField]) -> Iterable[ModelFact]:
+def model_facts(models: Iterable[ModelField]) -> Iterable[ModelFact]:
+    """Yield what is to be known of models, and of the LoRAs and adapters over them."""
     for model in models:
         yield ModelFact(name=FilePath(model.name).name, fingerprint=model.fingerprint)
         for patch in model.patches:

@@ -4,6 +4,7 @@ plan_replay(recipe, services)      the graph to run, with the models and picture
 compared(recipe, picture, made)    equal, or how far the two pictures are apart
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -83,7 +84,7 @@ class Replayed:
 def plan_replay(recipe: Recipe, services: InvocationServices, shelf: Shelf) -> ReplayPlan:
     """Return the graph to run for a recipe; `GraphError` names each model and picture that is not here."""
     graph = Graph.from_dict(recipe.graph)
-    differences = [*_environment(recipe), *_code(recipe)]
+    differences = [*_environment(recipe), *code_differences(recipe.code)]
     differences += [Difference("seed", address, "drawn", "drawn anew") for address in recipe.random_seeds]
     if recipe.without:
         differences.append(Difference("setting", "prompts", "left out of the picture", "empty"))
@@ -115,7 +116,8 @@ def compared(recipe: Recipe, given: Image.Image | None, made: Image.Image, plan:
 
 def environment(recipe_like: Mapping[str, str]) -> list[Difference]:
     """Return the packages whose versions are others than in a mapping of name to version."""
-    now = {"nbgraph": version(), **packages()}
+    python = ".".join(map(str, sys.version_info[:3]))
+    now = {"nbgraph": version(), "python": python, **packages()}
     return [
         Difference("package", name, was, now.get(name, ""))
         for name, was in recipe_like.items()
@@ -127,8 +129,9 @@ def _environment(recipe: Recipe) -> list[Difference]:
     return environment({"nbgraph": recipe.nbgraph, **recipe.packages})
 
 
-def _code(recipe: Recipe) -> Iterator[Difference]:
-    for type_name, was in recipe.code.items():
+def code_differences(code: Mapping[str, str]) -> Iterator[Difference]:
+    """Yield the node types whose code here is another than in a mapping of type to fingerprint."""
+    for type_name, was in code.items():
         try:
             now = code_fingerprint(cast("type[BaseInvocation]", registry()[type_name]))
         except UnknownNodeTypeError:
