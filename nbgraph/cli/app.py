@@ -179,6 +179,33 @@ def doctor(studio: KeptFolder = None) -> None:
     _leave(lambda: _print(import_module("nbgraph.doctor").report(studio)))
 
 
+@app.command(short_help="Serve a studio to agents, by the Model Context Protocol.")
+def mcp(
+    studio: StudioFolder = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="PORT", help="Serve on this machine's own address, not on stdio.")
+    ] = None,
+) -> None:
+    """Serve a studio to agents over stdio: they list nodes, validate, explain, run and look.
+
+    A notebook on the same folder shows their runs in its queue, and the images in its gallery.
+    """
+    _leave(lambda: _serve_agents(studio, port))
+
+
+@app.command("app", short_help="Serve the form of a graph as a web page.")
+def form_page(
+    file: GraphFile,
+    studio: StudioFolder = None,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="The address to serve on; 0.0.0.0 lets others in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="PORT", help="The port to serve on.")] = 8866,
+) -> None:
+    """Serve the form of a graph as a web page, by the package voila; on this machine only, unless --host says else."""
+    _leave(lambda: _part("form_program").serve_form(file, studio, host, port))
+
+
 @app.command(context_settings={"ignore_unknown_options": True}, short_help="Open JupyterLab.")
 def lab(
     words: Annotated[
@@ -207,6 +234,11 @@ def _open_closed_streams() -> None:
 
 def _part(name: str) -> Any:
     return import_module(f"nbgraph.cli.{name}")
+
+
+def _serve_agents(folder: Path | None, port: int | None) -> int:
+    import_module("nbgraph.mcp_server").serve(folder, port)
+    return ExitCode.DONE
 
 
 def _print(text: str) -> int:
