@@ -5,7 +5,7 @@ it, and brings the mean of all back to what it was. Both encode each chunk betwe
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,7 +22,9 @@ from nbgraph.errors import ModelError
 PromptTool = Literal["comfy", "a1111"]
 CHUNK = 75
 LONG_WORD = 8
-"""A word of so many tokens is cut where a chunk ends; a shorter one goes into the next chunk whole."""
+"""ComfyUI cuts a text of one weight and so many tokens where a chunk ends; a shorter one goes into the next whole."""
+COMMA_BACKTRACK = 20
+"""A1111 begins a chunk after a comma that is at most so many tokens before the end of the one before."""
 FAMILIES = ("stable-diffusion", "stable-diffusion-xl")
 Piece = tuple[str, float]
 Weighted = list[tuple[int, float]]
@@ -97,7 +99,8 @@ def _in_parentheses(text: str) -> list[str]:
                 current = ""
             depth += 1
         current += letter
-        if letter == ")" and depth:
+        if letter == ")":
+            # below zero too, as ComfyUI counts: after a stray one, parentheses are letters
             depth -= 1
             if depth == 0:
                 parts.append(current)
@@ -117,8 +120,8 @@ def _a1111_pieces(text: str) -> list[list[Piece]]:
 
     for mark in _MARKS.findall(text):
         here = len(chunks) - 1, len(chunks[-1])
-        if mark[0] == "\\" and len(mark) == 2:
-            chunks[-1].append([mark[1], 1.0])
+        if mark[0] == "\\":  # before another letter a backslash is nothing
+            chunks[-1].append([mark[1:], 1.0])
         elif mark == "(":
             round_open.append(here)
         elif mark == "[":
@@ -129,8 +132,10 @@ def _a1111_pieces(text: str) -> list[list[Piece]]:
             multiply(round_open.pop(), 1.1)
         elif mark == "]" and square_open:
             multiply(square_open.pop(), 1 / 1.1)
-        elif mark == "BREAK":
+        elif mark == "BREAK" and not round_open and not square_open:
             chunks.append([])
+        elif mark == "BREAK":
+            chunks[-1].append([mark, -1.0])  # within parentheses A1111 reads the word, of the weight that marks it
         else:
             chunks[-1].append([mark, 1.0])
     for begin in round_open:
@@ -176,7 +181,7 @@ class _Encoder:
         weights = weights[..., None].to(states)
         if self.tool == "comfy":
             empty = self._run([[]])[0]
-            states = (states - empty) * weights + empty
+            states = torch.where(weights == 1, states, (states - empty) * weights + empty)
         elif bool((weights != 1).any()):
             weighted = states * weights
             means = [each.mean(dim=(1, 2), keepdim=True) for each in (states, weighted)]
@@ -184,33 +189,20 @@ class _Encoder:
         return _Encoded(states.reshape(1, -1, states.shape[-1]).cpu(), pooled[:1].cpu(), sum(map(len, filled)))
 
     def _groups(self, pieces: list[Piece]) -> Iterator[Weighted]:
-        """Tokens that stay together: the words of ComfyUI, single tokens of A1111."""
+        """Tokens that stay together if they are few: the texts of one weight of ComfyUI, single tokens of A1111."""
         for text, weight in pieces:
-            words = text.replace("\n", " ").split(" ") if self.tool == "comfy" else [text]
-            for word in filter(None, words):
-                tokens = self.tokenizer(word, add_special_tokens=False, truncation=False)["input_ids"]
-                if self.tool == "comfy":
-                    yield [(token, weight) for token in tokens]
-                else:
-                    yield from ([(token, weight)] for token in tokens)
+            tokens = self.tokenizer(text, add_special_tokens=False, truncation=False)["input_ids"]
+            group = [(token, weight) for token in tokens]
+            yield from [group] if self.tool == "comfy" else ([each] for each in group)
 
-    @staticmethod
-    def _filled(groups: Iterator[Weighted]) -> list[Weighted]:
-        chunks: list[Weighted] = [[]]
-        for group in groups:
-            waiting = list(group)
-            while len(chunks[-1]) + len(waiting) > CHUNK:
-                room = CHUNK - len(chunks[-1])
-                if len(group) >= LONG_WORD:
-                    chunks[-1] += waiting[:room]
-                    waiting = waiting[room:]
-                chunks.append([])
-            chunks[-1] += waiting
-        return chunks
+    def _filled(self, groups: Iterator[Weighted]) -> list[Weighted]:
+        if self.tool == "a1111":
+            return filled_by_commas(groups, self.tokenizer.get_vocab().get(",</w>"))
+        return filled_by_groups(groups)
 
     def _run(self, chunks: list[list[int]]) -> tuple[Tensor, Tensor]:
         begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
-        pad = self.tokenizer.pad_token_id if self.tool == "comfy" else end
+        pad = self.tokenizer.pad_token_id
         rows = [[begin, *chunk, end, *[pad] * (CHUNK - len(chunk))] for chunk in chunks]
         found = self.model(torch.tensor(rows, device=self.device), output_hidden_states=True)
         states = found.hidden_states[self.layer]
@@ -218,3 +210,36 @@ class _Encoder:
         if not self.is_xl:
             states = getattr(self.model, "text_model", self.model).final_layer_norm(states)
         return states, found.pooler_output if pooled is None else pooled
+
+
+def filled_by_groups(groups: Iterable[Weighted]) -> list[Weighted]:
+    """Return chunks of 75 tokens as ComfyUI fills them: a short group stays together, a long one is cut."""
+    chunks: list[Weighted] = [[]]
+    for group in groups:
+        waiting = list(group)
+        while len(chunks[-1]) + len(waiting) > CHUNK:
+            room = CHUNK - len(chunks[-1])
+            if len(group) >= LONG_WORD:
+                chunks[-1] += waiting[:room]
+                waiting = waiting[room:]
+            chunks.append([])
+        chunks[-1] += waiting
+    return chunks
+
+
+def filled_by_commas(groups: Iterable[Weighted], comma: int | None) -> list[Weighted]:
+    """Return chunks of 75 tokens as A1111 fills them: what follows a comma near the end goes into the next chunk."""
+    chunks: list[Weighted] = [[]]
+    last_comma = -1
+    for token, weight in (each for group in groups for each in group):
+        if token == comma:
+            last_comma = len(chunks[-1])
+        elif len(chunks[-1]) == CHUNK and last_comma >= 0 and CHUNK - last_comma <= COMMA_BACKTRACK:
+            chunks.append(chunks[-1][last_comma + 1 :])
+            chunks[-2] = chunks[-2][: last_comma + 1]
+            last_comma = -1
+        if len(chunks[-1]) == CHUNK:
+            chunks.append([])
+            last_comma = -1
+        chunks[-1].append((token, weight))
+    return chunks

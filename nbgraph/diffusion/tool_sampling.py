@@ -56,6 +56,7 @@ SHIFTS = {"flux": math.exp(1.15), "qwenimage": math.exp(1.15), "auraflow": 1.73,
 FLUX_LEVELS = 10_000
 UNIPC_LAST = 0.001
 """The level at which ComfyUI lets UniPC end, which divides by the last one."""
+UNIPC_ORDER = 3
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,8 @@ def sample_as_tool(
     given = {"latents": pack(components, start / scale), "generator": generators, "output_type": "latent"}
     with quiet():
         result = pipeline(**call, **given, return_dict=False)[0]
-    return _finished(components, table, begin, result, float(levels[-1]), scale != 1.0, generators)
+    last = last_level(levels, settings.sampler)
+    return _finished(components, table, begin, result, last, scale != 1.0, generators)
 
 
 def alike(first: Conditioning, second: Conditioning) -> tuple[Conditioning, Conditioning]:
@@ -230,11 +232,19 @@ def tool_scheduler(model: ModelDescription, settings: ToolSettings, table: Sigma
     base: Any = getattr(diffusers, class_name)
     nearest = settings.tool == "comfy"
     timesteps = [table.timestep_of(float(level), nearest) for level in levels[:-1]]
+    if settings.sampler in ONE_MORE_STEP:
+        options = {**options, "solver_order": max(1, min(UNIPC_ORDER, len(levels) - 2))}
     scheduler = base.from_config({**own, **options})
     scheduler.__class__ = _fixed(base)
-    last = max(float(levels[-1]), UNIPC_LAST) if settings.sampler in ONE_MORE_STEP else float(levels[-1])
+    last = last_level(levels, settings.sampler)
     scheduler.fixed = torch.tensor([*levels[:-1], last], dtype=torch.float32), torch.tensor(timesteps)
     return scheduler
+
+
+def last_level(levels: Levels, sampler: str) -> float:
+    """Return the level at which a sampler ends: UniPC a little above 0."""
+    last = float(levels[-1])
+    return UNIPC_LAST if sampler in ONE_MORE_STEP and last == 0 else last
 
 
 def _fixed(base: Any) -> Any:
