@@ -149,7 +149,7 @@ def _read_exif_and_xmp(data: bytes, where: str) -> PictureTexts:
             found = PictureTexts(str(opened.format), opened.size)
             exif, packet = opened.getexif(), opened.info.get("xmp", b"")
             comment = exif.get_ifd(EXIF_IFD).get(USER_COMMENT, b"")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise RecipeError(f"{where} is truncated or damaged: {error}; get the file again") from None
     for tag, name in EXIF_TEXTS.items():
         text = exif.get(tag)

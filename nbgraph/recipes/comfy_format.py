@@ -129,10 +129,10 @@ class _Reader:
         listed = [node for node in data.get("nodes") or () if isinstance(node, dict) and "type" in node]
         if len(self.nodes) + len(listed) > MAX_NODES:
             raise RecipeError(f"the workflow has more than {MAX_NODES:,} nodes")
-        setters = {_first(node): node for node in listed if node["type"] == "SetNode"}
+        setters = {str(_first(node)): node for node in listed if node["type"] == "SetNode"}
 
         def source(link_id: Any) -> Any:
-            link = links.get(link_id)
+            link = links.get(str(link_id))
             if link is None:
                 return None
             return given.get(link.slot) if link.source == SUBGRAPH_INPUT else Link(prefix + link.source, link.slot)
@@ -154,7 +154,7 @@ class _Reader:
             value = next(iter(linked.values()), None)
             if kind == "PrimitiveNode":
                 value = _first(node)
-            elif kind == "GetNode" and (setter := setters.get(_first(node))):
+            elif kind == "GetNode" and (setter := setters.get(str(_first(node)))):
                 value = Link(prefix + str(setter.get("id")), 0)
             self.passing[Link(node_id, 0)] = value
         elif kind in self.subgraphs:
@@ -195,7 +195,7 @@ class _Reader:
 
 
 class _LinkRow(NamedTuple):
-    id: Any
+    id: str
     source: str
     slot: int
     target: str
@@ -206,13 +206,13 @@ def _link(row: Any) -> _LinkRow | None:
     try:
         if isinstance(row, dict):
             return _LinkRow(
-                row["id"],
+                str(row["id"]),
                 str(row["origin_id"]),
                 int(row["origin_slot"]),
                 str(row["target_id"]),
                 int(row["target_slot"]),
             )
-        return _LinkRow(row[0], str(row[1]), int(row[2]), str(row[3]), int(row[4]))
+        return _LinkRow(str(row[0]), str(row[1]), int(row[2]), str(row[3]), int(row[4]))
     except (KeyError, IndexError, TypeError, ValueError):
         return None
 

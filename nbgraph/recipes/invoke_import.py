@@ -26,12 +26,35 @@ ALIASES = {
     "sdxl_lora_loader": "lora_loader",
 }
 """Its types that have another name here; the others have the same one."""
+DENOISERS = ("flux_denoise", "sd3_denoise", "cogview4_denoise")
+"""Types that draw noise and denoise in one; here they are two nodes."""
+OF_NOISE = ("seed", "width", "height")
+FLOW_SCHEDULERS = {"euler": "flow_euler", "heun": "flow_heun"}
+OUTPUTS = {"transformer": "unet", "clip_l": "clip"}
+"""Outputs of loaders that have another name here."""
+TOGETHER = ("t5_encoder", "clip_g", "max_seq_len", "glm_encoder")
+"""Links that carry what comes with the text encoders here."""
 FIELDS = {
     "compel": {"prompt": "text"},
     "sdxl_prompt": {"prompt": "text", "clip": "clip"},
     "prompt": {"prompt": "text"},
     "denoise_latents": {"positive_conditioning": "positive", "negative_conditioning": "negative"},
+    "flux_text_encoder": {"prompt": "text", "clip": "clip"},
+    "sd3_text_encoder": {"prompt": "text", "clip_l": "clip"},
+    "cogview4_text_encoder": {"prompt": "text", "glm_encoder": "clip"},
+    **dict.fromkeys(
+        DENOISERS,
+        {
+            "transformer": "unet",
+            "num_steps": "steps",
+            "positive_text_conditioning": "positive",
+            "negative_text_conditioning": "negative",
+            "positive_conditioning": "positive",
+            "negative_conditioning": "negative",
+        },
+    ),
 }
+"""Inputs that have another name here, by the type there, or by the type here."""
 LEFT_OUT = ("id", "type", "is_intermediate", "use_cache", "board", "metadata")
 
 
@@ -53,8 +76,13 @@ def import_invoke(data: dict[str, Any], shelf: Shelf, report: Report) -> Graph:
         source, target = str(each["source"]["node_id"]), str(each["destination"]["node_id"])
         if source not in names or target not in names:
             continue
-        field = _field(str(nodes[target].get("type")), str(each["destination"]["field"]))
-        out = Out(names[source], str(each["source"]["field"]))
+        foreign, given = str(nodes[target].get("type")), str(each["destination"]["field"])
+        field, output = _field(foreign, given), str(each["source"]["field"])
+        if given in TOGETHER and field == given:
+            continue
+        loads = names[source] in builder.nodes and builder.nodes[names[source]]["type"] == "model_loader"
+        named = "clip" if loads and output in TOGETHER else OUTPUTS.get(output, output)
+        out = Out(names[source], named if loads else output)
         if names[target] in builder.nodes and not _takes(builder, names[target], field):
             report.differs(f"edge {source} -> {target}.{field}", "the node here has no such input")
         elif names[source] in builder.nodes and not _gives(builder, out):
@@ -112,6 +140,8 @@ def from_workflow(data: dict[str, Any]) -> dict[str, Any]:
 def _add(builder: GraphBuilder, node_id: str, node: dict[str, Any], linked: set[str], shelf: Shelf) -> str:
     """Add a node, or a placeholder where there is none of its type or its values do not fit."""
     foreign = str(node.get("type"))
+    if foreign in DENOISERS:
+        return _add_denoiser(builder, node_id, node, linked)
     type_name = ALIASES.get(foreign, foreign)
     classes = registry()
     plain = {name: value for name, value in node.items() if name not in LEFT_OUT and name not in linked}
@@ -138,8 +168,37 @@ def _add(builder: GraphBuilder, node_id: str, node: dict[str, Any], linked: set[
     return builder.add(type_name, type_name, **inputs)
 
 
+def _add_denoiser(builder: GraphBuilder, node_id: str, node: dict[str, Any], linked: set[str]) -> str:
+    """Add the noise and the denoising of a type that does both; the edges lead to the second."""
+    foreign = str(node.get("type"))
+    plain = {name: value for name, value in node.items() if name not in (*LEFT_OUT, *linked) and value is not None}
+    own = {name: plain.pop(name) for name in OF_NOISE if name in plain}
+    scheduler = str(plain.pop("scheduler", "euler"))
+    inputs: dict[str, Any] = {"scheduler": FLOW_SCHEDULERS.get(scheduler, "default")}
+    specs = registry()["denoise_latents"].inputs()
+    for name, value in plain.items():
+        if (ours := _field(foreign, name)) in specs:
+            inputs[ours] = value
+        elif name != "add_noise" or value is not True:
+            builder.report.differs(f"{node_id}.{name} ({foreign})", "the node here has no such input")
+    for name in set(OF_NOISE) & linked:
+        builder.report.differs(f"{node_id}.{name} ({foreign})", "it is linked there, and drawn or the model's own here")
+    try:
+        registry()["denoise_latents"](**inputs)
+        registry()["noise"](**own)
+    except GraphError as error:
+        kept = {"inputs": {**plain, **own}}
+        return builder.add_unknown(node_id, foreign, kept, f"its values do not fit: {problems_of(error)}")
+    if scheduler not in FLOW_SCHEDULERS:
+        builder.report.differs(f"scheduler {scheduler}", "it has no equivalent here; the model's own is taken")
+    builder.report.exact(f"node {node_id[:40]} ({foreign})")
+    noise = builder.add("noise", "noise", **own)
+    return builder.add("denoise_latents", "denoise_latents", noise=Out(noise, "noise"), **inputs)
+
+
 def _field(foreign: str, name: str) -> str:
-    return FIELDS.get(ALIASES.get(foreign, foreign), {}).get(name, name)
+    known = FIELDS.get(foreign) or FIELDS.get(ALIASES.get(foreign, foreign), {})
+    return known.get(name, name)
 
 
 def _takes(builder: GraphBuilder, node_id: str, field: str) -> bool:

@@ -5,7 +5,7 @@ from io import BytesIO
 from os import PathLike
 from os.path import isfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -34,6 +34,7 @@ from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.texts import value_text
 
 MAX_NAME = 4096
+Found = TypeVar("Found")
 INVOKE_TYPES = ("main_model_loader", "sdxl_model_loader", "flux_model_loader", "sd3_model_loader", "core_metadata")
 READABLE = "our own pictures and graphs, and those of ComfyUI, InvokeAI, A1111, Forge, Fooocus and NovelAI"
 
@@ -131,7 +132,8 @@ def _open_object(values: dict[str, Any], text: str, where: str, shelf: Shelf) ->
     if is_workflow(values):
         return _comfy(values, shelf, api=False)
     if isinstance(values.get("nodes"), list) and isinstance(values.get("edges"), list):
-        return _invoke(from_workflow(values), shelf, "InvokeAI workflow")
+        kind = "InvokeAI workflow"
+        return _invoke(_read(kind, lambda: from_workflow(values)), shelf, kind)
     if isinstance(values.get("nodes"), dict) and any(
         isinstance(node, dict) and node.get("type") in INVOKE_TYPES for node in values["nodes"].values()
     ):
@@ -165,28 +167,36 @@ def _own(recipe: Recipe) -> Opened:
 
 def _comfy(values: dict[str, Any], shelf: Shelf, api: bool) -> Opened:
     report = Report()
-    nodes = read_api(values) if api else read_workflow(values)
+    kind = f"ComfyUI {'API' if api else 'workflow'}"
+    nodes = _read(kind, lambda: read_api(values) if api else read_workflow(values))
     if not nodes:
         raise RecipeError("the workflow has no nodes")
-    return Opened(import_comfy(nodes, shelf, report), f"ComfyUI {'API' if api else 'workflow'}", report)
+    return Opened(_read(kind, lambda: import_comfy(nodes, shelf, report)), kind, report)
 
 
 def _invoke(values: dict[str, Any], shelf: Shelf, kind: str) -> Opened:
     report = Report()
     if not values["nodes"]:
         raise RecipeError(f"the {kind} has no nodes")
-    return Opened(import_invoke(values, shelf, report), kind, report)
+    return Opened(_read(kind, lambda: import_invoke(values, shelf, report)), kind, report)
+
+
+def _read(kind: str, read: Callable[[], Found]) -> Found:
+    """What another program's values are read as; `RecipeError` where they are not of its form."""
+    try:
+        return read()
+    except NbgraphError:
+        raise
+    except RecursionError:
+        raise RecipeError(f"the {kind} has too many nodes in a row to be read") from None
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        raise RecipeError(f"the {kind} is damaged, and cannot be read: {error}") from None
 
 
 def _listed(read: Callable[..., ListedSettings], values: Any, kind: str, shelf: Shelf) -> Opened:
     report = Report()
-    try:
-        settings = read(values, report)
-    except (TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, NbgraphError):
-            raise
-        raise RecipeError(f"{kind}: a setting cannot be read: {error}") from None
-    return Opened(import_settings(settings, shelf, report), kind, report)
+    settings = _read(kind, lambda: read(values, report))
+    return Opened(_read(kind, lambda: import_settings(settings, shelf, report)), kind, report)
 
 
 def _parameters(text: str, texts: Mapping[str, str], where: str, shelf: Shelf) -> Opened:

@@ -220,7 +220,7 @@ def _plain(value: str) -> str:
 def _whole(value: Any) -> int:
     try:
         return int(float(value)) if isinstance(value, str) and "." in value else int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise RecipeError(f"{str(value)[:40]!r} is no whole number") from None
 
 

@@ -73,7 +73,7 @@ def shelf(folder: Path) -> Shelf:
 def tool_graphs(draw: st.DrawFn) -> Graph:
     """Graphs of one or two samplers of ComfyUI with everything that is hung on them."""
     family = draw(st.sampled_from(FAMILIES))
-    model: Any = ModelLoader(model=family)
+    loader = model = ModelLoader(model=family)
     vae = draw(st.sampled_from((model, VaeLoader(vae_model="vae"))))
     if draw(st.booleans()):
         weights = {"weight": draw(st.sampled_from((0.5, 1.0))), "clip_weight": draw(st.sampled_from((None, 0.25)))}
@@ -99,8 +99,8 @@ def tool_graphs(draw: st.DrawFn) -> Graph:
     sampler = draw(samplers(model, inputs, start))
     if draw(st.booleans()):
         width = {"width": draw(SIDES), "height": 64, "mode": draw(st.sampled_from(list(RESIZE)[:4]))}
-        resized = ResizeLatents(latents=sampler, vae=vae, **width)
-        scaled = ScaleLatents(latents=sampler, vae=vae, scale_factor=1.5, mode="bicubic")
+        resized = ResizeLatents(latents=sampler, vae=loader, **width)
+        scaled = ScaleLatents(latents=sampler, vae=loader, scale_factor=1.5, mode="bicubic")
         larger = draw(st.sampled_from((resized, scaled)))
         sampler = draw(samplers(model, inputs, {"latents": larger, **kept}))
     image = LatentsToImage(latents=sampler, vae=vae)
@@ -256,11 +256,12 @@ def test_a_field_without_a_counterpart_is_refused_by_name(changes, field, folder
 
 
 def test_a_mask_that_would_stay_with_the_latents_is_refused(folder):
-    picture, model = LoadImage(path="a.png"), ModelLoader(id="model", model="sd15")
-    alpha = MaskFromAlpha(image=picture, invert=True)
+    picture, model = LoadImage(path="a.png"), ModelLoader(model="sd15")
+    alpha, text = MaskFromAlpha(image=picture, invert=True), ToolPrompt(text="a", clip=model)
     mask = CreateDenoiseMask(mask=alpha, soft=True)
-    first = sampled(id="first", width=None, latents=ImageToLatents(image=picture, vae=model), denoise_mask=mask)
-    assert refused(sampled(width=None, latents=first), folder) == [("s", "denoise_mask")]
+    shared = {"unet": model, "positive": text, "negative": text, "seed": 1}
+    first = ToolSampler(latents=ImageToLatents(image=picture, vae=model), denoise_mask=mask, **shared)
+    assert refused(ToolSampler(id="s", latents=first, **shared), folder) == [("s", "denoise_mask")]
 
 
 def test_a_node_without_a_counterpart_is_refused_by_name(folder):

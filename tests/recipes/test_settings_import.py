@@ -155,3 +155,57 @@ def test_a_workflow_of_invokeais_editor_gives_the_same_graph():
     opened = read_recipe(json.dumps({"name": "w", "nodes": nodes, "edges": edges}), SHELF)
     assert opened.kind == "InvokeAI workflow"
     assert list(map(str, opened.graph.edges)) == list(map(str, read_recipe(json.dumps(INVOKE), SHELF).graph.edges))
+
+
+def invoke_graph(nodes: dict[str, dict], links: list[str]) -> str:
+    """A graph of InvokeAI; a link is "a.output -> b.input"."""
+    edges = []
+    for link in links:
+        ends = [dict(zip(("node_id", "field"), end.split("."), strict=True)) for end in link.split(" -> ")]
+        edges.append({"source": ends[0], "destination": ends[1]})
+    return json.dumps({"nodes": {key: {"id": key, **node} for key, node in nodes.items()}, "edges": edges})
+
+
+FLUX_LINKS = ["m.transformer -> d.transformer", "m.clip -> t.clip", "m.t5_encoder -> t.t5_encoder",
+              "t.conditioning -> d.positive_text_conditioning", "d.latents -> l.latents", "m.vae -> l.vae"]  # fmt: skip
+SD3_LINKS = ["m.transformer -> d.transformer", "m.clip_l -> t.clip_l", "m.clip_g -> t.clip_g", "m.clip_l -> n.clip_l",
+             "t.conditioning -> d.positive_conditioning", "n.conditioning -> d.negative_conditioning",
+             "d.latents -> l.latents", "m.vae -> l.vae"]  # fmt: skip
+
+
+def test_denoisers_that_draw_their_noise_become_two_nodes():
+    model, sampling = {"model": {"name": "dreamy"}}, {"seed": 2**64 - 1, "width": 64, "height": 96}
+    flux = invoke_graph(
+        {
+            "m": {"type": "flux_model_loader", **model},
+            "t": {"type": "flux_text_encoder", "prompt": "a fox"},
+            "d": {"type": "flux_denoise", "num_steps": 9, "guidance": 3.0, "scheduler": "euler", **sampling},
+            "l": {"type": "flux_vae_decode"},
+        },
+        FLUX_LINKS,
+    )
+    graph = read_recipe(flux, SHELF).graph.validate()
+    assert (graph["noise"].seed, graph["noise"].width, graph["noise"].height) == (2**64 - 1, 64, 96)
+    denoise = graph["denoise_latents"]
+    assert (denoise.steps, denoise.guidance, denoise.scheduler) == (9, 3.0, "flow_euler")
+    assert "model_loader.unet -> noise.unet" in map(str, graph.edges)
+    assert "prompt.conditioning -> denoise_latents.positive" in map(str, graph.edges)
+    sd3 = invoke_graph(
+        {
+            "m": {"type": "sd3_model_loader", **model},
+            "t": {"type": "sd3_text_encoder", "prompt": "a fox"},
+            "n": {"type": "sd3_text_encoder", "prompt": ""},
+            "d": {"type": "sd3_denoise", "steps": 7, "cfg_scale": 3.5, **sampling},
+            "l": {"type": "sd3_l2i"},
+        },
+        SD3_LINKS,
+    )
+    opened = read_recipe(sd3, SHELF)
+    assert (opened.graph.validate()["denoise_latents"].cfg_scale, len(opened.graph)) == (3.5, 6)
+    assert not any("no such" in finding.why for finding in opened.report)
+
+
+def test_a_denoiser_whose_values_do_not_fit_is_a_placeholder():
+    text = invoke_graph({"m": {"type": "flux_model_loader"}, "d": {"type": "flux_denoise", "num_steps": "many"}}, [])
+    opened = read_recipe(text, SHELF)
+    assert "flux_denoise" in {kept["data"]["type"] for kept in opened.graph.layout["unknown"].values()}

@@ -59,10 +59,9 @@ def test_what_is_within_the_mask_is_grey_and_the_rest_is_as_it_was(tmp_path):
     plain = ImageToLatents(id="plain", image=LoadImage(path=tmp_path / "grey.png"), vae=model)
     with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
         run = studio.run([inside, plain], progress=False)
-        latents = [
-            studio.services.latents.get(run[node].latents.latents_name)[0]["latents"] for node in (inside, plain)
-        ]
-        grown = np.asarray(studio.images.get(run[inside].denoise_mask.mask.image_name))
+        outputs = [run.session.outputs_of(name)[()] for name in ("inside", "plain")]
+        latents = [studio.services.latents.get(each.latents.latents_name)[0]["latents"] for each in outputs]
+        grown = np.asarray(studio.images.get(outputs[0].denoise_mask.mask.image_name))
     # grey is exactly the middle there, which 8 bits do not have
     assert (latents[0] - latents[1]).abs().max() < 0.02
     rows = np.flatnonzero(grown.any(axis=1))
