@@ -20,6 +20,8 @@ Levels = NDArray[np.float64]
 RHO = 7.0
 QUADRATIC_THRESHOLD = 0.025
 BETA = 0.6
+MAX_STEPS = 100_000
+"""The longest schedule that is made: a share of it is run, and a tiny share would ask for billions of levels."""
 ONE_MORE_STEP = frozenset({"uni_pc", "uni_pc_bh2"})
 """Samplers for which ComfyUI takes the levels of one step more, and leaves out the last but one."""
 
@@ -89,6 +91,11 @@ def part_of_sigmas(table: SigmaTable, schedule: ToolScheduleName, steps: int, de
         return sigmas(table, schedule, steps, sampler)
     if denoise <= 0:
         return np.zeros(0)
+    if steps / denoise > MAX_STEPS:
+        raise ModelError(
+            f"denoise is {denoise:g}, which runs the last {steps} steps of more than {MAX_STEPS:,}; give at least "
+            f"{steps / MAX_STEPS:g}, or 0"
+        )
     return sigmas(table, schedule, int(steps / denoise), sampler)[-(steps + 1) :]
 
 

@@ -142,7 +142,7 @@ def samplers(draw: st.DrawFn, model: Any, inputs: dict[str, Any], start: dict[st
         chosen |= {"start_step": draw(st.integers(1, steps)), "end_step": draw(st.integers(0, steps))}
         chosen |= {"add_noise": draw(st.booleans()), "leftover_noise": draw(st.booleans())}
     else:
-        chosen["denoise"] = draw(st.floats(0, 1))
+        chosen["denoise"] = draw(st.just(0.0) | st.floats(0.01, 1))
     return ToolSampler(unet=model, **inputs, **start, **chosen)
 
 

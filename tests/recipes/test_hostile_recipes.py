@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def damaged(draw: st.DrawFn) -> str:
         for key in path[:-1]:
             target = target[key]
         if path:
-            target[path[-1]] = draw(ODD)
+            target[path[-1]] = deepcopy(draw(ODD))  # one list in two places could come to hold itself
     return json.dumps(whole)
 
 

@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from nbgraph.diffusion.tool_sampling import ToolSettings, batch_noise, noised, sampled_sigmas
+from nbgraph.diffusion.description import describe_model
+from nbgraph.diffusion.tool_sampling import (
+    ToolSettings,
+    batch_noise,
+    last_level,
+    noised,
+    sampled_sigmas,
+    tool_scheduler,
+)
 from nbgraph.diffusion.tool_sigmas import flow_table, flux_shift, noise_table, part_of_sigmas, sigmas
+from nbgraph.errors import ModelError
+from tests.tiny_models import BUILDERS
 
 BETAS = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
 TABLE = noise_table(torch.cumprod(1 - BETAS, 0).numpy())
@@ -91,6 +101,24 @@ def test_denoise_runs_the_last_steps_of_a_longer_schedule():
     whole = sigmas(TABLE, "karras", 33)
     np.testing.assert_allclose(part_of_sigmas(TABLE, "karras", 20, 0.6, "euler"), whole[-21:], **NEAR)
     assert len(part_of_sigmas(TABLE, "karras", 20, 0, "euler")) == 0
+
+
+def test_a_denoise_that_asks_for_billions_of_levels_is_refused():
+    with pytest.raises(ModelError, match="denoise is 1e-09, .* give at least 0.0002, or 0"):
+        part_of_sigmas(TABLE, "karras", 20, 1e-9, "euler")
+
+
+def test_unipc_is_of_third_order_as_far_as_there_are_steps_and_ends_above_0(tmp_path):
+    model = describe_model(BUILDERS["sd15"](tmp_path / "sd15"))
+    orders = {}
+    for steps in (1, 2, 3, 4, 20):
+        settings = ToolSettings(steps, sampler="uni_pc")
+        levels = sampled_sigmas(TABLE, settings)
+        scheduler = tool_scheduler(model, settings, TABLE, levels)
+        orders[steps] = scheduler.config.solver_order
+        assert float(scheduler.fixed[0][-1]) == pytest.approx(0.001)
+    assert orders == {1: 1, 2: 1, 3: 2, 4: 3, 20: 3}
+    assert last_level(levels[:1], "uni_pc") == levels[0]
 
 
 def test_an_early_end_jumps_to_zero_unless_noise_is_left():
