@@ -10,7 +10,6 @@ from torch.nn.functional import interpolate, max_pool2d
 
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.description import ModelDescription
-from nbgraph.diffusion.finite import check_finite, vae_remedy
 from nbgraph.diffusion.vae import encode_pixels
 from nbgraph.diffusion.values import Latents
 from nbgraph.image_modes import as_mask, on_white
@@ -52,13 +51,9 @@ def encode_for_inpainting(
     width, height = image.size
     components.model.check_size(width, height)
     values = interpolate(_values(mask), size=(height, width), mode="bilinear")
-    vae = components["vae"]
     shown = VaeImageProcessor(vae_scale_factor=1).preprocess([on_white(image)]) * (1 - values.round())
-    encoded = encode_pixels(vae, shown.to(components.device, vae.dtype))
-    check_finite(encoded, f"encoding by the VAE of {str(components.model.folder)!r}", vae.dtype, vae_remedy(vae))
+    latents = encode_pixels(components, shown)
     grown = (grown_mask(values, pixels)[0, 0] * 255).byte().numpy()
-    family = components.model.family
-    latents = Latents(encoded.float().to("cpu", copy=True), family.key if family else "", width, height)
     return latents, Image.fromarray(grown)
 
 

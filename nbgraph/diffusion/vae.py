@@ -65,16 +65,11 @@ def encode_pixels(components: Components, pixels: Tensor, seed: int | None = Non
     height, width = pixels.shape[-2:]
     vae = _tiled(components["vae"]) if tiled else components["vae"]
     pixels = pixels.to(components.device, vae.dtype)
-    latents = encode_pixels(vae, pixels, seed)
+    latents = _sample(vae.encode(pixels.unsqueeze(2) if _has_time(vae) else pixels), seed)
     check_finite(latents, f"encoding by the VAE of {str(components.model.folder)!r}", vae.dtype, vae_remedy(vae))
-    tensor = latents.float().to("cpu", copy=True)
+    tensor = scale(vae, latents).float().to("cpu", copy=True)
     family = components.model.family
     return Latents(tensor, family.key if family else "", width, height)
-
-
-def encode_pixels(vae: Any, pixels: Tensor, seed: int | None = None) -> Tensor:
-    """Return the latents of pixels, (B, 3, height, width) in [-1, 1], as the denoiser sees them."""
-    return scale(vae, _sample(vae.encode(pixels.unsqueeze(2) if _has_time(vae) else pixels), seed))
 
 
 def check_shape(model: ModelDescription, latents: Latents) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from diffusers.pipelines.auto_pipeline import AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, AUTO_TEXT2IMAGE_PIPELINES_MAPPING
 
 from nbgraph.config import Settings
+from nbgraph.diffusion.defaults import default_cfg, defaults_of
 from nbgraph.diffusion.device import default_dtype, device_kind
 from nbgraph.diffusion.families import Family
 from nbgraph.diffusion.model_files import read_header
@@ -97,6 +98,8 @@ class _DiffusersExport(GraphExport):
         family = description.need_family().key
         if not description.folder.is_dir():
             self.problem("model", "is a single file, whose configuration is nbgraph's own; give a diffusers folder")
+        elif description.inpaints:
+            self.problem("model", "is made for inpainting, which diffusers' pipelines do otherwise")
         elif family not in FAMILIES:
             self.problem("model", f"is of the family {family!r}; exported are {', '.join(FAMILIES)}")
         self.denoiser = description.need_family().denoiser
@@ -222,7 +225,8 @@ class _DiffusersExport(GraphExport):
         part: ModelPart = self.value(node, "unet")
         noise, latents = self.value(node, "noise"), self.value(node, "latents")
         family = part.description.need_family()
-        steps, controls = self.value(node, "steps"), self.values_of(node, "control")
+        usual = defaults_of(part.description)
+        steps, controls = self.value(node, "steps") or usual.steps, self.values_of(node, "control")
         start = step_at(steps, self.value(node, "denoising_start"))
         self._check_parts(part, positive, negative)
         if not isinstance(noise, Drawn):
@@ -323,6 +327,10 @@ class _DiffusersExport(GraphExport):
         self, node: BaseInvocation, family: Family, positive: Text, negative: Text | None, part: ModelPart, noise: Drawn
     ) -> dict[str, str]:
         cfg, guidance = self.value(node, "cfg_scale"), self.value(node, "guidance")
+        if cfg is None:
+            cfg = default_cfg(part.description, negative is not None)
+        if guidance is None:
+            guidance = defaults_of(part.description).guidance
         call = {"prompt": repr(positive.text)}
         if positive.style:
             call["prompt_2"] = repr(positive.style)

@@ -98,6 +98,7 @@ def cases(folder: Path) -> dict[str, nb.Graph]:
         if family in ("sd15", "sdxl"):
             found[f"{family} with a ControlNet"] = drawing(folder, family, control=True)
             found[f"{family} with all"] = drawing(folder, family, control=True, photo=True, lora=True)
+    found["sd15 by its own defaults"] = drawing(folder, "sd15", steps=None, cfg_scale=None)
     for scheduler in ("euler_a", "dpmpp_2m_sde_k", "heun", "unipc", "ddpm", "lms"):
         found[f"sd15 {scheduler}"] = drawing(folder, "sd15", scheduler=scheduler)
     for scheduler in ("euler_a", "dpmpp_2m_k", "heun"):
