@@ -18,7 +18,6 @@ from nbgraph.diffusion.defaults import default_cfg, defaults_of
 from nbgraph.diffusion.device import default_dtype, device_kind
 from nbgraph.diffusion.families import Family
 from nbgraph.diffusion.model_files import read_header
-from nbgraph.invocations.adapters import lora_file
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.latents import step_at
 from nbgraph.recipes.graph_export import GraphExport
@@ -113,7 +112,10 @@ class _DiffusersExport(GraphExport):
         self.give(vae=ModelPart(description))
 
     def _write_lora_loader(self, node: BaseInvocation) -> None:
-        path, weight = lora_file(Path(self.value(node, "lora"))), self.value(node, "weight")
+        path, weight = Path(self.models.file_of(str(self.value(node, "lora")))), self.value(node, "weight")
+        if path.is_dir():
+            self.problem("lora", "is a folder; give the .safetensors file in it")
+            return
         clip_weight = self.value(node, "clip_weight")
         keys = list(read_header(path))
         both_names = any("lora_A" in key for key in keys) and any(key.endswith(".alpha") for key in keys)
