@@ -1,10 +1,10 @@
 """Values as the end of a key's material: JSON that differs wherever a node could tell two values apart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from json import JSONEncoder
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 from msgspec.json import Encoder
 from pydantic import BaseModel
@@ -116,11 +116,11 @@ class Contents:
         if isinstance(value, BaseModel):
             return self._fields(value)
         if isinstance(value, dict):
-            return [[self._told(key), self._told(item)] for key, item in value.items()]
+            return [[self._told(key), self._told(item)] for key, item in cast(dict[Any, Any], value).items()]
         if isinstance(value, list | tuple):
-            return [self._told(item) for item in value]
+            return [self._told(item) for item in cast(Sequence[Any], value)]
         if isinstance(value, set | frozenset):
-            return sorted([self._told(item) for item in value], key=_encoded)
+            return sorted([self._told(item) for item in cast(Collection[Any], value)], key=_encoded)
         if isinstance(value, PurePath):
             return str(value)
         if isinstance(value, int | float | str):

@@ -12,7 +12,7 @@ alone: that of `denoise` names `b2`, and its key holds the content of `a1`, not 
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from time import time
@@ -56,7 +56,7 @@ class InvocationCacheBase(Service):
         self._discarded: dict[str, str] = {}
         self._settling = RLock()
         self._enabled = True
-        self._endings: list = []
+        self._endings: list[Callable[[], None]] = []
         self._released: Callbacks[Collection[str]] = Callbacks()
 
     def start(self, invoker: InvokerLike) -> None:
@@ -102,7 +102,7 @@ class InvocationCacheBase(Service):
         self._enabled = False
 
     @contextmanager
-    def off(self) -> Iterator[None]:
+    def off(self) -> Generator[None]:
         """Disable the cache within the block."""
         before = self._enabled
         self.disable()
@@ -173,7 +173,8 @@ class InvocationCacheBase(Service):
     def write_pending(self) -> None:
         """Store the pending entries; drop them while the cache is disabled."""
         with defer_interrupt(), self._settling:
-            entries, take, now = {}, self.pending.pop, time()
+            entries: dict[bytes, CacheEntry] = {}
+            take, now = self.pending.pop, time()
             for key in list(self.pending):
                 entry = take(key, None)
                 if entry is not None:

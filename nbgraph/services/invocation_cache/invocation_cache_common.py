@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -107,19 +107,21 @@ def _changed_value(name: str, was: Any, now: Any) -> list[str]:
             for part in parts
             if was.get(part) != now.get(part)
         ]
-    if isinstance(was, dict) and isinstance(now, dict) and was.keys() == now.keys() and "is" not in was:
-        return [line for part in was for line in _changed_value(f"{name}.{part}", was[part], now[part])]
+    if isinstance(was, dict) and isinstance(now, dict):
+        before, after = cast(dict[str, Any], was), cast(dict[str, Any], now)
+        if before.keys() == after.keys() and "is" not in before:
+            return [line for part in before for line in _changed_value(f"{name}.{part}", before[part], after[part])]
     return [f"{name} changed"]
 
 
 def _is_model(value: Any) -> bool:
     """Return whether a value is the content of a model: its fingerprint, and how it is loaded."""
-    return isinstance(value, dict) and isinstance(value.get("model"), str)
+    return isinstance(value, dict) and isinstance(cast(dict[str, Any], value).get("model"), str)
 
 
 def _within(*values: Any) -> list[Any]:
     """The values without their class where that is told beside them, as for a path, if so they still differ."""
-    found = [
+    found: list[Any] = [
         value["value"] if isinstance(value, dict) and {"is", "value"} <= value.keys() else value for value in values
     ]
     return found if found[0] != found[1] else list(values)

@@ -66,7 +66,8 @@ class InvocationCacheMemory(InvocationCacheBase):
                 self._drop((key,))
 
     def _drop(self, keys: Iterable[bytes]) -> int:
-        dropped, released = 0, []
+        dropped = 0
+        released: list[str] = []
         with defer_interrupt(), self._lock:
             self._changes, self._listed = self._changes + 1, NO_LIST
             for key in list(keys):

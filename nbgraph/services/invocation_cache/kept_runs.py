@@ -21,6 +21,7 @@ and that of `total` is another one, the outputs are other objects than in the ke
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import attrgetter, is_
+from typing import cast
 from weakref import WeakKeyDictionary
 
 from nbgraph.invocations.base import Ref, is_link
@@ -62,10 +63,14 @@ class KeptRun:
         self.outputs: Mapping[Key, BaseInvocationOutput] = session.outputs
         self.keys: PreparedKeys = session.keys
         self.rows = rows
-        self._heads, self._origins, self._limit = dict(heads), origins, session.max_iterations
+        self._heads, self._limit = dict(heads), session.max_iterations
+        results = zip(rows, session.outputs.items())
+        # lists, not the dictionary they come from: a node takes a tenth of a kilobyte less
+        keyed = [(origins[key][0], output) for row, (key, output) in results if row.type not in PUT_TOGETHER]
+        self.cached = [key for key, _ in keyed], [output for _, output in keyed]
+        """The keys of all results that have one, and these results."""
         self._values = _values(session.plan)
         self._texts = _texts(self._values)
-        self._cached: tuple[list[bytes], list[BaseInvocationOutput]] | None = None
 
     def is_answer(self, session: GraphExecutionState, heads: Heads) -> bool:
         """Return whether a session of the same plan would come to these results, as far as they are cached still."""
@@ -75,14 +80,6 @@ class KeptRun:
             return False
         values = _values(session.plan)
         return all(map(is_, values, self._values)) and _texts(values) == self._texts
-
-    def cached(self) -> tuple[list[bytes], list[BaseInvocationOutput]]:
-        """Return the keys of all results that have one, and these results."""
-        if self._cached is None:
-            results = zip(self.rows, self.outputs.items())
-            keyed = [(key, output) for row, (key, output) in results if row.type not in PUT_TOGETHER]
-            self._cached = [self._origins[key][0] for key, _ in keyed], [output for _, output in keyed]
-        return self._cached
 
 
 class KeptRuns:
@@ -131,7 +128,7 @@ def _texts(values: list[object]) -> list[str] | None:
         return []
     larger = [value for value in values if type(value) not in _FIXED and not is_link(value)]
     # numbers and texts, of which lists may be long, name nothing
-    nested = [value for value in larger if not (type(value) is list and SMALL.issuperset(map(type, value)))]
+    nested = [value for value in larger if not _is_list_of_small(value)]
     if any(map(resources_in, nested)) or any(map(models_in, nested)):
         return None
     contents = Contents(_no_content)
@@ -139,6 +136,10 @@ def _texts(values: list[object]) -> list[str] | None:
         return [contents.text(value) for value in larger]
     except TypeError:
         return None
+
+
+def _is_list_of_small(value: object) -> bool:
+    return type(value) is list and SMALL.issuperset(map(type, cast(list[object], value)))
 
 
 def _no_content(field: ResourceField) -> str:

@@ -315,7 +315,7 @@ class SessionRunner:
         kept = self._cache.runs.get(session.plan)
         if kept is None or self._is_cancelled() or not kept.is_answer(session, self._heads):
             return False
-        if not self._cache.get_all(*kept.cached()):
+        if not self._cache.get_all(*kept.cached):
             return False
         session.recall(kept.outputs, kept.keys)
         self._probe.recall(kept.rows, began, PUT_TOGETHER)
