@@ -241,7 +241,7 @@ def placeholder_positions(graph: Graph, places: dict[str, dict[str, Any]]) -> di
         return {}
     others = {id: places[id] for id in graph.nodes}
     left = min((own["x"] for own in others.values()), default=0.0)
-    below = max((own["y"] + node_height(graph.nodes[id]) for id, own in others.items()), default=0.0)
+    below = max((own["y"] + node_height(graph, id) for id, own in others.items()), default=0.0)
     return {
         id: {"x": left + number * (NODE_WIDTH + GAP_ACROSS), "y": below + GAP_DOWN} for number, id in enumerate(missing)
     }

@@ -8,6 +8,7 @@ import { type Items, Menu } from "./Menu.tsx";
 import type { NodeRun, Reason } from "./protocol.ts";
 import { typeOf } from "./schema.ts";
 import type { EditorState, EditorStore } from "./store.ts";
+import { timeLeft } from "./time_left.ts";
 
 interface Props {
   act: (command: Command) => void;
@@ -219,13 +220,15 @@ function RunLine() {
   );
 }
 
-function runningNode({ runs, document, schema }: EditorState): string {
+function runningNode({ runs, document, schema, since, heard }: EditorState): string {
   const found = Object.entries(runs).find(([, one]) => one.status === "running");
   if (!found) return "";
-  const [id, { step, steps }] = found;
+  const [id, run] = found;
+  const { step, steps } = run;
   const node = document.nodes.get(id);
   const title = (node && typeOf(schema, node)?.title) ?? id;
-  return steps ? `${title} ${step} / ${steps}` : title;
+  const left = timeLeft(run, since[id], heard);
+  return steps ? `${title} ${step} / ${steps}${left ? ` · ${left}` : ""}` : title;
 }
 
 function Progress() {

@@ -6,6 +6,7 @@ import { type Change, merged } from "./changes.ts";
 import { apply, emptyDocument, type GraphDocument } from "./document.ts";
 import type { Derived, NodeRun, Problem, Reason, Snapshot, Template, Told } from "./protocol.ts";
 import { emptySchema, type Schema } from "./schema.ts";
+import { sinceWhen } from "./time_left.ts";
 
 interface Pending {
   changes: Change[];
@@ -38,6 +39,9 @@ export interface EditorState {
   depths: { undo: number; redo: number };
   run: { session: string; status: string; waitsFor: string; waiting: number };
   runs: Record<string, NodeRun>;
+  /** The first step of a running node that was heard of, and when; `heard` is the time of the last message. */
+  since: Record<string, { step: number; at: number }>;
+  heard: number;
   /** The last picture of a node, a preview while it runs. */
   pictures: Record<string, string>;
   /** The results of a node, the newest first. */
@@ -72,6 +76,8 @@ const initialState = (): EditorState => ({
   depths: { undo: 0, redo: 0 },
   run: { session: "", status: "", waitsFor: "", waiting: 0 },
   runs: {},
+  since: {},
+  heard: 0,
   pictures: {},
   results: {},
   names: {},
@@ -415,7 +421,10 @@ export class EditorStore {
       kept[id] = [fresh[id], ...before.slice(0, KEPT_RESULTS - 1)];
       named[fresh[id]] = runs[id]?.image ?? "";
     }
+    const heard = performance.now();
     this.set({
+      heard,
+      since: sinceWhen(other ? {} : this.now.since, told.nodes, heard),
       run: { session: told.session, status, waitsFor: told.waitsFor, waiting: told.waiting },
       runs,
       edited: told.session === run.session ? this.now.edited : {},

@@ -7,15 +7,19 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
-from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.edges import GraphLike
 from nbgraph.services.shared.graph.topology import topological_order
 
 NODE_WIDTH = 240
 HEAD_HEIGHT = 34
 ROW_HEIGHT = 26
-TEXT_HEIGHT = 78
-FOOT_HEIGHT = 36
+PORT_HEIGHT, FIELD_HEIGHT, TEXT_HEIGHT, FOOT_HEIGHT = 24, 30, 66, 26
+"""The parts of a node on the canvas in pixels, as its style sheet has them."""
+SVG_FOOT_HEIGHT = 8
+MAX_FIELDS = 6
+FOLDED = ("denoising_start", "denoising_end", "tiled")
+BY_THE_WAY = ("width", "height", "seed")
+"""Outputs that the canvas folds away beside a main one."""
 GAP_ACROSS = 66
 GAP_DOWN = 36
 COLUMN_HEIGHT = 1000
@@ -75,11 +79,26 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
 
 
-def node_height(node: BaseInvocation) -> int:
-    """Return the height of a node on the canvas in pixels, as far as it is known without a browser."""
-    cls = type(node)
-    tall = sum(TEXT_HEIGHT - ROW_HEIGHT for name, spec in cls.inputs().items() if is_long_text(name, spec.annotation))
-    return HEAD_HEIGHT + ROW_HEIGHT * (len(cls.inputs()) + len(cls.outputs())) + tall + FOOT_HEIGHT
+def node_height(graph: GraphLike, node_id: str) -> int:
+    """Return the height of a node in pixels, as far as it is known without a browser.
+
+    It is that on the canvas, where inputs and outputs that nobody has used are folded away, or that in SVG, which has
+    a row for each edge and each value that was typed, whichever is larger.
+    """
+    node = graph.nodes[node_id]
+    linked, values = {link.field for link in graph.links(node_id)}, node.literals()
+    outputs = [name for name in node.outputs() if name not in BY_THE_WAY]
+    fields = [
+        TEXT_HEIGHT if is_long_text(name, spec.annotation) else FIELD_HEIGHT
+        for name, spec in node.inputs().items()
+        if name not in linked and name not in FOLDED and (spec.required or values.get(name) is not None)
+    ]
+    rows = max(len(linked), len(outputs), 1)
+    typed = len(values.keys() & node.model_fields_set)
+    return max(
+        HEAD_HEIGHT + PORT_HEIGHT * rows + sum(fields[:MAX_FIELDS]) + FOOT_HEIGHT,
+        HEAD_HEIGHT + ROW_HEIGHT * (len(linked) + typed) + SVG_FOOT_HEIGHT,
+    )
 
 
 def is_long_text(name: str, annotation: Any) -> bool:
@@ -98,7 +117,7 @@ def missing_positions(graph: LaidOut) -> dict[str, dict[str, float]]:
         return layered_positions(graph, missing)
     placed = {node_id: known[node_id] for node_id in known if node_id in graph.nodes and node_id not in set(missing)}
     found = layered_positions(graph, missing)
-    below = max((own["y"] + node_height(graph.nodes[node_id]) for node_id, own in placed.items()), default=0.0)
+    below = max((own["y"] + node_height(graph, node_id) for node_id, own in placed.items()), default=0.0)
     left = min((own["x"] for own in placed.values()), default=0.0)
     return {node_id: {"x": left + own["x"], "y": below + GAP_DOWN + own["y"]} for node_id, own in found.items()}
 
@@ -199,7 +218,7 @@ def _places(graph: GraphLike, layers: list[list[str]]) -> dict[str, dict[str, fl
     for layer in layers:
         y = 0.0
         for node_id in layer:
-            height = node_height(graph.nodes[node_id])
+            height = node_height(graph, node_id)
             if y and y + height > COLUMN_HEIGHT:
                 x, y = x + NODE_WIDTH + GAP_ACROSS, 0.0
             places[node_id] = {"x": x, "y": y}

@@ -3,7 +3,14 @@
 from typing import Any
 
 from nbgraph.html import Html, element, image, joined
-from nbgraph.services.shared.graph.drawing.layout import HEAD_HEIGHT, NODE_WIDTH, ROW_HEIGHT, LaidOut, missing_positions
+from nbgraph.services.shared.graph.drawing.layout import (
+    HEAD_HEIGHT,
+    NODE_WIDTH,
+    ROW_HEIGHT,
+    SVG_FOOT_HEIGHT,
+    LaidOut,
+    missing_positions,
+)
 from nbgraph.texts import shorten
 
 MARGIN = 24
@@ -52,7 +59,11 @@ def draw_graph(graph: LaidOut) -> Html:
     shown = list(graph.nodes)[:MAX_NODES]
     rows = {node_id: _rows(graph, node_id) for node_id in shown}
     boxes = {
-        node_id: (layout[node_id]["x"], layout[node_id]["y"], HEAD_HEIGHT + ROW_HEIGHT * len(rows[node_id]) + 8)
+        node_id: (
+            layout[node_id]["x"],
+            layout[node_id]["y"],
+            HEAD_HEIGHT + ROW_HEIGHT * len(rows[node_id]) + SVG_FOOT_HEIGHT,
+        )
         for node_id in shown
     }
     notes = list(graph.layout.get("notes", {}).values())
