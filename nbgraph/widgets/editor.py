@@ -23,6 +23,7 @@ from nbgraph.widgets.autosave import Autosave
 from nbgraph.widgets.changes import GONE, read_changes
 from nbgraph.widgets.derived import ShownDocument, problem_to_json
 from nbgraph.widgets.document import GraphDocument, StaleRevisionError, Update
+from nbgraph.widgets.dropped_file import answer_file
 from nbgraph.widgets.dry_run import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.exact_numbers import to_page
 from nbgraph.widgets.graph_changes import apply_changes
@@ -244,6 +245,8 @@ class GraphEditor(RpcWidget):
             return answer_pictures(self._need_invoker().services.images, request, buffers)
         if isinstance(request, messages.AboutPictures):
             return self._answer_picture(request)
+        if isinstance(request, messages.FileRequest):
+            return answer_file(self._need_invoker().services, request.name, buffers), []
         if isinstance(request, messages.ExplainRequest):
             return self._explain()
         done = self._act(request) or {}

@@ -100,6 +100,13 @@ class UploadRequest(Request):
     type: Literal["upload"]
 
 
+class FileRequest(Request):
+    """A picture or a file that says how a picture was made comes in the first buffer."""
+
+    type: Literal["file"]
+    name: str = Field(max_length=200)
+
+
 class CollapseRequest(Request):
     """Replace these nodes by a library graph of them."""
 
@@ -140,6 +147,7 @@ AnyRequest = (
     | StarRequest
     | CompareRequest
     | UploadRequest
+    | FileRequest
     | CollapseRequest
     | NodeRequest
     | CloseRequest

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from io import BytesIO
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +13,7 @@ from nbgraph.errors import NotFoundError
 from nbgraph.grammar.catalogue import COMMAND_NAMES, Catalogue
 from nbgraph.grammar.compiler import plan_line
 from nbgraph.grammar.parser import parse_line
+from nbgraph.invocations import BlankImage
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.graph_file import open_file, open_graph
 
@@ -180,3 +182,33 @@ def test_a_graph_shows_itself_drawn_with_markup_as_text(open_graph):
     drawn = b64decode(bundle["text/html"].split("base64,")[1].split('"')[0]).decode()
     assert drawn == bundle["image/svg+xml"]
     ElementTree.fromstring(drawn)
+
+
+@pytest.fixture
+def canvas(studio):
+    made = Heard(Graph(), studio.invoker)
+    yield made
+    made.close()
+
+
+def test_a_dropped_picture_gives_the_graph_that_made_it_and_a_report(canvas, studio):
+    run = studio.run(BlankImage(id="blank", width=16, height=8), progress=False)
+    file = BytesIO()
+    run["blank"].image.save(file, "PNG")
+    [answer] = canvas.tell({"type": "file", "name": "blank.png", "request": 1}, [file.getvalue()])
+    assert ["node", "blank", "", {"type": "blank_image"}] in answer["template"]["changes"]
+    assert answer["report"].startswith("read ")
+
+
+def test_a_dropped_text_of_a1111_gives_its_graph_and_says_what_is_missing(canvas):
+    text = "a red apple\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 64x64, Model: nowhere"
+    [answer] = canvas.tell({"type": "file", "name": "apple.txt", "request": 1}, [text.encode()])
+    assert any(change[3] == {"value": 5} for change in answer["template"]["changes"] if len(change) == 4)
+    assert "nowhere" in answer["report"]
+
+
+@pytest.mark.parametrize("data", [b"", b"no recipe", b"\x89PNG broken", b'{"a": 1}'])
+def test_a_dropped_file_without_a_graph_is_refused_with_a_reason(canvas, data):
+    [answer] = canvas.tell({"type": "file", "name": "x.png", "request": 1}, [data])
+    assert (answer["type"], bool(answer["message"])) == ("refused", True)
+    assert len(canvas.graph) == 0

@@ -234,3 +234,14 @@ def test_texts_stand_out_from_what_is_behind_them(book, theme):
     found = book.editor.locator(texts).evaluate_all(CONTRAST)
     assert len(found) > 30
     assert [(name, round(contrast, 2)) for name, contrast in found if contrast < 4.5] == []
+
+
+def test_run_to_here_runs_a_node_and_what_it_needs_and_no_more(book):
+    expect(book.button("Run")).to_be_enabled()
+    book.title("denoise").click(button="right")
+    book.editor.get_by_role("menuitem", name="Run to here").click()
+    book.ends_as("denoise", "✓|cached")
+    expect(book.node("picture").locator("img.nbg-result")).to_have_count(0)
+    assert "['denoise', 'model', 'noise', 'prompt']" in book.python(
+        "sorted(studio.stats[studio.stats.session == studio.stats.session.iloc[-1]].node)"
+    )

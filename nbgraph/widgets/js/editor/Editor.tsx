@@ -6,6 +6,7 @@ import { act, addAt, centre, insert, type View } from "./actions.ts";
 import { Canvas, type CanvasHandle } from "./Canvas.tsx";
 import { addNode, freeId, type LooseEnd } from "./commands.ts";
 import { useOpenBelow, useStore, useStored } from "./context.ts";
+import { hasFiles, takeFile } from "./files.ts";
 import type { AnyFlowNode } from "./flow.ts";
 import { KeysSheet } from "./KeysSheet.tsx";
 import { KeyboardWire } from "./keyboard_wire.ts";
@@ -34,6 +35,8 @@ const MAP_UP_TO = 500;
 const PALETTE = { width: 470, height: 390 };
 /** Milliseconds that what became of a wire can be read. */
 const READ = 4000;
+/** Milliseconds in which the browser says what is pasted. */
+const PASTE = 40;
 const MENU = { width: 230, height: 400 };
 
 const isMapped = ({ document: { nodes } }: Pick<EditorState, "document">): boolean =>
@@ -45,6 +48,8 @@ export function Editor() {
   const openBelow = useOpenBelow();
   const readOnly = useStored((one) => one.readOnly);
   const lost = useStored((one) => one.lost);
+  // An open menu follows what can be done now.
+  useStored((one) => one.canRun);
   const root = useRef<HTMLDivElement>(null);
   const canvas = useRef<CanvasHandle>(null);
   const place = useRef<HTMLDivElement>(null);
@@ -87,6 +92,7 @@ export function Editor() {
   const doCommand = useCallback((command: Command) => act(view, command), [view]);
   useEffect(() => leaveOutside(root.current!, () => setActive(false)), []);
   useEffect(() => keepFocus(root.current!), []);
+  const pasting = useRef<ReturnType<typeof setTimeout>>(undefined);
   const [wireText, setWireText] = useState("");
   const wire = useMemo(() => new KeyboardWire(view, setWireText, openPalette), [view, openPalette]);
   useEffect(() => {
@@ -99,8 +105,18 @@ export function Editor() {
     const target = event.target as HTMLElement;
     const command = commandOf(event, target.tagName);
     if (!command || opened || question || menu || sheet || store.state.getState().large) return;
+    if (command === "paste") {
+      // The browser says a moment later what is pasted: a file goes before what was copied here.
+      pasting.current = setTimeout(() => doCommand(command), PASTE);
+      return;
+    }
     event.preventDefault();
     doCommand(command);
+  };
+  const takeFiles = (data: DataTransfer | null, at: Opened["at"]): boolean => {
+    const files = [...(data?.files ?? [])];
+    for (const file of files) void takeFile(view, file, flow.screenToFlowPosition(at));
+    return files.length > 0;
   };
   const back = useCallback((): void => root.current?.focus({ preventScroll: true }), []);
   const close = (): void => {
@@ -149,6 +165,21 @@ export function Editor() {
         wire.leave();
         const target = event.target as Element;
         if (target.closest(".react-flow__pane")) root.current?.focus({ preventScroll: true });
+      }}
+      onDragOver={(event) => {
+        if (hasFiles(event.dataTransfer)) event.preventDefault();
+      }}
+      onDrop={(event) => {
+        if (!takeFiles(event.dataTransfer, { x: event.clientX, y: event.clientY })) return;
+        event.preventDefault();
+        event.stopPropagation();
+      }}
+      onPaste={(event) => {
+        if ((event.target as Element).matches("input, textarea")) return;
+        event.stopPropagation();
+        if (!takeFiles(event.clipboardData, pointer.current ?? centre(root.current!))) return;
+        event.preventDefault();
+        clearTimeout(pasting.current);
       }}
       onPointerMove={(event) => (pointer.current = { x: event.clientX, y: event.clientY })}
       onPointerLeave={() => {

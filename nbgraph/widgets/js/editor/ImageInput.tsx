@@ -1,8 +1,9 @@
 // A picture of the studio: chosen among the newest, or uploaded.
-import { type ChangeEvent, useEffect, useState } from "react";
+import { type ChangeEvent, type DragEvent, useEffect, useState } from "react";
 
 import { useStore, useStored } from "./context.ts";
 import type { ControlProps } from "./Field.tsx";
+import { upload } from "./files.ts";
 
 export function ImageInput({ label, value, disabled, set }: ControlProps) {
   const store = useStore();
@@ -22,15 +23,25 @@ export function ImageInput({ label, value, disabled, set }: ControlProps) {
     set({ image_name: chosen });
     setOpen(false);
   };
-  const upload = async (event: ChangeEvent<HTMLInputElement>): Promise<void> => {
+  const take = async (file: File): Promise<void> => {
+    const uploaded = await upload(store, file);
+    if (uploaded) choose(uploaded);
+  };
+  const drop = (event: DragEvent): void => {
+    const [file] = event.dataTransfer.files;
+    if (!file || disabled) return;
+    event.preventDefault();
+    event.stopPropagation();
+    void take(file);
+  };
+  const chooseFile = async (event: ChangeEvent<HTMLInputElement>): Promise<void> => {
     const file = event.target.files?.[0];
     if (!file) return;
-    const told = await store.ask({ type: "upload" }, [await file.arrayBuffer()]);
-    if (told.type === "uploaded") choose(told.name);
+    await take(file);
   };
   return (
     <span className="nbg-image-input">
-      <button type="button" aria-label={label} aria-expanded={open} disabled={disabled} onClick={show}>
+      <button type="button" aria-label={label} aria-expanded={open} disabled={disabled} onClick={show} onDrop={drop}>
         {url ? (
           <img src={url} alt={name} />
         ) : (
@@ -41,7 +52,7 @@ export function ImageInput({ label, value, disabled, set }: ControlProps) {
         <span className="nbg-gallery nowheel" role="dialog" aria-label="pictures">
           <label className="nbg-upload">
             upload a file
-            <input type="file" accept="image/png,image/jpeg,image/webp" onChange={(event) => void upload(event)} />
+            <input type="file" accept="image/png,image/jpeg,image/webp" onChange={(event) => void chooseFile(event)} />
           </label>
           {newest.map((one) => (
             <button key={one} type="button" aria-label={`picture ${one.slice(0, 8)}`} onClick={() => choose(one)}>

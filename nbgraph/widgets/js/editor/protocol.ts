@@ -93,4 +93,5 @@ export type Told =
   | { type: "types"; types: Schema["types"]; assignable: Schema["assignable"] }
   | { type: "ran" }
   | { type: "pictures"; request: number; names: string[]; newest: boolean }
+  | { type: "file"; request: number; template: Template; report: string }
   | { type: "uploaded"; request: number; name: string };
