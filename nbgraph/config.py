@@ -33,9 +33,6 @@ class Settings(BaseSettings):
     dtype: str | None = Field(
         default=None, description="torch dtype for models, such as 'float16'; None picks by device"
     )
-    preload: bool = Field(
-        default=True, description="whether a notebook's first studio begins to load torch, in the background"
-    )
     threads: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto",
         description="torch's threads on the CPU; auto: one for a small model, else torch's own number",

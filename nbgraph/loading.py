@@ -2,7 +2,10 @@
 
 Python raises `KeyboardInterrupt` in the main thread between any two bytecodes, and a process in which that happened
 during `import torch` cannot import torch again. Here the main thread only waits: if it is interrupted, the import goes
-on, and the next caller finds the module or waits for it. An import can also be begun before anybody needs the module.
+on, and the next caller finds the module or waits for it.
+
+Nothing is imported before somebody needs it: while one thread imports a package, an `import` of a part of it on another
+thread is given half of it (`import torch.nn`), or what was there before (diffusers, whose modules replace themselves).
 
 A process may end, or fork, while an import runs. At the end the import is abandoned at its next module: a thread that
 still runs C code while the interpreter is taken down may crash it. A fork waits for the import: the child would have a
@@ -87,17 +90,6 @@ def load_library(name: str) -> Any:
     if (found := _found(name)) is not None:
         return found
     return import_module(name) if _thread.under_way is not None else _wait_for(name, import_module)
-
-
-def begin(name: str, import_it: Callable[[str], ModuleType] = import_module) -> None:
-    """Start to import the module `name`, if it is not imported, and return at once.
-
-    What the import raises is raised by the next `load`, which tries it again. Only for packages that stay what they are
-    while they are imported: diffusers and transformers put other objects in the place of their modules at the end, so
-    that an `import` of a person's, which waited for one meanwhile, would be given what was there before.
-    """
-    if _found(name) is None and not _must_import_here():
-        _begin(name, import_it)
 
 
 def _must_import_here() -> bool:

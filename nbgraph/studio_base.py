@@ -14,8 +14,8 @@ from nbgraph.config import Settings
 from nbgraph.errors import NbgraphError, NotFoundError, TargetError
 from nbgraph.frames import compared_frame, loaded_frame, stats_frame
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.loading import begin, load
-from nbgraph.notebook import is_in_notebook, offer_documents
+from nbgraph.loading import load
+from nbgraph.notebook import offer_documents
 from nbgraph.recipes.local import shelf_of
 from nbgraph.recipes.opened import Opened
 from nbgraph.recipes.reading import read_recipe
@@ -60,8 +60,6 @@ class StudioBase:
         self._dropped = finalize(self, start_new_thread, _collect_soon, ())
         self._dropped.atexit = False  # at exit the memory goes anyway
         offer_documents(self)
-        if self.settings.preload and is_in_notebook():
-            begin("torch")  # while a person writes the next cell; not diffusers, see `begin`
 
     @property
     def services(self) -> InvocationServices:

@@ -6,6 +6,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +17,7 @@ from interrupting import interrupted_at_every_step
 
 from nbgraph.errors import CancelledError
 from nbgraph.latch import Latch
-from nbgraph.loading import NotLoadedError, begin, load, looking_while_waiting, without_waiting
+from nbgraph.loading import NotLoadedError, load, looking_while_waiting, without_waiting
 
 FIRST_RUN = Path(__file__).parent / "first_run_child.py"
 
@@ -79,6 +82,12 @@ def test_who_waits_looks_meanwhile_and_may_give_up(name):
     assert load(name, slow).__name__ == name
 
 
+def begin(name: str, import_it: Callable[[str], ModuleType]) -> None:
+    """Begin to import, and wait for nothing."""
+    with suppress(NotLoadedError), without_waiting():
+        load(name, import_it)
+
+
 def test_an_import_that_was_begun_goes_on_by_itself_and_is_not_begun_again(name):
     slow = Slow()
     begin(name, slow)
@@ -90,11 +99,10 @@ def test_an_import_that_was_begun_goes_on_by_itself_and_is_not_begun_again(name)
     assert slow.calls == 1
 
 
-def test_an_interrupt_while_an_import_is_begun_leaves_none_or_one_that_ends(name):
-    slow = Slow()
-    slow.may_end.open()
-    for step in interrupted_at_every_step(lambda: begin(f"{name}{slow.calls}", slow), stride=3):
-        assert load(f"{name}_{step}", slow).__name__ == f"{name}_{step}"
+def test_an_interrupt_at_any_step_of_a_load_leaves_nobody_waiting(name):
+    names = (f"{name}.{number}" for number in count())
+    for step in interrupted_at_every_step(lambda: load(next(names), ModuleType), stride=5, stop_after=40):
+        assert load(f"{name}_{step}", ModuleType).__name__ == f"{name}_{step}"
 
 
 def test_what_a_begun_import_raises_is_told_to_who_needs_the_module(name):
@@ -183,6 +191,13 @@ def test_what_only_torch_can_tell_is_refused_as_before_by_the_worker():
 
 
 PARTS = 150
+BEGIN = """
+try:
+    with without_waiting():
+        load("slow_package")
+except NotLoadedError:
+    pass
+"""
 
 
 @pytest.fixture
@@ -199,7 +214,7 @@ def slow_package(tmp_path: Path) -> Path:
 
 
 def in_a_fresh_process(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
-    before = "import os, time\nfrom nbgraph.loading import begin, load\nbegin('slow_package')\n"
+    before = f"import os, time\nfrom nbgraph.loading import NotLoadedError, load, without_waiting\n{BEGIN}"
     path = os.pathsep.join([str(folder), *sys.path])
     return subprocess.run(
         [sys.executable, "-c", before + code],

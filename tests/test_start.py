@@ -1,4 +1,4 @@
-"""What a first studio loads: nothing heavy on its own thread; in a kernel, torch in the background."""
+"""What a first studio loads: nothing heavy; and what commands load that need no torch."""
 
 import subprocess
 import sys
@@ -31,33 +31,27 @@ def ran(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", KERNEL + code], capture_output=True, text=True, timeout=300)
 
 
-def test_the_first_studio_of_a_kernel_imports_nothing_heavy_on_its_thread_and_begins_to_load_torch():
-    done = ran(f"""
-studio = nb.Studio()
-on_main = {HEAVY!r} & set(Notes.on_main)
-from nbgraph.loading import load
-load("torch")
-print(sorted(on_main), sorted(set(sys.modules) & {HEAVY!r}))
-""")
-    assert done.stdout.splitlines()[-1:] == ["[] ['torch']"], done.stderr
-
-
-def test_a_setting_leaves_torch_until_a_picture_needs_it():
-    done = ran("""
-studio = nb.Studio(settings=nb.Settings(preload=False))
-from nbgraph.loading import _imports
-print([name for name in _imports if "torch" in name])
-""")
-    assert done.stdout == "[]\n", done.stderr
+def test_the_first_studio_of_a_kernel_imports_nothing_heavy():
+    done = ran(f"studio = nb.Studio(); print(sorted({HEAVY!r} & {{*Notes.on_main, *sys.modules}}))")
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
 
 
 @pytest.mark.parametrize("seconds", [0, 0.5, 1.5])
 def test_a_kernel_that_ends_while_torch_is_loaded_ends_well(seconds):
-    done = ran(f"import time; studio = nb.Studio(); time.sleep({seconds}); print('end')")
+    done = ran(f"""
+import time
+from nbgraph.loading import NotLoadedError, load, without_waiting
+try:
+    with without_waiting():
+        load("torch")
+except NotLoadedError:
+    time.sleep({seconds})
+print("end")
+""")
     assert (done.stdout, done.stderr, done.returncode) == ("end\n", "", 0)
 
 
-@pytest.mark.parametrize("command", [["--help"], ["describe"], ["describe", "noise"], ["models"]])
+@pytest.mark.parametrize("command", [["--help"], ["describe", "noise"], ["models"]])
 def test_a_command_that_needs_no_torch_loads_none(command):
     code = f"""
 import sys

@@ -41,9 +41,7 @@ def build_sd15_sized(folder: Path, device: str) -> Path:
     with torch.device(device):
         torch.manual_seed(0)
         unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8).half()
-        vae = AutoencoderKL(
-            block_out_channels=VAE_WIDTHS, layers_per_block=2, sample_size=512, force_upcast=False, **blocks
-        )
+        vae = AutoencoderKL(layers_per_block=2, sample_size=512, force_upcast=False, **blocks).half()
     parts: dict[str, Any] = {"tokenizer": tokenizer, "text_encoder": clip(tokenizer, 768).half(), "scheduler": ddim()}
     StableDiffusionPipeline(vae=vae, unet=unet, requires_safety_checker=False, **parts).save_pretrained(folder)
     return folder
