@@ -98,7 +98,7 @@ def describe(
     _leave(lambda: _part("graph_programs").describe(type))
 
 
-@app.command()
+@app.command(short_help="Write a graph as Python, lines, diffusers or ComfyUI.")
 def export(
     file: GraphFile,
     python: Annotated[bool, typer.Option("--python", help="As Python that builds the graph.")] = False,
