@@ -115,6 +115,7 @@ class Settings(BaseSettings):
 
 def _refusal(found: Any, given: dict[str, Any]) -> str:
     """Return pydantic's finding about a setting, under the name by which it was given, with the setting's purpose."""
+    # People search for the name that they wrote: the argument, or the variable of the environment.
     name = str(found["loc"][0])
     shown = name if name in given else f"{PREFIX}{name.upper()}"
     reason = found["msg"].removeprefix("Value error, ")

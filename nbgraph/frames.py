@@ -364,6 +364,7 @@ def sweep_frame(
         The total seconds and the status of each run.
     """
     pandas = _pandas()
+    # With an index of its own: a sweep without axes has rows without columns.
     table = pandas.DataFrame(list(values), index=range(len(values)))
     for name, column in given.items():
         table[name] = _given_column(column)

@@ -14,10 +14,11 @@ STATUS_HATCHES = {"cached": "///", "failed": "xx", "cancelled": ".."}
 STATUS_MARKS = {"failed": "x", "cancelled": "s"}
 ROOM_FOR_TEXT = 1.2
 TEXT: dict[str, Any] = {"parse_math": False}
+"""Ids of nodes may contain dollars, which matplotlib would read as mathematics."""
 
 
 def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """A bar for each prepared node, from its start, in seconds since the first; coloured by status.
+    """Draw a bar for each prepared node, from its start, in seconds since the first; coloured by status.
 
     A tick marks each start, so that nodes too short for a visible bar are seen, with the seconds beside it. Cached
     nodes are hatched, failed ones end in a cross.
@@ -47,7 +48,7 @@ def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: A
 
 
 def plot_memory(data: "pd.DataFrame", *, x: str = "vram_peak_mb", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """A bar for each prepared node: peak VRAM, or peak RAM of the process where there is no GPU."""
+    """Draw a bar for each prepared node: peak VRAM, or peak RAM of the process where there is no GPU."""
     ax = ax or _new_axes(len(data))
     column = x if data[x].notna().to_numpy().any() else "ram_peak_mb"
     ax.barh(range(len(data)), data[column].astype(float), **kwargs)
@@ -58,9 +59,10 @@ def plot_memory(data: "pd.DataFrame", *, x: str = "vram_peak_mb", ax: "Axes | No
 
 
 def plot_memory_over_time(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """RAM of the process after each node, and peak VRAM in it where there is a GPU, over the seconds of the run."""
+    """Draw the RAM of the process after each node, and its peak VRAM with a GPU, over the seconds of the run."""
     ax = ax or _new_axes(8)
     rows = data.sort_values("started")
+    # Memory is measured when a node ends, so its value belongs to that moment.
     ends = (rows["started"] - rows["started"].min()).dt.total_seconds() + rows["seconds"]
     for column, colour in (("ram_after_mb", "tab:blue"), ("vram_peak_mb", "tab:purple")):
         values = rows[column].astype("Float64")
@@ -75,8 +77,9 @@ def plot_memory_over_time(data: "pd.DataFrame", *, ax: "Axes | None" = None, **k
 
 
 def plot_by_type(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """The distribution of a column for each node type over all runs of the frame, as boxes with their points."""
+    """Draw the distribution of a column for each node type over all runs of the frame, as boxes with their points."""
     groups = {str(name): found[y].dropna().to_numpy(float) for name, found in data.groupby("type", observed=True)}
+    # Without a GPU a whole column may be <NA>, and a box of nothing raises.
     groups = {name: values for name, values in groups.items() if len(values)}
     ax = ax or _new_axes(len(groups))
     if groups:
@@ -89,9 +92,10 @@ def plot_by_type(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" 
 
 
 def plot_runs(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """A bar for each run, made up of its node types: which runs took long, and for what."""
+    """Draw a bar for each run, made up of its node types: which runs took long, and for what."""
     table = data.pivot_table(index="session", columns="type", values=y, aggfunc="sum", observed=True, sort=False)
     ax = ax or _new_axes(len(table))
+    # The largest share first, so that the same colour begins every bar.
     left = [0.0] * len(table)
     for name in table.columns[table.sum().argsort()[::-1]]:
         widths = table[name].fillna(0.0).to_numpy(float)
@@ -106,12 +110,12 @@ def plot_runs(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = N
 
 
 def plot_comparison(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """Seconds per node in two runs, from a frame of `studio.compare(a, b)`: red got slower, green got faster."""
+    """Draw the seconds per node of two runs, a frame of `studio.compare(a, b)`: red got slower, green got faster."""
     ax = ax or _new_axes(len(data))
     before, after = (data[name].to_numpy(dtype=float, na_value=float("nan")) for name in ("seconds_a", "seconds_b"))
     for row, (a, b) in enumerate(zip(before, after)):
         ax.plot([a, b], [row, row], color="tab:red" if b > a else "tab:green", linewidth=3, alpha=0.6, zorder=1)
-        end = max(value for value in (a, b) if value == value)
+        end = max(value for value in (a, b) if value == value)  # NaN, of a node of one run, is not equal to itself
         change = _change(a, b)
         ax.annotate(f"   {change}", (end, row), va="center", fontsize="small")
     rows = range(len(data))
@@ -127,7 +131,7 @@ def plot_comparison(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs:
 
 
 def plot_sessions(data: "pd.DataFrame", *, axes: "Sequence[Axes] | None" = None, **kwargs: Any) -> "list[Axes]":
-    """The timelines of several runs side by side, with one scale of seconds; an Axes for each run of the frame."""
+    """Draw the timelines of several runs side by side with one scale of seconds, and return an Axes for each."""
     sessions = list(dict.fromkeys(data["session"]))
     if axes is None:
         height = max(2.5, 0.3 * len(data) / max(1, len(sessions)) + 1.2)
@@ -136,6 +140,7 @@ def plot_sessions(data: "pd.DataFrame", *, axes: "Sequence[Axes] | None" = None,
     for session, ax in zip(sessions, axes):
         plot_timeline(data.query("session == @session"), ax=ax, **kwargs)
         ax.set_title(session[:8], **TEXT)
+    # One scale, or a short run would look as long as its neighbour.
     right = max((ax.get_xlim()[1] for ax in axes), default=1.0)
     for ax in axes:
         ax.set_xlim(left=None, right=right)

@@ -119,6 +119,7 @@ class StudioBase:
         InvalidNameError
             The text cannot be the name of a document.
         """
+        # A text is a sequence too, so it comes before nodes.
         if isinstance(target, str | PathLike):
             return self._editors.of_text(target)
         return self._editors.of_graph(target_graph(target))
@@ -249,6 +250,7 @@ class StudioBase:
         ArchiveError
             The file cannot be written.
         """
+        # One run is exported as often as several, so it need not be put into a list.
         chosen = None if runs is None else [run_id(run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
         return export_archive(self.services, path, chosen)
 
