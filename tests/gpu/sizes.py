@@ -20,6 +20,7 @@ from tests.tiny_models import BUILDERS
 from tests.tiny_models.parts import clip, clip_tokenizer, ddim
 
 TEXT, CFG = "a red cat", 4.0
+SD15_WIDTHS, TINY_WIDTHS = (320, 640, 1280, 1280), (32, 32, 64, 64)
 
 
 class Drawn(NamedTuple):
@@ -30,19 +31,23 @@ class Drawn(NamedTuple):
     bytes: int
 
 
-def build_sd15_sized(folder: Path, device: str) -> Path:
+def build_sd15_sized(
+    folder: Path, device: str, widths: tuple[int, ...] = SD15_WIDTHS, vae_widths: tuple[int, ...] = VAE_WIDTHS
+) -> Path:
     """Write a model with the UNet (860 million parameters) and the autoencoder of Stable Diffusion 1.5, in float16."""
     tokenizer = clip_tokenizer(folder / "tokenizer")
     blocks: dict[str, Any] = {
-        "block_out_channels": VAE_WIDTHS,
-        "down_block_types": ("DownEncoderBlock2D",) * len(VAE_WIDTHS),
-        "up_block_types": ("UpDecoderBlock2D",) * len(VAE_WIDTHS),
+        "block_out_channels": vae_widths,
+        "down_block_types": ("DownEncoderBlock2D",) * len(vae_widths),
+        "up_block_types": ("UpDecoderBlock2D",) * len(vae_widths),
     }
     with torch.device(device):
         torch.manual_seed(0)
-        unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8).half()
+        sizes: dict[str, Any] = {"block_out_channels": widths, "cross_attention_dim": 768, "attention_head_dim": 8}
+        unet = UNet2DConditionModel(sample_size=64, **sizes).half()
         vae = AutoencoderKL(layers_per_block=2, sample_size=512, force_upcast=False, **blocks).half()
     parts: dict[str, Any] = {"tokenizer": tokenizer, "text_encoder": clip(tokenizer, 768).half(), "scheduler": ddim()}
+    parts |= {"safety_checker": None, "feature_extractor": None}
     StableDiffusionPipeline(vae=vae, unet=unet, requires_safety_checker=False, **parts).save_pretrained(folder)
     return folder
 
@@ -54,8 +59,10 @@ class Bench:
         self.name, self.device = name, device
         self.side, self.steps = (64, 2) if is_tiny else (512, 20) if name == "sd15" else (1024, 20)
         dtype = "float32" if is_tiny else "float16"
-        build = BUILDERS[name] if is_tiny else build_sd15_sized if name == "sd15" else build_sdxl_sized
-        self.folder = build(folder) if is_tiny else build(folder, device)  # type: ignore[call-arg]
+        if name == "sd15":
+            self.folder = build_sd15_sized(folder, device, *([TINY_WIDTHS, TINY_WIDTHS] if is_tiny else []))
+        else:
+            self.folder = BUILDERS[name](folder) if is_tiny else build_sdxl_sized(folder, device)
         pixels = 8 * self.side**2
         self.settings = nb.Settings(device=device, dtype=dtype, cache_entries=0, batch_pixels=pixels)
         self._dtype: Any = getattr(torch, dtype)
