@@ -7,10 +7,10 @@ This is the only place that reads a pickle, and only when a person names the fil
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, cast
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from nbgraph.errors import ModelError
@@ -49,11 +49,13 @@ def convert_pickle(file: Path) -> Path:
 def _tensors_of(stored: Any) -> dict[str, Tensor]:
     if isinstance(stored, Tensor):
         return {"emb_params": stored}
-    if not isinstance(stored, Mapping):
-        return {}
-    if isinstance(words := stored.get("string_to_param"), Mapping):
+    content = _mapping(stored)
+    if words := _mapping(content.get("string_to_param")):
         found = next((tensor for tensor in words.values() if isinstance(tensor, Tensor)), None)
         return {} if found is None else {"emb_params": found}
-    state = stored.get("state_dict", stored)
-    state = state if isinstance(state, Mapping) else {}
+    state = _mapping(content.get("state_dict", content))
     return {str(name): tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return cast("Mapping[Any, Any]", value) if isinstance(value, Mapping) else {}

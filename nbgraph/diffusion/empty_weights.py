@@ -5,11 +5,11 @@ module that another thread builds at that moment comes out on the meta device. H
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import accelerate
+import accelerate  # pyright: ignore[reportMissingTypeStubs]
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -30,7 +30,7 @@ class EmptyWeights(TorchFunctionMode):
 
 
 @contextmanager
-def empty_weights_of_this_thread() -> Iterator[None]:
+def empty_weights_of_this_thread() -> Generator[None]:
     """Let accelerate's `init_empty_weights`, called within the block, hold in the calling thread alone."""
     with _LOCK:
         loader, for_all = threading.get_ident(), accelerate.init_empty_weights

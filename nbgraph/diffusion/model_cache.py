@@ -133,8 +133,8 @@ class ModelCache:
     def step_down(self, ref: ModelRef) -> str | None:
         """Take less memory of the device for a model from now on; return the mode, or None if there is no lower one."""
         with self._lock:
-            rows = [entry.mode for entry in self._entries.values() if entry.ref.fingerprint == ref.fingerprint]
-            lower = next_mode(max(rows, key=MODES.index) if rows else "component")
+            entries = [entry for entry in self._entries.values() if entry.ref.fingerprint == ref.fingerprint]
+            lower = next_mode(MODES[max((MODES.index(entry.mode) for entry in entries), default=1)])
             if lower is not None:
                 self._lowered[ref.fingerprint] = lower
             return lower

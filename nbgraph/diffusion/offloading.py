@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import torch
-from diffusers import ModelMixin
-from diffusers.hooks import apply_group_offloading
+from diffusers.hooks.group_offloading import apply_group_offloading
+from diffusers.models.modeling_utils import ModelMixin
 
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.device_memory import free_bytes

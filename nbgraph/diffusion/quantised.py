@@ -7,6 +7,7 @@ weight-only quantisation, `nf4` that of bitsandbytes.
 
 import importlib.util
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, Literal, get_args
 
 import torch
@@ -74,24 +75,19 @@ def quantise(module: Any, precision: str, dtype: torch.dtype) -> None:
     if precision == "fp8":
         module.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
     elif int8_backend() == "torchao":
-        from torchao.quantization import (  # pyright: ignore[reportMissingImports]
-            Int8WeightOnlyConfig,
-            quantize_,
-        )
-
-        quantize_(module, Int8WeightOnlyConfig())
+        torchao: Any = import_module("torchao.quantization")
+        torchao.quantize_(module, torchao.Int8WeightOnlyConfig())
     else:
-        from optimum.quanto import freeze, qint8, quantize  # pyright: ignore[reportMissingImports]
-
-        quantize(module, weights=qint8)
-        freeze(module)
+        quanto: Any = import_module("optimum.quanto")
+        quanto.quantize(module, weights=quanto.qint8)
+        quanto.freeze(module)
 
 
 def loading_options(precision: str | None, dtype: torch.dtype) -> dict[str, Any]:
     """Return the options of `from_pretrained` for a precision whose weights are quantised while they are read."""
     if precision != "nf4":
         return {}
-    from diffusers import BitsAndBytesConfig
+    from diffusers.quantizers.quantization_config import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
     return {"quantization_config": config}

@@ -8,7 +8,7 @@ import copy
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
@@ -200,7 +200,8 @@ def _vectors(model: ModelDescription, encoder: str, patch: TextualInversionPatch
 def _read(model: ModelDescription, encoder: str, patch: TextualInversionPatch) -> Tensor:
     """(vectors, width) of an embedding for a text encoder."""
     key = _encoders_of(model, read_embedding_header(patch.path))[encoder]
-    with safe_open(resolve_folder(patch.path), framework="pt", device="cpu") as opened:
+    file: Any = safe_open(resolve_folder(patch.path), framework="pt", device="cpu")
+    with file as opened:
         vectors: Tensor = opened.get_tensor(key).float()
     check_unchanged(patch.path, patch.fingerprint)
     if not bool(vectors.isfinite().all()):
@@ -225,7 +226,7 @@ def _expanding(base: Any, pattern: re.Pattern[str], written: dict[str, str]) -> 
     def expanded(text: Any) -> Any:
         if isinstance(text, str):
             return pattern.sub(lambda found: written[found[1].casefold()], text)
-        return [expanded(each) for each in text] if isinstance(text, list | tuple) else text
+        return [expanded(each) for each in cast("list[Any]", text)] if isinstance(text, list | tuple) else text
 
     def call(self: Any, text: Any = None, *given: Any, **options: Any) -> Any:
         return base.__call__(self, expanded(text), *given, **options)

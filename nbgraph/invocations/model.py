@@ -10,7 +10,7 @@ from nbgraph.diffusion.refs import OffloadName, PrecisionName
 from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, UNetField, VaeField
-from nbgraph.invocations.model_parts import rest
+from nbgraph.invocations.model_parts import precision_problem, rest
 
 
 class ModelLoaderOutput(BaseInvocationOutput):
@@ -44,11 +44,7 @@ class ModelLoader(BaseInvocation):
     )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        if precision := known.get("precision"):
-            try:
-                context.models.check_precision(precision)
-            except ModelError as error:
-                yield "precision", str(error)
+        yield from precision_problem(known, context)
         if "model" in known:
             try:
                 model = context.models.resolve(known["model"], rest(known.get("parts")))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from nbgraph import diffusion
+from nbgraph.diffusion.refs import OffloadName, PrecisionName
 from nbgraph.errors import ModelError
 from nbgraph.invocations.adapters import ClipOutput, UNetOutput
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
@@ -15,14 +16,21 @@ ModelKind = Literal["sd1", "sd2", "sdxl", "sd3-medium", "sd35-medium", "sd35-lar
 """Kinds of models whose text encoders are known here."""
 
 
-@invocation("transformer_loader", title="Transformer", category="model", version="1.0.0", static=True)
+@invocation("transformer_loader", title="Transformer", category="model", version="1.1.0", static=True)
 class TransformerLoader(BaseInvocation):
     """The transformer or UNet of a file that holds nothing else; text encoders and VAE are loaded separately."""
 
     model: str = Field(description="Path of the file, or a model by its name in this studio")
     parts: str | None = Field(None, description="Model whose configuration it has, where its kind is not known here")
+    precision: PrecisionName | None = Field(
+        None, description="What its weights are quantised to, for less memory; as stored without"
+    )
+    offload: OffloadName | None = Field(
+        None, description="Where the weights are while they compute; left out, the studio chooses by free memory"
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        yield from precision_problem(known, context)
         if "model" in known:
             try:
                 model = context.models.resolve(known["model"], rest(known.get("parts")))
@@ -33,7 +41,8 @@ class TransformerLoader(BaseInvocation):
                 yield "model", str(error)
 
     def invoke(self, context: InvocationContext) -> UNetOutput:
-        return UNetOutput(unet=UNetField(model=context.models.resolve(self.model, rest(self.parts))))
+        model = context.models.resolve(self.model, rest(self.parts), self.precision, self.offload)
+        return UNetOutput(unet=UNetField(model=model))
 
 
 @invocation("text_encoder_loader", title="Text encoders", category="model", version="1.0.0", static=True)
@@ -57,6 +66,15 @@ class TextEncoderLoader(BaseInvocation):
     def _resolved(kind: str, files: list[str], context: InvocationContext) -> ModelField:
         more = {f"text encoder {number}": file for number, file in enumerate(files[1:], start=2)}
         return context.models.resolve(files[0], {"configuration": kind, **more})
+
+
+def precision_problem(known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+    """Yield (field, problem) for a precision that needs a package or a device that is not here."""
+    if precision := known.get("precision"):
+        try:
+            context.models.check_precision(precision)
+        except ModelError as error:
+            yield "precision", str(error)
 
 
 def rest(parts: str | None) -> dict[str, str]:

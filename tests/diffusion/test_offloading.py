@@ -1,5 +1,6 @@
 """Models larger than the card: equal pictures wherever the weights are, chosen by what is free, and one step down."""
 
+import itertools
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,21 @@ from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.description import describe_model
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.offloading import choose_mode, next_mode, stored_bytes
-from nbgraph.diffusion.refs import LoraPatch, ModelPart, ModelRef
-from nbgraph.errors import ModelError, NbgraphWarning, SettingsError
-from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
+from nbgraph.diffusion.refs import FreeuPatch, LoraPatch, ModelPart, ModelRef, SeamlessPatch
+from nbgraph.errors import CancelledError, ModelError, NbgraphWarning, SettingsError
+from nbgraph.invocations import (
+    ControlNet,
+    DenoiseLatents,
+    IpAdapter,
+    LatentsToImage,
+    ModelLoader,
+    Noise,
+    Prompt,
+    T2iAdapter,
+)
+from nbgraph.invocations.fields import ImageField
 from tests.diffusion.drawing import AVOID, TEXT, encode, noise, sample
-from tests.tiny_models import build_lora
+from tests.tiny_models import build_controlnet, build_image_encoder, build_ip_adapter, build_lora, build_t2i_adapter
 from tests.tiny_models.single_files import write_single_file
 
 SETTINGS = DenoiseSettings(steps=3, cfg=4.0)
@@ -157,3 +168,42 @@ def test_a_picture_that_does_not_fit_is_decoded_in_tiles(tiny, monkeypatch):
             found = studio.run(image, progress=False)[image].image
     assert isinstance(found, Image.Image)
     assert found.size == plain.size
+
+
+@pytest.mark.parametrize("patch", [SeamlessPatch(), FreeuPatch()])
+def test_other_patches_draw_the_same_when_they_are_streamed(caches, tiny, patch):
+    ref = tiny["sd15"].with_patch(patch)
+    expected = sample(caches["auto"], ref, SETTINGS).tensor
+    assert torch.equal(sample(caches["streaming"], ref, SETTINGS).tensor, expected)
+
+
+def test_what_steers_works_on_streamed_and_8_bit_weights(tiny, tmp_path):
+    folder = Path(tiny["sd15"].path)
+    build_image_encoder(tmp_path / "image_encoder")
+    adapter = build_ip_adapter(tmp_path / "ip.safetensors", folder)
+    net, t2i = build_controlnet(tmp_path / "net", folder), build_t2i_adapter(tmp_path / "t2i", xl=True)
+    found: dict[tuple[str, str | None], torch.Tensor] = {}
+    with nb.Studio(settings=nb.Settings(device="cpu", cache_entries=0)) as studio:
+        record = studio.services.images.save(Image.linear_gradient("L").resize((32, 32)).convert("RGB"))
+        image = ImageField(image_name=record.image_name)
+        for mode, precision in itertools.product(("component", "streaming"), (None, "fp8")):
+            model = ModelLoader(model=str(folder), offload=mode, precision=precision)
+            text = Prompt(text=TEXT, clip=model)
+            node = DenoiseLatents(
+                id="denoise", unet=model, positive=text, negative=text, steps=2,
+                noise=Noise(unet=model, seed=1, width=32, height=32),
+                control=ControlNet(image=image, control_model=str(net)),
+                t2i_adapter=T2iAdapter(image=image, t2i_adapter_model=str(t2i)),
+                ip_adapter=IpAdapter(image=image, ip_adapter_model=adapter),
+            )  # fmt: skip
+            found[mode, precision] = studio.run(node, progress=False)[node].latents.tensor()
+    for precision in (None, "fp8"):
+        assert torch.equal(found["component", precision], found["streaming", precision])
+    assert not torch.equal(found["component", None], found["component", "fp8"])
+
+
+def test_a_cancelled_run_leaves_streamed_weights_as_they_were(caches, tiny):
+    whole = sample(caches["streaming"], tiny["sd15"], SETTINGS).tensor
+    with pytest.raises(CancelledError):
+        sample(caches["streaming"], tiny["sd15"], SETTINGS, cancelled=lambda: True)
+    assert torch.equal(sample(caches["streaming"], tiny["sd15"], SETTINGS).tensor, whole)

@@ -20,7 +20,7 @@ from nbgraph.diffusion.load import load_component
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import LoraPatch, ModelPart, ModelRef
 from nbgraph.errors import GraphError, ModelError
-from nbgraph.invocations import LoraLoader, ModelLoader, Noise
+from nbgraph.invocations import LoraLoader, ModelLoader, Noise, TransformerLoader
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, sample
 from tests.tiny_models import build_lora
 from tests.tiny_models.single_files import write_single_file
@@ -190,3 +190,15 @@ def test_a_folder_with_quantised_weights_draws(tiny, tmp_path, kind):
     check_weights(ref)
     plain = sample(cache, tiny["sd15"], SETTINGS).tensor
     assert 0 < (sample(cache, ref, SETTINGS).tensor - plain).abs().max() < 0.3
+
+
+def test_a_transformer_alone_may_be_quantised_and_streamed(tiny):
+    node = TransformerLoader(id="unet", model=tiny["sd15"].path, precision="fp8", offload="streaming")
+    with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
+        model = studio.run(node, progress=False)[node].unet.model
+        assert (model.precision, model.offload) == ("fp8", "streaming")
+        plain = sample(ModelCache(device="cpu"), at(tiny["sd15"], "fp8"), SETTINGS).tensor
+        assert torch.equal(sample(ModelCache(device="cpu"), model, SETTINGS).tensor, plain)
+        node.precision = "nf4"
+        with pytest.raises(GraphError, match=r"unet.precision: .*needs a CUDA device"):
+            studio.run(node, progress=False)
