@@ -1,8 +1,10 @@
-"""Makes the pictures of the README: a real notebook in JupyterLab, and a sweep. `make pictures` runs it."""
+"""Makes the pictures of the README: a real notebook in JupyterLab, a film of the canvas, and a sweep."""
 
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
 from widgets.browser import Lab, open_browser
 from widgets.notebook_page import NotebookPage
 
@@ -21,6 +23,77 @@ denoise = DenoiseLatents(id="denoise", unet=model, noise=Noise(id="noise", unet=
                          negative=Prompt(id="negative", text="", clip=model))
 image = LatentsToImage(id="image", latents=denoise, vae=model)"""
 CELLS = [CODE, "editor = studio.edit(image)\neditor", "run = studio.run(image, {'noise.seed': 8})"]
+
+
+FRAME_WIDTH = 900
+TYPED, STEP, HELD, LAST = 90, 160, 900, 2600
+"""Milliseconds that a frame is shown: while something is typed, while the graph runs, after an action, at the end."""
+
+
+class Film:
+    """Screenshots of the canvas, joined into one animated picture."""
+
+    def __init__(self, page: NotebookPage) -> None:
+        self._page = page
+        self._frames: list[Image.Image] = []
+        self._times: list[int] = []
+
+    def take(self, milliseconds: int) -> None:
+        """Add a frame; one that shows what the frame before shows makes that longer."""
+        shot = Image.open(BytesIO(self._page.editor.screenshot())).convert("RGB")
+        frame = shot.resize((FRAME_WIDTH, round(shot.height * FRAME_WIDTH / shot.width)), Image.Resampling.LANCZOS)
+        if self._frames and frame.tobytes() == self._frames[-1].tobytes():
+            self._times[-1] += milliseconds
+            return
+        self._frames.append(frame)
+        self._times.append(milliseconds)
+
+    def save(self, path: Path) -> None:
+        """Write an animated WebP."""
+        first, *rest = self._frames
+        first.save(path, save_all=True, append_images=rest, duration=self._times, loop=0, quality=72, method=6)
+
+
+def film_canvas(page: NotebookPage, path: Path) -> None:
+    """Draw text to image on an empty canvas, run it, and keep a film of it."""
+    film = Film(page)
+    page.editor.get_by_role("button", name="Open text to image and run it").wait_for()
+    film.take(HELD)
+    page.editor.focus()
+    page.press("Space")
+    for letter in "vae decode":
+        page.page.keyboard.type(letter)
+        film.take(TYPED)
+    film.take(HELD)
+    page.press("Enter")
+    page.node("l2i").wait_for()
+    film.take(HELD)
+    for name in ("latents", "vae"):
+        page.node("l2i").get_by_role("button", name=f"give l2i its {name}").click()
+        page.page.wait_for_timeout(400)
+    page.editor.focus()
+    page.press("Escape")
+    page.press("l")
+    page.page.wait_for_timeout(600)
+    page.press(".")
+    page.page.wait_for_timeout(600)
+    film.take(HELD)
+    page.field("prompt", "text").focus()
+    for letter in "a red apple":
+        page.page.keyboard.type(letter)
+        film.take(TYPED)
+    film.take(HELD)
+    page.press("Control+Enter")
+    state = page.node("l2i").locator(".nbg-state")
+    for _ in range(120):
+        film.take(STEP)
+        if "✓" in "".join(state.all_inner_texts()):
+            break
+    page.editor.focus()
+    page.press(".")
+    page.page.wait_for_timeout(600)
+    film.take(LAST)
+    film.save(path)
 
 
 def draw_sweep() -> None:
@@ -48,6 +121,8 @@ def draw_notebook() -> None:
             page.page.keyboard.press("Control+b")
             page.page.wait_for_timeout(2000)
             page.page.locator(".jp-NotebookPanel").screenshot(path=DOCS / "notebook.png")
+            page.execute(1, "editor = studio.edit()\neditor")
+            film_canvas(page, DOCS / "canvas.webp")
         finally:
             lab.close()
 

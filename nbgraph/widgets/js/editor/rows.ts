@@ -17,6 +17,8 @@ export interface Rows {
 const RARE = new Set(["denoising_start", "denoising_end", "tiled"]);
 /** Inputs that may be left out, and mostly are not. */
 const USUAL = new Set(["negative", "noise"]);
+/** Fields that people set most, whose value the model chooses where they are left out. */
+const MAIN = new Set(["steps", "cfg_scale"]);
 const MAX_FIELDS = 6;
 const MAX_LINKS = 3;
 /** Numbers that come along with a result. */
@@ -55,6 +57,9 @@ function unfoldLinks(rows: Rows): void {
 function isShown(spec: InputType, input: Input | undefined, before: number): boolean {
   const value = input && "value" in input ? input.value : spec.default;
   if (!isDefault(value, spec.default)) return true;
+  if (MAIN.has(spec.name)) return true;
+  // A choice that may be left to the program says nothing until it is made.
+  if (spec.control === "choice" && spec.optional && value === null) return false;
   if (spec.required || ALWAYS.has(spec.control)) return true;
   return !RARE.has(spec.name) && !(spec.optional && value === null) && before < MAX_FIELDS;
 }
