@@ -8,7 +8,7 @@ from nbgraph.invocations.node_registry import registry
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_memory import InvocationCacheMemory
 from nbgraph.services.invocation_cache.invocation_cache_sqlite import InvocationCacheSqlite
-from nbgraph.services.invocation_cache.known_results import KnownResults
+from nbgraph.services.invocation_cache.local_index import LocalIndex
 
 STALE = {"a stale hit", "a stale picture"}
 IMPLEMENTATIONS = (InvocationCacheMemory, InvocationCacheSqlite)
@@ -55,7 +55,7 @@ def reverse_index_lost(patch: pytest.MonkeyPatch) -> None:
 
 def memory_kept(patch: pytest.MonkeyPatch) -> None:
     """What is forgotten goes from the database and stays in memory."""
-    patch.setattr(KnownResults, "evicted", lambda self, keys: None)
+    patch.setattr(LocalIndex, "evicted", lambda self, keys: None)
 
 
 FAULTS = {

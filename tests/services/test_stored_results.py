@@ -9,7 +9,7 @@ from nbgraph import Studio
 from nbgraph.invocations import Add, Collect, Iterate
 from nbgraph.invocations.node_type import hash_of
 from nbgraph.invocations.outputs import IntegerOutput
-from nbgraph.services.invocation_cache import known_results
+from nbgraph.services.invocation_cache import local_index
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.shared.sqlite.locks import SharedCounter
@@ -36,8 +36,8 @@ def knowledge(request, monkeypatch):
         monkeypatch.setattr(WriteAheadLog, "_turn_on", lambda self, database: "not wanted here")
         monkeypatch.setattr("warnings.warn", lambda *given, **options: None)
     elif request.param == "too many to be known":
-        monkeypatch.setattr(known_results, "MOST_KEYS", 0)
-        monkeypatch.setattr(known_results, "MOST_ENTRIES", 1)
+        monkeypatch.setattr(local_index, "MOST_KEYS", 0)
+        monkeypatch.setattr(local_index, "MOST_ENTRIES", 1)
 
 
 def test_what_another_kernel_adds_is_a_hit_at_once(two_caches):

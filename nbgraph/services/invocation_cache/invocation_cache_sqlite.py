@@ -21,7 +21,7 @@ from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuer
 from nbgraph.services.invocation_cache.entry_table import EntryTable, StoredRow
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase, resource_names
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, with_descendants
-from nbgraph.services.invocation_cache.known_results import KnownResults
+from nbgraph.services.invocation_cache.local_index import LocalIndex
 from nbgraph.services.invocation_cache.read_ahead import ReadAhead
 from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.services.shared.sqlite.batch import Batch
@@ -38,7 +38,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
         super().__init__(max_entries, max_bytes)
         self._database = database
         self._table = EntryTable(database)
-        self._known = KnownResults(database)
+        self._known = LocalIndex(database)
         self._ahead = ReadAhead(self._table)
         self._find = self._look_up
         self._unwritten: dict[bytes, CacheEntry] = {}

@@ -1,8 +1,8 @@
-"""What a kernel knows of the results in a folder without asking the database: which there are, and some of them whole.
+"""The local index of a folder's results: the keys that a kernel has read, and some entries whole.
 
-Two counters that the kernels share tell when another one has added or dropped results. Until then nothing has to be
-asked; what was added is then looked up, and after a drop all is read anew, so two kernels never hold different ideas of
-a result.
+Two counters that the kernels share tell when another one has added or dropped results. Until then the database need not
+be asked. Added keys are then read; after a drop everything is read anew, so that no two kernels have different entries
+under one key.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ MOST_KEYS = 200_000
 _KEYS = "SELECT number, key FROM cache_entries WHERE number > ? ORDER BY number"
 
 
-class KnownResults:
+class LocalIndex:
     """At most 16,384 entries, with at most 64 MB of key material, and the keys of all if there are at most 200,000.
 
     In a folder where kernels cannot share a counter, as on another machine's disk, nothing is known.
