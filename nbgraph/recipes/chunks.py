@@ -51,7 +51,7 @@ class PictureTexts:
 
     format: str
     size: tuple[int, int]
-    texts: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict[str, str])
 
     def add(self, name: str, text: str, where: str) -> None:
         """Keep a text; `RecipeError` where there is another one of that name: it is not known which one counts."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nbgraph.errors import RecipeError
+from nbgraph.recipes.json_values import is_list, is_object
 
 MAX_NODES = 20_000
 MAX_DEPTH = 16
@@ -67,7 +68,7 @@ class ComfyNode:
 
     id: str
     type: str
-    inputs: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict[str, Any])
     title: str = ""
 
 
@@ -76,40 +77,40 @@ Nodes = dict[str, ComfyNode]
 
 def is_api(data: Any) -> bool:
     """Return whether values are of the API format: objects with class_type and inputs."""
-    found = [each for each in data.values() if isinstance(each, dict)] if isinstance(data, dict) else []
+    found = [each for each in data.values() if is_object(each)] if is_object(data) else []
     return bool(found) and any(isinstance(each.get("class_type"), str) and "inputs" in each for each in found)
 
 
 def is_workflow(data: Any) -> bool:
     """Return whether values are of the editor's format: a list of nodes, and links."""
-    return isinstance(data, dict) and isinstance(data.get("nodes"), list) and isinstance(data.get("links"), list)
+    return is_object(data) and is_list(data.get("nodes")) and is_list(data.get("links"))
 
 
 def read_api(data: dict[str, Any]) -> Nodes:
     """Return the nodes of the API format; what is no node is passed over."""
     nodes: Nodes = {}
     for node_id, values in list(data.items())[:MAX_NODES]:
-        if not isinstance(values, dict) or not isinstance(values.get("class_type"), str):
+        if not is_object(values) or not isinstance(values.get("class_type"), str):
             continue
         given = values.get("inputs")
-        inputs = {name: _value(value) for name, value in given.items()} if isinstance(given, dict) else {}
+        inputs = {name: _value(value) for name, value in given.items()} if is_object(given) else {}
         meta = values.get("_meta")
-        title = meta.get("title", "") if isinstance(meta, dict) else ""
+        title = meta.get("title", "") if is_object(meta) else ""
         nodes[node_id] = ComfyNode(node_id, values["class_type"], inputs, str(title)[:100])
     return nodes
 
 
 def _value(value: Any) -> Any:
-    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int) and type(value[1]) is int:
+    if is_list(value) and len(value) == 2 and isinstance(value[0], str | int) and type(value[1]) is int:
         return Link(str(value[0]), value[1])
-    return value["__value__"] if isinstance(value, dict) and set(value) == {"__value__"} else value
+    return value["__value__"] if is_object(value) and set(value) == {"__value__"} else value
 
 
 def read_workflow(data: dict[str, Any]) -> Nodes:
     """Return the nodes of the editor's format, with subgraphs put in place, and without those that do nothing."""
     definitions = data.get("definitions")
-    listed = definitions.get("subgraphs", []) if isinstance(definitions, dict) else []
-    subgraphs = {str(each["id"]): each for each in listed if isinstance(each, dict) and "id" in each}
+    listed: list[Any] = definitions.get("subgraphs", []) if is_object(definitions) else []
+    subgraphs = {str(each["id"]): each for each in listed if is_object(each) and "id" in each}
     reader = _Reader(subgraphs)
     reader.read(data, "", {}, 0)
     return reader.resolved()
@@ -126,7 +127,7 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise RecipeError(f"subgraphs are nested more than {MAX_DEPTH} deep")
         links = {link.id: link for link in map(_link, data.get("links") or ()) if link is not None}
-        listed = [node for node in data.get("nodes") or () if isinstance(node, dict) and "type" in node]
+        listed = [node for node in data.get("nodes") or () if is_object(node) and "type" in node]
         if len(self.nodes) + len(listed) > MAX_NODES:
             raise RecipeError(f"the workflow has more than {MAX_NODES:,} nodes")
         setters = {str(_first(node)): node for node in listed if node["type"] == "SetNode"}
@@ -143,9 +144,9 @@ class _Reader:
 
     def _read_node(self, node: dict[str, Any], prefix: str, source: Any, setters: dict[Any, Any], depth: int) -> None:
         node_id, kind = prefix + str(node.get("id")), str(node["type"])
-        slots = [slot for slot in node.get("inputs") or () if isinstance(slot, dict)]
+        slots = [slot for slot in node.get("inputs") or () if is_object(slot)]
         linked = {str(slot.get("name")): found for slot in slots if (found := source(slot.get("link"))) is not None}
-        outputs = [slot for slot in node.get("outputs") or () if isinstance(slot, dict)]
+        outputs = [slot for slot in node.get("outputs") or () if is_object(slot)]
         if node.get("mode") == MUTED:
             return
         if node.get("mode") == BYPASSED:
@@ -159,7 +160,7 @@ class _Reader:
             self.passing[Link(node_id, 0)] = value
         elif kind in self.subgraphs:
             inner = self.subgraphs[kind]
-            names = [str(each.get("name")) for each in inner.get("inputs") or () if isinstance(each, dict)]
+            names = [str(each.get("name")) for each in inner.get("inputs") or () if is_object(each)]
             widgets = _widget_values(node, names)
             arriving = {number: linked.get(name, widgets.get(name)) for number, name in enumerate(names)}
             leaving = self.read(inner, f"{node_id}:", arriving, depth + 1)
@@ -204,7 +205,7 @@ class _LinkRow(NamedTuple):
 
 def _link(row: Any) -> _LinkRow | None:
     try:
-        if isinstance(row, dict):
+        if is_object(row):
             return _LinkRow(
                 str(row["id"]),
                 str(row["origin_id"]),
@@ -219,15 +220,15 @@ def _link(row: Any) -> _LinkRow | None:
 
 def _first(node: dict[str, Any]) -> Any:
     values = node.get("widgets_values")
-    return values[0] if isinstance(values, list) and values else None
+    return values[0] if is_list(values) and values else None
 
 
 def _widget_values(node: dict[str, Any], names: Any) -> dict[str, Any]:
     """The values of a node's widgets by name: given so, or by place, with one more after each seed."""
     values = node.get("widgets_values")
-    if isinstance(values, dict):
+    if is_object(values):
         return dict(values)
-    if not isinstance(values, list):
+    if not is_list(values):
         return {}
     found: dict[str, Any] = {}
     place = 0

@@ -314,7 +314,8 @@ class _DiffusersExport(GraphExport):
         if key not in mapping or (controls and not family.key.startswith("stable-diffusion")):
             self.problem("control", f"nbgraph draws with ControlNets otherwise than diffusers for {family.key!r}")
             return pipeline
-        class_name, nets = mapping[key].__name__, []
+        nets: list[str] = []
+        class_name = mapping[key].__name__
         self.text.use("diffusers", class_name)
         for control in controls:
             self.text.use("diffusers", "ControlNetModel")

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from nbgraph.errors import GraphError
 from nbgraph.recipes.opened import Report
@@ -21,9 +21,9 @@ class GraphBuilder:
     """Collects nodes, edges and placeholders; `graph()` reads them as a file is read, so that all of it is checked."""
 
     report: Report
-    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    edges: list[dict[str, Any]] = field(default_factory=list)
-    unknown: dict[str, dict[str, Any]] = field(default_factory=dict)
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    edges: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    unknown: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
 
     def add(self, type_name: str, wanted_id: str = "", **inputs: Any) -> str:
         """Add a node; an `Out` among its inputs is an edge, a list of them several, None leaves the input out."""
@@ -31,7 +31,8 @@ class GraphBuilder:
         values: dict[str, Any] = {"id": node_id, "type": type_name}
         self.nodes[node_id] = values
         for name, value in inputs.items():
-            outs = [each for each in (value if type(value) is list else [value]) if isinstance(each, Out)]
+            listed = cast(list[Any], value) if type(value) is list else [value]
+            outs = [each for each in listed if isinstance(each, Out)]
             if outs:
                 self.edges += [edge(each, node_id, name) for each in outs]
             elif value is not None:

@@ -5,6 +5,7 @@ from typing import Any
 from nbgraph.errors import GraphError
 from nbgraph.invocations.node_registry import registry
 from nbgraph.recipes.graph_builder import GraphBuilder, Out, edge, problems_of
+from nbgraph.recipes.json_values import is_object
 from nbgraph.recipes.opened import Report
 from nbgraph.recipes.settings_import import model_name
 from nbgraph.recipes.shelf import Shelf
@@ -62,7 +63,7 @@ def import_invoke(data: dict[str, Any], shelf: Shelf, report: Report) -> Graph:
     """Return the graph of InvokeAI's executable form: nodes by id, edges with source and destination."""
     builder = GraphBuilder(report)
     names: dict[str, str] = {}
-    nodes = {str(key): node for key, node in data["nodes"].items() if isinstance(node, dict)}
+    nodes = {str(key): node for key, node in data["nodes"].items() if is_object(node)}
     linked = {
         (str(each["destination"]["node_id"]), str(each["destination"]["field"]))
         for each in data.get("edges", ())
@@ -111,22 +112,22 @@ def from_workflow(data: dict[str, Any]) -> dict[str, Any]:
     """Return the executable form of an editor's workflow: its notes are left out, its connectors passed by."""
     nodes: dict[str, dict[str, Any]] = {}
     passing: dict[str, tuple[str, str]] = {}
-    listed = [node for node in data["nodes"] if isinstance(node, dict)]
-    edges = [each for each in data.get("edges", ()) if isinstance(each, dict) and each.get("type") != "collapsed"]
+    listed = [node for node in data["nodes"] if is_object(node)]
+    edges = [each for each in data.get("edges", ()) if is_object(each) and each.get("type") != "collapsed"]
     kinds = {str(node.get("id")): node.get("type") for node in listed}
     for each in edges:
         if kinds.get(str(each.get("target"))) == "connector":
             passing[str(each["target"])] = str(each.get("source")), str(each.get("sourceHandle"))
     for node in listed:
         inner = node.get("data")
-        if node.get("type") != "invocation" or not isinstance(inner, dict):
+        if node.get("type") != "invocation" or not is_object(inner):
             continue
         given = inner.get("inputs")
-        inputs: dict[str, Any] = given if isinstance(given, dict) else {}
-        values = {name: each.get("value") for name, each in inputs.items() if isinstance(each, dict)}
+        inputs: dict[str, Any] = given if is_object(given) else {}
+        values = {name: each.get("value") for name, each in inputs.items() if is_object(each)}
         node_id = str(inner.get("id") or node.get("id"))
         nodes[node_id] = {"id": node_id, "type": str(inner.get("type")), **values}
-    made = []
+    made: list[dict[str, Any]] = []
     for each in edges:
         source = str(each.get("source")), str(each.get("sourceHandle"))
         for _ in range(len(passing)):

@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 from nbgraph.errors import NbgraphError, NotFoundError, RecipeError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import models_in
+from nbgraph.recipes.json_values import is_object
 from nbgraph.recipes.made import code_fingerprint, model_facts
 from nbgraph.recipes.recipe import ModelFact, Recipe, parse_json
 from nbgraph.recipes.replay import Difference, code_differences, environment
@@ -146,7 +147,7 @@ def read_lock(source: "Lock | str | PathLike[str]") -> LockContent:
     if len(data) > MAX_BYTES:
         raise RecipeError(f"the lock {str(path)!r} has more than {MAX_BYTES:,} bytes, and is not read")
     values = parse_json(data.decode("utf-8", "replace"), f"the lock {str(path)!r}")
-    if isinstance(values, dict) and isinstance(values.get("format"), int) and values["format"] > FORMAT:
+    if is_object(values) and isinstance(values.get("format"), int) and values["format"] > FORMAT:
         raise RecipeError(f"the lock {str(path)!r} is of format {values['format']}, and this nbgraph reads {FORMAT}")
     try:
         return LockContent.model_validate(values)
@@ -180,8 +181,7 @@ def _run_differences(lock: LockContent, recipe: Recipe) -> list[Difference]:
     likest = sorted(
         (
             (-len({*_types(nodes).items()} & {*run.nodes.items()}), differences)
-            for run in lock.runs
-            if (differences := _compared(run, nodes)) is not None
+            for run, differences in ((run, _compared(run, nodes)) for run in lock.runs)
         ),
         key=lambda each: (each[0], len(each[1])),
     )

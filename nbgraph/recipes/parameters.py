@@ -29,7 +29,7 @@ def parameters_text(upstream: Upstream, size: tuple[int, int], version: str, wit
     if denoise is None:
         return ""
     model = _model(upstream, denoise)
-    lines = []
+    lines: list[str] = []
     if with_prompts:
         lines.append(_prompt(upstream, denoise, "positive") + _lora_tags(model))
         if negative := _prompt(upstream, denoise, "negative"):

@@ -1,6 +1,7 @@
 """Open anything: pictures, files and texts of this package and of others, each as a graph with a report."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from io import BytesIO
 from os import PathLike
 from os.path import isfile
@@ -16,6 +17,7 @@ from nbgraph.recipes.chunks import MAX_FILE, is_picture, read_texts
 from nbgraph.recipes.comfy_format import is_api, is_workflow, read_api, read_workflow
 from nbgraph.recipes.comfy_import import import_comfy
 from nbgraph.recipes.invoke_import import from_workflow, import_invoke
+from nbgraph.recipes.json_values import is_list, is_object
 from nbgraph.recipes.opened import Opened, Report
 from nbgraph.recipes.recipe import MAX_CHARACTERS, Recipe, parse_json, recipe_from_json
 from nbgraph.recipes.settings_import import (
@@ -110,7 +112,7 @@ def _open_text(text: str, where: str, shelf: Shelf) -> Opened:
         return Opened(Graph.from_json(text), "graph of nbgraph")
     except GraphError as error:
         values = parse_json(text, where)
-        if not isinstance(values, dict):
+        if not is_object(values):
             raise RecipeError(
                 f"{where} is a JSON {type(values).__name__}, and no recipe (read are {READABLE})"
             ) from None
@@ -125,17 +127,17 @@ def _open_object(values: dict[str, Any], text: str, where: str, shelf: Shelf) ->
     """Open the values of a JSON object; None for what is of nbgraph's own form, or not known."""
     if "graph" in values and "nbgraph" in values:
         return _own(recipe_from_json(text, where))
-    if isinstance(values.get("graph"), dict) and "name" in values:
+    if is_object(values.get("graph")) and "name" in values:
         return Opened(LibraryGraph.from_dict(values).graph, "library graph of nbgraph")
     if is_api(values) or is_api(values.get("prompt")):
         return _comfy(values if is_api(values) else values["prompt"], shelf, api=True)
     if is_workflow(values):
         return _comfy(values, shelf, api=False)
-    if isinstance(values.get("nodes"), list) and isinstance(values.get("edges"), list):
+    if is_list(values.get("nodes")) and is_list(values.get("edges")):
         kind = "InvokeAI workflow"
         return _invoke(_read(kind, lambda: from_workflow(values)), shelf, kind)
-    if isinstance(values.get("nodes"), dict) and any(
-        isinstance(node, dict) and node.get("type") in INVOKE_TYPES for node in values["nodes"].values()
+    if is_object(values.get("nodes")) and any(
+        is_object(node) and node.get("type") in INVOKE_TYPES for node in values["nodes"].values()
     ):
         return _invoke(values, shelf, "InvokeAI graph")
     if "positive_prompt" in values or "generation_mode" in values:
@@ -207,7 +209,7 @@ def _parameters(text: str, texts: Mapping[str, str], where: str, shelf: Shelf) -
 
 def _json_text(text: str, texts: Mapping[str, str], where: str, shelf: Shelf) -> Opened:
     values = parse_json(text, where)
-    opened = _open_object(values, text, where, shelf) if isinstance(values, dict) else None
+    opened = _open_object(values, text, where, shelf) if is_object(values) else None
     if opened is None:
         raise RecipeError(f"{where} is no recipe that is read (read are {READABLE})")
     return opened
@@ -215,10 +217,10 @@ def _json_text(text: str, texts: Mapping[str, str], where: str, shelf: Shelf) ->
 
 def _novelai(text: str, texts: Mapping[str, str], where: str, shelf: Shelf) -> Opened:
     values = parse_json(text, where)
-    if not isinstance(values, dict) or "steps" not in values:
+    if not is_object(values) or "steps" not in values:
         raise RecipeError(f"{where} is no recipe that is read (read are {READABLE})")
     prompt = texts.get("Description", "")
-    return _listed(lambda given, report: read_novelai(prompt, given, report), values, "NovelAI", shelf)
+    return _listed(partial(read_novelai, prompt), values, "NovelAI", shelf)
 
 
 _TEXTS: dict[str, Callable[[str, Mapping[str, str], str, Shelf], Opened]] = {

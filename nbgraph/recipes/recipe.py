@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nbgraph.errors import RecipeError
+from nbgraph.recipes.json_values import is_list, is_object
 from nbgraph.services.shared.graph.graph import Graph
 
 FORMAT = 1
@@ -66,7 +67,7 @@ class Recipe(BaseModel):
 def recipe_from_json(text: str, where: str) -> Recipe:
     """Return the recipe in a JSON text; `RecipeError` names `where` it is and what is wrong with it."""
     values = parse_json(text, where)
-    if not isinstance(values, dict) or not isinstance(values.get("graph"), dict):
+    if not is_object(values) or not is_object(values.get("graph")):
         raise RecipeError(f"{where} is no recipe of nbgraph: an object with nbgraph, format and graph is expected")
     if isinstance(values.get("format"), int) and values["format"] > FORMAT:
         raise RecipeError(
@@ -99,9 +100,10 @@ def parse_json(text: str, where: str) -> Any:
 
 
 def _depth(values: Any) -> int:
-    level, depth = [values], 0
+    level: list[Any] = [values]
+    depth = 0
     while level and depth <= MAX_NESTING:
         depth += 1
-        inner = [each for each in level if isinstance(each, dict | list)]
-        level = [item for each in inner for item in (each.values() if isinstance(each, dict) else each)]
+        objects = [item for each in level if is_object(each) for item in each.values()]
+        level = [*objects, *(item for each in level if is_list(each) for item in each)]
     return depth

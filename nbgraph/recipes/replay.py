@@ -49,7 +49,7 @@ class ReplayPlan:
     """The graph to run, and what is known to differ before it runs."""
 
     graph: Graph
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list[Difference])
 
 
 @dataclass

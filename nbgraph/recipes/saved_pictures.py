@@ -8,6 +8,7 @@ from PIL import Image
 
 from nbgraph.errors import NbgraphError
 from nbgraph.recipes.carriers import FORMATS, save_options
+from nbgraph.recipes.json_values import is_object
 from nbgraph.recipes.made import Carried, carried_by
 from nbgraph.recipes.upstream import Upstream
 from nbgraph.services.images.images_common import ImageRecord
@@ -70,7 +71,7 @@ def picture_of_record(image: Image.Image, services: InvocationServices, record: 
 
 def _carried_by_record(services: InvocationServices, record: ImageRecord, image: Image.Image) -> Carried:
     brought = record.metadata.get(BROUGHT)
-    if isinstance(brought, dict) and services.recipes == "all":
+    if is_object(brought) and services.recipes == "all":
         return Carried(brought={name: text for name, text in brought.items() if isinstance(text, str)})
     if not record.session_id:
         return Carried()

@@ -7,6 +7,7 @@ from typing import Any
 
 from nbgraph.errors import RecipeError
 from nbgraph.recipes.graph_builder import GraphBuilder, Out
+from nbgraph.recipes.json_values import is_list, is_object
 from nbgraph.recipes.opened import Report
 from nbgraph.recipes.shelf import Shelf
 from nbgraph.services.shared.graph.graph import Graph
@@ -47,7 +48,7 @@ class ListedSettings:
     schedule: str = "normal"
     clip_skip: int = 0
     syntax: str = "a1111"
-    loras: list[tuple[str, float]] = field(default_factory=list)
+    loras: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
 
 
 def is_parameters(text: str) -> bool:
@@ -145,7 +146,8 @@ def read_invoke_metadata(data: dict[str, Any], report: Report) -> ListedSettings
     if plain not in INVOKE_SAMPLERS:
         report.differs(f"scheduler {name}", "it has no equivalent here; euler is taken")
     report.differs("start", "InvokeAI begins with diffusers' own scale of the noise")
-    loras = data.get("loras") if isinstance(data.get("loras"), list) else []
+    given = data.get("loras")
+    loras: list[Any] = given if is_list(given) else []
     for part in ("controlnets", "ipAdapters", "t2iAdapters", "refiner_model", "strength"):
         if data.get(part):
             report.missing(part, "this part of the metadata is not taken over")
@@ -165,8 +167,8 @@ def read_invoke_metadata(data: dict[str, Any], report: Report) -> ListedSettings
         syntax="comfy",
         loras=[
             (model_name(each.get("model") or each.get("lora")), float(each.get("weight", 0.75)))
-            for each in loras or []
-            if isinstance(each, dict)
+            for each in loras
+            if is_object(each)
         ],
     )
 
@@ -231,6 +233,6 @@ def _pair(value: Any) -> tuple[int | None, int | None]:
 
 def model_name(value: Any) -> str:
     """Return the name in a model that is given as an object, or as a name."""
-    if isinstance(value, dict):
+    if is_object(value):
         return str(value.get("name") or value.get("model_name") or value.get("key") or "")
     return str(value or "")

@@ -8,6 +8,7 @@ from pydantic_core import to_jsonable_python
 
 from nbgraph.errors import GraphError
 from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.recipes.json_values import is_object
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import node_to_dict
@@ -127,7 +128,7 @@ def _cut(graph: Graph, node_id: str) -> Graph:
     kept = {each: node for each, node in graph.nodes.items() if each in needed}
     cut.load(kept, {each: graph.links(each) for each in kept})
     places = graph.layout.get("nodes")
-    if isinstance(places, dict) and (shown := {each: places[each] for each in kept if each in places}):
+    if is_object(places) and (shown := {each: places[each] for each in kept if each in places}):
         cut.layout["nodes"] = shown
     return cut
 

@@ -1,12 +1,14 @@
 """A recipe without what a person wrote: texts are emptied, and paths cut down to the names of files."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from types import NoneType
 from typing import Any, get_args, get_origin
 
 from nbgraph.errors import GraphError, UnknownNodeTypeError
 from nbgraph.invocations.node_registry import registry
+from nbgraph.recipes.json_values import is_list, is_object
 from nbgraph.recipes.recipe import Recipe
 
 MODEL_INPUTS = frozenset({"model", "vae_model", "control_model", "t2i_adapter_model", "image_encoder_model"})
@@ -27,11 +29,11 @@ def _clear(graph: dict[str, Any]) -> None:
     graph.pop("layout", None)
     for values in graph.get("nodes", {}).values():
         library = values.get("library")
-        if isinstance(library, dict):
+        if is_object(library):
             library["description"] = ""
             _clear(library.get("graph", {}))
         try:
-            specs = registry()[values["type"]].class_from_json(dict(values)).inputs()
+            specs: Mapping[str, Any] = registry()[values["type"]].class_from_json(dict(values)).inputs()
         except (UnknownNodeTypeError, GraphError):
             specs = {}
         for name, value in values.items():
@@ -40,7 +42,8 @@ def _clear(graph: dict[str, Any]) -> None:
             if name in MODEL_INPUTS and isinstance(value, str):
                 values[name] = PurePath(value).name
             else:
-                values[name] = _cleared(value, specs[name].annotation if name in specs else str)
+                annotation: Any = specs[name].annotation if name in specs else str
+                values[name] = _cleared(value, annotation)
 
 
 def _cleared(value: Any, annotation: Any) -> Any:
@@ -49,9 +52,9 @@ def _cleared(value: Any, annotation: Any) -> Any:
         if Path in kinds:
             return PurePath(value).name
         return "" if str in kinds or Any in kinds else value
-    if isinstance(value, list):
+    if is_list(value):
         return [_cleared(item, annotation) for item in value]
-    if isinstance(value, dict):
+    if is_object(value):
         return {name: _cleared(item, annotation) for name, item in value.items()}
     return value
 
@@ -61,4 +64,4 @@ def _kinds(annotation: Any) -> set[Any]:
     if annotation is Any or isinstance(annotation, type) and get_origin(annotation) is None:
         return {annotation} - {NoneType}
     inner = [_kinds(each) for each in get_args(annotation) if not isinstance(each, str | int | float)]
-    return set().union(*inner)
+    return set[Any]().union(*inner)

@@ -138,7 +138,7 @@ def test_opening_reads_and_writes_no_file_that_a_recipe_names(tmp_path, monkeypa
     opened = read_recipe(json.dumps(data), SHELF)
     monkeypatch.undo()
     assert sorted(tmp_path.rglob("*")) == before
-    with pytest.raises(NbgraphError, match=r"picture.path: .*secret.txt' is no picture"):
+    with pytest.raises(NbgraphError, match=r"picture.path: .*secret.txt' is not an image"):
         studio.run(opened.graph, progress=False)
     assert (studio.images.count, studio.queue.frame.empty) == (0, True)
 
