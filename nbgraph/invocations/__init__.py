@@ -35,7 +35,8 @@ from nbgraph.invocations.image_compare import CompareImages
 from nbgraph.invocations.image_filter import BlurImage, CannyEdges, ColorMap, TileResample
 from nbgraph.invocations.image_size import CropImage, PasteImage, ResizeImage, ScaleImage
 from nbgraph.invocations.infill import InfillColor, InfillSmooth, InfillTiles
-from nbgraph.invocations.latents import DenoiseLatents, ImageToLatents, LatentsToImage, ResizeLatents, ScaleLatents
+from nbgraph.invocations.latents import DenoiseLatents, ImageToLatents, LatentsToImage
+from nbgraph.invocations.latents_size import ResizeLatents, ScaleLatents
 from nbgraph.invocations.masks import CombineMasks, MaskEdge, MaskFromAlpha
 from nbgraph.invocations.math import (
     Add,

@@ -1,10 +1,10 @@
 """Latents: denoising, and the ways between latents and pictures."""
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from traceback import format_exc
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,15 @@ from nbgraph.diffusion.scheduler_names import SchedulerName
 from nbgraph.errors import NbgraphError
 from nbgraph.image_modes import as_mask, has_alpha, in_plain_mode
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.denoise_steps import (
+    MOST_STEPS,
+    listed,
+    mask_problem,
+    no_step_problem,
+    sampling_options,
+    step_at,
+    with_less_memory,
+)
 from nbgraph.invocations.fields import (
     ConditioningField,
     ControlField,
@@ -27,13 +36,9 @@ from nbgraph.invocations.fields import (
     VaeField,
 )
 from nbgraph.invocations.outputs import ImageOutput, LatentsOutput
-from nbgraph.invocations.pictures import Side, check_sides, check_size
 
 logger = logging.getLogger("nbgraph")
-Result = TypeVar("Result")
-MOST_STEPS = 1000
 Spacing = Literal["leading", "linspace", "trailing"]
-Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "nearest-exact"]
 
 
 def save_latents(context: InvocationContext, latents: Any) -> LatentsOutput:
@@ -167,7 +172,7 @@ class DenoiseLatents(BaseInvocation):
             yield "guidance", f"models of the family {family.key!r} take no guidance as an input; use cfg_scale"
         if problem := mask_problem(model.inpaints, known):
             yield problem
-        options = _sampling_options(known.get("shift"), known.get("timestep_spacing"), known.get("sigmas"))
+        options = sampling_options(known.get("shift"), known.get("timestep_spacing"), known.get("sigmas"))
         if str(options) and "scheduler" in known:
             try:
                 found = diffusion.sampling_problems(model, known["scheduler"], options)
@@ -209,9 +214,9 @@ class DenoiseLatents(BaseInvocation):
                 inputs,
                 settings,
                 mask=self._mask(context),
-                controls=[self._control(context, control, held) for control in _listed(self.control)],
-                adapters=[self._adapter(context, adapter, held) for adapter in _listed(self.t2i_adapter)],
-                image_prompts=[self._image_prompt(context, adapter, held) for adapter in _listed(self.ip_adapter)],
+                controls=[self._control(context, control, held) for control in listed(self.control)],
+                adapters=[self._adapter(context, adapter, held) for adapter in listed(self.t2i_adapter)],
+                image_prompts=[self._image_prompt(context, adapter, held) for adapter in listed(self.ip_adapter)],
                 masked=self._masked(context),
                 on_step=lambda step, steps, preview: context.progress(step, steps, preview),
                 cancelled=context.is_cancelled,
@@ -231,7 +236,7 @@ class DenoiseLatents(BaseInvocation):
             scheduler=self.scheduler,
             start=step_at(steps, self.denoising_start),
             end=step_at(steps, self.denoising_end),
-            options=_sampling_options(self.shift, self.timestep_spacing, self.sigmas),
+            options=sampling_options(self.shift, self.timestep_spacing, self.sigmas),
         )
 
     def _preview_factors(self, context: InvocationContext) -> Any:
@@ -284,9 +289,7 @@ class DenoiseLatents(BaseInvocation):
     def _adapted(self) -> ModelField:
         """The model with the IP-Adapters over it, in their order."""
         model = self.unet.model
-        laid = [
-            IpAdapterPatch(path=a.adapter.path, fingerprint=a.adapter.fingerprint) for a in _listed(self.ip_adapter)
-        ]
+        laid = [IpAdapterPatch(path=a.adapter.path, fingerprint=a.adapter.fingerprint) for a in listed(self.ip_adapter)]
         return model.model_copy(update={"patches": (*model.patches, *laid)})
 
     @staticmethod
@@ -316,70 +319,6 @@ class DenoiseLatents(BaseInvocation):
     @staticmethod
     def _latents(context: InvocationContext, field: LatentsField | None) -> Any:
         return None if field is None else load_latents(context, field)
-
-
-def with_less_memory(contexts: Sequence[InvocationContext], model: ModelField, run: Callable[[], Result]) -> Result:
-    """Run; where the device runs out of memory, run once more with the model taking less of it, and say so.
-
-    A batch is left to whoever runs it in halves.
-    """
-    try:
-        return run()
-    except Exception as error:
-        if len(contexts) > 1 or not diffusion.is_out_of_memory(error):
-            raise
-        mode = contexts[0].models.step_down(model)
-        if mode is None:
-            raise
-    # Outside of the handler, so that the frames of the error do not hold their tensors any more.
-    contexts[0].warn(f"the device ran out of memory; it is done again with the model in the mode {mode!r}")
-    return run()
-
-
-def _sampling_options(shift: float | None, spacing: Any, sigmas: list[float] | None) -> Any:
-    return diffusion.SamplingOptions(shift, spacing, None if sigmas is None else tuple(sigmas))
-
-
-def mask_problem(inpaints: bool, known: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(field, problem) if a mask lacks what a model needs of it; what is not known yet is not judged."""
-    if "denoise_mask" not in known:
-        return None
-    mask = known["denoise_mask"]
-    remedy = "CreateDenoiseMask(mask=..., image=..., vae=...)"
-    if inpaints and mask is None:
-        return "denoise_mask", f"is left out, and the model is one for inpainting, which needs it; link {remedy}"
-    if inpaints and mask.image is None:
-        return "denoise_mask", f"has no image, which a model for inpainting is shown; make it by {remedy}"
-    if not inpaints and mask is not None and any(known.get(name, mask) is None for name in ("latents", "noise")):
-        return "denoise_mask", "needs latents, which it keeps where it is black, and noise; link both"
-    return None
-
-
-def step_at(steps: int, share: float) -> int:
-    """The step at which a share of the steps ends."""
-    return round(steps * share)
-
-
-def no_step_problem(steps: int, start: float, end: float) -> Iterator[tuple[str, str]]:
-    """(field, problem) if no step lies between two shares of the steps, so that nothing would be denoised."""
-    first, last = step_at(steps, start), step_at(steps, end)
-    if first < last:
-        return
-    enough = next((n for n in range(steps, 1001) if step_at(n, start) < step_at(n, end)), None)
-    field, value, allowed = (
-        ("denoising_start", start, f"at most {(last - 1) / steps:g}")
-        if last
-        else ("denoising_end", end, f"at least {(first + 1) / steps:g}")
-    )
-    more = f", or take at least {enough} steps" if enough else ""
-    yield field, f"is {value:g}, and {steps} steps have none from {start:g} to {end:g}; give {allowed}{more}"
-
-
-def _listed(value: Any) -> list[Any]:
-    """One or several, or none, as a list."""
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 def load_latents(context: InvocationContext, field: LatentsField) -> Any:
@@ -454,48 +393,3 @@ class ImageToLatents(BaseInvocation):
         with contexts[0].models.use(first.vae.model, "vae") as components:
             encoded = diffusion.encode_together(components, pictures, first.tiled)
         return [save_latents(context, latents) for context, latents in zip(contexts, encoded)]
-
-
-@invocation("lresize", title="Resize latents", category="latents", version="1.0.0")
-class ResizeLatents(BaseInvocation):
-    """Latents of another size, in pixels of the picture they become."""
-
-    latents: LatentsField = Field(description="Latents to resize")
-    vae: VaeField = Field(
-        title="VAE",
-        description="Autoencoder between images and latents, from a Model or a VAE node",
-    )
-    width: Side = Field(description="New width in pixels of the image")
-    height: Side = Field(description="New height in pixels of the image")
-    mode: Interpolation = Field("bilinear", title="Interpolation", description="Interpolation between latent pixels")
-    antialias: bool = Field(False, description="Smooth before making the latents smaller, against moire")
-
-    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        yield from check_sides(known)
-
-    def invoke(self, context: InvocationContext) -> LatentsOutput:
-        check_size(self.width, self.height)
-        model, latents = context.models.describe(self.vae.model), load_latents(context, self.latents)
-        resized = diffusion.resize_latents(model, latents, self.width, self.height, self.mode, self.antialias)
-        return save_latents(context, resized)
-
-
-@invocation("lscale", title="Scale latents", category="latents", version="1.0.0")
-class ScaleLatents(BaseInvocation):
-    """Latents larger or smaller by a factor, to the nearest size the model can draw."""
-
-    latents: LatentsField = Field(description="Latents to scale")
-    vae: VaeField = Field(
-        title="VAE",
-        description="Autoencoder between images and latents, from a Model or a VAE node",
-    )
-    scale_factor: float = Field(gt=0, le=1000, title="Factor", description="Factor on width and height")
-    mode: Interpolation = Field("bilinear", title="Interpolation", description="Interpolation between latent pixels")
-    antialias: bool = Field(False, description="Smooth before making the latents smaller, against moire")
-
-    def invoke(self, context: InvocationContext) -> LatentsOutput:
-        model, latents = context.models.describe(self.vae.model), load_latents(context, self.latents)
-        check_size(round(latents.width * self.scale_factor), round(latents.height * self.scale_factor))
-        return save_latents(
-            context, diffusion.scale_latents(model, latents, self.scale_factor, self.mode, self.antialias)
-        )

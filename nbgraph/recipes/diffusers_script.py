@@ -19,7 +19,7 @@ from nbgraph.diffusion.device import default_dtype, device_kind
 from nbgraph.diffusion.families import Family
 from nbgraph.diffusion.model_files import read_header
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.invocations.latents import step_at
+from nbgraph.invocations.denoise_steps import step_at
 from nbgraph.recipes.graph_export import GraphExport
 from nbgraph.recipes.script_schedulers import scheduler_code
 from nbgraph.recipes.script_text import ScriptText, call_code, interpolate_code

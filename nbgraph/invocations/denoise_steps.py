@@ -1,0 +1,75 @@
+"""Which steps a denoise node runs, what is wrong with them before it does, and running them in less memory."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from nbgraph import diffusion
+from nbgraph.invocations.base import InvocationContext
+from nbgraph.invocations.fields import ModelField
+
+Result = TypeVar("Result")
+MOST_STEPS = 1000
+
+
+def with_less_memory(contexts: Sequence[InvocationContext], model: ModelField, run: Callable[[], Result]) -> Result:
+    """Run; where the device runs out of memory, run once more with the model taking less of it, and say so.
+
+    A batch is left to whoever runs it in halves.
+    """
+    try:
+        return run()
+    except Exception as error:
+        if len(contexts) > 1 or not diffusion.is_out_of_memory(error):
+            raise
+        mode = contexts[0].models.step_down(model)
+        if mode is None:
+            raise
+    # Outside of the handler, so that the frames of the error do not hold their tensors any more.
+    contexts[0].warn(f"the device ran out of memory; it is done again with the model in the mode {mode!r}")
+    return run()
+
+
+def sampling_options(shift: float | None, spacing: Any, sigmas: list[float] | None) -> Any:
+    return diffusion.SamplingOptions(shift, spacing, None if sigmas is None else tuple(sigmas))
+
+
+def mask_problem(inpaints: bool, known: Mapping[str, Any]) -> tuple[str, str] | None:
+    """(field, problem) if a mask lacks what a model needs of it; what is not known yet is not judged."""
+    if "denoise_mask" not in known:
+        return None
+    mask = known["denoise_mask"]
+    remedy = "CreateDenoiseMask(mask=..., image=..., vae=...)"
+    if inpaints and mask is None:
+        return "denoise_mask", f"is left out, and the model is one for inpainting, which needs it; link {remedy}"
+    if inpaints and mask.image is None:
+        return "denoise_mask", f"has no image, which a model for inpainting is shown; make it by {remedy}"
+    if not inpaints and mask is not None and any(known.get(name, mask) is None for name in ("latents", "noise")):
+        return "denoise_mask", "needs latents, which it keeps where it is black, and noise; link both"
+    return None
+
+
+def step_at(steps: int, share: float) -> int:
+    """The step at which a share of the steps ends."""
+    return round(steps * share)
+
+
+def no_step_problem(steps: int, start: float, end: float) -> Iterator[tuple[str, str]]:
+    """(field, problem) if no step lies between two shares of the steps, so that nothing would be denoised."""
+    first, last = step_at(steps, start), step_at(steps, end)
+    if first < last:
+        return
+    enough = next((n for n in range(steps, 1001) if step_at(n, start) < step_at(n, end)), None)
+    field, value, allowed = (
+        ("denoising_start", start, f"at most {(last - 1) / steps:g}")
+        if last
+        else ("denoising_end", end, f"at least {(first + 1) / steps:g}")
+    )
+    more = f", or take at least {enough} steps" if enough else ""
+    yield field, f"is {value:g}, and {steps} steps have none from {start:g} to {end:g}; give {allowed}{more}"
+
+
+def listed(value: Any) -> list[Any]:
+    """One or several, or none, as a list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
