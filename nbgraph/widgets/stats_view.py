@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from nbgraph import plots
 from nbgraph.errors import NbgraphError
 from nbgraph.frames import STATS, compared_frame, session_frame, stats_frame
-from nbgraph.html import Html, element, frame_table
+from nbgraph.html import Html, element, frame_table, image
 from nbgraph.services.events.events_common import SessionFinished
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.widgets.kernel_banner import PANEL, KernelBanner
@@ -65,7 +65,9 @@ class StatsPanel(ipywidgets.VBox):
         self.figure: Any = ipywidgets.Dropdown(options=FIGURES, description="Figure", style=NARROW, layout=wide)
         self.file: Any = ipywidgets.Text("stats", description="File", style=NARROW, layout=wide)
         self._save: list[Any] = [_button("Save CSV", "Write the table"), _button("Save PNG", "Write the plot")]
-        self._image: Any = ipywidgets.Image(format="png")
+        self._png = b""
+        # not an Image widget, which has no text for page readers
+        self._image: Any = ipywidgets.HTML()
         self._table: Any = ipywidgets.HTML()
         self._message: Any = ipywidgets.HTML()
         side = ipywidgets.VBox(
@@ -123,7 +125,7 @@ class StatsPanel(ipywidgets.VBox):
     @property
     def png(self) -> bytes:
         """The plot on the page, as a PNG file."""
-        return bytes(self._image.value)
+        return self._png
 
     def table_html(self) -> Html:
         """Return the chosen columns as an HTML table."""
@@ -158,7 +160,8 @@ class StatsPanel(ipywidgets.VBox):
         self._table.value = self.table_html()
         target = BytesIO()
         _write_png(self.draw(), target, DOTS_PER_INCH)
-        self._image.value = target.getvalue()
+        self._png = target.getvalue()
+        self._image.value = image(self._png, f"plot: {self.plot.value}", style="max-width:100%")
         if self.on_change is not None:
             self.on_change()
 

@@ -73,7 +73,8 @@ class QueueView {
     const head = element(
       "tr",
       {},
-      ...["Run", "State", "What", "Time", ""].map((name) => element("th", { scope: "col" }, name)),
+      ...["Run", "State", "What", "Time"].map((name) => element("th", { scope: "col" }, name)),
+      element("th", { scope: "col" }, element("span", { class: "nbp-unseen" }, "Actions")),
     );
     this.root = element(
       "section",

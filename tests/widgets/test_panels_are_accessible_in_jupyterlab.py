@@ -1,0 +1,63 @@
+"""What axe-core finds on gallery, cache, queue, stats and form, in both themes: nothing."""
+
+import pytest
+from playwright.sync_api import expect
+from widgets.notebook_page import LONG, NotebookPage, opened_notebook
+from widgets.test_editor_way_in import AXE
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not AXE.is_file(), reason="npm ci was not run in nbgraph/widgets/js"),
+]
+FINDINGS = """async (place) => {
+  const { violations } = await axe.run(place, { resultTypes: ["violations"] });
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 4).map((one) => one.html).join(" | ")}`);
+}"""
+SETUP = """
+import nbgraph as nb
+from nbgraph.invocations import Add, BlankImage, ResizeImage
+
+studio = nb.Studio()
+
+def graph(width=16):
+    return ResizeImage(id="small", image=BlankImage(id="blank", width=width, height=16, color="red"), width=8, height=8)
+
+runs = [studio.run(graph(width), progress=False) for width in (16, 24)]
+"""
+SHOWN, PYTHON = 0, 1
+PANELS = {
+    "gallery": ("studio.images", ".nbp-tile"),
+    "cache": ("studio.cache", ".nbp-cache [role=rowheader], .nbp-cache th[scope=row]"),
+    "queue": ("studio.queue", ".nbp-pill"),
+    "stats": ("studio.stats_view().choose(runs)", ".nbgraph-stats img, .nbgraph-stats svg"),
+    "form": ("studio.form(graph())", "button"),
+}
+
+
+@pytest.fixture(scope="module")
+def notebook(tmp_path_factory):
+    with opened_notebook(tmp_path_factory.mktemp("lab"), "0", SETUP) as opened:
+        yield opened
+
+
+def findings(book: NotebookPage) -> list[str]:
+    return book.cell(SHOWN).locator(".jp-OutputArea").first.evaluate(FINDINGS)
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_nothing_on_any_panel(notebook, theme):
+    notebook.lab.set_theme(theme)
+    notebook.save()
+    notebook.page.goto(notebook.lab.url(notebook.name).replace("?reset&", "?"))
+    notebook.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=LONG)
+    notebook.page.add_script_tag(path=AXE)
+    found: dict[str, list[str]] = {}
+    for name, (source, part) in PANELS.items():
+        notebook.execute(SHOWN, source)
+        expect(notebook.cell(SHOWN).locator(part).first).to_be_visible(timeout=LONG)
+        found[name] = findings(notebook)
+    notebook.execute(SHOWN, "studio.images")
+    notebook.cell(SHOWN).locator(".nbp-thumb").first.click()
+    expect(notebook.cell(SHOWN).locator(".nbp-full")).to_be_visible()
+    found["picture"] = findings(notebook)
+    assert {panel: each for panel, each in found.items() if each} == {}
