@@ -1,13 +1,14 @@
 """Which steps a denoise node runs, what is wrong with them before it does, and running them in less memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from nbgraph import diffusion
 from nbgraph.invocations.base import InvocationContext
 from nbgraph.invocations.fields import ModelField
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 MOST_STEPS = 1000
 
 
@@ -68,8 +69,9 @@ def no_step_problem(steps: int, start: float, end: float) -> Iterator[tuple[str,
     yield field, f"is {value:g}, and {steps} steps have none from {start:g} to {end:g}; give {allowed}{more}"
 
 
-def listed(value: Any) -> list[Any]:
-    """One or several, or none, as a list."""
+def listed(value: Item | list[Item] | None) -> list[Item]:
+    """Return an input that takes one, several or none as a list."""
     if value is None:
         return []
-    return value if isinstance(value, list) else [value]
+    # Item is never a list itself, which no annotation can say
+    return cast("list[Item]", value) if isinstance(value, list) else [value]
