@@ -52,32 +52,32 @@ class InvocationCacheBase(Service):
         self.hits = self.misses = 0
         self.pending: dict[bytes, CacheEntry] = {}
         self.runs = KeptRuns()
-        self._lost: set[bytes] = set()
-        self._discarded: dict[str, str] = {}
-        self._settling = RLock()
+        self._dropped_with_resource: set[bytes] = set()
+        self._discard_reasons: dict[str, str] = {}
+        self._pending_lock = RLock()
         self._enabled = True
-        self._endings: list[Callable[[], None]] = []
+        self._unsubscribes: list[Callable[[], None]] = []
         self._released: Callbacks[Collection[str]] = Callbacks()
 
     def start(self, invoker: InvokerLike) -> None:
         if self._invoker is None:
             services = invoker.services
-            self._endings = [
+            self._unsubscribes = [
                 services.images.on_deleted(self._forget_deleted),
                 services.latents.on_deleted(self._forget_deleted),
             ]
         super().start(invoker)
 
     def stop(self) -> None:
-        for end in self._endings:
+        for end in self._unsubscribes:
             end()
-        self._endings = []
+        self._unsubscribes = []
         super().stop()
 
     def on_released(self, callback: Callable[[Collection[str]], None]) -> Callable[[], None]:
         """Call `callback(names)` with the resources that dropped entries named; others may still name them.
 
-        It is called where entries are dropped, possibly inside a transaction, and must only take note.
+        The callback runs wherever entries are dropped, possibly inside a transaction: it must only record the names.
 
         Returns
         -------
@@ -158,7 +158,7 @@ class InvocationCacheBase(Service):
         return entry if entry is not None and self._is_good(entry) else None
 
     def save(self, entry: CacheEntry, may_wait: bool = False) -> None:
-        """Keep a result; one that is kept already stays. One that names what was deleted meanwhile is not kept.
+        """Store a result, unless its key is stored already or it names a deleted resource.
 
         With `may_wait`, which is for results that name no resource, it is kept by the next `write_pending()`.
         """
@@ -167,12 +167,12 @@ class InvocationCacheBase(Service):
         elif self._enabled and self.max_entries:
             entry.bytes, entry.created = len(entry.head) + len(entry.inputs), time()
             if not may_name_resources(type(entry.output)) or self._note_resources(entry):
-                self._lost.discard(entry.key)
+                self._dropped_with_resource.discard(entry.key)
                 self._put({entry.key: entry})
 
     def write_pending(self) -> None:
         """Store the pending entries; drop them while the cache is disabled."""
-        with defer_interrupt(), self._settling:
+        with defer_interrupt(), self._pending_lock:
             entries: dict[bytes, CacheEntry] = {}
             take, now = self.pending.pop, time()
             for key in list(self.pending):
@@ -287,9 +287,9 @@ class InvocationCacheBase(Service):
     def forget_resource(self, name: str) -> int:
         """Drop exactly the entries whose outputs name a resource, and return how many."""
         keys = self._naming(name)
-        if len(self._lost) > MAX_LOST:
-            self._lost.clear()
-        self._lost.update(keys)
+        if len(self._dropped_with_resource) > MAX_LOST:
+            self._dropped_with_resource.clear()
+        self._dropped_with_resource.update(keys)
         return self._drop(keys)
 
     def _forget_deleted(self, name: str) -> None:
@@ -297,21 +297,21 @@ class InvocationCacheBase(Service):
 
     def discard(self, entry: CacheEntry, because: str) -> None:
         """Drop an entry that turned out not to be the result of its key, and remember the reason for `explain`."""
-        if len(self._discarded) > MAX_LOST:
-            self._discarded.clear()
-        self._discarded[entry.node] = because
+        if len(self._discard_reasons) > MAX_LOST:
+            self._discard_reasons.clear()
+        self._discard_reasons[entry.node] = because
         self._drop((entry.key,))
 
     def why_discarded(self, node: str) -> str:
         """Return why the last result of a prepared node was discarded, "" if none was in this kernel."""
-        return self._discarded.get(node, "")
+        return self._discard_reasons.get(node, "")
 
     def went_with_resource(self, key: bytes) -> bool:
         """Return whether this kernel dropped the entry of `key` because a resource it names was deleted."""
-        return key in self._lost
+        return key in self._dropped_with_resource
 
     def changed_models(self, key: bytes) -> list[str]:
-        """Return the names of the models in the output kept under `key` whose files, or place, have changed since."""
+        """Return the names of the models in the output kept under `key` whose files or location have changed since."""
         entry = self._find(key) or self.pending.get(key)
         models = models_in(entry.output) if entry is not None else []
         return [model.name for model in models if not self.services.model_manager.is_current(model)]
@@ -352,7 +352,7 @@ class InvocationCacheBase(Service):
         return self._rows_of([key for name in dict.fromkeys(resources) for key in self._naming(name)])
 
     def tidy(self) -> None:
-        """Delete stored parts of entries that no entry needs any more."""
+        """Delete shared parts of entries, such as key heads, that no entry uses any more."""
 
     def status(self) -> CacheStatus:
         """Return sizes, limits, and counts of hits and misses."""
@@ -423,9 +423,9 @@ class InvocationCacheBase(Service):
 
     @abstractmethod
     def _affected(self, choice: EntryChoice, downstream: bool) -> list[bytes]:
-        """The keys of the entries that a choice means, and with `downstream` of all that was computed from them.
+        """Return the keys selected by a choice and, with `downstream`, of everything computed from them.
 
-        What was computed from an entry counts also where that itself is gone. In the order in which they were stored.
+        An entry in between may be gone. The keys are in the order in which they were stored.
         """
 
     @abstractmethod

@@ -2,27 +2,27 @@
 
 **Policy.** The session hands out prepared nodes in its order, one at a time; each is run to its end before the next is
 asked for. The loop ends when the session has nothing more to hand out: all is done, a node failed (with
-`on_error="stop"`), or it was cancelled, which is looked at before each node. What a node raises never leaves the loop:
-it is kept as text at the node and in `failures`, as the exception would keep the tensors of its frames.
+`on_error="stop"`), or it was cancelled, which is checked before each node. An exception of a node never leaves the
+loop: it is stored as text at the node and in `failures`, because the exception itself would keep tensors alive.
 
-**Steps.** Each prepared node goes through four, and whoever listens hears of it by events:
+**Steps.** Each prepared node goes through four steps; listeners are informed by events:
 
-    _inputs    all values: typed ones, and in their place what arrives; the cache key of these values
-    cache.get  the entry of that key, if there is one that is still good
+    _inputs    all values, typed or arriving by edges, and the cache key made from them
+    cache.get  the entry of that key, if there is one that is still valid
     _invoke    otherwise: NodeStarted; validate, `node.invoke(context)`, _save the result under the key
     _record    the output goes to the session and its journal, a row to the stats; NodeCompleted
 
-**State.** Beside the session: `_heads`, the beginning of the cache keys of each node type, hashed when the run began,
-so that all keys are of one moment; `_origins`, the cache keys of what each result was made from. Every `MAINTAIN_EVERY`
-nodes what is pending in the cache is written, many at a time.
+**State.** Beside the session: `_heads`, the beginning of the cache keys of each node type, hashed when the run begins,
+so that all keys describe the code at that moment; `_origins`, for each prepared node, the cache keys that stand for its
+result as a source of others. Pending cache entries are written every `MAINTAIN_EVERY` nodes, many at a time.
 
 **Example.** `total` has an input from `first`, and ran before with the same `first`:
 
     first   _inputs {a: 1, b: 2}, key k1   cache.get: none   _invoke 3, saved as k1              _record
     total   _inputs {a: 3, b: 5}, key k2   cache.get: 8, made from k1                       _record
 
-What can be known of a class is in its `NodeType`, so that a node of some microseconds does not pay for it. The one way
-round pydantic, for values of exact types, is explained in `nbgraph/invocations/exact.py`.
+Whatever can be computed once per class is in `NodeType`, so that nodes of a few microseconds do not pay for it. The
+only bypass of pydantic, for values of exact types, is explained in `nbgraph/invocations/exact.py`.
 """
 
 import traceback
@@ -73,7 +73,11 @@ Origin = tuple[bytes, ...]
 
 
 class NodeInputs(Struct, gc=False):
-    """All values of a prepared node; whether they need no validation; the key of its result, if that is cached."""
+    """All values of a prepared node, and whether they need no validation.
+
+    `key` is the cache key of its result, None if results of this node are not cached; `key_end` is the part made from
+    the inputs.
+    """
 
     values: dict[str, Any]
     are_exact: bool
@@ -86,7 +90,7 @@ class SessionRunner:
 
     Parameters
     ----------
-    session : What to run; what has finished is not run again.
+    session : The session to run; nodes that have finished are not run again.
     services : The container.
     is_cancelled : Asked before each node, and by nodes that take long.
     """
@@ -132,7 +136,7 @@ class SessionRunner:
     def _check(self) -> None:
         context = NodeContext(self._services, self.session.id, self._is_cancelled)
         try:
-            preflight(self.session, context, lambda field: "")  # resources were looked at when it was submitted
+            preflight(self.session, context, lambda field: "")  # resources were checked at submission
         except CancelledError:
             self.session.cancel()
         except GraphError as refused:
@@ -141,7 +145,7 @@ class SessionRunner:
             raise
 
     def _refuse(self, problem: Problem) -> None:
-        """Show at a node why the session cannot run."""
+        """Record at a node, or at the graph, why the session cannot run, and send `NodeFailed`."""
         node = problem.node or ""
         self.session.errors.setdefault(node or "graph", str(problem))
         if (rank := self.session.plan.ranks.get(node)) is not None:
@@ -172,7 +176,7 @@ class SessionRunner:
         return head
 
     def _discard_uncertain(self) -> None:
-        """Discard results of a person's own nodes whose code changed meanwhile: of the old code, or of the new one."""
+        """Discard results of users' nodes whose code changed during the run: they may come from either version."""
         changes: dict[str, str] = {}
         for node_type, head in self._heads.items():
             if node_type.is_foreign and (code := code_of(node_type.cls)) is not head.code:
@@ -201,7 +205,7 @@ class SessionRunner:
                 self._maintain()
 
     def _run_node(self, prepared: Prepared) -> None:
-        """Run one prepared node, whatever becomes of it."""
+        """Run one prepared node to its result, failure or cancellation."""
         entry = None
         began = self._probe.start()
         try:
@@ -222,7 +226,7 @@ class SessionRunner:
             self._record(prepared, began, output, origin, entry is not None)
 
     def _item(self, prepared: Prepared) -> tuple[BaseInvocationOutput, Origin]:
-        """Take the item of an iterate node out of its list; items are not cached, nor announced."""
+        """Take the item of an iterate node out of its list. Items are not cached, and have no `NodeStarted`."""
         origin = self._origin(prepared) if prepared.planned.inputs else ()
         return self.session.iterate_output(prepared), origin
 
@@ -249,7 +253,7 @@ class SessionRunner:
             runnable = holding(cls, inputs.values, node_type.field_names)
         else:
             runnable = validated(cls, inputs.values)
-        # a context of its own: what a node reports later, from a thread, is still in its own name
+        # each node has its own context, so that what it reports later, from a thread, is attributed to it
         context = NodeContext(self._services, self.session.id, self._is_cancelled, planned, prepared.path)
         output = runnable.invoke(context)
         if type(output) is not node_type.output_class or node_type.copies_output:
@@ -263,7 +267,7 @@ class SessionRunner:
             self._notify(NodeStarted(self.session.id, prepared.id, planned.id, planned.node_type.name))
 
     def _save(self, prepared: Prepared, inputs: NodeInputs, output: BaseInvocationOutput, seconds: float) -> Origin:
-        """Save a result if it is cached; return the cache keys that stand for it where others are made from it."""
+        """Save a result if it is cached; return the keys that results made from it record as their sources."""
         node_type, key, origin = prepared.planned.node_type, inputs.key, self._origin(prepared)
         if key is None:
             return origin
@@ -293,7 +297,7 @@ class SessionRunner:
         self._notify(NodeCompleted(self.session.id, prepared.id, planned.id, name, output, cached, seconds))
 
     def _origin(self, prepared: Prepared) -> Origin:
-        """Return the cache keys of what a node's inputs came from, through nodes that are not cached."""
+        """Return the cache keys of the results that a node's inputs came from, looking through uncached nodes."""
         planned = prepared.planned
         if len(planned.inputs) == 1 and planned.node_type.is_direct and planned.inputs[0].keep is None:
             return self._origins.get(prepared.key - planned.rank + planned.inputs[0].parent, ())
@@ -304,7 +308,7 @@ class SessionRunner:
         return next(iter(self.session.seeds.get(prepared.key, {}).values()), None)
 
     def _maintain(self) -> None:
-        """Do what is done once for many quick nodes, and note how many have run when it is due again."""
+        """Do the upkeep that many quick nodes share, and set the number of outputs at which it is next due."""
         self._cache.write_pending()
         self._freeze.renew()
         self._due_at = len(self.session.outputs) + MAINTAIN_EVERY
@@ -327,7 +331,7 @@ class SessionRunner:
                     self._announce(prepared, output, row.cached, row.seconds)
         return True
 
-    # what does not go well
+    # cancellation and failures
 
     def _release(self, prepared: Prepared, began: float) -> None:
         """Give back a node that was cancelled while it ran, and end the session."""
@@ -341,7 +345,7 @@ class SessionRunner:
         """Record a failure as text, and clear the frames of the exception, which would keep tensors alive."""
         planned, path, node = prepared.planned, prepared.path, prepared.id
         source, type_name = planned.id, planned.node_type.name
-        message = self._message(error, planned)
+        message = self._failure_message(error, planned)
         text = "".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:]
         place = place_of(error)
         traceback.clear_frames(error.__traceback__)
@@ -361,10 +365,10 @@ class SessionRunner:
         GcFreeze.suspend()
         self._services.model_manager.free_memory()
 
-    def _message(self, error: BaseException, planned: PlannedNode) -> str:
+    def _failure_message(self, error: BaseException, planned: PlannedNode) -> str:
         if is_out_of_memory(error):
             return out_of_memory_message(error, planned.node.title, self._services.model_manager.loaded())
-        return _message(error, planned.node)
+        return _error_text(error, planned.node)
 
     def _inputs_as_text(self, prepared: Prepared) -> dict[str, str]:
         try:
@@ -377,12 +381,12 @@ class SessionRunner:
 
 
 def _content_of(services: Any) -> Callable[[ResourceField], str]:
-    """What gives the content of a resource; it does not refer to the runner, which would be a cycle."""
+    """Return a function from a resource to its content. It must not refer to the runner: that would be a cycle."""
     images, latents = services.images, services.latents
     return lambda field: (images if field.kind == "image" else latents).content(field.resource_name)
 
 
-def _message(error: BaseException, node: BaseInvocation) -> str:
+def _error_text(error: BaseException, node: BaseInvocation) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(str(problem) for problem in input_problems(type(node), node.id, error))
     if isinstance(error, NotImplementedError | NbgraphError):

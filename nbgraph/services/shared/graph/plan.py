@@ -75,7 +75,7 @@ ALWAYS: Alternatives = frozenset({frozenset()})
 class PlannedInput(Struct, gc=False):
     """An edge from `output` of the node of rank `parent`.
 
-    `keep` lists the places of our path that make up the parent's path; None if both are equal.
+    `keep` lists the positions in this node's path that form the parent's path; None if the paths are the same.
     """
 
     field: str
@@ -98,8 +98,9 @@ PlannedBranches = tuple[tuple[PlannedChoice, ...], ...]
 class PlannedNode(Struct, gc=False, eq=False):
     """A source node as the session needs it.
 
-    `values` is the dictionary that the node had when the plan was made; assigning to the node replaces it there, not
-    here. `branches` are the alternatives of which one must hold for a conditional node to run.
+    `values` is the node's `__dict__` at planning time. Assigning to a field gives the node a new `__dict__`, so that
+    `values` keeps the planned values. `branches` are the alternatives of which one must hold for a
+    conditional node to run.
     """
 
     rank: int
@@ -146,7 +147,7 @@ class Plan:
             return
         branches = find_branches(graph, order, targets, {planned.id: planned.axes for planned in self.nodes})
         if branches:
-            # a conditional node comes after the nodes that decide: the order may differ from the first one
+            # a conditional node must come after the nodes its conditions depend on, so the graph is ordered again
             parents = parents_of(graph)
             for node_id, alternatives in branches.items():
                 parents[node_id] = [*parents[node_id], *_condition_sources(graph, alternatives)]
@@ -175,7 +176,8 @@ class Plan:
         self.axes: list[Axis] = []
         self.segments: list[Segment] = []
         self._node_types: dict[type[BaseInvocation], NodeType] = {}
-        # Bit masks over segments, one per segment: all it depends on with itself, and those of them with other axes.
+        # One bit mask per segment. `_ancestors`: the segment and all it depends on; `_other_axes`: those of them whose
+        # axes differ.
         # Segments of equal axes and equal `_other_axes` are candidates to be one segment; see `_segment_after`.
         self._ancestors: list[int] = []
         self._other_axes: list[int] = []

@@ -5,10 +5,10 @@ by (path, rank), so that the first result comes first. Where independent axes i 
 comes in the order of nested loops, [0,0], [0,1], ... [1,0], ...; a block that has only the axis j is placed at index 0
 of i, just before the first blocks that use it.
 
-**State.** It is as small as the plan, however long the lists are: `_heap` has at most one path per segment that has
-not been looked at, the next one of its iterator in `_paths`. A block that must wait is stored in `_waiting`, under the
-one unfinished block it waits for now, and goes back to the heap when that has finished; `_checks` remembers how far
-its dependencies were looked through. `_finished` has the paths that are done, by segment.
+**State.** Apart from `_finished`, the finished paths by segment, it stays as small as the plan, however long the lists
+are: `_heap` holds at most one path per segment, the next one of that segment's iterator in `_paths`. A block that must
+wait is stored in `_waiting` under one unfinished block, and returns to the heap when that block has finished; `_checks`
+remembers how far its dependencies have been checked.
 
 **Example.** `range(2) -> iterate -> add -> collect` has the segments 0 [range], 1 [iterate, add] and 2 [collect].
 
@@ -72,7 +72,7 @@ class Scheduler:
             block = heap[0][2]
             segment, path = block
             checks = self._checks.get(block) if self._checks else None
-            # a block that comes back from waiting was followed by the next path of its segment when it left the heap
+            # a block back from `_waiting` pushed its successor when it first left the heap; do not push it twice
             following = self._next_entry(segment) if path and checks is None else None
             if following is None:
                 heappop(heap)
@@ -154,8 +154,8 @@ class Scheduler:
     def _split_needs(self, segment: int) -> tuple[list[tuple[int, tuple[int, ...]]], list[int]]:
         """Split what a segment needs.
 
-        Returns segments with no other axes than its own, each with the places that make its path, and the others, of
-        which it needs many paths.
+        Returns `outer`, the segments whose axes are among this one's, each with the positions in our path that form its
+        path, and `inner`, the segments with further axes, of which many paths are needed.
         """
         axes = self._plan.segments[segment].axes
         outer: list[tuple[int, tuple[int, ...]]] = []
@@ -169,7 +169,10 @@ class Scheduler:
         return outer, inner
 
     def _is_ready(self, segment: int, path: Path) -> bool:
-        """Return whether all that a block needs is finished: quick, but False for any block that needs many paths."""
+        """Return whether everything a block needs is finished.
+
+        A quick check: False also means "not known", as for every block with `inner` needs.
+        """
         outer, inner = self._needs[segment]
         for needed, keep in outer:
             if tuple([path[place] for place in keep]) not in self._finished[needed]:
@@ -179,8 +182,8 @@ class Scheduler:
     def _unfinished(self, segment: int, path: Path) -> Iterator[Block]:
         """Yield unfinished blocks that a block needs, one after the other, until there are none.
 
-        Of those on the innermost axis the last is yielded first: when it is finished, most often all are, so that a
-        collect over n items is looked at a few times, not n.
+        The last block on the innermost axis is yielded first: when it is finished, usually all are, so that a collect
+        over n items is checked a few times instead of n.
         """
         outer, inner = self._needs[segment]
         for needed, keep in outer:
@@ -198,7 +201,7 @@ class Scheduler:
                     yield block if isinstance(step, UnknownPath) else self._last_sibling(needed, step, fixed)
 
     def _last_sibling(self, segment: int, path: Path, fixed: Collection[int]) -> Block:
-        """Return the last block on the innermost axis beside an unfinished one, or that one if the last is finished."""
+        """Return the last unfinished block along the innermost axis, or the given one if the last is finished."""
         axes = self._plan.segments[segment].axes
         if axes[-1] not in fixed:
             count = self._length(axes[-1], self._outer(axes[-1], axes, path))
