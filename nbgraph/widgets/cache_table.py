@@ -13,7 +13,7 @@ from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.dry_run import GraphChoices
 from nbgraph.widgets.pictures import Thumbnails
-from nbgraph.widgets.rpc import Answer, Name, Request, RpcWidget
+from nbgraph.widgets.rpc import Answer, Name, Request, RpcWidget, on_other_kernels
 
 MAX_OUTPUT = 300
 MAX_NAMED = 200
@@ -87,6 +87,7 @@ class CacheTable(RpcWidget):
             services.events.subscribe(self._on_event),
             services.images.on_deleted(self._notify),
             services.latents.on_deleted(self._notify),
+            *on_other_kernels(services, self._notify),
         ]
         # A cell may redefine a node, which changes what would run without any event of the services.
         shell: Any = get_ipython()

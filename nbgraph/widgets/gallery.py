@@ -13,7 +13,7 @@ from nbgraph.views.images import searched
 from nbgraph.widgets.picture_answers import PictureAnswers
 from nbgraph.widgets.pictures import Thumbnails
 from nbgraph.widgets.remix import Remix
-from nbgraph.widgets.rpc import Answer, Name, Names, Request, RpcWidget
+from nbgraph.widgets.rpc import Answer, Name, Names, Request, RpcWidget, on_other_kernels
 
 MAX_DOOMED = 200
 
@@ -88,7 +88,11 @@ class Gallery(RpcWidget):
         self._thumbnails = Thumbnails(services.images)
         self._answers = PictureAnswers(services)
         super().__init__(_compared=list(compared), _remixes=remix is not None)
-        self._endings = [services.images.on_changed(self._notify), services.images.on_deleted(self._notify)]
+        self._endings = [
+            services.images.on_changed(self._notify),
+            services.images.on_deleted(self._notify),
+            *on_other_kernels(services, self._notify),
+        ]
 
     def close(self) -> None:
         """Listen to the pictures no more."""

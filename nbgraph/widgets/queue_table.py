@@ -9,7 +9,7 @@ from nbgraph.errors import NbgraphError
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.widgets.rpc import Answer, Name, Request, RpcWidget
+from nbgraph.widgets.rpc import Answer, Name, Request, RpcWidget, on_other_kernels
 
 SHOWN_ENDED = 50
 SHOWN_WAITING = 200
@@ -47,11 +47,12 @@ class QueueTable(RpcWidget):
         self._services, self._queue = services, services.queue
         self._labels: dict[str, str] = {}
         super().__init__()
-        self._end = self._queue.on_changed(self._notify)
+        self._endings = [self._queue.on_changed(self._notify), *on_other_kernels(services, self._notify)]
 
     def close(self) -> None:
         """Unsubscribe and close."""
-        self._end()
+        for end in self._endings:
+            end()
         super().close()
 
     def _answer(self, request: Any, buffers: list[Any]) -> Answer:

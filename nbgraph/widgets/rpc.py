@@ -9,6 +9,7 @@ from ipywidgets import Widget  # pyright: ignore[reportMissingTypeStubs] - it is
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nbgraph.errors import NbgraphError
+from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.widgets.js_bundle import BundledWidget
 from nbgraph.widgets.throttle import Throttle
 
@@ -90,6 +91,11 @@ class RpcWidget(BundledWidget):
         if answer is not None:
             said, pictures = answer
             self._post({**said, "request": number if isinstance(number, int) else None}, pictures)
+
+
+def on_other_kernels(services: InvocationServices, callback: Callable[[], None]) -> list[Callable[[], None]]:
+    """Call `callback()` after another kernel has written into the studio's folder; return the functions that end it."""
+    return [] if services.database is None else [services.database.others.add(callback)]
 
 
 def read_request(requests: TypeAdapter[Any], content: Any) -> Any:

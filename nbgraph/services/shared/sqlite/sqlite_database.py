@@ -24,6 +24,7 @@ from nbgraph.services.shared.interrupts import DeferredInterrupt, defer_interrup
 from nbgraph.services.shared.sqlite.cleaning import CleanReport, empty_trash, remove_temporary_files
 from nbgraph.services.shared.sqlite.damaged_rows import is_text_damage, readable_text
 from nbgraph.services.shared.sqlite.folder_log import FolderLog
+from nbgraph.services.shared.sqlite.folder_watch import FolderWatch
 from nbgraph.services.shared.sqlite.locks import TURN_SECONDS, FileLock, KernelLease, Patience, SharedCounter
 from nbgraph.services.shared.sqlite.migrations import Formats, check_format, migrate
 from nbgraph.services.shared.sqlite.store_errors import corrupt_error, translate_errors
@@ -65,6 +66,8 @@ class SqliteDatabase:
         The name of this process, the owner of the sessions that it runs.
     adds, drops
         How often any kernel added or dropped cached results.
+    others
+        Calls displays when another kernel has written.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class SqliteDatabase:
         self.folder, self.formats = folder, formats
         self._patience = Patience(folder, wait_seconds)
         self._reserve = Reserve(folder)
+        self.others = FolderWatch(self)
         self.records = records or {}
         self._lock = RLock()
         self._depth = 0
