@@ -24,6 +24,7 @@ COPIED = (
     "*.md",
     "docs/**/*.md",
     "docs/*.png",
+    "docs/*.webp",
     "docs/site/style.css",
     "nbgraph/models/*/*.md",
     "nbgraph/models/*/*.png",

@@ -15,7 +15,6 @@ from nbgraph.diffusion.denoising import DenoiseSettings, denoise
 from nbgraph.diffusion.description import describe_model
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ModelRef
-from nbgraph.diffusion.schedulers import SCHEDULER_NAMES
 from nbgraph.errors import ModelError
 from tests.diffusion.drawing import TEXT, decode, encode, noise, sample
 from tests.diffusion.models import TinyModels
@@ -82,10 +81,10 @@ def test_a_controlnet_of_another_model(tiny: TinyModels, shared_cache: ModelCach
                 sample(shared_cache, tiny[name], SETTINGS, controls=controls)
 
 
-def test_an_unknown_scheduler_lists_those_there_are(tiny: TinyModels, shared_cache: ModelCache) -> None:
+def test_an_unknown_scheduler_names_those_near_it(tiny: TinyModels, shared_cache: ModelCache) -> None:
     with pytest.raises(ModelError, match="there is no scheduler 'eulr'") as raised:
         sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=2, scheduler="eulr"))
-    assert all(name in str(raised.value) for name in SCHEDULER_NAMES)
+    assert "did you mean 'euler'" in str(raised.value)
 
 
 @pytest.fixture

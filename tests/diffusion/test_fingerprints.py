@@ -226,11 +226,12 @@ def test_a_lora_that_changes_between_a_look_at_it_and_its_use_is_refused(tiny: T
 
 
 def test_a_description_is_of_the_configuration_that_is_there(folder: Path) -> None:
-    file = folder / "vae" / "config.json"
-    before, state = describe_model(folder).latent_channels, file.stat()
-    replace(file, file.read_bytes().replace(b'"latent_channels": 4', b'"latent_channels": 8'))
+    file = folder / "unet" / "config.json"
+    before, state = describe_model(folder).width, file.stat()
+    size = json.loads(file.read_bytes())["sample_size"]
+    replace(file, file.read_bytes().replace(f'"sample_size": {size}'.encode(), f'"sample_size": {size + 1}'.encode()))
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert (before, describe_model(folder).latent_channels) == (4, 8)
+    assert describe_model(folder).width == before // size * (size + 1)
 
 
 def test_a_studio_draws_anew_with_weights_that_were_replaced_and_says_why(folder: Path) -> None:
