@@ -33,9 +33,9 @@ class Settings(BaseSettings):
     dtype: str | None = Field(
         default=None, description="torch dtype for models, such as 'float16'; None picks by device"
     )
-    threads: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        default="auto",
-        description="torch's threads on the CPU; auto: one for a small model, else torch's own number",
+    threads: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
+        default=None,
+        description="torch's threads on the CPU; None: torch's own number; auto: one for a small model",
     )
     model_folders: Annotated[list[Path], NoDecode] = Field(
         default=[], description="folders with models, at any depth: diffusers folders and single files"

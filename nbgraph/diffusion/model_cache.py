@@ -82,7 +82,7 @@ class ModelCache:
         dtype: str | None = None,
         ram_bytes: int | None = None,
         vram_bytes: int | None = None,
-        threads: Threads = "auto",
+        threads: Threads = None,
         offload: str = AUTO,
     ) -> None:
         check_mode(offload)

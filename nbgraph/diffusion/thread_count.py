@@ -2,7 +2,8 @@
 
 Torch takes a thread for each core. That is right for a large model, on a busy machine too, as long as threads sleep
 while they wait (see `nbgraph/threads.py`). The denoiser of a small model has steps of microseconds: beside other
-programs each of them ends when its slowest thread was given a core, and on a quiet machine more threads win nothing.
+programs each of them ends when its slowest thread was given a core. One thread may be quicker there, but it rounds
+otherwise than several: a picture then differs from that of the plain pipeline, so nobody gets it without asking.
 """
 
 import ctypes
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import psutil
 import torch
 
-Threads = int | Literal["auto"]
+Threads = int | Literal["auto"] | None
 COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables by which a person chooses how many threads there are."""
 SMALL_BYTES = 64 * 2**20
@@ -29,16 +30,16 @@ def thread_count(threads: Threads, denoiser_bytes: int) -> Iterator[None]:
     Parameters
     ----------
     threads
-        A number; or "auto", which is one for a small denoiser, and else as many as torch has. It is as many as torch
-        has, too, where a person chose that, by a variable of `COUNTS` or by `torch.set_num_threads`.
+        A number; None for as many as torch has; or "auto": one for a small denoiser, else as many as torch has, and so
+        for every model where that number was chosen, by a variable of `COUNTS` or by `torch.set_num_threads`.
     denoiser_bytes
         Bytes of the weights of the denoiser that is used; 0 for none.
     """
     before = torch.get_num_threads()  # torch sets up its threads in the first call, and would undo what is set before
     wanted = before
-    if threads != "auto":
+    if isinstance(threads, int):
         wanted = threads
-    elif 0 < denoiser_bytes < SMALL_BYTES and not _is_chosen(before):
+    elif threads == "auto" and 0 < denoiser_bytes < SMALL_BYTES and not _is_chosen(before):
         wanted = 1
     if wanted == before:
         yield

@@ -1,4 +1,4 @@
-"""How many threads torch computes with: one for a small denoiser, and always as many as a person chose."""
+"""How many threads torch computes with: its own number, unless a person asks for another, or for "auto"."""
 
 import os
 import threading
@@ -35,6 +35,7 @@ def _as_torch_begins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("auto", SMALL_BYTES - 1, 1),
         ("auto", SMALL_BYTES, OWN),
         ("auto", 0, OWN),
+        (None, 1, OWN),
         (3, 0, 3),
         (3, SMALL_BYTES, 3),
     ],
@@ -75,7 +76,13 @@ def test_a_number_given_to_torch_stays():
 
 @pytest.mark.parametrize(
     ("settings", "part", "count"),
-    [({}, "denoiser", 1), ({}, "vae", OWN), ({"threads": 3}, "denoiser", 3), ({"threads": 3}, "vae", 3)],
+    [
+        ({}, "denoiser", OWN),
+        ({"threads": "auto"}, "denoiser", 1),
+        ({"threads": "auto"}, "vae", OWN),
+        ({"threads": 3}, "denoiser", 3),
+        ({"threads": 3}, "vae", 3),
+    ],
 )
 def test_a_model_of_a_studio_computes_by_its_settings(settings, part, count):
     with Studio(settings=Settings(device="cpu", **settings)) as studio:

@@ -212,8 +212,8 @@ def test_page_readers_find_names_on_toolbar_nodes_and_handles(book):
     for name in ("Run", "Run 4 times", "Add", "Templates", "Undo", "Redo", "Layout", "Fit", "Map", "Export", "Keys"):
         expect(book.button(name)).to_be_visible()
     expect(book.editor.get_by_role("group", name="denoise_latents denoise")).to_be_visible()
-    expect(book.node("denoise").get_by_role("img", name="output latents, LatentsField")).to_be_visible()
-    expect(book.node("denoise").get_by_role("img", name="input noise, LatentsField | None")).to_be_visible()
+    expect(book.node("denoise").get_by_role("button", name="output latents, LatentsField")).to_be_visible()
+    expect(book.node("denoise").get_by_role("button", name="input noise, LatentsField | None")).to_be_visible()
     expect(book.editor.get_by_role("textbox", name="noise seed")).to_be_visible()
 
 

@@ -40,7 +40,7 @@ class ModelLimits:
     dtype: str | None = None
     ram_bytes: int | None = None
     vram_bytes: int | None = None
-    threads: int | Literal["auto"] = "auto"
+    threads: int | Literal["auto"] | None = None
     offload: str = "auto"
 
 
@@ -57,7 +57,7 @@ class ModelManagerDefault(ModelManagerBase):
         dtype: str | None = None,
         ram_bytes: int | None = None,
         vram_bytes: int | None = None,
-        threads: int | Literal["auto"] = "auto",
+        threads: int | Literal["auto"] | None = None,
         offload: str = "auto",
     ) -> None:
         super().__init__(model_folders)
