@@ -3,7 +3,6 @@
 Each function waits for the folder as a transaction does, and raises the same `StoreError`s.
 """
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,8 +29,9 @@ def copy_folder(database: SqliteDatabase, target: StoreFolder) -> Path:
     StoreError
         The target has anything in it, or cannot be written.
     """
-    # os.path.isdir is false for a name that is too long; `make` says what is wrong with it
-    if os.path.isdir(target.root) and any(target.root.iterdir()):
+    with translate_errors(target.root):
+        is_used = target.root.is_dir() and any(target.root.iterdir())
+    if is_used:
         raise StoreError(f"{target.root} is not empty; name a new folder for the copy")
     target.make()
     with database.exclusive() as connection, translate_errors(target.database):
