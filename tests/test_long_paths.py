@@ -51,7 +51,7 @@ def test_a_folder_of_models_that_cannot_be_has_no_models():
 
 def test_each_problem_of_a_size_names_its_own_side(studio):
     with pytest.raises(nb.GraphError) as caught:
-        studio.submit(Noise(id="noise", unet=ModelLoader(model="emoji"), width=70, height=62))
+        studio.run(Noise(id="noise", unet=ModelLoader(model="emoji"), width=70, height=62), progress=False)
     width, height = [problem.message for problem in caught.value.problems if problem.node == "noise"]
     assert width.startswith("width is 70, but this model draws in multiples of 8 pixels; the nearest is 72")
     assert height.startswith("height is 62, but this model draws in multiples of 8 pixels; the nearest is 64")
