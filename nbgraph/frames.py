@@ -43,6 +43,8 @@ STATS = {
     "batch": "int64",
     "seed": "Int64",
     "error": "str",
+    "worker": "category",
+    "device": "category",
 }
 CACHE = {
     "node": "str",
@@ -180,6 +182,8 @@ def _stats_row(row: NodeStats) -> tuple[Any, ...]:
         row.batch,
         row.seed,
         row.error,
+        row.worker,
+        row.device,
     )
 
 

@@ -87,6 +87,9 @@ class Models(Protocol):
     @property
     def meters(self) -> "DeviceMeter | None": ...
 
+    @property
+    def device_name(self) -> str: ...
+
     def is_current(self, model: ModelField) -> bool: ...
 
 

@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from io import BytesIO
 from os import PathLike
 from typing import Any, Protocol, TypeVar
 
-from PIL import Image
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
@@ -23,6 +21,7 @@ from nbgraph.errors import ArchiveError, NbgraphError, NotFoundError, ResourceFi
 from nbgraph.services.archive_file import FORMAT, MANIFEST, ArchiveReader, ArchiveWriter, new_archive, opened_archive
 from nbgraph.services.graph_documents.graph_documents_common import DocumentRecord, DocumentVersion
 from nbgraph.services.images.images_common import ImageRecord
+from nbgraph.services.images.portable_images import from_png, to_png
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED, QueueItem
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invocation_stats.invocation_stats_common import NodeStats
@@ -241,13 +240,12 @@ class _Export:
                 self._tensors[name] = self._services.latents.record(name)
 
     def _write_image(self, record: ImageRecord) -> bool:
-        file = BytesIO()
         try:
-            self._services.images.get(record.image_name).save(file, "PNG", compress_level=4)
+            data = to_png(self._services.images.get(record.image_name))
         except (NotFoundError, ResourceFileError) as error:
             self._report.skipped.append(f"picture {record.image_name}: {str(error)[:200]}")
             return False
-        self._archive.write_bytes(f"images/{record.image_name}.png", file.getvalue())
+        self._archive.write_bytes(f"images/{record.image_name}.png", data)
         self._report.images += 1
         return True
 
@@ -276,7 +274,8 @@ class _Import:
             raise ArchiveError(f"the manifest is invalid: {str(error)[:300]}; nothing was imported") from None
         # resources before runs, so that an imported run never refers to missing ones
         for record in images:
-            self._count("images", self._services.images.restore(record, self._picture(record)))
+            picture = from_png(self._archive.read_bytes(f"images/{record.image_name}.png"), record)
+            self._count("images", self._services.images.restore(record, picture))
         for record in tensors:
             data = self._archive.read_bytes(f"tensors/{record.name}.safetensors")
             self._count("tensors", self._services.latents.restore(record, from_bytes(data, record.name)))
@@ -334,18 +333,6 @@ class _Import:
             # last, because the queue item is what makes a run visible
             self._services.queue.restore(item)
         self._count("runs", is_new)
-
-    def _picture(self, record: ImageRecord) -> Image.Image:
-        data = self._archive.read_bytes(f"images/{record.image_name}.png")
-        try:
-            # only PNG: each other decoder would be one more that a hostile file can reach
-            opened = Image.open(BytesIO(data), formats=("PNG",))
-            if opened.size != (record.width, record.height):
-                raise ValueError(f"it has {opened.size} pixels")
-            opened.load()
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ArchiveError(f"the picture {record.image_name} cannot be read ({str(error)[:200]})") from None
-        return opened
 
 
 def _pages(list_page: _Pages[Item]) -> Iterator[Sequence[Item]]:

@@ -89,6 +89,7 @@ def test_stats_of_an_old_folder_are_read(old_studio):
     assert stats.status.value_counts().to_dict() == {"completed": len(stats) - 1, "failed": 1}
     assert stats.path[stats.source == "sum"].tolist() == ["0", "1", "2"]
     assert stats.batch.tolist() == [1] * len(stats)
+    assert set(stats.worker) == {""}
     assert stats.seed[stats.node == "dice"].notna().all()
 
 

@@ -111,3 +111,12 @@ def test_many_rows_come_back_in_order_with_their_paths(services, stats):
 def test_an_error_that_quotes_what_is_no_text_is_kept(stats):
     measure(stats, "s", "a", OSError("cannot open 'caf\udce9.png'"))
     assert stats.rows("s")[0].error.endswith("caf\udce9.png'")
+
+
+def test_rows_say_which_worker_and_device_ran_a_node(services):
+    services.performance_statistics.worker = "gpu-1"
+    probe = services.performance_statistics.probe("run")
+    probe.finish(probe.start(), "sum", "sum", "add", (), "completed", False)
+    probe.flush()
+    (row,) = services.performance_statistics.rows("run")
+    assert (row.worker, row.device) == ("gpu-1", "cpu")

@@ -37,6 +37,9 @@ QUICK = 0.001
 class InvocationStatsServiceBase(Service):
     """Measures nodes and stores the rows of completed, failed and cancelled sessions alike."""
 
+    worker = ""
+    """The name of this process as a worker of a cluster; a column of each row that is measured here."""
+
     def __init__(self) -> None:
         self._ram = ram_meter(os.getpid())
 
@@ -343,7 +346,8 @@ class Probe:
         """Store the rows measured so far."""
         rows = self.log.rows[self._stored :]
         if rows:
-            self._stats.record(self._session_id, MeasuredRows(self._session_id, self._zero, rows))
+            where = self._stats.worker, self.models.device_name
+            self._stats.record(self._session_id, MeasuredRows(self._session_id, self._zero, rows, *where))
             self._stored += len(rows)
 
 

@@ -13,6 +13,7 @@ class NodeStats(NamedTuple):
     RAM is the resident set of the process (for nodes under a millisecond the last reading is used again), VRAM is
     None without a GPU. `batch` is how many nodes ran in the same call: each has an equal share of its seconds, and the
     first of them its model loads and hits. `seed` is the seed that was drawn for a node whose seed was left open.
+    `worker` is the name of the cluster's worker that ran it, empty in this process; `device` is where its models are.
     """
 
     session_id: str
@@ -35,6 +36,8 @@ class NodeStats(NamedTuple):
     batch: int
     seed: int | None
     error: str
+    worker: str = ""
+    device: str = ""
 
 
 class Memory(Struct, gc=False, frozen=True):
@@ -79,12 +82,17 @@ class MeasuredRows:
         The time, in seconds since 1970, at which `perf_counter()` was 0.
     measured
         The rows.
+    worker, device
+        Where all of them ran, as in `NodeStats`.
     """
 
-    __slots__ = ("_measured", "_session_id", "_zero")
+    __slots__ = ("_device", "_measured", "_session_id", "_worker", "_zero")
 
-    def __init__(self, session_id: str, zero: float, measured: list[Measured]) -> None:
+    def __init__(
+        self, session_id: str, zero: float, measured: list[Measured], worker: str = "", device: str = ""
+    ) -> None:
         self._session_id, self._zero, self._measured = session_id, zero, measured
+        self._worker, self._device = worker, device
 
     def __len__(self) -> int:
         return len(self._measured)
@@ -103,6 +111,8 @@ class MeasuredRows:
                 seconds=each.seconds,
                 seed=each.seed,
                 error=each.error,
+                worker=self._worker,
+                device=self._device,
                 **structs.asdict(each.memory),
             )
 

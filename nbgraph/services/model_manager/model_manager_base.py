@@ -192,6 +192,11 @@ class ModelManagerBase(Service):
                 yield ModelRow(name, str(path), is_shipped)
 
     @property
+    def device_name(self) -> str:
+        """The device that models are on, such as `cuda:0`; `cpu` as long as none was used."""
+        return "cpu"
+
+    @property
     def free_bytes(self) -> int:
         """The free memory of the device, or of the machine without one, in bytes."""
         return psutil.virtual_memory().available

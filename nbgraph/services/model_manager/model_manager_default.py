@@ -92,6 +92,11 @@ class ModelManagerDefault(ModelManagerBase):
         return diffusion.PreviewFactors()
 
     @property
+    def device_name(self) -> str:
+        cache = self._cache
+        return super().device_name if cache is None else str(cache.device)
+
+    @property
     def free_bytes(self) -> int:
         cache = self._cache
         device_bytes = None if cache is None else cache.free_bytes()

@@ -208,6 +208,20 @@ SELECT substr(sources, place, 16), entry FROM parts JOIN cache_entries ON number
 Results that were stored before keep their whole key source in `inputs`, with an empty head.
 """
 
-STEPS = (STATS_AS_COLUMNS, SIZES_OF_IMAGE_FILES, STATS_BY_NAME, CONTENT_OF_IMAGES, GRAPH_DOCUMENTS, HEADS_AND_SOURCES)
+WORKERS_OF_STATS = """
+UPDATE node_stats SET columns = json_set(columns, '$.worker', json('[""]'), '$.device', json('[""]'))
+WHERE json_valid(columns) AND json_type(columns) = 'object' AND json_type(columns, '$.worker') IS NULL;
+"""
+"""7 to 8: stats say which worker of a cluster ran a node, and on which device; before, it was this process."""
+
+STEPS = (
+    STATS_AS_COLUMNS,
+    SIZES_OF_IMAGE_FILES,
+    STATS_BY_NAME,
+    CONTENT_OF_IMAGES,
+    GRAPH_DOCUMENTS,
+    HEADS_AND_SOURCES,
+    WORKERS_OF_STATS,
+)
 MARKS = {2: ("node_stats", "columns"), 3: ("images", "file_bytes")}
 """Formats 1 to 4 were released under number 1. 3 and 4 differ only in JSON; the step between them may run twice."""
