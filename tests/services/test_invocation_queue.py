@@ -1,6 +1,8 @@
 """The contract of the queue and of the processor that empties it, in memory and in a folder."""
 
 import time
+import tracemalloc
+from collections.abc import Callable
 
 import pytest
 
@@ -136,6 +138,46 @@ def test_paused_it_finishes_what_runs_and_starts_nothing_new(invoker):
     invoker.services.processor.resume()
     assert ticket.wait(5)
     assert ticket.status == "completed"
+
+
+def bytes_for(work: Callable[[], object]) -> int:
+    """The most memory that a call takes at once; the smallest of five, as tables grow now and then."""
+    found = []
+    for _ in range(5):
+        tracemalloc.start()
+        work()
+        found.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return min(found)
+
+
+def test_submitting_and_taking_a_session_copies_nothing_of_those_that_wait():
+    graph = Graph.of(Add(a=1, b=2))
+    with Invoker(InvocationServices.memory()) as invoker:
+        invoker.services.processor.pause()
+
+        def submit() -> None:
+            invoker.queue(GraphExecutionState(graph))
+
+        submit()
+        few = bytes_for(submit), bytes_for(invoker.services.queue.take)
+        for _ in range(1000):
+            submit()
+        many = bytes_for(submit), bytes_for(invoker.services.queue.take)
+        assert many[0] < few[0] + 4096
+        assert many[1] < few[1] + 4096
+
+
+def test_a_session_whose_newest_item_is_dropped_has_the_one_before():
+    with Invoker(InvocationServices.memory()) as invoker:
+        queue = invoker.services.queue
+        first = queue.put("twice")
+        queue.put("twice", prepend=True)
+        queue.take()
+        queue.finish("twice", "completed")
+        assert queue.clear() == 1
+        assert queue.item("twice") == first
+        assert queue.take().number == first.number
 
 
 def test_a_prepended_session_runs_before_those_that_wait(invoker):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from nbgraph.errors import StoreBusyError
+from nbgraph.errors import StoreBusyError, StoreError
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.sqlite.migrations import Formats
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
@@ -40,6 +40,35 @@ def test_a_program_that_knows_no_lock_files_is_waited_for_too(folder):
         connection.execute("INSERT INTO one VALUES (1)")
     foreign.close()
     database.close()
+
+
+def test_a_transaction_within_a_held_folder_leaves_it_held(folder):
+    database = SqliteDatabase(StoreFolder(folder), Formats("CREATE TABLE one (a);"))
+    other = SqliteDatabase(StoreFolder(folder), Formats("CREATE TABLE one (a);"), wait_seconds=0.05)
+    with database.exclusive():
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO one VALUES (1)")
+        with pytest.raises(StoreBusyError), other.transaction():
+            pass
+    with other.transaction() as connection:
+        connection.execute("INSERT INTO one VALUES (2)")
+    assert database.rows("SELECT a FROM one") == [(1,), (2,)]
+    database.close()
+    other.close()
+
+
+def test_the_folder_is_not_held_from_inside_a_transaction_which_stays_whole(folder):
+    database = SqliteDatabase(StoreFolder(folder), Formats("CREATE TABLE one (a);"))
+    other = SqliteDatabase(StoreFolder(folder), Formats("CREATE TABLE one (a);"), wait_seconds=0.05)
+    with database.transaction() as connection:
+        with pytest.raises(StoreError, match="in a transaction; end it"), database.exclusive():
+            pass
+        with pytest.raises(StoreBusyError, match="process"), other.transaction():
+            pass
+        connection.execute("INSERT INTO one VALUES (1)")
+    assert other.rows("SELECT a FROM one") == [(1,)]
+    database.close()
+    other.close()
 
 
 WRITER = """

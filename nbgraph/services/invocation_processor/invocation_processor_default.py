@@ -58,7 +58,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         ticket = Ticket(session, lambda: self.is_worker, is_checked=is_checked)
         with defer_interrupt():
             with self._lock:
-                self._tickets = {**self._tickets, session.id: ticket}
+                self._tickets[session.id] = ticket
             try:
                 self.services.graph_execution_manager.set(session)
                 self.services.queue.put(session.id, prepend=prepend)
@@ -84,7 +84,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         return True
 
     def cancel_all(self) -> int:
-        return sum(self.cancel(session_id) for session_id in list(self._tickets))
+        return sum(self.cancel(ticket.session.id) for ticket in self._open_tickets())
 
     def pause(self) -> None:
         self._paused = True
@@ -120,7 +120,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         except BaseException as error:
             logger.exception("the worker thread ended")
             text = f"the worker thread ended: {type(error).__name__}: {error}; the next run starts another"
-            for ticket in list(self._tickets.values()):
+            for ticket in self._open_tickets():
                 ticket.failures.append(NodeError(ticket.session.id, "session", text, {}))
                 self._close(ticket, "failed")
             return False
@@ -203,7 +203,13 @@ class InvocationProcessorDefault(InvocationProcessorBase):
 
     def _forget(self, ticket: Ticket) -> None:
         with defer_interrupt(), self._lock:
-            self._tickets = {key: other for key, other in self._tickets.items() if other is not ticket}
+            # a session that was resumed meanwhile has another one
+            if self._tickets.get(ticket.session.id) is ticket:
+                del self._tickets[ticket.session.id]
+
+    def _open_tickets(self) -> list[Ticket]:
+        with defer_interrupt(), self._lock:
+            return list(self._tickets.values())
 
 
 class _Waiting:

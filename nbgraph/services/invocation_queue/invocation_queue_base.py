@@ -123,10 +123,8 @@ class InvocationQueueBase(Service):
         NotFoundError
             The session was never queued.
         """
-        item = self.item(session_id)
-        if item.status != "pending" or item.owner != self.owner:
-            return False
-        return self._notify_if(self._change(replace(item, priority=self._highest() + 1), "pending"))
+        item = self._own_waiting(session_id)
+        return item is not None and self._replace_waiting(replace(item, priority=self._highest() + 1))
 
     def cancel(self, session_id: str) -> bool:
         """Remove a waiting session.
@@ -141,11 +139,8 @@ class InvocationQueueBase(Service):
         NotFoundError
             The session was never queued.
         """
-        item = self.item(session_id)
-        if item.status != "pending" or item.owner != self.owner:
-            return False
-        # the worker may be taking it at this moment
-        return self._notify_if(self._change(replace(item, status="cancelled", ended=time()), "pending"))
+        item = self._own_waiting(session_id)
+        return item is not None and self._replace_waiting(replace(item, status="cancelled", ended=time()))
 
     def cancel_all(self) -> list[str]:
         """Remove all waiting sessions of this kernel, and return their ids."""
@@ -206,7 +201,14 @@ class InvocationQueueBase(Service):
         """Return whether nothing of this kernel waits or runs."""
         return all(item.status in ENDED for item in self._rows() if item.owner == self.owner)
 
-    def _notify_if(self, is_changed: bool) -> bool:
+    def _own_waiting(self, session_id: str) -> QueueItem | None:
+        """Return the newest item of a session, if it waits and belongs to this kernel."""
+        item = self.item(session_id)
+        return item if item.status == "pending" and item.owner == self.owner else None
+
+    def _replace_waiting(self, item: QueueItem) -> bool:
+        # only if it still waits: the worker may be taking it at this moment
+        is_changed = self._change(item, "pending")
         if is_changed:
             self.changed()
         return is_changed

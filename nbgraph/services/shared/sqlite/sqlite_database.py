@@ -9,7 +9,6 @@ is done here, in short turns, because a wait inside SQLite cannot be interrupted
 
 import atexit
 import logging
-import os
 import sqlite3
 import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -19,7 +18,7 @@ from math import inf
 from threading import RLock
 from typing import Any, TypeVar
 
-from nbgraph.errors import ForkedStoreError, StoreFullError, StoreGoneError
+from nbgraph.errors import StoreError, StoreFullError, StoreGoneError
 from nbgraph.services.shared.interrupts import DeferredInterrupt, defer_interrupt
 from nbgraph.services.shared.sqlite.cleaning import CleanReport, empty_trash, remove_temporary_files
 from nbgraph.services.shared.sqlite.damaged_rows import is_text_damage, readable_text
@@ -28,7 +27,7 @@ from nbgraph.services.shared.sqlite.folder_watch import FolderWatch
 from nbgraph.services.shared.sqlite.locks import TURN_SECONDS, FileLock, KernelLease, Patience, SharedCounter
 from nbgraph.services.shared.sqlite.migrations import Formats, check_format, migrate
 from nbgraph.services.shared.sqlite.store_errors import corrupt_error, translate_errors
-from nbgraph.services.shared.sqlite.store_folder import FileKind, Reserve, StoreFolder
+from nbgraph.services.shared.sqlite.store_folder import FileKind, OpenedDatabase, Reserve, StoreFolder
 from nbgraph.services.shared.sqlite.write_ahead_log import HARD_LIMIT, SOFT_LIMIT, WriteAheadLog
 
 WAIT_SECONDS = 10.0
@@ -84,7 +83,8 @@ class SqliteDatabase:
         self.others = FolderWatch(self)
         self.records = records or {}
         self._lock = RLock()
-        self._depth = 0
+        self._depth = 0  # of transactions, which may be nested
+        self._holds = 0  # of the folder's lock, within each other
         self._to_count: SharedCounter | None = None
         self._connection: sqlite3.Connection | None = None
         self._lease: KernelLease | None = None
@@ -127,7 +127,6 @@ class SqliteDatabase:
         lease = self._lease = KernelLease(self.folder)
         self.kernel = lease.kernel
         self.was_dirty = bool(lease.dead())
-        self._process = os.getpid()
         # transactions are begun by `transaction`, not by the module, and `_lock` keeps threads apart
         connection = sqlite3.connect(
             self.folder.database, timeout=TURN_SECONDS, isolation_level=None, check_same_thread=False
@@ -136,6 +135,7 @@ class SqliteDatabase:
         # a folder may come from elsewhere, with triggers and views that call functions
         connection.execute("PRAGMA trusted_schema=OFF")
         check_format(connection, self.formats, self.folder)
+        self._opened = OpenedDatabase(self.folder)
         self.log = self._patience.retry(lambda: WriteAheadLog(connection, self.folder.database), stop)
         connection.execute("PRAGMA cell_size_check=ON")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -147,7 +147,6 @@ class SqliteDatabase:
         self.finish_crashed(connection, CleanReport())
         self.adds = SharedCounter(self.folder.counter("adds"))
         self.drops = SharedCounter(self.folder.counter("drops"))
-        self._identity = self._file_identity()
 
     def _try_to_write(self, connection: sqlite3.Connection) -> None:
         """Fail now, not in the middle of a run, if the file is read-only. The write is rolled back."""
@@ -164,7 +163,7 @@ class SqliteDatabase:
             return
         atexit.unregister(self._at_exit)
         # the lease and the connection belong to the parent of a forked process
-        if self._process != os.getpid():
+        if not self._opened.is_of_this_process:
             return
         with defer_interrupt() as stop, self._lock:
             self._patience.wait_for(self._writing.try_acquire, stop)
@@ -175,7 +174,7 @@ class SqliteDatabase:
 
     def __del__(self) -> None:
         """Close an unreferenced database without waiting: this may run anywhere, also while the folder is locked."""
-        if getattr(self, "_connection", None) is not None and self._process == os.getpid():
+        if getattr(self, "_connection", None) is not None and self._opened.is_of_this_process:
             atexit.unregister(self._at_exit)
             with suppress(OSError, sqlite3.Error):
                 self._shut()
@@ -218,7 +217,7 @@ class SqliteDatabase:
         StoreError
             The database cannot be written.
         """
-        self._refuse_fork()
+        self._opened.refuse_fork()
         with defer_interrupt() as stop:
             self._patience.wait_for(lambda: self._lock.acquire(timeout=TURN_SECONDS), stop)
             try:
@@ -232,30 +231,40 @@ class SqliteDatabase:
 
     def _outermost(self, stop: DeferredInterrupt, durable: bool, longest_log: int) -> Generator[sqlite3.Connection]:
         connection = self._open_connection
-        self._check_file()
-        self._patience.wait_for(self._writing.try_acquire, stop)
-        self._depth += 1
-        try:
-            if durable:
-                connection.execute("PRAGMA synchronous=FULL")
-            self._patience.retry(lambda: connection.execute("BEGIN IMMEDIATE"), stop)
-            yield connection
-            self._patience.retry(lambda: connection.execute("COMMIT"), stop)
-            if self._to_count is not None:
-                self._to_count.count_up()
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        finally:
-            self._to_count = None
-            self._depth -= 1
-            # before the lock is released: a checkpoint must not meet a commit of another kernel
+        self._opened.refuse_another()
+        with self._hold_folder(stop):
+            self._depth += 1
             try:
                 if durable:
-                    connection.execute(f"PRAGMA synchronous={self.log.relaxed}")
-                self.log.checkpoint_if_longer(longest_log)
+                    connection.execute("PRAGMA synchronous=FULL")
+                self._patience.retry(lambda: connection.execute("BEGIN IMMEDIATE"), stop)
+                yield connection
+                self._patience.retry(lambda: connection.execute("COMMIT"), stop)
+                if self._to_count is not None:
+                    self._to_count.count_up()
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
             finally:
+                self._to_count = None
+                self._depth -= 1
+                if durable:
+                    connection.execute(f"PRAGMA synchronous={self.log.relaxed}")
+                # before the lock is released: a checkpoint must not meet a commit of another kernel
+                self.log.checkpoint_if_longer(longest_log)
+
+    @contextmanager
+    def _hold_folder(self, stop: DeferredInterrupt) -> Generator[None]:
+        """Hold the folder's lock in the block; inside another such block, that one keeps it to its end."""
+        if not self._holds:
+            self._patience.wait_for(self._writing.try_acquire, stop)
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            if not self._holds:
                 self._writing.release()
 
     def free(self, rows: Sequence[Row], delete: Callable[[Sequence[Row]], Result]) -> list[Result]:
@@ -291,18 +300,21 @@ class SqliteDatabase:
     def exclusive(self) -> Generator[sqlite3.Connection]:
         """Hold the folder without a transaction, for statements that cannot run in one, such as VACUUM.
 
+        A transaction inside the block is committed at its own end, and the folder is held on.
+
         Raises
         ------
         StoreBusyError
             Others wrote for longer than `wait_seconds`.
+        StoreError
+            It is called inside a transaction.
         """
-        self._refuse_fork()
+        self._opened.refuse_fork()
         with defer_interrupt() as stop, self._lock, translate_errors(self.folder.database):
-            self._patience.wait_for(self._writing.try_acquire, stop)
-            try:
+            if self._depth:
+                raise StoreError(f"{self.folder.database} is in a transaction; end it before holding the folder")
+            with self._hold_folder(stop):
                 yield self._open_connection
-            finally:
-                self._writing.release()
 
     def count_when_committed(self, counter: SharedCounter) -> None:
         """Inside a transaction: increase a counter once it is committed, before other kernels can write."""
@@ -310,7 +322,7 @@ class SqliteDatabase:
 
     def rows(self, sql: str, parameters: Sequence[SqlValue] | Mapping[str, SqlValue] = ()) -> list[SqlRow]:
         """Return all rows of a query, or raise the `StoreError` that says why the database cannot be read."""
-        self._refuse_fork()
+        self._opened.refuse_fork()
         with self._lock:
             connection = self._open_connection
             try:
@@ -372,28 +384,8 @@ class SqliteDatabase:
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
             raise StoreGoneError(f"{self.folder.root} was closed; open a new studio in it")
-        self._refuse_fork()
+        self._opened.refuse_fork()
         return self._connection
-
-    def _refuse_fork(self) -> None:
-        """Raise `ForkedStoreError` in a forked process.
-
-        Called before any lock is taken: one that a thread of the parent held at the fork is never released here.
-        """
-        if self._process != os.getpid():
-            raise ForkedStoreError(f"{self.folder.root} was opened before a fork; open it again in the forked process")
-
-    def _check_file(self) -> None:
-        if self._file_identity() != self._identity:
-            text = f"{self.folder.database} was deleted or replaced while it was open; nothing was written"
-            raise StoreGoneError(f"{text}. Put it back, or open a new studio")
-
-    def _file_identity(self) -> tuple[int, int] | None:
-        try:
-            state = os.stat(self.folder.database)
-        except OSError:
-            return None
-        return state.st_dev, state.st_ino
 
 
 def _close(database: "weakref.ref[SqliteDatabase]") -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, cast
 
-from nbgraph.errors import StoreError
+from nbgraph.errors import ForkedStoreError, StoreError, StoreGoneError
 from nbgraph.services.shared.names import checked_name, is_name
 from nbgraph.services.shared.sqlite.store_errors import translate_errors
 
@@ -213,6 +213,42 @@ class StoreFolder:
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
+
+
+class OpenedDatabase:
+    """The database file as this process opened it; it is refused in a forked process, and once it is another file."""
+
+    def __init__(self, folder: StoreFolder) -> None:
+        self._folder = folder
+        self._process = os.getpid()
+        self._identity = self._current_identity()
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether this process opened it, and not one that it was forked from."""
+        return self._process == os.getpid()
+
+    def refuse_fork(self) -> None:
+        """Raise `ForkedStoreError` in a forked process.
+
+        Called before any lock is taken: one that a thread of the parent held at the fork is never released here.
+        """
+        if not self.is_of_this_process:
+            root = self._folder.root
+            raise ForkedStoreError(f"{root} was opened before a fork; open it again in the forked process")
+
+    def refuse_another(self) -> None:
+        """Raise `StoreGoneError` if the file was deleted or replaced since."""
+        if self._current_identity() != self._identity:
+            text = f"{self._folder.database} was deleted or replaced while it was open; nothing was written"
+            raise StoreGoneError(f"{text}. Put it back, or open a new studio")
+
+    def _current_identity(self) -> tuple[int, int] | None:
+        try:
+            state = os.stat(self._folder.database)
+        except OSError:
+            return None
+        return state.st_dev, state.st_ino
 
 
 class Reserve:
