@@ -5,8 +5,8 @@ import weakref
 
 import pytest
 
-from nbgraph.services.shared import gc_pause
-from nbgraph.services.shared.gc_pause import QUICK_SECONDS, GcFreeze
+from nbgraph import gc_pause
+from nbgraph.gc_pause import QUICK_SECONDS, GcFreeze
 
 
 class Cycle:

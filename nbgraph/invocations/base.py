@@ -38,17 +38,16 @@ from inspect import Parameter, Signature
 from typing import Any, ClassVar, Never, TypeVar, get_type_hints
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from nbgraph.errors import GraphError, NbgraphError, PositionalError, Problem, suggest
 from nbgraph.invocations.context import InvocationContext
-from nbgraph.invocations.exact import fields_with_rules, has_rules
 from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.inputs import REQUIRED, InputSpec
 from nbgraph.invocations.node_output import BaseInvocationOutput
 from nbgraph.invocations.node_registry import register
-from nbgraph.invocations.node_type import BASE_FIELDS, NodeType
+from nbgraph.invocations.node_type import BASE_FIELDS, NODE_CONFIG, NodeType, known_type_of, node_type_of
 from nbgraph.invocations.plain_numbers import with_plain_numbers
 from nbgraph.invocations.types import assignable, type_name
 from nbgraph.invocations.valid import fill_valid, set_names, set_values
@@ -96,9 +95,7 @@ class BaseInvocation(BaseModel):
     (None: what the node's class says).
     """
 
-    model_config = ConfigDict(
-        defer_build=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), coerce_numbers_to_str=True
-    )
+    model_config = NODE_CONFIG
 
     title: ClassVar[str] = ""
     category: ClassVar[str] = ""
@@ -296,33 +293,6 @@ class BaseInvocation(BaseModel):
 _LINKABLE = (Ref, BaseInvocation)
 _PLAIN = frozenset({int, float, str, bool, type(None)})
 Node = TypeVar("Node", bound=type[BaseInvocation])
-
-
-def node_type_of(cls: type[BaseInvocation]) -> NodeType:
-    """Return the facts about a node class, as the class is now."""
-    known = cls._node_type
-    if known is not None and known.is_current():
-        return known
-    is_complete = cls.__pydantic_fields_complete__ or cls.model_rebuild(raise_errors=False)
-    rules = fields_with_rules(cls, BASE_FIELDS)
-    found = NodeType(cls, cls.model_fields, has_rules(cls, BaseInvocation.model_config), rules)
-    cls._node_type = found if is_complete else None
-    return found
-
-
-def known_type_of(cls: type[BaseInvocation]) -> NodeType:
-    """Return the facts about a node class for what no decorator changes: inputs, and outputs by name and type."""
-    return cls._node_type or node_type_of(cls)
-
-
-def validated(cls: type[BaseInvocation], values: dict[str, Any]) -> BaseInvocation:
-    """Return a node with all these values, as its validators change them; `pydantic.ValidationError` if one is wrong.
-
-    `model_validate` would call `__init__`, which keeps what was given.
-    """
-    node = object.__new__(cls)
-    cls.__pydantic_validator__.validate_python(values, self_instance=node)
-    return node
 
 
 def is_link(value: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from PIL.Image import Image
 
 from nbgraph.diffusion.refs import OffloadName, PrecisionName
-from nbgraph.invocations.fields import ImageCategory, ImageField, ModelField
+from nbgraph.invocations.fields import ImageCategory, ImageField, ModelField, TensorKind
 from nbgraph.invocations.types import JsonObject
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class TensorsForNodes(Protocol):
         """Return (tensors by name, metadata)."""
         ...
 
-    def save(self, value: HasTensors, kind: str = "latents") -> str:
+    def save(self, value: HasTensors, kind: TensorKind = "latents") -> str:
         """Store a value and return its name.
 
         Raises

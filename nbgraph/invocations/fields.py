@@ -16,6 +16,7 @@ SEED_MAX = 2**64 - 1
 DRAWN_MAX = 2**32 - 1
 """Seeds that are drawn are below 2**32: short to read, and exact in every program."""
 ImageCategory = Literal["general", "mask", "control", "user", "other"]
+TensorKind = Literal["latents", "conditioning", "mask", "other"]
 Seed = Annotated[int | None, Field(ge=0, le=SEED_MAX), RandomSeed()]
 """A seed from 0 to 2**64 - 1, all that torch takes; None draws one for each prepared node."""
 

@@ -1,6 +1,6 @@
 """Facts about a node class, worked out once: what the graph, the run loop and the cache ask of it for every node.
 
-`node_type_of(cls)` in `base.py` returns them; they are kept on the class itself. A class that is defined again in a
+`node_type_of(cls)` returns them; they are kept on the class itself. A class that is defined again in a
 cell is another class, with facts of its own, and where a decorator says something else of the same class, such as
 another `version`, they are worked out anew. The code that a class reaches can change without either: a helper function,
 a constant in another cell. What depends on it is apart, in a `KeyHead`, and is asked for, with the code as it is then,
@@ -11,18 +11,27 @@ import json
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from operator import itemgetter
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from pydantic import ConfigDict
 from pydantic.fields import FieldInfo
 
-from nbgraph.invocations.exact import exact_kinds, has_fixed_defaults
+from nbgraph.invocations.exact import exact_kinds, fields_with_rules, has_fixed_defaults, has_rules
 from nbgraph.invocations.inputs import InputSpec, input_specs
 from nbgraph.invocations.node_output import BaseInvocationOutput, may_name_resources
 from nbgraph.invocations.types import may_hold_models
 
+if TYPE_CHECKING:
+    from nbgraph.invocations.base import BaseInvocation
+
 _class = type
 OWN_PACKAGE = "nbgraph."
 BASE_FIELDS = frozenset({"id", "is_intermediate", "use_cache"})
+"""The fields that every node has beside its inputs."""
+NODE_CONFIG = ConfigDict(
+    defer_build=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), coerce_numbers_to_str=True
+)
+"""The pydantic configuration of nodes; a class with another one has rules of its own."""
 KEY_BYTES = 16
 FORMAT = 3
 """How keys are made; another number for another way, so that keys of the two never meet."""
@@ -174,6 +183,23 @@ class NodeType:
         if self._head is None or self._head.code is not code:
             self._head = KeyHead(self.cls, code, self.input_names)
         return self._head
+
+
+def node_type_of(cls: "type[BaseInvocation]") -> NodeType:
+    """Return the facts about a node class, as the class is now."""
+    known = cls._node_type  # pyright: ignore[reportPrivateUsage] - they are kept on the class they are about
+    if known is not None and known.is_current():
+        return known
+    is_complete = cls.__pydantic_fields_complete__ or cls.model_rebuild(raise_errors=False)
+    rules = fields_with_rules(cls, BASE_FIELDS)
+    found = NodeType(cls, cls.model_fields, has_rules(cls, NODE_CONFIG), rules)
+    cls._node_type = found if is_complete else None  # pyright: ignore[reportPrivateUsage]
+    return found
+
+
+def known_type_of(cls: "type[BaseInvocation]") -> NodeType:
+    """Return the facts about a node class for what no decorator changes: inputs, and outputs by name and type."""
+    return cls._node_type or node_type_of(cls)  # pyright: ignore[reportPrivateUsage]
 
 
 def hash_of(text: str) -> bytes:

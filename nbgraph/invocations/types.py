@@ -18,6 +18,10 @@ from pydantic import BaseModel
 
 JsonObject = dict[str, Any]
 """JSON values by name, as they are written to and read from files; each reader validates what it uses."""
+JsonValue = Any
+"""One value read from JSON, of any kind; each reader validates what it uses."""
+Annotation = Any
+"""The type of an input or an output, as its field has it: also `int | None`, or `Annotated` with marks."""
 NodeValue = Any
 """A value that a node receives or returns. Its type is the annotation of a field, which only pydantic checks."""
 

@@ -1,4 +1,4 @@
-"""Models of values that are known to be valid, without validating them: for where very many are made."""
+"""Models made from all their values, round `__init__`: without validation where the values are known to be valid."""
 
 from typing import Any, TypeVar
 
@@ -49,3 +49,18 @@ def twin(model: Model, values: dict[str, Any]) -> Model:
     _set_extra(other, model.__pydantic_extra__)
     _set_private(other, model.__pydantic_private__)
     return other
+
+
+def validated(cls: type[Model], values: dict[str, Any]) -> Model:
+    """Return a model with all these values, as its validators change them.
+
+    `model_validate` would call `__init__`, and that of a node keeps what was given.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A value is not valid.
+    """
+    model = _new(cls)
+    cls.__pydantic_validator__.validate_python(values, self_instance=model)
+    return model

@@ -1,28 +1,39 @@
 """What services use of each other, as protocols: calling anything else of another service is a type error.
 
+So it is for the run loop, and for the context through which a node reaches services.
+
 The bases of services implement them; a type checker verifies this in `invocation_services.py`. The bases refer to each
 other through the container, so importing each other instead of these protocols would be a cycle.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from logging import INFO
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from nbgraph.invocations.fields import ModelField
+from PIL.Image import Image
+
+from nbgraph.invocations.context import ModelsForNodes
+from nbgraph.invocations.fields import ImageCategory, ModelField, TensorKind
+from nbgraph.invocations.node_output import BaseInvocationOutput
+from nbgraph.invocations.types import JsonObject
 from nbgraph.latch import Bell
 from nbgraph.services.events.events_common import Event
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow, CacheStatus
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, CacheStatus
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
-from nbgraph.services.latents.latents_common import TensorRecord
+from nbgraph.services.latents.latents_common import TensorDict, TensorRecord, Tensors
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.services.shared.names import Unless
 from nbgraph.services.shared.pagination import Page
 
 if TYPE_CHECKING:
+    from nbgraph.diffusion.cache_reports import LoadedComponent
     from nbgraph.diffusion.meters import DeviceMeter
+    from nbgraph.services.invocation_cache.kept_runs import KeptRuns
+    from nbgraph.services.invocation_stats.invocation_stats_base import Probe
+    from nbgraph.services.item_storage.item_storage_base import Journal
 
 Condition = Literal["readable", "waiting", "missing"]
 """An item can be read, waits for node types that are not defined in this kernel yet, or is deleted or damaged."""
@@ -46,6 +57,21 @@ class Events(Protocol):
 class Images(Protocol):
     """Stores images."""
 
+    def get(self, image_name: str) -> Image: ...
+
+    def save(
+        self,
+        image: Image,
+        *,
+        category: ImageCategory = "general",
+        is_intermediate: bool = False,
+        session_id: str = "",
+        node_id: str = "",
+        metadata: Mapping[str, object] | None = None,
+    ) -> ImageRecord: ...
+
+    def content(self, image_name: str) -> str: ...
+
     def on_changed(self, callback: Callable[[ImageRecord], None]) -> Stop: ...
 
     def on_deleted(self, callback: Callable[[str], None]) -> Stop: ...
@@ -62,6 +88,14 @@ class Images(Protocol):
 class Latents(Protocol):
     """Stores tensors."""
 
+    def get(self, name: str) -> tuple[TensorDict, JsonObject]: ...
+
+    def save(
+        self, tensors: Tensors, *, kind: TensorKind = "latents", metadata: Mapping[str, object] | None = None
+    ) -> TensorRecord: ...
+
+    def content(self, name: str) -> str: ...
+
     def on_changed(self, callback: Callable[[TensorRecord], None]) -> Stop: ...
 
     def on_deleted(self, callback: Callable[[str], None]) -> Stop: ...
@@ -75,8 +109,17 @@ class Latents(Protocol):
     def delete(self, *names: str, unless: Unless | None = None) -> int: ...
 
 
-class Models(Protocol):
+class Models(ModelsForNodes, Protocol):
     """Loads models; see `ModelManagerBase` for what is counted and measured."""
+
+    @property
+    def free_bytes(self) -> int: ...
+
+    def free_memory(self) -> None: ...
+
+    def loaded(self) -> "list[LoadedComponent]": ...
+
+    def content(self, model: ModelField) -> dict[str, object]: ...
 
     @property
     def uses(self) -> int: ...
@@ -100,6 +143,8 @@ class Sessions(Protocol):
 
     def set(self, item: GraphExecutionState) -> None: ...
 
+    def journal(self, item: GraphExecutionState) -> "Journal | None": ...
+
     def delete(self, item_id: str) -> bool: ...
 
     def live(self) -> list[GraphExecutionState]: ...
@@ -122,6 +167,30 @@ class Library(Protocol):
 class Cache(Protocol):
     """Stores results of nodes."""
 
+    misses: int
+    runs: "KeptRuns"
+
+    @property
+    def enabled(self) -> bool: ...
+
+    def get(self, key: bytes) -> CacheEntry | None: ...
+
+    def get_all(self, keys: Sequence[bytes], outputs: Sequence[BaseInvocationOutput]) -> bool: ...
+
+    def peek(self, key: bytes) -> CacheEntry | None: ...
+
+    def save(self, entry: CacheEntry, may_wait: bool = False) -> None: ...
+
+    def write_pending(self) -> None: ...
+
+    def discard(self, entry: CacheEntry, because: str) -> None: ...
+
+    def why_discarded(self, node: str) -> str: ...
+
+    def went_with_resource(self, key: bytes) -> bool: ...
+
+    def changed_models(self, key: bytes) -> list[str]: ...
+
     def on_released(self, callback: Callable[[Collection[str]], None]) -> Stop: ...
 
     def named(self, resources: Collection[str]) -> set[str]: ...
@@ -139,6 +208,8 @@ class Cache(Protocol):
 
 class Stats(Protocol):
     """Stores a row for each node that ran."""
+
+    def probe(self, session_id: str) -> "Probe": ...
 
     def sizes(self) -> dict[str, int]: ...
 

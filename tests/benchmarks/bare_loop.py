@@ -8,7 +8,8 @@ cancel: what the engine costs above it is the price of those.
 from collections.abc import Callable
 from time import perf_counter
 
-from nbgraph.invocations.base import node_type_of, validated
+from nbgraph.invocations.node_type import node_type_of
+from nbgraph.invocations.valid import validated
 from nbgraph.services.events.events_common import Event, NodeCompleted, NodeStarted
 from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_cache.contents import Contents

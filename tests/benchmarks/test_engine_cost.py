@@ -17,13 +17,13 @@ from bare_graph import bare_chain
 from bare_loop import run_bare
 from floor import floor_seconds
 
+from nbgraph.gc_pause import gc_pause
 from nbgraph.invocations import Add, Collect, Iterate, Multiply
 from nbgraph.services.events.events_common import Event
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
-from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import Plan

@@ -229,7 +229,7 @@ def test_an_interrupt_while_nodes_are_added_leaves_the_graph_as_it_was(before, m
     graph = Graph(before)
     unnamed = Add(a=Add(id="b", a=Add(id="a")))
     with monkeypatch.context() as patched:
-        patched.setattr("nbgraph.services.shared.graph.graph.free_id", interrupted)
+        patched.setattr("nbgraph.services.shared.graph.nodes_and_edges.free_id", interrupted)
         with pytest.raises(KeyboardInterrupt):
             graph.add_node(unnamed)
     assert list(graph) == [node.id for node in before]

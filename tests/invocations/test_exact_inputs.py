@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, field_vali
 import nbgraph as nb
 from nbgraph.errors import GraphError
 from nbgraph.invocations import Add, Integer, registry
-from nbgraph.invocations.base import BaseInvocation, InvocationContext, Ref, invocation, node_type_of
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, Ref, invocation
+from nbgraph.invocations.node_type import node_type_of
 from nbgraph.invocations.outputs import IntegerOutput
 
 SOURCE = Integer(id="source", value=1)

@@ -4,7 +4,8 @@ import pytest
 from pydantic import Field, field_validator
 
 from nbgraph.invocations import Add, Collect, If, Iterate, LoadImage, RandomInteger
-from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation, node_type_of
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.node_type import node_type_of
 from nbgraph.invocations.outputs import IntegerOutput, StringOutput
 from nbgraph.services.invocation_cache.code_hash import code_of
 

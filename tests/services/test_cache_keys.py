@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict
 
 from nbgraph import NodeError, Studio, node
 from nbgraph.invocations import Add, node_type
-from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation, node_type_of
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, ColorField, ImageField, ModelField, UNetField
-from nbgraph.invocations.node_type import KeyHead
+from nbgraph.invocations.node_type import KeyHead, node_type_of
 from nbgraph.invocations.outputs import StringOutput
 from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_cache.contents import Contents

@@ -15,12 +15,11 @@ from nbgraph.invocations.base import (
     BaseInvocationOutput,
     InvocationContext,
     invocation,
-    node_type_of,
-    validated,
 )
 from nbgraph.invocations.node_registry import registry
+from nbgraph.invocations.node_type import node_type_of
 from nbgraph.invocations.outputs import IntegerOutput
-from nbgraph.invocations.valid import make_valid
+from nbgraph.invocations.valid import make_valid, validated
 from nbgraph.services.events.events_common import Event, NodeCompleted, NodeFailed, SessionFinished
 from nbgraph.services.invocation_cache.code_hash import code_of
 from nbgraph.services.invocation_services import InvocationServices

@@ -35,7 +35,13 @@ class EventServiceBase(Service):
 
     @abstractmethod
     def dispatch(self, event: Event) -> None:
-        """Call every listener with an event."""
+        """Call every listener with an event.
+
+        Parameters
+        ----------
+        event
+            What happened, in a session or to a model. Listeners share it: they read it only.
+        """
 
     @property
     @abstractmethod

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbgraph.errors import NbgraphError
-from nbgraph.invocations.base import BaseInvocation, node_type_of
+from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.fields import ResourceField, models_in
-from nbgraph.invocations.node_type import Code, KeyHead
+from nbgraph.invocations.node_type import Code, KeyHead, node_type_of
 from nbgraph.services.invocation_cache.code_hash import REMEDY, code_of
 from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import (
     MADE_EARLIER,
     MADE_LATER,
-    CacheRow,
     describe_change,
 )
+from nbgraph.services.neighbours import Services
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
 Heads = Mapping[type[BaseInvocation], KeyHead]
@@ -36,7 +36,7 @@ class Reason:
     key: bytes | None = None
 
 
-def explain(session: GraphExecutionState, services: Any) -> list[Reason]:
+def explain(session: GraphExecutionState, services: Services) -> list[Reason]:
     """A reason for each prepared node that can be told before anything runs.
 
     How often nodes run inside an iteration whose list is not known yet cannot be told; they stand once, without path.
@@ -61,7 +61,7 @@ def explain(session: GraphExecutionState, services: Any) -> list[Reason]:
     return sorted(reasons, key=lambda reason: rank[reason.source])
 
 
-def _look(session: GraphExecutionState, prepared: Prepared, heads: Heads, services: Any) -> Reason:
+def _look(session: GraphExecutionState, prepared: Prepared, heads: Heads, services: Services) -> Reason:
     planned = prepared.planned
     node = planned.node
     head = heads[type(node)]
@@ -107,7 +107,7 @@ def _uncached(node: BaseInvocation, code: Code) -> str:
     return f"it is not cached: {code.refusal}; {REMEDY}"
 
 
-def _key(prepared: Prepared, head: KeyHead, arriving: dict[str, Any], services: Any) -> tuple[bytes | None, str]:
+def _key(prepared: Prepared, head: KeyHead, arriving: dict[str, Any], services: Services) -> tuple[bytes | None, str]:
     """Return the key of a node and the source it is the hash of; None and "" where a resource is gone."""
 
     def content_of(field: ResourceField) -> str:
@@ -122,7 +122,7 @@ def _key(prepared: Prepared, head: KeyHead, arriving: dict[str, Any], services: 
     return key, head.key_source(inputs)
 
 
-def _because(prepared: Prepared, key_source: str, key: bytes | None, services: Any) -> str:
+def _because(prepared: Prepared, key_source: str, key: bytes | None, services: Services) -> str:
     if not services.invocation_cache.enabled:
         return "the cache is off"
     if key is None:
@@ -132,7 +132,7 @@ def _because(prepared: Prepared, key_source: str, key: bytes | None, services: A
     if models := services.invocation_cache.changed_models(key):
         names = ", ".join(repr(name) for name in dict.fromkeys(models))
         return f"the files of {names} have changed (whole content compared)"
-    known: list[CacheRow] = services.invocation_cache.entries(node=prepared.id)
+    known = services.invocation_cache.entries(node=prepared.id)
     if not known:
         return services.invocation_cache.why_discarded(prepared.id) or "it has not run before"
     changes = describe_change(known[-1].key_source, key_source)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nbgraph.errors import CancelledError, with_place
-from nbgraph.invocations.base import BaseInvocationOutput, validated
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.valid import validated
 from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
 from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode, NodeBatches, batches_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
@@ -18,13 +19,14 @@ from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory
 from nbgraph.services.invocation_processor.own_frames import place_of
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED
+from nbgraph.services.neighbours import Services
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
 logger = logging.getLogger("nbgraph")
 
 
 def runner_of(
-    session: GraphExecutionState, services: Any, is_cancelled: Callable[[], bool], limits: BatchLimits
+    session: GraphExecutionState, services: Services, is_cancelled: Callable[[], bool], limits: BatchLimits
 ) -> SessionRunner:
     """What runs a session: the plain loop where no nodes can run together."""
     batches = batches_of(session, limits, lambda: services.model_manager.free_bytes)
@@ -39,7 +41,7 @@ class BatchRunner(SessionRunner):
     def __init__(
         self,
         session: GraphExecutionState,
-        services: Any,
+        services: Services,
         is_cancelled: Callable[[], bool],
         batches: NodeBatches,
     ) -> None:

@@ -1,21 +1,20 @@
 """Copies of what nodes are given and return, so that changing a value in place changes no other result."""
 
-from typing import Any
-
 from nbgraph.invocations.node_output import BaseInvocationOutput
 from nbgraph.invocations.node_type import NodeType
 from nbgraph.invocations.plain_numbers import with_plain_numbers
+from nbgraph.invocations.types import NodeValue
 from nbgraph.services.shared.defensive_copy import SMALL, defensive_copy
 
 
-def copy_inputs(values: dict[str, Any]) -> None:
+def copy_inputs(values: dict[str, NodeValue]) -> None:
     """Replace lists, dicts, models and the like by copies, for a node that may change them in place."""
     for name, value in values.items():
         if type(value) not in SMALL:
             values[name] = defensive_copy(value)
 
 
-def kept_output(output: Any, node_type: NodeType) -> BaseInvocationOutput:
+def kept_output(output: NodeValue, node_type: NodeType) -> BaseInvocationOutput:
     """Return the output as it is kept: with containers of its own where somebody else may hold them too.
 
     Single numbers of numpy and torch that a person's node returns become Python's; arrays and tensors stay.

@@ -58,7 +58,15 @@ class Ticket:
         return self._ended.wait(seconds)
 
     def end(self, status: str, failures: list[NodeError]) -> None:
-        """Record how the session ended, and wake everybody who waits."""
+        """Record how the session ended, and wake everybody who waits.
+
+        Parameters
+        ----------
+        status
+            `completed`, `failed` or `cancelled`.
+        failures
+            The errors of the nodes that failed, in order.
+        """
         self.failures, self.status = failures, status
         self._ended.open()
 

@@ -3,18 +3,28 @@
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from PIL.Image import Image
 
 from nbgraph.diffusion.refs import OffloadName, PrecisionName
 from nbgraph.errors import CancelledError, ModelError, NbgraphWarning
-from nbgraph.invocations.fields import ImageField, ModelField
+from nbgraph.invocations.context import HasTensors, Preview
+from nbgraph.invocations.fields import ImageField, ModelField, TensorKind
 from nbgraph.invocations.outputs import ImageOutput
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.events.events_common import NodeProgress, NodeWarned
 from nbgraph.services.images.images_common import ImageCategory, ImageRecord
+from nbgraph.services.latents.latents_common import TensorDict, Tensors
+from nbgraph.services.neighbours import Services
 from nbgraph.services.shared.graph.plan import Path, PlannedNode, prepared_id
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nbgraph.diffusion.components import Components
+    from nbgraph.diffusion.description import ModelDescription
 
 
 class NodeContext(Struct, weakref=True, eq=False):
@@ -23,7 +33,7 @@ class NodeContext(Struct, weakref=True, eq=False):
     Nodes that do nothing with it but compute are many and quick: the services it offers are looked up when asked for.
     """
 
-    services: Any
+    services: Services
     session_id: str
     is_cancelled: Callable[[], bool]
     planned: PlannedNode | None = None
@@ -54,7 +64,7 @@ class NodeContext(Struct, weakref=True, eq=False):
         """Whether anybody listens."""
         return self.services.events.is_heard
 
-    def progress(self, step: int, total: int, preview: Any = None, message: str = "") -> None:
+    def progress(self, step: int, total: int, preview: Preview = None, message: str = "") -> None:
         """Tell who listens, unless the run was cancelled: then `CancelledError`."""
         if self.is_cancelled():
             raise CancelledError(f"cancelled at step {step} of {total}")
@@ -88,11 +98,11 @@ class ContextImages:
         *,
         category: ImageCategory = "general",
         is_intermediate: bool | None = None,
-        metadata: dict[str, Any] | None = None,
+        metadata: JsonObject | None = None,
     ) -> ImageOutput:
         planned = self._context.planned
         if is_intermediate is None:
-            is_intermediate = planned is not None and planned.values["is_intermediate"]
+            is_intermediate = planned is not None and bool(planned.values["is_intermediate"])
         record = self._images.save(
             image,
             category=category,
@@ -107,19 +117,19 @@ class ContextImages:
 class ContextTensors:
     """Latents, encoded prompts and masks."""
 
-    def __init__(self, services: Any) -> None:
+    def __init__(self, services: Services) -> None:
         self._latents = services.latents
 
-    def get(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    def get(self, name: str) -> tuple[TensorDict, JsonObject]:
         return self._latents.get(name)
 
-    def save(self, value: Any, kind: str = "latents") -> str:
+    def save(self, value: HasTensors, kind: TensorKind = "latents") -> str:
         tensors, metadata = value.to_tensors()
         _check_finite(tensors, kind)
         return self._latents.save(tensors, kind=kind, metadata=metadata).name
 
 
-def _check_finite(tensors: dict[str, Any], kind: str) -> None:
+def _check_finite(tensors: Tensors, kind: str) -> None:
     """`ModelError` for latents or conditioning with values that are not finite: they would be kept, and be black."""
     for name, tensor in tensors.items():
         # What a scheduler remembers may hold infinities.
@@ -133,7 +143,7 @@ def _check_finite(tensors: dict[str, Any], kind: str) -> None:
 class ContextModels:
     """Models by name, described and lent."""
 
-    def __init__(self, services: Any) -> None:
+    def __init__(self, services: Services) -> None:
         self._models = services.model_manager
 
     def resolve(
@@ -151,14 +161,14 @@ class ContextModels:
     def check_precision(self, precision: PrecisionName) -> None:
         self._models.check_precision(precision)
 
-    def describe(self, model: ModelField) -> Any:
+    def describe(self, model: ModelField) -> "ModelDescription":
         return self._models.describe(model)
 
-    def use(self, model: ModelField, *names: str) -> AbstractContextManager[Any]:
+    def use(self, model: ModelField, *names: str) -> "AbstractContextManager[Components]":
         return self._models.use(model, *names)
 
     def step_down(self, model: ModelField) -> str | None:
         return self._models.step_down(model)
 
-    def preview_factors(self, model: ModelField) -> Any:
+    def preview_factors(self, model: ModelField) -> "Tensor":
         return self._models.preview_factors(model)

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbgraph.diffusion.cache_reports import LoadedComponent
 
 PHRASES = ("out of memory", "can't allocate memory", "not enough memory")
 ASKED = re.compile(r"[Tt]ried to allocate ([\d.]+ ?[KMGT]?i?B|\d+ bytes)")
@@ -22,14 +25,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     return type(error) is RuntimeError and any(phrase in str(error) for phrase in PHRASES)
 
 
-def out_of_memory_message(error: BaseException, doing: str, loaded: Sequence[Any]) -> str:
+def out_of_memory_message(error: BaseException, doing: str, loaded: "Sequence[LoadedComponent]") -> str:
     """What was done, what was asked for, which components of models are in memory, and what to do."""
     asked = ASKED.search(str(error))
     amount = f", which asked for {_readable(asked[1])} more" if asked else ""
     return f"out of memory in {doing}{amount}; {_holders(loaded)}. Its own memory is free again. To go on, {REMEDY}"
 
 
-def _holders(loaded: Sequence[Any]) -> str:
+def _holders(loaded: "Sequence[LoadedComponent]") -> str:
     if not loaded:
         return "no models are loaded"
     largest = sorted(loaded, key=lambda one: -one.bytes)

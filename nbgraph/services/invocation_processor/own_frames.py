@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from traceback import walk_tb
 from types import CodeType, TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -86,12 +86,12 @@ def _lines_of(trace: TracebackType | None) -> list[OwnLine]:
     return lines
 
 
-def _is_own(code: CodeType, namespace: dict[str, Any]) -> bool:
+def _is_own(code: CodeType, namespace: dict[str, object]) -> bool:
     module = namespace.get("__name__")
     return is_own_file(code.co_filename) and package_of(module if isinstance(module, str) else None) is None
 
 
-def _own_line(code: CodeType, number: int, namespace: dict[str, Any]) -> OwnLine:
+def _own_line(code: CodeType, number: int, namespace: dict[str, object]) -> OwnLine:
     file = code.co_filename
     linecache.checkcache(file)
     source = linecache.getline(file, number, namespace)

@@ -12,9 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from nbgraph.errors import NbgraphError, Problems
-from nbgraph.invocations.base import BaseInvocation, InvocationContext, validated
+from nbgraph.invocations.base import BaseInvocation, InvocationContext
 from nbgraph.invocations.fields import ResourceField, resources_in
 from nbgraph.invocations.input_problems import input_problems
+from nbgraph.invocations.types import NodeValue
+from nbgraph.invocations.valid import validated
 from nbgraph.loading import NotLoadedError
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import PlannedNode
@@ -45,7 +47,9 @@ def preflight(session: GraphExecutionState, context: InvocationContext, resource
     return is_whole
 
 
-def _look_at(planned: PlannedNode, outputs: dict[int, Any], context: InvocationContext, problems: Problems) -> None:
+def _look_at(
+    planned: PlannedNode, outputs: dict[int, NodeValue], context: InvocationContext, problems: Problems
+) -> None:
     """Add what is wrong with a node to `problems`, and what it gives, if that is known, to `outputs`."""
     cls = type(planned.node)
     known, runnable = _known_inputs(planned, outputs), None
@@ -82,7 +86,7 @@ def _check_resources(session: GraphExecutionState, problems: Problems, resource_
                     problems.add("bad_value", problem, planned.id, name)
 
 
-def _known_inputs(planned: PlannedNode, outputs: dict[int, Any]) -> dict[str, Any]:
+def _known_inputs(planned: PlannedNode, outputs: dict[int, NodeValue]) -> dict[str, NodeValue]:
     linked = {edge.field for edge in planned.inputs}
     known = {name: value for name, value in planned.node.literals().items() if name not in linked}
     for edge in planned.inputs:

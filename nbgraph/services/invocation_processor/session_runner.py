@@ -36,11 +36,12 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from nbgraph.errors import CancelledError, GraphError, NbgraphError, NodeError, Problem
-from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, node_type_of, validated
+from nbgraph.gc_pause import GcFreeze
+from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.fields import ResourceField
 from nbgraph.invocations.input_problems import input_problems
-from nbgraph.invocations.node_type import KeyHead, NodeType
-from nbgraph.invocations.valid import holding, twin
+from nbgraph.invocations.node_type import KeyHead, NodeType, node_type_of
+from nbgraph.invocations.valid import holding, twin, validated
 from nbgraph.services.events.events_common import (
     NodeCompleted,
     NodeFailed,
@@ -60,7 +61,7 @@ from nbgraph.services.invocation_processor.own_frames import place_of
 from nbgraph.services.invocation_processor.preflight import preflight
 from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
-from nbgraph.services.shared.gc_pause import GcFreeze
+from nbgraph.services.neighbours import Services
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.plan import Key, PlannedNode
 from nbgraph.texts import shorten, value_text
@@ -95,7 +96,7 @@ class SessionRunner:
     is_cancelled : Asked before each node, and by nodes that take long.
     """
 
-    def __init__(self, session: GraphExecutionState, services: Any, is_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, session: GraphExecutionState, services: Services, is_cancelled: Callable[[], bool]) -> None:
         self.session = session
         self.failures: list[NodeError] = []
         self._services = services
@@ -380,7 +381,7 @@ class SessionRunner:
         return {name: value_text(value, 60) for name, value in values.items()}
 
 
-def _content_of(services: Any) -> Callable[[ResourceField], str]:
+def _content_of(services: Services) -> Callable[[ResourceField], str]:
     """Return a function from a resource to its content. It must not refer to the runner: that would be a cycle."""
     images, latents = services.images, services.latents
     return lambda field: (images if field.kind == "image" else latents).content(field.resource_name)

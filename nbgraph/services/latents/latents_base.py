@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 
 from nbgraph.errors import ArchiveError, NotFoundError
+from nbgraph.invocations.fields import TensorKind
 from nbgraph.invocations.types import JsonObject
-from nbgraph.services.latents.latents_common import TensorDict, TensorKind, TensorRecord, Tensors
+from nbgraph.services.latents.latents_common import TensorDict, TensorRecord, Tensors
 from nbgraph.services.service import Service
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import defer_interrupt

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from nbgraph.invocations.fields import TensorKind
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Tensors = Mapping[str, "Tensor"]
 TensorDict = dict[str, "Tensor"]
-TensorKind = Literal["latents", "conditioning", "mask", "other"]
 
 
 @dataclass(frozen=True, slots=True)

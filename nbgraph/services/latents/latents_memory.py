@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from nbgraph.invocations.fields import TensorKind
 from nbgraph.services.latents.latents_base import LatentsServiceBase
-from nbgraph.services.latents.latents_common import TensorDict, TensorKind, TensorRecord
+from nbgraph.services.latents.latents_common import TensorDict, TensorRecord
 from nbgraph.services.shared.names import Unless
 
 

@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.inputs import REQUIRED
+from nbgraph.invocations.types import NodeValue
 from nbgraph.services.shared.graph.edges import GRAPH
 from nbgraph.texts import value_text
 
+if TYPE_CHECKING:
+    from nbgraph.services.shared.graph.library import GraphInvocation
+
 
 def by_node(
-    nodes: Mapping[str, BaseInvocation], values: Mapping[str, Any], problems: Problems
-) -> dict[str, dict[str, Any]]:
+    nodes: Mapping[str, BaseInvocation], values: Mapping[str, NodeValue], problems: Problems
+) -> dict[str, dict[str, NodeValue]]:
     """Group values given by address under their node and field; an address of no input is added to `problems`."""
     found: dict[str, dict[str, Any]] = {}
     if not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -54,7 +58,7 @@ def split_address(nodes: Mapping[str, BaseInvocation], address: str) -> tuple[st
     return node_id, field
 
 
-def with_inner_values(node_id: str, graph_node: Any, values: Mapping[str, Any]) -> BaseInvocation:
+def with_inner_values(node_id: str, graph_node: "GraphInvocation", values: Mapping[str, NodeValue]) -> BaseInvocation:
     """Return a graph node in which inner inputs have other values; a `GraphError` names inner nodes from outside."""
     try:
         return graph_node.with_inner_values(values)
@@ -71,7 +75,7 @@ def without_link(node: BaseInvocation, field: str) -> BaseInvocation:
     return copy
 
 
-def typed_values(node: BaseInvocation) -> dict[str, Any]:
+def typed_values(node: BaseInvocation) -> dict[str, NodeValue]:
     """Return the values that were given to a node: inputs without edges, and the fields that every node has."""
     values = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
     for name in ("is_intermediate", "use_cache"):

@@ -12,6 +12,7 @@ from math import prod
 from typing import Any, SupportsIndex
 
 from nbgraph.errors import GraphError, Problem, Problems
+from nbgraph.invocations.types import NodeValue
 from nbgraph.services.shared.graph.graph import Graph
 
 MAX_SESSIONS = 10_000
@@ -21,7 +22,7 @@ SAME_FOR_ALL_VALUES = {"unknown_node", "unknown_field"}
 class BatchDatum:
     """The values that one input takes, one after the other; its address is `node.field`."""
 
-    def __init__(self, address: str, items: Iterable[Any]) -> None:
+    def __init__(self, address: str, items: Iterable[NodeValue]) -> None:
         self.address = address
         self.items: Sequence[Any] = items if isinstance(items, Sequence) else list(items)
 
@@ -75,7 +76,7 @@ class Batch:
     def __len__(self) -> int:
         return self.runs * prod(len(group[0].items) for group in self.data)
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Any], Graph]]:
+    def __iter__(self) -> Iterator[tuple[dict[str, NodeValue], Graph]]:
         rows = [range(len(group[0].items)) for group in self.data]
         for _ in range(self.runs):
             for places in product(*rows):
@@ -119,5 +120,5 @@ class Batch:
                         break
 
 
-def _kind(item: Any) -> str:
+def _kind(item: NodeValue) -> str:
     return "number" if isinstance(item, int | float) and not isinstance(item, bool) else type(item).__name__

@@ -15,8 +15,8 @@ from collections.abc import Collection, Sequence
 from operator import attrgetter, is_
 from typing import Any
 
-from nbgraph.invocations.base import BaseInvocation, node_type_of
-from nbgraph.invocations.node_type import NodeType
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.node_type import NodeType, node_type_of
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import GRAPH, ExpandedGraph, expand
 from nbgraph.services.shared.graph.plan import Plan

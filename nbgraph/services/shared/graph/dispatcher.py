@@ -15,12 +15,13 @@ when it is its turn, and none is examined. Otherwise `_slow_path` is set, and ea
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from nbgraph.errors import IterationLimitError
 from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.types import NodeValue
 from nbgraph.services.shared.graph.inputs import Inputs, Iterations
 from nbgraph.services.shared.graph.plan import (
     BRANCHES,
@@ -118,7 +119,7 @@ class Readiness:
     def _holds(self, choices: Sequence[PlannedChoice], path: Path) -> bool:
         return all(self._truth(choice.condition, path) is choice.branch for choice in choices)
 
-    def _truth(self, condition: Any, path: Path) -> bool | None:
+    def _truth(self, condition: NodeValue, path: Path) -> bool | None:
         """Read a condition as the `if` node will; None if it is unknown, or neither true nor false."""
         if isinstance(condition, PlannedInput):
             output = self._outputs.get(self._keys.source(condition, path))

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from nbgraph.errors import GraphError, Problem
 from nbgraph.invocations.base import BaseInvocation, Ref
+from nbgraph.invocations.types import NodeValue
 from nbgraph.texts import value_text
 
 GRAPH = "graph"
@@ -55,7 +56,7 @@ class GraphLike(Protocol):
     def links(self, node_id: str) -> list[Link]: ...
 
 
-def refs_in(value: Any) -> list[Ref]:
+def refs_in(value: NodeValue) -> list[Ref]:
     """Return the edges that were assigned to an input: one, several, or none."""
     values = cast(list[Any], value) if isinstance(value, list) else [value]
     return [each for each in values if isinstance(each, Ref)]

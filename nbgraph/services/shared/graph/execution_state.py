@@ -5,10 +5,11 @@ from typing import Any, Literal, get_args
 from uuid import uuid4
 
 from nbgraph.errors import ChoiceError, IterationLimitError
+from nbgraph.gc_pause import gc_pause
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref, is_link
 from nbgraph.invocations.control_flow import IterateOutput
+from nbgraph.invocations.types import JsonObject, JsonValue, NodeValue
 from nbgraph.invocations.valid import twin
-from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.dispatcher import Dispatcher
 from nbgraph.services.shared.graph.edges import refs_in
 from nbgraph.services.shared.graph.expand import expand, exposed_outputs
@@ -261,11 +262,11 @@ class GraphExecutionState:
         reasons = {source: self.why_missing(source, path) for source in inner}
         return "; ".join(f"{source}: {reason}" for source, reason in reasons.items() if reason)
 
-    def arriving(self, prepared: Prepared) -> dict[str, Any]:
+    def arriving(self, prepared: Prepared) -> dict[str, NodeValue]:
         """Return the values that arrive over edges, by input; an open seed is drawn and recorded."""
         return self._dispatcher.inputs.arriving(prepared)
 
-    def inputs(self, prepared: Prepared) -> dict[str, Any]:
+    def inputs(self, prepared: Prepared) -> dict[str, NodeValue]:
         """Return all values that a prepared node runs on: typed ones, replaced by those that arrive."""
         return self._dispatcher.inputs.values(prepared)
 
@@ -282,7 +283,7 @@ class GraphExecutionState:
         """Return the keys of all that arrives at a prepared node, item by item."""
         return self._dispatcher.inputs.source_keys(prepared)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the session as JSON-able values. What is claimed counts as not run.
 
         Raises
@@ -305,7 +306,7 @@ class GraphExecutionState:
         ).model_dump(mode="json")
 
     @classmethod
-    def from_dict(cls, data: Any) -> "GraphExecutionState":
+    def from_dict(cls, data: JsonValue) -> "GraphExecutionState":
         """Return the session in values read from JSON; it continues where it was.
 
         Raises
@@ -386,6 +387,6 @@ def _relink(node: BaseInvocation, twins: Twins) -> None:
         twins[node] = twin(node, {**values, **{name: _from_twins(value, twins) for name, value in edges.items()}})
 
 
-def _from_twins(value: Any, twins: Twins) -> Ref | list[Ref]:
+def _from_twins(value: NodeValue, twins: Twins) -> Ref | list[Ref]:
     refs = [Ref(twins[ref.node], ref.field) if ref.node in twins else ref for ref in refs_in(value)]
     return refs if isinstance(value, list) else refs[0]

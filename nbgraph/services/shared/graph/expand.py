@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import PrivateAttr
 
 from nbgraph.errors import GraphError, Problem
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
+from nbgraph.invocations.types import NodeValue
 from nbgraph.services.shared.graph.edges import GRAPH, GraphLike, Link
 from nbgraph.services.shared.graph.plan import Path, Plan
+
+if TYPE_CHECKING:
+    from nbgraph.services.shared.graph.library import GraphInvocation
 
 MAX_DEPTH = 32
 End = tuple[str, str]
@@ -28,7 +32,7 @@ class ExposedOutput(BaseInvocationOutput):
         """Record why outputs are missing, by name."""
         self._missing = reasons
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NodeValue:
         if name in type(self).model_fields:
             raise AttributeError(f"there is no {name!r} here: {self._missing[name]}")
         return super().__getattr__(name)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
@@ -74,13 +78,13 @@ class ExpandedGraph:
         before, self.nodes = self.nodes, {}
         for node_id, node in before.items():
             if node.type == GRAPH:
-                self._expand_node(node_id, node, before)
+                self._expand_node(node_id, cast("GraphInvocation", node), before)
             else:
                 self.nodes[node_id] = node
         self._reroute()
         return True
 
-    def _expand_node(self, outer: str, node: Any, taken: Container[str]) -> None:
+    def _expand_node(self, outer: str, node: "GraphInvocation", taken: Container[str]) -> None:
         """Insert the inner nodes, with the values and edges that the graph node has under their aliases."""
         inner, arriving = node.library.graph, self._links.pop(outer)
         inlets = {one.alias: (one.node, one.field) for one in node.library.inputs}
@@ -134,7 +138,7 @@ def expand(graph: GraphLike) -> ExpandedGraph:
     return expanded
 
 
-def _with_values(node: BaseInvocation, values: dict[str, Any]) -> BaseInvocation:
+def _with_values(node: BaseInvocation, values: dict[str, NodeValue]) -> BaseInvocation:
     if not values:
         return node
     copy = node.model_copy()

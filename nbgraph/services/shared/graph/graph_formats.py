@@ -1,18 +1,120 @@
-"""Python code that builds a graph: one assignment for each node, with edges written where they are used."""
+"""A graph in other forms: read from and written to JSON, written as Python, exported to other programs, drawn."""
 
 import keyword
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from os import PathLike
 from pprint import pformat
 from textwrap import indent
+from typing import Self
 
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.types import JsonObject, JsonValue
+from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.edges import GRAPH, GraphLike, Link
+from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
+from nbgraph.services.shared.graph.nodes_and_edges import NodesAndEdges
 from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
 WIDTH = 100
 ClassId = tuple[str, str]
 """The module and the name of a class."""
+Folder = str | PathLike[str]
+
+
+class GraphFormats(NodesAndEdges):
+    """The forms of a graph. `Graph` adds edits and checks."""
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the graph as JSON: nodes by id, edges, and the layout if there is one.
+
+        Parameters
+        ----------
+        indent
+            Spaces of each level; None writes one line.
+        """
+        return graph_to_json(self, indent)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Return the graph in a JSON text.
+
+        Parameters
+        ----------
+        text
+            What `to_json` wrote, at most 64 MiB.
+
+        Raises
+        ------
+        GraphError
+            The text is none, or its graph is wrong; every reason is in `problems`. Open inputs are no reason.
+        """
+        return graph_from_json(cls, text)
+
+    def to_dict(self) -> JsonObject:
+        """Return the graph as JSON-able values, as `to_json` writes them."""
+        return graph_to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: JsonValue) -> Self:
+        """Return the graph in values read from JSON.
+
+        Parameters
+        ----------
+        data
+            What `to_dict` returned.
+
+        Raises
+        ------
+        GraphError
+            As `from_json`.
+        """
+        return graph_from_dict(cls, data)
+
+    def to_python(self) -> str:
+        """Return Python code that builds a graph of the same nodes and edges, without the id and the layout."""
+        return graph_to_python(self)
+
+    def to_diffusers(self, model_folders: Iterable[Folder] = (), device: str | None = None) -> str:
+        """Return a script of diffusers, without nbgraph, that draws the same images and saves each as `<node>.png`.
+
+        Parameters
+        ----------
+        model_folders
+            Folders in which models are looked for, beside those of the settings.
+        device
+            The torch device of the script, such as `"cpu"`; None takes the one that a studio here would take.
+
+        Raises
+        ------
+        GraphError
+            The graph cannot run, or has no exact counterpart in diffusers; each node and field is named.
+        """
+        # by name: the export is of an upper layer, and loads diffusers
+        return import_module("nbgraph.recipes.diffusers_script").local_script(self, model_folders, device)
+
+    def to_comfy(self, model_folders: Iterable[Folder] = ()) -> str:
+        """Return the graph in ComfyUI's API format, JSON; models keep the names of their files.
+
+        Parameters
+        ----------
+        model_folders
+            Folders in which models are looked for, beside those of the settings.
+
+        Raises
+        ------
+        GraphError
+            The graph cannot run, or has no exact counterpart in ComfyUI; each node and field is named.
+        """
+        return import_module("nbgraph.recipes.comfy_export").comfy_json(self, model_folders)
+
+    def show(self) -> GraphDrawing:
+        """Return a drawing, which shows itself in a notebook; `graph.show().svg` is its SVG text."""
+        return GraphDrawing(self)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return self.show().mimebundle()
 
 
 def graph_to_python(graph: GraphLike) -> str:

@@ -11,9 +11,10 @@ from os import PathLike
 from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 from nbgraph.errors import GraphError, Problem, Problems, UnknownNodeTypeError
+from nbgraph.gc_pause import gc_pause
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import NodeClass, registry
-from nbgraph.services.shared.gc_pause import gc_pause
+from nbgraph.invocations.types import JsonObject, JsonValue, NodeValue
 from nbgraph.services.shared.graph.drawing.layout import is_writable, read_layout
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import MAX_DEPTH
@@ -51,7 +52,7 @@ class LoadableGraph(SavableGraph, Protocol):
 AnyGraph = TypeVar("AnyGraph", bound=LoadableGraph)
 
 
-def node_to_dict(node: BaseInvocation, node_id: str, links: Sequence[Link] = ()) -> dict[str, Any]:
+def node_to_dict(node: BaseInvocation, node_id: str, links: Sequence[Link] = ()) -> JsonObject:
     """Return a node as JSON-able values: id, type, and every input that has a value and no edge."""
     names = set(node.literals()).difference(link.field for link in links)
     return {
@@ -62,7 +63,7 @@ def node_to_dict(node: BaseInvocation, node_id: str, links: Sequence[Link] = ())
     }
 
 
-def graph_to_dict(graph: SavableGraph) -> dict[str, Any]:
+def graph_to_dict(graph: SavableGraph) -> JsonObject:
     """Return the whole graph as JSON-able values."""
     edges = [
         {
@@ -106,7 +107,7 @@ def _is_plainly_same(node: BaseInvocation, other: BaseInvocation, links: Sequenc
     return all(_is_same_value(value, values[name]) for name, value in vars(node).items() if name not in linked)
 
 
-def _is_same_value(value: Any, other: Any) -> bool:
+def _is_same_value(value: NodeValue, other: NodeValue) -> bool:
     """Return True only if two values have the same JSON; of lists, look at the items."""
     if value is other:
         return True
@@ -121,7 +122,7 @@ def _is_same_value(value: Any, other: Any) -> bool:
     return type(value) in COMPARED_BY_VALUE and value == other
 
 
-def _text(data: dict[str, Any]) -> str:
+def _text(data: JsonObject) -> str:
     return json.dumps(data, ensure_ascii=False) if data else ""
 
 
@@ -131,7 +132,7 @@ def graph_from_json(make: type[AnyGraph], text: str | bytes) -> AnyGraph:
         return graph_from_dict(make, _parse(text))
 
 
-def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
+def graph_from_dict(make: type[AnyGraph], data: JsonValue) -> AnyGraph:
     """Return the graph in values read from JSON; raises `GraphError` with every problem if there is none."""
     # before any node is made: reading a graph node reads its library graph, which recurses
     if _library_depth(data) > MAX_DEPTH:
@@ -151,7 +152,7 @@ def graph_from_dict(make: type[AnyGraph], data: Any) -> AnyGraph:
     return graph
 
 
-def _parse(text: Any) -> Any:
+def _parse(text: JsonValue) -> JsonValue:
     if not isinstance(text, str | bytes | bytearray):
         message = f"a graph is read from a JSON text, not {value_text(text)}{_remedy(text)}"
         raise GraphError([Problem("bad_file", message)])
@@ -173,7 +174,7 @@ def _parse(text: Any) -> Any:
         raise GraphError([Problem("bad_file", f"this is not a JSON graph: {reason}")]) from None
 
 
-def _remedy(given: Any) -> str:
+def _remedy(given: JsonValue) -> str:
     if isinstance(given, dict):
         return "; Graph.from_dict takes a dict"
     return "; give its read_text(), or open it by studio.edit" if isinstance(given, PathLike) else ""
@@ -183,7 +184,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number of JSON")
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     values = dict(pairs)
     if len(values) != len(pairs):
         keys = [key for key, _ in pairs]
@@ -191,7 +192,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _library_depth(data: Any) -> int:
+def _library_depth(data: JsonValue) -> int:
     """Return how deep graph nodes are nested in values that may be no graph at all."""
     deepest = 0
     waiting: list[tuple[Any, int]] = [(data, 0)]
@@ -205,14 +206,14 @@ def _library_depth(data: Any) -> int:
     return deepest
 
 
-def _object(data: Any) -> dict[str, Any]:
+def _object(data: JsonValue) -> JsonObject:
     return cast(dict[str, Any], data) if isinstance(data, dict) else {}
 
 
 Part = TypeVar("Part", dict[str, Any], list[Any])
 
 
-def _expect(problems: Problems, data: Any, key: str, default: Part) -> Part:
+def _expect(problems: Problems, data: JsonValue, key: str, default: Part) -> Part:
     found = _object(data).get(key, default) if isinstance(data, dict) else None
     if isinstance(found, type(default)):
         return found
@@ -221,7 +222,7 @@ def _expect(problems: Problems, data: Any, key: str, default: Part) -> Part:
     return default
 
 
-def _read_nodes(data: dict[str, Any], problems: Problems) -> dict[str, BaseInvocation]:
+def _read_nodes(data: JsonObject, problems: Problems) -> dict[str, BaseInvocation]:
     classes = registry()
     known: dict[str, NodeClass] = {}
     nodes: dict[str, BaseInvocation] = {}
@@ -246,7 +247,7 @@ def _read_nodes(data: dict[str, Any], problems: Problems) -> dict[str, BaseInvoc
     return nodes
 
 
-def _read_edges(data: list[Any], problems: Problems) -> dict[str, list[Link]]:
+def _read_edges(data: list[JsonValue], problems: Problems) -> dict[str, list[Link]]:
     links: dict[str, list[Link]] = {}
     for number, edge in enumerate(data):
         try:
@@ -280,7 +281,7 @@ def foreign_text(text: str) -> str:
     return "generation parameters as A1111 writes them" if _PARAMETERS.search(text[:100_000]) else ""
 
 
-def foreign_object(data: dict[str, Any]) -> str:
+def foreign_object(data: JsonObject) -> str:
     """Return what a JSON object seems to be; "" for one that has nodes in the form of a graph."""
     nodes = data.get("nodes")
     if isinstance(nodes, list):
@@ -307,7 +308,7 @@ def foreign_object(data: dict[str, Any]) -> str:
     return f"an object without nodes (its keys: {keys[:200] or 'none'})"
 
 
-def _workflow(data: dict[str, Any], nodes: list[Any]) -> str:
+def _workflow(data: JsonObject, nodes: list[JsonValue]) -> str:
     if "links" in data or "last_node_id" in data:
         return "a workflow of ComfyUI's editor (nodes and links)"
     if isinstance(data.get("edges"), list) and any("data" in _object(node) for node in nodes):
@@ -315,5 +316,5 @@ def _workflow(data: dict[str, Any], nodes: list[Any]) -> str:
     return "a graph of another program: its nodes are a list, not an object by id"
 
 
-def _has_class_types(data: dict[str, Any]) -> bool:
+def _has_class_types(data: JsonObject) -> bool:
     return any("class_type" in value and "inputs" in value for value in map(_object, data.values()))

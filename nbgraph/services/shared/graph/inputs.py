@@ -11,6 +11,7 @@ from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.fields import DRAWN_MAX
 from nbgraph.invocations.inputs import REQUIRED
+from nbgraph.invocations.types import NodeValue
 from nbgraph.invocations.valid import holding
 from nbgraph.services.shared.graph.plan import (
     Axes,
@@ -50,7 +51,7 @@ class Iterations:
         for axes, name in {segment.axes: segment.nodes[0].id for segment in plan.segments}.items():
             self._add_groups(axes, name)
 
-    def items(self, axis: int, outer: Path) -> list[Any]:
+    def items(self, axis: int, outer: Path) -> list[NodeValue]:
         """Return the list of an axis at an enclosing path.
 
         The list is empty, and recorded in `missing`, if its source gave nothing. It is empty too if the input is
@@ -140,7 +141,7 @@ class Inputs:
         self._last_items: tuple[int, Path, list[Any]] = (-1, (), [])
         self._last_sources: tuple[PlannedInput | None, Path, list[Key]] = (None, (), [])
 
-    def arriving(self, prepared: Prepared) -> dict[str, Any]:
+    def arriving(self, prepared: Prepared) -> dict[str, NodeValue]:
         """Return the values that arrive over edges, by input; an open seed is drawn and recorded."""
         planned = prepared.planned
         if not planned.node_type.is_direct:
@@ -148,7 +149,7 @@ class Inputs:
         values = self.values(prepared)
         return {edge.field: values[edge.field] for edge in planned.inputs}
 
-    def values(self, prepared: Prepared) -> dict[str, Any]:
+    def values(self, prepared: Prepared) -> dict[str, NodeValue]:
         """Return all values a node runs on: typed ones, replaced by those that arrive."""
         planned = prepared.planned
         values = planned.values.copy()
@@ -194,7 +195,7 @@ class Inputs:
             self._collected_keys(planned, edge, path) if planned.node_type.collects else [self._keys.source(edge, path)]
         )
 
-    def _special(self, prepared: Prepared) -> dict[str, Any]:
+    def _special(self, prepared: Prepared) -> dict[str, NodeValue]:
         """Return what arrives at a node that collects, is an `if`, takes several edges into an input, or has seeds."""
         planned, path = prepared.planned, prepared.path
         if planned.node_type.collects:
@@ -222,7 +223,7 @@ class Inputs:
             drawn[name] = random.SystemRandom().randint(0, DRAWN_MAX)
         return drawn[name]
 
-    def _collected(self, planned: PlannedNode, path: Path) -> dict[str, Any]:
+    def _collected(self, planned: PlannedNode, path: Path) -> dict[str, NodeValue]:
         """Return the lists of a collect at a path, by input, ordered by (path, edge)."""
         values: dict[str, Any] = {"item": []}
         for field in dict.fromkeys(edge.field for edge in planned.inputs):
@@ -235,7 +236,7 @@ class Inputs:
             values["collection"] = [item for items in values["collection"] for item in items]
         return values
 
-    def _merged(self, planned: PlannedNode, edges: list[PlannedInput], path: Path) -> list[Any]:
+    def _merged(self, planned: PlannedNode, edges: list[PlannedInput], path: Path) -> list[NodeValue]:
         """Return what arrives over several edges, ordered by the indexes of the removed axes, then by edge."""
         nodes, outputs = self._plan.nodes, self._outputs
         if not any(nodes[edge.parent].axes for edge in edges):  # one item over each edge
@@ -251,7 +252,7 @@ class Inputs:
         found.sort(key=lambda entry: entry[:2])
         return [value for _, _, value in found]
 
-    def _outputs_over(self, edge: PlannedInput, keys: list[Key]) -> list[Any]:
+    def _outputs_over(self, edge: PlannedInput, keys: list[Key]) -> list[NodeValue]:
         output, outputs = edge.output, self._outputs
         return [outputs[key].__dict__[output] for key in keys]
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, create_model
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.inputs import Many, RandomSeed
+from nbgraph.invocations.types import Annotation, JsonObject, JsonValue, NodeValue
 from nbgraph.services.shared.graph.addresses import typed_values
 from nbgraph.services.shared.graph.edges import edge
 from nbgraph.services.shared.graph.expand import ExposedOutput
@@ -124,7 +125,7 @@ class LibraryGraph:
         cls.__doc__ = self.description or f"The library graph {self.name!r}."
         return cls
 
-    def _field(self, exposed: Exposed) -> Any:
+    def _field(self, exposed: Exposed) -> tuple[Annotation, NodeValue]:
         """Return the annotation and default of an exposed input; one that is linked inside accepts None too."""
         node = self.graph.nodes[exposed.node]
         spec = node.inputs()[exposed.field]
@@ -137,7 +138,7 @@ class LibraryGraph:
             default = node.literals().get(exposed.field, ...)
         return annotation, Field(default, title=spec.info.title, description=spec.info.description)
 
-    def with_values(self, values: Mapping[str, Any]) -> "LibraryGraph":
+    def with_values(self, values: Mapping[str, NodeValue]) -> "LibraryGraph":
         """Return a copy with other values inside, by address or exposed name: `{"noise.seed": 8}`, `{"seed": 8}`.
 
         Raises
@@ -155,7 +156,7 @@ class LibraryGraph:
             raise GraphError([Problem("unknown_field", text, self.name, name)])
         return addresses.get(name, name)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the library graph as JSON-able values."""
         return {
             "id": self.id,
@@ -167,7 +168,7 @@ class LibraryGraph:
         }
 
     @classmethod
-    def from_dict(cls, data: Any) -> "LibraryGraph":
+    def from_dict(cls, data: JsonValue) -> "LibraryGraph":
         """Return the library graph in values read from JSON.
 
         Raises
@@ -186,7 +187,7 @@ class LibraryGraph:
         return cls(name, Graph.from_dict(graph), inputs, outputs, description, id)
 
 
-def _row(data: Any) -> Exposed:
+def _row(data: JsonValue) -> Exposed:
     """Read what one input or output exposes; `TypeError` unless it has three texts."""
     "".join((data["alias"], data["node"], data["field"]))
     return Exposed(**data)
@@ -221,11 +222,11 @@ class GraphInvocation(BaseInvocation):
     def invoke(self, context: InvocationContext) -> BaseInvocationOutput:
         raise NotImplementedError("a graph node is replaced by its inner nodes before it runs")
 
-    def literals(self) -> dict[str, Any]:
+    def literals(self) -> dict[str, NodeValue]:
         values = super().literals()
         return {name: value for name, value in values.items() if value is not None or name not in self._linked_inside}
 
-    def with_inner_values(self, values: Mapping[str, Any]) -> "GraphInvocation":
+    def with_inner_values(self, values: Mapping[str, NodeValue]) -> "GraphInvocation":
         """Return a copy with other values at inner inputs, by address; an exposed one is set under its alias."""
         assert self.library is not None
         aliases = {f"{one.node}.{one.field}": one.alias for one in self.library.inputs}
@@ -235,11 +236,11 @@ class GraphInvocation(BaseInvocation):
         given: dict[str, Any] = {**typed_values(self), "id": self.id, **outer}
         return cls(**given)
 
-    def dump_extra(self) -> dict[str, Any]:
+    def dump_extra(self) -> JsonObject:
         return {"library": self.library.to_dict() if self.library else None}
 
     @classmethod
-    def class_from_json(cls, values: dict[str, Any]) -> "type[GraphInvocation]":
+    def class_from_json(cls, values: JsonObject) -> "type[GraphInvocation]":
         return LibraryGraph.from_dict(values.pop("library", None)).node_class()
 
 
@@ -264,7 +265,7 @@ def alias_problem(alias: str, kind: ExposedKind) -> str:
     return ""
 
 
-def _marked(annotation: Any, marks: Iterable[Any]) -> Any:
+def _marked(annotation: Annotation, marks: Iterable[object]) -> Annotation:
     for mark in marks:
         annotation = Annotated[annotation, mark]
     return annotation

@@ -42,8 +42,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from nbgraph.invocations.base import BaseInvocation, node_type_of
-from nbgraph.invocations.node_type import NodeType
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.node_type import NodeType, node_type_of
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.topology import parents_of, topological_order
 

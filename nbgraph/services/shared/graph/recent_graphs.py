@@ -2,7 +2,8 @@
 
 from operator import is_
 
-from nbgraph.invocations.base import BaseInvocation, node_type_of
+from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.node_type import node_type_of
 from nbgraph.services.shared.graph.graph import Graph
 
 MOST_GRAPHS = 4

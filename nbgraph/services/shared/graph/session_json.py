@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError
 
 from nbgraph.errors import GraphError, Problem, Problems, suggest
 from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.types import JsonValue
 from nbgraph.services.shared.graph.edges import GraphLike
 from nbgraph.services.shared.graph.graph_json import node_to_dict
 from nbgraph.services.shared.graph.plan import Key, Path, Plan, PreparedKeys, prepared_id
@@ -37,7 +38,7 @@ class SavedSession(BaseModel):
     failed: list[Row] = []
 
 
-def read_session(data: Any) -> SavedSession:
+def read_session(data: JsonValue) -> SavedSession:
     """Return the parts of a session read from JSON; raises `GraphError` if they are not those of one."""
     try:
         return SavedSession.model_validate(data)

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nbgraph.errors import Problem, Problems, suggest
-from nbgraph.invocations.base import BaseInvocation, is_link, known_type_of
+from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.invocations.inputs import REQUIRED
-from nbgraph.invocations.types import assignable, type_name
+from nbgraph.invocations.node_type import known_type_of
+from nbgraph.invocations.types import JsonObject, NodeValue, assignable, type_name
 from nbgraph.services.shared.graph.edges import Edge, GraphLike, Link, refs_in
 from nbgraph.services.shared.graph.topology import cycle_text, topological_order
 
@@ -238,7 +239,7 @@ def output_types(graph: GraphLike, order: Iterable[str]) -> OutputTypes:
     return types
 
 
-def stale_edges(nodes: Mapping[str, BaseInvocation], snapshot: Mapping[str, dict[str, Any]]) -> Iterator[Problem]:
+def stale_edges(nodes: Mapping[str, BaseInvocation], snapshot: Mapping[str, dict[str, NodeValue]]) -> Iterator[Problem]:
     """Yield a problem for each input at which an edge was assigned, or assigned over, after the graph was made.
 
     The graph does not have such an edge. `snapshot` has the values of each node when it came into the graph; assigning
@@ -253,11 +254,11 @@ def stale_edges(nodes: Mapping[str, BaseInvocation], snapshot: Mapping[str, dict
                 yield Problem("stale_edge", _stale_text(node_id, name, value), node_id, name)
 
 
-def _edge_sources(value: Any) -> list[tuple[BaseInvocation, str]]:
+def _edge_sources(value: NodeValue) -> list[tuple[BaseInvocation, str]]:
     return [(ref.node, ref.field) for ref in refs_in(value)]
 
 
-def _stale_text(node_id: str, name: str, value: Any) -> str:
+def _stale_text(node_id: str, name: str, value: NodeValue) -> str:
     if is_link(value):
         what = "an edge was assigned after the graph was made, which does not have it"
     else:
@@ -265,7 +266,7 @@ def _stale_text(node_id: str, name: str, value: Any) -> str:
     return f"{what}; use graph.update_node({node_id!r}, {name}=...), or make the graph again with Graph.of"
 
 
-def placeholder_problems(nodes: Mapping[str, BaseInvocation], layout: Mapping[str, Any]) -> list[Problem]:
+def placeholder_problems(nodes: Mapping[str, BaseInvocation], layout: JsonObject) -> list[Problem]:
     """Return the inputs that take what a placeholder would give, a node of a type that is not installed."""
     unknown: dict[str, dict[str, Any]] = layout.get("unknown") or {}  # checked where it was read
     problems: list[Problem] = []

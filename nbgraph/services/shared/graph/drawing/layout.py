@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
+from nbgraph.invocations.types import JsonObject, JsonValue
 from nbgraph.services.shared.graph.edges import GraphLike
 from nbgraph.services.shared.graph.topology import topological_order
 
@@ -39,7 +40,7 @@ class LaidOut(GraphLike, Protocol):
     layout: dict[str, Any]
 
 
-def read_layout(data: Any) -> dict[str, Any]:
+def read_layout(data: JsonValue) -> JsonObject:
     """Return the layout in values read from JSON, without what is damaged: a graph runs as well without its drawing."""
     layout = dict(_object(data)) if is_writable(data) else {}
     parts = {"nodes": _is_place, "notes": _is_note, "unknown": _is_placeholder}
@@ -49,11 +50,11 @@ def read_layout(data: Any) -> dict[str, Any]:
     return layout
 
 
-def _object(data: Any) -> dict[str, Any]:
+def _object(data: JsonValue) -> JsonObject:
     return cast(dict[str, Any], data) if isinstance(data, dict) else {}
 
 
-def is_writable(data: Any) -> bool:
+def is_writable(data: JsonValue) -> bool:
     """Return whether values can be written as JSON in UTF-8; halves of surrogate pairs cannot."""
     try:
         json.dumps(data, ensure_ascii=False).encode()
@@ -62,20 +63,20 @@ def is_writable(data: Any) -> bool:
     return True
 
 
-def _is_place(data: Any) -> bool:
+def _is_place(data: JsonValue) -> bool:
     return isinstance(data, dict) and all(_is_number(_object(data).get(name, 0)) for name in ("x", "y"))
 
 
-def _is_note(data: Any) -> bool:
+def _is_note(data: JsonValue) -> bool:
     note = _object(data)
     return isinstance(note.get("text"), str) and all(_is_number(note.get(name)) for name in NOTE_BOX)
 
 
-def _is_placeholder(data: Any) -> bool:
+def _is_placeholder(data: JsonValue) -> bool:
     return isinstance(_object(data).get("data"), dict) and isinstance(_object(data).get("edges"), list)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: JsonValue) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
 
 
@@ -101,7 +102,7 @@ def node_height(graph: GraphLike, node_id: str) -> int:
     )
 
 
-def is_long_text(name: str, annotation: Any) -> bool:
+def is_long_text(name: str, annotation: object) -> bool:
     """Return whether an input is a text of several lines."""
     return annotation is str and name in ("text", "prompt", "negative_prompt", "caption")
 

@@ -1,8 +1,9 @@
 """A graph drawn as SVG in Python, with the positions of the canvas: for files, and for readers without a kernel."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from nbgraph.html import Html, element, image, joined
+from nbgraph.invocations.types import JsonObject, NodeValue
 from nbgraph.services.shared.graph.drawing.layout import (
     HEAD_HEIGHT,
     NODE_WIDTH,
@@ -14,6 +15,10 @@ from nbgraph.services.shared.graph.drawing.layout import (
 from nbgraph.texts import shorten
 
 MARGIN = 24
+Box = tuple[float, float, float]
+"""Left, top and height of a node in pixels."""
+Row = tuple[str, str]
+"""An input and its value, which is empty where an edge arrives."""
 MAX_ROWS = 12
 MAX_NODES = 400
 STYLE = (
@@ -49,7 +54,7 @@ class GraphDrawing:
         """Return the drawing as a notebook takes it, by media type."""
         return {"text/plain": self._text, "text/html": self.html, "image/svg+xml": self.svg}
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return self.mimebundle()
 
 
@@ -92,7 +97,7 @@ def draw_graph(graph: LaidOut) -> Html:
     )
 
 
-def _rows(graph: LaidOut, node_id: str) -> list[tuple[str, str]]:
+def _rows(graph: LaidOut, node_id: str) -> list[Row]:
     node = graph.nodes[node_id]
     linked = {link.field for link in graph.links(node_id)}
     typed = {name: value for name, value in node.literals().items() if name in node.model_fields_set}
@@ -104,12 +109,12 @@ def _rows(graph: LaidOut, node_id: str) -> list[tuple[str, str]]:
     return rows[:MAX_ROWS]
 
 
-def _short(value: Any, limit: int = 22) -> str:
+def _short(value: NodeValue, limit: int = 22) -> str:
     text = value if isinstance(value, str) else repr(value)
     return shorten(" ".join(text.split()), limit)
 
 
-def _node(graph: LaidOut, node_id: str, box: tuple[float, float, float], rows: list[tuple[str, str]]) -> Html:
+def _node(graph: LaidOut, node_id: str, box: Box, rows: list[Row]) -> Html:
     x, y, height = box
     title = _short(f"{type(graph.nodes[node_id]).title or graph.nodes[node_id].type} · {node_id}", 32)
     parts = [
@@ -123,7 +128,7 @@ def _node(graph: LaidOut, node_id: str, box: tuple[float, float, float], rows: l
     return element("g", *parts)
 
 
-def _edges(graph: LaidOut, node_id: str, boxes: dict[str, Any], rows: dict[str, Any]) -> Html:
+def _edges(graph: LaidOut, node_id: str, boxes: Mapping[str, Box], rows: Mapping[str, list[Row]]) -> Html:
     names = [name for name, _ in rows[node_id]]
     x, y, _ = boxes[node_id]
     parts: list[Html] = []
@@ -139,7 +144,7 @@ def _edges(graph: LaidOut, node_id: str, boxes: dict[str, Any], rows: dict[str, 
     return joined(parts)
 
 
-def _note(note: dict[str, Any]) -> Html:
+def _note(note: JsonObject) -> Html:
     x, y = note["x"], note["y"]
     box = _box("k", x, y, note["width"], note["height"], 8)
     return joined([box, _text(x + 10, y + 20, "t", _short(note["text"], 60))])
