@@ -90,6 +90,16 @@ class Lab:
         """The theme of pages that are loaded from now on."""
         self._set("themes", {"theme": name})
 
+    def hand_over(self, notebook: str) -> bool:
+        """Give the kernel that runs to another notebook, which is not open yet; return whether there is one."""
+        sessions = json.loads(self.ask("api/sessions"))
+        if len(sessions) != 1:
+            self.end_sessions()
+            return False
+        moved = {"path": notebook, "name": notebook.rpartition("/")[2], "type": "notebook"}
+        self.ask(f"api/sessions/{sessions[0]['id']}", "PATCH", json.dumps(moved).encode())
+        return True
+
     def end_sessions(self) -> None:
         """End all kernels; one that is just being restarted cannot be ended until it has."""
         for session in json.loads(self.ask("api/sessions")):
@@ -117,12 +127,10 @@ class Lab:
     def _set(self, name: str, values: dict[str, Any]) -> None:
         (self._settings / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
 
-    def ask(self, path: str, method: str = "GET") -> bytes:
+    def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> bytes:
         """What the server answers, as a program asks it."""
-        address = f"http://127.0.0.1:{self.port}/{path}"
-        with urlopen(
-            Request(address, method=method, headers={"Authorization": f"token {TOKEN}"}), timeout=10
-        ) as answer:
+        address, headers = f"http://127.0.0.1:{self.port}/{path}", {"Authorization": f"token {TOKEN}"}
+        with urlopen(Request(address, body, headers, method=method), timeout=10) as answer:
             return answer.read()
 
     def _wait(self, seconds: float = 90) -> None:
@@ -132,5 +140,5 @@ class Lab:
                 self.ask("api/status")
                 return
             except OSError:
-                time.sleep(0.3)
+                time.sleep(0.05)
         raise TimeoutError("JupyterLab did not start; see lab.log")

@@ -1,10 +1,12 @@
 """Editors on small graphs, with a page that only keeps what it is told."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
-from widgets.notebook_page import EDITOR, NotebookPage, opened_notebook
+from widgets.browser import find_browser
+from widgets.notebook_page import EDITOR, Desk, NotebookPage, open_desk
 
 from nbgraph.invocations import Add, Integer, Noise, Prompt
 from nbgraph.services.invocation_services import InvocationServices
@@ -47,6 +49,11 @@ class Heard(GraphEditor):
         return list(self.heard)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: an open Playwright has an event loop, beside which others cannot start one."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.fixture
 def graph() -> Graph:
     """total = (one = 1) + (two = 2)"""
@@ -73,10 +80,20 @@ def editor(graph: Graph):
     made.close()
 
 
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """One JupyterLab and one browser for all files of tests; these are skipped where there is no browser."""
+    path, reason = find_browser()
+    if not path:
+        pytest.skip(reason)
+    with open_desk(tmp_path_factory.mktemp("lab")) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="module")
-def notebook(tmp_path_factory: pytest.TempPathFactory):
-    """One notebook in one JupyterLab for a whole file of tests, so that torch is loaded once."""
-    with opened_notebook(tmp_path_factory.mktemp("lab"), "0", SETUP, "2 + 2") as opened:
+def notebook(desk: Desk, request: pytest.FixtureRequest) -> Iterator[NotebookPage]:
+    """One notebook for a whole file of tests."""
+    with desk.notebook(request.path.stem, "0", SETUP, "2 + 2") as opened:
         yield opened
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
-from widgets.browser import Lab, find_browser, open_browser
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from widgets.browser import Lab, open_browser
 
 LONG = 150_000
 EDITOR, PYTHON, OTHER = 0, 1, 2
+TIDY = """%reset -f
+__import__("ipywidgets").Widget.close_all()
+"""
 
 
 def write_notebook(path: Path, *cells: str) -> None:
@@ -36,11 +38,12 @@ class NotebookPage:
     """The page, by what a person does on it."""
 
     def __init__(
-        self, browser: Browser, lab: Lab, *cells: str, name: str = "test.ipynb", dark: bool = False, script: str = ""
+        self, browser: Browser | BrowserContext, lab: Lab, *cells: str, name: str = "test.ipynb", script: str = ""
     ) -> None:
         self.lab, self.name = lab, name
         write_notebook(lab.folder / name, *cells)
-        self.page: Page = browser.new_page(viewport={"width": 1500, "height": 1000})
+        self.page: Page = browser.new_page()
+        self.page.set_viewport_size({"width": 1500, "height": 1000})
         self.page.set_default_timeout(LONG)
         self.errors: list[str] = []
         self.page.add_init_script(script)
@@ -229,18 +232,44 @@ def start(book: NotebookPage, source: str) -> Locator:
     return cell
 
 
+class Desk:
+    """One JupyterLab, one browser and one kernel for all notebooks of a test session, opened one after the other.
+
+    So torch is loaded once, and the browser keeps the files of JupyterLab.
+    """
+
+    def __init__(self, lab: Lab, browser: Browser) -> None:
+        self.lab, self._window = lab, browser.new_context()
+
+    @contextmanager
+    def notebook(self, folder: str, *cells: str, fresh: bool = False) -> Iterator[NotebookPage]:
+        """Open a notebook in a new folder and run its second cell.
+
+        It gets the kernel of the notebook before it, without that one's names and widgets; with `fresh`, and where that
+        kernel has ended, a new one.
+        """
+        name = f"{folder}/test.ipynb"
+        (self.lab.folder / folder).mkdir()
+        self.lab.set_theme("JupyterLab Light")
+        if fresh:
+            self.lab.end_sessions()
+        elif self.lab.hand_over(name):
+            cells = (cells[EDITOR], TIDY + cells[PYTHON], *cells[OTHER:])
+        opened = NotebookPage(self._window, self.lab, *cells, name=name)
+        try:
+            opened.run(PYTHON)
+            yield opened
+        finally:
+            opened.page.close()
+
+
 @contextmanager
-def opened_notebook(folder: Path, *cells: str) -> Iterator[NotebookPage]:
-    """A notebook in a JupyterLab of its own, its second cell run; the test is skipped where there is no browser."""
-    path, reason = find_browser()
-    if not path:
-        pytest.skip(reason)
+def open_desk(folder: Path) -> Iterator[Desk]:
+    """Start a JupyterLab over a folder, and a browser."""
     lab = Lab(folder)
     try:
         with open_browser() as browser:
-            opened = NotebookPage(browser, lab, *cells)
-            opened.run(PYTHON)
-            yield opened
+            yield Desk(lab, browser)
     finally:
         lab.close()
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-from widgets.notebook_page import EDITOR, LONG, PYTHON, opened_notebook, start
+from widgets.notebook_page import EDITOR, LONG, PYTHON, start
 
 from nbgraph.services.shared.graph.graph import Graph
 
@@ -25,8 +25,8 @@ def text_to_image(steps):
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    with opened_notebook(tmp_path_factory.mktemp("lab"), "0", SETUP) as opened:
+def lab(desk, request):
+    with desk.notebook(request.path.stem, "0", SETUP, fresh=True) as opened:
         yield opened
         assert opened.errors == []
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import Locator, expect
-from widgets.notebook_page import LONG, NotebookPage, opened_notebook
+from widgets.notebook_page import LONG, NotebookPage
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror='window.planted=1'><script>window.planted=1</script>$\\frac$"
@@ -29,9 +29,9 @@ SHOWN, PYTHON = 0, 1
 
 
 @pytest.fixture(scope="module")
-def notebook(tmp_path_factory):
+def notebook(desk, request):
     """One notebook for all tests; each makes a studio of its own."""
-    with opened_notebook(tmp_path_factory.mktemp("lab"), "0", SETUP) as opened:
+    with desk.notebook(request.path.stem, "0", SETUP) as opened:
         yield opened
 
 

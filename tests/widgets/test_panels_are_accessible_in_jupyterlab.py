@@ -2,7 +2,7 @@
 
 import pytest
 from playwright.sync_api import expect
-from widgets.notebook_page import LONG, NotebookPage, opened_notebook
+from widgets.notebook_page import LONG, NotebookPage
 from widgets.test_editor_way_in import AXE
 
 pytestmark = [
@@ -35,8 +35,8 @@ PANELS = {
 
 
 @pytest.fixture(scope="module")
-def notebook(tmp_path_factory):
-    with opened_notebook(tmp_path_factory.mktemp("lab"), "0", SETUP) as opened:
+def notebook(desk, request):
+    with desk.notebook(request.path.stem, "0", SETUP) as opened:
         yield opened
 
 

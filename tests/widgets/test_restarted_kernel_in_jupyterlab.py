@@ -5,7 +5,7 @@ import re
 
 import pytest
 from playwright.sync_api import Locator, expect
-from widgets.notebook_page import EDITOR, PYTHON, NotebookPage, opened_notebook
+from widgets.notebook_page import EDITOR, PYTHON, NotebookPage
 
 pytestmark = pytest.mark.browser
 SOON = 30_000
@@ -25,8 +25,8 @@ GONE = "kernel was restarted or ended"
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    with opened_notebook(tmp_path_factory.mktemp("lab"), "0", SETUP, "2 + 2") as opened:
+def lab(desk, request):
+    with desk.notebook(request.path.stem, "0", SETUP, "2 + 2", fresh=True) as opened:
         yield opened
         assert opened.errors == []
 

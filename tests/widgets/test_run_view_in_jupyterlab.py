@@ -5,7 +5,7 @@ import re
 
 import pytest
 from playwright.sync_api import Locator, expect
-from widgets.notebook_page import LONG, opened_notebook, start
+from widgets.notebook_page import LONG, start
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror='window.planted=1'><script>window.planted=1</script>"
@@ -33,9 +33,9 @@ RUN, OTHER = 0, 1
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory):
+def book(desk, request):
     """One notebook for all tests, so that torch is loaded once."""
-    with opened_notebook(tmp_path_factory.mktemp("lab"), "0", SETUP) as opened:
+    with desk.notebook(request.path.stem, "0", SETUP) as opened:
         yield opened
         assert opened.errors == []
 
