@@ -1,7 +1,5 @@
 """Texts: split, joined, replaced; templates and files of prompts; colours."""
 
-import time
-
 import pytest
 
 from nbgraph.errors import GraphError, NodeError
@@ -18,6 +16,7 @@ from nbgraph.invocations import (
     SplitPrompt,
     SplitString,
     String,
+    strings,
 )
 from nbgraph.invocations.fields import ColorField, ConditioningField
 
@@ -73,12 +72,11 @@ def test_a_bad_pattern_is_refused_before_the_run(studio):
         ReplaceString(string="a", search_string="")
 
 
-def test_a_pattern_that_would_take_forever_is_stopped(studio):
-    start = time.monotonic()
+def test_a_pattern_that_would_take_forever_is_stopped(studio, monkeypatch):
+    monkeypatch.setattr(strings, "REGEX_SECONDS", 0.1)
     bad = ReplaceString(string=String(value="a" * 40 + "b"), search_string=r"(a|aa|a?)+$", use_regex=True)
-    with pytest.raises((NodeError, GraphError), match="took more than 2 s"):
+    with pytest.raises((NodeError, GraphError), match=r"took more than 0\.1 s"):
         studio.run(bad, progress=False)
-    assert time.monotonic() - start < 10
 
 
 def test_a_bad_replacement_is_an_error(studio):
@@ -96,9 +94,7 @@ def test_all_combinations_come_in_order_up_to_the_limit(result):
 
 def test_a_huge_template_is_cut_off_at_once(result):
     template = "{1|2|3|4|5|6|7|8|9} " * 20
-    start = time.monotonic()
     assert len(result(DynamicPrompt(prompt=template, combinatorial=True, max_prompts=5)).collection) == 5
-    assert time.monotonic() - start < 10
 
 
 def test_random_prompts_follow_the_seed_and_are_cached(studio):

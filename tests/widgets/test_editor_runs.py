@@ -2,6 +2,7 @@
 
 import time
 from io import BytesIO
+from threading import Event
 
 import pytest
 from PIL import Image as PillowImage
@@ -31,6 +32,21 @@ class Slow(BaseInvocation):
             context.progress(step + 1, self.steps)
             time.sleep(0.01)
         return IntegerOutput(value=self.steps)
+
+
+IN_STEP, GO_ON = Event(), Event()
+
+
+@invocation("test_held", title="Held")
+class Held(BaseInvocation):
+    """Stands in its first step until it may go on."""
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        context.progress(1, 2)
+        IN_STEP.set()
+        GO_ON.wait(20)
+        context.progress(2, 2)
+        return IntegerOutput(value=2)
 
 
 def until(editor: Heard, status: str, seconds: float = 20) -> dict:
@@ -83,14 +99,13 @@ def test_what_did_not_change_is_told_to_be_cached_before_and_after_the_run(runni
 
 
 def test_cancel_stops_a_running_node_within_a_step(invoker):
-    editor = Heard(Graph([Slow(id="slow")]), invoker)
+    editor = Heard(Graph([Held(id="held")]), invoker)
     editor.tell({"type": "ready"})
     editor.tell({"type": "run"})
-    time.sleep(0.3)
-    began = time.monotonic()
-    editor._handle_custom_msg({"type": "cancel"}, [])
-    assert time.monotonic() - began < 0.05
-    assert until(editor, "cancelled", 2)["nodes"]["slow"]["status"] == "cancelled"
+    assert IN_STEP.wait(20)
+    editor._handle_custom_msg({"type": "cancel"}, [])  # does not wait for the node, which could not go on
+    GO_ON.set()
+    assert until(editor, "cancelled")["nodes"]["held"]["status"] == "cancelled"
     editor.close()
 
 

@@ -130,10 +130,9 @@ def test_a_preview_comes_as_a_small_file(held):
 def test_cancel_from_the_page_stops_the_run_within_a_step(held):
     view = Heard(held)
     view.tell({"type": "ready"})
-    began = time.monotonic()
     assert view.tell({"type": "cancel"})[0]["type"] == "done"
     held.wait(20)
-    assert time.monotonic() - began < 1
+    assert not GO_ON.is_set()
     assert held.status == "cancelled"
     assert statuses(held) == {"one": "done", "slow": "cancelled", "last": "skipped"}
     assert view.tell({"type": "cancel"})[0]["type"] == "refused"
