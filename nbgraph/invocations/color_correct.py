@@ -1,6 +1,6 @@
 """Transfer the colours of one image to another."""
 
-from PIL import Image, ImageFilter, ImageStat
+from PIL import Image, ImageChops, ImageFilter, ImageStat
 from pydantic import Field
 
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
@@ -10,7 +10,7 @@ from nbgraph.invocations.outputs import ImageOutput
 from nbgraph.invocations.pictures import colors_and_alpha, open_mask, open_picture, with_alpha
 
 
-@invocation("color_correct", title="Correct colors", category="image", version="1.0.0")
+@invocation("color_correct", title="Correct colors", category="image", version="1.0.1")
 class CorrectColors(BaseInvocation):
     """A picture with the colours of a reference: mean and spread of each Lab channel, where the mask is white.
 
@@ -28,12 +28,11 @@ class CorrectColors(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         colors, alpha = colors_and_alpha(open_picture(context, self.image))
-        wanted = colors_and_alpha(open_picture(context, self.reference))[0]
+        wanted, wanted_alpha = colors_and_alpha(open_picture(context, self.reference))
         mask = None if self.mask is None else open_mask(context, self.mask, colors.size)
-        within = ImageStat.Stat(to_space(wanted.convert("RGB"), "LAB"))
         lab = to_space(colors.convert("RGB"), "LAB")
-        # a black mask has no pixels to take statistics of
-        given = ImageStat.Stat(lab, mask) if mask is not None and mask.getbbox() else ImageStat.Stat(lab)
+        given = _statistics(lab, alpha, mask)
+        within = _statistics(to_space(wanted.convert("RGB"), "LAB"), wanted_alpha)
         bands: list[Image.Image] = []
         for place, band in enumerate(lab.split()):
             # a channel of one value has no spread that could be scaled
@@ -45,3 +44,13 @@ class CorrectColors(BaseInvocation):
             soft = mask.filter(ImageFilter.GaussianBlur(self.mask_blur_radius))
             corrected = Image.composite(corrected, colors.convert("RGB"), soft)
         return context.images.output(with_alpha(corrected, alpha))
+
+
+def _statistics(lab: Image.Image, *masks: Image.Image | None) -> ImageStat.Stat:
+    """Return the statistics of the pixels that no mask hides; of all pixels where none would be left."""
+    shown = Image.new("L", lab.size, 255)
+    for mask in masks:
+        if mask is not None:
+            shown = ImageChops.multiply(shown, mask)
+    # transparent pixels hold colours too, which nobody sees
+    return ImageStat.Stat(lab, shown if shown.getbbox() else None)

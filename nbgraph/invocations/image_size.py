@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageChops
 from pydantic import Field
 
 from nbgraph.image_modes import has_alpha
@@ -40,7 +40,7 @@ class CropImage(BaseInvocation):
         return context.images.output(open_picture(context, self.image).crop(box))
 
 
-@invocation("img_paste", title="Paste image", category="image", version="1.0.0")
+@invocation("img_paste", title="Paste image", category="image", version="1.0.1")
 class PasteImage(BaseInvocation):
     """A picture pasted on another, where the mask is white, and by its own alpha channel.
 
@@ -70,9 +70,9 @@ class PasteImage(BaseInvocation):
         check_size(*size)
         upper = over.convert("RGBA")
         if self.mask is not None:
-            empty = Image.new("RGBA", over.size)
-            # the mask limits the image's own alpha, which putalpha would replace
-            upper = Image.composite(upper, empty, open_mask(context, self.mask, over.size))
+            mask = open_mask(context, self.mask, over.size)
+            # alpha alone: grey in the mask must not darken the colours, as a blend with transparent black would
+            upper.putalpha(ImageChops.multiply(upper.getchannel("A"), mask))
         canvas, layer = Image.new("RGBA", size), Image.new("RGBA", size)
         canvas.paste(base.convert("RGBA"), (-left, -top))
         layer.paste(upper, (self.x - left, self.y - top))

@@ -96,6 +96,25 @@ def test_pasting_goes_by_mask_and_alpha(put, result):
     assert found.getpixel((0, 5)) == found.getpixel((7, 0)) == (200, 0, 0)
 
 
+@pytest.mark.parametrize("modes", [("RGB", "RGB"), ("RGB", "RGBA"), ("RGBA", "RGBA"), ("L", "LA")])
+def test_a_grey_mask_blends_both_images_and_darkens_neither(put, result, modes):
+    random = np.random.default_rng(4)
+    below, over = (
+        PillowImage.fromarray(random.integers(0, 256, (9, 7, len(mode)), np.uint8).squeeze(), mode) for mode in modes
+    )
+    mask = PillowImage.fromarray(random.integers(0, 256, (9, 7), np.uint8), "L")
+    found = result(PasteImage(base_image=put(below), image=put(over), mask=put(mask))).image
+
+    a, b = (np.asarray(picture.convert("RGBA"), np.float64) / 255 for picture in (over, below))
+    share = a[..., 3:] * np.asarray(mask, np.float64)[..., None] / 255
+    alpha = share + b[..., 3:] * (1 - share)
+    colors = (a[..., :3] * share + b[..., :3] * b[..., 3:] * (1 - share)) / np.maximum(alpha, 1e-9)
+    got = np.asarray(found.convert("RGBA"), np.float64) / 255
+    assert np.abs(got[..., 3:] - alpha).max() < 1.6 / 255
+    # where little is opaque, colours in 8 bits are rounded coarsely
+    assert (np.abs(got[..., :3] - colors) * alpha).max() < 2.5 / 255
+
+
 def test_channels_and_modes(put, result):
     assert result(ImageChannel(image=put(half_transparent()), channel="A")).image.getpixel((7, 0)) == 0
     assert result(ImageChannel(image=put(RED), channel="A")).image.getpixel((0, 0)) == 255

@@ -226,6 +226,20 @@ def test_colours_are_corrected_only_within_the_mask(put, result):
     assert found.getpixel((3, 20))[0] > 170
 
 
+@pytest.mark.parametrize("hidden", ["image", "reference"])
+def test_colours_of_transparent_pixels_are_not_counted(put, result, hidden):
+    plain = {
+        "image": PillowImage.effect_noise((32, 32), 30).convert("RGB"),
+        "reference": PillowImage.effect_noise((32, 32), 60).convert("RGB"),
+    }
+    expected = result(CorrectColors(**{name: put(picture) for name, picture in plain.items()})).image
+    wider = PillowImage.new("RGBA", (64, 32), (255, 0, 0, 0))
+    wider.paste(plain[hidden], (0, 0))
+    found = result(CorrectColors(**{name: put(wider if name == hidden else plain[name]) for name in plain})).image
+    shown = found.convert("RGB").crop((0, 0, 32, 32))
+    assert np.abs(np.asarray(shown).astype(int) - np.asarray(expected)).max() == 0
+
+
 def test_a_picture_passes_through_with_its_size(studio, put):
     node = put(GREY)
     found = studio.run(node, progress=False)[node]
