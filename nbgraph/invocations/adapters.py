@@ -16,6 +16,7 @@ from nbgraph.diffusion.what_is import what_is
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, ModelField, UNetField, VaeField
+from nbgraph.invocations.latents import Vae
 from nbgraph.texts import value_text
 
 Part = TypeVar("Part", UNetField, ClipField, VaeField)
@@ -146,10 +147,7 @@ class Seamless(BaseInvocation):
         title="Denoiser",
         description="Part of a model that removes noise, from a Model node or one that changes it, such as LoRA",
     )
-    vae: VaeField = Field(
-        title="VAE",
-        description="Autoencoder between images and latents, from a Model or a VAE node",
-    )
+    vae: Vae
     seamless_x: bool = Field(True, title="Horizontally", description="Tile from left to right")
     seamless_y: bool = Field(True, title="Vertically", description="Tile from top to bottom")
 

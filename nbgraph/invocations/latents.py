@@ -4,7 +4,7 @@ import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from traceback import format_exc
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -39,6 +39,12 @@ from nbgraph.invocations.outputs import ImageOutput, LatentsOutput
 
 logger = logging.getLogger("nbgraph")
 Spacing = Literal["leading", "linspace", "trailing"]
+Vae = Annotated[
+    VaeField, Field(title="VAE", description="Autoencoder between images and latents, from a Model or a VAE node")
+]
+Tiled = Annotated[
+    bool, Field(description="Work in overlapping tiles: less memory for large images, faint seams at worst")
+]
 
 
 def save_latents(context: InvocationContext, latents: Any) -> LatentsOutput:
@@ -331,13 +337,8 @@ class LatentsToImage(BaseInvocation):
     """Decodes latents to a picture; `tiled` takes less memory for large ones."""
 
     latents: LatentsField = Field(description="Latents to decode")
-    vae: VaeField = Field(
-        title="VAE",
-        description="Autoencoder between images and latents, from a Model or a VAE node",
-    )
-    tiled: bool = Field(
-        False, description="Work in overlapping tiles: less memory for large images, faint seams at worst"
-    )
+    vae: Vae
+    tiled: Tiled = False
 
     def batch_key(self, context: InvocationContext) -> Hashable:
         return self.model_dump_json(exclude={"latents"}), diffusion.shape_key(load_latents(context, self.latents))
@@ -367,13 +368,8 @@ class ImageToLatents(BaseInvocation):
     """Encodes a picture, what is transparent as white; the mean of what the autoencoder gives, so always the same."""
 
     image: ImageField = Field(description="Image to encode; transparent parts become white")
-    vae: VaeField = Field(
-        title="VAE",
-        description="Autoencoder between images and latents, from a Model or a VAE node",
-    )
-    tiled: bool = Field(
-        False, description="Work in overlapping tiles: less memory for large images, faint seams at worst"
-    )
+    vae: Vae
+    tiled: Tiled = False
 
     def batch_key(self, context: InvocationContext) -> Hashable:
         record = context.images.record(self.image)

@@ -1,18 +1,22 @@
 """Latents of another size: by pixels of the image, or by a factor."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from nbgraph import diffusion
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.fields import LatentsField, VaeField
-from nbgraph.invocations.latents import load_latents, save_latents
+from nbgraph.invocations.fields import LatentsField
+from nbgraph.invocations.latents import Vae, load_latents, save_latents
 from nbgraph.invocations.outputs import LatentsOutput
 from nbgraph.invocations.pictures import Side, check_sides, check_size
 
-Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "nearest-exact"]
+Interpolation = Annotated[
+    Literal["nearest", "bilinear", "bicubic", "area", "nearest-exact"],
+    Field(title="Interpolation", description="Interpolation between latent pixels"),
+]
+Antialias = Annotated[bool, Field(description="Smooth before making the latents smaller, against moire")]
 
 
 @invocation("lresize", title="Resize latents", category="latents", version="1.0.0")
@@ -20,14 +24,11 @@ class ResizeLatents(BaseInvocation):
     """Latents of another size, in pixels of the picture they become."""
 
     latents: LatentsField = Field(description="Latents to resize")
-    vae: VaeField = Field(
-        title="VAE",
-        description="Autoencoder between images and latents, from a Model or a VAE node",
-    )
+    vae: Vae
     width: Side = Field(description="New width in pixels of the image")
     height: Side = Field(description="New height in pixels of the image")
-    mode: Interpolation = Field("bilinear", title="Interpolation", description="Interpolation between latent pixels")
-    antialias: bool = Field(False, description="Smooth before making the latents smaller, against moire")
+    mode: Interpolation = "bilinear"
+    antialias: Antialias = False
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from check_sides(known)
@@ -44,13 +45,10 @@ class ScaleLatents(BaseInvocation):
     """Latents larger or smaller by a factor, to the nearest size the model can draw."""
 
     latents: LatentsField = Field(description="Latents to scale")
-    vae: VaeField = Field(
-        title="VAE",
-        description="Autoencoder between images and latents, from a Model or a VAE node",
-    )
+    vae: Vae
     scale_factor: float = Field(gt=0, le=1000, title="Factor", description="Factor on width and height")
-    mode: Interpolation = Field("bilinear", title="Interpolation", description="Interpolation between latent pixels")
-    antialias: bool = Field(False, description="Smooth before making the latents smaller, against moire")
+    mode: Interpolation = "bilinear"
+    antialias: Antialias = False
 
     def invoke(self, context: InvocationContext) -> LatentsOutput:
         model, latents = context.models.describe(self.vae.model), load_latents(context, self.latents)

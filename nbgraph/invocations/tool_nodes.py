@@ -19,9 +19,8 @@ from nbgraph.invocations.fields import (
     LatentsField,
     Seed,
     UNetField,
-    VaeField,
 )
-from nbgraph.invocations.latents import load_latents, save_latents
+from nbgraph.invocations.latents import Vae, load_latents, save_latents
 from nbgraph.invocations.outputs import ConditioningOutput, LatentsOutput
 from nbgraph.invocations.prompt import save_conditioning
 
@@ -81,7 +80,7 @@ class ToolInpaint(BaseInvocation):
 
     image: ImageField = Field(description="Image to paint into")
     mask: ImageField = Field(description="White where it is painted anew; transparent counts as black")
-    vae: VaeField = Field(title="VAE", description="Autoencoder between images and latents, from a Model or a VAE node")
+    vae: Vae
     grow_mask_by: int = Field(
         6, ge=0, le=64, title="Grow mask by", description="Pixels by which the mask is made larger, to hide the seam"
     )
