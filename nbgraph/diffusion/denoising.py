@@ -1,4 +1,4 @@
-"""Noise to latents, by the family's own pipeline: all steps or some of them, alone or over a picture and a mask."""
+"""Denoise latents with the pipeline of the model's family: all steps or a part, from noise, latents or a mask."""
 
 import functools
 import math
@@ -31,10 +31,10 @@ from nbgraph.diffusion.values import Conditioning, Latents, Window, generator_st
 from nbgraph.errors import ModelError
 
 StepCallback = Callable[[int, int, Callable[[], Image.Image]], None]
-"""Called as `(step, steps, preview)` after each step: steps done, steps in all, what draws the predicted picture."""
+"""Called as `(step, steps, preview)` after each step: steps done, steps in all, a function that draws the preview."""
 
 _LEVEL_TOLERANCE = 0.01
-"""How far, as a share, the noise that a step begins with may be from what latents that go on there hold."""
+"""Relative difference up to which the noise that latents hold fits the step where they continue."""
 
 
 @torch.no_grad()
@@ -55,46 +55,54 @@ def denoise(
     cancelled: Callable[[], bool] = lambda: False,
     factors: Tensor | None = None,
 ) -> Latents:
-    """Denoise; needs the component `denoiser`. What is given decides what is done:
+    """Denoise latents with the component `denoiser`.
 
-    - `noise` alone: a new picture (with a `start`: as if over an empty picture).
+    The arguments decide what is done:
+
+    - `noise` alone: a new image (with a `start`: as if over an empty image).
     - `latents` and `noise`: the latents are mixed with the noise of step `start`, and denoised from there
       (`start` = steps * (1 - strength)).
-    - `latents` alone: go on from where they are; those that stopped at step `start` go on as if they never had, and
-      those that stopped where there is more or less noise are refused.
+    - `latents` alone: denoising continues. Latents that stopped at step `start` continue as if they never had stopped.
 
-    One conditioning serves every picture, or each has its own. `mask` (h, w) or (B, 1, h, w) in [0, 1], in latents,
-    keeps `kept` where it is 0, else `latents`; with both, latents that stopped part-way go on from where they are, and
-    `noise` is only for what is kept. `controls` and `adapters` steer by other pictures; `image_prompts`
-    are shown to the IP-Adapters over the model. A model for inpainting paints within the mask of `masked` by itself, so
-    that `mask` and `kept` are not used. Without `negative` there is no classifier-free
-    guidance (SDXL that was trained with empty prompts as zeros takes zeros); a model that needs one for its `cfg` is an
-    error. After each step `on_step` is called and `cancelled` asked: `CancelledError`, and the components are as good
-    as before. `factors` (of `preview.fit_factors`) colour the previews.
+    Parameters
+    ----------
+    positive, negative
+        One conditioning for all images, or one for each. Without `negative` there is no classifier-free guidance, but
+        for SDXL that was trained with zeros for an empty prompt.
+    noise, latents
+        (B, C, h, w) each, of one size.
+    mask
+        (h, w) or (B, 1, h, w) in [0, 1], of the size of the latents. It keeps `kept` where it is 0, or `latents`
+        without `kept`; with both, unfinished latents continue and `noise` is only for what is kept. A model for
+        inpainting uses `masked` instead.
+    controls, adapters, image_prompts
+        ControlNets, T2I-Adapters and IP-Adapters with their images.
+    on_step
+        Called after each step.
+    cancelled
+        Asked after each step; the components are usable again after a cancellation.
+    factors
+        Colours of the previews, from `preview.fit_factors`.
+
+    Raises
+    ------
+    ModelError
+        Inputs of different sizes, of another family, that the pipeline refuses, or that hold another amount of noise
+        than step `start` begins with; a `cfg` that needs a negative conditioning where there is none.
+    CancelledError
+        `cancelled` returned True.
     """
     settings.check()
-    family = components.model.need_family()
     if components.model.inpaints:
         mask = kept = None
     if latents is not None and mask is not None:
-        # As the inpaint pipelines have them: the layout decides how convolutions round.
+        # Contiguous as in the inpaint pipelines: the memory layout decides how convolutions round.
         latents = replace(latents, tensor=latents.tensor.contiguous())
         kept = latents_to_keep(latents, kept)
-    goes_on = latents is not None and (noise is None or (mask is not None and latents.unfinished))
-    begin = _beginning(components.model, noise, latents, settings, goes_on)
-    call = call_arguments(components, positive, negative, begin, settings) | control_arguments(components, controls)
-    guided = bool(family.cfg) and call[family.cfg] > family.cfg_off
-    call |= image_prompt_arguments(components, image_prompts, len(begin), guided)
-    residuals = adapter_residuals(components, adapters, begin.width, begin.height)
-    shown = shown_beside(components, masked, begin) if components.model.inpaints else None
-    start = _Start(components, call, settings, controls, steering(residuals, image_prompts, shown))
-    solver = None
-    if noise is not None and not goes_on and (latents is not None or settings.start):
-        begin = replace(begin, tensor=start.noised(latents, noise))
-    elif latents is not None and latents.window is not None and latents.unfinished:
-        tensor, solver = start.resumed(latents, latents.window)
-        begin = replace(begin, tensor=tensor)
-    generators = generators_of(begin)
+    continues = latents is not None and (noise is None or (mask is not None and latents.unfinished))
+    begin = _beginning(components.model, noise, latents, settings, continues)
+    prepared = _prepare(components, positive, negative, begin, settings, controls, adapters, image_prompts, masked)
+    begin, solver = _first_latents(prepared, begin, noise, latents, continues)
     loop = Loop(
         settings.steps,
         settings.start,
@@ -105,31 +113,70 @@ def denoise(
         change=keep_outside(components, mask, kept, noise) if mask is not None else None,
         check=functools.partial(check_step, components, settings.scheduler),
         cancelled=cancelled,
-        generators=generators,
+        generators=generators_of(begin),
     )
-    pipeline, result = start.run(loop, begin.tensor)
-    finished = unpack(components, result, begin.width, begin.height).float().to("cpu", copy=True)
+    pipeline, result = prepared.run(loop, begin.tensor)
+    return _finished(components, settings, begin, loop, pipeline.scheduler, result)
+
+
+def _prepare(
+    components: Components,
+    positive: Conditioning,
+    negative: Conditioning | None,
+    begin: Latents,
+    settings: DenoiseSettings,
+    controls: Sequence[Control],
+    adapters: Sequence[T2iAdapter],
+    image_prompts: Sequence[ImagePrompt],
+    masked: MaskedImage | None,
+) -> "_Prepared":
+    """Return the call of the pipeline, with everything but the steps and the latents."""
+    family = components.model.need_family()
+    call = call_arguments(components, positive, negative, begin, settings) | control_arguments(components, controls)
+    guided = bool(family.cfg) and call[family.cfg] > family.cfg_off
+    call |= image_prompt_arguments(components, image_prompts, len(begin), guided)
+    residuals = adapter_residuals(components, adapters, begin.width, begin.height)
+    shown = shown_beside(components, masked, begin) if components.model.inpaints else None
+    return _Prepared(components, call, settings, controls, steering(residuals, image_prompts, shown))
+
+
+def _first_latents(
+    prepared: "_Prepared", begin: Latents, noise: Latents | None, latents: Latents | None, continues: bool
+) -> tuple[Latents, dict[str, Any] | None]:
+    """Return the latents that the first step is given, and the state of the solver that they stopped with."""
+    if noise is not None and not continues and (latents is not None or prepared.settings.start):
+        return replace(begin, tensor=prepared.noised(latents, noise)), None
+    if latents is not None and latents.window is not None and latents.unfinished:
+        tensor, solver = prepared.resumed(latents, latents.window)
+        return replace(begin, tensor=tensor), solver
+    return begin, None
+
+
+def _finished(
+    components: Components, settings: DenoiseSettings, begin: Latents, loop: Loop, scheduler: Any, result: Tensor
+) -> Latents:
+    """Return what a run leaves as a value, with all that another run needs to continue it."""
     stopped = loop.last < settings.steps
     return replace(
         begin,
-        tensor=finished,
-        rng_states=generator_states(generators),
+        tensor=unpack(components, result, begin.width, begin.height).float().to("cpu", copy=True),
+        rng_states=generator_states(loop.generators),
         window=Window(
             settings.start,
             loop.last,
             settings.steps,
             settings.scheduler,
-            type(pipeline.scheduler).__name__,
-            noise_level(pipeline.scheduler, loop.evaluation(loop.last)) if stopped else None,
+            type(scheduler).__name__,
+            noise_level(scheduler, loop.evaluation(loop.last)) if stopped else None,
             str(settings.options),
         ),
-        solver=loop.solver_state(pipeline.scheduler) if stopped else None,
+        solver=loop.solver_state(scheduler) if stopped else None,
     )
 
 
 @dataclass(frozen=True)
-class _Start:
-    """Everything a call of the pipeline takes but the steps and the latents."""
+class _Prepared:
+    """A call of the pipeline without its steps and latents. Each run makes a pipeline of its own."""
 
     components: Components
     call: dict[str, Any]
@@ -138,7 +185,7 @@ class _Start:
     steer: Steer | None
 
     def run(self, loop: Loop, latents: Tensor) -> tuple[Any, Tensor]:
-        """The pipeline after it did the steps of `loop`, and its latents as it gives them."""
+        """Return the pipeline after the steps of `loop`, and its latents, packed if the family packs them."""
         scheduler = make_scheduler(self.components.model, self.settings.scheduler, self.settings.options)
         pipeline = make_pipeline(self.components, scheduler, loop, self.controls, self.steer)
         if loop.change is not None:
@@ -153,17 +200,21 @@ class _Start:
             raise ModelError(f"{type(pipeline).__name__} refuses these inputs: {error}") from error
 
     def noised(self, latents: Latents | None, noise: Latents) -> Tensor:
-        """`latents`, or nothing, mixed with as much noise as step `start` has."""
+        """Return `latents`, or zeros, mixed with as much noise as step `start` begins with."""
         scheduler, evaluation = self._prepared(noise)
         clean = torch.zeros_like(noise.tensor) if latents is None else latents.tensor.to(noise.tensor)
         return mix_noise(scheduler, clean, noise.tensor, evaluation)
 
     def resumed(self, latents: Latents, window: Window) -> tuple[Tensor, dict[str, Any] | None]:
-        """The tensor to go on with from latents that stopped in `window`, and what the scheduler remembered of them.
+        """Return the tensor to continue with from latents that stopped in `window`, and the state of their scheduler.
 
-        The memory is for the same scheduler at the same step of as many; another one begins without. Latents of a
-        scheduler that scales them otherwise are scaled. `ModelError` unless step `start` begins with the noise they
-        hold.
+        The state is None unless the same scheduler continues at the same of as many steps. Latents of a scheduler that
+        scales them otherwise are scaled.
+
+        Raises
+        ------
+        ModelError
+            Step `start` begins with another amount of noise than these latents hold.
         """
         scheduler, evaluation = self._prepared(latents)
         settings, level = self.settings, noise_level(scheduler, evaluation)
@@ -186,22 +237,29 @@ class _Start:
         return scaled, latents.solver if same else None
 
     def _prepared(self, begin: Latents) -> tuple[Any, int]:
-        """The scheduler as a run prepares it, and its evaluations before step `start`; a dry run tells."""
+        """Return the scheduler as a run prepares it, and the number of its evaluations before step `start`."""
         settings = self.settings
+        # Only the pipeline knows the arguments of `set_timesteps`, so it is called with a loop that does no step.
         loop = Loop(settings.steps, settings.start, settings.end, dry=True, generators=generators_of(begin))
         pipeline, _ = self.run(loop, begin.tensor)
         return pipeline.scheduler, loop.evaluation(settings.start)
 
 
 def _sigma(level: tuple[float, float] | None) -> str:
-    """` (sigma 2.9)`: the noise for each part of the picture; empty where that is not known, or there is no picture."""
+    """Return ` (sigma 2.9)`, the ratio of noise to image; empty where it is unknown, or there is noise alone."""
     return f" (sigma {level[1] / level[0]:.3g})" if level and level[0] else ""
 
 
 def _beginning(
-    model: ModelDescription, noise: Latents | None, latents: Latents | None, settings: DenoiseSettings, goes_on: bool
+    model: ModelDescription, noise: Latents | None, latents: Latents | None, settings: DenoiseSettings, continues: bool
 ) -> Latents:
-    """The value whose size and generators go on into the result: the noise, unless the latents go on or are alone."""
+    """Return the value that gives the result its size and generators: the noise, or latents that continue.
+
+    Raises
+    ------
+    ModelError
+        Neither noise nor latents, or values that do not fit the model or each other.
+    """
     family = model.need_family()
     given = [value for value in (noise, latents) if value is not None]
     if not given:
@@ -217,35 +275,35 @@ def _beginning(
     if noise is not None and noise.window is not None:
         raise ModelError("the noise given was denoised already; give it as latents, or draw noise with the node Noise")
     if noise is not None and latents is not None:
-        _check_alike(noise, latents, goes_on)
-    if noise is not None and latents is not None and latents.window is not None and latents.unfinished and not goes_on:
-        raise ModelError(
-            f"these latents stopped at step {latents.window.end} of {latents.window.steps} and still hold noise; to go "
-            "on from there give no other noise, or finish them first"
-        )
+        _check_alike(noise, latents, continues)
+        if latents.window is not None and latents.unfinished and not continues:
+            raise ModelError(
+                f"these latents stopped at step {latents.window.end} of {latents.window.steps} and still hold noise; "
+                "to go on from there give no other noise, or finish them first"
+            )
     if not family.windows and (settings.start or settings.end not in (None, settings.steps) or latents is not None):
         raise ModelError(
             f"the pipeline of the family {family.key!r} cannot start or stop part-way, and so takes only "
             "noise and all its steps"
         )
-    return replace(given[-1] if goes_on else given[0], family=family.key)
+    return replace(given[-1] if continues else given[0], family=family.key)
 
 
-def _check_alike(noise: Latents, latents: Latents, goes_on: bool) -> None:
+def _check_alike(noise: Latents, latents: Latents, continues: bool) -> None:
     if noise.tensor.shape[-3:] != latents.tensor.shape[-3:]:
         raise ModelError(
             f"the noise is for {noise.width}x{noise.height} and the latents are "
             f"{latents.width}x{latents.height}; draw noise of the same size"
         )
-    if len(latents) != len(noise) and (goes_on or len(latents) != 1):
-        needed = "one for each" if goes_on else "one for all or one for each"
+    if len(latents) != len(noise) and (continues or len(latents) != 1):
+        needed = "one for each" if continues else "one for all or one for each"
         raise ModelError(f"there are {len(latents)} latents for {len(noise)} noises; {needed} is needed")
 
 
 def step_reporter(
     components: Components, begin: Latents, on_step: StepCallback, factors: Tensor | None
 ) -> Callable[[int, int, Callable[[], Tensor]], None]:
-    """Return what a loop calls after each step: it passes the step on, with what draws a preview of it."""
+    """Return the function that a loop calls after each step: it calls `on_step`, with a function for the preview."""
 
     def report(step: int, steps: int, predicted: Callable[[], Tensor]) -> None:
         def preview() -> Image.Image:
