@@ -117,7 +117,7 @@ Cascade (several models in a row, or no VAE of the usual kind).
 
 
 def abilities(of: Family) -> frozenset[str]:
-    """The keys of `ABILITIES` that models of the family have, read from its pipelines."""
+    """Return the keys of `ABILITIES` that models of a family have, read from its pipelines."""
     encodes = inspect.signature(of.pipeline().encode_prompt).parameters  # type: ignore[attr-defined]
     able = {
         "text_to_image": True,
@@ -136,7 +136,7 @@ def abilities(of: Family) -> frozenset[str]:
 
 
 def page() -> str:
-    """The whole of docs/models.md."""
+    """Return the whole of docs/models.md."""
     rows = [f"| family | {' | '.join(ABILITIES.values())} |", "|---" * (len(ABILITIES) + 1) + "|"]
     for key, title in TESTED.items():
         found = family(key)
@@ -153,7 +153,7 @@ def _cell(of: Family, ability: str) -> str:
 
 
 def main() -> None:
-    """Write the page; its path may be given."""
+    """Write the page, to the path given as an argument or to docs/models.md."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
     target.write_text(page(), encoding="utf-8")
     print(f"wrote {target}: {len(TESTED)} families")  # noqa: T201

@@ -42,7 +42,10 @@ _EMBEDDINGS = {768: ("stable-diffusion", "1"), 1024: ("stable-diffusion", "2"), 
 
 
 def adapter_kind(tensors: Tensors, metadata: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """(kind, family, variant) of an adapter; None for another file. The variant of a LoRA ends with its algorithm."""
+    """Return (kind, family, variant) of an adapter, or None for another file.
+
+    The variant of a LoRA ends with its algorithm.
+    """
     names = list(tensors)
     if any(name.startswith("ip_adapter.") or ".to_k_ip." in name for name in names):
         return "ip-adapter", *_by_width(tensors, r"\.to_[kv]_ip\.weight$")
@@ -56,7 +59,7 @@ def adapter_kind(tensors: Tensors, metadata: Mapping[str, Any]) -> tuple[str, st
 
 
 def base_of_lora(tensors: Tensors, metadata: Mapping[str, Any]) -> tuple[str, str]:
-    """(family, variant) of the models a LoRA is for; empty texts where nothing tells.
+    """Return (family, variant) of the models a LoRA is for; empty texts where it is unknown.
 
     Names and shapes come before metadata, which trainers fill with the name of the script that ran.
     """
@@ -88,7 +91,7 @@ def _embedding(tensors: Tensors) -> tuple[str, str, str] | None:
 
 
 def _by_width(tensors: Tensors, pattern: str, down_only: bool = False) -> tuple[str, str]:
-    """The family by the width of text embeddings that cross attention takes."""
+    """Return (family, variant) by the width of the text embeddings that cross attention takes."""
     found = re.compile(pattern)
     for name, tensor in tensors.items():
         is_down = not down_only or re.search(r"down\.weight|lora_A|hada_w[12]_b|\.down\.weight", name)

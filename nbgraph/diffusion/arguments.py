@@ -1,4 +1,4 @@
-"""What a call of a pipeline is given: settings, conditioning of both kinds, and the sizes of the latents."""
+"""Arguments of a pipeline's call: settings, conditioning of both kinds, and the sizes of the latents."""
 
 import inspect
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class DenoiseSettings:
     options: SamplingOptions = SamplingOptions()
 
     def check(self) -> None:
-        """`ModelError` unless 0 <= start < end <= steps: at least one step is done."""
+        """Raise `ModelError` unless 0 <= start < end <= steps: at least one step is done."""
         end = self.steps if self.end is None else self.end
         if self.options.sigmas is not None and len(self.options.sigmas) != self.steps:
             raise ModelError(
@@ -53,10 +53,13 @@ def call_arguments(
     begin: Latents,
     settings: DenoiseSettings,
 ) -> dict[str, Any]:
-    """The keyword arguments of the family's pipeline, but for latents and generators.
+    """Return the keyword arguments of the family's pipeline, without latents and generators.
 
-    `ModelError` when conditioning is of another family or of another number of pictures, or when there is no negative
-    conditioning for the guidance that is asked for.
+    Raises
+    ------
+    ModelError
+        Conditioning of another family or of another number of images, or no negative conditioning for the guidance that
+        is asked for.
     """
     family = components.model.need_family()
     _check_inputs(family, positive, negative, begin)
@@ -105,7 +108,10 @@ def _check_inputs(family: Family, positive: Conditioning, negative: Conditioning
 def _size_arguments(
     family: Family, positive: Conditioning, negative: Conditioning | None, begin: Latents
 ) -> dict[str, tuple[int, ...]]:
-    """What the pipeline is told of sizes; a negative conditioning that has none shares those of the positive."""
+    """Return the size arguments of the pipeline.
+
+    A negative conditioning without sizes takes those of the positive one.
+    """
     told: dict[str, tuple[int, ...]] = {}
     for prefix, conditioning in (("", positive), ("negative_", negative)):
         size = conditioning.size if conditioning else None

@@ -1,8 +1,8 @@
-"""Models that are put together: a single file with the configuration of its kind, and parts from other models.
+"""Models assembled from parts: a single file with the configuration of its kind, and components of other models.
 
-A checkpoint holds most of a model, a file of a transformer or a text encoder one component. What is missing comes from
-a model named beside it (`rest`), or from files of their own. Configurations are those shipped for the kind of model;
-where the weights are not of these sizes, those of the model beside.
+A checkpoint holds most of a model, a file of a transformer or a text encoder one component. Missing components come
+from the model named as `rest`, or from files of their own. Configurations are those shipped for the kind of model;
+where the weights have other sizes, those of `rest`.
 """
 
 from collections.abc import Mapping
@@ -32,12 +32,12 @@ _WHOLE = ("checkpoint", "denoiser")
 
 @lru_cache(maxsize=64)
 def describe_assembled(path: str, fingerprint: str, parts: tuple[ModelPart, ...]) -> ModelDescription:
-    """The description of a single file, or of a model some of whose parts are replaced.
+    """Return the description of a single file, or of a model some of whose parts are replaced.
 
     Raises
     ------
     ModelError
-        When the file is no model that can draw or decode, or its configuration is not known and none is given.
+        The file is no model that can generate or decode, or its configuration is unknown and `rest` names none.
     """
     place = resolve_folder(path)
     rest = next((part for part in parts if part.use == "rest"), None)
@@ -65,7 +65,7 @@ def describe_assembled(path: str, fingerprint: str, parts: tuple[ModelPart, ...]
 
 
 def _describe_file(facts: FileFacts, fingerprint: str, base: ModelDescription | None) -> ModelDescription:
-    """A checkpoint, or a denoiser alone, with what else it needs from `base`."""
+    """Describe a checkpoint or a denoiser alone, with the components it lacks from `base`."""
     known = known_model_for(facts)
     if base is not None and base.family is not None and facts.family and base.family.key != facts.family:
         raise ModelError(
@@ -87,7 +87,7 @@ def _describe_file(facts: FileFacts, fingerprint: str, base: ModelDescription | 
 def _combine(
     facts: FileFacts, fingerprint: str, chosen: ModelDescription, base: ModelDescription | None
 ) -> ModelDescription:
-    """The components of `chosen`, each from the file if that holds it, else from `base`."""
+    """Combine the components of `chosen`: each from the file if it holds that one, else from `base`."""
     path, family = Path(facts.path), chosen.need_family()
     classes, sources = dict(chosen.classes), dict(chosen.sources)
     if base is not None:
@@ -103,7 +103,7 @@ def _combine(
 
 
 def _describe_known(path: Path, known: KnownModel) -> ModelDescription:
-    """A kind of model by its configuration alone; what has weights cannot be loaded."""
+    """Describe a kind of model by its configuration alone; components with weights cannot be loaded."""
     family = family_of_class(str(known.index["_class_name"]))
     rows = {name: row for name, row in known.index.items() if isinstance(row, list)}
     classes = {name: component_class(path, name, *row) for name, row in rows.items()}
@@ -112,7 +112,7 @@ def _describe_known(path: Path, known: KnownModel) -> ModelDescription:
 
 
 def _describe_vae(facts: FileFacts, fingerprint: str, base: ModelDescription | None) -> ModelDescription:
-    """A VAE alone: how its latents are scaled is not in the file, but in the model it is used with."""
+    """Describe a VAE alone. The scale of its latents is not in the file, but in the model it is used with."""
     if base is None or "vae" not in base.classes:
         raise ModelError(
             f"{facts.path!r} is a VAE ({facts.variant}), and how its latents are scaled is told by the model it is "
@@ -124,7 +124,7 @@ def _describe_vae(facts: FileFacts, fingerprint: str, base: ModelDescription | N
 
 
 def _describe_controlnet(facts: FileFacts, fingerprint: str, base: ModelDescription | None) -> ModelDescription:
-    """A ControlNet alone: its sizes are those of the UNet it steers, and what its own tensors tell."""
+    """Describe a ControlNet alone: its sizes are those of its UNet, and what the names of its tensors say."""
     path = Path(facts.path)
     name = "sdxl" if facts.family == "stable-diffusion-xl" else f"sd{facts.variant or 1}"
     unet = dict(known_model(name).configs["unet"]) if base is None else base.config("unet")
@@ -133,7 +133,7 @@ def _describe_controlnet(facts: FileFacts, fingerprint: str, base: ModelDescript
 
 
 def _without_spare_t5(described: ModelDescription) -> ModelDescription:
-    """Without the T5 of SD3 if there is no file of it: the model draws without."""
+    """Remove the T5 of SD3 if there is no file of it: the model works without."""
     if "text_encoder_3" not in described.sources or not described.sources["text_encoder_3"].is_empty:
         return described
     spare = ("text_encoder_3", "tokenizer_3")
@@ -145,7 +145,7 @@ def _without_spare_t5(described: ModelDescription) -> ModelDescription:
 
 
 def _with_file(described: ModelDescription, part: ModelPart) -> ModelDescription:
-    """The same model with one component from a file or a folder of its own."""
+    """Return the same model with one component from a file or a folder of its own."""
     place, name = resolve_folder(part.path), part.use
     if name.startswith("text encoder"):
         name = _role_of(need_weights(place), described)
@@ -175,7 +175,7 @@ def _fits(facts: FileFacts, fingerprint: str, known: KnownModel) -> bool:
 
 
 def _part_of(name: str, component: type, family: Family) -> str:
-    """What files call the weights of a component; empty for tokenizers and schedulers."""
+    """Return the name that files use for the weights of a component; empty for tokenizers and schedulers."""
     if not has_weights(component):
         return ""
     if name == family.denoiser:
@@ -192,7 +192,7 @@ def _part_of(name: str, component: type, family: Family) -> str:
 
 
 def _role_of(facts: FileFacts, described: ModelDescription) -> str:
-    """Which text encoder of a kind of model a file is."""
+    """Return which text encoder of a kind of model a file is."""
     wanted = {"CLIP-L": ("clip", "clip_l"), "CLIP-H": ("clip",), "CLIP-G": ("clip_g",)}.get(facts.variant, ("t5",))
     family = described.need_family()
     for name, component in described.classes.items():

@@ -1,7 +1,7 @@
-"""Several pictures in one call: values are joined, drawn together, and split again, each as if it were alone.
+"""Several images in one call: values are joined, computed together, and split again, as if each were alone.
 
-Joined pictures agree with single ones to rounding (one uint8 level of the decoded picture at most), since every picture
-keeps its own generators. When the device runs out of memory the batch is halved, down to single pictures.
+Joined images agree with single ones to rounding (at most one uint8 level of the decoded image), since every image has
+its own generator. When the device runs out of memory the batch is halved, down to single images.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class DenoiseInput:
-    """What one picture is denoised from: the arguments of `denoise` that may differ within a batch."""
+    """The arguments of `denoise` that may differ within a batch."""
 
     positive: Conditioning
     negative: Conditioning | None = None
@@ -36,19 +36,19 @@ class DenoiseInput:
 
     @property
     def pictures(self) -> int:
-        """How many pictures come of it: those of the noise, else those of the latents."""
+        """Return the number of images: that of the noise, else that of the latents."""
         return len(self.noise or self.latents or ())
 
     @property
     def lacks_noise(self) -> bool:
-        """Whether there is no noise to remove: none is given, and the latents are of a picture, or were finished."""
+        """Return whether there is no noise to remove: none is given, and the latents are encoded or finished."""
         if self.noise is not None or self.latents is None:
             return False
         window = self.latents.window
         return self.latents.rng_states is None if window is None else not self.latents.unfinished
 
     def batch_key(self) -> Hashable:
-        """Equal for inputs that can be denoised together: sizes, shapes and stages, whatever the content."""
+        """Return a key that is equal for inputs that can be denoised together, whatever their content."""
         values = (self.positive, self.negative, self.noise, self.latents, self.kept)
         return tuple(shape_key(value) for value in values)
 
@@ -56,9 +56,17 @@ class DenoiseInput:
 def denoise_together(
     components: Components, inputs: Sequence[DenoiseInput], settings: DenoiseSettings, **options: Any
 ) -> list[Latents]:
-    """`denoise` for inputs of one `batch_key` in one call; results in their order.
+    """Call `denoise` once for inputs of one `batch_key`.
 
-    `options` are the further arguments of `denoise`, the same for all; its previews are of the first picture.
+    Parameters
+    ----------
+    options
+        Further arguments of `denoise`, the same for all. Previews are of the first image.
+
+    Returns
+    -------
+    list of Latents
+        In the order of the inputs.
     """
     if len(inputs) == 1:
         one = inputs[0]
@@ -81,14 +89,17 @@ def denoise_together(
 def denoise_many(
     components: Components, inputs: Sequence[DenoiseInput], settings: DenoiseSettings, size: int = 8, **options: Any
 ) -> list[Latents]:
-    """`denoise_together` for inputs of any shapes, in batches of up to `size`; results in the order of the inputs."""
+    """Call `denoise_together` for inputs of any shapes, at most `size` at once; results in the order of the inputs."""
     return run_in_batches(
         inputs, DenoiseInput.batch_key, lambda batch: denoise_together(components, batch, settings, **options), size
     )
 
 
 def decode_together(components: Components, latents: Sequence[Latents], tiled: bool = False) -> list[list[Image.Image]]:
-    """`decode_latents` for latents of one `shape_key` in one call; the pictures of each, in their order."""
+    """Call `decode_latents` once for latents of one `shape_key`.
+
+    Return a list of images for each of them, in their order.
+    """
     if len(latents) == 1:
         return [decode_latents(components, latents[0], tiled)]
     pictures = iter(decode_latents(components, join_latents(latents), tiled))
@@ -96,24 +107,24 @@ def decode_together(components: Components, latents: Sequence[Latents], tiled: b
 
 
 def decode_many(components: Components, latents: Sequence[Latents], size: int = 8) -> list[list[Image.Image]]:
-    """`decode_together` for latents of any shapes, in batches of up to `size`; pictures in the order of the latents."""
+    """Call `decode_together` for latents of any shapes, at most `size` at once; results in the order of the latents."""
     return run_in_batches(latents, shape_key, lambda batch: decode_together(components, batch), size)
 
 
 def encode_together(components: Components, images: Sequence[Image.Image], tiled: bool = False) -> list[Latents]:
-    """`encode_image` for pictures of one size in one call; latents in their order."""
+    """Call `encode_image` once for images of one size; return their latents, in their order."""
     return split_latents(encode_image(components, images, tiled=tiled), [1] * len(images))
 
 
 def encode_many(components: Components, images: Sequence[Image.Image], size: int = 8) -> list[Latents]:
-    """`encode_together` for pictures of any sizes, in batches of up to `size`; latents in their order."""
+    """Call `encode_together` for images of any sizes, at most `size` at once; results in the order of the images."""
     return run_in_batches(images, lambda image: image.size, lambda batch: encode_together(components, batch), size)
 
 
 def run_in_batches(
     items: Sequence[Item], key: Callable[[Item], Hashable], run: Callable[[list[Item]], list[Result]], size: int
 ) -> list[Result]:
-    """`run` over items of equal `key`, up to `size` at once; halved when memory runs out, down to one item."""
+    """Call `run` for items of equal `key`, at most `size` at once; half as many when memory runs out, down to one."""
     groups: dict[Hashable, list[int]] = {}
     for number, item in enumerate(items):
         groups.setdefault(key(item), []).append(number)
@@ -136,7 +147,13 @@ def run_in_batches(
 
 
 def join_conditioning(conditionings: Sequence[Conditioning]) -> Conditioning:
-    """One conditioning for several pictures; `ModelError` unless all have one family and one number of tokens."""
+    """Return one conditioning for several images.
+
+    Raises
+    ------
+    ModelError
+        They differ in family or in the number of tokens.
+    """
     _check_joinable(conditionings, "conditionings")
     names = conditionings[0].tensors
     tensors = {name: torch.cat([one.tensors[name] for one in conditionings]) for name in names}
@@ -144,7 +161,13 @@ def join_conditioning(conditionings: Sequence[Conditioning]) -> Conditioning:
 
 
 def join_latents(latents: Sequence[Latents]) -> Latents:
-    """One value for the latents of several pictures; `ModelError` unless all have one family, size and stage."""
+    """Return one value for the latents of several images.
+
+    Raises
+    ------
+    ModelError
+        They differ in family, size or stage.
+    """
     _check_joinable(latents, "latents")
     states = [one.rng_states for one in latents if one.rng_states is not None]
     solvers = [one.solver for one in latents if one.solver is not None]
@@ -158,7 +181,7 @@ def join_latents(latents: Sequence[Latents]) -> Latents:
 
 
 def split_latents(latents: Latents, sizes: Sequence[int]) -> list[Latents]:
-    """The inverse of `join_latents`: values of `sizes` pictures each."""
+    """Return the inverse of `join_latents`: one value for each of `sizes`, of so many images."""
     found, begin = [], 0
     for size in sizes:
         span = slice(begin, begin + size)
@@ -176,20 +199,20 @@ def split_latents(latents: Latents, sizes: Sequence[int]) -> list[Latents]:
 
 
 def _joined(latents: Sequence[Latents | None]) -> Latents | None:
-    """`join_latents` of those there are; None without any."""
+    """Return `join_latents` of those that are not None; None without any."""
     given = [one for one in latents if one is not None]
     return join_latents(given) if given else None
 
 
 def _repeat(conditioning: Conditioning, pictures: int) -> Conditioning:
-    """One text for each of several pictures."""
+    """Repeat one text for several images."""
     if len(conditioning) == pictures:
         return conditioning
     return join_conditioning([conditioning] * pictures)
 
 
 def shape_key(value: Latents | Conditioning | None) -> Hashable:
-    """Equal for values that can be joined: one family, size, shape and stage, whatever the content."""
+    """Return a key that is equal for values that can be joined: by family, size, shape and stage, not by content."""
     if value is None:
         return None
     if isinstance(value, Conditioning):
@@ -207,7 +230,10 @@ def _check_joinable(values: Sequence[Any], what: str) -> None:
 
 
 def _join(values: list[Any]) -> Any:
-    """Tensors of pictures one after the other; numbers and small tensors, which are of the schedule, from the first."""
+    """Concatenate the tensors of images.
+
+    Take numbers and small tensors, which belong to the schedule, from the first.
+    """
     first = values[0]
     if isinstance(first, Tensor) and first.ndim >= 3:
         return torch.cat(values)

@@ -1,4 +1,4 @@
-"""What a model cache tells: rows of what it holds, events of what it loads, counters of both."""
+"""Reports of a model cache: rows of its contents, events of loading, counters of both."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class LoadEvent:
 
 @dataclass(frozen=True)
 class CacheCounters:
-    """How often components were asked for: found in the cache, loaded from files, dropped for room."""
+    """Counts of uses of components: found in the cache, loaded from files, evicted."""
 
     hits: int = 0
     loads: int = 0
@@ -44,7 +44,7 @@ class CacheCounters:
 
 @dataclass
 class CacheUser:
-    """One of several that share a model cache: the counters of its own uses, and a callback for what these load."""
+    """One of several users of a model cache: the counters of its own uses, and a callback for what these load."""
 
     counters: CacheCounters = CacheCounters()
     on_load: Callable[[LoadEvent], None] | None = None

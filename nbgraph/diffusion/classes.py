@@ -10,10 +10,13 @@ from nbgraph.errors import ModelError
 
 
 def component_class(folder: Path, name: str, library: Any, class_name: Any) -> type:
-    """The class that `model_index.json` names for a component, from diffusers (its pipelines too) or transformers.
+    """Return the class that `model_index.json` names for a component: one of diffusers or transformers.
 
-    `ModelError` for any other library, and for a name that is no loadable class there: a model folder is data, and
-    never says which code to import.
+    Raises
+    ------
+    ModelError
+        Any other library, and a name that is no loadable class there: a model folder is data, and never chooses code to
+        import.
     """
     if library == "diffusers":
         module: Any = diffusers

@@ -1,4 +1,4 @@
-"""The components of a model that one operation was given: modules by name, and what model they are of."""
+"""The components of a model that one operation is given: modules by name, and the description of their model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,14 +36,17 @@ class Components:
 
 
 def component_bytes(component: Any) -> int:
-    """Bytes of the parameters and buffers of a module, shared ones counted once; 0 for a tokenizer or a scheduler."""
+    """Return the bytes of the parameters and buffers of a module, shared ones counted once.
+
+    0 for one without weights.
+    """
     if not isinstance(component, torch.nn.Module):
         return 0
     return sum(tensor.nbytes for tensor in (*component.parameters(), *component.buffers()))
 
 
 def added_bytes(patched: Any, plain: Any) -> int:
-    """Bytes of the parameters and buffers that a patched module does not share with the plain one.
+    """Return the bytes of the parameters and buffers that a patched module does not share with the plain one.
 
     A patched tokenizer shares nothing, and is counted by its vocabulary, so that it can be evicted.
     """

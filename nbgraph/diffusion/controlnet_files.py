@@ -1,4 +1,4 @@
-"""The configuration of a ControlNet of one file: that of its UNet, and what the names of its tensors tell."""
+"""The configuration of a ControlNet in one file: that of its UNet, and what the names of its tensors say."""
 
 import inspect
 import re
@@ -17,12 +17,12 @@ _HINTS = re.compile(
 
 
 def controlnet_config(unet: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -> dict[str, Any]:
-    """The configuration of a ControlNet for a UNet of that configuration, whose file holds these tensors.
+    """Return the configuration of a ControlNet with these tensors, for a UNet with the configuration `unet`.
 
     Raises
     ------
     ModelError
-        For a ControlNet of several tasks, which is another class.
+        A ControlNet of several tasks, which is another class.
     """
     if any(name in tensors for name in _UNION):
         raise ModelError(
@@ -43,7 +43,7 @@ def controlnet_config(unet: Mapping[str, Any], tensors: Mapping[str, StoredTenso
 
 
 def _place(name: str) -> int:
-    """Where in the row of convolutions one is, counted as the original layout does."""
+    """Return the position in the row of convolutions, counted as in the original layout."""
     if name.startswith("input_hint_block."):
         return int(name.split(".")[1]) // 4
     inner = name.removeprefix("controlnet_cond_embedding.")
@@ -51,7 +51,10 @@ def _place(name: str) -> int:
 
 
 def _transformer_layers(names: Mapping[str, StoredTensor]) -> list[int] | None:
-    """Transformer layers of each block down, of a file in the layout of diffusers; None of another layout."""
+    """Return the transformer layers of each down block of a file in the layout of diffusers.
+
+    None for another layout.
+    """
     resnets = {int(found[1]) for name in names if (found := re.match(r"down_blocks\.(\d+)\.resnets\.", name))}
     if not resnets:
         return None

@@ -1,4 +1,4 @@
-"""ControlNets: pictures that steer the denoising, each with its own network, weight and span of steps."""
+"""ControlNets: control images, each with its own network, weight and range of steps."""
 
 import copy
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ _SHAPE = ("in_channels", "block_out_channels", "cross_attention_dim", "addition_
 
 @dataclass(frozen=True)
 class Control:
-    """One ControlNet at work: its module, its picture, how strongly and over which share of the steps it steers.
+    """One ControlNet in use: its module, its image, its weight and its range of steps.
 
-    The picture is resized to the size of what is drawn. `start` and `end` are shares of all steps, 0 to 1.
+    The image is resized to the size of the result. `start` and `end` are shares of all steps, 0 to 1.
     """
 
     module: Any
@@ -34,7 +34,7 @@ class Control:
 
 
 def controlled_family(components: Components) -> Family:
-    """The family of pipelines that takes ControlNets for this model; `ModelError` when none is supported."""
+    """Return the family of pipelines that takes ControlNets for this model; raise `ModelError` where there is none."""
     plain = components.model.need_family()
     if plain.key not in FAMILIES:
         raise ModelError(f"ControlNets work with Stable Diffusion 1.5 and XL, and this model is of {plain.key!r}")
@@ -42,9 +42,12 @@ def controlled_family(components: Components) -> Family:
 
 
 def control_arguments(components: Components, controls: Sequence[Control]) -> dict[str, Any]:
-    """The keyword arguments of a ControlNet pipeline; {} without any.
+    """Return the keyword arguments of a ControlNet pipeline; {} without any.
 
-    `ModelError` for a ControlNet of another model, and for a span that ends before it starts.
+    Raises
+    ------
+    ModelError
+        A ControlNet of another model, or a range that ends before it starts.
     """
     if not controls:
         return {}
@@ -61,7 +64,7 @@ def control_arguments(components: Components, controls: Sequence[Control]) -> di
 
 
 def checked_net(control: Control, number: int) -> Any:
-    """The ControlNet for one run, which raises `ModelError` where it gives values that are not finite."""
+    """Return the ControlNet for one run, which raises `ModelError` where it gives values that are not finite."""
     checked, plain = copy.copy(control.module), type(control.module).forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:

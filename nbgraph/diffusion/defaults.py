@@ -1,4 +1,4 @@
-"""Steps and guidance that a model draws well with, by family: what a node takes where a person gives none."""
+"""Default steps and guidance by family, for nodes where a person gives none."""
 
 import inspect
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Families of denoisers (UNets and transformers) by the names and shapes of their tensors.
 
-The tests are those that tell the original layouts apart, and the layout of diffusers where one file holds it. Families
-that share names with others are tested first: Chroma and FLUX.2 have the blocks of FLUX.1.
+The tests distinguish the original layouts, and the layout of diffusers where one file holds it. Families that share
+names with others are tested first: Chroma and FLUX.2 have the blocks of FLUX.1.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from nbgraph.diffusion.model_files import StoredTensor
 Tensors = Mapping[str, StoredTensor]
 
 DENOISER_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "unet.", "")
-"""What may stand before the names of a denoiser; the last one is a file of the denoiser alone."""
+"""Prefixes of the names of a denoiser; the last one is that of a file with the denoiser alone."""
 
 _MARKS: tuple[tuple[str, str, str], ...] = (
     ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "stable-diffusion-3", ""),
@@ -42,7 +42,7 @@ _CHANNELS = {9: "inpainting", 8: "instruct-pix2pix", 5: "depth"}
 
 
 def denoiser_kind(tensors: Tensors, metadata: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(family, variant) of the denoiser that a file holds; None without one that is known."""
+    """Return (family, variant) of the denoiser that a file holds; None where there is none that is known."""
     for prefix in DENOISER_PREFIXES:
         for mark, family, variant in _MARKS:
             if prefix + mark in tensors:

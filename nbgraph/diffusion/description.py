@@ -24,7 +24,7 @@ _ROLES = ("text", "denoiser")
 _DEFAULT_PIXELS = 1024
 _INPAINTING = "inpainting"
 _INPAINTED = ("stable-diffusion", "stable-diffusion-xl", "flux")
-"""Families whose denoisers for inpainting are given what they need."""
+"""Families whose denoisers for inpainting are supported."""
 _CHANNELS_KNOWN = (*_INPAINTED, "stable-diffusion-3", "chroma", "qwenimage", "z-image")
 """Families whose plain denoisers take exactly the channels of their latents."""
 _COMPONENT_ROLES = {
@@ -43,10 +43,10 @@ class ModelDescription:
     classes: dict[str, type]
     """The class of each component the folder has, by its name in `model_index.json`."""
     options: dict[str, Any]
-    """What `model_index.json` says beside its components, such as `force_zeros_for_empty_prompt`."""
+    """Entries of `model_index.json` that are no components, such as `force_zeros_for_empty_prompt`."""
     latent_channels: int
     vae_scale_factor: int
-    """Pixels along one side of a picture for one latent along that side."""
+    """Pixels of an image for one latent, along one side."""
     multiple_of: int
     """Width and height in pixels must be multiples of this."""
     width: int
@@ -57,10 +57,10 @@ class ModelDescription:
     sources: Mapping[str, Source] = field(repr=False, compare=False)
     """Where each component of `classes` comes from."""
     inpaints: bool = False
-    """Whether the denoiser is given a mask and the masked picture beside the latents."""
+    """Whether the denoiser takes a mask and the masked image as further channels."""
 
     def need_family(self) -> Family:
-        """The family; `ModelError` for a folder that holds a single component and so cannot draw."""
+        """Return the family; raise `ModelError` for a single component, which cannot generate."""
         if self.family is None:
             raise ModelError(
                 f"{str(self.folder)!r} holds only {', '.join(self.classes)}, and no whole model. "
@@ -69,11 +69,11 @@ class ModelDescription:
         return self.family
 
     def config(self, name: str) -> dict[str, Any]:
-        """The configuration of a component; `ModelError` when it cannot be read."""
+        """Return the configuration of a component; raise `ModelError` when it cannot be read."""
         return self.sources[name].config("scheduler_config.json" if name == "scheduler" else "config.json")
 
     def component_names(self, *names: str) -> tuple[str, ...]:
-        """Components by name or role: `text` is all text encoders and tokenizers, `denoiser` UNet or transformer."""
+        """Return components by name or role: `text` is all encoders and tokenizers, `denoiser` UNet or transformer."""
         found: list[str] = []
         for name in names:
             if name == "text":
@@ -89,7 +89,7 @@ class ModelDescription:
         return tuple(dict.fromkeys(found))
 
     def check_complete(self, *names: str) -> None:
-        """`ModelError` if the model, or these components of it, are nowhere to load from."""
+        """Raise `ModelError` if there are no files for the model, or for these components of it."""
         wanted = self.component_names(*names) if names else self.classes
         lacking = [n for n in wanted if self.sources[n].is_empty and has_weights(self.classes[n])]
         if not names and any(source.file is not None for source in self.sources.values()):
@@ -101,19 +101,19 @@ class ModelDescription:
             )
 
     def _encoders(self) -> list[str]:
-        """The text encoders that the family needs; the T5 of SD3 may be left out."""
+        """Return the text encoders that the family needs; the T5 of SD3 may be missing."""
         family = self.need_family()
         names = [n for n in inspect.signature(family.pipeline().__init__).parameters if n.startswith("text_encoder")]
         return [name for name in names if name != "text_encoder_3"]
 
     def check_size(self, width: int, height: int) -> None:
-        """`ModelError` unless width and height, in pixels, are positive multiples of `multiple_of`."""
+        """Raise `ModelError` unless width and height, in pixels, are positive multiples of `multiple_of`."""
         for name, value in (("width", width), ("height", height)):
             if problem := self.side_problem(name, value):
                 raise ModelError(problem)
 
     def side_problem(self, side: str, pixels: int) -> str:
-        """What is wrong with the length of a side, with its name; "" if the model can draw it."""
+        """Return the problem of the length of a side, with its name; "" if the model can generate it."""
         if pixels > 0 and pixels % self.multiple_of == 0:
             return ""
         near = max(self.multiple_of, round(pixels / self.multiple_of) * self.multiple_of)
@@ -122,7 +122,15 @@ class ModelDescription:
 
 
 def describe_model(model: ModelRef | str | Path) -> ModelDescription:
-    """The description of a model. `ModelNotFoundError` without one there, `ModelError` when it cannot be used."""
+    """Return the description of a model.
+
+    Raises
+    ------
+    ModelNotFoundError
+        There is no model at that path.
+    ModelError
+        The model cannot be used.
+    """
     if not isinstance(model, ModelRef):
         folder = resolve_folder(model)
         if folder.is_dir():
@@ -137,9 +145,9 @@ def describe_model(model: ModelRef | str | Path) -> ModelDescription:
 
 
 def check_weights(model: ModelRef, *names: str) -> None:
-    """`ModelError` if weights of a model, or of its components of those names or roles, are not the model's own.
+    """Raise `ModelError` if weights of a model, or of its components of those names or roles, are not the model's own.
 
-    Reads headers only, once for each content. A component without safetensors files is left to whoever loads it.
+    Only headers are read, once for each content. A component without safetensors files is checked when it is loaded.
     """
     description = describe_model(model)
     description.check_complete(*names)
@@ -204,7 +212,7 @@ def _describe_pipeline(folder: Path, index: dict[str, Any], content: str) -> Mod
 def describe_pipeline(
     path: Path, family: Family, classes: dict[str, type], index: Mapping[str, Any], sources: Mapping[str, Source]
 ) -> ModelDescription:
-    """The description of a whole model; `ModelError` for one that draws no pictures by plain steps."""
+    """Return the description of a whole model; raise `ModelError` for one whose pipeline is not text to image."""
     if index.get("requires_aesthetics_score"):
         raise ModelError(
             f"the model {str(path)!r} is an SDXL refiner, which goes over pictures of a base model and draws none by "
@@ -222,7 +230,10 @@ def _is_needed(component: str, family: Family) -> bool:
 def _task_of(model: ModelDescription) -> str:
     """Return the task of the denoiser by its channels: "" for plain steps, or inpainting.
 
-    `ModelError` for one that takes a picture of another kind beside the latents, which no node gives it.
+    Raises
+    ------
+    ModelError
+        The denoiser takes another kind of image as further channels, which no node provides.
     """
     family, latents = model.need_family(), model.latent_channels
     given = model.config(family.denoiser).get("in_channels")
@@ -248,7 +259,7 @@ def _task_of(model: ModelDescription) -> str:
 def _measure(
     folder: Path, family: Family, classes: dict[str, type], options: dict[str, Any], sources: Mapping[str, Source]
 ) -> ModelDescription:
-    """Ask the pipeline itself for its numbers, over components that have their configuration but no weights."""
+    """Read sizes from the pipeline itself, over components that have their configuration but no weights."""
     denoiser, vae = (
         weightless(classes[name], sources[name].folder or folder, sources[name].given)
         for name in (family.denoiser, "vae")
@@ -288,7 +299,7 @@ def _describe_component(folder: Path, config: dict[str, Any], content: str) -> M
 
 
 def describe_component(path: Path, role: str, component: type, source: Source) -> ModelDescription:
-    """The description of one component alone, such as a VAE or a ControlNet."""
+    """Return the description of one component alone, such as a VAE or a ControlNet."""
     config = source.config()
     vae = weightless(component, source.folder or path, source.given) if role == "vae" else None
     channels = _latent_channels(vae) if vae else 0
@@ -303,7 +314,7 @@ def _latent_channels(vae: Any) -> int:
 
 
 def empty_pipeline(pipeline_class: type[DiffusionPipeline], given: dict[str, Any]) -> Any:
-    """A pipeline object over the components and options of `given`; what its constructor also needs is None."""
+    """Return a pipeline over the components and options of `given`; further parameters of its constructor are None."""
     arguments: dict[str, Any] = {}
     for name, parameter in inspect.signature(pipeline_class.__init__).parameters.items():
         if name in _SILENCED:

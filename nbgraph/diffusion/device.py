@@ -8,9 +8,12 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device called `name` (`cpu`, `cuda`, `cuda:1`, `mps`); None chooses cuda, then mps, then cpu.
+    """Return the device called `name` (`cpu`, `cuda`, `cuda:1`, `mps`); None chooses cuda, then mps, then cpu.
 
-    `ModelError` when this machine has no such device.
+    Raises
+    ------
+    ModelError
+        This machine has no such device.
     """
     if name is None:
         return torch.device(_available()[0])
@@ -24,7 +27,7 @@ def choose_device(name: str | None = None) -> torch.device:
 
 
 def choose_dtype(name: str | None, device: torch.device, denoiser: str = "unet") -> torch.dtype:
-    """The dtype called `name`; None chooses by device, as `default_dtype` says."""
+    """Return the dtype called `name`; None chooses by device, as `default_dtype` says."""
     name = name or default_dtype(device.type, denoiser)
     if name not in _DTYPES:
         raise ModelError(f"{name!r} is no precision that models can be loaded in{suggest(name, _DTYPES)}")

@@ -9,7 +9,7 @@ _DECODED_VALUES = 1300
 
 
 def models_budget(device: torch.device) -> int:
-    """Bytes that models may take there: three quarters of the device's memory, half of RAM where that is its memory."""
+    """Return the bytes that models may take: three quarters of the device's memory, half of RAM on the CPU."""
     if _is_ram(device):
         return psutil.virtual_memory().total // 2
     _, total = torch.accelerator.get_memory_info(device)
@@ -17,7 +17,7 @@ def models_budget(device: torch.device) -> int:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory of the device that nothing holds, what torch keeps for reuse included; None where that is RAM."""
+    """Return the free memory of the device, with what torch keeps for reuse; None where that is RAM."""
     if _is_ram(device):
         return None
     free, _ = torch.accelerator.get_memory_info(device)
@@ -40,7 +40,7 @@ def decode_needs_tiles(device: torch.device, pixels: int, itemsize: int) -> bool
 
 
 def free_memory(device: torch.device | None = None) -> None:
-    """Give memory that torch keeps for reuse back to the device; None is whichever accelerator there is."""
+    """Give memory that torch keeps for reuse back to the device; None is the accelerator of this machine, if any."""
     on_cpu = not torch.accelerator.is_available() if device is None else device.type == "cpu"
     if not on_cpu:
         torch.accelerator.empty_cache()

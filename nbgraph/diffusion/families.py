@@ -1,21 +1,34 @@
-"""Families of models: what a pipeline class of diffusers takes and gives, read from diffusers itself.
+"""Families of models: the inputs and outputs of a pipeline class of diffusers, read from diffusers itself.
 
-Nothing here is a list of models. The family of a folder is the row of diffusers' AUTO_*_PIPELINES_MAPPING that its
-pipeline class stands in; the names of its conditioning are those its own `__call__` unpacks from `encode_prompt`.
+There is no list of models. The family of a folder is the row of diffusers' AUTO_*_PIPELINES_MAPPING that contains its
+pipeline class; the names of its conditioning are those that its own `__call__` unpacks from `encode_prompt`.
+
+The tables are read from the source of the module that defines them: importing it imports every pipeline of diffusers, a
+tenth of the time of a first image. A class is imported when it is used.
 """
 
 import ast
 import inspect
 import re
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
 
-from diffusers import DiffusionPipeline
+import diffusers
 
-from nbgraph.diffusion.family_tables import Task, class_names, pipeline_class
 from nbgraph.errors import ModelError, suggest
+
+Task = Literal["text_to_image", "image_to_image", "inpaint"]
+_MODULE = "diffusers.pipelines.auto_pipeline"
+_TABLES: dict[str, Task] = {
+    "AUTO_TEXT2IMAGE_PIPELINES_MAPPING": "text_to_image",
+    "AUTO_IMAGE2IMAGE_PIPELINES_MAPPING": "image_to_image",
+    "AUTO_INPAINT_PIPELINES_MAPPING": "inpaint",
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,7 @@ class Family:
 
     key: str
     """The family's name in diffusers' own table, such as `stable-diffusion-xl`."""
-    pipelines: tuple[tuple[Task, type[DiffusionPipeline]], ...]
+    pipelines: tuple[tuple[Task, type[diffusers.DiffusionPipeline]], ...]
     """The pipeline class of each task the family can do."""
     conditioning: tuple[str, ...]
     """Names of what `encode_prompt` returns, in its order; what belongs to the negative prompt included."""
@@ -51,11 +64,11 @@ class Family:
 
     @property
     def positive(self) -> tuple[str, ...]:
-        """The names among `conditioning` that one encoded text fills, and that the pipeline takes as arguments."""
+        """The names in `conditioning` that are for the positive prompt, and that the pipeline takes as arguments."""
         return tuple(n for n in self.conditioning if not n.startswith("negative_") and n in self.parameters)
 
-    def pipeline(self, task: Task = "text_to_image") -> type[DiffusionPipeline]:
-        """The pipeline class for `task`; `ModelError` when diffusers has none for this family."""
+    def pipeline(self, task: Task = "text_to_image") -> type[diffusers.DiffusionPipeline]:
+        """Return the pipeline class for `task`; raise `ModelError` when diffusers has none for this family."""
         classes = dict(self.pipelines)
         if task not in classes:
             raise ModelError(f"models of the family {self.key!r} cannot do {task!r}{suggest(task, classes)}")
@@ -65,11 +78,11 @@ class Family:
 _OVERRIDES: dict[str, dict[str, Any]] = {
     "z-image": {"cfg_off": 0.0, "conditioning_listed": True, "float_latents": True},
 }
-"""What the names in diffusers' source do not tell: where guidance begins elsewhere than above 1, odd types."""
+"""Facts that are not in the names of diffusers' source: where guidance begins other than above 1, other types."""
 
 
 _CONTROL = re.compile(r"-controlnet(-union)?(-inpaint)?(-pag)?$")
-"""A folder saved from a ControlNet pipeline is its plain model with a ControlNet beside it, which is loaded apart."""
+"""A folder saved from a ControlNet pipeline is its plain model and a ControlNet, which is loaded separately."""
 _LCM_AS = {"lcm": "stable-diffusion"}
 """The plain pipeline draws with a model for few steps as its own does, by the scheduler that the folder names."""
 _OTHER_TASKS = {
@@ -80,11 +93,11 @@ _OTHER_TASKS = {
 }
 """Tasks that no node does, by what names the pipelines of them."""
 _ALONE = {"FluxFillPipeline": "flux"}
-"""Pipelines that no table of diffusers has, whose steps are those of a family: the denoiser is given more."""
+"""Pipelines that are in no table of diffusers, but do the steps of a family with a denoiser of more channels."""
 
 
 def family_of_class(class_name: str) -> Family:
-    """The family of the pipeline class that a `model_index.json` names; `ModelError` when it draws no pictures."""
+    """Return the family of the pipeline class that a `model_index.json` names; raise `ModelError` for another task."""
     if class_name in _ALONE:
         return family(_ALONE[class_name])
     drawing = class_names()["text_to_image"]
@@ -106,7 +119,7 @@ def family_of_class(class_name: str) -> Family:
 
 @cache
 def family(key: str) -> Family:
-    """The family of that key, such as `flux`; `ModelError` when there is none."""
+    """Return the family of a key such as `flux`; raise `ModelError` when there is none."""
     drawing = class_names()["text_to_image"]
     if key not in drawing:
         raise ModelError(f"there is no family of models {key!r}{suggest(key, drawing)}")
@@ -131,7 +144,10 @@ def family(key: str) -> Family:
 
 
 def _names_from_encode_prompt(pipeline_class: type) -> tuple[str, ...]:
-    """The variables that the first `a, b = self.encode_prompt(...)` of `__call__` is unpacked into; () without one."""
+    """Return the variables that the first `a, b = self.encode_prompt(...)` of `__call__` is unpacked into.
+
+    () without one.
+    """
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(pipeline_class.__call__)))
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
@@ -141,3 +157,41 @@ def _names_from_encode_prompt(pipeline_class: type) -> tuple[str, ...]:
             elements = target.elts if isinstance(target, ast.Tuple) else [target]
             return tuple(element.id for element in elements if isinstance(element, ast.Name))
     return ()
+
+
+@cache
+def class_names() -> dict[Task, dict[str, str]]:
+    """Return the names of pipeline classes for each task, by the keys of families, such as `flux`."""
+    spec = find_spec(_MODULE)
+    if spec is None or spec.origin is None:
+        raise ImportError(f"{_MODULE} is not found; install diffusers again")
+    found: dict[Task, dict[str, str]] = {task: {} for task in _TABLES.values()}
+    for statement in _executed(ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body):
+        match statement:
+            case ast.Assign([ast.Name(table)], ast.Call(args=[ast.List(rows)])) if table in _TABLES:
+                for row in rows:
+                    match row:
+                        case ast.Tuple([ast.Constant(str(key)), ast.Name(name)]):
+                            found[_TABLES[table]][key] = name
+            case ast.Assign([ast.Subscript(ast.Name(table), ast.Constant(str(key)))], ast.Name(name)) if (
+                table in _TABLES
+            ):
+                found[_TABLES[table]][key] = name
+    return found
+
+
+def pipeline_class(class_name: str) -> type[diffusers.DiffusionPipeline]:
+    """Import a pipeline class by its name."""
+    return getattr(diffusers, class_name)
+
+
+def _executed(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements of a module that run when it is imported: those under an `if` where its test holds."""
+    for statement in statements:
+        match statement:
+            case ast.If(ast.Call(ast.Name(test), [])):
+                utilities: Any = diffusers.utils
+                if getattr(utilities, test)():  # such as is_sentencepiece_available
+                    yield from _executed(statement.body)
+            case _:
+                yield statement

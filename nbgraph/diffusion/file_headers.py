@@ -1,7 +1,7 @@
-"""Headers of weight files, read without their weights and without torch: safetensors and GGUF, and what is neither.
+"""Headers of weight files, read without their weights and without torch: safetensors, GGUF, and why a file is neither.
 
-A safetensors file begins with the length of a JSON header, a GGUF file with lists of values and tensors. Both say how
-long the file must be, so a download that was interrupted is seen before anything is loaded from it.
+A safetensors file begins with the length of a JSON header, a GGUF file with lists of values and tensors. Both state how
+long the file must be, so an interrupted download is found before anything is loaded from it.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Tensors out of weight files, as plain floating point numbers: stored so, scaled, or packed by GGUF.
+"""Tensors of weight files as plain floating point numbers, whether stored so, scaled, or packed by GGUF.
 
-What is quantised becomes numbers of the precision that the model runs in when it is read, so it costs the memory of a
-plain model: the file is small, and the model is not.
+Quantised values are converted to the precision of the model when they are read, so they take the memory of a plain
+model: the file is small, and the model is not.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ _FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 _FLOAT8 = ("F8_E4M3", "F8_E5M2")
 _SCALE_NAMES = ("scale_weight", "weight_scale")
 _BESIDE = re.compile(r"(^|\.)(scaled_fp8|scale_weight|weight_scale|scale_input|input_scale|comfy_quant)$")
-"""What stands beside a scaled weight: its scale, that of its inputs, and how it was made."""
+"""Names of the tensors that belong to a scaled weight: its scale, that of its inputs, and the kind of scaling."""
 _COUNTS = re.compile(r"(^|\.)(position_ids|num_batches_tracked|spiece_model|tekken_model)$")
 _PACKED: tuple[tuple[str, str], ...] = (
     (r"quant_state\.bitsandbytes__", "bitsandbytes 4 bit, which needs the package bitsandbytes and a CUDA device"),
@@ -36,7 +36,10 @@ _REMEDY = "is not read here; use a GGUF version of it, or one in fp8, float16 or
 
 
 def check_readable(file: Path, header: FileHeader) -> None:
-    """`ModelError` when the values of a file cannot become plain numbers here; names the package or device it needs."""
+    """Raise `ModelError` when the values of a file cannot be converted here.
+
+    It names the package or device they need.
+    """
     if header.format == "gguf":
         if importlib.util.find_spec("gguf") is None:
             text = f"{str(file)!r} is a GGUF file, which needs the package gguf, and that is not installed"
@@ -57,12 +60,12 @@ def is_weight(name: str) -> bool:
 
 
 def read_tensors(file: Path, header: FileHeader, names: Sequence[str], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The named tensors, floating point ones in `dtype`, in memory of their own.
+    """Return the named tensors, floating point ones in `dtype`, in memory of their own.
 
     Raises
     ------
     ModelError
-        When the file cannot be read, or its values need something that is not here.
+        The file cannot be read, or its values need something that is missing here.
     """
     check_readable(file, header)
     if header.format == "gguf":
@@ -75,7 +78,10 @@ def read_tensors(file: Path, header: FileHeader, names: Sequence[str], dtype: to
 
 
 def _plain(opened: Any, tensors: Mapping[str, StoredTensor], name: str, dtype: torch.dtype) -> Tensor:
-    """A copy, as the file that is mapped into memory may change or get shorter later; multiplied by its scale."""
+    """Return a copy of a tensor, multiplied by its scale.
+
+    A copy, because a file mapped into memory may change later.
+    """
     tensor: Tensor = opened.get_tensor(name)
     scale_name = _scale_of(tensors, name)
     if scale_name is None:

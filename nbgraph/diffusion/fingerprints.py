@@ -1,10 +1,10 @@
-"""Fingerprints of model files: what a model *is*, wherever it lies and whatever it is called.
+"""Fingerprints of model files: hashes of their content, wherever they are and whatever they are called.
 
 A fingerprint is a hash of all bytes of a model's files. Reading gigabytes takes seconds, so the hash of a file is kept
 as long as the file keeps its identity: device, inode, size, and the times of its last change of content (mtime) and of
-anything at all (ctime). A program can set mtime back, but not ctime, and a file put in another's place has another
-inode. Two rules close what is left: a file that changed within the last two seconds is hashed again the next time, as
-its next change may get the same times; and hashing starts over when a file changes meanwhile. Only a file system
+anything at all (ctime). A program can set mtime back, but not ctime, and a file that replaces another has another
+inode. Two rules cover the remaining cases: a file that changed within the last two seconds is hashed again next time,
+as its next change may get the same times; and hashing starts over when a file changes meanwhile. Only a file system
 without ctime (Windows, some network folders) hides a write in place that also restores mtime.
 """
 
@@ -33,9 +33,14 @@ _known: dict[tuple[str, Identity], str] = {}
 
 
 def resolve_folder(path: str | Path) -> Path:
-    """The file or folder `path` names: itself, or the snapshot of that repository id in the local hub cache.
+    """Return the file or folder that `path` names: itself, or the snapshot of that id in the local hub cache.
 
-    Never goes to the network. `ModelNotFoundError` names what was given and how to get it.
+    The network is never used.
+
+    Raises
+    ------
+    ModelNotFoundError
+        There is neither; the error says how to get it.
     """
     local = Path(path).expanduser()
     if exists(local):
@@ -67,7 +72,7 @@ def fingerprint_path(path: str | Path) -> str:
 
 
 def check_unchanged(path: str, fingerprint: str) -> None:
-    """`ModelError` if the files at `path` are no longer those of `fingerprint`; called when they have been loaded."""
+    """Raise `ModelError` if the files at `path` no longer have that fingerprint; called when they have been loaded."""
     if fingerprint_path(path) != fingerprint:
         raise ModelError(
             f"the files of {path!r} were changed after this run had looked at them, so what was loaded is not what "
@@ -76,7 +81,7 @@ def check_unchanged(path: str, fingerprint: str) -> None:
 
 
 def file_identity(path: str | Path) -> Identity:
-    """Return what tells a file from its earlier selves without reading it: device, inode, size, mtime and ctime."""
+    """Return the identity of a file, without reading it: device, inode, size, mtime and ctime."""
     return _identity(os.stat(path))
 
 
@@ -103,7 +108,10 @@ def _model_files(
 
 
 def _digests(paths: list[str]) -> list[tuple[int, str]]:
-    """(size, digest) of each file; several large ones at once, as hashing runs beside the interpreter."""
+    """Return (size, digest) of each file.
+
+    Several large ones are hashed at once, since hashing releases the interpreter.
+    """
     if sum(os.stat(path).st_size >= _LARGE_BYTES for path in paths) < 2:
         return [_digest_file(path) for path in paths]
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
@@ -119,7 +127,7 @@ def _digest_file(path: str) -> tuple[int, str]:
 
 
 def _hash_whole(path: str) -> tuple[Identity, str]:
-    """Hash a file until it has not changed meanwhile; keep the hash if its next change is sure to be seen."""
+    """Hash a file until it has not changed meanwhile; keep the hash if its next change is certain to be noticed."""
     for _ in range(3):
         started = time.time_ns()
         with open(path, "rb") as stream:
@@ -160,7 +168,7 @@ def _read_kept(path: str, identity: Identity) -> str | None:
 
 
 def _kept_file(path: str, identity: Identity) -> Path:
-    """The file that holds the hash of the file of that path and identity."""
+    """Return the file that keeps the hash of the file of that path and identity."""
     name = hashlib.blake2b(f"{path}\0{identity}".encode(), digest_size=16).hexdigest()
     return user_cache_path("nbgraph") / "fingerprints" / name
 

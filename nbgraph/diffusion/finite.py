@@ -1,6 +1,6 @@
-"""Values that are no finite numbers: an error where they are made, instead of a black picture later.
+"""Values that are not finite: an error where they are made, instead of a black image later.
 
-float16 overflows above 65,504, damaged weights give anything; from then on every value is NaN, and a picture of NaN
+float16 overflows above 65,504, and damaged weights give anything; from then on every value is NaN, and an image of NaN
 is black.
 """
 
@@ -20,10 +20,18 @@ _DAMAGED = (
 
 
 def check_finite(values: Tensor, maker: str, dtype: torch.dtype | None = None, remedy: str = "") -> None:
-    """`ModelError` unless all `values` (B, ...) are finite numbers.
+    """Raise `ModelError` unless all values are finite numbers.
 
-    `maker` is what gave them and begins the sentence; `dtype` is the precision it calculates in, which decides what
-    to do, and `remedy` is what else can be done. Without a `dtype` they are values that were given.
+    Parameters
+    ----------
+    values
+        (B, ...).
+    maker
+        What made the values; the error begins with it.
+    dtype
+        The precision it computes in, on which the remedy depends; None for values that come from outside.
+    remedy
+        What else a person can do.
     """
     if bool(values.isfinite().all()):
         return
@@ -38,7 +46,7 @@ def check_finite(values: Tensor, maker: str, dtype: torch.dtype | None = None, r
 
 
 def check_step(components: Components, scheduler: str, step: int, steps: int, predicted: Tensor, after: Tensor) -> None:
-    """`ModelError` unless the latents `after` a step are finite; it names the step and what gave the values."""
+    """Raise `ModelError` unless the latents `after` a step are finite; it names the step, and what made the values."""
     if bool(after.isfinite().all()):
         return
     when = f"step {step} of {steps}:"
@@ -53,7 +61,7 @@ def check_step(components: Components, scheduler: str, step: int, steps: int, pr
 
 
 def vae_remedy(vae: Any) -> str:
-    """What helps where a VAE in float16 overflows, beside another precision."""
+    """Return what helps where a VAE overflows in float16, besides another precision."""
     if vae.dtype != torch.float16:
         return "take another VAE with the node VaeLoader"
     return "take a VAE that was made for float16 with the node VaeLoader, or set force_upcast in its config.json"

@@ -19,9 +19,12 @@ _VERSION = 1
 
 
 def facts_of_files(paths: Iterable[str], index: Path | None = None) -> dict[str, FileFacts]:
-    """What each file is, by its path; a file that has gone is left out.
+    """Return the facts of each file, by its path; a file that has vanished is left out.
 
-    `index` is the file that keeps the answers; None is one in the cache folder of the person.
+    Parameters
+    ----------
+    index
+        The file that keeps the facts; None is one in the cache folder of the person.
     """
     kept_in = index or user_cache_path("nbgraph") / "headers.json"
     known = _read(kept_in)

@@ -1,4 +1,4 @@
-"""IP-Adapters: pictures as prompts. Their weights lie over a UNet as a patch; here is what a picture says to it."""
+"""IP-Adapters: images as prompts. Their weights are a patch of the UNet; this module prepares the images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +20,10 @@ from nbgraph.image_modes import on_white
 
 @dataclass(frozen=True)
 class ImagePrompt:
-    """What one IP-Adapter is shown: pictures, through the image encoder it was trained with.
+    """The images of one IP-Adapter, and the image encoder it was trained with.
 
     `weight` scales its effect, over the share of the steps from `start` to `end`. The adapter itself is an
-    `IpAdapterPatch` over the model; the image prompts are in the order of these patches.
+    `IpAdapterPatch` of the model; image prompts are in the order of these patches.
     """
 
     image_encoder: Any
@@ -36,9 +36,19 @@ class ImagePrompt:
 def image_prompt_arguments(
     components: Components, prompts: Sequence[ImagePrompt], pictures: int, guided: bool
 ) -> dict[str, Any]:
-    """The keyword arguments of a pipeline for image prompts; {} without any.
+    """Return the keyword arguments of a pipeline for image prompts; {} without any.
 
-    `guided` is whether the negative prompt is used. `ModelError` unless the model has an IP-Adapter for each.
+    Parameters
+    ----------
+    pictures
+        The number of images to generate.
+    guided
+        Whether the negative prompt is used.
+
+    Raises
+    ------
+    ModelError
+        The model has not one IP-Adapter for each image prompt.
     """
     laid = [patch for patch in components.patches if isinstance(patch, IpAdapterPatch)]
     if len(laid) != len(prompts):
@@ -54,7 +64,7 @@ def image_prompt_arguments(
 
 
 def _embeddings(components: Components, prompt: ImagePrompt, layer: Any, guided: bool, pictures: int) -> torch.Tensor:
-    """(B, images, ...): what the encoder sees in the images, for each of the pictures, the negatives first."""
+    """Return (B, images, ...): the embeddings of the prompt's images for each new image, the negatives first."""
     side = prompt.image_encoder.config.image_size
     shown = {
         "image_encoder": prompt.image_encoder,

@@ -1,8 +1,8 @@
-"""Models for inpainting: denoisers that are given a mask and the masked picture beside the latents.
+"""Models for inpainting: denoisers that take a mask and the masked image as further channels.
 
 The UNets of Stable Diffusion and SDXL take them as five more channels (9 in all), the transformer of Flux Fill as more
-features of each patch (384 in all). The family's plain pipeline does the steps, and the denoiser adds them to what it
-is given. Nothing is put back after a step, as the model keeps what is outside the mask by itself.
+features of each patch (384 in all). The family's plain pipeline does the steps, and the denoiser adds the channels to
+its latents. Nothing is restored after a step, as the model itself keeps what is outside the mask.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
 
 Shown = Callable[[Tensor], Tensor]
-"""Given the latents of one call of the denoiser, gives them with the mask and the masked picture beside them."""
+"""Adds the channels of the mask and the masked image to the latents of one call of the denoiser."""
 
 
 @dataclass(frozen=True)
 class MaskedImage:
-    """What a model for inpainting is shown.
+    """The mask and the masked image of a model for inpainting.
 
-    `mask` is (1, 1, height, width) in pixels, 1 where it paints; `latents` are those of the picture, grey there.
+    `mask` is (1, 1, height, width) in pixels, 1 where it paints; `latents` are those of the image, grey there.
     """
 
     mask: Tensor
@@ -37,10 +37,19 @@ class MaskedImage:
 def encode_masked_image(
     components: Components, image: Image.Image, mask: Image.Image, seed: int | None = None
 ) -> MaskedImage:
-    """Encode a picture without what is white in a mask; needs the component `vae`.
+    """Encode an image without what is white in a mask; needs the component `vae`.
 
-    The mask is cut at half grey, transparent as black, and brought to the size of the picture. `seed` as in
-    `encode_image`. `ModelError` unless the sides of the picture are multiples of what the model draws in.
+    Parameters
+    ----------
+    mask
+        Cut at half grey, transparent as black, and resized to the image.
+    seed
+        As in `encode_image`.
+
+    Raises
+    ------
+    ModelError
+        The sides of the image are no multiples of `multiple_of` of the model.
     """
     pixels = image_pixels(components, image)
     painted = (mask_values(mask, image.width, image.height) >= 0.5).float()
@@ -48,9 +57,12 @@ def encode_masked_image(
 
 
 def shown_beside(components: Components, masked: MaskedImage | None, begin: Latents) -> Shown:
-    """Return what adds the mask and the masked picture to latents of the size of `begin`.
+    """Return the function that adds the channels of a mask and masked image to latents of the size of `begin`.
 
-    `ModelError` without a mask and picture, and for those of another size or model.
+    Raises
+    ------
+    ModelError
+        There is no mask and image, or it is of another size or model.
     """
     model = components.model
     if masked is None:
@@ -78,14 +90,14 @@ def shown_beside(components: Components, masked: MaskedImage | None, begin: Late
 
 
 def _planes(components: Components, masked: MaskedImage) -> Tensor:
-    """(B, 1 + channels, h, w): the mask at the size of latents, and the masked picture."""
+    """Return (B, 1 + channels, h, w): the mask at the size of the latents, and the masked image."""
     kept = masked.latents.tensor.to(components.device, components.dtype)
     mask = torch.nn.functional.interpolate(masked.mask, size=kept.shape[-2:]).to(kept)
     return torch.cat([mask.repeat(len(kept), 1, 1, 1), kept], dim=1)
 
 
 def _packed(components: Components, masked: MaskedImage) -> Tensor:
-    """(B, patches, features): the masked picture, and the mask with every pixel of a latent as a channel."""
+    """Return (B, patches, features): the masked image, and the mask with every pixel of a latent as a channel."""
     kept, scale = masked.latents.tensor, components.model.vae_scale_factor
     cells = torch.nn.functional.pixel_unshuffle(masked.mask, scale)
     return torch.cat([pack(components, kept), pack(components, cells.repeat(len(kept), 1, 1, 1))], dim=2)

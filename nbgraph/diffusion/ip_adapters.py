@@ -1,4 +1,4 @@
-"""An IP-Adapter's weights, read from its file and laid over a copy of a UNet."""
+"""Weights of an IP-Adapter, read from its file and applied to a copy of a UNet."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ FAMILIES = ("stable-diffusion", "stable-diffusion-xl")
 
 
 def check_takes_ip_adapters(model: ModelDescription) -> None:
-    """`ModelError` for a model of a family that no IP-Adapter can be laid over."""
+    """Raise `ModelError` for a model of a family without IP-Adapters."""
     key = model.need_family().key
     if key not in FAMILIES:
         raise ModelError(f"IP-Adapters work with Stable Diffusion 1.5, 2 and XL, and this model is of {key!r}")
 
 
 def lay_ip_adapters(unet: Any, patches: list[IpAdapterPatch]) -> None:
-    """Give the cross attention of `unet`, which is a copy, the layers of the adapters, in their order."""
+    """Add the layers of the adapters, in their order, to the cross attention of `unet`, which is a copy."""
     if not patches:
         return
     states = [_read(patch) for patch in patches]
@@ -40,9 +40,9 @@ def lay_ip_adapters(unet: Any, patches: list[IpAdapterPatch]) -> None:
 
 
 def _check_layers(unet: Any, patch: IpAdapterPatch, layers: dict[str, Tensor]) -> None:
-    """`ModelError` unless the file has a key and a value layer for each cross attention of the UNet, and no other.
+    """Raise `ModelError` unless the file has a key and a value layer for each cross attention, and no other.
 
-    Layers are numbered by processor, cross attention being every second one; diffusers ignores those it has no use for.
+    Layers are numbered by processor, cross attention being every second one; diffusers ignores those it cannot place.
     """
     count = sum(name.endswith("attn2.processor") for name in unet.attn_processors)
     expected = {f"{2 * number + 1}.to_{part}_ip.weight" for number in range(count) for part in "kv"}

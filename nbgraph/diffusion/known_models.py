@@ -52,12 +52,12 @@ class KnownModel:
 
     @property
     def fingerprint(self) -> str:
-        """A hex hash of what the configuration says."""
+        """A hexadecimal hash of the configuration."""
         return digest_of({"index": self.index, "configs": self.configs})
 
 
 def known_model_for(facts: FileFacts) -> KnownModel | None:
-    """The configuration of a checkpoint or denoiser by its header; None for a kind that none is shipped for."""
+    """Return the configuration of a checkpoint or denoiser by its header; None for a kind without a shipped one."""
     name = _NAMES.get((facts.family, facts.variant))
     if name is None:
         return None
@@ -75,13 +75,13 @@ def known_model_for(facts: FileFacts) -> KnownModel | None:
 
 
 def known_names() -> list[str]:
-    """The names that `known_model` takes."""
+    """Return the names that `known_model` takes."""
     return sorted(file.stem for file in FOLDER.glob("*.json"))
 
 
 @cache
 def known_model(name: str) -> KnownModel:
-    """The configuration of that name; `ModelError` lists the names there are."""
+    """Return the configuration of that name; raise `ModelError` with all names for another one."""
     if name not in known_names():
         raise ModelError(f"there is no configuration of models {name!r}{suggest(name, known_names())}")
     content = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
@@ -101,7 +101,7 @@ def known_model(name: str) -> KnownModel:
 
 
 def make_tokenizer(config: Mapping[str, Any]) -> PreTrainedTokenizerBase:
-    """The tokenizer that a configuration describes: its `vocabulary` is `clip` or `t5`."""
+    """Return the tokenizer that a configuration describes: its `vocabulary` is `clip` or `t5`."""
     length = config.get("model_max_length")
     if config["vocabulary"] == "t5":
         pieces = json.loads(_unpacked("t5_vocabulary.json.xz"))
@@ -116,13 +116,13 @@ def make_tokenizer(config: Mapping[str, Any]) -> PreTrainedTokenizerBase:
 
 
 def digest_of(value: object) -> str:
-    """A hex hash of what JSON can hold."""
+    """Return a hexadecimal hash of a JSON value."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True, default=dict).encode(), digest_size=16).hexdigest()
 
 
 @cache
 def _clip_vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """The pieces of CLIP by number, which follow from its merges: letters, letters at an end of a word, merges."""
+    """Return the tokens of CLIP by number, and its merges, from which the tokens follow."""
     lines = _unpacked("clip_merges.txt.xz").decode("utf-8").split("\n")
     merges = [(first, second) for first, second in (line.split() for line in lines)]
     spare = (256 + number for number in range(256 - len(_MERGED_LETTERS)))

@@ -13,14 +13,13 @@ from diffusers import ModelMixin
 from safetensors import SafetensorError
 
 from nbgraph.diffusion.description import ModelDescription
-from nbgraph.diffusion.empty_weights import empty_weights_of_this_thread
 from nbgraph.diffusion.known_models import make_tokenizer
 from nbgraph.diffusion.model_files import choose_variant, read_json
+from nbgraph.diffusion.one_thread import default_dtype_of_this_thread, empty_weights_of_this_thread
 from nbgraph.diffusion.quantised import loading_options, quantise
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.single_files import load_file
 from nbgraph.diffusion.sources import Source
-from nbgraph.diffusion.thread_dtype import default_dtype_of_this_thread
 from nbgraph.diffusion.weights_fit import check_fits, check_loaded, has_weights
 from nbgraph.errors import ModelError
 
@@ -34,12 +33,21 @@ def load_component(
     variant: str | None = None,
     precision: str | None = None,
 ) -> torch.nn.Module | Any:
-    """The component `name` of a model, on the CPU, in `dtype`, ready for inference; tokenizers as they are.
+    """Load a component of a model onto the CPU, in `dtype`, ready for inference.
 
-    `variant` picks files such as `diffusion_pytorch_model.fp16.safetensors`; None takes the plain ones, or the only
-    variant there is. A VAE that says its activations overflow float16 (`force_upcast`) is loaded as float32.
-    `precision` is what its weights are quantised to, one of `quantised.PRECISIONS`. `ModelError` when the files are
-    missing, broken, pickles, or not exactly the weights of the component.
+    Parameters
+    ----------
+    name
+        The component; a tokenizer has no dtype. A VAE whose activations overflow float16 (`force_upcast`) is float32.
+    variant
+        Picks files such as `diffusion_pytorch_model.fp16.safetensors`; None takes the plain ones, or the only variant.
+    precision
+        One of `quantised.PRECISIONS` to quantise the weights to; None leaves them.
+
+    Raises
+    ------
+    ModelError
+        The files are missing, broken, pickles, or not exactly the weights of the component.
     """
     component, source = description.classes[name], description.sources[name]
     if source.folder is None:
@@ -96,11 +104,11 @@ def _load_from_file(component: Any, source: Source, dtype: torch.dtype) -> Any:
 
 
 def _take_over(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
-    """Give a module its weights in memory of its own, and floating point weights in `dtype`, if there is one.
+    """Copy the weights of a module into memory of its own, floating point ones in `dtype` if there is one.
 
     Loaders map files into memory: a file that is written to later would change the weights of a loaded model, and one
-    that gets shorter would end the process. And diffusers takes weights over in the types they are stored in where the
-    first of them has the one asked for, so that a file of several types gives a model that cannot calculate.
+    that gets shorter would end the process. And diffusers keeps the stored types of a file of several types where the
+    first tensor has the dtype asked for; such a model fails in its first layer.
     """
     kept = tuple(getattr(module, "_keep_in_fp32_modules", None) or ())
     for name, tensor in module.named_parameters():

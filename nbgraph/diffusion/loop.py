@@ -1,11 +1,11 @@
-"""One run of a denoising loop: which steps it does, what it tells after each, and what it must remember to go on.
+"""One run of a denoising loop: its steps, the callbacks after each, and the state that another run continues from.
 
-diffusers' pipelines own their loop. `Loop` steers it from two places that every pipeline passes through at each step:
-the `interrupt` property of the pipeline, which is read once before a step and skips it when true, and the `step` of the
-scheduler. So steps `start` to `end` of `steps` can be done by any pipeline, in pieces that give exactly the whole.
+diffusers' pipelines own their loop. `Loop` controls it in two places that every pipeline passes at each step: the
+`interrupt` property of the pipeline, which is read once before a step and skips it when true, and the `step` of the
+scheduler. So any pipeline can do steps `start` to `end` of `steps`, in pieces that give exactly the whole.
 
 Three rules make the pieces exact: a run that does not begin at step 0 does not scale its latents as if they were noise;
-its scheduler begins at that step whatever the pipeline says; and it gets back what its scheduler had changed in itself.
+its scheduler begins at that step whatever the pipeline sets; and its scheduler gets back the state it had changed.
 """
 
 import functools
@@ -22,7 +22,7 @@ from nbgraph.diffusion.warm_up import choose_warm_up, end_warm_up, evaluations_b
 from nbgraph.errors import CancelledError
 
 AfterStep = Callable[[int, int, Callable[[], Tensor]], None]
-"""Called as `(step, steps, predicted)`: steps done, steps in all, and what gives the picture predicted by now."""
+"""Called as `(step, steps, predicted)`: steps done, steps in all, a function for the image predicted by now."""
 
 _FIXED = frozenset({"timesteps", "sigmas", "_begin_index", "_internal_dict", "loop"})
 
@@ -39,13 +39,15 @@ class Loop:
     solver: dict[str, Any] | None = None
     after_step: AfterStep | None = None
     change: Callable[[Tensor, Any, int], Tensor] | None = None
-    """Given the latents after a step, the scheduler and the evaluations done; gives the latents to go on with."""
+    """Called with the latents after a step, the scheduler and the evaluations done.
+
+    Returns the latents to continue with.
+    """
     check: Callable[[int, int, Tensor, Tensor], None] = lambda step, steps, predicted, after: None
-    """Called after each evaluation as `(step, steps, predicted, after)`: what the model predicted and the latents after
-    it; raises what is wrong with them."""
+    """Called after each evaluation as `(step, steps, predicted, after)`, to raise an error for wrong values."""
     cancelled: Callable[[], bool] = lambda: False
     generators: list[torch.Generator] = field(default_factory=list)
-    """One for each picture; what the scheduler draws comes from them."""
+    """One for each image, for all random numbers of the scheduler."""
     _at: list[int] = field(default_factory=list)
     """The evaluations before each step; empty until the scheduler is prepared."""
     _read: int = 0
@@ -59,11 +61,11 @@ class Loop:
 
     @property
     def began(self) -> bool:
-        """Whether a step was done: what is raised after that is no refusal of the inputs."""
+        """Whether a step was done: an error after that is not about the inputs."""
         return self._done > self.evaluation(self.start)
 
     def evaluation(self, step: int) -> int:
-        """The scheduler's evaluations before `step`: a step of a second-order scheduler is two, warm-ups are extra."""
+        """Return how many evaluations are before `step`: two for each of a second-order scheduler, warm-ups extra."""
         return self._at[step] if self._at else 0
 
     def skips_next(self) -> bool:
@@ -77,7 +79,7 @@ class Loop:
         return first <= self._read - 1 < last
 
     def prepared(self, scheduler: Any) -> None:
-        """The scheduler has its timesteps: put it where this loop begins."""
+        """Put a scheduler whose timesteps are set to the step where this loop begins."""
         self._at, self._read = evaluations_before_steps(scheduler, self.steps), 0
         self._done = self.evaluation(self.start)
         if self.start and hasattr(scheduler, "set_begin_index"):
@@ -87,7 +89,13 @@ class Loop:
             setattr(scheduler, name, _copied(value, scheduler.timesteps.device))
 
     def stepped(self, scheduler: Any, predicted: Tensor, after: Tensor, prediction: Callable[[], Tensor]) -> Tensor:
-        """One evaluation is done: check it, raise `CancelledError`, tell, and give the latents to go on with."""
+        """Process the result of one evaluation: check it, call the callbacks, and return the latents to continue with.
+
+        Raises
+        ------
+        CancelledError
+            `cancelled` returned True.
+        """
         self.check(self._steps_done() + 1, self.steps, predicted, after)
         self._done += 1
         if self.start and self.solver is None:
@@ -105,7 +113,7 @@ class Loop:
         return max(step for step in range(self.last + 1) if self.evaluation(step) <= self._done)
 
     def solver_state(self, scheduler: Any) -> dict[str, Any]:
-        """What the scheduler changed in itself since it was prepared: numbers, tensors, lists of them, on the CPU."""
+        """Return what changed in the scheduler since it was prepared: numbers, tensors, lists of them, on the CPU."""
         changed = {}
         for name, value in vars(scheduler).items():
             same = value is self._before.get(name) and not isinstance(value, list)
@@ -129,7 +137,7 @@ def _copied(value: Any, device: torch.device) -> Any:
 
 
 def looped_scheduler(scheduler: Any, loop: Loop) -> Any:
-    """`scheduler`, made to report to `loop`."""
+    """Make `scheduler` report its steps to `loop`, and return it."""
     scheduler.__class__ = _looped_scheduler_class(type(scheduler), loop.resume)
     scheduler.loop = loop
     return scheduler
@@ -181,7 +189,10 @@ def _flow_sigma(scheduler: Any) -> Tensor | None:
 
 
 def _predicted(scheduler: Any, output: Any, model_output: Tensor, sample: Tensor, sigma: Tensor | None) -> Tensor:
-    """The clean latents that the model predicts by now, where the scheduler tells; else the latents as they are."""
+    """Return the clean latents that the model predicts by now, where the scheduler has them.
+
+    Else the latents themselves.
+    """
     if sigma is not None:
         return sample - sigma.to(sample.device) * model_output
     if len(output) > 1 and isinstance(output[1], Tensor) and output[1].shape == sample.shape:

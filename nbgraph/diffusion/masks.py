@@ -1,4 +1,4 @@
-"""Denoising masks: keep a picture where the mask is 0, denoise where it is 1."""
+"""Denoising masks: keep an image where the mask is 0, denoise it where it is 1."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +16,10 @@ from nbgraph.image_modes import as_mask
 
 
 def latent_mask(model: ModelDescription, mask: Image.Image, width: int, height: int, soft: bool = False) -> Tensor:
-    """(1, 1, h, w) in [0, 1] for latents of a picture of `width` x `height` pixels: white is denoised, black is kept.
+    """Return a mask for latents of an image of `width` x `height` pixels: (1, 1, h, w) in [0, 1], 1 where denoised.
 
-    What is transparent in the mask is black. A hard mask is cut at half grey and taken at the nearest pixel; a soft one
-    is averaged over each latent's cell.
+    White is denoised, black and transparent is kept. A hard mask is cut at half grey and sampled at the nearest pixel;
+    a soft one is averaged over each latent's cell.
     """
     values = mask_values(mask, width, height)
     size = (height // model.vae_scale_factor, width // model.vae_scale_factor)
@@ -35,9 +35,12 @@ def mask_values(mask: Image.Image, width: int, height: int) -> Tensor:
 
 
 def latents_to_keep(latents: Latents, kept: Latents | None) -> Latents:
-    """What a mask keeps: `kept`, else the latents themselves.
+    """Return the latents that a mask keeps: `kept`, or the latents themselves.
 
-    `ModelError` where that stopped part-way, and for another family or size than the latents have.
+    Raises
+    ------
+    ModelError
+        They stopped part-way, or differ from the latents in family or size.
     """
     kept = latents if kept is None else kept
     if kept.window is not None and kept.unfinished:
@@ -56,9 +59,12 @@ def latents_to_keep(latents: Latents, kept: Latents | None) -> Latents:
 def keep_outside(
     components: Components, mask: Tensor, latents: Latents | None, noise: Latents | None
 ) -> Callable[[Tensor, Any, int], Tensor]:
-    """What puts the picture back, noised as far as the loop is, wherever the mask is 0, after each evaluation.
+    """Return a function that restores the image where the mask is 0, noised as at that step, after each evaluation.
 
-    `ModelError` when there are no latents to keep, no noise to put over them, or the mask has another size.
+    Raises
+    ------
+    ModelError
+        There are no latents to keep or no noise to add to them, or the mask has another size.
     """
     if latents is None or noise is None:
         raise ModelError("a mask needs latents, which it keeps, and noise, to bring them to each step; one is missing")
@@ -80,7 +86,7 @@ def keep_outside(
 
 
 def mix_noise(scheduler: Any, latents: Tensor, noise: Tensor, evaluation: int) -> Tensor:
-    """`latents` and `noise`, mixed as before that evaluation of a prepared scheduler; no noise after the last."""
+    """Mix `latents` and `noise` as before that evaluation of a prepared scheduler; without noise after the last."""
     check_mixes_noise(scheduler)
     if evaluation >= len(scheduler.timesteps):
         return latents
@@ -91,7 +97,7 @@ def mix_noise(scheduler: Any, latents: Tensor, noise: Tensor, evaluation: int) -
 
 
 def noise_level(scheduler: Any, evaluation: int) -> tuple[float, float] | None:
-    """How much of a picture and of noise latents hold before that evaluation: (1, sigma), or (alpha, sigma).
+    """Return the shares of image and noise in latents before that evaluation: (1, sigma), or (alpha, sigma).
 
     None for a scheduler that cannot mix them.
     """
@@ -108,7 +114,7 @@ def _mixes_noise(scheduler: Any) -> bool:
 
 
 def check_mixes_noise(scheduler: Any) -> None:
-    """`ModelError` for a scheduler that cannot mix a picture with noise, and so begins with noise alone."""
+    """Raise `ModelError` for a scheduler that cannot mix an image with noise, and so must begin with noise alone."""
     if not _mixes_noise(scheduler):
         raise ModelError(
             f"{type(scheduler).__name__}, the scheduler of this model, cannot mix a picture with noise, which both a "

@@ -1,4 +1,4 @@
-"""Memory meters of the device: what nodes took, in bytes, where the device can tell."""
+"""Memory meters of the device: how many bytes nodes took, where the device has counters."""
 
 from dataclasses import dataclass
 
@@ -22,12 +22,12 @@ class DeviceMeter:
         self._counts = device.type != "cpu" and torch.accelerator.is_available() and device.type != "mps"
 
     def reset_peak(self) -> None:
-        """Begin a new peak here."""
+        """Begin to measure a new peak."""
         if self._counts:
             torch.accelerator.reset_peak_memory_stats(self.device)
 
     def read(self) -> DeviceMemory | None:
-        """The memory in use and its peaks since `reset_peak`, or None where the device has no counters."""
+        """Return the memory in use and its peaks since `reset_peak`; None where the device has no counters."""
         if not self._counts:
             return None
         return DeviceMemory(
@@ -37,6 +37,6 @@ class DeviceMeter:
         )
 
     def synchronize(self) -> None:
-        """Wait until the device has done what it was given, so that a clock read next is honest."""
+        """Wait until the device has finished its work, so that a time measured next includes it."""
         if self.device.type != "cpu" and torch.accelerator.is_available():
             torch.accelerator.synchronize(self.device)

@@ -1,10 +1,10 @@
-"""Keeps components of models in memory, shared by every picture that needs them, within budgets of RAM and VRAM.
+"""Keep components of models in memory, shared by all images that need them, within limits of RAM and VRAM.
 
-A component (a text encoder, a UNet, a VAE ...) is one entry, named by the fingerprint of its model, its precision and
-the patches over it, so two sessions, or two names of one folder, share it; a patched one shares the plain weights.
-It is loaded into RAM, moved to the device while it is used, and stays there until the room is needed: then the least
-recently used component that nobody holds goes back to RAM, and from RAM out. What is in use is never evicted: the
-budgets give way, never the running picture.
+A component (a text encoder, a UNet, a VAE ...) is one entry. Its key is the fingerprint of its model, its precision and
+its patches, so two sessions, or two names of one folder, share it; a patched one shares the plain weights. It is loaded
+into RAM, moved to the device while it is used, and stays there until the memory is needed: then the least recently used
+component that is not in use goes back to RAM, and from RAM out. What is in use is never evicted: rather a limit is
+exceeded than a running image fails.
 """
 
 import gc
@@ -99,11 +99,21 @@ class ModelCache:
 
     @contextmanager
     def use(self, ref: ModelRef, *names: str, user: CacheUser | None = None) -> Iterator[Components]:
-        """The named components of a model, on the device, held there until the block ends.
+        """Hold the named components of a model on the device until the block ends.
 
-        Names are those of `model_index.json`, or the roles `text` (all text encoders and tokenizers) and `denoiser`.
-        Hits and loads are counted for the `user` too, and loads are reported to it, in the loading thread.
-        `ModelNotFoundError` without such a model, `ModelError` when it cannot be loaded.
+        Parameters
+        ----------
+        names
+            Those of `model_index.json`, or the roles `text` (all text encoders and tokenizers) and `denoiser`.
+        user
+            Hits and loads are counted for it too, and loads are reported to it, in the loading thread.
+
+        Raises
+        ------
+        ModelNotFoundError
+            There is no such model.
+        ModelError
+            The model cannot be loaded.
         """
         description = describe_model(ref)
         entries: list[_Entry] = []
@@ -125,8 +135,8 @@ class ModelCache:
             self._give_back(entries)
 
     def _denoiser_bytes(self, description: ModelDescription, entries: list[_Entry]) -> int:
-        """Bytes of the denoiser among the entries, if it computes on the CPU; else 0."""
-        if self.device != _CPU or description.family is None:
+        """Return the bytes of the denoiser among the entries where the number of threads depends on them, else 0."""
+        if self.threads != "auto" or self.device != _CPU or description.family is None:
             return 0
         return sum(entry.size for entry in entries if entry.name == description.family.denoiser)
 
@@ -140,11 +150,11 @@ class ModelCache:
             return lower
 
     def counters(self) -> CacheCounters:
-        """Hits, loads and evictions so far; subtract two readings to count what happened between them."""
+        """Return hits, loads and evictions so far; subtract two readings to count those between them."""
         return self._all_users.counters
 
     def loaded(self) -> list[LoadedComponent]:
-        """What is in memory now, most recently used first."""
+        """Return what is in memory now, most recently used first."""
         with self._lock:
             entries = sorted(self._entries.values(), key=lambda entry: -entry.last_used)
         return [
@@ -164,17 +174,20 @@ class ModelCache:
         ]
 
     def unload(self, ref: ModelRef) -> int:
-        """Drop all components of that model, patched ones too; returns the bytes dropped. What is in use goes later."""
+        """Drop all components of a model, patched ones too, those in use when they are released.
+
+        Return the bytes dropped.
+        """
         with self._lock:
             return self._drop([key for key, entry in self._entries.items() if entry.ref.fingerprint == ref.fingerprint])
 
     def clear(self) -> int:
-        """Drop everything; returns the bytes dropped. What is in use goes later, when it is free."""
+        """Drop everything, what is in use when it is released; return the bytes dropped."""
         with self._lock:
             return self._drop(list(self._entries))
 
     def free_bytes(self) -> int | None:
-        """Memory of the device that nothing holds, what torch keeps for reuse included; None where that is RAM."""
+        """Return the free memory of the device, with what torch keeps for reuse; None where that is RAM."""
         return free_bytes(self.device)
 
     def free_memory(self) -> None:
@@ -182,7 +195,7 @@ class ModelCache:
         free_memory(self.device)
 
     def _take(self, ref: ModelRef, description: ModelDescription, name: str, user: CacheUser) -> Iterator[_Entry]:
-        """The plain component, held, and after it the patched one over its weights if patches concern it."""
+        """Yield the plain component, leased, and after it the patched one over its weights if a patch concerns it."""
         dtype = self._dtype(ref, description)
         precision = self._precision(ref, description, name)
         mode = self._mode(ref, description, name, dtype)
@@ -216,7 +229,7 @@ class ModelCache:
                 return made
 
     def _hold(self, key: Key, user: CacheUser) -> _Entry | None:
-        """The entry of that key, on the device and in use once more; None when there is none."""
+        """Return the entry of a key, leased and on the device; None when there is none."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
@@ -272,7 +285,7 @@ class ModelCache:
         return _Entry(own, name, module, size, _CPU, dtype, mode=mode, is_exclusive=is_cast or mode == "streaming")
 
     def _patch(self, plain: _Entry, description: ModelDescription, patches: tuple[Patch, ...]) -> _Entry:
-        """A patched component: its size is what the patches add, its weights are those of `plain`."""
+        """Make a patched component. Its size is what the patches add, since its weights are those of `plain`."""
         module = apply_patches(description, plain.name, plain.module, patches)
         size = added_bytes(module, plain.module)
         shared = {"mode": plain.mode, "is_exclusive": plain.is_exclusive, "guard": plain.guard}
@@ -336,7 +349,7 @@ class ModelCache:
         return freed
 
     def _mode(self, ref: ModelRef, description: ModelDescription, name: str, dtype: torch.dtype) -> OffloadMode:
-        """Where the weights of a component are while it computes."""
+        """Return where the weights of a component are while it computes."""
         source = description.sources[name]
         wanted = self._lowered.get(source.fingerprint) or ref.offload or self.offload
         if wanted == AUTO and may_stream(description, name):
@@ -349,7 +362,7 @@ class ModelCache:
         return cast(OffloadMode, wanted)
 
     def _precision(self, ref: ModelRef, description: ModelDescription, name: str) -> str | None:
-        """What the weights of a component are quantised to: those of the denoiser alone."""
+        """Return the precision to quantise a component to: only the denoiser is quantised."""
         is_denoiser = description.family is not None and name == description.family.denoiser
         if ref.precision is None or not is_denoiser:
             return None

@@ -16,10 +16,15 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "nearest-exact
 def draw_noise(
     model: ModelDescription, seeds: int | Sequence[int], width: int | None = None, height: int | None = None
 ) -> Latents:
-    """Gaussian noise for one picture a seed, of `width` x `height` pixels; None is the model's own size.
+    """Draw Gaussian noise, one image for each seed.
 
-    Drawn on the CPU by one generator a picture, so a seed gives the same noise on every device and in every batch. It
-    depends on the size: the same seed at another size is another picture. Needs no component, only the description.
+    It is drawn on the CPU by one generator for each image, so a seed gives the same noise on every device and in every
+    batch. It depends on the size: the same seed at another size is another image. Needs no component.
+
+    Parameters
+    ----------
+    width, height
+        Size of the images in pixels; None is the model's own.
     """
     family = model.need_family()
     width, height = width or model.width, height or model.height
@@ -34,7 +39,7 @@ def draw_noise(
 
 
 def empty_latents(model: ModelDescription, width: int | None = None, height: int | None = None) -> Latents:
-    """Zeros for one picture of `width` x `height` pixels; None is the model's own size."""
+    """Return zeros for one image of `width` x `height` pixels; None is the model's own size."""
     family = model.need_family()
     width, height = width or model.width, height or model.height
     model.check_size(width, height)
@@ -43,7 +48,7 @@ def empty_latents(model: ModelDescription, width: int | None = None, height: int
 
 
 def with_seed(latents: Latents, seed: int) -> Latents:
-    """The latents, whose further random steps are drawn from a seed."""
+    """Return the latents with generators for further random steps that begin with a seed."""
     return replace(latents, seeds=(seed,) * len(latents), rng_states=None)
 
 
@@ -55,7 +60,10 @@ def resize_latents(
     mode: Interpolation = "bilinear",
     antialias: bool = False,
 ) -> Latents:
-    """Latents of another size, in pixels, interpolated; where denoising stood is forgotten, the generators go on."""
+    """Interpolate latents to another size, in pixels of the image. They no longer are unfinished.
+
+    Generators are kept.
+    """
     model.check_size(width, height)
     size = (height // model.vae_scale_factor, width // model.vae_scale_factor)
     smooth = {"antialias": antialias} if mode in ("bilinear", "bicubic") else {}
@@ -66,7 +74,7 @@ def resize_latents(
 def scale_latents(
     model: ModelDescription, latents: Latents, factor: float, mode: Interpolation = "bilinear", antialias: bool = False
 ) -> Latents:
-    """`resize_latents` by a factor, to the nearest size the model can draw."""
+    """Call `resize_latents` with a factor, for the nearest size that the model can generate."""
     if factor <= 0:
         raise ModelError(f"the scale factor must be above 0, and is {factor}")
     step = model.multiple_of
@@ -75,9 +83,14 @@ def scale_latents(
 
 
 def blend_latents(first: Latents, second: Latents, alpha: float = 0.5) -> Latents:
-    """Spherical interpolation from `first` (alpha 0) to `second` (alpha 1), which keeps the length of noise.
+    """Interpolate from `first` (alpha 0) to `second` (alpha 1) spherically, which keeps the length of noise.
 
-    Near-parallel latents are interpolated linearly. `ModelError` unless both have one shape.
+    Near-parallel latents are interpolated linearly.
+
+    Raises
+    ------
+    ModelError
+        They differ in shape.
     """
     if first.tensor.shape != second.tensor.shape:
         raise ModelError(

@@ -9,7 +9,7 @@ from nbgraph.diffusion.components import Components
 
 
 def pack(components: Components, tensor: Tensor) -> Tensor:
-    """(B, C, h, w) as the family's pipeline takes it, on the device and in the precision of the denoiser."""
+    """Return (B, C, h, w) in the layout of the family's pipeline, with the device and precision of the denoiser."""
     family = components.model.need_family()
     moved = tensor.to(components.device, torch.float32 if family.float_latents else components.dtype)
     if not family.packed:
@@ -20,7 +20,7 @@ def pack(components: Components, tensor: Tensor) -> Tensor:
 
 
 def unpack(components: Components, tensor: Tensor, width: int, height: int) -> Tensor:
-    """The inverse of `pack`: always (B, C, h, w). `width` and `height` are pixels."""
+    """Return the inverse of `pack`: always (B, C, h, w). `width` and `height` are pixels."""
     model = components.model
     if tensor.ndim == 3:
         pipeline: Any = model.need_family().pipeline()

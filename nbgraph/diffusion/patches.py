@@ -1,8 +1,10 @@
-"""Patches over models: LoRA, FreeU, tiling, IP-Adapters. A patched model is a copy of structure over the same weights.
+"""Patches of models: LoRA, FreeU, tiling, IP-Adapters.
 
-A LoRA put into a shared UNet would leak into every picture that uses it. So a patch is laid over a copy of the module
-tree whose parameters *are* those of the original: a few hundred Python objects, no weights. The original never learns
-of it, nothing has to be taken off again, and patched and plain pictures can be drawn at the same time.
+A patched model is a copy of the structure over the same weights.
+
+A LoRA put into a shared UNet would leak into every image that uses it. So a patch is applied to a copy of the module
+tree whose parameters *are* those of the original: a few hundred Python objects, no weights. The original is never
+changed, nothing has to be undone, and images with and without patches can be computed at the same time.
 """
 
 import copy
@@ -31,7 +33,10 @@ from nbgraph.errors import ModelError
 
 
 def patches_for(model: ModelDescription, name: str, patches: tuple[Patch, ...]) -> tuple[Patch, ...]:
-    """Those of `patches` that change the component `name`; `ModelError` for one that the model cannot have."""
+    """Return those of `patches` that change the component `name`.
+
+    Raise `ModelError` for one that the model cannot have.
+    """
     denoiser = model.family.denoiser if model.family else ""
     text = name.startswith("text_encoder")
     if denoiser == "transformer" and any(isinstance(patch, (FreeuPatch, SeamlessPatch)) for patch in patches):
@@ -56,7 +61,7 @@ def patches_for(model: ModelDescription, name: str, patches: tuple[Patch, ...]) 
 
 
 def apply_patches(model: ModelDescription, name: str, module: Any, patches: tuple[Patch, ...]) -> Any:
-    """A copy of `module` over the same weights, with the patches laid over it, in their order; also of a tokenizer."""
+    """Return a copy of a module or tokenizer over the same weights, with the patches applied in their order."""
     embeddings = [patch for patch in patches if isinstance(patch, TextualInversionPatch)]
     if name.startswith("tokenizer"):
         return extended_tokenizer(model, name, module, embeddings)
@@ -76,7 +81,7 @@ def apply_patches(model: ModelDescription, name: str, module: Any, patches: tupl
 
 
 def share_weights(module: torch.nn.Module) -> Any:
-    """A copy of the module tree that holds the same parameter and buffer objects as the original."""
+    """Return a copy of the module tree that holds the same parameter and buffer objects as the original."""
     kept = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     return copy.deepcopy(module, kept)
 

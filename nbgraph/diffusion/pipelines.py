@@ -21,11 +21,19 @@ def make_pipeline(
     controls: Sequence[Control] = (),
     steer: Callable[[Any, Loop], Any] | None = None,
 ) -> Any:
-    """A new text-to-image pipeline of the model's family, with a new scheduler, over the components there are.
+    """Make a text-to-image pipeline of the model's family, with a new scheduler, over the given components.
 
-    It costs about a millisecond and shares every weight. A VAE that was not asked for is stood in for by one with the
-    configuration but no weights, so that the pipeline knows its sizes. `loop` steers which steps are done; with
-    `controls` it is the family's ControlNet pipeline. `steer` makes of the denoiser that of this loop.
+    It takes about a millisecond and shares every weight. A missing VAE is replaced by one with the configuration but no
+    weights, so that the pipeline knows its sizes.
+
+    Parameters
+    ----------
+    loop
+        Decides which steps are done.
+    controls
+        With some, it is the family's ControlNet pipeline.
+    steer
+        Makes the denoiser of this run from the shared one.
     """
     family = controlled_family(components) if controls else components.model.need_family()
     pipeline_class = _driven(family.pipeline())
@@ -45,7 +53,7 @@ def make_pipeline(
 
 @functools.lru_cache(maxsize=128)
 def _driven(pipeline_class: Any) -> Any:
-    """`pipeline_class`, which runs where it is told to and asks its loop before each step."""
+    """Return a subclass that runs on the device chosen for it and asks its loop before each step."""
 
     def interrupt(self: Any) -> bool:
         return self.loop.skips_next() if self.loop is not None else self._interrupt

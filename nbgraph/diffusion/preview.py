@@ -1,4 +1,4 @@
-"""Quick pictures of latents: a linear map from latent channels to RGB, fitted to the VAE itself."""
+"""Quick previews of latents: a linear map from latent channels to RGB, fitted to the VAE itself."""
 
 import threading
 from collections import OrderedDict
@@ -23,7 +23,7 @@ class PreviewFactors:
         self._lock = threading.Lock()
 
     def get(self, fingerprint: str, components: Components) -> Tensor:
-        """The factors of the VAE of that fingerprint, fitted now if they are not known; needs the component `vae`."""
+        """Return the factors of the VAE of that fingerprint, fitted on first use; needs the component `vae`."""
         with self._lock:
             if fingerprint not in self._factors:
                 self._factors[fingerprint] = fit_factors(components)
@@ -32,7 +32,7 @@ class PreviewFactors:
             return self._factors[fingerprint]
 
     def find(self, fingerprint: str) -> Tensor | None:
-        """The factors if they are known, without fitting."""
+        """Return the factors if they are known, without fitting; else None."""
         with self._lock:
             return self._factors.get(fingerprint)
 
@@ -41,8 +41,8 @@ class PreviewFactors:
 def fit_factors(components: Components) -> Tensor:
     """Fit (channels + 1, 3) by least squares: smooth random latents, decoded, against the mean colour of each cell.
 
-    The latents are noise at several scales, since pictures are smooth and white noise is not. Takes one decoding of
-    four small pictures. A VAE that gives no finite numbers gets the factors that show the first three channels.
+    The latents are noise at several scales, since images are smooth and white noise is not. It takes one decoding of
+    four small images. A VAE that gives no finite numbers gets the factors that show the first three channels.
     """
     vae, channels = components["vae"], components.model.latent_channels
     generator = torch.Generator("cpu").manual_seed(0)
@@ -58,9 +58,9 @@ def fit_factors(components: Components) -> Tensor:
 
 
 def preview_image(latents: Tensor, factors: Tensor | None, scale: int = 1) -> Image.Image:
-    """A small RGB picture of (channels, h, w) latents, one pixel a latent, enlarged `scale` times.
+    """Return a small RGB image of (channels, h, w) latents, one pixel a latent, enlarged `scale` times.
 
-    Without factors the first three channels are taken for red, green and blue: shapes are right, colours are not.
+    Without factors the first three channels are shown as red, green and blue: shapes are right, colours are not.
     """
     channels, height, width = latents.shape
     factors = _first_channels(channels) if factors is None else factors
@@ -71,11 +71,11 @@ def preview_image(latents: Tensor, factors: Tensor | None, scale: int = 1) -> Im
 
 
 def _first_channels(channels: int) -> Tensor:
-    """The factors that take the first three channels for red, green and blue."""
+    """Return the factors that show the first three channels as red, green and blue."""
     return torch.eye(channels + 1, 3)
 
 
 def _with_constant(latents: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B*h*w, C + 1)."""
+    """Return (B*h*w, C + 1) of (B, C, h, w)."""
     rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
     return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)

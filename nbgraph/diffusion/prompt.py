@@ -30,12 +30,20 @@ def encode_prompt(
 ) -> Conditioning:
     """Encode one text; needs the components `text`.
 
-    `style` is a text of its own for the second text encoder, where there is one; None gives it the same. `size` goes
-    with the text to models that are told one.
+    The result serves as positive and as negative conditioning, which are encoded alike. A `ClipSkipPatch` of the model
+    skips layers of both (diffusers skips them of the positive text alone).
 
-    The result serves as positive and as negative conditioning: both are encoded the same way, and which it is follows
-    from where it is passed to `denoise`. A `ClipSkipPatch` over the model skips layers of both (diffusers skips them of
-    the positive text alone). Look at its `warnings` for what the model will not see.
+    Parameters
+    ----------
+    style
+        The text for the second text encoder, where there is one; None gives it the same text.
+    size
+        For models that are conditioned on sizes.
+
+    Returns
+    -------
+    Conditioning
+        Its `warnings` say what the model does not see of the text.
     """
     return encode_prompts(components, [text], style, size)[0]
 
@@ -52,7 +60,10 @@ def encodes_alike(family: Family) -> bool:
 def encode_prompts(
     components: Components, texts: Sequence[str], style: str | None = None, size: SizeConditioning | None = None
 ) -> list[Conditioning]:
-    """`encode_prompt` for each text, in one call; `ModelError` for several if the family is not `encodes_alike`."""
+    """Call `encode_prompt` for all texts at once.
+
+    Raise `ModelError` for several if the family is not `encodes_alike`.
+    """
     family = components.model.need_family()
     if len(texts) > 1 and not encodes_alike(family):
         raise ModelError(f"texts for models of the family {family.key!r} differ in length; encode them one by one")
@@ -97,9 +108,9 @@ def encode_prompts(
 
 
 def _check_encoders(components: Components, pipeline: Any) -> None:
-    """`ModelError` for a model without an encoder it needs; the T5 of SD3 may be left out, and is zeros then.
+    """Raise `ModelError` for a model that lacks a text encoder. The T5 of SD3 may be missing, and is zeros then.
 
-    Of those zeros the pipeline asks the transformer for the width, and needs nothing else of it.
+    The pipeline reads the width of these zeros from the transformer, and nothing else.
     """
     model, family = components.model, components.model.need_family()
     names = [n for n in inspect.signature(type(pipeline).__init__).parameters if n.startswith(_ENCODERS)]
@@ -115,18 +126,18 @@ def _check_encoders(components: Components, pipeline: Any) -> None:
 
 
 def check_encoded(components: Components, embedding: torch.Tensor) -> None:
-    """`ModelError` unless what the text encoders gave, (B, ...), is finite."""
+    """Raise `ModelError` unless an embedding (B, ...) of the text encoders is finite."""
     maker = f"encoding by the text encoder of {str(components.model.folder)!r}"
     encoder = next(module for name, module in components.modules.items() if name.startswith("text_encoder"))
     check_finite(embedding, maker, encoder.dtype)
 
 
 def _with_text_model(components: Components) -> Components:
-    """The same, with text encoders that have a `text_model`, where diffusers 0.42 looks for the last norm to apply.
+    """Give the text encoders a `text_model`, where diffusers 0.42 looks for the last norm to apply.
 
-    transformers 5.6 took the name away from CLIP and made it the model itself. It is given to a copy of the module
-    tree: transformers hooks the layers of what is asked for hidden states, and layers that a hooked copy shares with
-    the original would be hooked twice.
+    transformers 5.6 removed that name from CLIP and made its content the model itself. The name is set on a copy of the
+    module tree: transformers hooks the layers whose hidden states are asked for, and layers that a hooked copy shares
+    with the original would be hooked twice.
     """
     modules = dict(components.modules)
     for name, module in components.modules.items():
@@ -141,15 +152,15 @@ def _with_text_model(components: Components) -> Components:
 
 
 def _stored(value: Any) -> torch.Tensor:
-    """(B, ...) on the CPU; a list of (tokens, width) becomes (B, tokens, width)."""
+    """Return (B, ...) on the CPU; a list of (tokens, width) becomes (B, tokens, width)."""
     tensor = torch.stack(list(value)) if isinstance(value, (list, tuple)) else value
     return tensor.detach().to("cpu", copy=True)
 
 
 def _longest(pipeline: Any) -> int | None:
-    """How many tokens of a text the pipeline uses when it draws, or None where it names no number.
+    """Return how many tokens of a text the pipeline uses in a call; None where it states no number.
 
-    `encode_prompt` may take more (1,024 for Qwen-Image), and what is more is dropped from the embeddings later (512).
+    `encode_prompt` may take more (1,024 for Qwen-Image), but the rest is dropped from the embeddings later (512).
     """
     parameter = inspect.signature(pipeline.__call__).parameters.get("max_sequence_length")
     return parameter.default if parameter is not None and isinstance(parameter.default, int) else None

@@ -15,7 +15,7 @@ _LEVELS: tuple[int, int, bool] = (0, 0, False)
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Both libraries log nothing and show no progress bars until the last block that asked for it ends."""
+    """Silence the logs and progress bars of both libraries until the last block that asked for it ends."""
     global _DEPTH, _LEVELS
     ours, theirs = diffusers.utils.logging, transformers.utils.logging
     with _LOCK:

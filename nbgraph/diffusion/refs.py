@@ -1,4 +1,4 @@
-"""Names of models and of the patches laid over them: plain data that travels in graphs, keys and JSON."""
+"""Names of models and of their patches: plain data for graphs, keys and JSON."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ class _Frozen(BaseModel):
 
 
 class LoraPatch(_Frozen):
-    """A LoRA file laid over a model. `weight` scales its effect: 0 is none, 1 is as trained."""
+    """A LoRA file. `weight` scales its effect: 0 is none, 1 is as trained."""
 
     kind: Literal["lora"] = "lora"
     path: str
@@ -25,7 +25,7 @@ class LoraPatch(_Frozen):
 
     @classmethod
     def from_file(cls, path: str, weight: float = 0.75) -> "LoraPatch":
-        """The patch at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is no such file."""
+        """Return the patch at `path`, with its fingerprint; raise `ModelNotFoundError` when there is no such file."""
         return cls(path=str(path), fingerprint=fingerprint_path(path), weight=weight)
 
 
@@ -40,7 +40,7 @@ class FreeuPatch(_Frozen):
 
 
 class SeamlessPatch(_Frozen):
-    """Circular padding of the convolutions, so that the picture tiles along the named axes."""
+    """Circular padding of the convolutions, so that the image tiles along the named axes."""
 
     kind: Literal["seamless"] = "seamless"
     axes: tuple[Literal["x", "y"], ...] = ("x", "y")
@@ -54,7 +54,7 @@ class ClipSkipPatch(_Frozen):
 
 
 class IpAdapterPatch(_Frozen):
-    """An IP-Adapter's weights over a UNet; what it is shown, and how strongly it works, is given to `denoise`."""
+    """The weights of an IP-Adapter. Its images and its strength are arguments of `denoise`."""
 
     kind: Literal["ip_adapter"] = "ip_adapter"
     path: str
@@ -62,7 +62,7 @@ class IpAdapterPatch(_Frozen):
 
     @classmethod
     def from_file(cls, path: str) -> "IpAdapterPatch":
-        """The patch at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is no such file."""
+        """Return the patch at `path`, with its fingerprint; raise `ModelNotFoundError` when there is no such file."""
         return cls(path=str(path), fingerprint=fingerprint_path(path))
 
 
@@ -76,7 +76,7 @@ class TextualInversionPatch(_Frozen):
 
     @classmethod
     def from_file(cls, path: str, token: str) -> "TextualInversionPatch":
-        """The patch at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is no such file."""
+        """Return the patch at `path`, with its fingerprint; raise `ModelNotFoundError` when there is no such file."""
         return cls(path=str(path), fingerprint=fingerprint_path(path), token=token)
 
 
@@ -89,8 +89,8 @@ Patch = Annotated[
 class ModelPart(_Frozen):
     """A model, a file or a configuration that is used together with the one a `ModelRef` names.
 
-    `use` says what for: `rest` is a model that gives all that the main one does not hold, `configuration` is the name
-    of a kind of model that is known here; any other name is a file for the component of that name.
+    `use` is its purpose: `rest` is a model for all components that the main one lacks, `configuration` is the name of a
+    known kind of model; any other name is a file for the component of that name.
     """
 
     use: str
@@ -99,17 +99,17 @@ class ModelPart(_Frozen):
 
     @classmethod
     def from_path(cls, use: str, path: str) -> "ModelPart":
-        """The part at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is none."""
+        """Return the part at `path`, with its fingerprint; raise `ModelNotFoundError` when there is none."""
         return cls(use=use, path=str(path), fingerprint=fingerprint_path(path))
 
 
 class ModelRef(_Frozen):
-    """What names a model: a folder (or the id of a repository in the local hub cache) or a file, and its patches.
+    """The name of a model: a folder (or the id of a repository in the local hub cache) or a file, and its patches.
 
-    Hashable and JSON-able; holds no module. Two refs with equal fingerprints share their loaded components.
-    `dtype` None means the default of the device the model runs on, `variant` None whatever files the folder has.
-    `precision` is what the weights of the denoiser are quantised to when they are loaded; None leaves them as they are.
-    `offload` says where they are while it computes; None leaves that to the model cache. It changes no picture.
+    Hashable and JSON-able; holds no module. Two refs with equal fingerprints share their loaded components. `dtype`
+    None means the default of the device, `variant` None whatever files the folder has. `precision` is what the weights
+    of the denoiser are quantised to when they are loaded; None leaves them. `offload` is where they are while it
+    computes; None leaves that to the model cache. It changes no image.
     """
 
     path: str
@@ -125,13 +125,13 @@ class ModelRef(_Frozen):
     def from_path(
         cls, path: str, dtype: DtypeName | None = None, variant: str | None = None, parts: tuple[ModelPart, ...] = ()
     ) -> "ModelRef":
-        """The model at `path`, with the fingerprint of its content. `ModelNotFoundError` when there is none."""
+        """Return the model at `path`, with its fingerprint; raise `ModelNotFoundError` when there is none."""
         return cls(path=str(path), fingerprint=fingerprint_path(path), dtype=dtype, variant=variant, parts=parts)
 
     def with_patch(self, patch: Patch) -> "ModelRef":
-        """This model with one more patch, laid over those it has."""
+        """Return this model with one more patch, applied after those it has."""
         return self.model_copy(update={"patches": (*self.patches, patch)})
 
     def without_patches(self) -> "ModelRef":
-        """The plain model under the patches."""
+        """Return this model without patches."""
         return self.model_copy(update={"patches": ()})

@@ -1,8 +1,8 @@
-"""The noise that schedulers draw while they step: from the generators of the pictures, and from nothing else.
+"""The noise of schedulers, drawn from the generators of the images and from nothing else.
 
-Some pipelines (SD3, Flux) give their scheduler no generator, which then draws from torch's global state; schedulers
-over a Brownian motion draw from a seed of their own, one for the whole batch. Here each picture draws from its own
-generator in every pipeline and scheduler, so it is the same alone and in a batch, whatever the global state is.
+Some pipelines (SD3, Flux) pass no generator to their scheduler, which then draws from torch's global state; schedulers
+over a Brownian motion draw from one seed for the whole batch. Here each image has its own generator in every pipeline
+and scheduler, so it is the same alone and in a batch, whatever the global state is.
 """
 
 import inspect
@@ -20,7 +20,7 @@ _MARGIN = 1.001
 
 
 def noise_arguments(scheduler: Any, given: dict[str, Any], generators: Sequence[torch.Generator]) -> dict[str, Any]:
-    """`given`, the keyword arguments of a step, with the generators if the step takes any and was given none."""
+    """Return `given`, the keyword arguments of a step, with the generators if the step takes them and has none."""
     if not _takes_generator(type(scheduler)) or given.get("generator") is not None:
         return given
     return {**given, "generator": list(generators)}
@@ -33,9 +33,9 @@ def _takes_generator(scheduler_class: type) -> bool:
 
 
 def set_noise_sampler(scheduler: Any, sample: Tensor, generators: Sequence[torch.Generator]) -> None:
-    """Give a scheduler over a Brownian motion one motion for each picture, if it has none yet.
+    """Give a scheduler over a Brownian motion one motion for each image, if it has none yet.
 
-    Each motion has a seed drawn from the generator of its picture. The scheduler keeps them as `noise_seeds`, (B, 1, 1)
+    Each motion has a seed drawn from the generator of its image. The scheduler keeps them as `noise_seeds`, (B, 1, 1)
     int64, from which a later piece of the same denoising makes the same motions.
     """
     if getattr(scheduler, "noise_sampler", scheduler) is not None:
@@ -47,7 +47,7 @@ def set_noise_sampler(scheduler: Any, sample: Tensor, generators: Sequence[torch
 
 
 class _BrownianNoise:
-    """Called with two sigmas: the noise of (B, ...) pictures between them, drawn on the CPU in float32.
+    """Called with two sigmas: returns the noise of (B, ...) images between them, drawn on the CPU in float32.
 
     So it is the same on every device and in every precision.
     """

@@ -69,18 +69,26 @@ _FLOW_SIGMAS = {
     "use_exponential_sigmas": False,
     "use_beta_sigmas": False,
 }
-"""The sigmas of a solver over a flow-matching model: with those of another spacing it gives NaN."""
+"""The spacing of sigmas that a solver needs over a flow-matching model; with another one it gives NaN."""
 
 
 def make_scheduler(
     model: ModelDescription, name: "str | SchedulerMixin" = DEFAULT, options: SamplingOptions = _UNCHANGED
 ) -> SchedulerMixin:
-    """A fresh scheduler of that name with the model's own noise schedule; `default` is the model's own.
+    """Make a scheduler of that name with the model's own noise schedule; `default` is the model's own.
 
-    One that is made already is given back. `options` change the schedule.
+    Parameters
+    ----------
+    name
+        A name, or a scheduler, which is returned as it is.
+    options
+        Changes to the schedule.
 
-    `ModelError` for an unknown name, for one that needs a package that is not installed, for one that cannot follow the
-    model's kind of noise (flow matching or not), and for options that it does not take.
+    Raises
+    ------
+    ModelError
+        An unknown name, one whose package is not installed, one that cannot follow the model's kind of noise (flow
+        matching or not), and options that it does not take.
     """
     if not isinstance(name, str):
         return name
@@ -128,7 +136,7 @@ def own_scheduler(model: ModelDescription) -> tuple[str, dict[str, Any]]:
 
 
 def _build(scheduler_class: Any, config: dict[str, Any]) -> SchedulerMixin:
-    """`from_config` without the options of other schedulers, so that nothing is warned of or carried along."""
+    """Call `from_config` without the options of other schedulers, which would cause warnings and be kept."""
     known = _config_names(scheduler_class)
     return scheduler_class.from_config({key: value for key, value in config.items() if key in known})
 
@@ -139,7 +147,7 @@ def _config_names(scheduler_class: Any) -> frozenset[str]:
 
 
 def _flow_options(model: ModelDescription, name: str) -> dict[str, Any]:
-    """What makes the scheduler of that name follow the model's kind of noise; `ModelError` when it cannot."""
+    """Return the options by which a scheduler follows the model's kind of noise; raise `ModelError` when it cannot."""
     own_name, config = own_scheduler(model)
     own_flow_match, flows = own_name.startswith("FlowMatch"), predicts_flow(model)
     fitting = [known for known in _TABLE if _fits(known, flows, own_flow_match)]

@@ -18,11 +18,11 @@ from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
 from torch import Tensor
 
 from nbgraph.diffusion.denoiser_kinds import DENOISER_PREFIXES
-from nbgraph.diffusion.empty_weights import EmptyWeights
 from nbgraph.diffusion.file_headers import FileHeader, NotWeights
 from nbgraph.diffusion.file_tensors import check_readable, is_weight, read_tensors
 from nbgraph.diffusion.fingerprints import file_identity
 from nbgraph.diffusion.model_files import StoredTensor
+from nbgraph.diffusion.one_thread import EmptyWeights
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.sources import Source
 from nbgraph.diffusion.weights_fit import Differences, refuse_differences
@@ -45,13 +45,16 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
     ),
     "t5": ("text_encoders.t5xxl.transformer.", ""),
 }
-"""What may stand before the names of a part; the first that a file has is taken."""
+"""Prefixes of the names of a part; the first one that a file has is used."""
 _UNET = "model.diffusion_model."
 _CONVERSION_ERRORS = (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError)
 
 
 def check_file(component: Any, source: Source) -> None:
-    """`ModelError` unless the file of `source` holds exactly the weights of the component; reads its header only."""
+    """Raise `ModelError` unless the file of `source` holds exactly the weights of the component.
+
+    Reads its header only.
+    """
     header = _header(source)
     check_readable(source.where, header)
     names = _names(header, source)
@@ -61,12 +64,12 @@ def check_file(component: Any, source: Source) -> None:
 
 
 def load_file(component: Any, source: Source, dtype: torch.dtype) -> torch.nn.Module:
-    """The component with the weights that the file of `source` holds, in memory of its own, on the CPU, in `dtype`.
+    """Return the component with the weights in the file of `source`, in memory of its own, on the CPU, in `dtype`.
 
     Raises
     ------
     ModelError
-        When the file lacks a tensor, or has one of another shape, or one that the component has not.
+        The file lacks a tensor, or has one of another shape, or one that the component has not.
     """
     header = _header(source)
     names = _names(header, source)
@@ -103,7 +106,7 @@ def _header(source: Source) -> FileHeader:
 
 
 def _names(header: FileHeader, source: Source) -> dict[str, str]:
-    """Names in the file by names within the part."""
+    """Return names in the file by names within the part."""
     prefix = next(each for each in _PREFIXES[source.part] if any(name.startswith(each) for name in header.tensors))
     inner = {name.removeprefix(prefix): name for name in header.tensors if name.startswith(prefix)}
     if prefix == "cond_stage_model.transformer." and not any(name.startswith("text_model.") for name in inner):
@@ -115,7 +118,7 @@ def _names(header: FileHeader, source: Source) -> dict[str, str]:
 
 
 def _build(component: Any, source: Source) -> Any:
-    """The component with its configuration; parameters are on meta, what it computes is real."""
+    """Return the component with its configuration; parameters are on meta, computed buffers are real."""
     config = source.config()
     try:
         with quiet(), EmptyWeights():
@@ -129,7 +132,7 @@ def _build(component: Any, source: Source) -> Any:
 
 
 def _convert(component: Any, source: Source, model: Any, state: State) -> State:
-    """The state of a part by the names that the component has."""
+    """Rename the tensors of a part to the names of the component."""
     try:
         with quiet():
             if issubclass(component, ModelMixin):
@@ -160,7 +163,7 @@ def _convert_diffusers(component: Any, source: Source, model: Any, state: State)
 
 
 def _convert_clip(model: Any, state: State, part: str) -> State:
-    """Names of transformers for those of OpenCLIP; the prefix `text_model.` as the installed version has it."""
+    """Rename the tensors of OpenCLIP as transformers does, with `text_model.` where the installed version has it."""
     if "token_embedding.weight" in state:
         # for the first of these diffusers leaves out the last layer, which SD2 does not use
         prefix = "cond_stage_model.model." if part == "clip" else "conditioner.embedders.1.model."
@@ -176,7 +179,7 @@ def _convert_clip(model: Any, state: State, part: str) -> State:
 
 
 def _compare(component: Any, source: Source, model: Any, state: State) -> None:
-    """`ModelError` unless the state is exactly what the component has."""
+    """Raise `ModelError` unless the state is exactly what the component has."""
     expected: Mapping[str, Tensor] = model.state_dict()
     tied = {"encoder.embed_tokens.weight"} if "shared.weight" in state else set[str]()
     shapes = {
@@ -190,7 +193,7 @@ def _compare(component: Any, source: Source, model: Any, state: State) -> None:
 
 
 def _kept_in_float32(component: Any, dtype: torch.dtype) -> tuple[str, ...]:
-    """Names of modules that transformers keeps in float32, as they overflow otherwise."""
+    """Return the names of modules that transformers keeps in float32, since they overflow otherwise."""
     if dtype == torch.float32 or issubclass(component, ModelMixin):
         return ()
     names = getattr(component, "_keep_in_fp32_modules", None) or () if dtype == torch.float16 else ()
@@ -198,7 +201,7 @@ def _kept_in_float32(component: Any, dtype: torch.dtype) -> tuple[str, ...]:
 
 
 def _own_memory(tensor: Tensor, name: str, dtype: torch.dtype, kept: tuple[str, ...]) -> Tensor:
-    """A contiguous tensor that shares its memory with no other."""
+    """Return a contiguous tensor that shares its memory with no other."""
     if not tensor.is_floating_point():
         return tensor.clone()
     target = torch.float32 if any(part in name.split(".") for part in kept) else dtype

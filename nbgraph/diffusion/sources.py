@@ -12,7 +12,7 @@ from nbgraph.diffusion.model_files import read_json
 class Source:
     """Where one component is: a folder of its own, or the tensors of one `part` in a single file.
 
-    A source with neither has a configuration alone: sizes are known, and there is nothing to load.
+    A source with neither has only a configuration: sizes are known, and there is nothing to load.
     """
 
     path: str
@@ -38,7 +38,7 @@ class Source:
         return self.folder is None and self.file is None
 
     def config(self, name: str = "config.json") -> dict[str, Any]:
-        """The configuration; `ModelError` when its file cannot be read."""
+        """Return the configuration; raise `ModelError` when its file cannot be read."""
         if self.given is not None:
             return dict(self.given)
         return read_json((self.folder or Path(self.path)) / name)

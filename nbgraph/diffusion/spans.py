@@ -4,7 +4,7 @@ from nbgraph.errors import ModelError
 
 
 def check_span(what: str, start: float, end: float) -> None:
-    """`ModelError` unless 0 <= start < end <= 1; `what` begins its sentence: `a ControlNet cannot steer`."""
+    """Raise `ModelError` unless 0 <= start < end <= 1; it begins with `what`: `a ControlNet cannot steer`."""
     if not 0 <= start < end <= 1:
         raise ModelError(
             f"{what} from {start} to {end}: both are shares of the steps between 0 and 1, and the start comes first"

@@ -15,15 +15,17 @@ from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.t2i_adapters import Residuals
 
 Steer = Callable[[Any, Loop], Any]
-"""Given the UNet and the loop of a run, gives the UNet for that run."""
+"""Called with the UNet and the loop of a run; returns the UNet for that run."""
 
 
 def steering(
     residuals: Sequence[Residuals], prompts: Sequence[ImagePrompt], shown: Shown | None = None
 ) -> Steer | None:
-    """What makes a denoiser add the residuals and see the image prompts, each within its span; None without any.
+    """Return a function that makes a denoiser use the residuals and image prompts, each within its range.
 
-    `shown` adds to the latents what a model for inpainting is given beside them.
+    None without any.
+
+    `shown` adds the further channels of a model for inpainting to the latents.
     """
     if not residuals and not prompts and shown is None:
         return None

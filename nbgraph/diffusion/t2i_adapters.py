@@ -1,4 +1,4 @@
-"""T2I-Adapters: small networks that read a picture once and add to what the UNet sees at each step."""
+"""T2I-Adapters: small networks that read an image once and add to the features of the UNet at each step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from nbgraph.image_modes import on_white
 
 @dataclass(frozen=True)
 class T2iAdapter:
-    """One T2I-Adapter at work: its module, its picture, how strongly and over which share of the steps it steers.
+    """One T2I-Adapter in use: its module, its image, its weight and its range of steps.
 
-    The picture is resized to the size of what is drawn. `start` and `end` are shares of all steps, 0 to 1.
+    The image is resized to the size of the result. `start` and `end` are shares of all steps, 0 to 1.
     """
 
     module: Any
@@ -42,7 +42,7 @@ class Residuals:
 def adapter_residuals(
     components: Components, adapters: Sequence[T2iAdapter], width: int, height: int
 ) -> list[Residuals]:
-    """What each adapter makes of its picture; `ModelError` for a model or a size it does not fit."""
+    """Return the features of each adapter's image; raise `ModelError` for a model or a size it does not fit."""
     return [_residuals(components, adapter, width, height) for adapter in adapters]
 
 
@@ -71,7 +71,7 @@ def _residuals(components: Components, adapter: T2iAdapter, width: int, height: 
 
 
 def _block_shapes(components: Components, width: int, height: int) -> list[tuple[int, int, int]]:
-    """(channels, height, width) where each block of the UNet takes a residual: before it halves, plain ones after."""
+    """Return (channels, height, width) of each UNet block's residual: before it halves, else after it."""
     config, scale = components["unet"].config, components.model.vae_scale_factor
     shapes, last = [], len(config.block_out_channels) - 1
     for level, (kind, channels) in enumerate(zip(config.down_block_types, config.block_out_channels)):

@@ -1,7 +1,7 @@
 """Textual inversions: trained vectors that a prompt names by a token.
 
 The vectors belong to copies of tokenizer and text encoder: the copy of the tokenizer knows the token, and the copy of
-the encoder shares every weight with the original and has the vectors beside its table. Nothing shared is changed.
+the encoder shares every weight with the original and has the vectors after its table. Nothing shared is changed.
 """
 
 import copy
@@ -70,7 +70,7 @@ def read_embedding_header(path: str) -> EmbeddingFile:
 
 
 def embedding_problem(model: ModelDescription, path: str, token: str | None) -> str:
-    """Return what is wrong with an embedding for a model, before anything is loaded; "" if nothing is."""
+    """Return the problem of an embedding for a model, before anything is loaded; "" if there is none."""
     try:
         found = read_embedding_header(path)
         _encoders_of(model, found)
@@ -100,7 +100,7 @@ def extended_tokenizer(
     """Return a copy of a tokenizer that reads the token of each embedding as its vectors.
 
     In texts a token is matched as a whole word, in any case, with or without ComfyUI's `embedding:` before it. Each
-    vector is a token of its own whose name no prompt contains, so tokens may contain one another.
+    vector is a token whose name no prompt contains, so tokens may contain one another.
     """
     extended = copy.deepcopy(tokenizer)
     encoder = name.replace("tokenizer", "text_encoder")
@@ -122,7 +122,7 @@ def extended_tokenizer(
 def extended_encoder(
     model: ModelDescription, name: str, encoder: Any, patches: Sequence[TextualInversionPatch]
 ) -> None:
-    """Give a text encoder, which is a copy, the vectors of the embeddings after the rows of its table."""
+    """Add the vectors of the embeddings to a text encoder, which is a copy, after the rows of its table."""
     table = encoder.get_input_embeddings()
     vectors = torch.cat([_read(model, name, patch) for patch in patches])
     more = torch.nn.Parameter(vectors.to(table.weight), requires_grad=False)
@@ -153,7 +153,7 @@ class _ExtendedTable(torch.nn.Module):
 
 
 def _keys_by_encoder(header: dict[str, StoredTensor]) -> dict[str, str] | None:
-    """The tensors of an embedding by encoder; None for a file in none of the layouts."""
+    """Return the tensors of an embedding by encoder; None for a file in none of the layouts."""
     if header and header.keys() <= _ENCODERS.keys():
         return {name: name for name in header}
     if found := next((name for name in _SINGLE if name in header), None):
@@ -162,7 +162,10 @@ def _keys_by_encoder(header: dict[str, StoredTensor]) -> dict[str, str] | None:
 
 
 def _encoders_of(model: ModelDescription, found: EmbeddingFile) -> dict[str, str]:
-    """The keys of a file by the text encoder that takes them; `ModelError` for an embedding of another model."""
+    """Return the keys of a file by the text encoder that takes them.
+
+    Raise `ModelError` for an embedding of another model.
+    """
     family = model.need_family()
     if not hasattr(family.pipeline(), "load_textual_inversion"):
         raise ModelError(f"models of the family {family.key!r} take no textual inversions")
@@ -198,7 +201,7 @@ def _vectors(model: ModelDescription, encoder: str, patch: TextualInversionPatch
 
 
 def _read(model: ModelDescription, encoder: str, patch: TextualInversionPatch) -> Tensor:
-    """(vectors, width) of an embedding for a text encoder."""
+    """Return (vectors, width) of an embedding for a text encoder."""
     key = _encoders_of(model, read_embedding_header(patch.path))[encoder]
     file: Any = safe_open(resolve_folder(patch.path), framework="pt", device="cpu")
     with file as opened:
@@ -221,7 +224,7 @@ def _add(tokenizer: Any, tokens: list[str], first: int) -> None:
 
 
 def _expanding(base: Any, pattern: re.Pattern[str], written: dict[str, str]) -> Any:
-    """A subclass of a tokenizer's class that writes out the tokens of embeddings before it reads a text."""
+    """Return a subclass of a tokenizer's class that replaces the tokens of embeddings before it reads a text."""
 
     def expanded(text: Any) -> Any:
         if isinstance(text, str):

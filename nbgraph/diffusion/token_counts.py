@@ -1,8 +1,8 @@
-"""How much of a text a model sees: counted from what its pipeline asks of its tokenizers.
+"""How much of a text a model sees, counted from the calls of its tokenizers.
 
 Each family cuts texts at its own length: one for each text encoder, with marks and templates around the text. So the
-tokenizers are watched while the pipeline encodes, and what it asked for is asked again without a limit. A text that one
-encoder cuts off and another reads whole, as CLIP and T5 of Flux, is seen.
+calls of the tokenizers are recorded while the pipeline encodes, and repeated without a limit. A text that one encoder
+cuts and another reads whole, as CLIP and T5 of Flux, is noticed.
 """
 
 import copy
@@ -14,9 +14,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TokenizerCall:
-    """What a pipeline asked of a tokenizer: texts, each cut off at `limit` tokens, marks and templates included.
+    """A pipeline's call of a tokenizer: texts, each cut at `limit` tokens, marks and templates included.
 
-    `dropped` is how many tokens of a template the pipeline takes away afterwards, if it says so.
+    `dropped` is how many tokens of a template the pipeline removes afterwards, if it states that.
     """
 
     tokenizer: Any
@@ -38,7 +38,7 @@ class _Reading:
 
 @contextmanager
 def watched_tokenizers(pipeline: Any) -> Iterator[list[TokenizerCall]]:
-    """Inside the `with`, a list of the calls of the pipeline's tokenizers that cut texts off."""
+    """Within the block, record the calls of the pipeline's tokenizers that cut texts, in the list that is yielded."""
     calls: list[TokenizerCall] = []
     dropped = getattr(pipeline, "prompt_template_encode_start_idx", None)
     names = [name for name, value in vars(pipeline).items() if name.startswith("tokenizer") and callable(value)]
@@ -51,7 +51,10 @@ def watched_tokenizers(pipeline: Any) -> Iterator[list[TokenizerCall]]:
 
 
 def _watched(tokenizer: Any, calls: list[TokenizerCall], dropped: int | None) -> Any:
-    """A copy of a tokenizer that notes its calls; of a subclass, as some pipelines ask for the tokenizer's class."""
+    """Return a copy of a tokenizer that records its calls.
+
+    Of a subclass, as some pipelines check the tokenizer's class.
+    """
     plain = type(tokenizer)
 
     def call(self: Any, text: Any = None, *given: Any, **options: Any) -> Any:
@@ -74,10 +77,10 @@ def _watched(tokenizer: Any, calls: list[TokenizerCall], dropped: int | None) ->
 def count_tokens(
     calls: Sequence[TokenizerCall], number: int, text: str, style: str | None, longest: int | None
 ) -> dict[str, Any]:
-    """What the encoders make of the text of that number, and of its style: tokens, the limit, what is cut and unknown.
+    """Return the counts of the text of that number and its style: tokens, the limit, what is cut and unknown.
 
-    Of a text that several encoders read, that counts which none of them does. `longest` is how many tokens the pipeline
-    uses, if it says so. {} if nothing is known.
+    With several encoders a part of the text counts as unread if none of them reads it. `longest` is how many tokens the
+    pipeline uses, if it states that. {} if nothing is known.
     """
     readings: dict[str, list[_Reading]] = {}
     for call in calls:
@@ -99,7 +102,7 @@ def count_tokens(
 
 
 def _read(call: TokenizerCall, passed: str, text: str, longest: int | None) -> _Reading:
-    """What one encoder reads of a text that the pipeline passed on, perhaps cleaned, perhaps within a template."""
+    """Return what one encoder reads of a text that the pipeline passed on, maybe cleaned or within a template."""
     tokenizer = call.tokenizer
     before, bare, after = _parts(passed, text)
     own = tokenizer(bare, add_special_tokens=False, truncation=False, verbose=False).input_ids
@@ -118,7 +121,7 @@ def _read(call: TokenizerCall, passed: str, text: str, longest: int | None) -> _
 
 
 def _parts(passed: str, text: str) -> tuple[str, str, str]:
-    """(what a template puts before the text, the text as it was passed on, what comes after it)"""
+    """Return (what a template puts before the text, the text as it was passed on, what comes after it)."""
     stripped = text.strip()
     place = passed.casefold().find(stripped.casefold()) if stripped else -1
     if place < 0 or len(passed.casefold()) != len(passed) or _is(passed, text):
@@ -140,7 +143,10 @@ def _unknown_to_all(readings: Sequence[_Reading]) -> list[str]:
 
 
 def _unknown_words(tokenizer: Any, text: str) -> tuple[str, ...]:
-    """The words of `text` with the unknown token among theirs; a tokenizer that spells every word knows them all."""
+    """Return the words of `text` that contain the unknown token.
+
+    There are none for a tokenizer that spells every word.
+    """
     unknown = tokenizer.unk_token_id
     words = dict.fromkeys(text.replace(",", " ").split())
     if unknown is None or not words:

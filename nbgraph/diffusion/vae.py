@@ -1,4 +1,4 @@
-"""Between pictures and latents: decode and encode, by the scaling that the VAE's own configuration tells."""
+"""Encode and decode between images and latents, with the scaling of the VAE's own configuration."""
 
 import copy
 from collections.abc import Sequence
@@ -19,9 +19,17 @@ from nbgraph.image_modes import on_white
 
 @torch.no_grad()
 def decode_latents(components: Components, latents: Latents, tiled: bool = False) -> list[Image.Image]:
-    """One RGB picture for each latent; needs the component `vae`. `tiled` takes less memory and leaves faint seams.
+    """Decode latents to one RGB image each; needs the component `vae`.
 
-    `ModelError` for latents of another family of models, or of a shape that the model does not have.
+    Parameters
+    ----------
+    tiled
+        Use less memory, with faint seams.
+
+    Raises
+    ------
+    ModelError
+        Latents of another family, or of a shape that the model does not have.
     """
     family = components.model.family
     if family is not None and latents.family and latents.family != family.key:
@@ -43,17 +51,26 @@ def decode_latents(components: Components, latents: Latents, tiled: bool = False
 def encode_image(
     components: Components, images: Image.Image | Sequence[Image.Image], seed: int | None = None, tiled: bool = False
 ) -> Latents:
-    """Latents of pictures of one size; needs the component `vae`.
+    """Encode images of one size to latents; needs the component `vae`.
 
-    `seed` None takes the mean of the VAE's distribution, which gives the same latents every time; a seed draws from it,
-    for each picture as if it were alone. Pictures are read as RGB, what is transparent as white. `ModelError` unless
-    their sides are multiples of what the model draws in.
+    Parameters
+    ----------
+    images
+        Read as RGB, transparent parts as white.
+    seed
+        None takes the mean of the VAE's distribution, which gives the same latents every time; a seed draws from it,
+        for each image as if it were alone.
+
+    Raises
+    ------
+    ModelError
+        The sides are no multiples of `multiple_of` of the model.
     """
     return encode_pixels(components, image_pixels(components, images), seed, tiled)
 
 
 def image_pixels(components: Components, images: Image.Image | Sequence[Image.Image]) -> Tensor:
-    """Return (B, 3, height, width) in [-1, 1] of pictures of one size, transparent parts as white."""
+    """Return (B, 3, height, width) in [-1, 1] of images of one size, transparent parts as white."""
     pictures = [images] if isinstance(images, Image.Image) else list(images)
     components.model.check_size(*_one_size(pictures))
     return VaeImageProcessor(vae_scale_factor=1).preprocess([on_white(picture) for picture in pictures])
@@ -61,7 +78,7 @@ def image_pixels(components: Components, images: Image.Image | Sequence[Image.Im
 
 @torch.no_grad()
 def encode_pixels(components: Components, pixels: Tensor, seed: int | None = None, tiled: bool = False) -> Latents:
-    """Return latents of `pixels`, as `encode_image` does of pictures."""
+    """Return latents of `pixels`, as `encode_image` does of images."""
     height, width = pixels.shape[-2:]
     vae = _tiled(components["vae"]) if tiled else components["vae"]
     pixels = pixels.to(components.device, vae.dtype)
@@ -73,7 +90,7 @@ def encode_pixels(components: Components, pixels: Tensor, seed: int | None = Non
 
 
 def check_shape(model: ModelDescription, latents: Latents) -> None:
-    """`ModelError` unless the latents have the channels and the size of that model's for a picture of their size."""
+    """Raise `ModelError` unless the latents have the channels and the size that the model has for their image."""
     scale = model.vae_scale_factor
     expected = (model.latent_channels, latents.height // scale, latents.width // scale)
     given = tuple(latents.tensor.shape[1:])
@@ -85,7 +102,7 @@ def check_shape(model: ModelDescription, latents: Latents) -> None:
 
 
 def unscale(vae: Any, latents: Tensor) -> Tensor:
-    """(B, C, h, w) as the denoiser sees it -> as the VAE sees it; with a time axis for the VAEs that have one."""
+    """Return latents (B, C, h, w) of the denoiser in the scale of the VAE; with a time axis for VAEs that have one."""
     config = vae.config
     mean, std = _moments(vae, latents)
     latents = latents.unsqueeze(2) if _has_time(vae) else latents
@@ -99,7 +116,7 @@ def unscale(vae: Any, latents: Tensor) -> Tensor:
 
 
 def scale(vae: Any, latents: Tensor) -> Tensor:
-    """The inverse of `unscale`, without the time axis."""
+    """Return the inverse of `unscale`, without the time axis."""
     config = vae.config
     latents = latents[:, :, 0] if latents.ndim == 5 else latents
     mean, std = _moments(vae, latents, with_time=False)
@@ -135,7 +152,7 @@ def _sample(encoded: Any, seed: int | None) -> Tensor:
 
 
 def _tiled(vae: Any) -> Any:
-    """The same VAE with tiling on: a shallow copy, so that no other picture that shares the weights is tiled too."""
+    """Return a shallow copy of a VAE with tiling on, so that no other image that shares the weights is tiled too."""
     if not hasattr(vae, "enable_tiling"):
         raise ModelError(f"a {type(vae).__name__} cannot decode or encode in tiles; leave `tiled` off")
     other = copy.copy(vae)

@@ -1,4 +1,4 @@
-"""Latents and conditioning: what travels between the steps of drawing a picture, and how it is put into files.
+"""Latents and conditioning: the values between the steps of generating an image, and their form in files.
 
 Both are frozen and on the CPU. `to_tensors` gives named tensors and JSON-able metadata, which is what a safetensors
 file holds; `from_tensors` is its inverse. Neither ever holds a module.
@@ -15,11 +15,11 @@ from nbgraph.errors import ModelError
 
 @dataclass(frozen=True)
 class Window:
-    """How far a picture has been denoised: the steps `start` to `end` of `steps`, by `scheduler`, were done.
+    """How far an image has been denoised: the steps `start` to `end` of `steps`, by `scheduler`, were done.
 
-    `scheduler` is a name, `solver` the class of diffusers behind it. `level` is what latents that stopped part-way
-    hold, as `masks.noise_level` gives it, and `options` what changed the schedule. All are unknown ("" and None) of
-    latents from before they were noted.
+    `scheduler` is a name, `solver` the class of diffusers behind it. `level` is the noise of latents that stopped
+    part-way, as `masks.noise_level` returns it, and `options` the changes to the schedule. All are unknown ("" and
+    None) in latents that were stored before these were recorded.
     """
 
     start: int
@@ -32,7 +32,7 @@ class Window:
 
     @classmethod
     def from_json(cls, value: dict[str, Any] | None) -> "Window | None":
-        """The inverse of `dataclasses.asdict` and JSON; None of nothing."""
+        """Return the inverse of `dataclasses.asdict` and JSON; None for None."""
         if not value:
             return None
         level = value.get("level")
@@ -41,12 +41,12 @@ class Window:
 
 @dataclass(frozen=True)
 class Latents:
-    """Latents or noise of one or several pictures of one size.
+    """Latents or noise of one or several images of one size.
 
-    `tensor` is (B, channels, height / factor, width / factor), float32, always spatial; packing is the business of the
-    pipeline. `width` and `height` are pixels. `rng_states` (B, 5056) uint8 are the states of the generators after the
-    draws made so far, so that later random steps go on where the noise left off. `window` and `solver` are None unless
-    denoising stopped part-way; then `solver` is what a multistep scheduler must remember to go on.
+    `tensor` is (B, channels, height / factor, width / factor), float32, always spatial; only the pipeline packs it.
+    `width` and `height` are pixels. `rng_states` (B, 5056) uint8 are the states of the generators after the draws made
+    so far, so that later random steps continue after the noise. `window` and `solver` are None unless denoising stopped
+    part-way; then `solver` is the state that a multistep scheduler needs to continue.
     """
 
     tensor: Tensor
@@ -67,7 +67,7 @@ class Latents:
         return self.window is not None and self.window.end < self.window.steps
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Named tensors and JSON-able metadata."""
+        """Return named tensors and JSON-able metadata."""
         tensors = {"latents": self.tensor}
         if self.rng_states is not None:
             tensors["rng_states"] = self.rng_states
@@ -87,7 +87,7 @@ class Latents:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> "Latents":
-        """The inverse of `to_tensors`; `ModelError` when the metadata is of something else."""
+        """Return the inverse of `to_tensors`; raise `ModelError` when the metadata is of another kind."""
         _expect(metadata, "latents")
         solver = metadata.get("solver")
         return cls(
@@ -104,10 +104,10 @@ class Latents:
 
 @dataclass(frozen=True)
 class SizeConditioning:
-    """What some models (SDXL) are told of a picture's size, in pixels, beside the text.
+    """The sizes, in pixels, that some models (SDXL) are conditioned on besides the text.
 
-    `original` is what the picture was before it was cropped at `crop`, `target` what it should look made for, all as
-    (width, height) or (left, top). None is the size that is drawn.
+    `original` is the size before the image was cropped at `crop`, `target` the size it should look made for, all as
+    (width, height) or (left, top). None is the size that is generated.
     """
 
     original: tuple[int, int] | None = None
@@ -116,7 +116,7 @@ class SizeConditioning:
 
     @classmethod
     def from_json(cls, value: dict[str, Any] | None) -> "SizeConditioning | None":
-        """The inverse of `dataclasses.asdict` and JSON."""
+        """Return the inverse of `dataclasses.asdict` and JSON; None for None."""
         return None if value is None else cls(**{name: pair and (pair[0], pair[1]) for name, pair in value.items()})
 
 
@@ -124,10 +124,10 @@ class SizeConditioning:
 class Conditioning:
     """One or several encoded texts, as the keyword arguments that the family's pipeline takes for its positive prompt.
 
-    `tensors` are by name, (B, tokens, width) or (B, width); for the negative prompt they are passed under
-    `negative_` + name. What a person should know of the text stands beside it: `tokens` counts the tokens of the text
-    and `token_limit` what the model takes; `cut` is the text that was dropped for it, and `unknown` the words the
-    tokenizer has no token for. `size` is for models that are told one; None tells them the size that is drawn.
+    `tensors` are by name, (B, tokens, width) or (B, width); for the negative prompt they are passed under `negative_` +
+    name. `tokens` counts the tokens of the text and `token_limit` those the model takes; `cut` is the text that was
+    dropped for it, and `unknown` the words the tokenizer has no token for. `size` is for models that are conditioned on
+    sizes; None is the size that is generated.
     """
 
     tensors: dict[str, Tensor]
@@ -144,7 +144,7 @@ class Conditioning:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences about what the model will not see of the text; empty when it sees all of it."""
+        """Sentences about what the model does not see of the text; empty when it sees all of it."""
         found = []
         if self.cut:
             found.append(
@@ -155,7 +155,7 @@ class Conditioning:
         return tuple(found)
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Named tensors and JSON-able metadata."""
+        """Return named tensors and JSON-able metadata."""
         metadata = {
             "kind": "conditioning",
             "family": self.family,
@@ -170,7 +170,7 @@ class Conditioning:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> "Conditioning":
-        """The inverse of `to_tensors`; `ModelError` when the metadata is of something else."""
+        """Return the inverse of `to_tensors`; raise `ModelError` when the metadata is of another kind."""
         _expect(metadata, "conditioning")
         known = {name: metadata[name] for name in ("family", "text", "tokens", "token_limit", "cut")}
         size = SizeConditioning.from_json(metadata.get("size"))
@@ -183,7 +183,7 @@ def _expect(metadata: dict[str, Any], kind: str) -> None:
 
 
 def _store(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """JSON for `value`, its tensors put into `tensors` and named in it as {"tensor": name}."""
+    """Return JSON for `value`, its tensors put into `tensors` and named in it as {"tensor": name}."""
     if isinstance(value, Tensor):
         tensors[name] = value.contiguous()
         return {"tensor": name}
@@ -201,12 +201,12 @@ def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def generator_states(generators: list[torch.Generator]) -> Tensor:
-    """(B, 5056) uint8: the states of CPU generators."""
+    """Return the states of CPU generators, (B, 5056) uint8."""
     return torch.stack([generator.get_state() for generator in generators])
 
 
 def generators_of(latents: Latents) -> list[torch.Generator]:
-    """One CPU generator a picture, where `latents` left them; without states seeded by `seeds`, else by 0."""
+    """Return one CPU generator for each image, in the state that `latents` hold, else seeded by `seeds`, else by 0."""
     generators = [torch.Generator("cpu") for _ in range(len(latents))]
     for number, generator in enumerate(generators):
         if latents.rng_states is not None:

@@ -1,8 +1,8 @@
-"""Multistep schedulers that begin part-way: where diffusers' own take earlier steps for granted, mended.
+"""Multistep schedulers that begin part-way: corrections where diffusers' own assume that earlier steps were done.
 
-Over a picture a multistep scheduler has no memory of earlier steps. Most of diffusers' begin with a lower order then.
-Two do not: PNDM takes the first evaluations it sees for its warm-up, which has other timesteps, and the picture
-explodes; LMS weighs what it remembers as if it remembered four steps.
+With an image to begin from, a multistep scheduler has no memory of earlier steps. Most of diffusers' begin with a lower
+order then. Two do not: PNDM takes its first evaluations for its warm-up, which has other timesteps, and the image
+explodes; LMS uses weights for four steps whatever it remembers.
 """
 
 import inspect
@@ -16,7 +16,7 @@ _LMS_ORDER = 4
 
 
 def evaluations_before_steps(scheduler: Any, steps: int) -> list[int]:
-    """How many evaluations a prepared scheduler does before each of the steps 0 to `steps`.
+    """Return how many evaluations a prepared scheduler does before each of the steps 0 to `steps`.
 
     A step of a second-order scheduler is two of them; those of a warm-up are extra.
     """
@@ -30,9 +30,9 @@ def evaluations_before_steps(scheduler: Any, steps: int) -> list[int]:
 
 
 def choose_warm_up(scheduler: Any, steps: int, start: int, solver: dict[str, Any] | None) -> None:
-    """Before the timesteps are set: let PNDM warm up by Runge and Kutta only where it begins at the first step.
+    """Let PNDM warm up by Runge and Kutta only where it begins at the first step. Called before the timesteps are set.
 
-    `solver` is what it remembers of a piece before this one, which may have stopped within that warm-up.
+    `solver` is its state from an earlier piece, which may have stopped within that warm-up.
     """
     if "skip_prk_steps" not in scheduler.config:
         return
@@ -42,7 +42,7 @@ def choose_warm_up(scheduler: Any, steps: int, start: int, solver: dict[str, Any
 
 
 def step_arguments(scheduler: Any) -> dict[str, Any]:
-    """Keyword arguments for the next step: for LMS no higher an order than it has a memory for."""
+    """Return keyword arguments for the next step: for LMS no higher an order than it has a memory for."""
     if not _takes_order(type(scheduler)):
         return {}
     return {"order": min(_LMS_ORDER, len(scheduler.derivatives) + 1)}
@@ -55,10 +55,10 @@ def _takes_order(scheduler_class: type) -> bool:
 
 
 def end_warm_up(scheduler: Any) -> None:
-    """After the first step of a PNDM that began part-way: go on to its second order.
+    """Switch a PNDM that began part-way to its second order, after its first step.
 
     Its first step is one of first order. At the first timestep of all, the next evaluation would correct that step;
-    part-way there is none for it, and the picture would be one step ahead of its noise.
+    part-way there is none for it, and the image would be one step ahead of its noise.
     """
     if getattr(scheduler, "counter", None) == 1 and "skip_prk_steps" in scheduler.config:
         scheduler.counter = 2

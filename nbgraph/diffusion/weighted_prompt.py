@@ -29,10 +29,14 @@ _DEEPEST = 4
 def encode_weighted_prompt(
     components: Components, text: str, style: str | None = None, size: SizeConditioning | None = None
 ) -> Conditioning:
-    """`encode_prompt` of a text with weights; without any, exactly `encode_prompt(without_weights(text))`.
+    """Encode a text with weights; without any, the result is exactly `encode_prompt(without_weights(text))`.
 
-    The pooled embedding of SDXL, which has no tokens to weigh, is that of the text without its marks. `ModelError`
-    without the package compel, for a model it is not for, and for a text that it cannot read.
+    The pooled embedding of SDXL, which has no tokens to weigh, is that of the text without its marks.
+
+    Raises
+    ------
+    ModelError
+        The package compel is missing, the model has no support for weights, or the text cannot be parsed.
     """
     family = components.model.need_family().key
     if find_spec("compel") is None:
@@ -55,7 +59,10 @@ def encode_weighted_prompt(
 
 
 def without_weights(text: str) -> str:
-    """The words of a text with weights; `ModelError` when it cannot be read, or asks for what is not supported."""
+    """Return the words of a text with weights.
+
+    Raise `ModelError` when it cannot be parsed or uses what is not supported.
+    """
     parser = _parser()
     if (depth := _nesting(text)) > _DEEPEST:
         raise ModelError(
@@ -73,7 +80,7 @@ def without_weights(text: str) -> str:
 
 
 def _nesting(text: str) -> int:
-    """The most parentheses that are open at once; one with a backslash before it is a letter."""
+    """Return the most parentheses that are open at once; one with a backslash before it is a letter."""
     deepest = depth = 0
     for before, letter in zip(f" {text}", text):
         if letter in "()" and before != "\\":
@@ -100,7 +107,7 @@ def _parser() -> Any:
 
 
 def _encode(components: Components, text: str, hidden_states: str, number: str) -> Tensor:
-    """(1, tokens, width) on the CPU: the text by one of the text encoders, its embeddings weighted."""
+    """Return (1, tokens, width) on the CPU: the text by one of the text encoders, its embeddings weighted."""
     compel = load_library("compel")
     with quiet(), TOKENIZER_LOCK:
         encoder = compel.Compel(

@@ -1,9 +1,9 @@
 """One rule for every loader: weights that are not exactly those of the model are refused before a step is done.
 
-diffusers and transformers fill what a file lacks with random numbers or leave it as uninitialised memory, and pass by
-what they do not know, scales that belong to the weights included; all of that draws pictures. Here a missing tensor,
-one of another shape, and one that the model does not have are errors. The exceptions are named below, each with why
-it cannot change a picture.
+diffusers and transformers fill what a file lacks with random numbers or leave it as uninitialised memory, and skip what
+they do not know, even scales of the weights; all of that still gives images. Here a missing tensor, one of another
+shape, and one that the model does not have are errors. The exceptions are named below, each with the reason why it
+cannot change an image.
 """
 
 import re
@@ -27,9 +27,9 @@ _COMPUTED = re.compile(r"(^|\.)(position_ids|num_batches_tracked|rotary_emb\.inv
 _TRAINING = re.compile(r"^model_ema\.")
 """A second, averaged copy of the weights that training keeps; the weights themselves are in the file as well."""
 _OTHER_HEADS = {"lm_head", "score", "classifier", "logit_scale", "logit_bias", "text_projection", "visual_projection"}
-"""Parts of a larger transformers model, of which the class is the encoder: what they compute is not asked for."""
+"""Parts of a larger transformers model of which the class is the encoder: their results are not used."""
 _FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
-"""Types that are a weight's value as they stand; integers and 4-bit types need scales to become one."""
+"""Types whose numbers are the weights; integers and 4-bit types need scales."""
 _SCALED = re.compile(r"scaled_fp8$|(weight_scale|scale_weight|input_scale|scale_input)(_inv|_2)?$|comfy_quant$")
 _QUANTISED = re.compile(r"\.(absmax|quant_map|nested_absmax|SCB|qweight|qzeros|_scale|_data)$|quant_state")
 _ORIGINAL = re.compile(
@@ -55,10 +55,13 @@ def has_weights(component: type) -> bool:
 
 
 def check_fits(component: Any, folder: Path, variant: str | None) -> None:
-    """`ModelError` unless the weights in `folder` are those of `component` in its configuration; reads headers only.
+    """Raise `ModelError` unless the weights in `folder` are those of `component` in its configuration.
 
-    Of a component of transformers, whose names depend on the version that wrote it, only types and scales are looked
-    at: `check_loaded` tells the rest."""
+    Reads headers only.
+
+    Names of transformers depend on the version that wrote the file, so of its components only types and scales are
+    checked here; `check_loaded` does the rest.
+    """
     if not has_weights(component):
         return
     chosen, is_diffusers = choose_variant(folder, variant), issubclass(component, ModelMixin)
@@ -75,7 +78,7 @@ def check_fits(component: Any, folder: Path, variant: str | None) -> None:
 
 
 def check_types(what: str, stored: Mapping[str, StoredTensor]) -> None:
-    """`ModelError` where values are scaled or quantised, so that the stored numbers alone are not the weights."""
+    """Raise `ModelError` where values are scaled or quantised, so that the stored numbers alone are not the weights."""
     scales = sorted(name for name in stored if _SCALED.search(name))
     if scales:
         raise ModelError(
@@ -95,7 +98,7 @@ def check_types(what: str, stored: Mapping[str, StoredTensor]) -> None:
 
 
 def check_loaded(model: torch.nn.Module, folder: Path, info: Mapping[str, Any]) -> None:
-    """`ModelError` unless all was loaded and all was used; `info` is what `output_loading_info=True` gives."""
+    """Raise `ModelError` unless all was loaded and all was used; `info` is that of `output_loading_info=True`."""
     shapes = {str(name): (tuple(given), tuple(own)) for name, given, own in info["mismatched_keys"]}
     tensors = (*model.named_parameters(), *model.named_buffers())
     # Wrappers of quantised tensors say that they are on meta, whatever they hold.
@@ -110,7 +113,7 @@ def check_loaded(model: torch.nn.Module, folder: Path, info: Mapping[str, Any]) 
 
 
 def refuse_differences(component: Any, folder: Path, found: Differences) -> None:
-    """`ModelError` that names the folder, how many tensors differ, the first of them, and what to do."""
+    """Raise `ModelError` that names the folder, how many tensors differ, the first of them, and the remedy."""
     towers = _OTHER_HEADS | ({"text_model"} if "Vision" in component.__name__ else {"vision_model"})
     heads = towers if issubclass(component, PreTrainedModel) else set()
     unexpected = sorted(name for name in found.unexpected if not _is_harmless(name, heads))
@@ -134,7 +137,7 @@ def refuse_differences(component: Any, folder: Path, found: Differences) -> None
 
 
 def weightless(component: Any, folder: Path, config: Mapping[str, Any] | None = None) -> Any:
-    """A component with its configuration and its shapes, but no weights: its parameters are on the meta device.
+    """Return a component with its configuration and shapes, but no weights: its parameters are on the meta device.
 
     `config` is its configuration where no folder has it; `folder` is named in errors then.
     """

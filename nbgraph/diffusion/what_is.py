@@ -1,7 +1,7 @@
-"""What any model file is, from its header alone: kind, family, variant and precision, in milliseconds.
+"""Facts of any model file, from its header alone: kind, family, variant and precision, in milliseconds.
 
-No weights are read and torch is not imported. The names of tensors tell the family, shapes tell the variant; where a
-file holds nothing known, the answer says so, and nothing is guessed.
+No weights are read and torch is not imported. Names of tensors decide the family, shapes the variant; where a file
+holds nothing known, the facts say so, and nothing is guessed.
 """
 
 import json
@@ -25,7 +25,7 @@ PRECISIONS = {
     "F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64", "F8_E4M3": "float8", "F8_E5M2": "float8",
     "I8": "int8", "U8": "4 bit",
 }  # fmt: skip
-"""Precisions by the names that safetensors has for types; GGUF types are named as they are."""
+"""Precisions by safetensors' names of types; GGUF types keep their names."""
 _BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}
 _VAE_PREFIXES = ("first_stage_model.", "vae.", "")
 TEXT_PREFIXES = {
@@ -42,7 +42,7 @@ _CLIP_WIDTHS = {768: "CLIP-L", 1280: "CLIP-G", 1024: "CLIP-H"}
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a file is. Texts are empty where the header does not tell."""
+    """What a file is. Texts are empty where the header does not say."""
 
     path: str
     kind: str
@@ -72,12 +72,12 @@ class FileFacts:
 
 
 def what_is(file: str | Path) -> FileFacts:
-    """Return what a file is, by its header; what is no weight file is named, with what to do, in `problem`.
+    """Return the facts of a file, from its header; `problem` says what another file is and what to do.
 
     Raises
     ------
     ModelError
-        When there is no such file.
+        There is no such file.
     """
     path = Path(file).expanduser()
     if not path.is_file():
@@ -87,7 +87,7 @@ def what_is(file: str | Path) -> FileFacts:
 
 
 def need_weights(file: str | Path) -> FileFacts:
-    """`what_is`, and `ModelError` for a file that holds no weights that can be read."""
+    """Return `what_is` of a file; raise `ModelError` for one without weights that can be read."""
     facts = what_is(file)
     if facts.problem:
         raise ModelError(f"{str(file)!r} {facts.problem}")
@@ -96,7 +96,7 @@ def need_weights(file: str | Path) -> FileFacts:
 
 @lru_cache(maxsize=4096)
 def header_of(path: Path, identity: Identity) -> FileHeader | NotWeights:
-    """The header of a file, kept as long as the file has that identity."""
+    """Return the header of a file, kept as long as the file has that identity."""
     del identity
     return read_file_header(path)
 
@@ -127,7 +127,7 @@ def _known(path: Path, identity: Identity) -> FileFacts:
 
 
 def _recognise(header: FileHeader) -> tuple[str, str, str]:
-    """(kind, family, variant) by the first test that matches; the order matters."""
+    """Return (kind, family, variant) by the first test that matches; the order matters."""
     tensors = header.tensors
     tests: tuple[Callable[[Tensors, Mapping[str, Any]], tuple[str, str, str] | None], ...] = (
         adapter_kind, _controlnet, _checkpoint_or_denoiser, _vae, _text_encoder, _upscaler,
@@ -204,7 +204,7 @@ def _upscaler(tensors: Tensors, _: Mapping[str, Any]) -> tuple[str, str, str] | 
 
 
 def precision_of(header: FileHeader) -> str:
-    """The precision that most of the weights have, by their bytes."""
+    """Return the precision that most of the weights have, by their bytes."""
     tensors, bytes_of = header.tensors, Counter[str]()
     for tensor in tensors.values():
         values = 1
@@ -225,7 +225,7 @@ def precision_of(header: FileHeader) -> str:
 
 
 def _notes(header: FileHeader, kind: str) -> dict[str, str]:
-    """Texts of the metadata that help to know a file, each of one line and at most 200 characters."""
+    """Return texts of the metadata that help to recognise a file, each of one line and at most 200 characters."""
     given = header.metadata
     wanted = {
         "title": ("modelspec.title", "ss_output_name", "general.name"),

@@ -22,9 +22,9 @@ class TinyModels:
             self._refs[name] = ModelRef.from_path(str(BUILDERS[name](self._folder / name)))
         return self._refs[name]
 
-    def pipeline(self, name: str, scheduler: Any = None) -> Any:
-        """The model as diffusers itself loads it, for comparison."""
-        pipeline = DiffusionPipeline.from_pretrained(self[name].path, local_files_only=True, dtype=torch.float32)
+    def pipeline(self, name: str, scheduler: Any = None, dtype: torch.dtype = torch.float32) -> Any:
+        """Return the model as diffusers itself loads it, for comparison."""
+        pipeline = DiffusionPipeline.from_pretrained(self[name].path, local_files_only=True, dtype=dtype)
         if scheduler is not None:
             pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)

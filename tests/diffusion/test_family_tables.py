@@ -5,7 +5,7 @@ import sys
 
 from diffusers.pipelines import auto_pipeline
 
-from nbgraph.diffusion.family_tables import class_names, pipeline_class
+from nbgraph.diffusion.families import class_names, pipeline_class
 
 
 def test_the_tables_hold_the_classes_that_diffusers_has_in_them():

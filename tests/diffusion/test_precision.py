@@ -15,9 +15,9 @@ import nbgraph as nb
 from nbgraph.diffusion import quantised
 from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.description import check_weights
-from nbgraph.diffusion.empty_weights import empty_weights_of_this_thread
 from nbgraph.diffusion.load import load_component
 from nbgraph.diffusion.model_cache import ModelCache
+from nbgraph.diffusion.one_thread import empty_weights_of_this_thread
 from nbgraph.diffusion.refs import LoraPatch, ModelPart, ModelRef
 from nbgraph.errors import GraphError, ModelError
 from nbgraph.invocations import LoraLoader, ModelLoader, Noise, TransformerLoader

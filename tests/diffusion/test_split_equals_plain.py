@@ -58,6 +58,15 @@ def test_latents_equal_the_plain_pipelines_bit_for_bit(
     assert (found.tensor - expected).abs().max() == 0
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["sd15", "sd3"])
+def test_latents_in_half_precision_equal_those_of_a_pipeline_loaded_so(name: str, dtype: str, tiny: TinyModels) -> None:
+    """Loaded, not cast: `pipeline.to(float16)` casts the layers of T5 that transformers keeps in float32, too."""
+    found = sample(ModelCache(device="cpu", dtype=dtype), tiny[name], DenoiseSettings(steps=STEPS, cfg=CFG))
+    expected = plain(tiny.pipeline(name, dtype=getattr(torch, dtype)), name, "latent")
+    assert (found.tensor - expected).abs().max() == 0
+
+
 def test_pictures_of_a_batch_are_those_of_their_seeds(tiny: TinyModels, shared_cache: ModelCache) -> None:
     settings = DenoiseSettings(steps=STEPS, cfg=CFG, scheduler="euler_a")
     both = sample(shared_cache, tiny["sd15"], settings, noise=noise(tiny["sd15"], (3, 4)))

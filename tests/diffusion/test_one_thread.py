@@ -9,7 +9,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from nbgraph.diffusion.description import describe_model
 from nbgraph.diffusion.load import load_component
-from nbgraph.diffusion.thread_dtype import default_dtype_of_this_thread
+from nbgraph.diffusion.one_thread import default_dtype_of_this_thread
 from tests.diffusion.models import TinyModels
 
 
