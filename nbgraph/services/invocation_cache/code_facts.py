@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 Chain = tuple[str, ...]
 Chains = frozenset[Chain]
@@ -57,11 +57,11 @@ class CodeFacts:
 class _Reading:
     """What was found so far."""
 
-    names: dict[str, set[Chain]] = field(default_factory=dict)
-    enclosed: dict[str, set[Chain]] = field(default_factory=dict)
-    written: set[str] = field(default_factory=set)
-    imports: list[Import] = field(default_factory=list)
-    attributes: set[str] = field(default_factory=set)
+    names: dict[str, set[Chain]] = field(default_factory=dict[str, set[Chain]])
+    enclosed: dict[str, set[Chain]] = field(default_factory=dict[str, set[Chain]])
+    written: set[str] = field(default_factory=set[str])
+    imports: list[Import] = field(default_factory=list[Import])
+    attributes: set[str] = field(default_factory=set[str])
 
 
 @lru_cache(maxsize=4096)
@@ -90,14 +90,14 @@ def facts_of(code: CodeType) -> CodeFacts:
     )
 
 
-def constant_text(value: Any) -> bytes:
+def constant_text(value: object) -> bytes:
     """Return a constant of code as text: equal for equal ones of equal types, and the same in every process."""
     if isinstance(value, CodeType):
         return b"code:" + facts_of(value).digest
     if isinstance(value, tuple):
-        return b"(" + b",".join(map(constant_text, value)) + b")"
+        return b"(" + b",".join(map(constant_text, cast(tuple[object, ...], value))) + b")"
     if isinstance(value, frozenset):
-        return b"{" + b",".join(sorted(map(constant_text, value))) + b"}"
+        return b"{" + b",".join(sorted(map(constant_text, cast(frozenset[object], value)))) + b"}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"int:{value:x}".encode()
     return f"{type(value).__name__}:{value!r}".encode("utf-8", "surrogatepass")
@@ -113,7 +113,8 @@ def _instructions(code: CodeType, found: _Reading) -> Iterator[bytes]:
     """Yield each instruction as text, and note what it reaches."""
     chain: list[str] | None = None
     chains: dict[str, set[Chain]] = {}
-    name, constants = "", [0, None]
+    name = ""
+    constants: list[Any] = [0, None]  # what IMPORT_NAME takes: the level and the names
     for each in dis.get_instructions(code):
         if each.opname in _LAYOUT:
             continue

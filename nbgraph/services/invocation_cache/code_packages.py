@@ -1,15 +1,16 @@
-"""Tell a person's own code from that of installed packages, which counts by their names and versions."""
+"""Distinguish a person's own code from that of installed packages, which counts by their names and versions."""
 
 import builtins
 import site
 import sys
 import sysconfig
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import FunctionType, ModuleType
+from typing import cast
 
 OWN_PACKAGE = "nbgraph"
 PYTHON = "python"
@@ -35,20 +36,21 @@ def package_of(module_name: str | None) -> str | None:
 
 def is_own(cls: type) -> bool:
     """Return whether a class is a person's own: not that of an installed package, found there under its name."""
-    if not isinstance(cls.__module__, str):  # of a class that a compiler of extensions made
+    module: object = cls.__module__
+    if not isinstance(module, str):  # of a class that a compiler of extensions made
         return False
-    return package_of(cls.__module__) is None or not is_importable(cls)
+    return package_of(module) is None or not is_importable(cls)
 
 
-def is_importable(thing: Any) -> bool:
+def is_importable(thing: type | FunctionType) -> bool:
     """Return whether the module of a function or class has it under its name: it was not made for the occasion."""
     if isinstance(thing, type) and not thing.__flags__ & _HEAP_TYPE:
         return True
-    found: Any = sys.modules.get(thing.__module__)
+    found: object = sys.modules.get(thing.__module__)
     for name in thing.__qualname__.split("."):
-        found = vars(found).get(name) if hasattr(found, "__dict__") else None
+        found = cast(dict[str, object], vars(found)).get(name) if hasattr(found, "__dict__") else None
         if isinstance(found, staticmethod | classmethod):
-            found = found.__func__
+            found = cast(Callable[..., object], found.__func__)  # pyright: ignore[reportUnknownMemberType]
     return found is thing
 
 
@@ -93,7 +95,7 @@ def _place_of(module_name: str) -> Path | None:
     return _first(getattr(module, "__file__", None), getattr(module, "__path__", None))
 
 
-def _first(file: Any, folders: Any) -> Path | None:
+def _first(file: object, folders: Iterable[str] | None) -> Path | None:
     if isinstance(file, str):
         return Path(file).absolute()
     return next((Path(folder).absolute() for folder in folders or ()), None)
@@ -130,7 +132,7 @@ def _standard_folders() -> tuple[Path, ...]:
     return tuple(Path(sysconfig.get_path(name)).absolute() for name in ("stdlib", "platstdlib"))
 
 
-def builtins_of(namespace: dict[str, Any]) -> dict[str, Any]:
+def builtins_of(namespace: Mapping[str, object]) -> Mapping[str, object]:
     """Return the builtins that code with these globals has."""
     found = namespace.get("__builtins__", builtins)
-    return vars(found) if isinstance(found, ModuleType) else found
+    return vars(found) if isinstance(found, ModuleType) else cast(Mapping[str, object], found)

@@ -1,12 +1,11 @@
 """The walk from a class to all the code it reaches, part by part; `code_hash.py` says what counts and what does not.
 
 Each function, class and value is a part with a label and a hash of its own, in which others appear by their labels. The
-walk keeps a queue of parts that have a label and are still to be hashed, and watches all it looks at.
+walk keeps a queue of parts that have a label and no hash yet, and watches everything it reads.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping
 from enum import EnumType
 from hashlib import blake2b
 from importlib import import_module
@@ -20,6 +19,7 @@ from pydantic import BaseModel
 
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.function import FunctionInvocation
+from nbgraph.services.invocation_cache.code_digest import CachedFunction, CannotHash
 from nbgraph.services.invocation_cache.code_facts import DIGEST_BYTES, Chain, CodeFacts, Import, facts_of
 from nbgraph.services.invocation_cache.code_packages import (
     OWN_PACKAGE,
@@ -28,69 +28,53 @@ from nbgraph.services.invocation_cache.code_packages import (
     is_importable,
     is_own,
     package_of,
-    version_of,
 )
-from nbgraph.services.invocation_cache.code_record import OTHER_PARTS, Code
-from nbgraph.services.invocation_cache.code_values import CannotHash, ValueWriter
+from nbgraph.services.invocation_cache.code_parts import PART_BYTES, Part, Parts
+from nbgraph.services.invocation_cache.code_record import Code
+from nbgraph.services.invocation_cache.code_values import ValueWriter
 from nbgraph.services.invocation_cache.code_watch import MISSING, Watch
 
-SHOWN_PARTS = 24
-PART_BYTES = 8
 SHOWN_TEXT = 60
 LOGS = (list, set, dict, deque)
 WRITES = frozenset({("append",), ("extend",), ("appendleft",), ("add",), ("update",)})
-"""Methods that give nothing back of what is in a list, set or dict."""
+"""Methods that return nothing of the content of a list, set or dict."""
 DYNAMIC = (eval, exec, globals, __import__, import_module)
 WHOLE: frozenset[Chain] = frozenset({()})
-NOT_CODE = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__signature__", "_abc_impl"})
-NOT_CODE |= {"__class_vars__"}  # with those of the bases, private ones of nbgraph too; their values count by themselves
-NOT_CODE |= {"__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__", "__annotations_cache__"}
+NOT_CODE = frozenset(
+    {
+        *("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__signature__", "_abc_impl"),
+        "__class_vars__",  # with those of the bases, private ones of nbgraph too; their values count by themselves
+        *("__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__", "__annotations_cache__"),
+    }
+)
 BOOKKEEPING = frozenset({"_node_type", "cached_by_default"})
 ENUM_TABLES = frozenset({"_member_map_", "_value2member_map_", "_unhashable_values_", "_hashable_values_"})
 ENUM_ATTRIBUTES = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "__doc__"})
-DECORATORS = ("validators", "field_validators", "root_validators", "model_validators", "field_serializers")
-DECORATORS += ("model_serializers", "computed_fields")
+DECORATORS = (
+    *("validators", "field_validators", "root_validators", "model_validators", "field_serializers"),
+    *("model_serializers", "computed_fields"),
+)
 
 
-_memories: WeakKeyDictionary[Any, tuple[str, int]] = WeakKeyDictionary()
+_memories: WeakKeyDictionary[CachedFunction, tuple[str, int]] = WeakKeyDictionary()
 """The code of each function behind `functools.cache` when it was looked at, and how often it had been computed."""
 
 
-def _remembers(function: Any) -> bool:
+def _remembers(function: CachedFunction) -> bool:
     return function.cache_info().currsize > 0
 
 
-@dataclass
-class _Waiting:
-    """A part that has a label and is still to be hashed."""
-
-    label: str
-    thing: Any
-    write: Callable[[str, Any], None]
-    is_value: bool = False
-
-
-@dataclass
-class _Found:
-    """What a walk has found so far; `kept` holds the things whose identities are known."""
-
-    parts: dict[str, Any] = field(default_factory=dict)
-    unnamed: set[str] = field(default_factory=set)
-    packages: dict[str, str] = field(default_factory=dict)
-    refusals: list[str] = field(default_factory=list)
-    labels: dict[Any, str] = field(default_factory=dict)
-    remembering: list[Any] = field(default_factory=list)
-    kept: list[Any] = field(default_factory=list)
-
-
 class Walk(ValueWriter):
-    """Goes from one class to all it reaches, part by part, in an order given by names alone."""
+    """Walks from one class to everything it reaches, part by part, in an order that only names decide."""
 
-    def __init__(self, root: type | FunctionType, with_docstrings: bool = False, within: tuple[Any, ...] = ()) -> None:
+    def __init__(
+        self, root: type | FunctionType, with_docstrings: bool = False, within: tuple[CachedFunction, ...] = ()
+    ) -> None:
         super().__init__(Watch())
         self._root, self._with_docstrings, self._within = root, with_docstrings, within
-        self._found = _Found()
-        self._waiting: deque[_Waiting] = deque()
+        self._parts = Parts(root.__module__)
+        self._refusals: list[str] = []
+        self._remembering: list[CachedFunction] = []
         self._reads_docstrings = False
         self._listed: set[FunctionType] = set()
 
@@ -105,39 +89,25 @@ class Walk(ValueWriter):
                 if is_own(base):
                     self.cls(base)
                 elif issubclass(base, BaseInvocation) and base is not FunctionInvocation:
-                    self._wait(id(base), base.__qualname__, base.__module__, base, self._installed_node)
+                    self._parts.add(id(base), base.__qualname__, base.__module__, base, self._installed_node)
         else:
             self.cls(self._root)
-        while self._waiting:
-            self._read_part(self._waiting.popleft())
+        while self._parts.waiting:
+            self._read_part(self._parts.waiting.popleft())
         if self._reads_docstrings and not self._with_docstrings:
             return Walk(self._root, True, self._within).read()
-        for function in self._found.remembering:
+        for function in self._remembering:
             self._check_memory(function)
-        found = self._found
-        return Code(
-            self._shown_parts(), dict(sorted(found.packages.items())), "; ".join(found.refusals[:1]), self.watch
-        )
+        packages = dict(sorted(self._parts.packages.items()))
+        return Code(self._parts.shown(), packages, "; ".join(self._refusals[:1]), self.watch)
 
-    def _shown_parts(self) -> dict[str, Any]:
-        """Return the first parts by name, and one hash for all others."""
-        found = self._found
-        shown = [label for label in found.parts if label not in found.unnamed][:SHOWN_PARTS]
-        others = sorted((label, found.parts[label]) for label in found.parts if label not in shown)
-        parts = {label: found.parts[label] for label in shown}
-        if others:
-            parts[OTHER_PARTS] = blake2b(
-                repr(others).encode("utf-8", "surrogatepass"), digest_size=PART_BYTES
-            ).hexdigest()
-        return parts
-
-    def _read_part(self, part: _Waiting) -> None:
+    def _read_part(self, part: Part) -> None:
         if part.is_value and _is_short(part.thing):
-            self._found.parts[part.label] = [part.thing]
+            self._parts.hashes[part.label] = [part.thing]
             return
         self._digest, self._path, before = blake2b(digest_size=DIGEST_BYTES), [], self.watch.size()
         try:
-            part.write(part.label, part.thing)
+            part.write()
         except CannotHash as what:
             self._refuse(f"{part.label} holds {what}")
             if part.is_value:
@@ -146,31 +116,10 @@ class Walk(ValueWriter):
             self._refuse(f"{part.label} is nested too deep")
         except Exception as error:
             self._refuse(f"{part.label} cannot be looked at: {type(error).__name__}: {error}")
-        self._found.parts[part.label] = self._digest.hexdigest()[: 2 * PART_BYTES]
+        self._parts.hashes[part.label] = self._digest.hexdigest()[: 2 * PART_BYTES]
 
     def _refuse(self, text: str) -> None:
-        self._found.refusals.append(text)
-
-    def _wait(
-        self, key: Any, name: str, module: str | None, thing: Any, write: Callable[[str, Any], None], **how: bool
-    ) -> str:
-        """Return the label of a thing, which is made if it has none, and hash the thing later."""
-        found = self._found
-        label = found.labels.get(key)
-        if label is None:
-            plain = name.replace("<locals>.", "")
-            plain = plain if module in (self._root.__module__, None) else f"{module}.{plain}"
-            label, number = plain, 1
-            taken = set(found.labels.values())
-            while label in taken:
-                number += 1
-                label = f"{plain} #{number}"
-            found.labels[key] = label
-            found.kept.append(thing)
-            if package_of(module) is not None:
-                found.unnamed.add(label)
-            self._waiting.append(_Waiting(label, thing, write, **how))
-        return label
+        self._refusals.append(text)
 
     # What a value may hold
 
@@ -179,20 +128,23 @@ class Walk(ValueWriter):
         package = package_of(function.__globals__.get("__name__"))
         if package and package_of(function.__module__) and is_importable(function):
             self.write("installed function", function.__module__, function.__qualname__)
-            self._note(package)
+            self._parts.note_package(package)
         else:
             module = function.__globals__.get("__name__") if package else function.__module__
-            self.write("function", self._wait(id(function), function.__qualname__, module, function, self._function))
+            self.write(
+                "function", self._parts.add(id(function), function.__qualname__, module, function, self._function)
+            )
 
     def cls(self, cls: type) -> None:
         if not is_own(cls):
-            module = cls.__module__ if isinstance(cls.__module__, str) else ""
-            self.write("installed class", module, cls.__qualname__)
-            self._note(package_of(module))
+            stated: object = cls.__module__  # compilers of extensions set a descriptor
+            home = stated if isinstance(stated, str) else ""
+            self.write("installed class", home, cls.__qualname__)
+            self._parts.note_package(package_of(home))
             return
         name = f"inputs of {cls.__qualname__}" if _is_made(cls) else cls.__qualname__
         module = None if package_of(cls.__module__) else cls.__module__
-        self.write("class", self._wait(id(cls), name, module, cls, self._class))
+        self.write("class", self._parts.add(id(cls), name, module, cls, self._class))
 
     def module(self, module: ModuleType) -> None:
         self._module(module, WHOLE)
@@ -201,19 +153,15 @@ class Walk(ValueWriter):
         package = package_of(module_name)
         if package is None:
             raise CannotHash(f"compiled code of {module_name}")
-        self._note(package)
+        self._parts.note_package(package)
 
-    def _note(self, package: str | None) -> None:
-        if package is not None and package not in self._found.packages:
-            self._found.packages[package] = version_of(package)
-
-    def remembering(self, function: Any) -> None:
+    def remembering(self, function: CachedFunction) -> None:
         self.watch.content(function, _remembers)
         if function not in self._within and isinstance(function.__wrapped__, FunctionType):
-            self._found.remembering.append(function)
+            self._remembering.append(function)
 
-    def _check_memory(self, function: Any) -> None:
-        """Refuse a function behind `functools.cache` that remembers results of code that has changed since."""
+    def _check_memory(self, function: CachedFunction) -> None:
+        """Refuse a function behind `functools.cache` that holds results of code that has changed since."""
         code = Walk(function.__wrapped__, self._with_docstrings, (*self._within, function)).read().digest
         before, misses = _memories.get(function, ("", 0)), function.cache_info().misses
         if before[0] not in ("", code) and _remembers(function) and misses >= before[1]:
@@ -239,10 +187,10 @@ class Walk(ValueWriter):
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
             held = self.watch.cell(cell)
             self.write(name)
-            self._found.kept.append(cell)
+            self._parts.kept.append(cell)
             self._held(held, facts.enclosed.get(name, WHOLE), id(cell), f"{label}.{name}")
-            if label in self._found.unnamed and id(cell) in self._found.labels:
-                self._found.unnamed.add(self._found.labels[id(cell)])
+            if label in self._parts.unnamed and id(cell) in self._parts.labels:
+                self._parts.unnamed.add(self._parts.labels[id(cell)])
         if package_of(function.__globals__.get("__name__")) is None:
             self._reached(label, function, facts)
 
@@ -261,8 +209,10 @@ class Walk(ValueWriter):
         for each in facts.imports:
             self._imported(label, namespace, each, facts.attributes)
 
-    def _held(self, value: Any, chains: Iterable[Chain], key: Any, name: str, module: str | None = None) -> None:
-        """Write what a name stands for: a function or class by its label, any other value as a part of its own."""
+    def _held(
+        self, value: object, chains: Iterable[Chain], key: Hashable, name: str, module: str | None = None
+    ) -> None:
+        """Write what a name refers to: a function or class by its label, any other value as a part of its own."""
         if value is MISSING or value is NotImplemented or value is Ellipsis:
             self.write("singleton", str(type(value)))
         elif isinstance(value, ModuleType):
@@ -273,21 +223,21 @@ class Walk(ValueWriter):
         elif type(value) in LOGS and WRITES.issuperset(chains):
             self.write("log", type(value).__name__)
         else:
-            label = self._wait(key, name, module, value, lambda _, held: self.value(held), is_value=True)
+            label = self._parts.add(key, name, module, value, lambda _, held: self.value(held), is_value=True)
             self.write("value", label)
 
-    def _check_dynamic(self, function: Any) -> None:
+    def _check_dynamic(self, function: FunctionType | type | BuiltinFunctionType) -> None:
         if any(function is each for each in DYNAMIC):
             self._refuse(f"what {function.__name__} reaches is not known")
 
-    def _imported(self, label: str, namespace: dict[str, Any], each: Import, attributes: frozenset[str]) -> None:
-        """Write what an import inside of a function gives, if that is imported already."""
-        package = namespace.get("__package__") or namespace.get("__name__", "").rpartition(".")[0]
+    def _imported(self, label: str, namespace: dict[str, object], each: Import, attributes: frozenset[str]) -> None:
+        """Write what an import inside a function gives, if the module is imported already."""
+        package = str(namespace.get("__package__") or str(namespace.get("__name__", "")).rpartition(".")[0])
         name = resolve_name("." * each.level + each.module, package) if each.level else each.module
         installed = package_of(name)
         self.write("import", name)
         if installed is not None:
-            self._note(installed)
+            self._parts.note_package(installed)
         elif self.watch.name(modules, name) is not MISSING:
             for module in {name: None} if each.names else {name: None, name.partition(".")[0]: None}:
                 inside = vars(modules[module])
@@ -299,17 +249,17 @@ class Walk(ValueWriter):
     # Modules
 
     def _module(self, module: ModuleType, chains: Iterable[Chain]) -> None:
-        """Write what is taken of a module; all of one's own if it is used as a value."""
+        """Write what code takes from a module; all of one's own module if it is used as a value."""
         inside, package = vars(module), package_of(module.__name__)
         self.write("module", module.__name__)
-        self._note(package)
+        self._parts.note_package(package)
         by_name: dict[str, set[Chain]] = {}
         for chain in chains:
             if chain:
                 by_name.setdefault(chain[0], set()).add(chain[1:])
             elif package is None:
                 self.write(
-                    "whole", self._wait(id(module), f"module {module.__name__}", None, module, self._whole_module)
+                    "whole", self._parts.add(id(module), f"module {module.__name__}", None, module, self._whole_module)
                 )
         for name in sorted(by_name):
             held = self.watch.name(inside, name)
@@ -361,9 +311,8 @@ class Walk(ValueWriter):
             for name, member in members.items():
                 self.write("member", name)
                 self.value(member._value_)
-                self.pairs(
-                    "attributes", sorted(pair for pair in vars(member).items() if pair[0] not in ENUM_ATTRIBUTES)
-                )
+                counted = vars(member).keys() - ENUM_ATTRIBUTES
+                self.pairs("attributes", [(each, vars(member)[each]) for each in sorted(counted)])
             names |= {*cls.__members__, *ENUM_TABLES}
         if issubclass(cls, BaseInvocationOutput):
             names.add("_holds_models")
@@ -382,7 +331,7 @@ class Walk(ValueWriter):
         """Write the methods of a node class that is installed; of what they reach, the versions of packages."""
         inside = vars(cls)
         self.watch.cls(cls)
-        self._note(package_of(cls.__module__))
+        self._parts.note_package(package_of(cls.__module__))
         for name in sorted(inside):
             member = inside[name]
             functions = [member.fget, member.fset] if isinstance(member, property) else [member]
@@ -398,7 +347,7 @@ class Walk(ValueWriter):
                     self._list_packages(function)
 
     def _list_packages(self, function: FunctionType) -> None:
-        """Note the packages that a function of an installed one reaches, itself or by others of its own package."""
+        """Record the packages that a function of an installed one reaches, directly or through its own package."""
         home = package_of(function.__globals__.get("__name__"))
         waiting = [function]
         while waiting:
@@ -411,13 +360,13 @@ class Walk(ValueWriter):
                 is_module = isinstance(held, ModuleType)
                 package = package_of(held.__name__ if is_module else getattr(held, "__module__", None) or "builtins")
                 if package not in (home, OWN_PACKAGE, PYTHON):
-                    self._note(package)
+                    self._parts.note_package(package)
                 elif package == home and isinstance(held, FunctionType):
                     waiting.append(held)
 
 
-def _is_short(value: Any) -> bool:
-    """Return whether a value is shown as it is: one that JSON tells from all others."""
+def _is_short(value: object) -> bool:
+    """Return whether a value is shown as it is: one that JSON distinguishes from all others."""
     if type(value) is str:
         return len(value) <= SHOWN_TEXT
     return type(value) in (bool, float, type(None)) or (type(value) is int and value.bit_length() < 128)
@@ -428,7 +377,7 @@ def _is_made(cls: type) -> bool:
     return issubclass(cls, BaseInvocation) and cls.__wrapped_function__ is not None
 
 
-def _annotations(function: FunctionType) -> Any:
+def _annotations(function: FunctionType) -> Mapping[str, object] | None:
     try:
         return function.__annotations__
     except NameError:

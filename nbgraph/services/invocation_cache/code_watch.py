@@ -1,19 +1,21 @@
-"""Tell cheaply whether what code reached when it was hashed is still the same.
+"""Detect cheaply whether what code reached when it was hashed is still the same.
 
 Names, cells, the code of functions and the contents of containers are compared by identity, some tens of nanoseconds
-each: the objects are held, so no other object can have their identity. What can change inside without that being seen,
-such as an array, is compared by a snapshot of its contents.
+each: the objects are referenced, so no other object can get their identity. What can change inside without a change of
+identity, such as an array, is compared by a snapshot of its content.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from operator import is_
 from types import CellType, FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
+Content = TypeVar("Content")
+Key = TypeVar("Key")
 MISSING = object()
 
 
-def cell_contents(cell: CellType) -> Any:
+def cell_contents(cell: CellType) -> object:
     """Return what a cell holds, `MISSING` for an empty one."""
     try:
         return cell.cell_contents
@@ -37,23 +39,23 @@ class Watch:
     )
 
     def __init__(self) -> None:
-        self._names: list[tuple[Mapping[str, Any], str, Any]] = []
-        self._cells: list[tuple[CellType, Any]] = []
-        self._classes: list[tuple[Mapping[str, Any], tuple[Any, ...]]] = []
-        self._functions: list[tuple[FunctionType, Any, Any, Any]] = []
-        self._empty: list[Collection[Any]] = []
-        self._mappings: list[tuple[Mapping[Any, Any], tuple[Any, ...], tuple[Any, ...]]] = []
-        self._sequences: list[tuple[Collection[Any], tuple[Any, ...]]] = []
-        self._slots: list[tuple[Any, str, Any]] = []
+        self._names: list[tuple[Mapping[str, object], str, object]] = []
+        self._cells: list[tuple[CellType, object]] = []
+        self._classes: list[tuple[Mapping[str, object], tuple[object, ...]]] = []
+        self._functions: list[tuple[FunctionType, object, object, object]] = []
+        self._empty: list[Collection[object]] = []
+        self._mappings: list[tuple[Mapping[Any, object], tuple[object, ...], tuple[object, ...]]] = []
+        self._sequences: list[tuple[Collection[object], tuple[object, ...]]] = []
+        self._slots: list[tuple[object, str, object]] = []
         self._contents: list[tuple[Any, Callable[[Any], Any], Any]] = []
 
-    def name(self, namespace: Mapping[str, Any], name: str) -> Any:
+    def name(self, namespace: Mapping[str, object], name: str) -> object:
         """Return the value of a name in a namespace, `MISSING` without one, and watch it."""
         value = namespace.get(name, MISSING)
         self._names.append((namespace, name, value))
         return value
 
-    def cell(self, cell: CellType) -> Any:
+    def cell(self, cell: CellType) -> object:
         """Return what a cell holds, and watch it."""
         value = cell_contents(cell)
         self._cells.append((cell, value))
@@ -68,28 +70,28 @@ class Watch:
         members = vars(cls)
         self._classes.append((members, tuple(members.values())))
 
-    def mapping(self, mapping: Mapping[Any, Any]) -> None:
+    def mapping(self, mapping: Mapping[Key, object]) -> None:
         """Watch the keys and values of a mapping, in their order."""
         if mapping:
             self._mappings.append((mapping, tuple(mapping), tuple(mapping.values())))
         else:
             self._empty.append(mapping)
 
-    def items(self, items: Collection[Any]) -> None:
+    def items(self, items: Collection[object]) -> None:
         """Watch the items of a list, a set or the like."""
         if items:
             self._sequences.append((items, tuple(items)))
         else:
             self._empty.append(items)
 
-    def slot(self, thing: Any, name: str) -> Any:
+    def slot(self, thing: object, name: str) -> object:
         """Return an attribute kept in a slot, `MISSING` if it is not set, and watch it."""
         value = getattr(thing, name, MISSING)
         self._slots.append((thing, name, value))
         return value
 
-    def content(self, thing: Any, snapshot: Callable[[Any], Any]) -> None:
-        """Watch what is inside of a thing by a snapshot of it, which is equal as long as nothing changes."""
+    def content(self, thing: Content, snapshot: Callable[[Content], object]) -> None:
+        """Watch the content of a thing by a snapshot of it, which is equal as long as nothing changes."""
         self._contents.append((thing, snapshot, snapshot(thing)))
 
     def size(self) -> tuple[int, ...]:

@@ -1,10 +1,10 @@
-"""Values as the end of a key's material: JSON that differs wherever a node could tell two values apart."""
+"""Write values as JSON for a key: two values have equal JSON only if no node could distinguish them."""
 
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from json import JSONEncoder
 from pathlib import PurePath
-from typing import Any, cast
+from typing import cast
 
 from msgspec.json import Encoder
 from pydantic import BaseModel
@@ -17,38 +17,52 @@ from nbgraph.services.invocation_cache.code_packages import is_own
 from nbgraph.services.shared.defensive_copy import SMALL
 
 ContentOf = Callable[[ResourceField], str]
-ModelContent = Callable[[ModelField], dict[str, Any]]
+ModelContent = Callable[[ModelField], dict[str, object]]
 SMALL_AND_FINITE = SMALL - {float}
 TEXT = frozenset({str})
 MARKS = frozenset({"is", "content", "model"})
-"""The keys that tell what stands for something else than a dict: `is` its class, `content` a resource, `model` a model,
-as `ModelField.content` has it. A dict with such a key of its own is told as pairs, so the two are never the same."""
+"""The keys that mark something other than a dict: `is` a class, `content` a resource, `model` a model, as in
+`ModelField.content`. A dict that has such a key itself is written as pairs, so the two never have equal JSON."""
 NO_KEY = "cannot be part of a cache key; set use_cache=False on the node"
 _encode_finite = Encoder().encode
 _encode = JSONEncoder(ensure_ascii=False).encode
 
 
 class Contents:
-    """Values as JSON, by their types and their contents.
+    """Writes values as JSON, by their types and contents.
 
-    Numbers, texts, lists and dicts with texts for keys are JSON as they are. A resource is the hash of its content and
-    a model that of its files, not their names. All else is told with its class: a tuple is no list, `{1: 2}` is not
-    `{"1": 2}`, and a `Path` is no text. The order of a dict counts, as a node can see it; that of a set does not. Of a
-    pydantic model the fields count, and not what is private to it.
+    Numbers, texts, lists, and dicts with texts for keys are plain JSON. A resource is the hash of its content and a
+    model that of its files, not their names. Everything else is written with its class: a tuple is no list, `{1: 2}` is
+    not `{"1": 2}`, and a `Path` is no text. The order of a dict counts, as a node can see it; that of a set does not.
+    Of a pydantic model the fields count, not its private attributes.
 
-    Texts of larger values are kept by identity, and with them the values, so that nothing else gets their identity.
+    The JSON of larger values is kept by identity, together with the values, so that no other object gets their
+    identity.
     """
 
     def __init__(self, content_of: ContentOf, model_content: ModelContent = ModelField.content) -> None:
         self._content_of, self._model_content = content_of, model_content
-        self._known: dict[int, tuple[Any, str]] = {}
+        self._known: dict[int, tuple[object, str]] = {}
         self._codes: dict[type, str] = {}
 
-    def key(self, head: KeyHead, picked: tuple[Any, ...], is_small: bool = False) -> tuple[bytes, bytes]:
-        """The key of a node, and the end of the material it stands for, made of what was picked.
+    def key(self, head: KeyHead, picked: tuple[object, ...], is_small: bool = False) -> tuple[bytes, bytes]:
+        """Return the key of a node, and the JSON of its inputs.
 
-        `is_small` says that all values are known to be whole numbers, texts and the like. `NotFoundError` if one names
-        a resource that is gone, `TypeError` if one cannot be part of a key.
+        Parameters
+        ----------
+        head
+            The beginning of the key, which is hashed before the inputs.
+        picked
+            The values of the inputs, in order of their names.
+        is_small
+            True if all values are known to be whole numbers, texts and the like.
+
+        Raises
+        ------
+        NotFoundError
+            A value names a resource that is gone.
+        TypeError
+            A value cannot be part of a key.
         """
         try:
             if is_small or SMALL_AND_FINITE.issuperset(map(type, picked)):
@@ -66,7 +80,7 @@ class Contents:
         digest.update(inputs)
         return digest.digest(), inputs
 
-    def _text(self, value: Any) -> str:
+    def _text(self, value: object) -> str:
         if value.__class__ in SMALL:
             return _encoded(value)
         known = self._known.get(id(value))
@@ -74,33 +88,39 @@ class Contents:
             known = self._known[id(value)] = (value, self.text(value))
         return known[1]
 
-    def text(self, value: Any) -> str:
-        """The JSON of one value; `TypeError` if it cannot be part of a key."""
+    def text(self, value: object) -> str:
+        """Return the JSON of one value; raise `TypeError` if it cannot be part of a key."""
         try:
-            return _encoded(self._told(value))
+            return _encoded(self._to_json(value))
         except RecursionError:
             raise TypeError(f"a {type(value).__name__} that holds itself, or is nested too deep, {NO_KEY}") from None
 
-    def _told(self, value: Any) -> Any:
-        """The value as what JSON can hold."""
+    def _to_json(self, value: object) -> object:
+        """Return a JSON value for a value, with its class where it is not plain."""
         kind = type(value)
         if kind in SMALL:
             return value
         if kind is list:
-            return value if SMALL.issuperset(map(type, value)) else [self._told(item) for item in value]
-        if kind is dict and TEXT.issuperset(map(type, value)) and MARKS.isdisjoint(value):
-            is_small = SMALL.issuperset(map(type, value.values()))
-            return value if is_small else {key: self._told(item) for key, item in value.items()}
+            items = cast(list[object], value)
+            return items if SMALL.issuperset(map(type, items)) else [self._to_json(item) for item in items]
+        if kind is dict:
+            named = cast(dict[str, object], value)
+            if TEXT.issuperset(map(type, named)) and MARKS.isdisjoint(named):
+                is_small = SMALL.issuperset(map(type, named.values()))
+                return named if is_small else {key: self._to_json(item) for key, item in named.items()}
         if isinstance(value, ResourceField):
             return {"content": self._content_of(value)}
         if isinstance(value, ModelField):
             return self._model_content(value)
-        described = {"is": _name(kind), "value": self._untold(value)}
+        described = {"is": _name(kind), "value": self._to_tagged_json(value)}
         code = self._code(kind)
         return {**described, "code": code} if code else described
 
     def _code(self, kind: type) -> str:
-        """A hash of a person's own class, whose methods a node that gets the value may call; "" of other classes."""
+        """Return a hash of a person's own class, whose methods a node that gets the value may call.
+
+        "" for other classes.
+        """
         known = self._codes.get(kind)
         if known is None:
             code = code_of(kind) if is_own(kind) else None
@@ -109,36 +129,38 @@ class Contents:
             known = self._codes[kind] = code.digest if code is not None else ""
         return known
 
-    def _untold(self, value: Any) -> Any:
-        """What is in a value, as what JSON can hold; its class has to be told beside it."""
+    def _to_tagged_json(self, value: object) -> object:
+        """Return a JSON value for the content of a value; its class is written next to it."""
         if isinstance(value, Enum):
-            return self._told(value.value)
+            return self._to_json(value.value)
         if isinstance(value, BaseModel):
             return self._fields(value)
         if isinstance(value, dict):
-            return [[self._told(key), self._told(item)] for key, item in cast(dict[Any, Any], value).items()]
+            return [
+                [self._to_json(key), self._to_json(item)] for key, item in cast(dict[object, object], value).items()
+            ]
         if isinstance(value, list | tuple):
-            return [self._told(item) for item in cast(Sequence[Any], value)]
+            return [self._to_json(item) for item in cast(Sequence[object], value)]
         if isinstance(value, set | frozenset):
-            return sorted([self._told(item) for item in cast(Collection[Any], value)], key=_encoded)
+            return sorted([self._to_json(item) for item in cast(Collection[object], value)], key=_encoded)
         if isinstance(value, PurePath):
             return str(value)
         if isinstance(value, int | float | str):
             return value
         raise TypeError(f"a {type(value).__name__} {NO_KEY}")
 
-    def _fields(self, model: BaseModel) -> dict[str, Any]:
+    def _fields(self, model: BaseModel) -> dict[str, object]:
         values = {name: value for name, value in vars(model).items() if name in type(model).model_fields}
         values.update(model.__pydantic_extra__ or {})
-        return {name: self._told(values[name]) for name in sorted(values)}
+        return {name: self._to_json(values[name]) for name in sorted(values)}
 
 
 def _name(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _encoded(told: Any) -> str:
+def _encoded(value: object) -> str:
     try:
-        return _encode(told)
+        return _encode(value)
     except ValueError:  # an integer of more than 4,300 digits
-        return to_json(told).decode()
+        return to_json(value).decode()

@@ -1,19 +1,19 @@
 """The tables of the cache in a studio's folder, and every query to them.
 
-The material of an entry is kept in two parts. Its head, with the code of the node class, is the same for all results of
-a class, and is stored once. `cache_sources` has a row for each entry that went into another, so that what was computed
-from a result is found without reading others. Numbers of entries are never used again, so a row there that outlives its
-entry means nothing.
+The key source of an entry is kept in two parts. Its head, with the code of the node class, is the same for all results
+of a class, and is stored once. `cache_sources` has a row for each entry that another was computed from, so that the
+entries downstream of a result are found without reading others. Numbers of entries are never used again, so a row there
+that outlives its entry has no effect.
 
-There is an index for what is looked up, and for the orders that are the usual ones. Lists by size, time or use, and
-searches for a text, read the narrow front of every row: an index costs each stored result 2.5 us of 16, a list 15 ms.
+Indices serve look-ups and the usual orders. Lists by size, time or use, and searches for a text, read the narrow front
+of every row: an index costs each stored result 2.5 us of 16, a list 15 ms.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from json import dumps, loads
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuery, may_be_name
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow
@@ -104,8 +104,11 @@ AT_ONCE = 500
 """Rows that are read by one query of many."""
 MOST_PARAMETERS = 10_000
 
+Item = TypeVar("Item")
 RawRow = tuple[Any, ...]
-"""A row as `_SELECT` gives it."""
+"""A row of `_SELECT`: what other programs may have written, checked where it is read."""
+RowFields = tuple[bytes, str, str, str, bytes, tuple[bytes, ...], float, tuple[str, ...], int, float, int]
+"""The fields of a `CacheRow`, in their order, without `used`."""
 
 
 class StoredRow(CacheRow, kw_only=True):
@@ -155,7 +158,7 @@ class EntryTable:
         connection.executemany("INSERT OR IGNORE INTO cache_resources VALUES (?, ?)", resources)
 
     def _head_number(self, connection: Connection, head: str) -> int:
-        """The number of a head. It is looked up in each transaction: another kernel may have tidied it away."""
+        """Return the number of a head. It is read in each transaction: another kernel may have deleted it."""
         found = connection.execute("SELECT number FROM cache_heads WHERE head = ?", (head,)).fetchone()
         if found is not None:
             return found[0]
@@ -183,7 +186,7 @@ class EntryTable:
         connection.executemany(_TOUCH, uses)
 
     def oldest(self, connection: Connection) -> Iterator[tuple[bytes, int]]:
-        """Give (key, bytes), the least recently used first."""
+        """Yield (key, bytes), the least recently used first."""
         yield from connection.execute("SELECT key, bytes FROM cache_entries ORDER BY used, number")
 
     def resources_named_by(self, connection: Connection, keys: Iterable[bytes]) -> list[str]:
@@ -226,7 +229,7 @@ class EntryTable:
     def affected(self, choice: EntryChoice, downstream: bool) -> list[bytes]:
         """Return the keys of the entries that a choice means, and of what was computed from them."""
         chosen: list[str] = []
-        values: list[Any] = []
+        values: list[str | bytes] = []
         if choice.node is not None:
             chosen.append("SELECT key FROM cache_entries WHERE node = ?")
             values.append(choice.node)
@@ -246,7 +249,7 @@ class EntryTable:
         wanted = set(chain.from_iterable(found))
         return [key for key in self.keys() if key in wanted]
 
-    def _affected(self, chosen: Sequence[str], values: Sequence[Any], downstream: bool) -> list[bytes]:
+    def _affected(self, chosen: Sequence[str], values: Sequence[str | bytes], downstream: bool) -> list[bytes]:
         if not chosen:
             return []
         query = _AFFECTED.format(chosen=" UNION ".join(chosen), downstream=_DOWNSTREAM if downstream else "")
@@ -278,8 +281,8 @@ class EntryTable:
         self._read_heads()
         heads = {number for number, head in list(self._heads.items()) if text in head.lower()}
         types = {name for name in self.types() if text in name.lower()}
-        values: list[Any]
-        parts, values = ["node LIKE ? ESCAPE '\\'", "inputs LIKE ? ESCAPE '\\'"], [_like(text)] * 2
+        parts = ["node LIKE ? ESCAPE '\\'", "inputs LIKE ? ESCAPE '\\'"]
+        values: list[str | int] = [_like(text)] * 2
         for column, found in (("head", heads), ("type", types)):
             if found:
                 parts.append(f"{column} IN ({_places(found)})")
@@ -308,7 +311,7 @@ class EntryTable:
         return [number for (number,) in rows]
 
     def numbered(self, numbers: Sequence[int]) -> Iterator[RawRow]:
-        """Give the rows of these numbers in their order, some at a time; those that go meanwhile not."""
+        """Yield the rows of these numbers in their order, some at a time; rows deleted meanwhile are skipped."""
         for some in _parts(numbers):
             yield from self._numbered(some)
 
@@ -329,13 +332,13 @@ class EntryTable:
     # rows as entries
 
     def read(self, rows: Iterable[RawRow]) -> Iterator[StoredRow]:
-        """Give rows as entries in a list; one that cannot be read is left out, with a line in the log."""
+        """Yield rows as entries; one that cannot be read is skipped, with a line in the log."""
         return readable(rows, self._stored_row, "the cache entry")
 
     def _stored_row(self, row: RawRow) -> StoredRow:
         return StoredRow(*self.values(row), output_text=row[-1])
 
-    def values(self, row: RawRow) -> tuple[Any, ...]:
+    def values(self, row: RawRow) -> RowFields:
         """Return the fields of a `CacheRow`, in their order."""
         _, key, node, type_name, head, inputs, sources, seconds, resources, size, created, hits, _ = row
         if type(key) is not bytes or type(node) is not str or type(type_name) is not str:
@@ -361,7 +364,7 @@ def _rows_of_keys(keys: Sequence[bytes]) -> list[str]:
     return [f"VALUES {', '.join(['(?)'] * len(keys))}"] if keys else []
 
 
-def _values(entry: CacheEntry, head: int, output: str) -> tuple[Any, ...]:
+def _values(entry: CacheEntry, head: int, output: str) -> tuple[object, ...]:
     return (
         entry.key,
         entry.type,
@@ -385,16 +388,16 @@ def _split(sources: bytes) -> tuple[bytes, ...]:
     return tuple(sources[start : start + KEY_BYTES] for start in range(0, len(sources), KEY_BYTES))
 
 
-def _parts(values: Sequence[Any], size: int = AT_ONCE) -> Iterator[Sequence[Any]]:
+def _parts(values: Sequence[Item], size: int = AT_ONCE) -> Iterator[Sequence[Item]]:
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
 
-def _places(values: Collection[Any]) -> str:
+def _places(values: Collection[object]) -> str:
     return ", ".join("?" * len(values))
 
 
 def _like(text: str) -> str:
-    """Return a pattern for LIKE that finds a text anywhere; what is not ASCII may be anything there."""
+    """Return a pattern for LIKE that finds a text anywhere; characters that are not ASCII match any character."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return "%" + "".join(letter if letter.isascii() else "%" for letter in escaped) + "%"

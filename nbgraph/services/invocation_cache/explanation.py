@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation
@@ -21,12 +20,12 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState, P
 Heads = Mapping[type[BaseInvocation], KeyHead]
 HANDS_OUT, PUTS_TOGETHER = "hands out items", "puts together what is there"
 COMPARED = "; the model's files are unchanged (inode, size and times of each, whole content where these differ)"
-"""What is compared of a model before a result that names it is used again."""
+"""Says how a model was compared before a result that names it is used again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Whether a prepared node will run, and because of what; the key of its result where that can be told."""
+    """Whether a prepared node will run, and why; the key of its result where it is known."""
 
     node: str
     source: str
@@ -37,9 +36,10 @@ class Reason:
 
 
 def explain(session: GraphExecutionState, services: Services) -> list[Reason]:
-    """A reason for each prepared node that can be told before anything runs.
+    """Return a reason for each prepared node that is known before anything runs.
 
-    How often nodes run inside an iteration whose list is not known yet cannot be told; they stand once, without path.
+    How often nodes run inside an iteration whose list is not known yet cannot be predicted; they appear once, without
+    path.
     """
     session.on_error = "continue"
     heads = {cls: node_type_of(cls).key_head(code_of(cls)) for cls in session.plan.classes}
@@ -99,7 +99,7 @@ def _look(session: GraphExecutionState, prepared: Prepared, heads: Heads, servic
 
 
 def _uncached(node: BaseInvocation, code: Code) -> str:
-    """Say why a node's results are not kept."""
+    """Say why results of a node are not cached."""
     if node.use_cache is not None:
         return "use_cache is off"
     if not node.cached_by_default:
@@ -107,7 +107,9 @@ def _uncached(node: BaseInvocation, code: Code) -> str:
     return f"it is not cached: {code.refusal}; {REMEDY}"
 
 
-def _key(prepared: Prepared, head: KeyHead, arriving: dict[str, Any], services: Services) -> tuple[bytes | None, str]:
+def _key(
+    prepared: Prepared, head: KeyHead, arriving: dict[str, object], services: Services
+) -> tuple[bytes | None, str]:
     """Return the key of a node and the source it is the hash of; None and "" where a resource is gone."""
 
     def content_of(field: ResourceField) -> str:

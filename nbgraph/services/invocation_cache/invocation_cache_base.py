@@ -97,7 +97,7 @@ class InvocationCacheBase(Service):
         self._enabled = True
 
     def disable(self) -> None:
-        """Neither read nor store results. Deleted resources still drop their entries."""
+        """Stop reading and storing results. Deleted resources still drop their entries."""
         self.write_pending()
         self._enabled = False
 
@@ -321,7 +321,7 @@ class InvocationCacheBase(Service):
         return list(self.rows(node))
 
     def rows(self, node: str | None = None) -> Iterator[CacheRow]:
-        """Iterate over the same without holding all in memory; entries dropped meanwhile are skipped."""
+        """Iterate over the entries without holding all in memory; those dropped meanwhile are skipped."""
         self.write_pending()
         return iter(self._rows(node))
 
@@ -430,7 +430,7 @@ class InvocationCacheBase(Service):
 
     @abstractmethod
     def _totals(self) -> tuple[int, int]:
-        """(entries, bytes)"""
+        """Return (entries, bytes)."""
 
 
 def resource_names(output: BaseInvocationOutput) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
-"""Cache entries, and the key material that tells them apart."""
+"""Cache entries, and the key sources that distinguish them."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
 
 from msgspec import Struct
+from pydantic import JsonValue
 
 from nbgraph.invocations.node_output import BaseInvocationOutput
 from nbgraph.services.invocation_cache.code_record import describe_code
@@ -16,13 +16,13 @@ MADE_LATER = "its result was made by a later version of nbgraph, which tells res
 
 
 class CacheRow(Struct):
-    """What is known of one result without the result itself.
+    """Everything about one result but the result itself.
 
-    `head` and `inputs` together are the material: the key is a hash of the inputs after the hash of the head, and where
-    many have the beginning in common the end is apart. `node` is the prepared node that was the first to make the
-    result, `sources` are the keys of the entries whose outputs went into it, `seconds` is what making it took. The
-    cache fills in the others: `resources` are those the output names, `bytes` counts them and the material, `used`
-    grows from one use of the cache to the next.
+    `head` and `inputs` together are the key source: the key is a hash of the inputs after the hash of the head. They
+    are apart because many entries share a head. `node` is the prepared node that first made the result, `sources` are
+    the keys of the entries it was computed from, `seconds` is the time it took. The cache fills in the others:
+    `resources` are those the output names, `bytes` counts them and the key source, `used` grows from one use of the
+    cache to the next.
     """
 
     key: bytes
@@ -40,17 +40,17 @@ class CacheRow(Struct):
 
     @property
     def key_source(self) -> str:
-        """The JSON that the key stands for: type, version, code and inputs."""
+        """The JSON whose hash is the key: type, version, code and inputs."""
         return self.head + self.inputs.decode()
 
     @property
     def text(self) -> str:
-        """The stringified output."""
+        """The output as JSON."""
         raise NotImplementedError
 
 
 class CacheEntry(CacheRow, kw_only=True):
-    """One result: the live output, and what is known of it."""
+    """One result: the live output, and its row."""
 
     output: BaseInvocationOutput
 
@@ -73,7 +73,7 @@ class CacheStatus:
 
 
 def describe_change(old: str, new: str) -> list[str]:
-    """Describe what differs between two key materials, a line each: `seed 7 -> 8`, `code changed: FACTOR 2 -> 3`."""
+    """Describe how two key sources differ, one line for each: `seed 7 -> 8`, `code changed: FACTOR 2 -> 3`."""
     before, after = json.loads(old), json.loads(new)
     was, now = before.get("format", 0), after.get("format", 0)
     if was != now:
@@ -93,56 +93,54 @@ def _changed_packages(before: dict[str, str], after: dict[str, str]) -> list[str
     return [f"{name} {before.get(name, '(not used)')} -> {after.get(name, '(not used)')}" for name in names]
 
 
-def _changed_value(name: str, was: Any, now: Any) -> list[str]:
+def _changed_value(name: str, was: JsonValue, now: JsonValue) -> list[str]:
     """Describe how one input differs: `seed 7 -> 8`, `unet.model.dtype float32 -> bfloat16`."""
     if json.dumps(was) == json.dumps(now):
         return []
-    was, now = _within(was, now)
-    if _is_plain(was, now):
-        return [f"{name} {_short(was)} -> {_short(now)}"]
-    if _is_model(was) and _is_model(now) and was["model"] == now["model"]:
-        parts = sorted({*was, *now})
-        return [
-            f"{name}.{part} {_shown(was, part)} -> {_shown(now, part)}"
-            for part in parts
-            if was.get(part) != now.get(part)
-        ]
-    if isinstance(was, dict) and isinstance(now, dict):
-        before, after = cast(dict[str, Any], was), cast(dict[str, Any], now)
+    before, after = _within(was, now)
+    if _is_plain(before, after):
+        return [f"{name} {_short(before)} -> {_short(after)}"]
+    if isinstance(before, dict) and isinstance(after, dict):
+        if _is_model(before) and _is_model(after) and before["model"] == after["model"]:
+            return [
+                f"{name}.{part} {_shown(before, part)} -> {_shown(after, part)}"
+                for part in sorted({*before, *after})
+                if before.get(part) != after.get(part)
+            ]
         if before.keys() == after.keys() and "is" not in before:
             return [line for part in before for line in _changed_value(f"{name}.{part}", before[part], after[part])]
     return [f"{name} changed"]
 
 
-def _is_model(value: Any) -> bool:
+def _is_model(value: dict[str, JsonValue]) -> bool:
     """Return whether a value is the content of a model: its fingerprint, and how it is loaded."""
-    return isinstance(value, dict) and isinstance(cast(dict[str, Any], value).get("model"), str)
+    return isinstance(value.get("model"), str)
 
 
-def _within(*values: Any) -> list[Any]:
-    """The values without their class where that is told beside them, as for a path, if so they still differ."""
-    found: list[Any] = [
+def _within(*values: JsonValue) -> list[JsonValue]:
+    """Return the values without their class, as for a path, if they still differ then."""
+    found = [
         value["value"] if isinstance(value, dict) and {"is", "value"} <= value.keys() else value for value in values
     ]
     return found if found[0] != found[1] else list(values)
 
 
-def _shown(content: dict[str, Any], part: str) -> str:
+def _shown(content: dict[str, JsonValue], part: str) -> str:
     """Return one part of the content of a model as text: words as they are."""
     value = content.get(part)
     return value if isinstance(value, str) else _short(value)
 
 
-def _is_plain(*values: Any) -> bool:
+def _is_plain(*values: JsonValue) -> bool:
     return all(not isinstance(value, dict | list) for value in values)
 
 
-def _short(value: Any, limit: int = 40) -> str:
+def _short(value: JsonValue, limit: int = 40) -> str:
     return shorten(json.dumps(value, ensure_ascii=False), limit)
 
 
 def with_descendants(keys: Iterable[bytes], entries: Iterable[CacheRow]) -> set[bytes]:
-    """These keys and the keys of everything that was computed from them."""
+    """Return these keys and the keys of everything that was computed from them."""
     children: dict[bytes, list[bytes]] = {}
     for entry in entries:
         for source in entry.sources:

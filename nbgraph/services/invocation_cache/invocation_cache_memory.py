@@ -16,8 +16,8 @@ NO_LIST: tuple[tuple[object, ...], list[CacheRow]] = (), []
 class InvocationCacheMemory(InvocationCacheBase):
     """Lives as long as its studio.
 
-    A use notes its number at the entry and moves nothing. What is to go is found by sorting the entries by that number,
-    once for as many as there are: what was used since is passed over, and what was kept since is not among them.
+    A use only sets the number of the entry. Entries to evict are found by sorting all by that number, once for as many
+    evictions as there are entries: those used since are skipped, and those stored since are not among them.
     """
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
@@ -103,7 +103,10 @@ class InvocationCacheMemory(InvocationCacheBase):
         return list(self._entries)
 
     def _page(self, query: EntryQuery, offset: int, limit: int) -> tuple[Sequence[CacheRow], int]:
-        """The list of a query is kept for its other pages until an entry comes or goes, or is used if that matters."""
+        """Return a page.
+
+        The list of a query is kept for its other pages until entries change, or are used if that matters.
+        """
         moment = (query, self._changes, self.hits if query.sort == "hits" else 0)
         known, found = self._listed
         if known != moment:
@@ -128,7 +131,7 @@ class InvocationCacheMemory(InvocationCacheBase):
         return [row.key for row in rows if row.key in found]
 
     def _stored(self) -> list[CacheRow]:
-        """All entries, in the order in which they were stored."""
+        """Return all entries, in the order in which they were stored."""
         with self._lock:
             return list(self._entries.values())
 

@@ -1,8 +1,8 @@
 """The cache in a studio's folder: results as JSON in the database, for this kernel, those beside it, and the next.
 
-New entries are written in batches. Notes of use, which decide only what is evicted first, are written when it matters:
-before entries are evicted or listed, at the end, and every half minute. The triggers keep the totals, so that limits
-cost nothing to look at.
+New entries are written in batches. Use counts, which only decide what is evicted first, are written when they matter:
+before entries are evicted or listed, at the end, and every half minute. Triggers keep the totals, so that checking the
+limits costs nothing.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -32,7 +32,7 @@ USES_SECONDS = 30.0
 
 
 class InvocationCacheSqlite(InvocationCacheBase):
-    """Outlives the kernel. An entry that can no longer be read is a miss, and goes."""
+    """Outlives the kernel. An entry that can no longer be read is a miss, and is dropped."""
 
     def __init__(self, database: SqliteDatabase, max_entries: int, max_bytes: int) -> None:
         super().__init__(max_entries, max_bytes)
@@ -120,7 +120,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
             self._unwritten.pop(entry.key, None)
 
     def _write_uses(self) -> None:
-        """Note what was used since the last time; a note of what is not stored any more is of nothing."""
+        """Write pending use counts. Entries deleted meanwhile are skipped by the UPDATE."""
         self._uses_written = monotonic()
         uses, self._uses = self._uses, {}
         if uses:
@@ -148,7 +148,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
         return gone
 
     def _delete(self, connection: Connection, keys: Sequence[bytes]) -> int:
-        """Delete entries, and tell of the resources that they name."""
+        """Delete entries, and report the resources that they name."""
         released = self._table.resources_named_by(connection, keys)
         if released:
             self._released(released)
@@ -220,12 +220,15 @@ class InvocationCacheSqlite(InvocationCacheBase):
         return [row.key for row in rows if row.key in found]
 
     def _flush(self) -> list[CacheEntry]:
-        """Write what is noted; returns what cannot be written now, as on a full disk, which is listed with the rest."""
+        """Write pending counts.
+
+        Return entries that cannot be written now, as on a full disk, which are listed with the rest.
+        """
         self._batch.flush_if_room()
         return self._batch.waiting
 
     def _stored(self) -> list[CacheRow]:
-        """All that is written, in the order in which it was."""
+        """Return everything that is written, in the order in which it was."""
         return list(self._table.read(self._table.of_keys(self._table.keys())))
 
     def _with_uses(self, row: StoredRow) -> StoredRow:

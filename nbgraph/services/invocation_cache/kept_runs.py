@@ -1,19 +1,19 @@
 """Runs whose results are all cached, kept so that an unchanged graph is answered without making its keys again.
 
-**Policy.** The key of a result follows from the code of its node, the values typed there, and what arrives, which
-follows from other keys. So if code and values are what they were in an earlier run of the same plan, all keys are, and
-it is enough to see that each result is still cached: the very object of that run. A run is kept if nothing else went
-into it: each node had a cache key, or only puts together what others gave (iterate, collect); no seed was drawn, no
-branch chosen, and nothing names an image, tensors or a model, which may be deleted or changed without the graph.
+**Policy.** The key of a result follows from the code of its node, the values typed there, and the inputs over edges,
+which follow from other keys. So if code and values are those of an earlier run of the same plan, all keys are, and it
+is enough that each result is still cached: the very object of that run. A run is kept if nothing else decided it: each
+node had a cache key, or only collects or iterates; no seed was drawn, no branch chosen, and nothing names an image,
+tensors or a model, which may be deleted or changed without the graph.
 
 **State.** A kept run has the values of its nodes: the objects, and as text the content of lists, dicts and the like,
 which may be changed in place. A plan is kept while nothing of its graph changes (see `shared/graph/compiled_graph.py`);
-the run of a plan goes with it.
+the run of a plan is dropped with it.
 
 **Example.** `total = Add(a=first, b=2)` runs twice. The second time plan, code and values are the same, and the cache
-still has the outputs of both nodes, so these are the results. After `cache.forget("first", downstream=False)` it has
-not that of `first`: the session runs node by node. Should `first` then give something else, so that its key is known
-and that of `total` is another one, the outputs are other objects than in the kept run, which is no answer any more.
+still has the outputs of both nodes, so these are the results. After `cache.forget("first", downstream=False)` that of
+`first` is missing: the session runs node by node. Should `first` then give something else, whose key with `total` is
+known too, the outputs are other objects than in the kept run, which is no answer any more.
 
 (Measured: with it a cached chain, fan-out and map take 1.0 to 1.3 F a node, without it 2.2 to 3.2.)
 """
@@ -50,11 +50,11 @@ class KeptRun:
     Parameters
     ----------
     session
-        The session, in which all has run.
+        The session, completed.
     heads
-        The beginning of the keys of each node type, as they were.
+        The beginning of the keys of each node type, at the time of the run.
     origins
-        The cache keys that stand for each result.
+        The cache keys of each result.
     rows
         A stats row for each result, in the order of the results.
     """
@@ -73,7 +73,7 @@ class KeptRun:
         self._texts = _texts(self._values)
 
     def is_answer(self, session: GraphExecutionState, heads: Heads) -> bool:
-        """Return whether a session of the same plan would come to these results, as far as they are cached still."""
+        """Return whether a session of the same plan would have these results, as far as they are still cached."""
         if self._texts is None or session.max_iterations < self._limit or self._heads != heads:
             return False
         if session.outputs or session.errors or session.cancelled:  # it has begun, or is not to begin
@@ -120,9 +120,9 @@ def _values(plan: Plan) -> list[object]:
 
 
 def _texts(values: list[object]) -> list[str] | None:
-    """Return the content of the values that may be changed in place; None if one has none, or names what is stored.
+    """Return the content of the values that may be changed in place; None if one has none, or names a stored resource.
 
-    Edges are no values here: what nodes are linked to is a part of the plan.
+    Edges are skipped: they are a part of the plan.
     """
     if _FIXED.issuperset(map(type, values)):
         return []

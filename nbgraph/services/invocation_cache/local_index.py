@@ -1,8 +1,8 @@
-"""The local index of a folder's results: the keys that a kernel has read, and some entries whole.
+"""The local index of a folder's results: the keys that a kernel has read, and some whole entries.
 
-Two counters that the kernels share tell when another one has added or dropped results. Until then the database need not
-be asked. Added keys are then read; after a drop everything is read anew, so that no two kernels have different entries
-under one key.
+Two counters that the kernels share change when another one has added or dropped results. Until then the database need
+not be queried. Added keys are then read; after a drop everything is read anew, so that no two kernels have different
+entries under one key.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class LocalIndex:
         self.forget_all()
 
     def forget_all(self) -> None:
-        """Know nothing; what is asked for next is read from the database."""
+        """Forget everything; the next look-ups read the database."""
         with self._lock:
             self._drops = self._database.drops.value
             self._adds = -1
@@ -40,11 +40,11 @@ class LocalIndex:
 
     @property
     def moment(self) -> int:
-        """To be asked before an entry is read from the database, and given to `keep` with it."""
+        """The moment to read before an entry is read from the database, and to pass to `keep` with it."""
         return self._drops
 
     def get(self, key: bytes) -> CacheEntry | None:
-        """The entry if it is known."""
+        """Return the entry if it is known."""
         if self._drops != self._database.drops.value:
             self.forget_all()
         return self._entries.get(key)
@@ -56,7 +56,7 @@ class LocalIndex:
         return key not in self._keys
 
     def keep(self, entries: Iterable[CacheEntry], moment: int) -> None:
-        """Know entries, unless results were dropped since that moment."""
+        """Remember entries, unless results were dropped since that moment."""
         if self._database.log.refused:
             return
         with self._lock:
@@ -69,7 +69,7 @@ class LocalIndex:
                 self._characters += len(entry.head) + len(entry.inputs)
 
     def added(self, keys: Iterable[bytes]) -> None:
-        """This kernel has stored results."""
+        """Record that this kernel has stored results."""
         with self._lock:
             adds = self._database.adds.value
             if adds == self._adds + 1:
@@ -77,12 +77,12 @@ class LocalIndex:
                 self._adds = adds
 
     def evicted(self, keys: Iterable[bytes]) -> None:
-        """This kernel has no room for results any more; another may still know them."""
+        """Record that this kernel has evicted results; another may still have them in memory."""
         for key in keys:
             self._entries.pop(key, None)
 
     def dropped(self, keys: Iterable[bytes]) -> None:
-        """This kernel has dropped results."""
+        """Record that this kernel has dropped results."""
         with self._lock:
             drops = self._database.drops.value
             if drops == self._drops + 1:

@@ -1,8 +1,8 @@
-"""Rows of the cache that are likely to be asked for next, read in one query instead of one each.
+"""Read rows of the cache that are likely to be needed next, in one query instead of one each.
 
-The key of a node follows from what its inputs are, so it is known only when these are. But a run that is repeated asks
-for results in the order in which the first run stored them, and their numbers have that order. So with a row that is
-asked for, the rows behind it are read; more of them each time that one of these was asked for, as disks do it.
+The key of a node depends on its inputs, so it is known only when these are. But a repeated run looks up results in the
+order in which the first run stored them, which is the order of their numbers. So with a row the rows after it are read;
+more of them each time that one of these was needed, as disks do it.
 """
 
 from nbgraph.services.invocation_cache.entry_table import EntryTable, RawRow
@@ -13,7 +13,7 @@ MOST_CHARACTERS = 2**20
 
 
 class ReadAhead:
-    """Gives rows of a table by key. Rows that were read ahead hold until any result is dropped."""
+    """Returns rows of a table by key. Rows read ahead are valid until any result is dropped."""
 
     def __init__(self, table: EntryTable) -> None:
         self._table = table
