@@ -22,6 +22,7 @@ _HOMES = {
     "Latents": "values",
     "ModelCache": "model_cache",
     "PreviewFactors": "preview",
+    "References": "references",
     "SizeConditioning": "values",
     "T2iAdapter": "t2i_adapters",
     "batch_noise": "tool_sampling",
@@ -48,6 +49,7 @@ _HOMES = {
     "draw_noise": "noise",
     "encode_for_inpainting": "tool_inpaint",
     "encode_image": "vae",
+    "encode_instruction": "references",
     "encode_many": "batching",
     "encode_masked_image": "inpainting",
     "encode_prompt": "prompt",
@@ -58,19 +60,25 @@ _HOMES = {
     "encodes_alike": "prompt",
     "latent_mask": "masks",
     "lora_problem": "lora_files",
+    "needs_images": "reference_limits",
     "lora_problem_over": "quantised",
     "read_embedding_header": "textual_inversion",
+    "processor_problem": "reference_limits",
+    "reads_images": "reference_limits",
+    "reference_problem": "reference_limits",
     "resize_latents": "noise",
     "SamplingOptions": "sampling_options",
     "sampling_problems": "schedulers",
     "sample_as_tool": "tool_sampling",
     "scale_latents": "noise",
     "shape_key": "batching",
+    "takes_negative": "arguments",
     "tool_mask": "tool_inpaint",
     "with_seed": "noise",
 }
 
 if TYPE_CHECKING:
+    from nbgraph.diffusion.arguments import takes_negative as takes_negative
     from nbgraph.diffusion.batching import DenoiseInput as DenoiseInput
     from nbgraph.diffusion.batching import decode_many as decode_many
     from nbgraph.diffusion.batching import decode_together as decode_together
@@ -110,6 +118,12 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.prompt import encodes_alike as encodes_alike
     from nbgraph.diffusion.quantised import check_precision as check_precision
     from nbgraph.diffusion.quantised import lora_problem_over as lora_problem_over
+    from nbgraph.diffusion.reference_limits import needs_images as needs_images
+    from nbgraph.diffusion.reference_limits import processor_problem as processor_problem
+    from nbgraph.diffusion.reference_limits import reads_images as reads_images
+    from nbgraph.diffusion.reference_limits import reference_problem as reference_problem
+    from nbgraph.diffusion.references import References as References
+    from nbgraph.diffusion.references import encode_instruction as encode_instruction
     from nbgraph.diffusion.sampling_options import SamplingOptions as SamplingOptions
     from nbgraph.diffusion.schedulers import sampling_problems as sampling_problems
     from nbgraph.diffusion.t2i_adapters import T2iAdapter as T2iAdapter

@@ -7,6 +7,7 @@ from pathlib import Path
 from nbgraph.diffusion.controls import FAMILIES as CONTROLLED
 from nbgraph.diffusion.families import Family, family
 from nbgraph.diffusion.ip_adapters import FAMILIES as IP_ADAPTED
+from nbgraph.diffusion.reference_limits import limits_of, reads_images
 from nbgraph.diffusion.weighted_prompt import FAMILIES as WEIGHTED
 
 TESTED = {
@@ -38,6 +39,19 @@ ABILITIES = {
     "weights": "weights in prompts",
     "sizes": "told sizes",
 }
+EDITING = {
+    "flux-kontext": "FLUX.1 Kontext",
+    "flux2": "FLUX.2",
+    "flux2-klein": "FLUX.2 klein",
+    "qwenimage-edit": "Qwen-Image-Edit",
+    "qwenimage-edit-plus": "Qwen-Image-Edit Plus (2509 and later)",
+}
+"""The families that are shown images beside the text, tried on tiny models by the tests: key and name."""
+EDITING_NOTES = """\
+Models for editing are shown images by `Reference(image=..., vae=model)`, which is linked to `EditPrompt` and to
+`DenoiseLatents`. Pictures equal those of diffusers' pipelines (difference 0), with one image and, where several are
+taken, with two; steps in pieces equal the whole. An empty cell is refused. [Editing](editing.md) has the graphs.
+"""
 TARGET = Path("docs/models.md")
 HEAD = """\
 # Models
@@ -142,7 +156,24 @@ def page() -> str:
         found = family(key)
         cells = [_cell(found, ability) for ability in ABILITIES]
         rows.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join([HEAD, *rows, "", TAIL])
+    return "\n".join([HEAD, *rows, "", *_editing(), "", TAIL])
+
+
+def _editing() -> list[str]:
+    """The table of models that are shown images."""
+    rows = [
+        "| model for editing | images | text alone | image to image | inpaint | instruction |",
+        "|---|---|---|---|---|---|",
+    ]
+    for key, title in EDITING.items():
+        limits, read = limits_of(family(key)), reads_images(family(key))
+        assert limits is not None
+        images = "one" if limits.most == 1 else "several"
+        alone = "" if limits.least else "yes"
+        rows.append(
+            f"| {title} | {images} | {alone} | alone | alone | {'with the images' if read else 'by the text alone'} |"
+        )
+    return [*rows, "", *EDITING_NOTES.splitlines()]
 
 
 def _cell(of: Family, ability: str) -> str:

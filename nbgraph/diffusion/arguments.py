@@ -98,6 +98,10 @@ def _check_inputs(family: Family, positive: Conditioning, negative: Conditioning
                 f"the {name} conditioning is of a model of the family {value.family!r}, and this one is of "
                 f"{family.key!r}; encode the text with this model"
             )
+        if name == "negative" and not takes_negative(family):
+            raise ModelError(
+                f"models of the family {family.key!r} take no negative prompt: their guidance is an input; leave it out"
+            )
         if len(value) not in (1, len(begin)):
             raise ModelError(
                 f"there are {len(value)} {name} conditionings for {len(begin)} pictures: one for all of "
@@ -131,6 +135,11 @@ def _size_arguments(
             f"{prefix}target_size": (size.target or drawn)[::-1],
         }
     return {name: size for name, size in told.items() if name in family.parameters}
+
+
+def takes_negative(family: Family) -> bool:
+    """Return whether the pipeline of a family can guide away from a negative prompt."""
+    return any(f"negative_{name}" in family.parameters for name in family.positive)
 
 
 def makes_negative(model: ModelDescription) -> bool:

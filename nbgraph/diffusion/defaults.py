@@ -21,8 +21,13 @@ _BY_FAMILY = {
     "stable-diffusion-xl": Defaults(30, 5.0),
     "stable-diffusion-3": Defaults(28, 7.0),
     "flux": Defaults(28, 1.0),
+    "flux-kontext": Defaults(28, 1.0, 2.5),
+    "flux2": Defaults(50, 1.0, 4.0),
+    "flux2-klein": Defaults(50, 4.0),
     "chroma": Defaults(35, 5.0),
     "qwenimage": Defaults(50, 4.0),
+    "qwenimage-edit": Defaults(50, 4.0),
+    "qwenimage-edit-plus": Defaults(40, 4.0),
     "z-image": Defaults(50, 5.0),
     "cogview4": Defaults(50, 5.0),
     "pixart-alpha": Defaults(20, 4.5),
@@ -57,6 +62,8 @@ def defaults_of(model: ModelDescription) -> Defaults:
         return Defaults(28, 1.0, _FILL_GUIDANCE)
     if family.key == "z-image" and float(model.config("scheduler").get("shift", 0)) == _TURBO_SHIFT:
         return Defaults(_TURBO_STEPS, family.cfg_off)
+    if family.key == "flux2-klein" and model.options.get("is_distilled"):
+        return Defaults(_SCHNELL_STEPS, family.cfg_off)
     if family.key in _BY_FAMILY:
         return _BY_FAMILY[family.key]
     own = inspect.signature(family.pipeline().__call__).parameters

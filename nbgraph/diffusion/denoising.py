@@ -13,7 +13,7 @@ from torch import Tensor
 from nbgraph.diffusion.arguments import DenoiseSettings, call_arguments
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.controls import Control, control_arguments
-from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.description import ModelDescription, latent_patch
 from nbgraph.diffusion.finite import check_finite, check_step
 from nbgraph.diffusion.image_prompts import ImagePrompt, image_prompt_arguments
 from nbgraph.diffusion.inpainting import MaskedImage, shown_beside
@@ -23,6 +23,7 @@ from nbgraph.diffusion.packing import pack, unpack
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.preview import preview_image
 from nbgraph.diffusion.quiet import quiet
+from nbgraph.diffusion.references import References, area_arguments, reference_arguments, with_vae
 from nbgraph.diffusion.schedulers import make_scheduler
 from nbgraph.diffusion.steering import Steer, steering
 from nbgraph.diffusion.t2i_adapters import T2iAdapter, adapter_residuals
@@ -51,6 +52,7 @@ def denoise(
     adapters: Sequence[T2iAdapter] = (),
     image_prompts: Sequence[ImagePrompt] = (),
     masked: MaskedImage | None = None,
+    references: References | None = None,
     on_step: StepCallback | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     factors: Tensor | None = None,
@@ -77,6 +79,8 @@ def denoise(
         inpainting uses `masked` instead.
     controls, adapters, image_prompts
         ControlNets, T2I-Adapters and IP-Adapters with their images.
+    references
+        Images that a model for editing is shown beside the text.
     on_step
         Called after each step.
     cancelled
@@ -101,7 +105,9 @@ def denoise(
         kept = latents_to_keep(latents, kept)
     continues = latents is not None and (noise is None or (mask is not None and latents.unfinished))
     begin = _beginning(components.model, noise, latents, settings, continues)
+    components = with_vae(components, references)
     prepared = _prepare(components, positive, negative, begin, settings, controls, adapters, image_prompts, masked)
+    prepared.call.update(reference_arguments(components.model.need_family(), references))
     begin, solver = _first_latents(prepared, begin, noise, latents, continues)
     loop = Loop(
         settings.steps,
@@ -116,6 +122,8 @@ def denoise(
         generators=generators_of(begin),
     )
     pipeline, result = prepared.run(loop, begin.tensor)
+    if loop.latest is not None and latent_patch(components.model.vae) > 1:
+        result = loop.latest  # klein returns latents as its VAE has them, even where they are not to be decoded
     return _finished(components, settings, begin, loop, pipeline.scheduler, result)
 
 
@@ -133,6 +141,7 @@ def _prepare(
     """Return the call of the pipeline, with everything but the steps and the latents."""
     family = components.model.need_family()
     call = call_arguments(components, positive, negative, begin, settings) | control_arguments(components, controls)
+    call |= area_arguments(family, begin)
     guided = bool(family.cfg) and call[family.cfg] > family.cfg_off
     call |= image_prompt_arguments(components, image_prompts, len(begin), guided)
     residuals = adapter_residuals(components, adapters, begin.width, begin.height)

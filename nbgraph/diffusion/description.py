@@ -21,11 +21,12 @@ from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 
 _SILENCED = ("requires_safety_checker", "add_watermarker")
 _ROLES = ("text", "denoiser")
+_OF_TEXT = ("text_encoder", "tokenizer", "processor")
 _DEFAULT_PIXELS = 1024
 _INPAINTING = "inpainting"
 _INPAINTED = ("stable-diffusion", "stable-diffusion-xl", "flux")
 """Families whose denoisers for inpainting are supported."""
-_CHANNELS_KNOWN = (*_INPAINTED, "stable-diffusion-3", "chroma", "qwenimage", "z-image")
+_CHANNELS_KNOWN = (*_INPAINTED, "stable-diffusion-3", "chroma", "qwenimage", "z-image", "flux-kontext", "flux2")
 """Families whose plain denoisers take exactly the channels of their latents."""
 _COMPONENT_ROLES = {
     "Autoencoder": "vae", "AsymmetricAutoencoder": "vae", "ControlNet": "controlnet", "T2IAdapter": "t2i_adapter",
@@ -77,7 +78,7 @@ class ModelDescription:
         found: list[str] = []
         for name in names:
             if name == "text":
-                found += [known for known in self.classes if known.startswith(("text_encoder", "tokenizer"))]
+                found += [known for known in self.classes if known.startswith(_OF_TEXT)]
             elif name == "denoiser":
                 found.append(self.need_family().denoiser)
             elif name in self.classes:
@@ -224,7 +225,7 @@ def describe_pipeline(
 
 
 def _is_needed(component: str, family: Family) -> bool:
-    return component in (family.denoiser, "vae", "scheduler") or component.startswith(("tokenizer", "text_encoder"))
+    return component in (family.denoiser, "vae", "scheduler") or component.startswith(_OF_TEXT)
 
 
 def _task_of(model: ModelDescription) -> str:
@@ -269,15 +270,16 @@ def _measure(
     size = denoiser.config.get("sample_size") or getattr(pipeline, "default_sample_size", None)
     sides = size if isinstance(size, (list, tuple)) else (size, size)
     height, width = (int(side) * scale if side else _DEFAULT_PIXELS for side in sides[-2:])
-    patch = 1 if family.denoiser == "unet" else 2
+    patches = latent_patch(vae)
+    patch = 2 if family.denoiser != "unet" and patches == 1 else 1
     return ModelDescription(
         folder=folder,
         family=family,
         classes=classes,
         options=options,
         latent_channels=_latent_channels(vae),
-        vae_scale_factor=scale,
-        multiple_of=math.lcm(8, scale * patch),
+        vae_scale_factor=scale * patches,
+        multiple_of=math.lcm(8, scale * patches * patch),
         width=width,
         height=height,
         vae=vae,
@@ -304,13 +306,22 @@ def describe_component(path: Path, role: str, component: type, source: Source) -
     vae = weightless(component, source.folder or path, source.given) if role == "vae" else None
     channels = _latent_channels(vae) if vae else 0
     scale = 2 ** (len(config.get("block_out_channels", config.get("decoder_block_out_channels", [0] * 4))) - 1)
+    scale *= latent_patch(vae) if vae else 1
     return ModelDescription(
         path, None, {role: component}, {}, channels, scale, 8, _DEFAULT_PIXELS, _DEFAULT_PIXELS, vae, {role: source}
     )
 
 
 def _latent_channels(vae: Any) -> int:
-    return int(vae.config.get("latent_channels") or vae.config.get("z_dim"))
+    return int(vae.config.get("latent_channels") or vae.config.get("z_dim")) * latent_patch(vae) ** 2
+
+
+def latent_patch(vae: Any) -> int:
+    """Return the side of the patches of a VAE's latents that are one latent of the denoiser; 1 for most VAEs.
+
+    The VAE of FLUX.2 has statistics of such patches, by which they are normalised before they are denoised.
+    """
+    return 2 if "batch_norm_eps" in vae.config else 1
 
 
 def empty_pipeline(pipeline_class: type[DiffusionPipeline], given: dict[str, Any]) -> Any:

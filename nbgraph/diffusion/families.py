@@ -81,6 +81,8 @@ _OVERRIDES: dict[str, dict[str, Any]] = {
 """Facts that are not in the names of diffusers' source: where guidance begins other than above 1, other types."""
 
 
+_EDITING = ("qwenimage-edit", "qwenimage-edit-plus")
+"""Families that diffusers lists under image to image alone: their pipelines begin with noise, and are shown images."""
 _CONTROL = re.compile(r"-controlnet(-union)?(-inpaint)?(-pag)?$")
 """A folder saved from a ControlNet pipeline is its plain model and a ControlNet, which is loaded separately."""
 _LCM_AS = {"lcm": "stable-diffusion"}
@@ -100,7 +102,7 @@ def family_of_class(class_name: str) -> Family:
     """Return the family of the pipeline class that a `model_index.json` names; raise `ModelError` for another task."""
     if class_name in _ALONE:
         return family(_ALONE[class_name])
-    drawing = class_names()["text_to_image"]
+    drawing = _drawing()
     for names in class_names().values():
         for key, name in names.items():
             base = _LCM_AS.get(key, _CONTROL.sub("", key))
@@ -120,20 +122,22 @@ def family_of_class(class_name: str) -> Family:
 @cache
 def family(key: str) -> Family:
     """Return the family of a key such as `flux`; raise `ModelError` when there is none."""
-    drawing = class_names()["text_to_image"]
+    drawing = _drawing()
     if key not in drawing:
         raise ModelError(f"there is no family of models {key!r}{suggest(key, drawing)}")
     drawn_by = pipeline_class(drawing[key])
     parameters = frozenset(inspect.signature(drawn_by.__call__).parameters)
     true_cfg = "true_cfg_scale" in parameters
     guidance = "guidance_scale" if "guidance_scale" in parameters else None
+    # Without a negative prompt there is nothing to guide away from: the scale is an input of a distilled model.
+    distilled = true_cfg or not {"negative_prompt", "negative_prompt_embeds"} & parameters
     read = Family(
         key=key,
-        pipelines=tuple((task, pipeline_class(names[key])) for task, names in class_names().items() if key in names),
+        pipelines=_pipelines(key),
         conditioning=_names_from_encode_prompt(drawn_by),
         parameters=parameters,
-        cfg="true_cfg_scale" if true_cfg else guidance,
-        guidance=guidance if true_cfg else None,
+        cfg="true_cfg_scale" if true_cfg else None if distilled else guidance,
+        guidance=guidance if distilled else None,
         cfg_off=1.0,
         denoiser="unet" if "unet" in inspect.signature(drawn_by.__init__).parameters else "transformer",
         packed=hasattr(drawn_by, "_pack_latents") and hasattr(drawn_by, "_unpack_latents"),
@@ -141,6 +145,23 @@ def family(key: str) -> Family:
         padded='padding="max_length"' in inspect.getsource(drawn_by),
     )
     return replace(read, **_OVERRIDES.get(key, {}))
+
+
+def _drawing() -> dict[str, str]:
+    """Return the names of the pipeline classes that begin with noise, by the keys of families."""
+    tables = class_names()
+    edited = tables["image_to_image"]
+    return {**tables["text_to_image"], **{key: edited[key] for key in _EDITING if key in edited}}
+
+
+def _pipelines(key: str) -> tuple[tuple[Task, type[diffusers.DiffusionPipeline]], ...]:
+    begins = _drawing()[key]
+    found: dict[Task, str] = {"text_to_image": begins}
+    for task, names in class_names().items():
+        # A pipeline that is shown images and begins with noise stands under both tasks.
+        if names.get(key, begins) != begins:
+            found[task] = names[key]
+    return tuple((task, pipeline_class(name)) for task, name in found.items())
 
 
 def _names_from_encode_prompt(pipeline_class: type) -> tuple[str, ...]:

@@ -48,6 +48,8 @@ class Loop:
     cancelled: Callable[[], bool] = lambda: False
     generators: list[torch.Generator] = field(default_factory=list)
     """One for each image, for all random numbers of the scheduler."""
+    latest: Tensor | None = None
+    """The latents after the last evaluation, as the pipeline holds them; None before the first."""
     _at: list[int] = field(default_factory=list)
     """The evaluations before each step; empty until the scheduler is prepared."""
     _read: int = 0
@@ -102,6 +104,7 @@ class Loop:
             end_warm_up(scheduler)
         if self.change is not None:
             after = self.change(after, scheduler, self._done)
+        self.latest = after
         step = next((s for s in range(self.start + 1, self.last + 1) if self.evaluation(s) == self._done), None)
         if step is not None and self.after_step is not None:
             self.after_step(step, self.steps, prediction)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.description import ModelDescription
-from nbgraph.diffusion.packing import pack, unpack
+from nbgraph.diffusion.packing import pack_like, unpack
 from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
 from nbgraph.image_modes import as_mask
@@ -80,7 +80,7 @@ def keep_outside(
     def change(after: Tensor, scheduler: Any, evaluations: int) -> Tensor:
         spatial = unpack(components, after, noise.width, noise.height)
         blended = (1 - inside) * mix_noise(scheduler, kept, over, evaluations) + inside * spatial
-        return pack(components, blended).to(after.dtype)
+        return pack_like(components, blended, after)
 
     return change
 

@@ -22,7 +22,21 @@ def pack(components: Components, tensor: Tensor) -> Tensor:
 def unpack(components: Components, tensor: Tensor, width: int, height: int) -> Tensor:
     """Return the inverse of `pack`: always (B, C, h, w). `width` and `height` are pixels."""
     model = components.model
+    if tensor.ndim == 3 and not model.need_family().packed:
+        scale = model.vae_scale_factor
+        return tensor.transpose(1, 2).reshape(len(tensor), -1, height // scale, width // scale)
     if tensor.ndim == 3:
         pipeline: Any = model.need_family().pipeline()
         tensor = pipeline._unpack_latents(tensor, height, width, model.vae_scale_factor)
     return tensor[:, :, 0] if tensor.ndim == 5 else tensor
+
+
+def pack_like(components: Components, tensor: Tensor, other: Tensor) -> Tensor:
+    """Return (B, C, h, w) as the pipeline holds `other` while it denoises.
+
+    The pipelines of FLUX.2 are given spatial latents and flatten them by themselves.
+    """
+    packed = pack(components, tensor)
+    if other.ndim == 3 and packed.ndim == 4:
+        packed = packed.flatten(2).transpose(1, 2)
+    return packed.to(other.dtype)

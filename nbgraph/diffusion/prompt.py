@@ -15,6 +15,7 @@ from nbgraph.diffusion.finite import check_finite
 from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.quiet import quiet
+from nbgraph.diffusion.reference_limits import needs_images
 from nbgraph.diffusion.refs import ClipSkipPatch
 from nbgraph.diffusion.token_counts import count_tokens, watched_tokenizers
 from nbgraph.diffusion.values import Conditioning, SizeConditioning
@@ -68,8 +69,13 @@ def encode_prompts(
     if len(texts) > 1 and not encodes_alike(family):
         raise ModelError(f"texts for models of the family {family.key!r} differ in length; encode them one by one")
     skipped = sum(patch.layers for patch in components.patches if isinstance(patch, ClipSkipPatch))
+    if needs_images(family):
+        raise ModelError(
+            f"models of the family {family.key!r} read an instruction together with the image that it changes; encode "
+            "it by EditPrompt(text=..., reference=...)"
+        )
     pipeline = make_pipeline(_with_text_model(components) if skipped else components)
-    _check_encoders(components, pipeline)
+    check_encoders(components, pipeline)
     taken = inspect.signature(pipeline.encode_prompt).parameters
     longest = _longest(pipeline)
     wanted: dict[str, Any] = {
@@ -92,7 +98,7 @@ def encode_prompts(
         counted = [count_tokens(calls, number, text, style, longest) for number, text in enumerate(texts)]
     values = found if isinstance(found, tuple) else (found,)
     named = {name: value for name, value in zip(family.conditioning, values) if name in family.positive}
-    tensors = {name: _stored(value) for name, value in named.items() if value is not None}
+    tensors = {name: as_stored(value) for name, value in named.items() if value is not None}
     for tensor in tensors.values():
         check_encoded(components, tensor)
     return [
@@ -107,7 +113,7 @@ def encode_prompts(
     ]
 
 
-def _check_encoders(components: Components, pipeline: Any) -> None:
+def check_encoders(components: Components, pipeline: Any) -> None:
     """Raise `ModelError` for a model that lacks a text encoder. The T5 of SD3 may be missing, and is zeros then.
 
     The pipeline reads the width of these zeros from the transformer, and nothing else.
@@ -151,7 +157,7 @@ def _with_text_model(components: Components) -> Components:
     return replace(components, modules=modules)
 
 
-def _stored(value: Any) -> torch.Tensor:
+def as_stored(value: Any) -> torch.Tensor:
     """Return (B, ...) on the CPU; a list of (tokens, width) becomes (B, tokens, width)."""
     tensor = torch.stack(list(value)) if isinstance(value, (list, tuple)) else value
     return tensor.detach().to("cpu", copy=True)

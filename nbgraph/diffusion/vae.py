@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from nbgraph.diffusion.components import Components
-from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.description import ModelDescription, latent_patch
 from nbgraph.diffusion.finite import check_finite, vae_remedy
 from nbgraph.diffusion.values import Latents
 from nbgraph.errors import ModelError
@@ -104,6 +104,9 @@ def check_shape(model: ModelDescription, latents: Latents) -> None:
 def unscale(vae: Any, latents: Tensor) -> Tensor:
     """Return latents (B, C, h, w) of the denoiser in the scale of the VAE; with a time axis for VAEs that have one."""
     config = vae.config
+    if latent_patch(vae) > 1:
+        mean, std = _patch_moments(vae, latents)
+        return torch.nn.functional.pixel_shuffle(latents * std + mean, latent_patch(vae))
     mean, std = _moments(vae, latents)
     latents = latents.unsqueeze(2) if _has_time(vae) else latents
     if mean is None or std is None:
@@ -118,6 +121,9 @@ def unscale(vae: Any, latents: Tensor) -> Tensor:
 def scale(vae: Any, latents: Tensor) -> Tensor:
     """Return the inverse of `unscale`, without the time axis."""
     config = vae.config
+    if latent_patch(vae) > 1:
+        mean, std = _patch_moments(vae, latents)
+        return (torch.nn.functional.pixel_unshuffle(latents, latent_patch(vae)) - mean) / std
     latents = latents[:, :, 0] if latents.ndim == 5 else latents
     mean, std = _moments(vae, latents, with_time=False)
     if mean is None or std is None:
@@ -135,6 +141,12 @@ def _moments(vae: Any, latents: Tensor, with_time: bool = True) -> tuple[Tensor 
         return None, None
     mean, std = (torch.tensor(value).view(shape).to(latents.device, latents.dtype) for value in values)
     return mean, std
+
+
+def _patch_moments(vae: Any, latents: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of a VAE that has statistics of patches of its latents: (1, C, 1, 1)."""
+    mean, variance = (value.view(1, -1, 1, 1).to(latents) for value in (vae.bn.running_mean, vae.bn.running_var))
+    return mean, torch.sqrt(variance + vae.config.batch_norm_eps)
 
 
 def _has_time(vae: Any) -> bool:

@@ -60,6 +60,7 @@ from nbgraph.invocations.primitives import Boolean, Color, Conditioning, Float, 
 from nbgraph.invocations.prompt import Prompt
 from nbgraph.invocations.prompt_lists import DynamicPrompt, PromptsFromFile
 from nbgraph.invocations.prompt_weights import SdxlPrompt, WeightedPrompt
+from nbgraph.invocations.references import EditPrompt, Reference
 from nbgraph.invocations.strings import JoinStrings, JoinThreeStrings, ReplaceString, SplitPrompt, SplitString
 from nbgraph.invocations.text import ImageGrid, TextOnImage
 from nbgraph.invocations.textual_inversion import TextualInversion
@@ -92,6 +93,7 @@ __all__ = [
     "DenoiseLatents",
     "Divide",
     "DynamicPrompt",
+    "EditPrompt",
     "Float",
     "FloatCollection",
     "FloatMath",
@@ -141,6 +143,7 @@ __all__ = [
     "RandomRange",
     "Range",
     "RangeOfSize",
+    "Reference",
     "ReplaceString",
     "ResizeImage",
     "ResizeLatents",

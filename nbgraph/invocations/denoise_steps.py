@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from nbgraph import diffusion
+from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import InvocationContext
 from nbgraph.invocations.fields import ModelField
 
@@ -47,6 +48,16 @@ def mask_problem(inpaints: bool, known: Mapping[str, Any]) -> tuple[str, str] | 
     if not inpaints and mask is not None and any(known.get(name, mask) is None for name in ("latents", "noise")):
         return "denoise_mask", "needs latents, which it keeps where it is black, and noise; link both"
     return None
+
+
+def negative_problem(given: Any, model: ModelField, context: InvocationContext) -> Iterator[tuple[str, str]]:
+    """Yield (field, problem) for a negative prompt, linked or typed, that models of a family cannot be guided by."""
+    try:
+        family = None if given is None else context.models.describe(model).family
+    except NbgraphError:
+        return  # the node that names the model says so
+    if family is not None and not diffusion.takes_negative(family):
+        yield "negative", f"models of the family {family.key!r} take no negative prompt; leave it out, set guidance"
 
 
 def step_at(steps: int, share: float) -> int:

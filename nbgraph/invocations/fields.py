@@ -185,6 +185,15 @@ class IpAdapterField(BaseModel):
     end: float
 
 
+class ReferenceField(BaseModel):
+    """Images that a model for editing is shown beside the text, and the autoencoder that encodes them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: list[ImageField]
+    vae: VaeField
+
+
 class MetadataItemField(BaseModel):
     """One thing to be known of a picture: what it is called, and its value, as JSON."""
 

@@ -18,6 +18,7 @@ from nbgraph.invocations.denoise_steps import (
     MOST_STEPS,
     listed,
     mask_problem,
+    negative_problem,
     no_step_problem,
     sampling_options,
     step_at,
@@ -31,11 +32,13 @@ from nbgraph.invocations.fields import (
     IpAdapterField,
     LatentsField,
     ModelField,
+    ReferenceField,
     T2iAdapterField,
     UNetField,
     VaeField,
 )
 from nbgraph.invocations.outputs import ImageOutput, LatentsOutput
+from nbgraph.invocations.references import load_references, reference_problems
 
 logger = logging.getLogger("nbgraph")
 Spacing = Literal["leading", "linspace", "trailing"]
@@ -53,7 +56,7 @@ def save_latents(context: InvocationContext, latents: Any) -> LatentsOutput:
     return LatentsOutput(latents=field, width=latents.width, height=latents.height)
 
 
-@invocation("denoise_latents", title="Denoise", category="latents", version="1.4.0")
+@invocation("denoise_latents", title="Denoise", category="latents", version="1.5.0")
 class DenoiseLatents(BaseInvocation):
     """Denoises: from noise alone to a new picture, from latents and noise to a changed one.
 
@@ -89,6 +92,9 @@ class DenoiseLatents(BaseInvocation):
     )
     ip_adapter: IpAdapterField | list[IpAdapterField] | None = Field(
         None, title="IP-Adapter", description="Images as prompts, one adapter or a list"
+    )
+    reference: ReferenceField | None = Field(
+        None, title="Reference images", description="Images that a model for editing is shown, from Reference images"
     )
     steps: int | None = Field(
         None,
@@ -154,6 +160,8 @@ class DenoiseLatents(BaseInvocation):
             yield "steps", f"is {known['steps']}, and there are {len(known['sigmas'])} sigmas; leave steps out"
         if "unet" in known:
             yield from self._model_problems(known, context)
+            yield from negative_problem(self.negative, known["unet"].model, context)
+            yield from reference_problems(self.reference, known, known["unet"].model, context)
 
     @staticmethod
     def _steps(known: Mapping[str, Any], context: InvocationContext) -> int:
@@ -186,8 +194,10 @@ class DenoiseLatents(BaseInvocation):
                 found = [("scheduler", str(error))]
             yield from (("timestep_spacing" if name == "spacing" else name, text) for name, text in found)
 
-    def batch_key(self, context: InvocationContext) -> Hashable:
-        """All that is not of one picture alone, and the sizes and shapes of what is."""
+    def batch_key(self, context: InvocationContext) -> Hashable | None:
+        """All that is not of one picture alone, and the sizes and shapes of what is; edits run one by one."""
+        if self.reference is not None:
+            return None
         own = dict.fromkeys(("positive", "negative", "noise", "latents"), True)
         shared = self.model_dump_json(exclude={**own, "denoise_mask": {"latents"}})
         return shared, self._input(context).batch_key()
@@ -224,6 +234,7 @@ class DenoiseLatents(BaseInvocation):
                 adapters=[self._adapter(context, adapter, held) for adapter in listed(self.t2i_adapter)],
                 image_prompts=[self._image_prompt(context, adapter, held) for adapter in listed(self.ip_adapter)],
                 masked=self._masked(context),
+                references=self._references(context, held),
                 on_step=lambda step, steps, preview: context.progress(step, steps, preview),
                 cancelled=context.is_cancelled,
                 factors=factors,
@@ -315,6 +326,12 @@ class DenoiseLatents(BaseInvocation):
         loaded = held.enter_context(context.models.use(adapter.image_encoder, "image_encoder"))
         images = [context.images.get(image) for image in adapter.images]
         return diffusion.ImagePrompt(loaded["image_encoder"], images, adapter.weight, adapter.begin, adapter.end)
+
+    def _references(self, context: InvocationContext, held: ExitStack) -> Any:
+        if self.reference is None:
+            return None
+        loaded = held.enter_context(context.models.use(self.reference.vae.model, "vae"))
+        return load_references(context, self.reference, loaded["vae"])
 
     @staticmethod
     def _conditioning(context: InvocationContext, field: ConditioningField | None) -> Any:

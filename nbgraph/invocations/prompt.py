@@ -1,12 +1,13 @@
 """Prompts: text in, conditioning out."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
 
 from nbgraph import diffusion
 from nbgraph.diffusion.refs import TextualInversionPatch
+from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, ConditioningField
 from nbgraph.invocations.outputs import ConditioningOutput
@@ -47,6 +48,15 @@ class Prompt(BaseInvocation):
         title="Text encoders",
         description="Part of a model that reads prompts, from a Model node or one that changes it, such as LoRA",
     )
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        try:
+            family = context.models.describe(known["clip"].model).need_family() if "clip" in known else None
+        except NbgraphError:
+            return  # the node that names the model says so
+        if family is not None and diffusion.needs_images(family):
+            text = f"models of the family {family.key!r} read an instruction together with the image that it changes"
+            yield "clip", f"{text}; use EditPrompt(text=..., reference=...) instead"
 
     def batch_key(self, context: InvocationContext) -> Hashable | None:
         family = context.models.describe(self.clip.model).need_family()

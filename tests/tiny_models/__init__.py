@@ -7,6 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.tiny_models.adapters import build_controlnet, build_image_encoder, build_ip_adapter, build_t2i_adapter
+from tests.tiny_models.editing_models import (
+    build_flux2,
+    build_flux2_klein,
+    build_flux_kontext,
+    build_qwen_edit,
+    build_qwen_edit_plus,
+)
 from tests.tiny_models.loras import build_lora
 from tests.tiny_models.newer_transformers import build_auraflow, build_cogview4, build_sana
 from tests.tiny_models.transformer_models import (
@@ -34,6 +41,11 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "auraflow": build_auraflow,
     "sana": build_sana,
     "cogview4": build_cogview4,
+    "flux-kontext": build_flux_kontext,
+    "flux2": build_flux2,
+    "flux2-klein": build_flux2_klein,
+    "qwen-edit": build_qwen_edit,
+    "qwen-edit-plus": build_qwen_edit_plus,
 }
 
 __all__ = [
@@ -43,11 +55,16 @@ __all__ = [
     "build_cogview4",
     "build_controlnet",
     "build_flux",
+    "build_flux2",
+    "build_flux2_klein",
+    "build_flux_kontext",
     "build_image_encoder",
     "build_ip_adapter",
     "build_lora",
     "build_pixart",
     "build_pixart_alpha",
+    "build_qwen_edit",
+    "build_qwen_edit_plus",
     "build_qwen_image",
     "build_sana",
     "build_sd15",
