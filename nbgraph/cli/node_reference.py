@@ -146,6 +146,8 @@ ARGUMENTS = {
     "prompt": 'text="a red apple", clip=model',
     "edit_prompt": 'text="make the apple green", clip=model',
     "reference": 'image=picture, vae=ModelLoader(model="models/flux2-klein")',
+    "upscale": 'image=picture, upscaler=UpscalerLoader(upscaler_model="models/4x.safetensors")',
+    "upscaler_loader": 'upscaler_model="models/4x.safetensors"',
     "rand_float": "low=0.0, high=1.0, seed=7",
     "rand_int": "low=1, high=7, seed=7",
     "random_range": "size=4, seed=7",

@@ -26,6 +26,7 @@ _HOMES = {
     "SizeConditioning": "values",
     "T2iAdapter": "t2i_adapters",
     "batch_noise": "tool_sampling",
+    "Tiling": "tiled",
     "ToolSettings": "tool_sampling",
     "blend_latents": "noise",
     "check_precision": "quantised",
@@ -74,6 +75,7 @@ _HOMES = {
     "shape_key": "batching",
     "takes_negative": "arguments",
     "tool_mask": "tool_inpaint",
+    "upscale": "upscalers",
     "with_seed": "noise",
 }
 
@@ -129,10 +131,12 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.t2i_adapters import T2iAdapter as T2iAdapter
     from nbgraph.diffusion.textual_inversion import embedding_problem as embedding_problem
     from nbgraph.diffusion.textual_inversion import read_embedding_header as read_embedding_header
+    from nbgraph.diffusion.tiled import Tiling as Tiling
     from nbgraph.diffusion.tool_prompt import encode_tool_prompt as encode_tool_prompt
     from nbgraph.diffusion.tool_sampling import ToolSettings as ToolSettings
     from nbgraph.diffusion.tool_sampling import batch_noise as batch_noise
     from nbgraph.diffusion.tool_sampling import sample_as_tool as sample_as_tool
+    from nbgraph.diffusion.upscalers import upscale as upscale
     from nbgraph.diffusion.vae import decode_latents as decode_latents
     from nbgraph.diffusion.vae import encode_image as encode_image
     from nbgraph.diffusion.values import Conditioning as Conditioning

@@ -23,6 +23,7 @@ from nbgraph.diffusion.model_files import read_header
 from nbgraph.diffusion.refs import ModelPart, ModelRef
 from nbgraph.diffusion.single_files import check_file
 from nbgraph.diffusion.sources import Source
+from nbgraph.diffusion.upscaler_files import describe_if_upscaler
 from nbgraph.diffusion.weights_fit import has_weights
 from nbgraph.diffusion.what_is import FileFacts, need_weights
 from nbgraph.errors import ModelError
@@ -46,6 +47,8 @@ def describe_assembled(path: str, fingerprint: str, parts: tuple[ModelPart, ...]
     if place.is_dir():
         described = describe_model(ModelRef(path=path, fingerprint=fingerprint))
     else:
+        if (upscaler := describe_if_upscaler(place, fingerprint)) is not None:
+            return upscaler
         facts = need_weights(place)
         if facts.kind == "vae":
             return _describe_vae(facts, fingerprint, base)
@@ -224,6 +227,6 @@ def _use_of(facts: FileFacts) -> str:
         "controlnet": "give it to a ControlNet",
         "ip-adapter": "give it to an IpAdapter",
         "t2i-adapter": "give it to a T2iAdapter",
-        "upscaler": "there is no node for it",
+        "upscaler": "give it to an Upscale",
     }
     return uses.get(facts.kind, "give a checkpoint, or the folder of a model")

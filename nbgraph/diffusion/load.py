@@ -20,6 +20,8 @@ from nbgraph.diffusion.quantised import loading_options, quantise
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.single_files import load_file
 from nbgraph.diffusion.sources import Source
+from nbgraph.diffusion.upscaler_files import ROLE as UPSCALER
+from nbgraph.diffusion.upscaler_files import load_upscaler
 from nbgraph.diffusion.weights_fit import check_fits, check_loaded, has_weights
 from nbgraph.errors import ModelError
 
@@ -50,6 +52,9 @@ def load_component(
         The files are missing, broken, pickles, or not exactly the weights of the component.
     """
     component, source = description.classes[name], description.sources[name]
+    if source.part == UPSCALER:
+        with LOAD_LOCK:
+            return load_upscaler(source, dtype)
     if source.folder is None:
         loaded = _load_from_file(component, source, dtype)
         if precision == "nf4":

@@ -65,6 +65,7 @@ from nbgraph.invocations.strings import JoinStrings, JoinThreeStrings, ReplaceSt
 from nbgraph.invocations.text import ImageGrid, TextOnImage
 from nbgraph.invocations.textual_inversion import TextualInversion
 from nbgraph.invocations.tool_nodes import ToolInpaint, ToolPrompt, ToolSampler, ZeroConditioning
+from nbgraph.invocations.upscale import Upscale, UpscalerLoader
 from nbgraph.invocations.wildcards import Wildcards
 
 __all__ = [
@@ -170,6 +171,8 @@ __all__ = [
     "ToolInpaint",
     "ToolPrompt",
     "ToolSampler",
+    "Upscale",
+    "UpscalerLoader",
     "VaeLoader",
     "WeightedPrompt",
     "Wildcards",

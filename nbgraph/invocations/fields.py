@@ -194,6 +194,14 @@ class ReferenceField(BaseModel):
     vae: VaeField
 
 
+class UpscalerField(BaseModel):
+    """A network that enlarges images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelField
+
+
 class MetadataItemField(BaseModel):
     """One thing to be known of a picture: what it is called, and its value, as JSON."""
 

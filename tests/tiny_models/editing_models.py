@@ -65,7 +65,8 @@ def _flux2_vae() -> AutoencoderKLFlux2:
         up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=4, norm_num_groups=4, layers_per_block=1,
         sample_size=32,
     )  # fmt: skip
-    assert vae.bn.running_mean is not None and vae.bn.running_var is not None
+    assert vae.bn.running_mean is not None
+    assert vae.bn.running_var is not None
     torch.nn.init.normal_(vae.bn.running_mean, std=0.2)
     torch.nn.init.uniform_(vae.bn.running_var, 0.5, 2.0)
     return vae

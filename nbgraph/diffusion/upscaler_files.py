@@ -1,0 +1,136 @@
+"""Files of upscalers, of the many architectures that spandrel tells by their weights.
+
+spandrel is an extra (`pip install nbgraph[upscale]`). Files are safetensors only; the header tells what they are.
+"""
+
+import functools
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.file_headers import NotWeights
+from nbgraph.diffusion.fingerprints import file_identity
+from nbgraph.diffusion.model_files import StoredTensor
+from nbgraph.diffusion.quiet import quiet
+from nbgraph.diffusion.sources import Source
+from nbgraph.diffusion.what_is import header_of, what_is
+from nbgraph.errors import ModelError
+
+ROLE = "upscaler"
+_UNKNOWN = "unknown file"
+"""What `what_is` calls weights of no model that it knows; spandrel knows most architectures of upscalers."""
+_TYPES = {"F64": torch.float64, "F16": torch.float16, "BF16": torch.bfloat16}
+_NEEDED = "an upscaler needs the package spandrel: pip install 'nbgraph[upscale]'"
+
+
+class Upscaler(torch.nn.Module):
+    """A network that enlarges images by `scale`, 1 for one that restores them."""
+
+    def __init__(self, described: Any) -> None:
+        super().__init__()
+        self.described = described
+        self.network = described.model
+        self.scale: int = described.scale
+        self.name = f"{described.architecture.name} x{described.scale}"
+        self.takes_tiles: bool = described.tiling.name == "SUPPORTED"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of its weights."""
+        return next(self.network.parameters()).dtype
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, h, w) in [0, 1] -> (B, 3, h * scale, w * scale) in [0, 1]."""
+        weight = next(self.network.parameters())
+        # The descriptor pads to what the architecture needs, and takes the padding away.
+        return self.described(image.to(weight.device, weight.dtype))
+
+
+def describe_if_upscaler(path: Path, fingerprint: str) -> ModelDescription | None:
+    """Return the description of an upscaler; None for a file that is none, as far as its header tells.
+
+    Raises
+    ------
+    ModelError
+        It is one, and spandrel is not installed.
+    """
+    facts, header = what_is(path), header_of(path, file_identity(path))
+    if facts.kind not in (ROLE, _UNKNOWN) or isinstance(header, NotWeights) or header.format != "safetensors":
+        return None
+    if find_spec("spandrel") is None:
+        if facts.kind == ROLE:
+            raise ModelError(f"{str(path)!r} is an upscaler, and {_NEEDED}")
+        return None
+    if _architecture(header.tensors) is None:
+        return None
+    source = Source(str(path), fingerprint, file=path, part=ROLE, given={}, content=f"{fingerprint} {ROLE}")
+    return ModelDescription(path, None, {ROLE: Upscaler}, {}, 0, 1, 1, 0, 0, None, {ROLE: source})
+
+
+def load_upscaler(source: Source, dtype: torch.dtype) -> Upscaler:
+    """Load an upscaler on the CPU, in `dtype` where its architecture is right in it, else in float32.
+
+    Raises
+    ------
+    ModelError
+        It takes or gives other than red, green and blue, or inpaints or restores faces by another kind of input.
+    """
+    tensors = _read(source.where)
+    try:
+        with quiet():
+            described = _spandrel().ModelLoader(device="cpu").load_from_state_dict(tensors)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ModelError(
+            f"{str(source.where)!r} cannot be loaded as an upscaler: {reason}; it may be damaged, or of a variant that "
+            "the installed spandrel does not know"
+        ) from error
+    kind = type(described).__name__
+    channels = (getattr(described, "input_channels", 0), getattr(described, "output_channels", 0))
+    if kind != "ImageModelDescriptor" or channels != (3, 3):
+        raise ModelError(
+            f"{str(source.where)!r} is a {described.architecture.name} that takes {channels[0]} and gives "
+            f"{channels[1]} channels; use an upscaler of colour images, 3 to 3"
+        )
+    upscaler = Upscaler(described).eval().requires_grad_(False)
+    half = {torch.float16: described.supports_half, torch.bfloat16: described.supports_bfloat16}
+    return upscaler.to(dtype if half.get(dtype, False) else torch.float32)
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    """Read all tensors, copied: the file is mapped into memory, and may change or get shorter later."""
+    try:
+        with safe_open(file, framework="pt", device="cpu") as opened:
+            return {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{str(file)!r} cannot be read: {error}. Copy or download it again") from error
+
+
+def _architecture(tensors: Mapping[str, StoredTensor]) -> Any:
+    """Return the architecture whose names and shapes a header has; None for none. No weight is read."""
+    state = {
+        name: torch.empty(tensor.shape, dtype=_TYPES.get(tensor.dtype, torch.float32), device="meta")
+        for name, tensor in tensors.items()
+    }
+    spandrel = _spandrel()
+    state = spandrel.canonicalize_state_dict(state)
+    found = spandrel.MAIN_REGISTRY.architectures("detection")
+    return next((each for each in found if each.detect(state)), None)
+
+
+@functools.cache
+def _spandrel() -> Any:
+    try:
+        with quiet():
+            return import_module("spandrel")
+    except (ImportError, RuntimeError) as error:
+        raise ModelError(
+            f"the package spandrel cannot be imported: {error}; it needs the torchvision that belongs to your torch"
+        ) from error
