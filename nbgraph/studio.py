@@ -119,7 +119,8 @@ class Studio(StudioBase):
             run = self._queued(session, is_checked=is_checked)
             if shows_view(progress):
                 show = run.display()
-            run.wait(show=show)
+            # where nothing is shown, the nodes of the run need not be counted
+            run.wait(show=show if progress else None)
         except KeyboardInterrupt:
             # The worker stops at its next step; waiting for it leaves the kernel ready for the next cell.
             self.services.processor.cancel(session.id)
@@ -213,7 +214,7 @@ class Studio(StudioBase):
                 for (chosen, session), is_checked in zip(sessions, are_checked)
             ]
             for _, run in cells:
-                run.wait(show=show).raise_refusal()
+                run.wait(show=show if progress else None).raise_refusal()
         # What is not run yet would go on behind the back of the person who stopped the sweep.
         except (KeyboardInterrupt, GraphError):
             for _, session in sessions:

@@ -150,12 +150,13 @@ class NodesAndEdges:
         found = cast(dict[BaseInvocation, Any], collection.found)
         ids = self._ids or found  # a new graph takes the dictionary over: one of 100,000 entries less to make
         for node in collection.order:
-            node_id, refs = node.id, found[node]
+            values, refs = vars(node), found[node]
+            node_id = values["id"]
             if node_id is None or node_id in nodes:
                 node_id = free_id(node, nodes, collection.ids, self._numbers)
             added.append(node_id)
             nodes[node_id] = node
-            snapshot[node_id] = vars(node)
+            snapshot[node_id] = values
             ids[node] = node_id
             if refs:
                 links[node_id] = [Link(name, ids[ref.node], ref.field) for name, ref in refs]

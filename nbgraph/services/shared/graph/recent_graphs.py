@@ -29,8 +29,7 @@ class RecentGraphs:
         entry = self._graphs.get(key)
         if entry is None or not _is_current(*entry):
             graph = Graph.of(*nodes)
-            lists = [each for node in graph.nodes.values() for each in _edge_lists(node)]
-            entry = graph, [(each, list(each)) for each in lists]
+            entry = graph, [(each, list(each)) for each in _edge_lists(graph)]
         others = {ids: other for ids, other in self._graphs.items() if ids != key}
         self._graphs = _newest({**others, key: entry})
         return entry[0]
@@ -40,11 +39,14 @@ class RecentGraphs:
         self._graphs = {}
 
 
-def _edge_lists(node: BaseInvocation) -> list[list[object]]:
-    """Return the lists of a node that may hold edges, now or later."""
-    if node_type_of(type(node)).links_by_name:
+def _edge_lists(graph: Graph) -> list[list[object]]:
+    """Return the lists of nodes that may hold edges, now or later."""
+    nodes = graph.nodes.values()
+    classes = {cls for cls in set(map(type, nodes)) if not node_type_of(cls).links_by_name}
+    if not classes:
         return []
-    return [value for value in vars(node).values() if type(value) is list]
+    holders = [node for node in nodes if type(node) in classes]
+    return [value for node in holders for value in vars(node).values() if type(value) is list]
 
 
 def _is_current(graph: Graph, edges: list[EdgeList]) -> bool:
