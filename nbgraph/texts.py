@@ -22,6 +22,20 @@ def value_text(value: Any, limit: int = 80) -> str:
     return shorten(text, limit)
 
 
+def is_utf8(text: str) -> bool:
+    """Return whether UTF-8 can hold a text. It cannot hold half of a surrogate pair, which is no character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def as_utf8(text: str) -> str:
+    """Return a text with halves of surrogate pairs written as escapes, such as `\\ud800`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def one_line(text: str) -> str:
     """Return the text on one line, its parts joined by "; ", with control characters escaped for a terminal."""
     joined = "; ".join(part.strip() for part in text.splitlines() if part.strip()).replace(":; ", ": ")

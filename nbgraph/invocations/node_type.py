@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from nbgraph.invocations.exact import exact_kinds, fields_with_rules, has_fixed_defaults, has_rules
 from nbgraph.invocations.inputs import InputSpec, input_specs
 from nbgraph.invocations.node_output import BaseInvocationOutput, may_name_resources
-from nbgraph.invocations.types import may_hold_models
+from nbgraph.invocations.types import may_hold_models, may_hold_text
 
 if TYPE_CHECKING:
     from nbgraph.invocations.base import BaseInvocation
@@ -118,6 +118,7 @@ class NodeType:
         "rules",
         "seeds",
         "shapes",
+        "text_inputs",
         "_declared",
         "_head",
         "_kinds",
@@ -148,6 +149,7 @@ class NodeType:
         self.input_names = sorted(self.inputs)
         self.pick = _picker(self.input_names)
         self.resource_inputs = tuple(name for name, spec in self.inputs.items() if may_hold_models(spec.annotation))
+        self.text_inputs = tuple(name for name, spec in self.inputs.items() if may_hold_text(spec.annotation))
         self.names_resources = may_name_resources(cls.output_class)
         self.is_foreign = not cls.__module__.startswith(OWN_PACKAGE)
         # A list in an output may be one that the node goes on with, or that another entry of the cache holds.

@@ -145,5 +145,14 @@ def _may_hold_models(annotation: Any) -> bool:
 _known_to_hold_models = lru_cache(maxsize=4096)(_may_hold_models)
 
 
+def may_hold_text(annotation: Any) -> bool:
+    """Return whether a value of that annotation can contain a text that a person typed, and not only numbers."""
+    annotation = plain(annotation)
+    if annotation in (int, float, bool, types.NoneType, None) or get_origin(annotation) is Literal:
+        return False
+    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
+    return any(map(may_hold_text, arguments)) if arguments else True
+
+
 def _is_union(annotation: Any) -> bool:
     return get_origin(annotation) in (Union, types.UnionType)

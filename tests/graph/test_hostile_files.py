@@ -107,7 +107,7 @@ def test_what_a_library_graph_exposes_is_refused_unless_it_is_named_by_texts(
 @pytest.mark.parametrize("part", ["name", "description", "id"])
 def test_a_library_graph_with_text_that_no_file_can_hold_is_refused(part: str) -> None:
     node = {"type": "graph", "library": {**LIBRARY, part: "half of a pair: \ud800"}}
-    with pytest.raises(GraphError, match="not a library graph"):
+    with pytest.raises(GraphError, match="half of a surrogate pair"):
         Graph.from_dict({"nodes": {"x": node}, "edges": []})
 
 

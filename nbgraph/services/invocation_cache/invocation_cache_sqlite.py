@@ -108,7 +108,13 @@ class InvocationCacheSqlite(InvocationCacheBase):
 
     def _write(self, entries: list[CacheEntry]) -> None:
         moment = self._known.moment
-        outputs = [entry.output.__pydantic_serializer__.to_json(entry.output).decode() for entry in entries]
+        try:
+            outputs = list(map(_output_text, entries))
+        except PydanticSerializationError:  # one that JSON cannot hold must not keep the others from being stored
+            written = [entry for entry in entries if self._is_writable(entry)]
+            if written:
+                self._write(written)
+            return
         with self._database.transaction(awaited=False) as connection:
             self._table.insert(connection, entries, outputs)
             gone = self._evict(connection)
@@ -118,6 +124,15 @@ class InvocationCacheSqlite(InvocationCacheBase):
         self._known.evicted(gone)
         for entry in entries:
             self._unwritten.pop(entry.key, None)
+
+    def _is_writable(self, entry: CacheEntry) -> bool:
+        """Return whether an output can be text; if not, as with half of a surrogate pair, it is not kept."""
+        try:
+            _output_text(entry)
+        except PydanticSerializationError:
+            self._unwritten.pop(entry.key, None)
+            return False
+        return True
 
     def _write_uses(self) -> None:
         """Write pending use counts. Entries deleted meanwhile are skipped by the UPDATE."""
@@ -241,6 +256,10 @@ class InvocationCacheSqlite(InvocationCacheBase):
         unwritten = self._flush()
         entries, size = self._table.totals()
         return entries + len(unwritten), size + sum(entry.bytes for entry in unwritten)
+
+
+def _output_text(entry: CacheEntry) -> str:
+    return entry.output.__pydantic_serializer__.to_json(entry.output).decode()
 
 
 def _read_output(type_name: str, text: str) -> BaseInvocationOutput:

@@ -6,10 +6,11 @@ length. What depends on anything else stays unknown.
 Some checks need torch. Loading it takes long, so where it is not there yet such checks are left to the worker thread.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from nbgraph.errors import NbgraphError, Problems
 from nbgraph.invocations.base import BaseInvocation, InvocationContext
@@ -20,7 +21,10 @@ from nbgraph.invocations.valid import validated
 from nbgraph.loading import NotLoadedError
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import PlannedNode
+from nbgraph.services.shared.graph.validation import HALF_CHARACTER
+from nbgraph.texts import is_utf8, value_text
 
+NUMBERS = frozenset({int, float, bool, type(None)})
 ResourceProblem = Callable[[ResourceField], str]
 
 
@@ -32,6 +36,7 @@ def preflight(session: GraphExecutionState, context: InvocationContext, resource
     """
     session.graph.validate()
     problems = Problems()
+    _check_texts(session, problems)
     _check_resources(session, problems, resource_problem)
     problems.raise_any()
     if not any(cls.check is not BaseInvocation.check for cls in session.plan.classes):
@@ -84,6 +89,39 @@ def _check_resources(session: GraphExecutionState, problems: Problems, resource_
             for field in resources_in(planned.values[name]) if name not in linked else ():
                 if problem := resource_problem(field):
                     problems.add("bad_value", problem, planned.id, name)
+
+
+def _check_texts(session: GraphExecutionState, problems: Problems) -> None:
+    """Add a problem for each typed value, and for the graph itself, with a text that UTF-8 cannot hold.
+
+    A folder could not store such a session, and no cache key can be made of such a value.
+    """
+    for planned in session.plan.with_texts:
+        for name in planned.node_type.text_inputs:
+            with suppress(RecursionError):  # a list that holds itself: the key of the node refuses it in words
+                if half := _half_text(planned.values[name]):
+                    problems.add("bad_value", f"{half} has {HALF_CHARACTER}; type it again", planned.id, name)
+    if half := _half_text([session.graph.id, session.graph.layout]):
+        problems.add("bad_value", f"{half}, in the layout or the id of the graph, has {HALF_CHARACTER}")
+
+
+def _half_text(value: NodeValue) -> str:
+    """Return a text within a value that UTF-8 cannot hold, as it would be typed in Python, or ""."""
+    if isinstance(value, str):
+        return "" if value.isascii() or is_utf8(value) else value_text(value)
+    parts: Collection[NodeValue] = ()
+    if isinstance(value, dict):
+        by_key = cast(dict[NodeValue, NodeValue], value)
+        parts = [*by_key.keys(), *by_key.values()]
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = cast(Collection[NodeValue], value)
+    elif isinstance(value, BaseModel):
+        parts = vars(value).values()
+    if not NUMBERS.issuperset(map(type, parts)):
+        for part in parts:
+            if half := _half_text(part):
+                return half
+    return ""
 
 
 def _known_inputs(planned: PlannedNode, outputs: dict[int, NodeValue]) -> dict[str, NodeValue]:

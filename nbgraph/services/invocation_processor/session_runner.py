@@ -64,7 +64,7 @@ from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED,
 from nbgraph.services.neighbours import Services
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.plan import Key, PlannedNode
-from nbgraph.texts import shorten, value_text
+from nbgraph.texts import as_utf8, shorten, value_text
 
 MAINTAIN_EVERY = 64
 ERROR_TEXT_LIMIT = 64 * 1024
@@ -347,7 +347,7 @@ class SessionRunner:
         planned, path, node = prepared.planned, prepared.path, prepared.id
         source, type_name = planned.id, planned.node_type.name
         message = self._failure_message(error, planned)
-        text = "".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:]
+        text = as_utf8("".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:])
         place = place_of(error)
         traceback.clear_frames(error.__traceback__)
         failure = NodeError(node, type_name, message, self._inputs_as_text(prepared), text, place)
@@ -397,6 +397,6 @@ def _error_text(error: BaseException, node: BaseInvocation) -> str:
 
 def _text_of(error: BaseException) -> str:
     try:
-        return shorten(str(error), MESSAGE_LIMIT)
+        return as_utf8(shorten(str(error), MESSAGE_LIMIT))
     except Exception:
         return "(it cannot be shown as text)"

@@ -23,6 +23,8 @@ from nbgraph.services.shared.graph.addresses import typed_values
 from nbgraph.services.shared.graph.edges import edge
 from nbgraph.services.shared.graph.expand import ExposedOutput
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.validation import HALF_CHARACTER
+from nbgraph.texts import as_utf8, is_utf8
 
 ExposedKind = Literal["inputs", "outputs"]
 
@@ -81,6 +83,8 @@ class LibraryGraph:
         self.name, self.graph, self.description = name, graph, description
         self.inputs, self.outputs = _exposed(inputs, "inputs"), _exposed(outputs, "outputs")
         problems = Problems()
+        if not is_utf8(f"{self.id}{name}{description}"):
+            problems.add("bad_value", f"the id, the name or the description has {HALF_CHARACTER}", as_utf8(name))
         self._check(problems, self.inputs, "inputs")
         self._check(problems, self.outputs, "outputs")
         problems.raise_any()
@@ -179,9 +183,9 @@ class LibraryGraph:
         try:
             inputs = [_row(one) for one in data.get("inputs", [])]
             outputs = [_row(one) for one in data.get("outputs", [])]
-            name, graph = _utf8(str(data["name"])), data["graph"]
-            description, id = (_utf8(str(data.get(key) or "")) for key in ("description", "id"))
-        except (TypeError, KeyError, AttributeError, UnicodeEncodeError) as error:
+            name, graph = str(data["name"]), data["graph"]
+            description, id = (str(data.get(key) or "") for key in ("description", "id"))
+        except (TypeError, KeyError, AttributeError) as error:
             text = f"this is not a library graph, an object with name, graph, inputs and outputs: {error}"
             raise GraphError([Problem("bad_file", text)]) from None
         return cls(name, Graph.from_dict(graph), inputs, outputs, description, id)
@@ -191,12 +195,6 @@ def _row(data: JsonValue) -> Exposed:
     """Read what one input or output exposes; `TypeError` unless it has three texts."""
     "".join((data["alias"], data["node"], data["field"]))
     return Exposed(**data)
-
-
-def _utf8(text: str) -> str:
-    """Return a text, or raise `UnicodeEncodeError` if no file can hold it (half of a surrogate pair)."""
-    text.encode()
-    return text
 
 
 def _exposed(given: Mapping[str, str] | Sequence[Exposed], kind: ExposedKind) -> tuple[Exposed, ...]:

@@ -169,6 +169,11 @@ class Plan:
         """The nodes with inputs that can name resources or models."""
         return [planned for planned in self.nodes if planned.node_type.resource_inputs]
 
+    @cached_property
+    def with_texts(self) -> list[PlannedNode]:
+        """The nodes with inputs that can hold texts."""
+        return [planned for planned in self.nodes if planned.node_type.text_inputs]
+
     def _lay_out(self, graph: GraphLike, order: list[str], branches: Mapping[str, Alternatives]) -> None:
         """Plan the nodes one after the other."""
         self.ranks: dict[str, int] = {}

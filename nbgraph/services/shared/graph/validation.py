@@ -14,6 +14,7 @@ from nbgraph.invocations.node_type import known_type_of
 from nbgraph.invocations.types import JsonObject, NodeValue, assignable, type_name
 from nbgraph.services.shared.graph.edges import Edge, GraphLike, Link, refs_in
 from nbgraph.services.shared.graph.topology import cycle_text, topological_order
+from nbgraph.texts import as_utf8, is_utf8
 
 OutputTypes = dict[str, dict[str, Any]]
 """The types of outputs that take the type of what arrives (iterate, collect, if), by node and output."""
@@ -21,6 +22,7 @@ OutputTypes = dict[str, dict[str, Any]]
 NodeShape = tuple[Any, ...]
 """The class of a node, and of each edge that arrives: the class of the source, its output, the input."""
 
+HALF_CHARACTER = "half of a surrogate pair, which is no character and cannot be stored"
 PREPARED_ID = re.compile(r"(.+)\[\d+(?:,\d+)*\]", re.DOTALL)
 
 
@@ -62,7 +64,8 @@ def graph_problems(
     for node_id, node in nodes.items():
         links = graph.links(node_id)
         shape = (type(node), *[(type(nodes.get(link.source)), link.output, link.field) for link in links])
-        is_odd = not node_id or node_id.endswith("]") or (order is None and node_id in [link.source for link in links])
+        is_odd = not node_id or node_id.endswith("]") or not node_id.isascii()
+        is_odd = is_odd or (order is None and node_id in [link.source for link in links])
         if shape in sound and not is_odd:
             continue
         before = len(problems.found)
@@ -116,10 +119,12 @@ def _checked_order(graph: GraphLike, problems: Problems, existing: Mapping[str, 
 
 
 def _check_id(graph: GraphLike, problems: Problems, node_id: str) -> None:
-    """Refuse an empty id, which no edge can name, and one of a prepared node, with which errors would be mixed up."""
+    """Refuse an empty id, one that no file can hold, and one of a prepared node, with which errors would mix it up."""
     if not node_id:
         text = f"an id has at least one character; give the {graph.nodes[node_id].type!r} with an empty one another"
         problems.add("bad_id", text)
+    if not is_utf8(node_id):
+        problems.add("bad_id", f"the id {node_id!r} has {HALF_CHARACTER}; rename the node", as_utf8(node_id))
     found = PREPARED_ID.fullmatch(node_id)
     if found is not None and found[1] in graph.nodes:
         text = f"has the id of an execution of the node {found[1]!r} in an iteration; rename one of them"
