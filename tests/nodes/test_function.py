@@ -165,7 +165,7 @@ def test_options_reach_the_class():
 def test_a_graph_with_a_function_node_goes_to_json_and_back(put):
     graph = nb.Graph.of(brighten(put(GREY), 2.0))
     assert nb.Graph.from_json(graph.to_json()) == graph
-    assert "brighten(id='brighten', image=image.output('image'), by=2.0)" in graph.to_python()
+    assert "brighten(id='brighten', image=image, by=2.0)" in graph.to_python()
 
 
 def test_the_second_run_comes_from_the_cache_and_new_code_runs_again(studio):

@@ -9,7 +9,10 @@ from pprint import pformat
 from textwrap import indent
 from typing import Self
 
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph import invocations
+from nbgraph.errors import GraphError
+from nbgraph.invocations.base import BaseInvocation, as_ref
+from nbgraph.invocations.inputs import InputSpec
 from nbgraph.invocations.types import JsonObject, JsonValue
 from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.edges import GRAPH, GraphLike, Link
@@ -18,6 +21,8 @@ from nbgraph.services.shared.graph.nodes_and_edges import NodesAndEdges
 from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
 WIDTH = 100
+LINE = 80
+"""What is longer is written over several lines."""
 ClassId = tuple[str, str]
 """The module and the name of a class."""
 Folder = str | PathLike[str]
@@ -120,7 +125,9 @@ class GraphFormats(NodesAndEdges):
 def graph_to_python(graph: GraphLike) -> str:
     """Return code that builds a graph of the same nodes and edges, named `graph`.
 
-    Library graphs used as nodes are written out in it. Classes of a notebook are expected to be there.
+    An edge is written as people write it, `unet=model`, where that names the same output as
+    `unet=model.output("unet")`. Library graphs used as nodes are written out in it. Classes of a notebook are expected
+    to be there.
     """
     order, _ = topological_order(parents_of(graph))
     taken = {"graph", "Graph", "LibraryGraph"}
@@ -137,15 +144,29 @@ def graph_to_python(graph: GraphLike) -> str:
     for node_id in order:
         node = graph.nodes[node_id]
         class_name = libraries[codes[node_id]] if node_id in codes else class_names[_class_id(node)]
-        lines.append(f"{names[node_id]} = {class_name}({_arguments(node, node_id, graph.links(node_id), names)})")
+        lines.append(f"{names[node_id]} = {_call(class_name, _arguments(graph, node_id, names))}")
     heads = [f"from nbgraph import Graph{', LibraryGraph' if libraries else ''}", *_import_lines(class_names)]
     makes = [f"\n{name} = {code}" for code, name in libraries.items()]
     ends = [names[node_id] for node_id in graph.nodes]
-    return "\n".join([*heads, *makes, "", *lines, "", f"graph = Graph.of({', '.join(ends)})"]) + "\n"
+    return "\n".join([*heads, *makes, "", *lines, "", f"graph = {_call('Graph.of', ends)}"]) + "\n"
 
 
 def _class_id(node: BaseInvocation) -> ClassId:
-    return type(node).__module__, type(node).__name__
+    cls = type(node)
+    # The library's nodes are imported from one place, whichever file of it has them.
+    if getattr(invocations, cls.__name__, None) is cls:
+        return invocations.__name__, cls.__name__
+    return cls.__module__, cls.__name__
+
+
+def _call(called: str, arguments: Sequence[str]) -> str:
+    """Return a call on one line, or with a line for each argument where it would be too long to read."""
+    line = f"{called}({', '.join(arguments)})"
+    return line if len(line) <= LINE else _over_lines(called, arguments)
+
+
+def _over_lines(start: str, parts: Sequence[str]) -> str:
+    return "\n".join([f"{start}(", *[f"    {part}," for part in parts], ")"])
 
 
 def _notebook_first(class_id: ClassId) -> tuple[bool, ClassId]:
@@ -156,7 +177,12 @@ def _import_lines(class_names: Mapping[ClassId, str]) -> list[str]:
     by_module: dict[str, list[str]] = {}
     for (module, name), used in sorted(class_names.items()):
         by_module.setdefault(module, []).append(name if name == used else f"{name} as {used}")
-    return [f"from {module} import {', '.join(names)}" for module, names in by_module.items() if module != "__main__"]
+    return [_import(module, names) for module, names in by_module.items() if module != "__main__"]
+
+
+def _import(module: str, names: Sequence[str]) -> str:
+    line = f"from {module} import {', '.join(names)}"
+    return line if len(line) <= LINE else _over_lines(f"from {module} import ", names)
 
 
 def _library_code(node: BaseInvocation) -> str:
@@ -164,11 +190,13 @@ def _library_code(node: BaseInvocation) -> str:
     return f"LibraryGraph.from_dict(\n{indent(data, '    ')}\n).node_class()"
 
 
-def _arguments(node: BaseInvocation, node_id: str, links: Sequence[Link], names: Mapping[str, str]) -> str:
+def _arguments(graph: GraphLike, node_id: str, names: Mapping[str, str]) -> list[str]:
+    node = graph.nodes[node_id]
     arguments = [f"id={node_id!r}"]
     by_field: dict[str, list[str]] = {}
-    for link in links:
-        by_field.setdefault(link.field, []).append(f"{names[link.source]}.output({link.output!r})")
+    for link in graph.links(node_id):
+        spec = node.inputs()[link.field]
+        by_field.setdefault(link.field, []).append(_source(graph.nodes[link.source], link, spec, names))
     for name, spec in node.inputs().items():
         if name in by_field:
             found = by_field[name]
@@ -178,7 +206,16 @@ def _arguments(node: BaseInvocation, node_id: str, links: Sequence[Link], names:
     for name in ("is_intermediate", "use_cache"):
         if name in node.model_fields_set:
             arguments.append(f"{name}={getattr(node, name)!r}")
-    return ", ".join(arguments)
+    return arguments
+
+
+def _source(node: BaseInvocation, link: Link, spec: InputSpec, names: Mapping[str, str]) -> str:
+    """Return the code of an edge's source: the node alone where the node means that output."""
+    try:
+        is_meant = as_ref(node, spec, link.source).field == link.output
+    except GraphError:  # several outputs would fit
+        is_meant = False
+    return names[link.source] if is_meant else f"{names[link.source]}.output({link.output!r})"
 
 
 def _free_name(text: str, prefix: str, taken: set[str]) -> str:
