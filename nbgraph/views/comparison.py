@@ -8,6 +8,7 @@ from PIL import Image, ImageChops, ImageStat
 from nbgraph.errors import NbgraphError
 from nbgraph.html import Html, pictures_html
 from nbgraph.image_modes import on_white
+from nbgraph.recipes.saved_pictures import graph_of_record
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
@@ -96,14 +97,28 @@ def values_of(graph: Graph | None) -> list[list[str]]:
     return found[:MAX_VALUES]
 
 
+def made_with(record: ImageRecord, services: InvocationServices) -> list[list[str]]:
+    """Return `values_of` the graph that made one image: with the seeds that were drawn and the items of iterations."""
+    try:
+        return values_of(graph_of_record(services, record))
+    except NbgraphError:
+        return values_of(graph_of(record, services)[0])
+
+
 def differences(first: ImageRecord, second: ImageRecord, services: InvocationServices) -> list[list[str]]:
-    """Return [address, value of the first, value of the second] of the inputs that differ."""
-    one, two = (dict(values_of(graph_of(record, services)[0])) for record in (first, second))
-    return [
+    """Return [address, value of the first, value of the second] of the inputs that differ, drawn seeds included.
+
+    Of two images of one iteration that no input tells apart, the prepared nodes are named: `image[0]`, `image[1]`.
+    """
+    one, two = (dict(made_with(record, services)) for record in (first, second))
+    found = [
         [address, one.get(address, ""), two.get(address, "")]
         for address in dict.fromkeys([*one, *two])
         if one.get(address) != two.get(address)
     ]
+    if not found and first.node_id != second.node_id:
+        return [["made by", first.node_id, second.node_id]]
+    return found
 
 
 def label_of(record: ImageRecord, services: InvocationServices) -> str:

@@ -8,7 +8,7 @@ from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.drawing.svg import draw_graph
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.views.comparison import differences, graph_of, label_of, metadata_text, values_of
+from nbgraph.views.comparison import differences, graph_of, label_of, made_with, metadata_text
 from nbgraph.widgets.pictures import png
 from nbgraph.widgets.rpc import Answer
 
@@ -56,7 +56,7 @@ class PictureAnswers:
             "type": "picture",
             "picture": self.facts(record),
             "metadata": metadata_text(record),
-            "values": values_of(graph),
+            "values": made_with(record, self._services),
             "graph": problem,
             "python": _python(graph),
         }

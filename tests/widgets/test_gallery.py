@@ -12,7 +12,7 @@ from widgets.panel_page import PanelPage
 import nbgraph as nb
 from nbgraph import Studio
 from nbgraph.errors import NotFoundError
-from nbgraph.invocations import BlankImage, RandomInteger, ResizeImage, String
+from nbgraph.invocations import BlankImage, Iterate, RandomInteger, ResizeImage, String
 from nbgraph.widgets.gallery import Gallery
 from nbgraph.widgets.remix import prompts_of
 from nbgraph.widgets.throttle import UPDATE_SECONDS
@@ -163,6 +163,22 @@ def test_two_pictures_are_compared_with_what_was_set_differently(studio, page):
     answer, buffers = page.ask({"type": "compare", "names": names})
     assert answer["differences"] == [["blank.width", "16", "24"]]
     assert [Image.open(BytesIO(data)).width for data in buffers] == [16, 24]
+
+
+def test_two_pictures_that_only_drawn_values_tell_apart_are_compared_by_these(studio, page):
+    blank = BlankImage(id="blank", width=RandomInteger(id="width", low=8, high=400), height=8)
+    runs = [studio.run(blank, progress=False) for _ in range(2)]
+    seeds = [str(run.stats.set_index("node").loc["width", "seed"]) for run in runs]
+    answer, _ = page.ask({"type": "compare", "names": [run["blank"].image_name for run in runs]})
+    assert answer["differences"] == [["width.seed", *seeds]]
+    opened, _ = page.ask({"type": "open", "name": runs[0]["blank"].image_name})
+    assert ["width.seed", seeds[0]] in opened["values"]
+    each = BlankImage(id="each", width=Iterate(id="widths", collection=[8, 9]), height=8)
+    studio.run(each, progress=False)
+    frame = studio.images.frame
+    names = [frame[frame.node == f"each[{path}]"].image_name.iloc[0] for path in range(2)]
+    answer, _ = page.ask({"type": "compare", "names": names})
+    assert answer["differences"] == [["each.width", "8", "9"]]
 
 
 def test_deleting_first_tells_and_then_drops_exactly_the_entries_that_name_the_picture(studio, page):
