@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbgraph.services.shared.graph.drawing.layout import layers_of, layers_with_passages
+from nbgraph.invocations import Add
+from nbgraph.services.shared.graph.drawing.layout import (
+    GAP_DOWN,
+    layers_of,
+    layers_with_passages,
+    missing_positions,
+    node_height,
+)
+from nbgraph.services.shared.graph.graph import Graph
 
 LAYOUTS = [layers_of, layers_with_passages]
 
@@ -64,3 +72,14 @@ def test_layers_are_sorted_so_that_edges_do_not_cross_where_none_need_to(layout)
 def test_the_canvas_makes_no_passages_for_a_source_that_a_long_chain_refers_to():
     chain = {"model": []} | {"n0": ["model"]} | {f"n{number}": [f"n{number - 1}", "model"] for number in range(1, 999)}
     assert sum(map(len, layers_of(chain))) == len(chain)
+
+
+def test_a_node_without_a_position_is_placed_right_of_its_source_where_there_is_room():
+    graph = Graph.of(Add(id="sum", a=Add(id="one", a=1)))
+    graph.layout = {"nodes": {"one": {"x": 0.0, "y": 50.0}, "sum": {"x": 306.0, "y": 60.0}}}
+    graph.add_node(Add(id="next", a=graph["one"], b=Add(id="other", a=1)))
+    graph.add_node(Add(id="last", a=graph["next"]))
+    places = missing_positions(graph)
+    assert places["next"] == {"x": 306.0, "y": 60.0 + node_height(graph, "sum") + GAP_DOWN}
+    assert places["last"] == {"x": 612.0, "y": places["next"]["y"]}
+    assert places["other"]["y"] > places["next"]["y"]

@@ -26,6 +26,8 @@ GAP_DOWN = 36
 COLUMN_HEIGHT = 1000
 NOTE_BOX = ("x", "y", "width", "height")
 SWEEPS = 4
+FEW = 40
+"""Nodes without positions that are placed one by one; more are laid out as a graph of their own."""
 Parents = Mapping[str, Sequence[str]]
 """The sources of each node, sources before their targets."""
 Passage = tuple[str, str, int]
@@ -117,10 +119,33 @@ def missing_positions(graph: LaidOut) -> dict[str, dict[str, float]]:
     if len(missing) == len(graph.nodes):
         return layered_positions(graph, missing)
     placed = {node_id: known[node_id] for node_id in known if node_id in graph.nodes and node_id not in set(missing)}
-    found = layered_positions(graph, missing)
+    beside = _beside_sources(graph, missing, placed) if len(missing) <= FEW else {}
+    placed |= beside
+    found = layered_positions(graph, [node_id for node_id in missing if node_id not in beside])
     below = max((own["y"] + node_height(graph, node_id) for node_id, own in placed.items()), default=0.0)
     left = min((own["x"] for own in placed.values()), default=0.0)
-    return {node_id: {"x": left + own["x"], "y": below + GAP_DOWN + own["y"]} for node_id, own in found.items()}
+    apart = {node_id: {"x": left + own["x"], "y": below + GAP_DOWN + own["y"]} for node_id, own in found.items()}
+    return {**beside, **apart}
+
+
+def _beside_sources(
+    graph: GraphLike, missing: Sequence[str], placed: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Return positions right of their sources for nodes that follow placed ones, lower where others are in the way."""
+    boxes = {node_id: (own["x"], own["y"], node_height(graph, node_id)) for node_id, own in placed.items()}
+    found: dict[str, dict[str, float]] = {}
+    for node_id in ordered_parents(graph, missing):
+        sources = [boxes[link.source] for link in graph.links(node_id) if link.source in boxes]
+        if not sources:
+            continue
+        (left, y, _), height = max(sources), node_height(graph, node_id)
+        x = left + NODE_WIDTH + GAP_ACROSS
+        column = [(top, top + high) for across, top, high in boxes.values() if abs(across - x) < NODE_WIDTH]
+        while under := next((end for top, end in column if top < y + height and y < end), None):
+            y = under + GAP_DOWN
+        boxes[node_id] = (x, y, height)
+        found[node_id] = {"x": x, "y": y}
+    return found
 
 
 def layered_positions(graph: GraphLike, node_ids: Sequence[str]) -> dict[str, dict[str, float]]:
