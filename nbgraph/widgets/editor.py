@@ -18,9 +18,11 @@ from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
+from nbgraph.views.models import model_files
 from nbgraph.widgets import editor_messages as messages
 from nbgraph.widgets.autosave import Autosave
 from nbgraph.widgets.changes import GONE, read_changes
+from nbgraph.widgets.code_pane import answer_code
 from nbgraph.widgets.derived import ShownDocument, problem_to_json
 from nbgraph.widgets.document import GraphDocument, StaleRevisionError, Update
 from nbgraph.widgets.dropped_file import answer_file
@@ -249,6 +251,10 @@ class GraphEditor(RpcWidget):
             return answer_file(self._need_invoker().services, request.name, buffers), []
         if isinstance(request, messages.ExplainRequest):
             return self._explain()
+        if isinstance(request, messages.ModelsRequest):
+            return {"type": "models", "models": model_files(self._need_invoker().services)}, []
+        if isinstance(request, messages.CodeRequest):
+            return answer_code(self._document_now, request.text, request.base), []
         done = self._act(request) or {}
         return {"type": "done", "revision": self._document_now.revision, **done}, []
 

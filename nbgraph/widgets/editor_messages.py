@@ -62,6 +62,20 @@ class ExportRequest(Request):
     form: Literal["python", "json", "line"]
 
 
+class CodeRequest(Request):
+    """Draw code that was typed from the code of mark `base`; without a text, only return the code of the graph."""
+
+    type: Literal["code"]
+    text: str | None = None
+    base: str = Field("", max_length=100)
+
+
+class ModelsRequest(Request):
+    """Return all models that can be named, with what each is."""
+
+    type: Literal["models"]
+
+
 class PicturesRequest(Request):
     """Return thumbnails of these images, or of the newest."""
 
@@ -142,6 +156,8 @@ AnyRequest = (
     | CancelRequest
     | ExplainRequest
     | ExportRequest
+    | CodeRequest
+    | ModelsRequest
     | PicturesRequest
     | PictureRequest
     | StarRequest

@@ -263,7 +263,9 @@ def control_for(
     if kind == "choice":
         return Control(widgets.Dropdown(options=_with(shown["choices"], value), value=value, **common))
     if kind == "model":
-        return Control(widgets.Dropdown(options=_with(services.model_manager.names(), value), value=value, **common))
+        # Names are suggested, and the path of any file may be typed; a wrong one is named before the run.
+        text = "" if value is None else str(value)
+        return Control(widgets.Combobox(options=services.model_manager.names(), value=text, **common))
     if kind == "text":
         return Control(widgets.Textarea(value=value or "", rows=3, **common))
     if kind == "list":

@@ -14,7 +14,20 @@ from nbgraph.services.shared.graph.edges import GraphLike
 from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.services.shared.graph.validation import output_types
 
-MODEL_INPUTS = {("model_loader", "model")}
+MODEL_KINDS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("model_loader", "model"): ("folder", "checkpoint", "denoiser"),
+    ("model_loader", "parts"): ("folder", "checkpoint"),
+    ("transformer_loader", "model"): ("denoiser", "checkpoint"),
+    ("transformer_loader", "parts"): ("folder", "checkpoint"),
+    ("lora_loader", "lora"): ("lora",),
+    ("vae_loader", "vae_model"): ("vae",),
+    ("controlnet", "control_model"): ("controlnet",),
+    ("t2i_adapter", "t2i_adapter_model"): ("t2i-adapter",),
+    ("ip_adapter", "ip_adapter_model"): ("ip-adapter",),
+    ("ip_adapter", "image_encoder"): ("image encoder", "clip"),
+    ("textual_inversion", "embedding"): ("embedding",),
+}
+"""Inputs that name a model, by (node type, input), and the kinds of files they take, as in `studio.models`."""
 LIMITS = {"ge": "min", "gt": "above", "le": "max", "lt": "below", "multiple_of": "step"}
 PRIMITIVES: dict[Any, str] = {bool: "bool", int: "int", float: "float"}
 
@@ -83,6 +96,8 @@ def _input(node: str, spec: InputSpec) -> dict[str, Any]:
         shown["label"] = spec.info.title
     if spec.info.description:
         shown["description"] = spec.info.description
+    if kinds := MODEL_KINDS.get((node, spec.name)):
+        shown["kinds"] = list(kinds)
     choices = _choices(spec.annotation)
     if choices:
         shown["choices"] = choices
@@ -95,7 +110,7 @@ def _control(node: str, spec: InputSpec) -> str:
     if isinstance(control, str):
         return control
     # Names of models come from the studio, which the class does not know.
-    if (node, spec.name) in MODEL_INPUTS:
+    if (node, spec.name) in MODEL_KINDS:
         return "model"
     if spec.seed:
         return "seed"

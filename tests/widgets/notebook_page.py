@@ -153,6 +153,15 @@ class NotebookPage:
         """The control of an input."""
         return self.editor.get_by_label(f"{node_id} {name}", exact=True)
 
+    def pick_model(self, node_id: str, name: str, text: str) -> None:
+        """Choose the model that a text finds first, or the file at that path, with the picker of an input."""
+        self.field(node_id, name).click()
+        picker = self.editor.get_by_role("dialog", name="choose")
+        picker.get_by_role("combobox").fill(text)
+        expect(picker.get_by_role("option").first).to_contain_text(text)
+        self.press("Enter")
+        expect(picker).to_have_count(0)
+
     def unfold(self, node_id: str) -> None:
         """Show the inputs and outputs of a node that nobody has used yet."""
         self.node(node_id).get_by_role("button", name=f"more inputs of {node_id}").click()

@@ -49,3 +49,13 @@ def test_a_dropped_picture_is_its_graph_and_on_an_image_input_it_is_the_image(bo
     book.editor.focus()
     give(book.editor, "paste", "apple.png", "image/png", data)
     expect(book.node("picture_2")).to_be_attached()
+
+
+def test_a_dropped_workflow_of_comfyui_is_drawn(book):
+    path = book.lab.folder / "workflow.json"
+    book.python(f"open({str(path)!r}, 'w').write(nb.Graph.of(text_to_image(3)).to_comfy())")
+    book.execute(EDITOR, "editor = studio.edit(); editor")
+    give(book.editor.locator(".react-flow__pane"), "drop", "workflow.json", "application/json", path.read_bytes())
+    expect(book.editor.locator(".nbg-toast")).to_contain_text("workflow.json: read")
+    expect(book.editor.locator(".react-flow__node").filter(has_text="a red apple")).to_have_count(1)
+    assert "[3]" in book.python("[one.steps for one in editor.graph.nodes.values() if one.type == 'denoise_latents']")

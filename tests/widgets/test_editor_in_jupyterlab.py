@@ -35,7 +35,7 @@ def test_a_picture_is_built_run_and_changed_from_an_empty_canvas(book):
     expect(book.editor.locator(".react-flow__node")).to_have_count(5)
     book.press("Escape")
     book.press(".")
-    book.field("model_loader", "model").select_option(label="emoji")
+    book.pick_model("model_loader", "model", "emoji")
     book.field("prompt", "text").fill("a red apple")
     book.field("noise", "seed").fill("7")
     book.field("denoise_latents", "steps").fill("6")

@@ -1,6 +1,7 @@
 // The graph editor: one store a model, one React root a view.
 import "@xyflow/react/dist/base.css";
 import "./editor.css";
+import "./editor/code.css";
 import "./editor/node.css";
 
 import { ReactFlowProvider } from "@xyflow/react";

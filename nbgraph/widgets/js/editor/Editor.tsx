@@ -4,24 +4,26 @@ import { type KeyboardEvent, type RefObject, useCallback, useEffect, useMemo, us
 
 import { act, addAt, centre, insert, type View } from "./actions.ts";
 import { Canvas, type CanvasHandle } from "./Canvas.tsx";
+import { CodePane } from "./CodePane.tsx";
 import { addNode, freeId, type LooseEnd } from "./commands.ts";
 import { useOpenBelow, useStore, useStored } from "./context.ts";
 import { hasFiles, takeFile } from "./files.ts";
+import { inside } from "./floating.ts";
 import type { AnyFlowNode } from "./flow.ts";
 import { KeysSheet } from "./KeysSheet.tsx";
 import { KeyboardWire } from "./keyboard_wire.ts";
 import { type Command, commandOf } from "./keys.ts";
 import { LargeView } from "./LargeView.tsx";
-import { Lost } from "./Lost.tsx";
+import { Lost, SavedMark } from "./Lost.tsx";
 import { type Items, Menu } from "./Menu.tsx";
 import { menuOf, type Place } from "./menus.ts";
-import { type Size, useFirstSize } from "./opening.ts";
+import { useFirstSize } from "./opening.ts";
 import { Palette } from "./Palette.tsx";
 import { Prompt, type Question } from "./Prompt.tsx";
 import type { Template } from "./protocol.ts";
 import { Start } from "./Start.tsx";
 import type { Found } from "./search.ts";
-import { type EditorState, problemsOf } from "./store.ts";
+import { type EditorState, problemsOf } from "./state.ts";
 import { Toolbar } from "./Toolbar.tsx";
 
 interface Opened {
@@ -61,6 +63,7 @@ export function Editor() {
   const [opened, setOpened] = useState<Opened | null>(null);
   const [menu, setMenu] = useState<{ at: Opened["at"]; place: Place } | null>(null);
   const [sheet, setSheet] = useState(false);
+  const [code, setCode] = useState(false);
   const [recent, setRecent] = useState<string[]>([]);
   const [full, toggleFull] = useFullScreen(root);
   const [question, setQuestion] = useState<Question | null>(null);
@@ -82,6 +85,7 @@ export function Editor() {
       selectedEdges: () => canvas.current?.selectedEdges() ?? [],
       select: (ids) => canvas.current?.select(ids),
       look: (ids) => canvas.current?.look(ids),
+      toggleCode: () => setCode((shown) => !shown),
       showKeys: () => setSheet((shown) => !shown),
       openPalette: () => openPalette(pointer.current ?? centre(root.current!), null),
       toggleMinimap: () => setMinimap((shown) => !(shown ?? isMapped(store))),
@@ -187,7 +191,7 @@ export function Editor() {
         store.draw();
       }}
     >
-      <Toolbar act={doCommand} openTemplates={openTemplates} full={full} toggleFull={toggleFull} />
+      <Toolbar act={doCommand} openTemplates={openTemplates} code={code} full={full} toggleFull={toggleFull} />
       <Lost />
       {readOnly && !lost && (
         <p className="nbg-read-only" role="alert">
@@ -195,61 +199,72 @@ export function Editor() {
         </p>
       )}
       <GraphProblems />
-      <div ref={place} className="nbg-canvas">
-        {size && (
-          <Canvas
-            handle={canvas}
-            size={size}
-            active={active}
-            minimap={minimap ?? mapped}
-            openPalette={openPalette}
-            openMenu={openMenu}
+      <div className="nbg-beside">
+        <div ref={place} className="nbg-canvas">
+          {size && (
+            <Canvas
+              handle={canvas}
+              size={size}
+              active={active}
+              minimap={minimap ?? mapped}
+              openPalette={openPalette}
+              openMenu={openMenu}
+            />
+          )}
+          <Start open={begin} search={() => openPalette(centre(root.current!), null)} />
+          {opened && (
+            <Palette
+              at={inside(place.current!, opened.at, PALETTE)}
+              loose={opened.loose}
+              recent={recent}
+              close={close}
+              choose={(found) => choose(found, opened)}
+            />
+          )}
+          {menu && (
+            <Menu
+              label="what can be done here"
+              at={inside(place.current!, menu.at, MENU)}
+              items={menuOf(view, menu.place)}
+              close={closeMenu}
+            />
+          )}
+          {sheet && (
+            <KeysSheet
+              close={() => {
+                setSheet(false);
+                back();
+              }}
+            />
+          )}
+          <LargeView
+            takeAsInput={takeAsInput}
+            openCanvas={openBelow}
+            back={(from) => (from?.isConnected ? from : root.current!).focus({ preventScroll: true })}
           />
-        )}
-        <Start open={begin} search={() => openPalette(centre(root.current!), null)} />
-        {opened && (
-          <Palette
-            at={inside(root.current!, opened.at, PALETTE)}
-            loose={opened.loose}
-            recent={recent}
-            close={close}
-            choose={(found) => choose(found, opened)}
-          />
-        )}
-        {menu && (
-          <Menu
-            label="what can be done here"
-            at={inside(root.current!, menu.at, MENU)}
-            items={menuOf(view, menu.place)}
-            close={closeMenu}
-          />
-        )}
-        {sheet && (
-          <KeysSheet
+          {question && (
+            <Prompt
+              {...question}
+              close={() => {
+                setQuestion(null);
+                root.current?.focus({ preventScroll: true });
+              }}
+            />
+          )}
+          <p className={wireText ? "nbg-wire-text" : "nbg-unseen"} role="status">
+            {wireText}
+          </p>
+          <SavedMark />
+          <Toasts />
+        </div>
+        {code && (
+          <CodePane
             close={() => {
-              setSheet(false);
+              setCode(false);
               back();
             }}
           />
         )}
-        <LargeView
-          takeAsInput={takeAsInput}
-          openCanvas={openBelow}
-          back={(from) => (from?.isConnected ? from : root.current!).focus({ preventScroll: true })}
-        />
-        {question && (
-          <Prompt
-            {...question}
-            close={() => {
-              setQuestion(null);
-              root.current?.focus({ preventScroll: true });
-            }}
-          />
-        )}
-        <p className={wireText ? "nbg-wire-text" : "nbg-unseen"} role="status">
-          {wireText}
-        </p>
-        <Toasts />
       </div>
     </div>
   );
@@ -283,15 +298,6 @@ function Toasts() {
       ))}
     </div>
   );
-}
-
-/** Where a box stands so that it lies within the canvas, for a point of the screen. */
-function inside(root: HTMLElement, { x, y }: Opened["at"], { width, height }: Size): { left: number; top: number } {
-  const box = root.querySelector(".nbg-canvas")!.getBoundingClientRect();
-  return {
-    left: Math.max(4, Math.min(x - box.left, box.width - width)),
-    top: Math.max(4, Math.min(y - box.top, box.height - height)),
-  };
 }
 
 /** The wheel scrolls the notebook again once one clicks elsewhere. */

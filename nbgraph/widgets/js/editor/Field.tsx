@@ -5,8 +5,10 @@ import { ColourInput } from "./ColourInput.tsx";
 import { useStore, useStored } from "./context.ts";
 import type { Input } from "./document.ts";
 import { ImageInput } from "./ImageInput.tsx";
+import { Icon } from "./icons.tsx";
 import { ListInput } from "./ListInput.tsx";
 import { labelOf } from "./labels.ts";
+import { ModelInput } from "./ModelInput.tsx";
 import { NumberInput } from "./NumberInput.tsx";
 import type { InputType } from "./schema.ts";
 import { TextInput } from "./TextInput.tsx";
@@ -59,7 +61,7 @@ function Control(props: ControlProps) {
     case "choice":
       return <Choice {...props} choices={spec.choices ?? []} />;
     case "model":
-      return <ModelChoice {...props} />;
+      return <ModelInput {...props} />;
     case "image":
       return (
         <Labelled {...props}>
@@ -97,11 +99,6 @@ export function Labelled({ spec, children }: Pick<ControlProps, "spec"> & { chil
   );
 }
 
-function ModelChoice(props: ControlProps) {
-  const models = useStored((store) => store.models);
-  return <Choice {...props} choices={models} />;
-}
-
 function Choice({ label, spec, value, disabled, set, choices }: ControlProps & { choices: any[] }) {
   const known = choices.includes(value);
   const place = known ? choices.indexOf(value) : -1;
@@ -124,6 +121,7 @@ function Choice({ label, spec, value, disabled, set, choices }: ControlProps & {
           </option>
         ))}
       </select>
+      <Icon sign="down" />
     </Labelled>
   );
 }

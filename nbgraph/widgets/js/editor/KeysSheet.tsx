@@ -43,6 +43,7 @@ const SHEET: [string, [string, Command][]][] = [
       ["Lay out", "layout"],
       ["Fit", "fit"],
       ["Map", "minimap"],
+      ["Python code", "code"],
       ["Zoom in", "zoomIn"],
       ["Zoom out", "zoomOut"],
       ["Select all", "selectAll"],

@@ -22,7 +22,6 @@ export function Lost() {
         </div>
       )}
       {saved && <Notice key={saved.notice} saved={saved} />}
-      {saved && <SavedMark saved={saved} />}
     </>
   );
 }
@@ -130,7 +129,12 @@ function Notice({ saved }: { saved: Saved }) {
   );
 }
 
-function SavedMark({ saved }: { saved: Saved }) {
+/** The name of the drawing, and whether it is saved. */
+export function SavedMark() {
+  const store = useStore();
+  const link = linkOf(store.model);
+  const { lost, saved } = useSyncExternalStore(link.subscribe, () => link.state);
+  if (lost || !saved) return null;
   const word = saved.problem || (saved.isSaved ? "saved" : saved.version === null ? "" : "…");
   const place = saved.call ? `opens again by ${saved.call}` : "kept until the kernel ends";
   return (

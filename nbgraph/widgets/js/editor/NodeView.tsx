@@ -22,7 +22,7 @@ import type { Problem } from "./protocol.ts";
 import { Picture } from "./Results.tsx";
 import { foldText, isLinked, isNegative, rowsOf } from "./rows.ts";
 import { type InputType, type NodeType, outputType, typeOf } from "./schema.ts";
-import { problemsOf } from "./store.ts";
+import { problemsOf } from "./state.ts";
 import { TypeMark } from "./TypeMark.tsx";
 
 /** `used` are its outputs with an edge, one a line; `open` is whether what is folded is shown. */

@@ -7,12 +7,14 @@ import { type Command, keysOf } from "./keys.ts";
 import { type Items, Menu } from "./Menu.tsx";
 import type { NodeRun, Reason } from "./protocol.ts";
 import { typeOf } from "./schema.ts";
-import type { EditorState, EditorStore } from "./store.ts";
+import type { EditorState } from "./state.ts";
+import type { EditorStore } from "./store.ts";
 import { timeLeft } from "./time_left.ts";
 
 interface Props {
   act: (command: Command) => void;
   openTemplates: () => Items;
+  code: boolean;
   full: boolean;
   toggleFull: () => void;
 }
@@ -20,7 +22,7 @@ interface Props {
 const TIMES = [1, 2, 4, 8];
 const isBusy = (state: EditorState): boolean => state.run.status === "running" || state.run.status === "cancelling";
 
-export function Toolbar({ act, openTemplates, full, toggleFull }: Props) {
+export function Toolbar({ act, openTemplates, code, full, toggleFull }: Props) {
   const store = useStore();
   const depths = useStored((one) => one.depths);
   const busy = useStored(isBusy);
@@ -75,6 +77,17 @@ export function Toolbar({ act, openTemplates, full, toggleFull }: Props) {
       {button("Layout", null, "layout", "lay the selection out, or everything", readOnly !== "")}
       {button("Fit", null, "fit", "fit into view")}
       {button("Map", "map", "minimap", "map")}
+      <button
+        type="button"
+        className="nbg-b nbg-square"
+        aria-label="Python"
+        aria-pressed={code}
+        title={`the graph as Python, beside the canvas (${keysOf("code")})`}
+        disabled={!live}
+        onClick={() => act("code")}
+      >
+        <Icon sign="code" />
+      </button>
       <button
         type="button"
         className="nbg-b nbg-square"

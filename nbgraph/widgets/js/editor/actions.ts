@@ -27,6 +27,7 @@ export interface View {
   look: (ids: string[]) => void;
   openPalette: () => void;
   toggleMinimap: () => void;
+  toggleCode: () => void;
   showKeys: () => void;
   /** Ask for a short text in a small dialog; null if the person lets it be. */
   prompt: (label: string, text: string) => Promise<string | null>;
@@ -65,6 +66,8 @@ export function act(view: View, command: Command): void {
       return store.runAll(null, command === "runFront");
     case "runTo":
       return runTo(view, ids);
+    case "code":
+      return view.toggleCode();
     case "keys":
       return view.showKeys();
     case "cancel":

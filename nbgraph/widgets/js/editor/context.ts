@@ -3,7 +3,8 @@ import { createContext, useContext } from "react";
 import { useStore as useZustand } from "zustand";
 
 import type { Model } from "../model.ts";
-import type { EditorState, EditorStore } from "./store.ts";
+import type { EditorState } from "./state.ts";
+import type { EditorStore } from "./store.ts";
 
 export const StoreContext = createContext<EditorStore | null>(null);
 

@@ -48,6 +48,7 @@ const SIGNS = {
   down: "M4.5 6.5 8 10l3.5-3.5",
   more: "M4 8h.01M8 8h.01M12 8h.01",
   close: "M4.5 4.5l7 7M11.5 4.5l-7 7",
+  code: "M5.8 4.8 2.8 8l3 3.2M10.2 4.8l3 3.2-3 3.2M8.9 3.6 7.1 12.4",
   map: "M3.5 4.5 6.5 3.3l3 1.4 3-1.2v8l-3 1.2-3-1.4-3 1.2zM6.5 3.5v7.8M9.5 4.8v7.7",
 } as const;
 const FILLED = new Set<Sign>(["run", "stop"]);

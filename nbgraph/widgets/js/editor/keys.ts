@@ -34,6 +34,7 @@ export type Command =
   | "down"
   | "refresh"
   | "runTo"
+  | "code"
   | "keys";
 
 const KEYS: Record<string, Command> = {
@@ -64,6 +65,7 @@ const KEYS: Record<string, Command> = {
   ".": "fit",
   "Shift+.": "fit",
   "Alt+M": "minimap",
+  "Alt+P": "code",
   "Alt+=": "zoomIn",
   "Alt+-": "zoomOut",
   Escape: "escape",

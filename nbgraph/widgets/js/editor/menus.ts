@@ -73,6 +73,7 @@ const paneMenu = (view: View, readOnly: boolean): Items => [
   command(view, "Lay out everything", "layout", { disabled: readOnly }),
   command(view, "Fit into view", "fit"),
   command(view, "Map", "minimap"),
+  command(view, "Python code beside it", "code"),
   null,
   command(view, "Keys…", "keys"),
 ];

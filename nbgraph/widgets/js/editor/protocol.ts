@@ -42,6 +42,24 @@ export interface NodeRun {
   image?: string;
 }
 
+/** The graph as Python; `mark` says which code it is. */
+export interface Code {
+  text: string;
+  mark: string;
+  /** What was typed was not drawn: why, and the line that is to blame. */
+  error?: string;
+  line?: number;
+  /** What was typed was not drawn: the graph has changed since the code that it was made from. */
+  stale?: boolean;
+}
+
+/** A model that can be named, and what its file says it is. */
+export interface ModelFile {
+  name: string;
+  kind: string;
+  family: string;
+}
+
 /** A graph of the studio's library, as changes upon an empty document. */
 export interface Template {
   name: string;
@@ -76,6 +94,8 @@ export type Told =
       /** Nodes whose results are in the cache, with their pictures in the buffers. */
       cached?: Record<string, NodeRun>;
     }
+  | ({ type: "code"; request: number } & Code)
+  | { type: "models"; request: number; models: ModelFile[] }
   | ({ type: "picture"; request: number } & Opened)
   | ({ type: "compared"; request: number } & Compared)
   | { type: "canvas"; request: number; model: string }

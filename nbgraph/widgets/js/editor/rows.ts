@@ -59,7 +59,7 @@ function isShown(spec: InputType, input: Input | undefined, before: number): boo
   if (!isDefault(value, spec.default)) return true;
   if (MAIN.has(spec.name)) return true;
   // A choice that may be left to the program says nothing until it is made.
-  if (spec.control === "choice" && spec.optional && value === null) return false;
+  if ((spec.control === "choice" || spec.control === "model") && spec.optional && value == null) return false;
   if (spec.required || ALWAYS.has(spec.control)) return true;
   return !RARE.has(spec.name) && !(spec.optional && value === null) && before < MAX_FIELDS;
 }

@@ -28,6 +28,8 @@ export interface InputType {
   label?: string;
   description?: string;
   choices?: any[];
+  /** The kinds of model files that it takes. */
+  kinds?: string[];
   min?: number | Exact;
   max?: number | Exact;
   above?: number | Exact;

@@ -1,6 +1,6 @@
 // Which results are of an older graph: those of nodes that were edited since the run, and of all that follow from them.
 import { type GraphDocument, linksOf } from "./document.ts";
-import type { EditorState } from "./store.ts";
+import type { EditorState } from "./state.ts";
 
 type Edited = EditorState["edited"];
 

@@ -4,9 +4,10 @@ import { createStore } from "zustand/vanilla";
 import type { Model } from "../model.ts";
 import { type Change, merged } from "./changes.ts";
 import { apply, emptyDocument, type GraphDocument } from "./document.ts";
-import type { Derived, NodeRun, Problem, Reason, Snapshot, Template, Told } from "./protocol.ts";
-import { emptySchema, type Schema } from "./schema.ts";
-import { sinceWhen } from "./time_left.ts";
+import type { Derived, NodeRun, Reason, Snapshot, Template, Told } from "./protocol.ts";
+import { afterCached, afterPictures, afterRun } from "./run_state.ts";
+import type { Schema } from "./schema.ts";
+import { type EditorState, initialState, type Toast } from "./state.ts";
 
 interface Pending {
   changes: Change[];
@@ -14,86 +15,9 @@ interface Pending {
   request: number;
 }
 
-export interface Toast {
-  id: number;
-  text: string;
-  kind: "refusal" | "notice";
-}
-
-const NO_PROBLEMS: Problem[] = [];
 const TOAST_MILLISECONDS = 6000;
 const RETRIES = 5;
-const KEPT_RESULTS = 8;
 const LOST = "the kernel was restarted or ended; run the cell again for a new canvas";
-
-export interface EditorState {
-  /** The document as the person sees it: what the kernel confirmed, with the edits that are on their way. */
-  document: GraphDocument;
-  schema: Schema;
-  problems: Record<string, Problem[]>;
-  models: string[];
-  templates: Template[];
-  canRun: boolean;
-  readOnly: string;
-  path: string[];
-  depths: { undo: number; redo: number };
-  run: { session: string; status: string; waitsFor: string; waiting: number };
-  runs: Record<string, NodeRun>;
-  /** The first step of a running node that was heard of, and when; `heard` is the time of the last message. */
-  since: Record<string, { step: number; at: number }>;
-  heard: number;
-  /** The last picture of a node, a preview while it runs. */
-  pictures: Record<string, string>;
-  /** The results of a node, the newest first. */
-  results: Record<string, string[]>;
-  /** The names of pictures in the studio, by their addresses here. */
-  names: Record<string, string>;
-  /** The result that is shown in full size. */
-  large: { node: string; url: string } | null;
-  thumbnails: Record<string, string>;
-  newest: string[];
-  reasons: Record<string, Reason>;
-  /** Nodes that were edited since the last run began. */
-  edited: Record<string, true>;
-  refused: Record<string, string>;
-  toasts: Toast[];
-  /** Nodes whose folded inputs and outputs are shown. */
-  unfolded: Record<string, boolean>;
-  live: boolean;
-  /** The kernel is gone for good: what is shown is all there is of the document. */
-  lost: boolean;
-}
-
-const initialState = (): EditorState => ({
-  document: emptyDocument(),
-  schema: emptySchema(),
-  problems: {},
-  models: [],
-  templates: [],
-  canRun: false,
-  readOnly: "",
-  path: [],
-  depths: { undo: 0, redo: 0 },
-  run: { session: "", status: "", waitsFor: "", waiting: 0 },
-  runs: {},
-  since: {},
-  heard: 0,
-  pictures: {},
-  results: {},
-  names: {},
-  large: null,
-  thumbnails: {},
-  newest: [],
-  reasons: {},
-  edited: {},
-  refused: {},
-  toasts: [],
-  unfolded: {},
-  live: false,
-  lost: false,
-});
-
-export const problemsOf = (state: EditorState, id: string): Problem[] => state.problems[id] ?? NO_PROBLEMS;
 
 export class EditorStore {
   /** What components draw; actions below are what changes it. */
@@ -258,8 +182,13 @@ export class EditorStore {
   private afterEdits(content: Record<string, unknown>): void {
     if (this.lost) return;
     this.flush();
-    if (this.sent || this.queue.length) this.whenSent.push(() => void this.ask(content));
-    else void this.ask(content);
+    void this.askAfterEdits(content);
+  }
+
+  /** Ask the kernel as soon as it has answered all edits. */
+  askAfterEdits(content: Record<string, unknown>): Promise<Told> {
+    if (!this.sent && !this.queue.length) return this.ask(content);
+    return new Promise((resolve) => this.whenSent.push(() => void this.ask(content).then(resolve)));
   }
 
   private pump(): void {
@@ -281,9 +210,10 @@ export class EditorStore {
     else if (told.type === "patch") this.takePatch(told);
     else if (told.type === "done") this.takeDone(told, buffers);
     else if (told.type === "refused") this.takeRefusal(told);
-    else if (told.type === "run") this.takeRun(told, buffers);
+    else if (told.type === "run") this.set(afterRun(this.now, told, buffers));
     else if (told.type === "ran") this.explainSoon(50);
-    else if (told.type === "pictures") this.takePictures(told, buffers);
+    else if (told.type === "models") this.set({ shelf: told.models });
+    else if (told.type === "pictures") this.set(afterPictures(this.now, told, buffers));
     if (!("request" in told) || !told.request) return;
     this.waiting.get(told.request)?.([told, buffers]);
     this.waiting.delete(told.request);
@@ -356,29 +286,8 @@ export class EditorStore {
 
   private takeDone(told: Extract<Told, { type: "done" }>, buffers: DataView[]): void {
     if (told.reasons) this.set({ reasons: put(this.reasons, told.reasons) });
-    if (told.cached) this.takeCached(told.cached, buffers);
+    if (told.cached) this.set(afterCached(this.now, told.cached, buffers));
     if (this.sent?.request === told.request) this.sentDone();
-  }
-
-  /** The graph as it is now has results in the cache: they are its nodes' pictures before it runs. */
-  private takeCached(cached: Record<string, NodeRun>, buffers: DataView[]): void {
-    const ids = Object.keys(cached);
-    if (!ids.length) return;
-    const { pictures, results, names } = this.now;
-    const fresh = urls(ids, buffers);
-    this.set({
-      runs: { ...this.runs, ...cached },
-      pictures: { ...pictures, ...fresh },
-      results: { ...results, ...Object.fromEntries(ids.map((id) => [id, this.resultsWith(id, fresh[id])])) },
-      names: { ...names, ...Object.fromEntries(ids.map((id) => [fresh[id], cached[id].image ?? ""])) },
-    });
-  }
-
-  /** The results of a node with a new one at their front. */
-  private resultsWith(id: string, url: string): string[] {
-    const before = this.now.results[id] ?? [];
-    for (const old of before.slice(KEPT_RESULTS - 1)) URL.revokeObjectURL(old);
-    return [url, ...before.slice(0, KEPT_RESULTS - 1)];
   }
 
   private sentDone(): void {
@@ -404,41 +313,6 @@ export class EditorStore {
     this.toast(told.message, "refusal");
   }
 
-  private takeRun(told: Extract<Told, { type: "run" }>, buffers: DataView[]): void {
-    const { run, pictures, results, names } = this.now;
-    const other = told.session !== run.session || told.whole;
-    const cancelling = run.status === "cancelling" && told.status === "running" && told.session === run.session;
-    const status = cancelling ? "cancelling" : told.status;
-    const runs = { ...(other ? {} : this.runs), ...told.nodes };
-    const fresh = urls(told.pictures, buffers);
-    const kept = { ...results };
-    const named = { ...names };
-    for (const id of told.pictures) {
-      const before = told.whole ? (kept[id] ?? []).slice(1) : (kept[id] ?? []);
-      if (pictures[id] && !before.includes(pictures[id])) URL.revokeObjectURL(pictures[id]);
-      if (runs[id]?.status === "running") continue;
-      for (const old of before.slice(KEPT_RESULTS - 1)) URL.revokeObjectURL(old);
-      kept[id] = [fresh[id], ...before.slice(0, KEPT_RESULTS - 1)];
-      named[fresh[id]] = runs[id]?.image ?? "";
-    }
-    const heard = performance.now();
-    this.set({
-      heard,
-      since: sinceWhen(other ? {} : this.now.since, told.nodes, heard),
-      run: { session: told.session, status, waitsFor: told.waitsFor, waiting: told.waiting },
-      runs,
-      edited: told.session === run.session ? this.now.edited : {},
-      pictures: { ...pictures, ...fresh },
-      results: kept,
-      names: named,
-    });
-  }
-
-  private takePictures(told: Extract<Told, { type: "pictures" }>, buffers: DataView[]): void {
-    this.set({ thumbnails: { ...this.thumbnails, ...urls(told.names, buffers) } });
-    if (told.newest) this.set({ newest: told.names });
-  }
-
   private explainSoon(milliseconds: number): void {
     if (!this.canRun) return;
     clearTimeout(this.explainTimer);
@@ -459,9 +333,4 @@ function put<Value>(before: Record<string, Value>, changes: Record<string, Value
     else after[key] = value;
   }
   return after;
-}
-
-function urls(names: string[], buffers: DataView[]): Record<string, string> {
-  const found = names.map((name, number) => [name, URL.createObjectURL(new Blob([buffers[number] as BlobPart]))]);
-  return Object.fromEntries(found);
 }
