@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
 from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
+from nbgraph.gc_pause import gc_pause
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import registry
-from nbgraph.services.shared.gc_pause import gc_pause
 from nbgraph.services.shared.graph.drawing.layout import is_writable
 from nbgraph.services.shared.graph.edges import GRAPH
 from nbgraph.services.shared.graph.graph import Graph

@@ -12,7 +12,7 @@ export function CodePane({ close }: { close: () => void }) {
   const readOnly = useStored((one) => one.readOnly !== "");
   const lost = useStored((one) => one.lost);
   const code = useMemo(() => new CodeText(store), [store]);
-  const { text, error, line, stale } = useSyncExternalStore(code.subscribe, () => code.state);
+  const { known, text, error, line, stale } = useSyncExternalStore(code.subscribe, () => code.state);
   const pane = useRef<HTMLElement>(null);
   useEffect(() => code.follow(), [code]);
   const copy = async (): Promise<void> => {
@@ -41,7 +41,7 @@ export function CodePane({ close }: { close: () => void }) {
           <Icon sign="close" />
         </button>
       </div>
-      <Lines text={text} wrong={line} locked={readOnly || lost} type={(typed) => code.type(typed)} />
+      <Lines text={text} wrong={line} locked={readOnly || lost || !known} type={(typed) => code.type(typed)} />
       <div className="nbg-code-below" role="status">
         {stale && (
           <div className="nbg-code-stale">

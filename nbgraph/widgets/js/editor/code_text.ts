@@ -3,6 +3,8 @@ import type { Code } from "./protocol.ts";
 import type { EditorStore } from "./store.ts";
 
 export interface CodeState {
+  /** The kernel has said what the code is; before, nothing can be typed. */
+  known: boolean;
   text: string;
   error: string;
   line: number;
@@ -16,7 +18,7 @@ const PAUSE = 400;
 const FOLLOW = 200;
 
 export class CodeText {
-  state: CodeState = { text: "", error: "", line: 0, stale: false };
+  state: CodeState = { known: false, text: "", error: "", line: 0, stale: false };
   private listeners = new Set<() => void>();
   private mark = "";
   /** What is typed is not what the graph is: it waits, or was refused. */
@@ -108,7 +110,7 @@ export class CodeText {
     this.timer = undefined;
     this.mark = code.mark;
     this.dirty = false;
-    this.set({ text: code.text, error: "", line: 0, stale: false });
+    this.set({ known: true, text: code.text, error: "", line: 0, stale: false });
   }
 
   private set(part: Partial<CodeState>): void {
