@@ -155,7 +155,7 @@ MODELS = {
 def frame(rows: Iterable[Sequence[Any]], columns: dict[str, str]) -> "pd.DataFrame":
     """Return a frame with these columns and dtypes, also for no rows."""
     # Without explicit dtypes, a column of an empty frame or of None alone would be `object`.
-    table = _pandas().DataFrame.from_records(list(rows), columns=list(columns))
+    table = pandas_module().DataFrame.from_records(list(rows), columns=list(columns))
     return table.astype(columns)
 
 
@@ -353,43 +353,7 @@ def loaded_frame(rows: Iterable[Any]) -> "pd.DataFrame":
     )
 
 
-def sweep_frame(
-    values: Sequence[dict[str, Any]], given: dict[str, list[Any]], seconds: Sequence[float], status: Sequence[str]
-) -> "pd.DataFrame":
-    """Return one row per cell of a sweep.
-
-    Parameters
-    ----------
-    values
-        For each cell the swept values by address; a column for each address.
-    given
-        Columns by name, with the output of the node for each cell.
-    seconds, status
-        The total seconds and the status of each run.
-    """
-    pandas = _pandas()
-    # With an index of its own: a sweep without axes has rows without columns.
-    table = pandas.DataFrame(list(values), index=range(len(values)))
-    for name, column in given.items():
-        table[name] = _given_column(column)
-    table["seconds"] = pandas.Series(seconds, dtype="float64")
-    table["status"] = pandas.Series(status, dtype="category")
-    return table
-
-
-def _given_column(values: list[Any]) -> "pd.Series":
-    """Return a column: strings as `str`, numbers and booleans by a dtype with <NA>, anything else as `object`."""
-    # pandas would make 1.0 of 1 where one value is missing, and an object column of True and None.
-    kinds: set[type] = {type(value) for value in values if value is not None}
-    pandas = _pandas()
-    if kinds == {str}:
-        return pandas.Series(values, dtype="str")
-    if kinds <= {bool, int, float}:
-        return pandas.Series(pandas.array(values))
-    return pandas.Series(values, dtype="object")
-
-
-def _pandas() -> Any:
+def pandas_module() -> Any:
     """Import pandas when the first frame is made: it takes most of a second, which a first studio does not need."""
     return load("pandas")
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
-VOID = {"img"}
+VOID = {"img", "meta"}
 """Tags without an end tag."""
 FIGURE = "display:inline-block;margin:0 8px 8px 0;text-align:center;vertical-align:top;max-width:144px"
 IMAGE = "display:block;width:128px;height:128px;object-fit:contain;border-radius:4px"

@@ -23,7 +23,7 @@ def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: A
     A tick marks each start, so that nodes too short for a visible bar are seen, with the seconds beside it. Cached
     nodes are hatched, failed ones end in a cross.
     """
-    ax = ax or _new_axes(len(data))
+    ax = ax or new_axes(len(data))
     starts = (data["started"] - data["started"].min()).dt.total_seconds().to_numpy()
     seconds = data["seconds"].to_numpy()
     kinds = ["cached" if cached else status for cached, status in zip(data["cached"], data["status"].astype(str))]
@@ -49,7 +49,7 @@ def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: A
 
 def plot_memory(data: "pd.DataFrame", *, x: str = "vram_peak_mb", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
     """Draw a bar for each prepared node: peak VRAM, or peak RAM of the process where there is no GPU."""
-    ax = ax or _new_axes(len(data))
+    ax = ax or new_axes(len(data))
     column = x if data[x].notna().to_numpy().any() else "ram_peak_mb"
     ax.barh(range(len(data)), data[column].astype(float), **kwargs)
     ax.set_yticks(range(len(data)), list(data["node"]), **TEXT)
@@ -60,7 +60,7 @@ def plot_memory(data: "pd.DataFrame", *, x: str = "vram_peak_mb", ax: "Axes | No
 
 def plot_memory_over_time(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
     """Draw the RAM of the process after each node, and its peak VRAM with a GPU, over the seconds of the run."""
-    ax = ax or _new_axes(8)
+    ax = ax or new_axes(8)
     rows = data.sort_values("started")
     # Memory is measured when a node ends, so its value belongs to that moment.
     ends = (rows["started"] - rows["started"].min()).dt.total_seconds() + rows["seconds"]
@@ -81,7 +81,7 @@ def plot_by_type(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" 
     groups = {str(name): found[y].dropna().to_numpy(float) for name, found in data.groupby("type", observed=True)}
     # Without a GPU a whole column may be <NA>, and a box of nothing raises.
     groups = {name: values for name, values in groups.items() if len(values)}
-    ax = ax or _new_axes(len(groups))
+    ax = ax or new_axes(len(groups))
     if groups:
         ax.boxplot(list(groups.values()), **{"orientation": "horizontal", "showfliers": False, **kwargs})
     for row, values in enumerate(groups.values(), 1):
@@ -94,7 +94,7 @@ def plot_by_type(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" 
 def plot_runs(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
     """Draw a bar for each run, made up of its node types: which runs took long, and for what."""
     table = data.pivot_table(index="session", columns="type", values=y, aggfunc="sum", observed=True, sort=False)
-    ax = ax or _new_axes(len(table))
+    ax = ax or new_axes(len(table))
     # The largest share first, so that the same colour begins every bar.
     left = [0.0] * len(table)
     for name in table.columns[table.sum().argsort()[::-1]]:
@@ -105,13 +105,13 @@ def plot_runs(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = N
     ax.invert_yaxis()
     ax.set_xlabel(_unit(y))
     if len(table):
-        _plain_legend(ax)
+        plain_legend(ax)
     return ax
 
 
 def plot_comparison(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
     """Draw the seconds per node of two runs, a frame of `studio.compare(a, b)`: red got slower, green got faster."""
-    ax = ax or _new_axes(len(data))
+    ax = ax or new_axes(len(data))
     before, after = (data[name].to_numpy(dtype=float, na_value=float("nan")) for name in ("seconds_a", "seconds_b"))
     for row, (a, b) in enumerate(zip(before, after)):
         ax.plot([a, b], [row, row], color="tab:red" if b > a else "tab:green", linewidth=3, alpha=0.6, zorder=1)
@@ -165,12 +165,16 @@ def _unit(column: str) -> str:
     return " ".join(word.upper() if word in ("ram", "vram") else word for word in words)
 
 
-def _plain_legend(ax: "Axes") -> None:
+def plain_legend(ax: "Axes") -> None:
+    """Add a legend whose texts are drawn as they are, if anything has a label."""
+    if not ax.get_legend_handles_labels()[1]:
+        return
     for text in ax.legend(loc="best", fontsize="small").get_texts():
         text.set_parse_math(False)
 
 
-def _new_axes(rows: int) -> "Axes":
+def new_axes(rows: float) -> "Axes":
+    """Return the Axes of a new figure, as high as so many rows need."""
     return plt.subplots(figsize=(8, max(2.0, 0.3 * rows + 1)), layout="constrained")[1]
 
 

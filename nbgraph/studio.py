@@ -7,6 +7,8 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from nbgraph.errors import GraphError, OwnWorkerError, RecipeError
+from nbgraph.experiments.axes import Axis, batch_data
+from nbgraph.experiments.metric_columns import Metric, with_metrics
 from nbgraph.frames import reasons_frame
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
@@ -21,7 +23,7 @@ from nbgraph.services.shared.graph.batch import Batch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, OnError
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.studio_base import StudioBase, Target, target_graph
-from nbgraph.sweep import Axis, Sweep, batch_data, swept_node
+from nbgraph.sweep import Sweep, swept_node
 from nbgraph.views.images import ImagesView
 
 if TYPE_CHECKING:
@@ -170,6 +172,7 @@ class Studio(StudioBase):
         *,
         node: NodeLike | None = None,
         runs: int = 1,
+        metrics: Sequence[Metric] = (),
         progress: ProgressStyle = True,
         strict: bool = False,
     ) -> Sweep:
@@ -186,6 +189,10 @@ class Studio(StudioBase):
             The node whose output is shown; needed when the graph ends in more than one.
         runs
             How many times each combination is run.
+        metrics
+            What is measured of each image, a column each: a name (`"sharpness"`, `"contrast"`, `"colourfulness"`,
+            `"entropy"`), a node that compares with a reference (`Ssim(reference=image)`), a class of nodes of one's own
+            that gives a number, or the id of such a node of the graph.
         progress, strict
             As in `run`.
 
@@ -204,15 +211,20 @@ class Studio(StudioBase):
         show = progress_display(progress)
         graph = target_graph(target)
         shown = swept_node(graph, node)
-        batch = Batch(graph, batch_data(values), runs, self.settings.max_sessions)
-        sessions = [(chosen, self._session(each, None, strict=strict)) for chosen, each in batch]
+        measured = with_metrics(graph, shown, metrics)
+        batch = Batch(measured.graph, batch_data(values), runs, self.settings.max_sessions)
+        # One metric that fails must not keep the others from being measured.
+        on_error: OnError = "continue" if measured.columns else "stop"
+        sessions = [(chosen, self._session(each, None, strict=strict, on_error=on_error)) for chosen, each in batch]
         # All combinations are checked before the first one runs.
         are_checked = [self.invoker.check(session) for _, session in sessions]
         try:
-            cells = [
-                (chosen, self._queued(session, is_checked=is_checked))
-                for (chosen, session), is_checked in zip(sessions, are_checked)
-            ]
+            # What the cells can do in one call of a model is done together.
+            with self.services.processor.group() as group:
+                cells = [
+                    (chosen, self._queued(session, is_checked=is_checked, group=group))
+                    for (chosen, session), is_checked in zip(sessions, are_checked)
+                ]
             for _, run in cells:
                 run.wait(show=show if progress else None).raise_refusal()
         # What is not run yet would go on behind the back of the person who stopped the sweep.
@@ -220,7 +232,7 @@ class Studio(StudioBase):
             for _, session in sessions:
                 self.services.processor.cancel(session.id)
             raise
-        return Sweep(shown, list(values), cells)
+        return Sweep(shown, list(values), cells, measured.columns)
 
     def resume(self, run: Run | str) -> Run:
         """Continue a run that was interrupted, cancelled or failed; finished nodes are not executed again.
@@ -367,12 +379,14 @@ class Studio(StudioBase):
         if self.services.processor.is_worker:
             raise OwnWorkerError
 
-    def _queued(self, session: GraphExecutionState, prepend: bool = False, *, is_checked: bool = True) -> Run:
+    def _queued(
+        self, session: GraphExecutionState, prepend: bool = False, *, is_checked: bool = True, group: object = None
+    ) -> Run:
         # It listens before the session is queued, or it would miss the first events.
         tracker = ProgressTracker(session.id)
         tracker.listen(self.services.events)
         try:
-            ticket = self.invoker.queue(session, prepend=prepend, is_checked=is_checked)
+            ticket = self.invoker.queue(session, prepend=prepend, is_checked=is_checked, group=group)
         except BaseException:
             tracker.close()
             raise

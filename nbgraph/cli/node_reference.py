@@ -117,6 +117,8 @@ ARGUMENTS = {
     "image": "image=picture",
     "image_collection": "collection=Collect(item=[picture, picture])",
     "image_compare": "image1=picture, image2=BlurImage(image=picture, radius=2)",
+    "image_psnr": "image=BlurImage(image=picture, radius=2), reference=picture",
+    "image_ssim": "image=BlurImage(image=picture, radius=2), reference=picture",
     "image_grid": 'images=Collect(item=[picture, picture]), labels=["one", "two"]',
     "img_channel_multiply": 'image=picture, channel="Saturation (HSV)", scale=0.5',
     "img_channel_offset": 'image=picture, channel="Red (RGBA)", offset=40',

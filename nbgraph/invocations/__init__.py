@@ -51,6 +51,7 @@ from nbgraph.invocations.math import (
     Subtract,
 )
 from nbgraph.invocations.metadata import CoreMetadata, MergeMetadata, Metadata, MetadataItem
+from nbgraph.invocations.metrics import Colourfulness, Contrast, Entropy, Psnr, Sharpness, Ssim
 from nbgraph.invocations.model import ModelLoader
 from nbgraph.invocations.model_parts import TextEncoderLoader, TransformerLoader
 from nbgraph.invocations.node_registry import registry
@@ -81,10 +82,12 @@ __all__ = [
     "Collect",
     "Color",
     "ColorMap",
+    "Colourfulness",
     "CombineMasks",
     "CompareImages",
     "Conditioning",
     "ConditioningCollection",
+    "Contrast",
     "ControlNet",
     "ConvertImage",
     "CoreMetadata",
@@ -95,6 +98,7 @@ __all__ = [
     "Divide",
     "DynamicPrompt",
     "EditPrompt",
+    "Entropy",
     "Float",
     "FloatCollection",
     "FloatMath",
@@ -139,6 +143,7 @@ __all__ = [
     "PasteImage",
     "Prompt",
     "PromptsFromFile",
+    "Psnr",
     "RandomFloat",
     "RandomInteger",
     "RandomRange",
@@ -155,9 +160,11 @@ __all__ = [
     "Scheduler",
     "SdxlPrompt",
     "Seamless",
+    "Sharpness",
     "ShowImage",
     "SplitPrompt",
     "SplitString",
+    "Ssim",
     "StepEasing",
     "String",
     "StringCollection",

@@ -89,9 +89,14 @@ class Invoker:
         is_intact = store.is_intact(field.resource_name)
         return "" if is_intact else f"the file of {field.resource_name!r} is missing or damaged; choose another"
 
-    def queue(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
-        """Queue a session; if not `is_checked`, the worker thread checks it before it runs."""
-        return self.services.processor.submit(session, prepend=prepend, is_checked=is_checked)
+    def queue(
+        self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True, group: object = None
+    ) -> Ticket:
+        """Queue a session; if not `is_checked`, the worker thread checks it before it runs.
+
+        Sessions of one `group` may share calls of a model.
+        """
+        return self.services.processor.submit(session, prepend=prepend, is_checked=is_checked, group=group)
 
     def resume(self, session_id: str, *, prepend: bool = False) -> Ticket:
         """Continue a session that was interrupted, cancelled or failed. Nodes that have finished do not run again.

@@ -35,7 +35,52 @@ def runner_of(
     return BatchRunner(session, services, is_cancelled, batches)
 
 
-class BatchRunner(SessionRunner):
+class HoldingRunner(SessionRunner):
+    """A run loop whose nodes may be held, run in one call with others, and completed afterwards."""
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether anything more may be run; a cancel is taken note of here."""
+        session = self.session
+        if self._is_cancelled():
+            session.cancel()
+        return not (session.cancelled or (session.errors and session.on_error == "stop"))
+
+    def _held(self, prepared: Prepared) -> HeldNode:
+        """The node, ready to run; not ready if its result is known, or its inputs are wrong, as it will say itself."""
+        planned = prepared.planned
+        try:
+            inputs = self._inputs(prepared)
+            if inputs.key is not None and self._cache.peek(inputs.key) is not None:
+                return HeldNode(prepared)
+            if planned.node_type.is_foreign:
+                copy_inputs(inputs.values)
+            node = validated(type(planned.node), inputs.values)
+            context = NodeContext(self._services, self.session.id, self._is_cancelled, planned, prepared.path)
+            return HeldNode(prepared, (node, context), node.batch_pixels(context), inputs)
+        except Exception:
+            logger.debug("%s is not held", prepared.id, exc_info=True)
+            return HeldNode(prepared)
+
+    def _complete(self, held: HeldNode, output: BaseInvocationOutput) -> None:
+        """A node that ran with others has its output, as if it had run by itself."""
+        prepared, inputs = held.prepared, held.inputs
+        session = self.session
+        assert inputs is not None
+        self._cache.misses += self._cache.enabled and inputs.key is not None
+        try:
+            self._origins[prepared.key] = self._save(prepared, inputs, output, held.seconds)
+        except BaseException as error:
+            self._fail(prepared, self._probe.start(), error)
+            return
+        session.complete(prepared, output)
+        if self._journal is not None:
+            self._journal.completed(prepared, output)
+        self._log.source = ""
+        self._announce(prepared, output, False, held.seconds)
+
+
+class BatchRunner(HoldingRunner):
     """Runs a session whose nodes wait in `batches`, by the rules that are told there."""
 
     def __init__(
@@ -53,14 +98,6 @@ class BatchRunner(SessionRunner):
             self._run_node(prepared)
             if len(self.session.outputs) >= self._due_at:
                 self._maintain()
-
-    @property
-    def _goes_on(self) -> bool:
-        """Whether anything more may be run; a cancel is taken note of here."""
-        session = self.session
-        if self._is_cancelled():
-            session.cancel()
-        return not (session.cancelled or (session.errors and session.on_error == "stop"))
 
     def _next(self) -> Prepared | None:
         """The next node to run; while there is none, those that wait are run."""
@@ -93,22 +130,6 @@ class BatchRunner(SessionRunner):
             self._batches.hold(held)
             if self._batches.is_full(rank) or not self.session.expects(prepared.planned):
                 self._run_line(rank)
-
-    def _held(self, prepared: Prepared) -> HeldNode:
-        """The node, ready to run; not ready if its result is known, or its inputs are wrong, as it will say itself."""
-        planned = prepared.planned
-        try:
-            inputs = self._inputs(prepared)
-            if inputs.key is not None and self._cache.peek(inputs.key) is not None:
-                return HeldNode(prepared)
-            if planned.node_type.is_foreign:
-                copy_inputs(inputs.values)
-            node = validated(type(planned.node), inputs.values)
-            context = NodeContext(self._services, self.session.id, self._is_cancelled, planned, prepared.path)
-            return HeldNode(prepared, (node, context), node.batch_pixels(context), inputs)
-        except Exception:
-            logger.debug("%s is not held", prepared.id, exc_info=True)
-            return HeldNode(prepared)
 
     def _run_line(self, rank: int) -> None:
         """Run those that wait of a source node: together where they can be, and finish them in their order."""
@@ -148,16 +169,8 @@ class BatchRunner(SessionRunner):
             self._start(held.prepared)
         began = self._probe.start()
         while len(batch := group[: self._batches.size(rank)]) > 1:
-            error: BaseException | None = None
-            place = ""
-            try:
-                node_type = batch[0].prepared.planned.node_type
-                outputs = [kept_output(output, node_type) for output in _invoke_batch(batch)]
-            except BaseException as raised:
-                place = place_of(raised)
-                traceback.clear_frames(raised.__traceback__)
-                error = raised.with_traceback(None)
-            else:
+            outputs, error, place = attempt(batch)
+            if error is None:
                 group = group[len(batch) :]
                 seconds = self._note(began, batch, COMPLETED)
                 began = self._probe.start()
@@ -170,14 +183,9 @@ class BatchRunner(SessionRunner):
             if error is not None and is_out_of_memory(error):
                 self._batches.shrink(rank, len(batch) // 2)
                 del error
-                self._free_memory()
+                self.free_memory()
             elif error is not None:
-                logger.warning(
-                    "%s: %d nodes in one call failed, each is run by itself: %s",
-                    batch[0].prepared.planned.id,
-                    len(batch),
-                    with_place(f"{type(error).__name__}: {error}", place),
-                )
+                note_failed_batch(batch, error, place)
                 return
 
     def _note(self, began: float, batch: list[HeldNode], status: str) -> float:
@@ -186,22 +194,32 @@ class BatchRunner(SessionRunner):
         nodes = [(held.prepared.id, held.prepared.path, self._seed(held.prepared)) for held in batch]
         return self._probe.finish_together(began, nodes, planned.id, planned.node_type.name, status)
 
-    def _complete(self, held: HeldNode, output: BaseInvocationOutput) -> None:
-        """A node that ran with others has its output, as if it had run by itself."""
-        prepared, inputs = held.prepared, held.inputs
-        session = self.session
-        assert inputs is not None
-        self._cache.misses += self._cache.enabled and inputs.key is not None
-        try:
-            self._origins[prepared.key] = self._save(prepared, inputs, output, held.seconds)
-        except BaseException as error:
-            self._fail(prepared, self._probe.start(), error)
-            return
-        session.complete(prepared, output)
-        if self._journal is not None:
-            self._journal.completed(prepared, output)
-        self._log.source = ""
-        self._announce(prepared, output, False, held.seconds)
+
+def attempt(batch: list[HeldNode]) -> tuple[list[BaseInvocationOutput], BaseException | None, str]:
+    """Run nodes in one call.
+
+    Returns
+    -------
+    tuple
+        Their outputs; or the error, without the frames that would keep tensors alive, and where it was raised.
+    """
+    try:
+        node_type = batch[0].prepared.planned.node_type
+        return [kept_output(output, node_type) for output in _invoke_batch(batch)], None, ""
+    except BaseException as raised:
+        place = place_of(raised)
+        traceback.clear_frames(raised.__traceback__)
+        return [], raised.with_traceback(None), place
+
+
+def note_failed_batch(batch: list[HeldNode], error: BaseException, place: str) -> None:
+    """Log that nodes failed in one call, and that each is run by itself."""
+    logger.warning(
+        "%s: %d nodes in one call failed, each is run by itself: %s",
+        batch[0].prepared.planned.id,
+        len(batch),
+        with_place(f"{type(error).__name__}: {error}", place),
+    )
 
 
 def _invoke_batch(batch: list[HeldNode]) -> list[BaseInvocationOutput]:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from nbgraph.errors import GraphError, NodeError, OwnWorkerError
 from nbgraph.latch import Latch
@@ -25,8 +26,15 @@ class Ticket:
     wait for itself.
     """
 
-    def __init__(self, session: GraphExecutionState, is_worker: Callable[[], bool], *, is_checked: bool = True) -> None:
-        self.session, self.is_checked = session, is_checked
+    def __init__(
+        self,
+        session: GraphExecutionState,
+        is_worker: Callable[[], bool],
+        *,
+        is_checked: bool = True,
+        group: object = None,
+    ) -> None:
+        self.session, self.is_checked, self.group = session, is_checked, group
         self.refusal: GraphError | None = None
         """Why the session cannot run, if only the worker thread could find that out."""
         self._is_worker = is_worker
@@ -78,7 +86,9 @@ class InvocationProcessorBase(Service):
     """
 
     @abstractmethod
-    def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
+    def submit(
+        self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True, group: object = None
+    ) -> Ticket:
         """Queue a session and return at once.
 
         Parameters
@@ -89,7 +99,14 @@ class InvocationProcessorBase(Service):
             Run it before what is already waiting.
         is_checked
             False if the session could not be checked completely yet; the worker then checks it before it runs.
+        group
+            The same object for sessions whose nodes may share calls of a model, such as the cells of a sweep; None for
+            a session that runs alone.
         """
+
+    @abstractmethod
+    def group(self) -> AbstractContextManager[object]:
+        """Return a context that gives a new group: sessions submitted to it within the block begin after the block."""
 
     @property
     @abstractmethod

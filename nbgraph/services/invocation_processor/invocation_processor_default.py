@@ -3,6 +3,8 @@
 import logging
 import threading
 import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
 from time import monotonic
 
 from nbgraph.errors import CancelledError, GraphError, IterationLimitError, NodeError, StoreError
@@ -10,8 +12,9 @@ from nbgraph.latch import Bell, Latch
 from nbgraph.loading import looking_while_waiting
 from nbgraph.services.events.events_common import SessionWaits
 from nbgraph.services.invocation_processor.batch_runner import runner_of
+from nbgraph.services.invocation_processor.group_runner import Cell, CellRunner, GroupRunner, can_join
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
-from nbgraph.services.invocation_processor.node_batches import BatchLimits
+from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
 from nbgraph.services.neighbours import Events
 from nbgraph.services.service import InvokerLike
@@ -40,6 +43,9 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         self._thread_ended = Latch()
         self._stopping = False
         self._paused = False
+        self._taken: Ticket | None = None
+        """A session that was taken from the queue, and is next."""
+        self._taking = threading.Lock()
 
     def start(self, invoker: InvokerLike) -> None:
         super().start(invoker)
@@ -54,8 +60,11 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             self._thread = None
         super().stop()
 
-    def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
-        ticket = Ticket(session, lambda: self.is_worker, is_checked=is_checked)
+    def submit(
+        self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True, group: object = None
+    ) -> Ticket:
+        joined = group if group is not None and can_join(session, self._batches) else None
+        ticket = Ticket(session, lambda: self.is_worker, is_checked=is_checked, group=joined)
         with defer_interrupt():
             with self._lock:
                 self._tickets[session.id] = ticket
@@ -67,6 +76,12 @@ class InvocationProcessorDefault(InvocationProcessorBase):
                 raise
             self._keep_working()
         return ticket
+
+    @contextmanager
+    def group(self) -> Generator[object]:
+        # without it the first session would begin, alone, before the second is queued
+        with self._taking:
+            yield object()
 
     @property
     def is_worker(self) -> bool:
@@ -128,13 +143,25 @@ class InvocationProcessorDefault(InvocationProcessorBase):
 
     def _take_sessions(self) -> None:
         while not (self._stopping or self._paused):
-            item = self._take()
-            if item is None:
+            ticket = self._next_ticket()
+            if ticket is None:
                 return
-            ticket = self._tickets.get(item.session_id)
-            if ticket is not None:
+            if ticket.group is None:
                 self._run(ticket)
+            else:
+                self._run_group(ticket)
             del ticket  # nor is it held while the queue is asked for the next one
+
+    def _next_ticket(self) -> Ticket | None:
+        """Take the next session of the queue that was submitted here; None if there is none."""
+        ticket, self._taken = self._taken, None
+        while ticket is None:
+            with self._taking:
+                item = self._take()
+            if item is None:
+                return None
+            ticket = self._tickets.get(item.session_id)
+        return ticket
 
     def may_end(self) -> bool:
         """Whether the worker thread has nothing to do, and ends; the next session starts another."""
@@ -160,18 +187,57 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         finally:
             self._close(ticket, status)
 
-    def _run_and_note(self, ticket: Ticket) -> QueueStatus:
-        session = ticket.session
-        status: QueueStatus = "failed"
-        runner = None
-        began = monotonic()
-        self.services.note(f"run {session.id} started, {len(session.graph.nodes)} nodes")
+    def _run_group(self, first: Ticket) -> None:
+        """Run a session, and those behind it in the queue that belong to its group."""
+        group, waiting, ended = first.group, [first], list[GraphExecutionState]()
+
+        def take() -> Cell | None:
+            if not waiting and (self._stopping or self._paused):
+                return None
+            ticket = waiting.pop() if waiting else self._next_ticket()
+            if ticket is None or ticket.group is not group:
+                self._taken = ticket  # it is next when the group has ended
+                return None
+            ended.append(ticket.session)
+            cancel = ticket.cancel
+            runner = CellRunner(ticket.session, self.services, lambda: cancel.requested)
+            waiting_shown = _Waiting(ticket, self.services.events)
+            return Cell(runner, self._steps(ticket, runner), lambda: looking_while_waiting(waiting_shown))
+
+        del first
+        with self.services.retention.running():
+            GroupRunner(take, self.services, self._batches).run()
+        for session in ended:
+            self.services.retention.ended(session)
+
+    def _steps(self, ticket: Ticket, runner: CellRunner) -> Generator[HeldNode]:
+        """Run a session of a group to its end; yield each node that may share a call."""
+        outcome = _Outcome()
         try:
+            with self._noted(ticket, outcome):
+                ticket.failures = runner.failures
+                yield from runner.steps(is_checked=ticket.is_checked)
+        finally:
+            self._close(ticket, outcome.status)
+
+    def _run_and_note(self, ticket: Ticket) -> QueueStatus:
+        outcome = _Outcome()
+        with self._noted(ticket, outcome):
             cancel = ticket.cancel  # not the ticket: what nodes keep of their context would keep the session
-            runner = runner_of(session, self.services, lambda: cancel.requested, self._batches)
+            runner = runner_of(ticket.session, self.services, lambda: cancel.requested, self._batches)
             ticket.failures = runner.failures
             with looking_while_waiting(_Waiting(ticket, self.services.events)):
-                status = runner.run(is_checked=ticket.is_checked)  # type: ignore[assignment]
+                runner.run(is_checked=ticket.is_checked)
+        return outcome.status
+
+    @contextmanager
+    def _noted(self, ticket: Ticket, outcome: "_Outcome") -> Generator[None]:
+        """Note the start and the end of a session that the block runs, and why it could not be run."""
+        session, began = ticket.session, monotonic()
+        self.services.note(f"run {session.id} started, {len(session.graph.nodes)} nodes")
+        try:
+            yield
+            outcome.status = session.status  # type: ignore[assignment]
         except IterationLimitError as refused:
             logger.info("session %s: %s", session.id, refused)
         except GraphError as refused:
@@ -180,12 +246,11 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             logger.exception("session %s could not be run", session.id)
             session.errors.setdefault("session", f"{type(error).__name__}: {error}")
         finally:
-            self._note_end(session, status)
+            self._note_end(session, outcome.status)
             for failure in ticket.failures:
                 text = f"run {session.id}: {failure.node} ({failure.type}): {failure.message}\n{failure.traceback}"
                 self.services.note(text, logging.ERROR)
-            self.services.note(f"run {session.id} {status} after {monotonic() - began:.2f} s")
-        return status
+            self.services.note(f"run {session.id} {outcome.status} after {monotonic() - began:.2f} s")
 
     def _note_end(self, session: GraphExecutionState, status: QueueStatus) -> None:
         """Store what became of a session; if that cannot be, who waits for it must still be told that it ended."""
@@ -210,6 +275,13 @@ class InvocationProcessorDefault(InvocationProcessorBase):
     def _open_tickets(self) -> list[Ticket]:
         with defer_interrupt(), self._lock:
             return list(self._tickets.values())
+
+
+class _Outcome:
+    """How a session ended; it has failed until something else is known."""
+
+    def __init__(self) -> None:
+        self.status: QueueStatus = "failed"
 
 
 class _Waiting:

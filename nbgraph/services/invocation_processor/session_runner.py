@@ -26,8 +26,8 @@ only bypass of pydantic, for values of exact types, is explained in `nbgraph/inv
 """
 
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from itertools import chain, repeat
 from time import perf_counter, time
 from typing import Any
@@ -121,6 +121,13 @@ class SessionRunner:
         IterationLimitError : A list is too long.
         GraphError : The session was not checked before (`is_checked`), and cannot run.
         """
+        with self.running(is_checked=is_checked):
+            self._run_nodes()
+        return self.session.status
+
+    @contextmanager
+    def running(self, *, is_checked: bool = True) -> Generator[None]:
+        """Send that the session starts and ends, check it, and store what is pending after the block."""
         self._began = time()
         self._hash_code()
         self._notify(SessionStarted(self.session.id, len(self.session.plan.nodes), self._log))
@@ -128,11 +135,14 @@ class SessionRunner:
         try:
             if not is_checked:
                 self._check()
-            self._run_and_flush()
+            try:
+                with self._freeze:
+                    yield
+            finally:
+                self._flush()
             status = self.session.status
         finally:
             self._notify(SessionFinished(self.session.id, status))
-        return status
 
     def _check(self) -> None:
         context = NodeContext(self._services, self.session.id, self._is_cancelled)
@@ -153,16 +163,12 @@ class SessionRunner:
             type_name = self.session.plan.nodes[rank].node_type.name
             self._notify(NodeFailed(self.session.id, node, node, type_name, str(problem)))
 
-    def _run_and_flush(self) -> None:
-        try:
-            with self._freeze:
-                self._run_nodes()
-        finally:
-            self._probe.flush()
-            if self._journal is not None:
-                self._journal.flush()
-            self._cache.write_pending()
-            self._discard_uncertain()
+    def _flush(self) -> None:
+        self._probe.flush()
+        if self._journal is not None:
+            self._journal.flush()
+        self._cache.write_pending()
+        self._discard_uncertain()
 
     def _hash_code(self) -> None:
         """Hash the code of all nodes as it is now."""
@@ -358,11 +364,11 @@ class SessionRunner:
         self._probe.finish(began, node, source, type_name, path, FAILED, False, self._seed(prepared), message)
         if is_out_of_memory(error):
             error.__traceback__ = None
-            self._free_memory()
+            self.free_memory()
         self._log.source = ""
         self._notify(NodeFailed(self.session.id, node, source, type_name, message, place))
 
-    def _free_memory(self) -> None:
+    def free_memory(self) -> None:
         GcFreeze.suspend()
         self._services.model_manager.free_memory()
 

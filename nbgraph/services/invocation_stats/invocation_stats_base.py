@@ -9,7 +9,7 @@ from functools import cache
 from io import FileIO
 from pathlib import Path
 from time import perf_counter, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 from msgspec import structs
@@ -179,6 +179,20 @@ class InvocationStatsServiceBase(Service):
         """Delete the rows of a session; None is all sessions."""
 
 
+class Share(NamedTuple):
+    """The part of one node in a call of several: start and seconds of the call, the node's number, how many nodes."""
+
+    began: float
+    seconds: float
+    number: int
+    nodes: int
+
+    @property
+    def each(self) -> float:
+        """The seconds of each node."""
+        return self.seconds / self.nodes
+
+
 class Probe:
     """Measures the nodes of one session: `start()`, then `finish(...)`, for each; `flush()` stores the rows.
 
@@ -293,6 +307,49 @@ class Probe:
             self.log.rows.append(row)
         self.flush()
         return share
+
+    def catch_up(self) -> None:
+        """Forget what other sessions did since the last reading, where several run in turn on one thread.
+
+        Their loads of models, and the memory that they took, are not those of the next node.
+        """
+        self.uses, self._counts = self.models.uses, self.models.counts
+        self._ram = self._stats.update_mem_stats()
+        self.unchanged = _unchanged(self._ram)
+
+    def seconds_since(self, began: float) -> float:
+        """Return the seconds since `start()`, after the device has finished its work."""
+        if self._meters is not None:
+            self._meters.synchronize()
+        return perf_counter() - began
+
+    def finish_share(
+        self,
+        share: Share,
+        node: tuple[str, tuple[int, ...], int | None],
+        source: str,
+        type_name: str,
+        status: str,
+    ) -> None:
+        """Add the row of one node of a call that nodes of other sessions share, as `finish_together` does for one.
+
+        Parameters
+        ----------
+        share
+            Its part of the call.
+        node
+            Id, path and drawn seed of the node.
+        source, type_name, status
+            Fields of the row, as in `NodeStats`.
+        """
+        memory = structs.replace(self._read_memory(share.seconds), batch=share.nodes)
+        if share.number:
+            memory = structs.replace(memory, model_loads=0, model_hits=0)
+        name, path, seed = node
+        start = share.began + share.number * share.each
+        row = Measured(name, source, type_name, path, status, False, start, share.each, memory, seed, "")
+        self.log.rows.append(row)
+        self.flush()
 
     def recall(self, rows: Iterable[Measured], began: float, uncached: Collection[str]) -> None:
         """Add the rows of nodes whose results are all those of an earlier run, so that none was looked up by itself.
