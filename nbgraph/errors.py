@@ -6,7 +6,7 @@ NbgraphError
   NodeError                 a node failed while it ran
   TargetError, ChoiceError, SettingsError, PositionalError, InvalidNameError     wrong arguments
   UnknownNodeTypeError, NotFoundError                                            nothing of that name
-  CancelledError, OwnWorkerError                                                 about runs
+  CancelledError, OwnWorkerError, ClusterError                                   about runs
   ModelError, ModelNotFoundError, ImageModeError                                 models and images
   ArchiveError, DamagedRecordError                                               files brought in
   StoreError                a studio's folder cannot be read or written
@@ -210,6 +210,10 @@ class NodeError(NbgraphError):
 
 class CancelledError(NbgraphError):
     """A run was cancelled; finished results are kept."""
+
+
+class ClusterError(NbgraphError):
+    """A cluster, or one of its workers, cannot be used; the message says which, why, and what to do."""
 
 
 class OwnWorkerError(NbgraphError):

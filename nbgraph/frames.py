@@ -10,6 +10,7 @@ from nbgraph.services.graph_documents.graph_documents_common import DocumentReco
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_cache.explanation import Reason
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow
+from nbgraph.services.invocation_processor.cluster_common import WorkerRow
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem
 from nbgraph.services.invocation_stats.invocation_stats_common import FAILED, NodeStats
 from nbgraph.services.model_manager.model_manager_base import ModelRow
@@ -132,6 +133,21 @@ LOADED = {
     "uses": "int64",
     "last_used": TIME,
     "mode": "category",
+}
+CLUSTER = {
+    "worker": "str",
+    "host": "str",
+    "device": "str",
+    "models": "str",
+    "run": "str",
+    "memory_mb": "float64",
+    "cpu_percent": "float64",
+    "gpu_percent": "Float64",
+    "threads": "int64",
+    "resources": "str",
+    "shares_folder": "boolean",
+    "address": "str",
+    "problem": "str",
 }
 DISK = {
     "part": "str",
@@ -287,6 +303,11 @@ def images_frame(records: Iterable[ImageRecord]) -> "pd.DataFrame":
 def disk_frame(usage: Iterable[Usage]) -> "pd.DataFrame":
     """Return one row per part of what a studio keeps."""
     return frame(((u.part, u.count, u.bytes, u.limit.bytes, u.limit.days) for u in usage), DISK)
+
+
+def cluster_frame(rows: Iterable[WorkerRow]) -> "pd.DataFrame":
+    """Return one row per worker of a cluster: where it is, what it holds, and what it runs."""
+    return frame(((*row[:5], row.memory / MB, *row[6:]) for row in rows), CLUSTER)
 
 
 def queue_frame(items: Iterable[QueueItem]) -> "pd.DataFrame":

@@ -21,23 +21,27 @@ def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: A
     """Draw a bar for each prepared node, from its start, in seconds since the first; coloured by status.
 
     A tick marks each start, so that nodes too short for a visible bar are seen, with the seconds beside it. Cached
-    nodes are hatched, failed ones end in a cross.
+    nodes are hatched, failed ones end in a cross. Nodes that ran on several workers of a cluster are drawn in a lane
+    for each worker.
     """
-    ax = ax or new_axes(len(data))
+    lanes, labels = _lanes(data)
+    ax = ax or new_axes(len(labels))
     starts = (data["started"] - data["started"].min()).dt.total_seconds().to_numpy()
     seconds = data["seconds"].to_numpy()
     kinds = ["cached" if cached else status for cached, status in zip(data["cached"], data["status"].astype(str))]
     for kind in dict.fromkeys(kinds):
         rows = [row for row, each in enumerate(kinds) if each == kind]
+        heights = [lanes[row] for row in rows]
         colour = STATUS_COLOURS[kind]
         style = {"color": colour, "hatch": STATUS_HATCHES.get(kind), "edgecolor": "white", "linewidth": 0}
-        ax.barh(rows, seconds[rows], left=starts[rows], label=kind, **{**style, **kwargs})
-        ax.scatter(starts[rows], rows, marker="|", s=120, color=colour)
+        ax.barh(heights, seconds[rows], left=starts[rows], label=kind, **{**style, **kwargs})
+        ax.scatter(starts[rows], heights, marker="|", s=120, color=colour)
         if kind in STATUS_MARKS:
-            ax.scatter(starts[rows] + seconds[rows], rows, marker=STATUS_MARKS[kind], s=50, color=colour)
-    for row, (start, length) in enumerate(zip(starts, seconds)):
+            ax.scatter(starts[rows] + seconds[rows], heights, marker=STATUS_MARKS[kind], s=50, color=colour)
+    # in a lane the next bar begins where the text would be
+    for row, (start, length) in enumerate(zip(starts, seconds)) if len(labels) == len(data) else ():
         ax.annotate(f"   {_seconds(length)}", (start + length, row), va="center", fontsize="small")
-    ax.set_yticks(range(len(data)), list(data["node"]), **TEXT)
+    ax.set_yticks(range(len(labels)), labels, **TEXT)
     ax.invert_yaxis()
     ax.margins(x=0.02)
     ax.set_xlim(right=max(starts + seconds, default=1.0) * ROOM_FOR_TEXT)
@@ -45,6 +49,15 @@ def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: A
     if kinds:
         ax.legend(loc="upper right")
     return ax
+
+
+def _lanes(data: "pd.DataFrame") -> tuple[list[int], list[str]]:
+    """Return the lane of each row, and the label of each lane: a worker where there are several, else a node."""
+    workers = [str(worker) for worker in data["worker"]] if "worker" in data else []
+    names = sorted(set(workers))
+    if len(names) < 2:
+        return list(range(len(data))), list(data["node"])
+    return [names.index(worker) for worker in workers], [f"worker {name}" if name else "here" for name in names]
 
 
 def plot_memory(data: "pd.DataFrame", *, x: str = "vram_peak_mb", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":

@@ -50,9 +50,14 @@ class Studio(StudioBase):
         The folder to keep everything in, made if it does not exist; None for memory. Several kernels may open the same.
     settings
         Limits, device, model folders; None reads `NBGRAPH_...` environment variables.
+    cluster
+        Where runs are executed: None for this process, `"local"` for workers on this machine, one for each GPU; the
+        address of a Dask scheduler, a `Client` or a `Cluster`. It needs `nbgraph[dask]`; see docs/cluster.md.
 
     Raises
     ------
+    ClusterError
+        The cluster cannot be reached, or one of its workers cannot be used.
     StoreError
         The folder cannot be read or written, is damaged, or was written by a newer nbgraph.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, cast
 from weakref import finalize
 
 from nbgraph.config import Settings
-from nbgraph.errors import NbgraphError, NotFoundError, TargetError
+from nbgraph.errors import ClusterError, NbgraphError, NotFoundError, TargetError
 from nbgraph.frames import compared_frame, loaded_frame, stats_frame
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.loading import load
@@ -20,6 +20,7 @@ from nbgraph.recipes.local import shelf_of
 from nbgraph.recipes.opened import Opened
 from nbgraph.recipes.reading import read_recipe
 from nbgraph.run import Run, run_id
+from nbgraph.services.invocation_processor.cluster_common import ClusterLike
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.graph import Graph
@@ -28,6 +29,7 @@ from nbgraph.services.shared.graph.recent_graphs import RecentGraphs
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
 from nbgraph.services.studio_archive import ArchiveReport, export_archive, import_archive
 from nbgraph.views.cache import CacheView
+from nbgraph.views.cluster import ClusterView
 from nbgraph.views.disk import DiskView
 from nbgraph.views.graphs import GraphsView
 from nbgraph.views.models import ModelsView
@@ -47,13 +49,21 @@ COLLECT_SECONDS = 0.2
 class StudioBase:
     """What a studio keeps and how it is looked at; `Studio` adds running, explaining and editing of graphs."""
 
-    def __init__(self, folder: str | PathLike[str] | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | PathLike[str] | None = None,
+        settings: Settings | None = None,
+        *,
+        cluster: object = None,
+    ) -> None:
         self.settings = settings or Settings()
         services = (
             InvocationServices.memory(self.settings)
             if folder is None
             else InvocationServices.sqlite(folder, self.settings)
         )
+        if cluster is not None:
+            services.use_cluster(cluster, self.settings)
         self.folder = folder
         self.invoker = Invoker(services)
         self._recent_graphs = RecentGraphs()
@@ -196,6 +206,19 @@ class StudioBase:
     def queue(self) -> QueueView:
         """Waiting, running and ended runs: `.frame`, `.cancel(run)`, `.prepend(run)`; a cell shows a live table."""
         return QueueView(self.services)
+
+    @cached_property
+    def cluster(self) -> ClusterView:
+        """The workers of the cluster: `.frame`, `.dashboard`; a cell shows what each holds and runs.
+
+        Raises
+        ------
+        ClusterError
+            The studio runs in this process.
+        """
+        if not isinstance(self.services.processor, ClusterLike):
+            raise ClusterError("this studio runs in this process; give it a cluster, nb.Studio(cluster='local')")
+        return ClusterView(self.services.processor)
 
     @cached_property
     def disk(self) -> DiskView:

@@ -1,24 +1,28 @@
 """The container: every service that sessions share. Only this module imports implementations."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from importlib import import_module
 from logging import INFO
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from nbgraph.config import RecipeParts, Settings
-from nbgraph.errors import StoreError
+from nbgraph.errors import ClusterError, StoreError
+from nbgraph.loading import load
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_memory import EventServiceMemory
 from nbgraph.services.graph_documents import graph_documents_sqlite
 from nbgraph.services.graph_documents.graph_documents_base import GraphDocumentsBase
 from nbgraph.services.graph_documents.graph_documents_memory import GraphDocumentsMemory
-from nbgraph.services.images import images_sqlite
+from nbgraph.services.images import images_remote, images_sqlite
 from nbgraph.services.images.images_base import ImageServiceBase
 from nbgraph.services.images.images_memory import ImageServiceMemory
 from nbgraph.services.invocation_cache import entry_table, invocation_cache_sqlite
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_memory import InvocationCacheMemory
+from nbgraph.services.invocation_cache.invocation_cache_remote import InvocationCacheRemote
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase
 from nbgraph.services.invocation_processor.invocation_processor_default import InvocationProcessorDefault
 from nbgraph.services.invocation_processor.node_batches import BatchLimits
@@ -33,7 +37,7 @@ from nbgraph.services.item_storage.item_storage_base import ItemStorageBase
 from nbgraph.services.item_storage.item_storage_memory import ItemStorageMemory
 from nbgraph.services.item_storage.session_storage_base import SessionStorageBase
 from nbgraph.services.item_storage.session_storage_memory import SessionStorageMemory
-from nbgraph.services.latents import latents_sqlite
+from nbgraph.services.latents import latents_remote, latents_sqlite
 from nbgraph.services.latents.latents_base import LatentsServiceBase
 from nbgraph.services.latents.latents_memory import LatentsServiceMemory
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
@@ -44,6 +48,7 @@ from nbgraph.services.retention.retention_memory import RetentionMemory
 from nbgraph.services.retention.retention_sqlite import RetentionSqlite
 from nbgraph.services.service import Service
 from nbgraph.services.shared.graph.library import LibraryGraph
+from nbgraph.services.shared.head import HeadLike
 from nbgraph.services.shared.sqlite import resource_files
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
 from nbgraph.services.shared.sqlite.format_steps import MARKS, STEPS
@@ -118,6 +123,31 @@ class InvocationServices:
         )
 
     @classmethod
+    def remote(cls, settings: Settings, head: HeadLike, localise: Callable[[object], object]) -> "InvocationServices":
+        """Return services in memory for a worker that does not see the studio's folder.
+
+        Parameters
+        ----------
+        settings
+            Limits, devices and model folders of the worker.
+        head
+            Has the studio's images, tensors and cached results.
+        localise
+            Returns the JSON of an output with the paths that its models have on the worker.
+        """
+        services = cls.memory(settings)
+        images, latents = images_remote.ImageServiceRemote(head), latents_remote.LatentsServiceRemote(head)
+        services.images, services.latents = images, latents
+
+        def learn(kind: str, record: Mapping[str, Any]) -> None:
+            (images if kind == "image" else latents).learn(record)
+
+        services.invocation_cache = InvocationCacheRemote(
+            settings.cache_entries, settings.cache_bytes, head, localise, learn
+        )
+        return services
+
+    @classmethod
     def sqlite(cls, folder: str | PathLike[str], settings: Settings | None = None) -> "InvocationServices":
         """Return services that store in a folder: one database, and files for images and tensors.
 
@@ -155,6 +185,33 @@ class InvocationServices:
             database=database,
             recipes=settings.recipes,
         )
+
+    def use_cluster(self, cluster: object, settings: Settings) -> None:
+        """Run sessions on the workers of a Dask cluster from now on; call it before the services start.
+
+        Parameters
+        ----------
+        cluster
+            As in `Studio`.
+        settings
+            The settings that workers get.
+
+        Raises
+        ------
+        ClusterError
+            Dask is not installed, the scheduler cannot be reached, or a worker has other versions.
+        ChoiceError
+            `cluster` is nothing that means a cluster.
+        """
+        try:
+            import_module("distributed")
+        except ImportError:
+            raise ClusterError(
+                "a cluster needs dask.distributed; install it with: pip install 'nbgraph[dask]'"
+            ) from None
+        connection = load("nbgraph.services.invocation_processor.cluster_connection").connect(cluster, settings)
+        module = load("nbgraph.services.invocation_processor.invocation_processor_dask")
+        self.processor = module.InvocationProcessorDask(connection)
 
     def open(self) -> None:
         """Open the folder, before the services start; do nothing if it is open, or in memory."""

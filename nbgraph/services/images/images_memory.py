@@ -42,7 +42,7 @@ class ImageServiceMemory(ImageServiceBase):
             return []
         gone = [name for name in image_names if self._records.pop(name, None) is not None]
         for name in gone:
-            del self._images[name]
+            self._images.pop(name, None)
         return gone
 
     def _rows(self, query: ImageQuery, offset: int, limit: int | None) -> tuple[Iterable[ImageRecord], int]:

@@ -336,6 +336,11 @@ class InvocationCacheBase(Service):
             found, total = self._page(query, page * per_page, per_page)
         return Page(found, page, per_page, total)
 
+    def keys(self) -> list[bytes]:
+        """Return the keys of all entries, in the order in which they were stored."""
+        self.write_pending()
+        return self._keys()
+
     def types(self) -> list[str]:
         """Return the node types that have entries, by name."""
         self.write_pending()

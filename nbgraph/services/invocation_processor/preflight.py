@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from nbgraph.errors import NbgraphError, Problems
 from nbgraph.invocations.base import BaseInvocation, InvocationContext
-from nbgraph.invocations.fields import ResourceField, resources_in
+from nbgraph.invocations.fields import ModelField, ResourceField, models_in, resources_in
 from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.types import NodeValue
 from nbgraph.invocations.valid import validated
@@ -50,6 +50,18 @@ def preflight(session: GraphExecutionState, context: InvocationContext, resource
             is_whole = False
     problems.raise_any()
     return is_whole
+
+
+def known_models(session: GraphExecutionState, context: InvocationContext) -> list[ModelField]:
+    """Return the models that quick and pure nodes give, as far as that is known before anything runs."""
+    outputs: dict[int, NodeValue] = {}
+    for planned in session.plan.nodes:
+        cls = type(planned.node)
+        known = _known_inputs(planned, outputs) if cls.static else {}
+        if cls.static and known.keys() == cls.inputs().keys():
+            with suppress(NbgraphError, ValidationError):  # the node says so itself when it runs
+                outputs[planned.rank] = validated(cls, known).invoke(context)
+    return models_in(list(outputs.values()))
 
 
 def _look_at(

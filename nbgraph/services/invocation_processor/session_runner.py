@@ -99,6 +99,7 @@ class SessionRunner:
     def __init__(self, session: GraphExecutionState, services: Services, is_cancelled: Callable[[], bool]) -> None:
         self.session = session
         self.failures: list[NodeError] = []
+        self.ran_out_of_memory = False
         self._services = services
         self._cache = services.invocation_cache
         self._is_cancelled = is_cancelled
@@ -363,6 +364,7 @@ class SessionRunner:
             self._journal.failed(prepared, message)
         self._probe.finish(began, node, source, type_name, path, FAILED, False, self._seed(prepared), message)
         if is_out_of_memory(error):
+            self.ran_out_of_memory = True
             error.__traceback__ = None
             self.free_memory()
         self._log.source = ""

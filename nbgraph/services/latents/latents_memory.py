@@ -34,7 +34,7 @@ class LatentsServiceMemory(LatentsServiceBase):
             return []
         gone = [name for name in names if self._records.pop(name, None) is not None]
         for name in gone:
-            del self._tensors[name]
+            self._tensors.pop(name, None)
         return gone
 
     def _rows(self, kind: TensorKind | None, offset: int, limit: int | None) -> tuple[Iterable[TensorRecord], int]:

@@ -166,6 +166,20 @@ class GraphExecutionState:
         self.errors, self._failed = {}, set()  # not cleared: a stored copy shares them
         self._start()
 
+    def adopt_end(self, errors: Mapping[str, str], failed: Collection[Key]) -> None:
+        """Record how this session ended in another process; its outputs and seeds have been stored here before.
+
+        Parameters
+        ----------
+        errors
+            Messages by prepared node, or by what else could not run.
+        failed
+            The keys of the prepared nodes that failed.
+        """
+        self.errors = {**self.errors, **errors}
+        self._failed = {*self._failed, *failed}
+        self._start()
+
     def extend(self, graph: Graph, targets: Sequence[str] | None = None) -> None:
         """Continue with a larger graph; what is claimed is claimed no longer.
 

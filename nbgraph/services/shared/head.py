@@ -1,0 +1,38 @@
+"""What a service on a worker of a cluster asks of the kernel that it works for, and what it tells it."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+
+class HeadLike(Protocol):
+    """The kernel that a worker works for, as the worker's services see it."""
+
+    def ask(self, what: str, *arguments: Any) -> Any:
+        """Return the head's answer, waiting for it.
+
+        Parameters
+        ----------
+        what
+            `entries`, `record` or `resource`.
+        arguments
+            Texts, numbers, bytes and lists of them.
+
+        Raises
+        ------
+        CancelledError
+            The session was cancelled, or the head is gone.
+        """
+        ...
+
+
+@runtime_checkable
+class FollowsHead(Protocol):
+    """A cache on a worker that does not see the studio's folder: the head's cache decides what is cached."""
+
+    def begin(self, keys: Sequence[bytes]) -> None:
+        """Begin a session; `keys` are those that the head has, in the order in which they were stored."""
+        ...
+
+    def take_fresh(self) -> list[Any]:
+        """Return the entries that were made since the last time, for the head."""
+        ...

@@ -1,0 +1,84 @@
+"""Nodes that run on workers: quick and slow ones, ones that fail, that use memory up, and that end their process."""
+
+import os
+import signal
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from PIL import Image as PilImage
+
+import nbgraph as nb
+from nbgraph.errors import NbgraphError
+from nbgraph.invocations import Iterate
+from nbgraph.invocations.base import InvocationContext
+
+
+@nb.node(type="test_cluster_patient", use_cache=False)
+def patient(context: InvocationContext, value: int = 0, seconds: float = 0.3) -> int:
+    """Take some time, in steps of a fiftieth of a second; return the process."""
+    end, step = monotonic() + seconds, 0
+    while monotonic() < end:
+        sleep(0.02)
+        step += 1
+        context.progress(step, 1000)
+    return os.getpid()
+
+
+@nb.node(type="test_cluster_pattern")
+def pattern(value: int = 0, side: int = 8) -> nb.Image:
+    """Draw an image that depends on a number."""
+    return PilImage.effect_mandelbrot((side, side), (-2, -1, 1, 1), 2 + value % 60).convert("RGB")
+
+
+@nb.node(type="test_cluster_uncached", use_cache=False)
+def uncached(image: nb.Image, value: int = 0) -> nb.Image:
+    """Change an image; the result is not cached."""
+    return image.point(lambda level: (level + value) % 256)
+
+
+@nb.node(type="test_cluster_failing", use_cache=False)
+def failing(notes: str, value: int = 0) -> int:
+    """Fail, after noting that it was tried."""
+    note(notes, "tried")
+    raise NbgraphError(f"no {value} today")
+
+
+@nb.node(type="test_cluster_hungry", use_cache=False)
+def hungry(notes: str) -> int:
+    """Run out of memory the first time."""
+    note(notes, "tried")
+    if lines(notes) == ["tried"]:
+        raise MemoryError("not enough for everybody")
+    return 7
+
+
+@nb.node(type="test_cluster_fatal", use_cache=False)
+def fatal(image: nb.Image, notes: str, times: int = 1) -> int:
+    """Kill the process in which it runs, as often as asked, in the middle of what it does."""
+    if len(lines(notes)) < times:
+        note(notes, str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+@nb.node(type="test_cluster_unsendable", use_cache=False)
+def unsendable(value: int = 0) -> list[Any]:
+    """Return what is not JSON."""
+    return [object()]
+
+
+def note(path: str, text: str) -> None:
+    """Add a line to a file that several processes write."""
+    with Path(path).open("a") as file:
+        file.write(text + "\n")
+
+
+def lines(path: str) -> list[str]:
+    """Return the lines of that file."""
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def patterns(count: int) -> nb.BaseInvocation:
+    """Return a node that draws an image for each of so many numbers."""
+    return pattern(id="pattern", value=Iterate(id="each", collection=list(range(count))))

@@ -1,0 +1,94 @@
+"""Workers and heads that are killed: no session is lost, none is doubled, and images are counted."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from distributed import LocalCluster
+
+from nbgraph import NodeError, Studio
+from tests.cluster.cluster_nodes import fatal, lines, patient, pattern, uncached
+
+KILLS = 10 if os.environ.get("NBGRAPH_SOAK") else 1
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_worker_that_is_killed_in_mid_step_loses_and_doubles_nothing(far: Studio, tmp_path: Path):
+    for kill in range(KILLS):
+        notes = str(tmp_path / f"notes-{kill}")
+        first = uncached(id="changed", image=pattern(id="pattern", value=kill), value=1)
+        deadly = far.submit(fatal(id="fatal", image=first, notes=notes))
+        others = [far.submit(pattern(id="other", value=100 + 10 * kill + number)) for number in range(4)]
+        assert [run.wait(60).status for run in (deadly, *others)] == ["completed"] * 5
+        (killed,) = lines(notes)
+        assert deadly["fatal"].value not in (int(killed), os.getpid())
+    frame = far.images.frame
+    assert sorted(frame.groupby("session").size()) == sorted([2, 1, 1, 1, 1] * KILLS)
+    assert sorted(far.queue.frame.status) == ["completed"] * 5 * KILLS
+    assert far.queue.frame.session.is_unique
+
+
+def test_a_run_that_kills_each_worker_fails_instead_of_killing_them_all(
+    open_studio: Callable[..., Studio], tmp_path: Path
+):
+    studio = open_studio()
+    notes = str(tmp_path / "notes")
+    with pytest.raises(NodeError, match="the worker that ran it was lost 2 times"):
+        studio.run(fatal(id="fatal", image=pattern(id="pattern"), notes=notes, times=9), progress=False)
+    assert len(lines(notes)) == 2
+
+
+def test_a_worker_that_joins_late_takes_part(far: Studio, cluster: LocalCluster):
+    cluster.scale(3)
+    processes: set[int] = set()
+    end = monotonic() + 60
+    while len(processes) < 3 and monotonic() < end:
+        runs = [far.submit(patient(id="patient", seconds=0.3)) for _ in range(4)]
+        assert [run.wait(60).status for run in runs] == ["completed"] * 4
+        processes |= {run["patient"].value for run in runs}
+    cluster.scale(2)
+    assert len(processes) == 3
+
+
+HEAD = """
+import sys
+from distributed import Client
+from nbgraph import Studio
+from tests.cluster.cluster_nodes import *
+from nbgraph.invocations import Collect
+folder, address, count = sys.argv[1:]
+studio = Studio(folder, cluster=address)
+items = patient(id="patient", value=Iterate(id="each", collection=list(range(int(count)))), seconds=0.1)
+run = studio.submit(Collect(id="all", item=items), strict=True)
+while len(run.session.outputs) < 20:
+    sleep(0.02)
+print(run.id, flush=True)
+sleep(60)
+"""
+
+
+def test_a_run_of_a_head_that_was_killed_is_interrupted_and_is_resumed(
+    cluster: LocalCluster, open_studio: Callable[..., Studio], tmp_path: Path
+):
+    folder, count = tmp_path / "studio", 60
+    command = [sys.executable, "-c", HEAD, str(folder), cluster.scheduler_address, str(count)]
+    head = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert head.stdout is not None
+    session = head.stdout.readline().strip()
+    head.send_signal(signal.SIGKILL)
+    head.wait()
+    studio = open_studio(folder)
+    assert studio.queue.frame.status.tolist() == ["interrupted"]
+    done = len(studio.services.graph_execution_manager.get(session))
+    assert done >= 20
+    run = studio.resume(session).wait(60)
+    assert (run.status, len(run["all"].collection)) == ("completed", count)
+    end = monotonic() + 10
+    while monotonic() < end and cluster.scheduler.tasks:
+        sleep(0.1)
+    assert not cluster.scheduler.tasks
