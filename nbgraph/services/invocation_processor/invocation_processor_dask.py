@@ -161,8 +161,8 @@ class InvocationProcessorDask(InvocationProcessorBase):
             return
         workers = self.connection.workers()
         found: dict[str, list[str]] = self.connection.ask_all(missing_modules, new) if workers else {}
-        lacking = {name: [workers[each]["name"] for each in found if name in found[each]] for name in new}
-        if problems := [f"{name} (workers {', '.join(map(str, on))})" for name, on in lacking.items() if on]:
+        lacking = {name: sorted(str(workers[each]["name"]) for each in found if name in found[each]) for name in new}
+        if problems := [f"{name} (workers {', '.join(on)})" for name, on in lacking.items() if on]:
             text = f"workers cannot import the modules of some nodes: {', '.join(problems)}"
             raise ClusterError(f"{text}; put them into a package that is installed there")
         self._checked_modules |= set(new if workers else ())

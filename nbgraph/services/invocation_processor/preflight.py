@@ -18,7 +18,7 @@ from nbgraph.invocations.fields import ModelField, ResourceField, models_in, res
 from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.types import NodeValue
 from nbgraph.invocations.valid import validated
-from nbgraph.loading import NotLoadedError
+from nbgraph.loading import NotLoadedError, without_waiting
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import PlannedNode
 from nbgraph.services.shared.graph.validation import HALF_CHARACTER
@@ -59,7 +59,10 @@ def known_models(session: GraphExecutionState, context: InvocationContext) -> li
         cls = type(planned.node)
         known = _known_inputs(planned, outputs) if cls.static else {}
         if cls.static and known.keys() == cls.inputs().keys():
-            with suppress(NbgraphError, ValidationError):  # the node says so itself when it runs
+            with (
+                suppress(NbgraphError, ValidationError, NotLoadedError),
+                without_waiting(),
+            ):  # the node says so itself when it runs
                 outputs[planned.rank] = validated(cls, known).invoke(context)
     return models_in(list(outputs.values()))
 
