@@ -44,11 +44,7 @@ class GcFreeze:
 
     def __enter__(self) -> "GcFreeze":
         self._renewed = perf_counter()
-        self._slow, self._has_frozen = 0.0, False
-        with GcFreeze._lock:
-            # `gc.unfreeze` at the end would also release objects that other code has frozen
-            self._helps = GcFreeze._active > 0 or gc.get_freeze_count() == 0
-            GcFreeze._active += self._helps
+        self._slow, self._has_frozen, self._is_refused = 0.0, False, False
         return self
 
     def renew(self) -> None:
@@ -56,10 +52,20 @@ class GcFreeze:
         seconds = perf_counter() - self._renewed
         if seconds >= QUICK_SECONDS:
             self._slow += seconds
-        elif self._helps and self._is_clean():
+        elif not self._is_refused and self._is_clean() and self._may_freeze():
             gc.freeze()
-            self._has_frozen = True
         self._renewed = perf_counter()
+
+    def _may_freeze(self) -> bool:
+        """Return whether no other code has frozen objects; from then on, the end of this one restores everything."""
+        # asked at the first renewal only: the count walks over all frozen objects, and most runs have no renewal
+        if not (self._has_frozen or self._is_refused):
+            with GcFreeze._lock:
+                # `gc.unfreeze` at the end would also release objects that other code has frozen
+                self._is_refused = GcFreeze._active == 0 and gc.get_freeze_count() > 0
+                self._has_frozen = not self._is_refused
+                GcFreeze._active += self._has_frozen
+        return self._has_frozen
 
     def _is_clean(self) -> bool:
         """Return whether the cycles of slow nodes were collected; collect them once that costs little."""
@@ -76,7 +82,8 @@ class GcFreeze:
                 gc.unfreeze()
 
     def __exit__(self, *_: object) -> None:
-        with GcFreeze._lock:
-            GcFreeze._active -= self._helps
-            if self._helps and not GcFreeze._active:
-                gc.unfreeze()
+        if self._has_frozen:
+            with GcFreeze._lock:
+                GcFreeze._active -= 1
+                if not GcFreeze._active:
+                    gc.unfreeze()

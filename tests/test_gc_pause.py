@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -22,6 +23,14 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_frozen() -> Iterator[None]:
+    gc.unfreeze()
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
