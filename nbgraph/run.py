@@ -16,7 +16,7 @@ from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
 from nbgraph.recipes.saved_pictures import picture_of_run
 from nbgraph.results import NodeResult, Pictures
 from nbgraph.services.images.kept_pictures import picture_or_why
-from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
+from nbgraph.services.invocation_processor.invocation_processor_base import SessionHandle
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import depth_first
 from nbgraph.services.shared.graph.graph import Graph
@@ -51,10 +51,10 @@ class Run:
     [10, 11, 12]
     """
 
-    def __init__(self, ticket: Ticket, services: InvocationServices, tracker: ProgressTracker) -> None:
-        self._ticket, self.services, self.tracker = ticket, services, tracker
+    def __init__(self, handle: SessionHandle, services: InvocationServices, tracker: ProgressTracker) -> None:
+        self._handle, self.services, self.tracker = handle, services, tracker
         self._shown_in: int | None = None
-        self.session = ticket.session
+        self.session = handle.session
 
     # while it runs
 
@@ -66,12 +66,12 @@ class Run:
     @property
     def status(self) -> str:
         """`pending`, `running`, `completed`, `failed` or `cancelled`."""
-        return self._ticket.status if self.is_done else self.progress.status
+        return self._handle.status if self.is_done else self.progress.status
 
     @property
     def is_done(self) -> bool:
         """Whether the run has ended, whatever its status."""
-        return self._ticket.wait(0)
+        return self._handle.wait(0)
 
     @property
     def progress(self) -> Progress:
@@ -94,9 +94,9 @@ class Run:
             The run itself; `is_done` says whether it has ended.
         """
         if show is None:
-            self._ticket.wait(seconds)
+            self._handle.wait(seconds)
             return self
-        while not self._ticket.wait(UPDATE_SECONDS):
+        while not self._handle.wait(UPDATE_SECONDS):
             show(self.progress)
         show(self.progress)
         return self
@@ -124,14 +124,14 @@ class Run:
 
     def raise_refusal(self) -> "Run":
         """Return the run, or raise the `GraphError` that the worker thread found before it ran the first node."""
-        if self._ticket.refusal is not None:
-            raise self._ticket.refusal
+        if self._handle.refusal is not None:
+            raise self._handle.refusal
         return self
 
     @property
     def errors(self) -> list[NodeError]:
         """The errors of nodes that failed, in order. They hold texts only, no exception and no tensor."""
-        return self._ticket.failures
+        return self._handle.failures
 
     # what it gave
 

@@ -256,12 +256,12 @@ class Studio(StudioBase):
         tracker = ProgressTracker(session_id)
         tracker.listen(self.services.events)
         try:
-            ticket = self.invoker.resume(session_id)
+            handle = self.invoker.resume(session_id)
         except BaseException:
             tracker.close()
             raise
         self._started.append(session_id)
-        return Run(ticket, self.services, tracker)
+        return Run(handle, self.services, tracker)
 
     def explain(self, target: Target, values: Values | None = None) -> "pd.DataFrame":
         """Say which nodes would run, and why, without running anything.
@@ -391,12 +391,12 @@ class Studio(StudioBase):
         tracker = ProgressTracker(session.id)
         tracker.listen(self.services.events)
         try:
-            ticket = self.invoker.queue(session, prepend=prepend, is_checked=is_checked, group=group)
+            handle = self.invoker.queue(session, prepend=prepend, is_checked=is_checked, group=group)
         except BaseException:
             tracker.close()
             raise
         self._started.append(session.id)
-        return Run(ticket, self.services, tracker)
+        return Run(handle, self.services, tracker)
 
     def _session(self, target: Target, values: Values | None, **how: Any) -> GraphExecutionState:
         if values and isinstance(target, LibraryGraph):

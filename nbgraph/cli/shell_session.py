@@ -167,11 +167,11 @@ def run_session(studio: Studio, session: GraphExecutionState, show: Callable[[Pr
     # before the run begins, or its first events are missed
     tracker.listen(studio.services.events)
     try:
-        ticket: Any = studio.invoker.invoke(session)
+        handle = studio.invoker.invoke(session)
     except BaseException:
         tracker.close()
         raise
-    run = Run(ticket, studio.services, tracker)
+    run = Run(handle, studio.services, tracker)
     try:
         run.wait(show=show)
     except KeyboardInterrupt:

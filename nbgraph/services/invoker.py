@@ -6,7 +6,7 @@ from nbgraph.errors import NbgraphError
 from nbgraph.invocations.fields import ResourceField, resources_in
 from nbgraph.loading import without_waiting
 from nbgraph.services.images.images_base import ImageServiceBase
-from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
+from nbgraph.services.invocation_processor.invocation_processor_base import SessionHandle
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.preflight import preflight
 from nbgraph.services.invocation_queue.invocation_queue_common import ENDED
@@ -45,7 +45,7 @@ class Invoker:
             for graph in default_graphs():
                 library.set(graph)
 
-    def invoke(self, session: GraphExecutionState, *, prepend: bool = False) -> Ticket:
+    def invoke(self, session: GraphExecutionState, *, prepend: bool = False) -> SessionHandle:
         """Check a session and queue it.
 
         Parameters
@@ -91,14 +91,14 @@ class Invoker:
 
     def queue(
         self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True, group: object = None
-    ) -> Ticket:
+    ) -> SessionHandle:
         """Queue a session; if not `is_checked`, the worker thread checks it before it runs.
 
         Sessions of one `group` may share calls of a model.
         """
         return self.services.processor.submit(session, prepend=prepend, is_checked=is_checked, group=group)
 
-    def resume(self, session_id: str, *, prepend: bool = False) -> Ticket:
+    def resume(self, session_id: str, *, prepend: bool = False) -> SessionHandle:
         """Continue a session that was interrupted, cancelled or failed. Nodes that have finished do not run again.
 
         Raises

@@ -44,8 +44,8 @@ class Watch:
     def _hear(self, event: Event) -> None:
         self.last = time.monotonic()
         processor = self._processor()
-        ticket = processor._tickets.get(event.session_id) if processor is not None else None
-        if ticket is not None and ticket.cancel.requested and isinstance(event, NodeStarted | NodeProgress):
+        handle = processor._handles.get(event.session_id) if processor is not None else None
+        if handle is not None and handle.cancel.requested and isinstance(event, NodeStarted | NodeProgress):
             self.steps_of_cancelled[event.session_id] += 1
 
 

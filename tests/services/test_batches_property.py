@@ -51,9 +51,9 @@ def batched(program: Program) -> Graph:
 
 def run(graph: Graph, size: int, cached: bool) -> GraphExecutionState:
     with Invoker(InvocationServices.memory(Settings(batch_size=size, cache_entries=1000 * cached))) as invoker:
-        ticket = invoker.invoke(GraphExecutionState(graph))
-        assert ticket.wait(60)
-    return ticket.session
+        handle = invoker.invoke(GraphExecutionState(graph))
+        assert handle.wait(60)
+    return handle.session
 
 
 @given(PROGRAMS, st.integers(2, 5), st.booleans())

@@ -119,9 +119,9 @@ class CachedStudio(RuleBasedStateMachine):
     @rule()
     def run_it(self):
         session = GraphExecutionState(self.chain.graph())
-        ticket = self.invoker.invoke(session)
-        self.must(ticket.wait(20), "a run did not end")
-        self.must(ticket.status == "completed", f"a run failed: {ticket.failures}")
+        handle = self.invoker.invoke(session)
+        self.must(handle.wait(20), "a run did not end")
+        self.must(handle.status == "completed", f"a run failed: {handle.failures}")
         self.must(session.outputs_of("shade")[()].shade == self.chain.expected(), "a stale hit")
         last = f"lighten_{len(self.chain.steps) - 1}" if self.chain.steps else "paint"
         image = session.outputs_of(last)[()].image.image_name

@@ -102,10 +102,10 @@ def resume_and_check(invoker: Invoker, session_id: str) -> None:
     before = len(services.performance_statistics.rows(session_id))
     if services.queue.item(session_id).status == "completed":
         return
-    ticket = invoker.resume(session_id)
-    assert ticket.wait(60)
-    assert ticket.status == "completed"
-    assert len(ticket.session.outputs_of("all")[()].collection) == 2000
+    handle = invoker.resume(session_id)
+    assert handle.wait(60)
+    assert handle.status == "completed"
+    assert len(handle.session.outputs_of("all")[()].collection) == 2000
     assert len(services.performance_statistics.rows(session_id)) - before == 4001 - done
 
 

@@ -8,7 +8,7 @@ from interrupting import interrupted_at_every_step
 
 from nbgraph.invocations import Add
 from nbgraph.latch import Latch
-from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
+from nbgraph.services.invocation_processor.invocation_processor_base import SessionHandle
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
@@ -31,13 +31,13 @@ def paused():
 
 @pytest.mark.parametrize("seconds", [0, 0.001])
 def test_an_interrupt_of_a_waiter_leaves_a_ticket_that_still_ends(seconds):
-    ticket = Ticket(new_session(), lambda: False)
-    for _ in interrupted_at_every_step(lambda: ticket.wait(seconds)):
-        assert not ticket.wait(0)
-    ticket.end("completed", [])
-    for step in interrupted_at_every_step(lambda: ticket.wait(seconds)):
-        assert ticket.wait(0), f"after an interrupt at step {step}"
-        assert ticket.wait(0.001)
+    handle = SessionHandle(new_session(), lambda: False)
+    for _ in interrupted_at_every_step(lambda: handle.wait(seconds)):
+        assert not handle.wait(0)
+    handle.end("completed", [])
+    for step in interrupted_at_every_step(lambda: handle.wait(seconds)):
+        assert handle.wait(0), f"after an interrupt at step {step}"
+        assert handle.wait(0.001)
 
 
 def test_those_who_wait_beside_an_interrupted_waiter_go_on():

@@ -133,11 +133,11 @@ def test_a_waiting_session_that_is_cancelled_never_runs(invoker):
 
 def test_paused_it_finishes_what_runs_and_starts_nothing_new(invoker):
     invoker.services.processor.pause()
-    ticket = invoker.invoke(session_of(Add(a=1, b=2)))
-    assert not ticket.wait(0.3)
+    handle = invoker.invoke(session_of(Add(a=1, b=2)))
+    assert not handle.wait(0.3)
     invoker.services.processor.resume()
-    assert ticket.wait(5)
-    assert ticket.status == "completed"
+    assert handle.wait(5)
+    assert handle.status == "completed"
 
 
 def bytes_for(work: Callable[[], object]) -> int:
@@ -182,44 +182,44 @@ def test_a_session_whose_newest_item_is_dropped_has_the_one_before():
 
 def test_a_prepended_session_runs_before_those_that_wait(invoker):
     invoker.services.processor.pause()
-    tickets = [invoker.invoke(session_of(Add(id=f"n{n}", a=n, b=1)), prepend=n == 2) for n in range(3)]
+    handles = [invoker.invoke(session_of(Add(id=f"n{n}", a=n, b=1)), prepend=n == 2) for n in range(3)]
     invoker.services.processor.resume()
-    assert all(ticket.wait(5) for ticket in tickets)
+    assert all(handle.wait(5) for handle in handles)
     order = [item.session_id for item in invoker.services.queue.rows()]
-    assert order == [tickets[2].session.id, tickets[0].session.id, tickets[1].session.id]
+    assert order == [handles[2].session.id, handles[0].session.id, handles[1].session.id]
 
 
 def test_cancelling_all_ends_what_runs_and_what_waits(invoker):
-    tickets = [invoker.invoke(session_of(Wait(number=number))) for number in range(3)]
-    until(lambda: invoker.services.queue.item(tickets[0].session.id).status == "in_progress")
+    handles = [invoker.invoke(session_of(Wait(number=number))) for number in range(3)]
+    until(lambda: invoker.services.queue.item(handles[0].session.id).status == "in_progress")
     assert invoker.services.processor.cancel_all() == 3
-    assert all(ticket.wait(5) for ticket in tickets)
+    assert all(handle.wait(5) for handle in handles)
     assert {item.status for item in invoker.services.queue.rows()} == {"cancelled"}
 
 
 def test_two_equal_sessions_submitted_at_once_compute_each_node_once(invoker):
-    tickets = [invoker.invoke(session_of(Add(id="sum", a=40, b=2))) for _ in range(2)]
-    assert all(ticket.wait(5) for ticket in tickets)
-    rows = [invoker.services.performance_statistics.rows(ticket.session.id)[0].cached for ticket in tickets]
+    handles = [invoker.invoke(session_of(Add(id="sum", a=40, b=2))) for _ in range(2)]
+    assert all(handle.wait(5) for handle in handles)
+    rows = [invoker.services.performance_statistics.rows(handle.session.id)[0].cached for handle in handles]
     assert rows == [False, True]
 
 
 def test_a_cancelled_session_is_resumed_where_it_was(invoker):
     item = Iterate(id="each", collection=[1, 2, 3])
     slow = Wait(id="slow", seconds=20, number=Add(id="sum", a=item.output("item"), b=1, use_cache=False))
-    ticket = invoker.invoke(session_of(Collect(id="all", item=slow)))
-    until(lambda: len(ticket.session) >= 2)
+    handle = invoker.invoke(session_of(Collect(id="all", item=slow)))
+    until(lambda: len(handle.session) >= 2)
     with pytest.raises(NbgraphError, match="cancel it first"):
-        invoker.resume(ticket.session.id)
-    invoker.cancel(ticket.session.id)
-    assert ticket.wait(5)
-    done = [prepared.id for prepared, _ in ticket.session.results()]
+        invoker.resume(handle.session.id)
+    invoker.cancel(handle.session.id)
+    assert handle.wait(5)
+    done = [prepared.id for prepared, _ in handle.session.results()]
     assert done
-    again = invoker.resume(ticket.session.id)
-    until(lambda: invoker.services.queue.item(ticket.session.id).status == "in_progress")
-    invoker.cancel(ticket.session.id)
+    again = invoker.resume(handle.session.id)
+    until(lambda: invoker.services.queue.item(handle.session.id).status == "in_progress")
+    invoker.cancel(handle.session.id)
     assert again.wait(5)
     ran = [
-        row.node for row in invoker.services.performance_statistics.rows(ticket.session.id) if row.status == "completed"
+        row.node for row in invoker.services.performance_statistics.rows(handle.session.id) if row.status == "completed"
     ]
     assert len(ran) == len(set(ran))

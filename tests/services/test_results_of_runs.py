@@ -88,9 +88,9 @@ def test_a_result_the_cache_cannot_look_at_fails_its_own_node_alone(open_folder)
     before = Add(id="before", a=1)
     broken = GivesBroken(id="broken", value=before)
     session = GraphExecutionState(Graph.of(Add(id="after", a=before), broken), on_error="continue")
-    ticket = folder_invoker.invoke(session)
-    ticket.wait()
-    assert [failure.node for failure in ticket.failures] == ["broken"]
+    handle = folder_invoker.invoke(session)
+    handle.wait()
+    assert [failure.node for failure in handle.failures] == ["broken"]
     assert "not to be compared" in session.errors["broken"]
     rows = folder_invoker.services.performance_statistics.rows(session.id)
     assert sorted((row.node, row.status) for row in rows) == [
@@ -110,9 +110,9 @@ def test_what_a_node_held_is_gone_when_memory_is_freed(invoker, monkeypatch):
 def test_entries_can_be_listed_while_a_run_uses_them(invoker):
     graph = Graph.of(*[Add(a=number) for number in range(3000)])
     invoker.invoke(GraphExecutionState(graph)).wait()
-    tickets = [invoker.invoke(GraphExecutionState(graph)) for _ in range(5)]
+    handles = [invoker.invoke(GraphExecutionState(graph)) for _ in range(5)]
     listed = []
-    while not all(ticket.wait(0) for ticket in tickets):
+    while not all(handle.wait(0) for handle in handles):
         listed.append(len(invoker.services.invocation_cache.entries()))
     assert set(listed) == {3000}
 

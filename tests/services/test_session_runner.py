@@ -125,9 +125,9 @@ def test_the_end_of_a_session_with_a_list_that_is_too_long_is_told(invoker):
 
 
 def test_a_node_that_fails_is_told_though_its_input_cannot_be_shown(invoker):
-    ticket = invoker.invoke(GraphExecutionState(Graph.of(Refuses(id="refuses", value=GivesSilent()))))
-    ticket.wait()
-    (failure,) = ticket.failures
+    handle = invoker.invoke(GraphExecutionState(Graph.of(Refuses(id="refuses", value=GivesSilent()))))
+    handle.wait()
+    (failure,) = handle.failures
     assert failure.node == "refuses"
     assert failure.message == "ValueError: not this one"
     assert failure.inputs == {"value": "a Silent (it cannot be shown as text)"}
@@ -150,10 +150,10 @@ def test_a_session_that_is_cancelled_by_who_listens_runs_nothing_more(invoker):
 def given(invoker: Invoker, node: BaseInvocation) -> tuple[int | None, list[str]]:
     """What a node gives, and what is wrong."""
     session = GraphExecutionState(Graph.of(node))
-    ticket = invoker.invoke(session)
-    ticket.wait()
+    handle = invoker.invoke(session)
+    handle.wait()
     output = session.outputs_of(node.id or "").get(())
-    return getattr(output, "value", None), [failure.message for failure in ticket.failures]
+    return getattr(output, "value", None), [failure.message for failure in handle.failures]
 
 
 @pytest.mark.parametrize(
@@ -241,11 +241,11 @@ class FailsAtLength(BaseInvocation):
 def test_an_error_message_is_cut_where_it_is_made_and_its_traceback_has_the_end(invoker):
     told: list[Event] = []
     invoker.services.events.subscribe(told.append)
-    ticket = invoker.invoke(GraphExecutionState(Graph.of(FailsAtLength(id="long"))))
-    assert ticket.wait(20)
-    (failure,) = ticket.failures
+    handle = invoker.invoke(GraphExecutionState(Graph.of(FailsAtLength(id="long"))))
+    assert handle.wait(20)
+    (failure,) = handle.failures
     (event,) = [each for each in told if isinstance(each, NodeFailed)]
-    assert failure.message == event.error == ticket.session.errors["long"]
+    assert failure.message == event.error == handle.session.errors["long"]
     assert failure.message.startswith("ValueError: first words, xxx")
     assert len(failure.message) < 5000
     assert len(failure.traceback) <= 64 * 1024

@@ -36,21 +36,21 @@ def counted_anew():
 
 
 def test_threads_that_ask_for_the_same_at_once_have_it_computed_once(services):
-    invoker, tickets, shades = Invoker(services), [], [1, 2, 3]
+    invoker, handles, shades = Invoker(services), [], [1, 2, 3]
     gate = threading.Barrier(6)
 
     def ask() -> None:
         gate.wait()
         for shade in shades:
-            tickets.append(invoker.invoke(GraphExecutionState(Graph.of(SlowPicture(shade=shade)))))
+            handles.append(invoker.invoke(GraphExecutionState(Graph.of(SlowPicture(shade=shade)))))
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(ticket.wait(20) for ticket in tickets)
-    assert {ticket.status for ticket in tickets} == {"completed"}
+    assert all(handle.wait(20) for handle in handles)
+    assert {handle.status for handle in handles} == {"completed"}
     assert sorted(calls) == shades
     assert services.images.list().total == len(shades)
     stats = services.performance_statistics.rows()

@@ -158,7 +158,7 @@ def test_a_bad_message_is_refused_and_cancels_nothing(held, message):
     told = view.tell(message)
     assert [answer["type"] for answer in told] == ["refused"]
     assert told[0]["message"]
-    assert not held._ticket.cancel.requested
+    assert not held._handle.cancel.requested
     view.close()
 
 

@@ -13,9 +13,9 @@ from nbgraph.errors import CancelledError, with_place
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.valid import validated
 from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
+from nbgraph.services.invocation_processor.error_texts import is_out_of_memory
 from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode, NodeBatches, batches_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
-from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory
 from nbgraph.services.invocation_processor.own_frames import place_of
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED

@@ -6,7 +6,7 @@ from uuid import uuid4
 from nbgraph.services.invocation_processor.cluster_results import SessionResults
 from nbgraph.services.invocation_processor.cluster_session import Job, Part
 from nbgraph.services.invocation_processor.cluster_worker import LegResult, WorkerFacts
-from nbgraph.services.invocation_processor.invocation_processor_base import Ticket
+from nbgraph.services.invocation_processor.invocation_processor_base import SessionHandle
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem
 
 MOST_STARTS = 2
@@ -38,8 +38,8 @@ class Leg:
 class Flight:
     """One session of the queue while it runs on workers."""
 
-    def __init__(self, ticket: Ticket, item: QueueItem, job: Job, results: SessionResults) -> None:
-        self.ticket, self.item, self.job, self.results = ticket, item, job, results
+    def __init__(self, handle: SessionHandle, item: QueueItem, job: Job, results: SessionResults) -> None:
+        self.handle, self.item, self.job, self.results = handle, item, job, results
         self.legs: dict[str, Leg] = {}
         self.tried: set[str] = set()
         self.status = ""
@@ -50,7 +50,7 @@ class Flight:
     @property
     def id(self) -> str:
         """The id of the session."""
-        return self.ticket.session.id
+        return self.handle.session.id
 
     def new_leg(self, part: Part | None) -> Leg:
         """Return a new leg of this flight."""

@@ -35,7 +35,7 @@ from nbgraph.services.invocation_processor.batch_runner import runner_of
 from nbgraph.services.invocation_processor.cluster_link import HeadLink
 from nbgraph.services.invocation_processor.cluster_outbox import MailBatch, Outbox
 from nbgraph.services.invocation_processor.cluster_session import Job, session_of, with_local_paths
-from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
+from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, SessionHandle
 from nbgraph.services.invocation_processor.invocation_processor_default import waiting_message
 from nbgraph.services.invocation_processor.node_batches import BatchLimits
 from nbgraph.services.invocation_services import InvocationServices
@@ -163,7 +163,7 @@ class WorkerProcessor(InvocationProcessorBase):
     def is_worker(self) -> bool:
         return threading.get_ident() == self.thread
 
-    def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
+    def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> SessionHandle:
         raise ClusterError("a worker runs what its head sends; submit the session there")
 
     def cancel(self, session_id: str) -> bool:

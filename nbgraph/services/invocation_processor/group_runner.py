@@ -24,10 +24,10 @@ finds it in the cache.
 import logging
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
 
 from nbgraph.errors import CancelledError
 from nbgraph.services.invocation_processor.batch_runner import HoldingRunner, attempt, note_failed_batch
+from nbgraph.services.invocation_processor.error_texts import is_out_of_memory
 from nbgraph.services.invocation_processor.node_batches import (
     BYTES_PER_PIXEL,
     LINE_PER_BATCH,
@@ -35,9 +35,9 @@ from nbgraph.services.invocation_processor.node_batches import (
     HeldNode,
     can_batch,
 )
-from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory
 from nbgraph.services.invocation_stats.invocation_stats_base import Share
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED
+from nbgraph.services.neighbours import Services
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
 logger = logging.getLogger("nbgraph")
@@ -143,7 +143,7 @@ class Cell:
 class GroupRunner:
     """Runs cells as far as there are any: `take()` begins the next one, None if there is none now."""
 
-    def __init__(self, take: Callable[[], Cell | None], services: Any, limits: BatchLimits) -> None:
+    def __init__(self, take: Callable[[], Cell | None], services: Services, limits: BatchLimits) -> None:
         self._take, self._services, self._limits = take, services, limits
         self._cells: list[Cell] = []
         self._sizes: dict[Hashable, int] = {}

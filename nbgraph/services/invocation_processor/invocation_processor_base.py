@@ -19,7 +19,7 @@ class Cancel:
         self.requested = False
 
 
-class Ticket:
+class SessionHandle:
     """The handle of a submitted session: wait for it, cancel it, read its failures.
 
     An interrupted waiter does not affect others. A node must not wait for a session of its own worker thread: it would
@@ -88,7 +88,7 @@ class InvocationProcessorBase(Service):
     @abstractmethod
     def submit(
         self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True, group: object = None
-    ) -> Ticket:
+    ) -> SessionHandle:
         """Queue a session and return at once.
 
         Parameters

@@ -51,7 +51,7 @@ from nbgraph.services.invocation_processor.cluster_worker import (
     installed_versions,
     take_mail,
 )
-from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
+from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, SessionHandle
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.preflight import known_models
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueStatus
@@ -74,7 +74,7 @@ class InvocationProcessorDask(InvocationProcessorBase):
         self.connection, self.id = connection, f"nbgraph-{uuid4().hex}"
         self.facts: dict[str, WorkerFacts] = {}
         """What each worker said about itself last, by address."""
-        self._tickets: dict[str, tuple[Ticket, Job]] = {}
+        self._handles: dict[str, tuple[SessionHandle, Job]] = {}
         self._flights: dict[str, Flight] = {}
         self._legs: dict[str, Leg] = {}
         self._alone: list[Flight] = []
@@ -118,12 +118,12 @@ class InvocationProcessorDask(InvocationProcessorBase):
 
     # what any thread may call
 
-    def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> Ticket:
+    def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> SessionHandle:
         job = self._job(session, is_checked)
-        ticket = Ticket(session, lambda: self.is_worker, is_checked=is_checked)
+        handle = SessionHandle(session, lambda: self.is_worker, is_checked=is_checked)
         with defer_interrupt():
             with self._lock:
-                self._tickets = {**self._tickets, session.id: (ticket, job)}
+                self._handles = {**self._handles, session.id: (handle, job)}
             try:
                 self.services.graph_execution_manager.set(session)
                 self.services.queue.put(session.id, prepend=prepend)
@@ -131,7 +131,7 @@ class InvocationProcessorDask(InvocationProcessorBase):
                 self._forget(session.id)
                 raise
             self._keep_working()
-        return ticket
+        return handle
 
     def _job(self, session: GraphExecutionState, is_checked: bool) -> Job:
         """Return what workers are sent; raises before anything is queued if it cannot be sent."""
@@ -172,21 +172,21 @@ class InvocationProcessorDask(InvocationProcessorBase):
         return threading.current_thread() is self._thread
 
     def cancel(self, session_id: str) -> bool:
-        found = self._tickets.get(session_id)
+        found = self._handles.get(session_id)
         if found is None:
             return False
-        ticket, _ = found
+        handle, _ = found
         with defer_interrupt():
-            ticket.cancel.requested = True
+            handle.cancel.requested = True
             if self.services.queue.cancel(session_id):
-                ticket.session.cancel()
-                self._end(ticket, "cancelled")
+                handle.session.cancel()
+                self._end(handle, "cancelled")
             else:
                 self._inbox.put(partial(self._cancel, session_id))
         return True
 
     def cancel_all(self) -> int:
-        return sum(self.cancel(session_id) for session_id in list(self._tickets))
+        return sum(self.cancel(session_id) for session_id in list(self._handles))
 
     def pause(self) -> None:
         self._paused = True
@@ -255,7 +255,7 @@ class InvocationProcessorDask(InvocationProcessorBase):
 
     def _may_end(self) -> bool:
         with self._lock:
-            if self._flights or not self._inbox.empty() or (self._tickets and not self._stopping):
+            if self._flights or not self._inbox.empty() or (self._handles and not self._stopping):
                 return False
             self._thread = None
             return True
@@ -277,15 +277,15 @@ class InvocationProcessorDask(InvocationProcessorBase):
             item = self.services.queue.take()
             if item is None:
                 return
-            found = self._tickets.get(item.session_id)
+            found = self._handles.get(item.session_id)
             if found is None:
                 continue
-            ticket, job = found
+            handle, job = found
             if not self._flights:
                 self._hold.enter_context(self.services.retention.running())
-            flight = Flight(ticket, item, job, SessionResults(ticket.session, self._all))
+            flight = Flight(handle, item, job, SessionResults(handle.session, self._all))
             self._flights[flight.id] = flight
-            self._all.note(f"run {flight.id} started, {len(ticket.session.graph.nodes)} nodes, on the cluster")
+            self._all.note(f"run {flight.id} started, {len(handle.session.graph.nodes)} nodes, on the cluster")
             self._launch(flight)
 
     def _room(self) -> int:
@@ -309,7 +309,7 @@ class InvocationProcessorDask(InvocationProcessorBase):
 
     def _launch(self, flight: Flight) -> None:
         """Submit the next legs of a flight: parts that can run at the same time, or all that is left."""
-        session = flight.ticket.session
+        session = flight.handle.session
         idle = len(self._idle()) - self._waiting()
         parts = [] if flight.is_alone else next_parts(session, idle, self._batch_size, flight.tried)
         for part in parts or [None]:
@@ -343,7 +343,7 @@ class InvocationProcessorDask(InvocationProcessorBase):
         future.add_done_callback(done)
 
     def _job_of(self, leg: Leg) -> Job:
-        given, session, cache = leg.flight.job, leg.flight.ticket.session, self._all.invocation_cache
+        given, session, cache = leg.flight.job, leg.flight.handle.session, self._all.invocation_cache
         all_share = all(each["shares_folder"] for each in self.facts.values()) and len(self.facts) > 0
         data = given.session
         if session.outputs:
@@ -371,7 +371,7 @@ class InvocationProcessorDask(InvocationProcessorBase):
         """Let a worker start a leg: return the results that the head has got meanwhile; None if it must not start."""
         self.facts = {**self.facts, worker: facts}
         leg = self._legs.get(leg_id)
-        if leg is None or leg.flight.ticket.cancel.requested:
+        if leg is None or leg.flight.handle.cancel.requested:
             return None
         leg.starts += 1
         if leg.is_lost:
@@ -466,27 +466,27 @@ class InvocationProcessorDask(InvocationProcessorBase):
 
     def _note_end(self, flight: Flight, end: LegResult) -> None:
         """Note how a leg ended; memory that ran out is an end only the second time."""
-        if end["ran_out_of_memory"] and not flight.is_alone and not flight.ticket.cancel.requested:
+        if end["ran_out_of_memory"] and not flight.is_alone and not flight.handle.cancel.requested:
             flight.is_alone = True
             node = end["failures"][0]["node"] if end["failures"] else ""
             text = "memory ran out on a worker; the run starts once more when nothing else runs"
             self.services.events.dispatch(NodeWarned(flight.id, node, text))
             return
         flight.results.end_leg(end)
-        flight.ticket.failures += [NodeError(**each) for each in end["failures"]]
+        flight.handle.failures += [NodeError(**each) for each in end["failures"]]
         if end["refusal"]:
-            flight.ticket.refusal = GraphError([Problem(*each) for each in end["refusal"]])
+            flight.handle.refusal = GraphError([Problem(*each) for each in end["refusal"]])
         if end["status"] != "completed" and (end["status"] != "failed" or self._stops(flight)):
             flight.status = flight.status or end["status"]
 
     def _stops(self, flight: Flight) -> bool:
-        session, ticket = flight.ticket.session, flight.ticket
-        return session.on_error == "stop" or ticket.refusal is not None or not ticket.failures
+        session, handle = flight.handle.session, flight.handle
+        return session.on_error == "stop" or handle.refusal is not None or not handle.failures
 
     def _note_error(self, flight: Flight, error: BaseException) -> None:
         """Note that a leg has no result: it was cancelled, the scheduler is gone, or workers were lost too often."""
         name = type(error).__name__
-        if flight.ticket.cancel.requested:
+        if flight.handle.cancel.requested:
             flight.status = flight.status or "cancelled"
         elif name in ("FutureCancelledError", "CancelledError", "CommClosedError"):
             flight.status = "interrupted"
@@ -495,11 +495,11 @@ class InvocationProcessorDask(InvocationProcessorBase):
             flight.status = "failed"
             text = f"{name}: {error}" if name != "ClusterError" else str(error)
             flight.results.errors["session"] = text
-            flight.ticket.failures.append(NodeError("session", "session", text, {}))
+            flight.handle.failures.append(NodeError("session", "session", text, {}))
 
     def _after_legs(self, flight: Flight, last: Leg) -> None:
         """Go on with a flight without legs: with its next legs, or to its end."""
-        if flight.ticket.cancel.requested and not flight.status:
+        if flight.handle.cancel.requested and not flight.status:
             flight.status = "cancelled"
         if flight.status:
             self._finish(flight, flight.status)
@@ -509,14 +509,14 @@ class InvocationProcessorDask(InvocationProcessorBase):
         elif last.part is not None:
             self._launch(flight)
         else:
-            self._finish(flight, "failed" if flight.ticket.failures else "completed")
+            self._finish(flight, "failed" if flight.handle.failures else "completed")
 
     def _has_run_alone(self, flight: Flight) -> bool:
         return "alone" in flight.tried
 
     def _finish(self, flight: Flight, status: str) -> None:
         """End a session: store how, tell who listens, and wake who waits."""
-        session, services = flight.ticket.session, self._all
+        session, services = flight.handle.session, self._all
         try:
             flight.results.finish(status, was_cut=bool(flight.tried - {"alone"}))
             if flight.had_losses and status != "interrupted":
@@ -532,7 +532,7 @@ class InvocationProcessorDask(InvocationProcessorBase):
         if not self._flights:
             self._hold.close()
         services.retention.ended(session)
-        self._end(flight.ticket, status)
+        self._end(flight.handle, status)
 
     def _cancel(self, session_id: str) -> None:
         flight = self._flights.get(session_id)
@@ -550,10 +550,10 @@ class InvocationProcessorDask(InvocationProcessorBase):
         else:
             leg.future.cancel()
 
-    def _end(self, ticket: Ticket, status: str) -> None:
-        self._forget(ticket.session.id)
-        ticket.end(status, ticket.failures)
+    def _end(self, handle: SessionHandle, status: str) -> None:
+        self._forget(handle.session.id)
+        handle.end(status, handle.failures)
 
     def _forget(self, session_id: str) -> None:
         with defer_interrupt(), self._lock:
-            self._tickets = {key: found for key, found in self._tickets.items() if key != session_id}
+            self._handles = {key: found for key, found in self._handles.items() if key != session_id}

@@ -13,7 +13,7 @@ from nbgraph.loading import looking_while_waiting
 from nbgraph.services.events.events_common import SessionWaits
 from nbgraph.services.invocation_processor.batch_runner import runner_of
 from nbgraph.services.invocation_processor.group_runner import Cell, CellRunner, GroupRunner, can_join
-from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, Ticket
+from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, SessionHandle
 from nbgraph.services.invocation_processor.node_batches import BatchLimits, HeldNode
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueItem, QueueStatus
 from nbgraph.services.neighbours import Events
@@ -37,13 +37,13 @@ class InvocationProcessorDefault(InvocationProcessorBase):
 
     def __init__(self, batches: BatchLimits = BatchLimits()) -> None:  # noqa: B008 - it is frozen
         self._batches = batches
-        self._tickets: dict[str, Ticket] = {}
+        self._handles: dict[str, SessionHandle] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._thread_ended = Latch()
         self._stopping = False
         self._paused = False
-        self._taken: Ticket | None = None
+        self._taken: SessionHandle | None = None
         """A session that was taken from the queue, and is next."""
         self._taking = threading.Lock()
 
@@ -62,20 +62,20 @@ class InvocationProcessorDefault(InvocationProcessorBase):
 
     def submit(
         self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True, group: object = None
-    ) -> Ticket:
+    ) -> SessionHandle:
         joined = group if group is not None and can_join(session, self._batches) else None
-        ticket = Ticket(session, lambda: self.is_worker, is_checked=is_checked, group=joined)
+        handle = SessionHandle(session, lambda: self.is_worker, is_checked=is_checked, group=joined)
         with defer_interrupt():
             with self._lock:
-                self._tickets[session.id] = ticket
+                self._handles[session.id] = handle
             try:
                 self.services.graph_execution_manager.set(session)
                 self.services.queue.put(session.id, prepend=prepend)
             except BaseException:
-                self._forget(ticket)
+                self._forget(handle)
                 raise
             self._keep_working()
-        return ticket
+        return handle
 
     @contextmanager
     def group(self) -> Generator[object]:
@@ -88,18 +88,18 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         return threading.current_thread() is self._thread
 
     def cancel(self, session_id: str) -> bool:
-        ticket = self._tickets.get(session_id)
-        if ticket is None:
+        handle = self._handles.get(session_id)
+        if handle is None:
             return False
         with defer_interrupt():
-            ticket.cancel.requested = True
+            handle.cancel.requested = True
             if self.services.queue.cancel(session_id):
-                ticket.session.cancel()
-                self._close(ticket, "cancelled")
+                handle.session.cancel()
+                self._close(handle, "cancelled")
         return True
 
     def cancel_all(self) -> int:
-        return sum(self.cancel(ticket.session.id) for ticket in self._open_tickets())
+        return sum(self.cancel(handle.session.id) for handle in self._open_handles())
 
     def pause(self) -> None:
         self._paused = True
@@ -135,38 +135,38 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         except BaseException as error:
             logger.exception("the worker thread ended")
             text = f"the worker thread ended: {type(error).__name__}: {error}; the next run starts another"
-            for ticket in self._open_tickets():
-                ticket.failures.append(NodeError(ticket.session.id, "session", text, {}))
-                self._close(ticket, "failed")
+            for handle in self._open_handles():
+                handle.failures.append(NodeError(handle.session.id, "session", text, {}))
+                self._close(handle, "failed")
             return False
         return not self._stopping
 
     def _take_sessions(self) -> None:
         while not (self._stopping or self._paused):
-            ticket = self._next_ticket()
-            if ticket is None:
+            handle = self._next_ticket()
+            if handle is None:
                 return
-            if ticket.group is None:
-                self._run(ticket)
+            if handle.group is None:
+                self._run(handle)
             else:
-                self._run_group(ticket)
-            del ticket  # nor is it held while the queue is asked for the next one
+                self._run_group(handle)
+            del handle  # nor is it held while the queue is asked for the next one
 
-    def _next_ticket(self) -> Ticket | None:
+    def _next_ticket(self) -> SessionHandle | None:
         """Take the next session of the queue that was submitted here; None if there is none."""
-        ticket, self._taken = self._taken, None
-        while ticket is None:
+        handle, self._taken = self._taken, None
+        while handle is None:
             with self._taking:
                 item = self._take()
             if item is None:
                 return None
-            ticket = self._tickets.get(item.session_id)
-        return ticket
+            handle = self._handles.get(item.session_id)
+        return handle
 
     def may_end(self) -> bool:
         """Whether the worker thread has nothing to do, and ends; the next session starts another."""
         with self._lock:
-            if self._stopping or not self._tickets:
+            if self._stopping or not self._handles:
                 self._thread = None
                 return True
         return False
@@ -178,31 +178,31 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             logger.warning("the queue cannot be read now: %s", error)
             return None
 
-    def _run(self, ticket: Ticket) -> None:
+    def _run(self, handle: SessionHandle) -> None:
         status: QueueStatus = "failed"
         try:
             with self.services.retention.running():
-                status = self._run_and_note(ticket)
-            self.services.retention.ended(ticket.session)
+                status = self._run_and_note(handle)
+            self.services.retention.ended(handle.session)
         finally:
-            self._close(ticket, status)
+            self._close(handle, status)
 
-    def _run_group(self, first: Ticket) -> None:
+    def _run_group(self, first: SessionHandle) -> None:
         """Run a session, and those behind it in the queue that belong to its group."""
         group, waiting, ended = first.group, [first], list[GraphExecutionState]()
 
         def take() -> Cell | None:
             if not waiting and (self._stopping or self._paused):
                 return None
-            ticket = waiting.pop() if waiting else self._next_ticket()
-            if ticket is None or ticket.group is not group:
-                self._taken = ticket  # it is next when the group has ended
+            handle = waiting.pop() if waiting else self._next_ticket()
+            if handle is None or handle.group is not group:
+                self._taken = handle  # it is next when the group has ended
                 return None
-            ended.append(ticket.session)
-            cancel = ticket.cancel
-            runner = CellRunner(ticket.session, self.services, lambda: cancel.requested)
-            waiting_shown = _Waiting(ticket, self.services.events)
-            return Cell(runner, self._steps(ticket, runner), lambda: looking_while_waiting(waiting_shown))
+            ended.append(handle.session)
+            cancel = handle.cancel
+            runner = CellRunner(handle.session, self.services, lambda: cancel.requested)
+            waiting_shown = _Waiting(handle, self.services.events)
+            return Cell(runner, self._steps(handle, runner), lambda: looking_while_waiting(waiting_shown))
 
         del first
         with self.services.retention.running():
@@ -210,30 +210,30 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         for session in ended:
             self.services.retention.ended(session)
 
-    def _steps(self, ticket: Ticket, runner: CellRunner) -> Generator[HeldNode]:
+    def _steps(self, handle: SessionHandle, runner: CellRunner) -> Generator[HeldNode]:
         """Run a session of a group to its end; yield each node that may share a call."""
         outcome = _Outcome()
         try:
-            with self._noted(ticket, outcome):
-                ticket.failures = runner.failures
-                yield from runner.steps(is_checked=ticket.is_checked)
+            with self._noted(handle, outcome):
+                handle.failures = runner.failures
+                yield from runner.steps(is_checked=handle.is_checked)
         finally:
-            self._close(ticket, outcome.status)
+            self._close(handle, outcome.status)
 
-    def _run_and_note(self, ticket: Ticket) -> QueueStatus:
+    def _run_and_note(self, handle: SessionHandle) -> QueueStatus:
         outcome = _Outcome()
-        with self._noted(ticket, outcome):
-            cancel = ticket.cancel  # not the ticket: what nodes keep of their context would keep the session
-            runner = runner_of(ticket.session, self.services, lambda: cancel.requested, self._batches)
-            ticket.failures = runner.failures
-            with looking_while_waiting(_Waiting(ticket, self.services.events)):
-                runner.run(is_checked=ticket.is_checked)
+        with self._noted(handle, outcome):
+            cancel = handle.cancel  # not the handle: what nodes keep of their context would keep the session
+            runner = runner_of(handle.session, self.services, lambda: cancel.requested, self._batches)
+            handle.failures = runner.failures
+            with looking_while_waiting(_Waiting(handle, self.services.events)):
+                runner.run(is_checked=handle.is_checked)
         return outcome.status
 
     @contextmanager
-    def _noted(self, ticket: Ticket, outcome: "_Outcome") -> Generator[None]:
+    def _noted(self, handle: SessionHandle, outcome: "_Outcome") -> Generator[None]:
         """Note the start and the end of a session that the block runs, and why it could not be run."""
-        session, began = ticket.session, monotonic()
+        session, began = handle.session, monotonic()
         self.services.note(f"run {session.id} started, {len(session.graph.nodes)} nodes")
         try:
             yield
@@ -241,13 +241,13 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         except IterationLimitError as refused:
             logger.info("session %s: %s", session.id, refused)
         except GraphError as refused:
-            ticket.refusal = refused
+            handle.refusal = refused
         except BaseException as error:
             logger.exception("session %s could not be run", session.id)
             session.errors.setdefault("session", f"{type(error).__name__}: {error}")
         finally:
             self._note_end(session, outcome.status)
-            for failure in ticket.failures:
+            for failure in handle.failures:
                 text = f"run {session.id}: {failure.node} ({failure.type}): {failure.message}\n{failure.traceback}"
                 self.services.note(text, logging.ERROR)
             self.services.note(f"run {session.id} {outcome.status} after {monotonic() - began:.2f} s")
@@ -262,19 +262,19 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         except Exception:
             logger.exception("the end of session %s could not be stored", session.id)
 
-    def _close(self, ticket: Ticket, status: str) -> None:
-        self._forget(ticket)
-        ticket.end(status, ticket.failures)
+    def _close(self, handle: SessionHandle, status: str) -> None:
+        self._forget(handle)
+        handle.end(status, handle.failures)
 
-    def _forget(self, ticket: Ticket) -> None:
+    def _forget(self, handle: SessionHandle) -> None:
         with defer_interrupt(), self._lock:
             # a session that was resumed meanwhile has another one
-            if self._tickets.get(ticket.session.id) is ticket:
-                del self._tickets[ticket.session.id]
+            if self._handles.get(handle.session.id) is handle:
+                del self._handles[handle.session.id]
 
-    def _open_tickets(self) -> list[Ticket]:
+    def _open_handles(self) -> list[SessionHandle]:
         with defer_interrupt(), self._lock:
-            return list(self._tickets.values())
+            return list(self._handles.values())
 
 
 class _Outcome:
@@ -287,16 +287,16 @@ class _Outcome:
 class _Waiting:
     """Shows for what a session waits while a module is loaded, and ends the waiting if the session is cancelled."""
 
-    def __init__(self, ticket: Ticket, events: Events) -> None:
-        self._ticket, self._events = ticket, events
+    def __init__(self, handle: SessionHandle, events: Events) -> None:
+        self._handle, self._events = handle, events
         self._shown = ""
 
     def __call__(self, module: str) -> None:
         message = waiting_message(module)
         if message != self._shown:
             self._shown = message
-            self._events.dispatch(SessionWaits(self._ticket.session.id, message))
-        if module and self._ticket.cancel.requested:
+            self._events.dispatch(SessionWaits(self._handle.session.id, message))
+        if module and self._handle.cancel.requested:
             raise CancelledError(f"cancelled while {message}")
 
 

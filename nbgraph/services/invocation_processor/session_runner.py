@@ -33,13 +33,11 @@ from time import perf_counter, time
 from typing import Any
 
 from msgspec import Struct
-from pydantic import ValidationError
 
-from nbgraph.errors import CancelledError, GraphError, NbgraphError, NodeError, Problem
+from nbgraph.errors import CancelledError, GraphError, NodeError, Problem
 from nbgraph.gc_pause import GcFreeze
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.fields import ResourceField
-from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.node_type import KeyHead, NodeType, node_type_of
 from nbgraph.invocations.valid import holding, twin, validated
 from nbgraph.services.events.events_common import (
@@ -55,21 +53,18 @@ from nbgraph.services.invocation_cache.contents import Contents
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_cache.kept_runs import PUT_TOGETHER
 from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
+from nbgraph.services.invocation_processor.error_texts import is_out_of_memory, message_of, traceback_of
 from nbgraph.services.invocation_processor.node_context import NodeContext
-from nbgraph.services.invocation_processor.out_of_memory import is_out_of_memory, out_of_memory_message
 from nbgraph.services.invocation_processor.own_frames import place_of
 from nbgraph.services.invocation_processor.preflight import preflight
 from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
 from nbgraph.services.neighbours import Services
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
-from nbgraph.services.shared.graph.plan import Key, PlannedNode
-from nbgraph.texts import as_utf8, shorten, value_text
+from nbgraph.services.shared.graph.plan import Key
+from nbgraph.texts import value_text
 
 MAINTAIN_EVERY = 64
-ERROR_TEXT_LIMIT = 64 * 1024
-MESSAGE_LIMIT = 4096
-"""Characters of an error message, which is shown whole; the traceback has the end of a longer one."""
 Origin = tuple[bytes, ...]
 
 
@@ -353,8 +348,8 @@ class SessionRunner:
         """Record a failure as text, and clear the frames of the exception, which would keep tensors alive."""
         planned, path, node = prepared.planned, prepared.path, prepared.id
         source, type_name = planned.id, planned.node_type.name
-        message = self._failure_message(error, planned)
-        text = as_utf8("".join(traceback.format_exception(error))[-ERROR_TEXT_LIMIT:])
+        message = message_of(error, planned.node, self._services.model_manager)
+        text = traceback_of(error)
         place = place_of(error)
         traceback.clear_frames(error.__traceback__)
         failure = NodeError(node, type_name, message, self._inputs_as_text(prepared), text, place)
@@ -374,11 +369,6 @@ class SessionRunner:
         GcFreeze.suspend()
         self._services.model_manager.free_memory()
 
-    def _failure_message(self, error: BaseException, planned: PlannedNode) -> str:
-        if is_out_of_memory(error):
-            return out_of_memory_message(error, planned.node.title, self._services.model_manager.loaded())
-        return _error_text(error, planned.node)
-
     def _inputs_as_text(self, prepared: Prepared) -> dict[str, str]:
         try:
             arriving = {} if prepared.planned.axis is not None else self.session.arriving(prepared)
@@ -393,18 +383,3 @@ def _content_of(services: Services) -> Callable[[ResourceField], str]:
     """Return a function from a resource to its content. It must not refer to the runner: that would be a cycle."""
     images, latents = services.images, services.latents
     return lambda field: (images if field.kind == "image" else latents).content(field.resource_name)
-
-
-def _error_text(error: BaseException, node: BaseInvocation) -> str:
-    if isinstance(error, ValidationError):
-        return "; ".join(str(problem) for problem in input_problems(type(node), node.id, error))
-    if isinstance(error, NotImplementedError | NbgraphError):
-        return _text_of(error)
-    return f"{type(error).__name__}: {_text_of(error)}"
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return as_utf8(shorten(str(error), MESSAGE_LIMIT))
-    except Exception:
-        return "(it cannot be shown as text)"
