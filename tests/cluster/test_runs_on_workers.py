@@ -24,7 +24,7 @@ def pixels(run: Run, node: str) -> list[bytes]:
 def test_a_sweep_of_sixteen_images_is_that_of_one_thread_bit_for_bit(far: Studio, studio: Studio):
     image = apple(steps=1)
     values = {"noise.seed": [1, 2, 3, 4], "denoise.cfg_scale": [1.0, 2.0, 3.0, 4.0]}
-    there, here = (each.sweep(image, values, progress=False) for each in (far, studio))
+    there, here = (each.sweep(image, values, progress=False, strict=True) for each in (far, studio))
     assert [run.status for run in there.runs] == ["completed"] * 16
     assert [each.tobytes() for each in there.images] == [each.tobytes() for each in here.images]
     assert far.images.frame.image_name.is_unique

@@ -15,6 +15,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -163,8 +164,13 @@ class WorkerProcessor(InvocationProcessorBase):
     def is_worker(self) -> bool:
         return threading.get_ident() == self.thread
 
-    def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> SessionHandle:
+    def submit(
+        self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True, group: object = None
+    ) -> SessionHandle:
         raise ClusterError("a worker runs what its head sends; submit the session there")
+
+    def group(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def cancel(self, session_id: str) -> bool:
         return False

@@ -24,7 +24,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, cast
@@ -118,7 +118,9 @@ class InvocationProcessorDask(InvocationProcessorBase):
 
     # what any thread may call
 
-    def submit(self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True) -> SessionHandle:
+    def submit(
+        self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True, group: object = None
+    ) -> SessionHandle:
         job = self._job(session, is_checked)
         handle = SessionHandle(session, lambda: self.is_worker, is_checked=is_checked)
         with defer_interrupt():
@@ -132,6 +134,10 @@ class InvocationProcessorDask(InvocationProcessorBase):
                 raise
             self._keep_working()
         return handle
+
+    def group(self) -> AbstractContextManager[object]:
+        # they are spread over workers, where each has the model to itself
+        return nullcontext()
 
     def _job(self, session: GraphExecutionState, is_checked: bool) -> Job:
         """Return what workers are sent; raises before anything is queued if it cannot be sent."""
