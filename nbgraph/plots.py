@@ -1,9 +1,20 @@
-"""Plots of stats frames: Axes in, Axes out; nothing is shown and no global style is set."""
+"""Plots of stats frames: Axes in, Axes out; nothing is shown and no global style is set.
+
+A figure made here has no background, and its texts and lines are of a grey that can be read on white and on black, so
+that it follows the theme of the notebook that shows it. Axes that are given keep their own style.
+
+Panels draw on threads of their own while a cell draws on the main thread, and matplotlib's caches are not made for
+that: all figures made here are drawn one at a time. Only on the main thread are they known to pyplot, which shows them
+at the end of the cell; a figure of another thread would be shown in whatever cell ends next.
+"""
 
 from collections.abc import Sequence
+from threading import RLock, current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +24,12 @@ STATUS_COLOURS = {"completed": "tab:blue", "cached": "tab:green", "failed": "tab
 STATUS_HATCHES = {"cached": "///", "failed": "xx", "cancelled": ".."}
 STATUS_MARKS = {"failed": "x", "cancelled": "s"}
 ROOM_FOR_TEXT = 1.2
+INK = "#777777"
+"""A grey whose contrast is above 4 to 1 on white and on the background of dark themes."""
+LIGHTER_INK = "#828282"
+"""Of the ticks of y: where all ticks are dark, or all light, notebooks put a background behind a plot without one."""
+DRAWING = RLock()
+"""Held while a figure of this module is drawn."""
 TEXT: dict[str, Any] = {"parse_math": False}
 """Ids of nodes may contain dollars, which matplotlib would read as mathematics."""
 
@@ -40,14 +57,13 @@ def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: A
             ax.scatter(starts[rows] + seconds[rows], heights, marker=STATUS_MARKS[kind], s=50, color=colour)
     # in a lane the next bar begins where the text would be
     for row, (start, length) in enumerate(zip(starts, seconds)) if len(labels) == len(data) else ():
-        ax.annotate(f"   {_seconds(length)}", (start + length, row), va="center", fontsize="small")
+        ax.annotate(f"   {_seconds(length)}", (start + length, row), va="center", fontsize="small", color=ink_of(ax))
     ax.set_yticks(range(len(labels)), labels, **TEXT)
     ax.invert_yaxis()
     ax.margins(x=0.02)
     ax.set_xlim(right=max(starts + seconds, default=1.0) * ROOM_FOR_TEXT)
     ax.set_xlabel("seconds")
-    if kinds:
-        ax.legend(loc="upper right")
+    add_legend(ax, loc="upper right")
     return ax
 
 
@@ -84,8 +100,7 @@ def plot_memory_over_time(data: "pd.DataFrame", *, ax: "Axes | None" = None, **k
             ax.step(ends, values.to_numpy(dtype=float, na_value=float("nan")), **{**style, **kwargs})
     ax.set_xlabel("seconds")
     ax.set_ylabel("MB")
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(loc="best")
+    add_legend(ax)
     return ax
 
 
@@ -117,8 +132,7 @@ def plot_runs(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = N
     ax.set_yticks(range(len(table)), [session[:8] for session in table.index], **TEXT)
     ax.invert_yaxis()
     ax.set_xlabel(_unit(y))
-    if len(table):
-        plain_legend(ax)
+    add_legend(ax)
     return ax
 
 
@@ -130,16 +144,16 @@ def plot_comparison(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs:
         ax.plot([a, b], [row, row], color="tab:red" if b > a else "tab:green", linewidth=3, alpha=0.6, zorder=1)
         end = max(value for value in (a, b) if value == value)  # NaN, of a node of one run, is not equal to itself
         change = _change(a, b)
-        ax.annotate(f"   {change}", (end, row), va="center", fontsize="small")
+        ax.annotate(f"   {change}", (end, row), va="center", fontsize="small", color=ink_of(ax))
     rows = range(len(data))
-    ax.scatter(before, rows, label="a", **{"facecolor": "white", "edgecolor": "black", "zorder": 2, **kwargs})
-    ax.scatter(after, rows, label="b", **{"color": "black", "zorder": 2, **kwargs})
+    ax.scatter(before, rows, label="a", **{"facecolor": "none", "edgecolor": ink_of(ax), "zorder": 2, **kwargs})
+    ax.scatter(after, rows, label="b", **{"color": ink_of(ax), "zorder": 2, **kwargs})
     ax.set_yticks(list(rows), list(data["node"]), **TEXT)
     ax.invert_yaxis()
     ax.margins(x=0.02)
     ax.set_xlim(right=max((value for value in (*before, *after) if value == value), default=1.0) * ROOM_FOR_TEXT)
     ax.set_xlabel("seconds")
-    ax.legend(loc="best")
+    add_legend(ax)
     return ax
 
 
@@ -148,8 +162,7 @@ def plot_sessions(data: "pd.DataFrame", *, axes: "Sequence[Axes] | None" = None,
     sessions = list(dict.fromkeys(data["session"]))
     if axes is None:
         height = max(2.5, 0.3 * len(data) / max(1, len(sessions)) + 1.2)
-        figure = plt.figure(figsize=(4.5 * max(1, len(sessions)), height), layout="constrained")
-        axes = list(figure.subplots(1, max(1, len(sessions)), squeeze=False)[0])
+        axes = axes_of(new_figure(4.5 * max(1, len(sessions)), height), max(1, len(sessions)))
     for session, ax in zip(sessions, axes):
         plot_timeline(data.query("session == @session"), ax=ax, **kwargs)
         ax.set_title(session[:8], **TEXT)
@@ -178,17 +191,65 @@ def _unit(column: str) -> str:
     return " ".join(word.upper() if word in ("ram", "vram") else word for word in words)
 
 
-def plain_legend(ax: "Axes") -> None:
-    """Add a legend whose texts are drawn as they are, if anything has a label."""
-    if not ax.get_legend_handles_labels()[1]:
-        return
-    for text in ax.legend(loc="best", fontsize="small").get_texts():
-        text.set_parse_math(False)
+class NotebookFigure(Figure):
+    """A figure without background that is drawn by one thread at a time."""
+
+    def draw(self, renderer: Any) -> None:
+        with DRAWING:
+            super().draw(renderer)
+
+    def get_tightbbox(self, *args: Any, **kwargs: Any) -> Any:
+        with DRAWING:
+            return super().get_tightbbox(*args, **kwargs)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure of so many inches; on the main thread pyplot shows it at the end of the cell."""
+    options: dict[str, Any] = {"figsize": (width, height), "layout": "constrained", "facecolor": "none"}
+    if current_thread() is main_thread():
+        return plt.figure(FigureClass=NotebookFigure, **options)
+    return own_figure(width, height)
+
+
+def own_figure(width: float, height: float) -> Figure:
+    """Return a figure that pyplot does not know, for a widget that shows it itself."""
+    figure = NotebookFigure(figsize=(width, height), layout="constrained", facecolor="none")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def axes_of(figure: Figure, columns: int = 1) -> "list[Axes]":
+    """Return so many Axes side by side, in the grey of this module."""
+    found: list[Axes] = list(figure.subplots(1, columns, squeeze=False)[0])
+    for ax in found:
+        ax.set_facecolor("none")
+        ax.tick_params(axis="x", colors=INK)
+        ax.tick_params(axis="y", colors=LIGHTER_INK)
+        for text in (ax.xaxis.label, ax.yaxis.label, ax.title):
+            text.set_color(INK)
+        for spine in ax.spines.values():
+            spine.set_edgecolor(INK)
+        ax.spines[["top", "right"]].set_visible(False)
+    return found
 
 
 def new_axes(rows: float) -> "Axes":
     """Return the Axes of a new figure, as high as so many rows need."""
-    return plt.subplots(figsize=(8, max(2.0, 0.3 * rows + 1)), layout="constrained")[1]
+    return axes_of(new_figure(8, max(2.0, 0.3 * rows + 1)))[0]
+
+
+def ink_of(ax: "Axes") -> Any:
+    """Return the colour of the texts of Axes: that of this module, or that of the style of a person's own."""
+    return ax.xaxis.label.get_color()
+
+
+def add_legend(ax: "Axes", **options: Any) -> None:
+    """Add a legend in the colours of the Axes, whose texts are drawn as they are, if anything has a label."""
+    if not ax.get_legend_handles_labels()[1]:
+        return
+    legend = ax.legend(**{"loc": "best", "fontsize": "small", "labelcolor": ink_of(ax), "framealpha": 0, **options})
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 class RunPlots:

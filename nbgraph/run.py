@@ -13,6 +13,7 @@ from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
 from nbgraph.notebook import is_in_notebook, shell
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
+from nbgraph.readable_stats import readable
 from nbgraph.recipes.saved_pictures import picture_of_run
 from nbgraph.results import NodeResult, Pictures
 from nbgraph.services.images.kept_pictures import picture_or_why
@@ -224,8 +225,11 @@ class Run:
 
     @property
     def stats(self) -> "pd.DataFrame":
-        """One row per prepared node: seconds, memory (MB), cached, error."""
-        return stats_frame(self.services.performance_statistics.rows(self.id))
+        """One row per prepared node: seconds, memory (MB), cached, error.
+
+        A cell shows eight columns; `.wide` shows all of them.
+        """
+        return readable(stats_frame(self.services.performance_statistics.rows(self.id)))
 
     @property
     def node_seconds(self) -> float:

@@ -16,6 +16,7 @@ from nbgraph.frames import compared_frame, loaded_frame, stats_frame
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.loading import load
 from nbgraph.notebook import offer_documents
+from nbgraph.readable_stats import readable
 from nbgraph.recipes.local import shelf_of
 from nbgraph.recipes.opened import Opened
 from nbgraph.recipes.reading import read_recipe
@@ -165,8 +166,11 @@ class StudioBase:
 
     @property
     def stats(self) -> "pd.DataFrame":
-        """One row per prepared node of every stored run: seconds, memory in MB, cached, status, error."""
-        return stats_frame(self.services.performance_statistics.readable_rows())
+        """One row per prepared node of every stored run: seconds, memory in MB, cached, status, error.
+
+        A cell shows eight columns; `.wide` shows all of them.
+        """
+        return readable(stats_frame(self.services.performance_statistics.readable_rows()))
 
     def stats_view(self) -> StatsView:
         """Return the view of the stats: choose runs, columns and a plot; `.frame`, `.draw()`, `.to_csv(path)`."""

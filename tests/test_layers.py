@@ -37,12 +37,14 @@ ALLOWED = {
     "grammar": {"errors", "invocations", GRAPH},
     "frames": {"loading", "services", GRAPH, "invocations", "diffusion", "errors"},
     "plots": {"frames", "errors"},
+    "readable_stats": {"frames"},
     "html": set(),
     "notebook": {"loading"},
     "progress": {"services", GRAPH, "errors", "loading", "notebook"},
     "results": {"services", GRAPH, "invocations", "errors", "html", "recipes"},
     "recipes": {"errors", "config", "loading", "image_modes", "invocations", "diffusion", "services", GRAPH},
     "run": {
+        "readable_stats",
         "recipes",
         "loading",
         "services",
@@ -115,6 +117,7 @@ ALLOWED = {
         "invocations",
     },
     "studio_base": {
+        "readable_stats",
         "run",
         "recipes",
         "views",

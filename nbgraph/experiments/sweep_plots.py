@@ -19,7 +19,7 @@ from nbgraph.experiments.comparison import (
     unit_of,
 )
 from nbgraph.experiments.sheet_html import shown_value
-from nbgraph.plots import TEXT, new_axes, plain_legend
+from nbgraph.plots import TEXT, add_legend, ink_of, new_axes
 from nbgraph.texts import shorten
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ class SweepPlots:
             ax.plot([min(ends), max(ends)], [min(ends), max(ends)], color="tab:gray", linestyle="--", linewidth=1)
         ax.set_xlabel(f"{metric} with {name} {_shown(levels[0])}", **TEXT)
         ax.set_ylabel(f"{metric} with the others", **TEXT)
-        ax.set_title(f"a point for each {' and '.join(unit) or 'cell'}", fontsize="medium", **TEXT)
-        plain_legend(ax)
+        ax.set_title(f"a point for each {' and '.join(unit) or 'cell'}", fontsize="medium", color=ink_of(ax), **TEXT)
+        add_legend(ax)
         return ax
 
     def heatmap(
@@ -150,7 +150,9 @@ class SweepPlots:
         ax.set_ylabel(", ".join(down), **TEXT)
         _write_numbers(ax, table, image)
         bar = ax.figure.colorbar(image, ax=ax)
-        bar.set_label(metric, **TEXT)
+        bar.set_label(metric, color=ink_of(ax), **TEXT)
+        bar.ax.tick_params(colors=ink_of(ax))
+        bar.outline.set_visible(False)
         return ax
 
     def _means(

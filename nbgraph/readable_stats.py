@@ -1,0 +1,93 @@
+"""Stats as a cell shows them: eight columns with sensible digits; the frame has all columns, for code and for files."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from nbgraph.frames import pandas_module
+from nbgraph.html import Html, element, joined, table
+
+if TYPE_CHECKING:
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
+
+SHOWN = ("node", "type", "status", "cached", "seconds", "ram_peak_mb", "vram_peak_mb", "error")
+MOST_ROWS = 60
+LONGEST_ERROR = 80
+
+
+def readable(stats: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a frame of stats that a cell shows in eight columns; `.wide` is the plain frame of all."""
+    return _stats_class()(stats)
+
+
+@cache
+def _stats_class() -> Any:
+    """Return the class of readable frames; it is made late, as pandas takes most of a second to import."""
+    frame_class: Any = pandas_module().DataFrame
+
+    class StatsFrame(frame_class):
+        """A DataFrame of stats. Selections of it are plain frames, which show what was selected."""
+
+        @property
+        def _constructor(self) -> Any:
+            return frame_class
+
+        @property
+        def wide(self) -> Any:
+            """The plain frame, which shows all columns."""
+            return frame_class(self)
+
+        def __reduce__(self) -> Any:
+            # this class cannot be imported by its name, a plain frame can
+            return frame_class.__reduce__(frame_class(self))
+
+        def _repr_html_(self) -> Html:
+            return stats_html(self)
+
+        def __repr__(self) -> str:
+            shown = frame_class(_rows(self), columns=_columns(self))
+            return f"{shown.to_string(index=False)}\n{_note(self)}"
+
+    return StatsFrame
+
+
+def stats_html(stats: Any) -> Html:
+    """Return the readable columns as a table, with a note below that says what is left out."""
+    return joined([table(_rows(stats), _columns(stats)), element("p", _note(stats))])
+
+
+def _columns(stats: Any) -> list[str]:
+    # which run a node is of, where there are several
+    runs = ["session"] if stats["session"].nunique() > 1 else []
+    return [*runs, *SHOWN]
+
+
+def _note(stats: Any) -> str:
+    more = f"; {len(stats) - MOST_ROWS} more rows" if len(stats) > MOST_ROWS else ""
+    nodes = f"{len(stats)} node{'' if len(stats) == 1 else 's'}"
+    return f"{nodes}, {shown_seconds(float(stats['seconds'].sum()))}; all columns: stats.wide{more}"
+
+
+def _rows(stats: Any) -> list[list[str]]:
+    columns = _columns(stats)
+    return [[_text(name, row[name]) for name in columns] for row in stats.head(MOST_ROWS).to_dict("records")]
+
+
+def _text(column: str, value: Any) -> str:
+    if value is None or value is pandas_module().NA or value != value:
+        return ""
+    if column == "seconds":
+        return shown_seconds(value)
+    if column.endswith("_mb"):
+        return f"{value:,.0f}"
+    if column == "cached":
+        return "yes" if value else ""
+    return value[:8] if column == "session" else str(value)[:LONGEST_ERROR]
+
+
+def shown_seconds(seconds: float) -> str:
+    """Return seconds in three digits at most, by the unit that suits: `85 µs`, `12 ms`, `1.3 s`, `2 min 5 s`."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"

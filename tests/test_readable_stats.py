@@ -1,0 +1,60 @@
+"""Stats in a cell: eight columns a person reads; all columns are there for code."""
+
+import copy
+import pickle
+
+import pandas as pd
+import pytest
+
+import nbgraph as nb
+from nbgraph.errors import NodeError
+from nbgraph.frames import STATS, stats_frame
+from nbgraph.invocations import Add
+from nbgraph.readable_stats import SHOWN, readable, shown_seconds
+
+
+@nb.node(category="test")
+def stats_failing(number: int) -> int:
+    """Fails, with a text that looks like HTML."""
+    raise ValueError("<b>no</b>")
+
+
+def test_a_cell_shows_eight_columns_and_code_has_all(studio):
+    stats = studio.run(Add(id="sum", a=1, b=2), progress=False).stats
+    html = stats._repr_html_()
+    assert [f"<th>{name}</th>" in html for name in SHOWN] == [True] * 8
+    assert "model_hits" not in html
+    assert "model_hits" in stats.wide._repr_html_()
+    assert list(stats.columns) == list(STATS)
+    assert "1 node, " in repr(stats)
+
+
+def test_what_is_selected_is_a_plain_frame_that_shows_what_was_selected(studio):
+    stats = studio.run(Add(id="sum", a=1, b=2), progress=False).stats
+    assert type(stats[["node", "batch"]]) is pd.DataFrame
+    assert type(stats.query("not cached")) is pd.DataFrame
+    assert type(pickle.loads(pickle.dumps(stats))) is pd.DataFrame
+    assert copy.deepcopy(stats).equals(stats.wide)
+
+
+def test_several_runs_are_told_apart_and_errors_are_escaped(studio):
+    studio.run(Add(id="sum", a=1, b=2), progress=False)
+    with pytest.raises(NodeError):
+        studio.run(stats_failing(id="bad", number=1), progress=False)
+    html = studio.stats._repr_html_()
+    assert "<th>session</th>" in html
+    assert "&lt;b&gt;no&lt;/b&gt;" in html
+    assert "<b>no" not in html
+
+
+def test_stats_of_nothing_are_shown():
+    empty = readable(stats_frame([]))
+    assert "0 nodes" in empty._repr_html_()
+    assert "0 nodes" in repr(empty)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.0000851, "85 µs"), (0.0123, "12 ms"), (1.26, "1.3 s"), (125.2, "2 min 5 s")]
+)
+def test_seconds_have_the_digits_that_matter(seconds, shown):
+    assert shown_seconds(seconds) == shown
