@@ -39,14 +39,14 @@ _HOMES = {
     "default_dtype": "device",
     "defaults_of": "defaults",
     "embedding_problem": "textual_inversion",
+    "embedding_tokens": "lora_files",
     "empty_latents": "noise",
     "denoise": "denoising",
     "denoise_many": "batching",
     "denoise_together": "batching",
     "describe_model": "description",
-    "decode_needs_tiles": "device_memory",
+    "decode_needs_tiles": "vae",
     "device_kind": "device",
-    "is_out_of_memory": "device_memory",
     "draw_noise": "noise",
     "encode_for_inpainting": "tool_inpaint",
     "encode_image": "vae",
@@ -73,6 +73,7 @@ _HOMES = {
     "sample_as_tool": "tool_sampling",
     "scale_latents": "noise",
     "shape_key": "batching",
+    "source_problem": "quantised",
     "takes_negative": "arguments",
     "tool_mask": "tool_inpaint",
     "upscale": "upscalers",
@@ -100,10 +101,9 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.description import describe_model as describe_model
     from nbgraph.diffusion.device import default_dtype as default_dtype
     from nbgraph.diffusion.device import device_kind as device_kind
-    from nbgraph.diffusion.device_memory import decode_needs_tiles as decode_needs_tiles
-    from nbgraph.diffusion.device_memory import is_out_of_memory as is_out_of_memory
     from nbgraph.diffusion.image_prompts import ImagePrompt as ImagePrompt
     from nbgraph.diffusion.inpainting import encode_masked_image as encode_masked_image
+    from nbgraph.diffusion.lora_files import embedding_tokens as embedding_tokens
     from nbgraph.diffusion.lora_files import lora_problem as lora_problem
     from nbgraph.diffusion.masks import latent_mask as latent_mask
     from nbgraph.diffusion.meters import DeviceMeter as DeviceMeter
@@ -120,6 +120,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.prompt import encodes_alike as encodes_alike
     from nbgraph.diffusion.quantised import check_precision as check_precision
     from nbgraph.diffusion.quantised import lora_problem_over as lora_problem_over
+    from nbgraph.diffusion.quantised import source_problem as source_problem
     from nbgraph.diffusion.reference_limits import needs_images as needs_images
     from nbgraph.diffusion.reference_limits import processor_problem as processor_problem
     from nbgraph.diffusion.reference_limits import reads_images as reads_images
@@ -138,6 +139,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.tool_sampling import sample_as_tool as sample_as_tool
     from nbgraph.diffusion.upscalers import upscale as upscale
     from nbgraph.diffusion.vae import decode_latents as decode_latents
+    from nbgraph.diffusion.vae import decode_needs_tiles as decode_needs_tiles
     from nbgraph.diffusion.vae import encode_image as encode_image
     from nbgraph.diffusion.values import Conditioning as Conditioning
     from nbgraph.diffusion.values import Latents as Latents

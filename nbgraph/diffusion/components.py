@@ -1,5 +1,6 @@
 """The components of a model that one operation is given: modules by name, and the description of their model."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.refs import Patch
+from nbgraph.diffusion.working_sets import Working
 from nbgraph.errors import ModelError, suggest
 
 _BYTES_OF_A_TOKEN = 128
@@ -25,6 +27,13 @@ class Components:
     device: torch.device
     dtype: torch.dtype
     patches: tuple[Patch, ...] = ()
+    tiled: bool = False
+    """Whether the VAE works in tiles, since it ran out of memory before."""
+    working: Working | None = None
+
+    def watch(self, task: str, pixels: int) -> AbstractContextManager[None]:
+        """Measure what a block takes of the device beside the weights, as one call of `task` with so many pixels."""
+        return nullcontext() if self.working is None else self.working.watch(task, pixels)
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.modules:

@@ -29,6 +29,7 @@ from nbgraph.diffusion.steering import Steer, steering
 from nbgraph.diffusion.t2i_adapters import T2iAdapter, adapter_residuals
 from nbgraph.diffusion.vae import check_shape
 from nbgraph.diffusion.values import Conditioning, Latents, Window, generator_states, generators_of
+from nbgraph.diffusion.working_sets import DENOISE
 from nbgraph.errors import ModelError
 
 StepCallback = Callable[[int, int, Callable[[], Image.Image]], None]
@@ -121,7 +122,8 @@ def denoise(
         cancelled=cancelled,
         generators=generators_of(begin),
     )
-    pipeline, result = prepared.run(loop, begin.tensor)
+    with components.watch(DENOISE, begin.width * begin.height * len(begin)):
+        pipeline, result = prepared.run(loop, begin.tensor)
     if loop.latest is not None and latent_patch(components.model.vae) > 1:
         result = loop.latest  # klein returns latents as its VAE has them, even where they are not to be decoded
     return _finished(components, settings, begin, loop, pipeline.scheduler, result)

@@ -4,8 +4,6 @@ import psutil
 import torch
 
 _WORKING_SHARE = 0.25
-_DECODED_VALUES = 1300
-"""Numbers that an autoencoder of Stable Diffusion holds at once for each pixel: some layers of 128 to 512 channels."""
 
 
 def models_budget(device: torch.device) -> int:
@@ -23,20 +21,6 @@ def free_bytes(device: torch.device) -> int | None:
     free, _ = torch.accelerator.get_memory_info(device)
     kept = torch.accelerator.memory_reserved(device) - torch.accelerator.memory_allocated(device)
     return free + kept
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that the memory of a device ran out."""
-    return isinstance(error, torch.OutOfMemoryError)
-
-
-def decode_needs_tiles(device: torch.device, pixels: int, itemsize: int) -> bool:
-    """Return whether decoding so many pixels at once would take more memory of the device than is free.
-
-    `itemsize` is that of the autoencoder's numbers, in bytes. Where the device's memory is RAM it never does.
-    """
-    free = free_bytes(device)
-    return free is not None and pixels * itemsize * _DECODED_VALUES > free
 
 
 def free_memory(device: torch.device | None = None) -> None:

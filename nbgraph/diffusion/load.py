@@ -16,7 +16,7 @@ from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.known_models import make_tokenizer
 from nbgraph.diffusion.model_files import choose_variant, read_json
 from nbgraph.diffusion.one_thread import default_dtype_of_this_thread, empty_weights_of_this_thread
-from nbgraph.diffusion.quantised import loading_options, quantise
+from nbgraph.diffusion.quantised import loading_options, quantise, source_problem
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.single_files import load_file
 from nbgraph.diffusion.sources import Source
@@ -55,13 +55,10 @@ def load_component(
     if source.part == UPSCALER:
         with LOAD_LOCK:
             return load_upscaler(source, dtype)
+    if problem := source_problem(precision, source):
+        raise ModelError(problem)
     if source.folder is None:
-        loaded = _load_from_file(component, source, dtype)
-        if precision == "nf4":
-            raise ModelError(
-                f"precision 'nf4' is for folders, and {str(source.where)!r} is a file; use 'fp8' or 'int8'"
-            )
-        return _quantised(loaded, precision, dtype)
+        return _quantised(_load_from_file(component, source, dtype), precision, dtype)
     folder = source.folder
     if not folder.is_dir():
         raise ModelError(

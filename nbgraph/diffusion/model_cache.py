@@ -27,12 +27,11 @@ from nbgraph.diffusion.fingerprints import check_unchanged
 from nbgraph.diffusion.load import LOAD_LOCK, load_component
 from nbgraph.diffusion.offloading import (
     AUTO,
-    MODES,
+    Lowered,
     OffloadMode,
     check_mode,
     choose_mode,
     may_stream,
-    next_mode,
     stored_bytes,
     streamed,
 )
@@ -40,6 +39,7 @@ from nbgraph.diffusion.patches import apply_patches, patches_for
 from nbgraph.diffusion.quantised import check_precision, lora_problem_over
 from nbgraph.diffusion.refs import LoraPatch, ModelRef, Patch
 from nbgraph.diffusion.thread_count import Threads, thread_count
+from nbgraph.diffusion.working_sets import DENOISE, Working, WorkingSets
 from nbgraph.errors import ModelError
 
 _CPU = torch.device("cpu")
@@ -87,7 +87,8 @@ class ModelCache:
     ) -> None:
         check_mode(offload)
         self.offload = offload
-        self._lowered: dict[str, OffloadMode] = {}
+        self._lowered = Lowered()
+        self.working_sets = WorkingSets()
         self.device = device if isinstance(device, torch.device) else choose_device(device)
         self.dtype = dtype
         self.ram_bytes = psutil.virtual_memory().total // 2 if ram_bytes is None else ram_bytes
@@ -98,7 +99,7 @@ class ModelCache:
         self._all_users = CacheUser()
 
     @contextmanager
-    def use(self, ref: ModelRef, *names: str, user: CacheUser | None = None) -> Iterator[Components]:
+    def use(self, ref: ModelRef, *names: str, user: CacheUser | None = None, pixels: int = 0) -> Iterator[Components]:
         """Hold the named components of a model on the device until the block ends.
 
         Parameters
@@ -107,6 +108,8 @@ class ModelCache:
             Those of `model_index.json`, or the roles `text` (all text encoders and tokenizers) and `denoiser`.
         user
             Hits and loads are counted for it too, and loads are reported to it, in the loading thread.
+        pixels
+            Those of all images that the denoiser will work on: what they took before decides how it is offloaded.
 
         Raises
         ------
@@ -121,7 +124,7 @@ class ModelCache:
         try:
             modules = {}
             for name in description.component_names(*names):
-                for entry in self._take(ref, description, name, user or CacheUser()):
+                for entry in self._take(ref, description, name, user or CacheUser(), pixels):
                     entries.append(entry)
                     modules[name] = entry.module
                 if entries and entries[-1].is_exclusive:
@@ -129,7 +132,10 @@ class ModelCache:
                 if entries and entries[-1].mode == "streaming":
                     modules[name] = streamed(entries[-1].module, self.device)
             with thread_count(self.threads, self._denoiser_bytes(description, entries)):
-                yield Components(description, modules, self.device, self._dtype(ref, description), ref.patches)
+                dtype = self._dtype(ref, description)
+                tiled = "vae" in modules and self._lowered.is_tiled(description)
+                working = self._working(ref, dtype)
+                yield Components(description, modules, self.device, dtype, ref.patches, tiled, working)
         finally:
             alone.close()
             self._give_back(entries)
@@ -140,14 +146,25 @@ class ModelCache:
             return 0
         return sum(entry.size for entry in entries if entry.name == description.family.denoiser)
 
-    def step_down(self, ref: ModelRef) -> str | None:
-        """Take less memory of the device for a model from now on; return the mode, or None if there is no lower one."""
+    def step_down(self, ref: ModelRef, *names: str) -> str:
+        """Take less memory of the device for components of a model from now on, after it ran out.
+
+        Denoisers and text encoders go one mode down, a VAE works in tiles, and what nobody uses leaves the device.
+        Returns what has changed, such as `unet in the mode 'streaming'`; "" if they take the least already.
+        """
+        description = describe_model(ref)
+        dtype = self._dtype(ref, description)
         with self._lock:
-            entries = [entry for entry in self._entries.values() if entry.ref.fingerprint == ref.fingerprint]
-            lower = next_mode(MODES[max((MODES.index(entry.mode) for entry in entries), default=1)])
-            if lower is not None:
-                self._lowered[ref.fingerprint] = lower
-            return lower
+            changed = [
+                self._lowered.step_down(description, name, self._mode(ref, description, name, dtype))
+                for name in description.component_names(*names)
+            ]
+            if any(changed) and self.device != _CPU:
+                self._make_room(0, 0, self.device)
+        return ", ".join(filter(None, changed))
+
+    def _working(self, ref: ModelRef, dtype: torch.dtype) -> Working:
+        return Working(self.working_sets, self.device, ref.fingerprint, str(dtype))
 
     def counters(self) -> CacheCounters:
         """Return hits, loads and evictions so far; subtract two readings to count those between them."""
@@ -169,7 +186,7 @@ class ModelCache:
                 e.uses,
                 e.last_used,
                 e.mode,
-            )
+            )  # fmt: skip
             for e in entries
         ]
 
@@ -194,11 +211,13 @@ class ModelCache:
         """Give memory that torch keeps for reuse back to the device."""
         free_memory(self.device)
 
-    def _take(self, ref: ModelRef, description: ModelDescription, name: str, user: CacheUser) -> Iterator[_Entry]:
+    def _take(
+        self, ref: ModelRef, description: ModelDescription, name: str, user: CacheUser, pixels: int
+    ) -> Iterator[_Entry]:
         """Yield the plain component, leased, and after it the patched one over its weights if a patch concerns it."""
         dtype = self._dtype(ref, description)
         precision = self._precision(ref, description, name)
-        mode = self._mode(ref, description, name, dtype)
+        mode = self._mode(ref, description, name, dtype, pixels)
         # What is streamed has weights of its own, which nobody moves to the device as a whole.
         key: Key = (
             description.sources[name].content or ref.fingerprint, name, dtype, ref.variant, precision,
@@ -348,15 +367,18 @@ class ModelCache:
             freed += self._take_out([other for other, patched in self._entries.items() if patched.base is entry])
         return freed
 
-    def _mode(self, ref: ModelRef, description: ModelDescription, name: str, dtype: torch.dtype) -> OffloadMode:
+    def _mode(
+        self, ref: ModelRef, description: ModelDescription, name: str, dtype: torch.dtype, pixels: int = 0
+    ) -> OffloadMode:
         """Return where the weights of a component are while it computes."""
         source = description.sources[name]
-        wanted = self._lowered.get(source.fingerprint) or ref.offload or self.offload
+        wanted = self._lowered.mode(description, name) or ref.offload or self.offload
         if wanted == AUTO and may_stream(description, name):
             size = stored_bytes(source, dtype, ref.variant)
             with self._lock:
                 ours = sum(entry.size for entry in self._entries.values() if entry.device == self.device)
-            return choose_mode(size, self.vram_bytes, self.device, ours)
+            working = self._working(ref, dtype).estimate(DENOISE, pixels) if pixels else None
+            return choose_mode(size, self.vram_bytes, self.device, ours, working)
         if wanted == AUTO or (wanted == "streaming" and not may_stream(description, name)):
             return "component"
         return cast(OffloadMode, wanted)

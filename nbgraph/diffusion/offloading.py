@@ -41,22 +41,52 @@ def may_stream(description: ModelDescription, name: str) -> bool:
     return (is_denoiser or name.startswith("text_encoder")) and has_weights(description.classes[name])
 
 
-def choose_mode(size: int, budget: int, device: torch.device, on_device: int) -> OffloadMode:
+def choose_mode(
+    size: int, budget: int, device: torch.device, on_device: int, working: int | None = None
+) -> OffloadMode:
     """Return the mode for a component of `size` bytes: streaming if it would not fit beside the working memory.
 
     `budget` is what models may take of the device, and `on_device` what they take of it now, which can be moved away.
-    Where the device's memory is RAM there is nothing to gain from streaming.
+    `working` is what computing will take beside the weights, where that is known; the budget leaves room for it
+    otherwise. Where the device's memory is RAM there is nothing to gain from streaming.
     """
     free = free_bytes(device)
     if free is None:
         return "component"
-    return "component" if size <= min(budget, free + on_device) else "streaming"
+    return "component" if size <= min(budget, free + on_device - (working or 0)) else "streaming"
 
 
 def next_mode(mode: OffloadMode) -> OffloadMode | None:
     """Return the mode that takes less memory of the device than `mode`; None below the last."""
     after = MODES.index(mode) + 1
     return MODES[after] if after < len(MODES) else None
+
+
+class Lowered:
+    """What takes less memory of a device since it ran out there: modes of components, and VAEs that work in tiles."""
+
+    def __init__(self) -> None:
+        self._modes: dict[tuple[str, str], OffloadMode] = {}
+        self._tiled: set[str] = set()
+
+    def mode(self, description: ModelDescription, name: str) -> OffloadMode | None:
+        """Return the mode of a component; None if it never ran out of memory."""
+        return self._modes.get((description.sources[name].fingerprint, name))
+
+    def is_tiled(self, description: ModelDescription) -> bool:
+        """Return whether the VAE of a model works in tiles."""
+        return description.sources["vae"].fingerprint in self._tiled
+
+    def step_down(self, description: ModelDescription, name: str, mode: OffloadMode) -> str:
+        """Let a component, which is in a mode, take less; return what has changed, "" if it takes the least already."""
+        source = description.sources[name].fingerprint
+        if may_stream(description, name) and (lower := next_mode(mode)):
+            self._modes[source, name] = lower
+            return f"{name} in the mode {lower!r}"
+        if name == "vae" and source not in self._tiled and hasattr(description.classes[name], "enable_tiling"):
+            self._tiled.add(source)
+            return "vae in tiles, which may leave faint seams"
+        return ""
 
 
 def stored_bytes(source: Source, dtype: torch.dtype, variant: str | None) -> int:

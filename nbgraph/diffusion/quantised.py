@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from nbgraph.diffusion.sources import Source
 from nbgraph.errors import ModelError, suggest
 
 Precision = Literal["fp8", "int8", "nf4"]
@@ -56,6 +57,18 @@ def check_precision(precision: str, device: str) -> None:
         raise ModelError("precision 'int8' needs the package torchao or optimum-quanto: pip install torchao")
     if precision == "fp8" and device == "mps":
         raise ModelError("precision 'fp8' needs a device with float8 numbers, and mps has none; use 'int8'")
+
+
+def source_problem(precision: str | None, source: Source) -> str:
+    """Return why the weights of a denoiser cannot be quantised to a precision; "" if they can, or are left as is."""
+    if precision is None:
+        return ""
+    if precision == "nf4" and source.folder is None:
+        return f"precision 'nf4' is for folders, and {str(source.where)!r} is a file; use 'fp8' or 'int8'"
+    if given := source.config().get("quantization_config"):
+        method = given.get("quant_method", "an unnamed method")
+        return f"{str(source.where)!r} is quantised already, by {method}; leave precision= out"
+    return ""
 
 
 def lora_problem_over(precision: str | None) -> str:

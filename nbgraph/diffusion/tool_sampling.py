@@ -35,6 +35,7 @@ from nbgraph.diffusion.tool_sigmas import (
     sigmas,
 )
 from nbgraph.diffusion.values import Conditioning, Latents, generator_states
+from nbgraph.diffusion.working_sets import DENOISE
 from nbgraph.errors import ModelError
 
 Tool = Literal["comfy", "a1111"]
@@ -173,7 +174,7 @@ def sample_as_tool(
     )
     pipeline = make_pipeline(components, scheduler, loop, controls)
     given = {"latents": pack(components, start / scale), "generator": generators, "output_type": "latent"}
-    with quiet():
+    with quiet(), components.watch(DENOISE, begin.width * begin.height * len(begin)):
         result = pipeline(**call, **given, return_dict=False)[0]
     last = last_level(levels, settings.sampler)
     return _finished(components, table, begin, result, last, scale != 1.0, generators)

@@ -11,10 +11,29 @@ from torch import Tensor
 
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.description import ModelDescription, latent_patch
+from nbgraph.diffusion.device_memory import free_bytes
 from nbgraph.diffusion.finite import check_finite, vae_remedy
 from nbgraph.diffusion.values import Latents
+from nbgraph.diffusion.working_sets import DECODE, ENCODE
 from nbgraph.errors import ModelError
 from nbgraph.image_modes import on_white
+
+_DECODED_VALUES = 1300
+"""Numbers that an autoencoder of Stable Diffusion holds at once for each pixel: some layers of 128 to 512 channels."""
+
+
+def decode_needs_tiles(components: Components, pixels: int) -> bool:
+    """Return whether decoding so many pixels at once would take more memory of the device than is free.
+
+    What it takes is learnt from earlier images of the model, and estimated before the first. Needs the component `vae`.
+    Where the device's memory is RAM it never does, and always where it ran out before.
+    """
+    free = free_bytes(components.device)
+    if components.tiled or free is None:
+        return components.tiled
+    learnt = components.working.estimate(DECODE, pixels) if components.working else None
+    needed = pixels * components["vae"].dtype.itemsize * _DECODED_VALUES if learnt is None else learnt
+    return needed > free
 
 
 @torch.no_grad()
@@ -38,9 +57,10 @@ def decode_latents(components: Components, latents: Latents, tiled: bool = False
             "them with the model that made them, or with the folder of a VAE alone"
         )
     check_shape(components.model, latents)
-    vae = _tiled(components["vae"]) if tiled else components["vae"]
+    vae = _chosen(components, tiled)
     scaled = unscale(vae, latents.tensor.to(components.device, vae.dtype))
-    decoded = vae.decode(scaled, return_dict=False)[0]
+    with components.watch(_task(DECODE, vae), latents.width * latents.height * len(latents)):
+        decoded = vae.decode(scaled, return_dict=False)[0]
     pictures = decoded[:, :, 0] if decoded.ndim == 5 else decoded
     check_finite(latents.tensor, "the latents to decode have")
     check_finite(pictures, f"decoding by the VAE of {str(components.model.folder)!r}", vae.dtype, vae_remedy(vae))
@@ -80,9 +100,10 @@ def image_pixels(components: Components, images: Image.Image | Sequence[Image.Im
 def encode_pixels(components: Components, pixels: Tensor, seed: int | None = None, tiled: bool = False) -> Latents:
     """Return latents of `pixels`, as `encode_image` does of images."""
     height, width = pixels.shape[-2:]
-    vae = _tiled(components["vae"]) if tiled else components["vae"]
+    vae = _chosen(components, tiled)
     pixels = pixels.to(components.device, vae.dtype)
-    latents = _sample(vae.encode(pixels.unsqueeze(2) if _has_time(vae) else pixels), seed)
+    with components.watch(_task(ENCODE, vae), width * height * len(pixels)):
+        latents = _sample(vae.encode(pixels.unsqueeze(2) if _has_time(vae) else pixels), seed)
     check_finite(latents, f"encoding by the VAE of {str(components.model.folder)!r}", vae.dtype, vae_remedy(vae))
     tensor = scale(vae, latents).float().to("cpu", copy=True)
     family = components.model.family
@@ -161,6 +182,15 @@ def _sample(encoded: Any, seed: int | None) -> Tensor:
         return encoded.latent_dist.mode()
     pictures = len(encoded.latent_dist.mean)
     return encoded.latent_dist.sample([torch.Generator("cpu").manual_seed(seed) for _ in range(pictures)])
+
+
+def _chosen(components: Components, tiled: bool) -> Any:
+    """The VAE, in tiles if that is asked for, or if it ran out of memory before."""
+    return _tiled(components["vae"]) if tiled or components.tiled else components["vae"]
+
+
+def _task(name: str, vae: Any) -> str:
+    return f"{name}, tiled" if getattr(vae, "use_tiling", False) else name
 
 
 def _tiled(vae: Any) -> Any:

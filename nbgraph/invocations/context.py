@@ -192,12 +192,12 @@ class ModelsForNodes(Protocol):
         """Return family, sizes and classes of a model, from its configuration files alone."""
         ...
 
-    def use(self, model: ModelField, *names: str) -> "AbstractContextManager[Components]":
-        """Hold components on the device within the block, by name or role (`text`, `denoiser`, `vae`)."""
-        ...
+    def use(self, model: ModelField, *names: str, pixels: int = 0) -> "AbstractContextManager[Components]":
+        """Hold components on the device within the block, by name or role (`text`, `denoiser`, `vae`).
 
-    def step_down(self, model: ModelField) -> str | None:
-        """Let a model take less memory of the device from now on; return the mode, None if there is no lower one."""
+        `pixels` are those of all images that the denoiser will work on, by which it is chosen how it is offloaded. A
+        node that runs out of memory of the device is run once more, with the components it has used taking less of it.
+        """
         ...
 
     def preview_factors(self, model: ModelField) -> "Tensor":

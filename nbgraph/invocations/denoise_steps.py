@@ -1,6 +1,6 @@
-"""Which steps a denoise node runs, what is wrong with them before it does, and running them in less memory."""
+"""Which steps a denoise node runs, and what is wrong with them before it does."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from nbgraph import diffusion
@@ -8,27 +8,8 @@ from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import InvocationContext
 from nbgraph.invocations.fields import ModelField
 
-Result = TypeVar("Result")
 Item = TypeVar("Item")
 MOST_STEPS = 1000
-
-
-def with_less_memory(contexts: Sequence[InvocationContext], model: ModelField, run: Callable[[], Result]) -> Result:
-    """Run; where the device runs out of memory, run once more with the model taking less of it, and say so.
-
-    A batch is left to whoever runs it in halves.
-    """
-    try:
-        return run()
-    except Exception as error:
-        if len(contexts) > 1 or not diffusion.is_out_of_memory(error):
-            raise
-        mode = contexts[0].models.step_down(model)
-        if mode is None:
-            raise
-    # Outside of the handler, so that the frames of the error do not hold their tensors any more.
-    contexts[0].warn(f"the device ran out of memory; it is done again with the model in the mode {mode!r}")
-    return run()
 
 
 def sampling_options(shift: float | None, spacing: Any, sigmas: list[float] | None) -> Any:

@@ -22,7 +22,6 @@ from nbgraph.invocations.denoise_steps import (
     no_step_problem,
     sampling_options,
     step_at,
-    with_less_memory,
 )
 from nbgraph.invocations.fields import (
     ConditioningField,
@@ -216,15 +215,16 @@ class DenoiseLatents(BaseInvocation):
             if given.lacks_noise:
                 context.warn("the latents are of a finished picture and hold no noise to remove; link Noise to noise")
         first = nodes[0]
-        done = with_less_memory(contexts, first.unet.model, lambda: first._denoise(inputs, contexts[0]))
+        pixels = sum(node.batch_pixels(context) for node, context in zip(nodes, contexts))
+        done = first._denoise(inputs, contexts[0], pixels)
         return [save_latents(context, latents) for context, latents in zip(contexts, done)]
 
-    def _denoise(self, inputs: Sequence[Any], context: InvocationContext) -> list[Any]:
-        """The latents of several pictures, all denoised as this node says."""
+    def _denoise(self, inputs: Sequence[Any], context: InvocationContext, pixels: int) -> list[Any]:
+        """The latents of several pictures, of so many pixels in all, all denoised as this node says."""
         settings = self._settings(context)
         factors = self._preview_factors(context)
         with ExitStack() as held:
-            components = held.enter_context(context.models.use(self._adapted(), "denoiser"))
+            components = held.enter_context(context.models.use(self._adapted(), "denoiser", pixels=pixels))
             return diffusion.denoise_together(
                 components,
                 inputs,
@@ -373,7 +373,7 @@ class LatentsToImage(BaseInvocation):
         latents = [load_latents(context, node.latents) for node, context in zip(nodes, contexts)]
         pixels = sum(one.width * one.height * len(one) for one in latents)
         with contexts[0].models.use(first.vae.model, "vae") as components:
-            is_tight = diffusion.decode_needs_tiles(components.device, pixels, components["vae"].dtype.itemsize)
+            is_tight = diffusion.decode_needs_tiles(components, pixels)
             if is_tight and not first.tiled:
                 contexts[0].warn("decoding would not fit into the free memory, so it is done in tiles; faint seams")
             pictures = diffusion.decode_together(components, latents, first.tiled or is_tight)

@@ -10,7 +10,7 @@ from nbgraph.diffusion.refs import OffloadName, PrecisionName
 from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.fields import ClipField, UNetField, VaeField
-from nbgraph.invocations.model_parts import precision_problem, rest
+from nbgraph.invocations.model_parts import precision_problem, rest, source_problem
 
 
 class ModelLoaderOutput(BaseInvocationOutput):
@@ -48,7 +48,7 @@ class ModelLoader(BaseInvocation):
         if "model" in known:
             try:
                 model = context.models.resolve(known["model"], rest(known.get("parts")))
-                context.models.describe(model).need_family()
+                yield from source_problem(known, model, context)
                 diffusion.check_weights(model)
             except ModelError as error:
                 yield "model", str(error)

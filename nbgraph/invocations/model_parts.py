@@ -34,7 +34,7 @@ class TransformerLoader(BaseInvocation):
         if "model" in known:
             try:
                 model = context.models.resolve(known["model"], rest(known.get("parts")))
-                context.models.describe(model).need_family()
+                yield from source_problem(known, model, context)
                 # from headers alone, so that a wrong file is refused before any node runs
                 diffusion.check_weights(model, "denoiser")
             except ModelError as error:
@@ -75,6 +75,22 @@ def precision_problem(known: Mapping[str, Any], context: InvocationContext) -> I
             context.models.check_precision(precision)
         except ModelError as error:
             yield "precision", str(error)
+
+
+def source_problem(
+    known: Mapping[str, Any], model: ModelField, context: InvocationContext
+) -> Iterator[tuple[str, str]]:
+    """Yield (field, problem) for a precision that the weights of a model cannot be quantised to.
+
+    Raises
+    ------
+    ModelError
+        The model cannot draw.
+    """
+    described = context.models.describe(model)
+    denoiser = described.sources[described.need_family().denoiser]
+    if problem := diffusion.source_problem(known.get("precision"), denoiser):
+        yield "precision", problem
 
 
 def rest(parts: str | None) -> dict[str, str]:

@@ -158,7 +158,8 @@ class ToolSampler(BaseInvocation):
         )  # fmt: skip
         positive, negative = (self._conditioning(context, each) for each in (self.positive, self.negative))
         with ExitStack() as held:
-            components = held.enter_context(context.models.use(self.unet.model, "denoiser"))
+            pixels = begin.width * begin.height * len(begin)
+            components = held.enter_context(context.models.use(self.unet.model, "denoiser", pixels=pixels))
             done = diffusion.sample_as_tool(
                 components,
                 positive,

@@ -10,14 +10,16 @@ import torch
 from PIL import Image
 
 import nbgraph as nb
-from nbgraph.diffusion import device_memory, offloading
+from nbgraph.diffusion import offloading, vae
 from nbgraph.diffusion.batching import DenoiseInput, denoise_many
 from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.description import describe_model
+from nbgraph.diffusion.meters import DeviceMemory, DeviceMeter
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.offloading import choose_mode, next_mode, stored_bytes
 from nbgraph.diffusion.refs import FreeuPatch, LoraPatch, ModelPart, ModelRef, SeamlessPatch
-from nbgraph.errors import CancelledError, ModelError, NbgraphWarning, SettingsError
+from nbgraph.diffusion.working_sets import Working, WorkingSets
+from nbgraph.errors import CancelledError, ModelError, NbgraphWarning, NodeError, SettingsError
 from nbgraph.invocations import (
     ControlNet,
     DenoiseLatents,
@@ -40,6 +42,16 @@ GIB = 2**30
 @pytest.fixture(scope="module")
 def caches() -> dict[str, ModelCache]:
     return {mode: ModelCache(device="cpu", offload=mode) for mode in ("auto", *offloading.MODES)}
+
+
+def out_of_memory_once(module: torch.nn.Module) -> None:
+    """Let the next call of a module fail as on a device that has no room."""
+
+    def once(module: Any, given: Any) -> None:
+        hook.remove()
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hook = module.register_forward_pre_hook(once)
 
 
 def modes(cache: ModelCache) -> dict[str, str]:
@@ -98,6 +110,8 @@ def test_a_part_that_does_not_fit_is_streamed_by_itself(monkeypatch):
     assert choose_mode(8 * GIB, 9 * GIB, device, on_device=0) == "streaming"
     assert choose_mode(8 * GIB, 9 * GIB, device, on_device=3 * GIB) == "component"
     assert choose_mode(10 * GIB, 9 * GIB, device, on_device=12 * GIB) == "streaming"
+    assert choose_mode(5 * GIB, 9 * GIB, device, on_device=0, working=GIB) == "component"
+    assert choose_mode(5 * GIB, 9 * GIB, device, on_device=0, working=GIB + 1) == "streaming"
     monkeypatch.setattr(offloading, "free_bytes", lambda device: None)
     assert choose_mode(10 * GIB, 9 * GIB, torch.device("cpu"), on_device=0) == "component"
     assert [next_mode(mode) for mode in offloading.MODES] == ["component", "streaming", None]
@@ -114,10 +128,6 @@ def test_the_size_of_a_component_is_known_before_it_is_loaded(tiny, tmp_path):
 
 
 def test_the_model_that_ran_out_of_memory_takes_less_and_runs_again(tiny):
-    def once(module: Any, given: Any) -> None:
-        hook.remove()
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
     model = ModelLoader(model=tiny["sd15"].path)
     text = Prompt(text=TEXT, clip=model)
     node = DenoiseLatents(
@@ -129,15 +139,112 @@ def test_the_model_that_ran_out_of_memory_takes_less_and_runs_again(tiny):
         expected = studio.run(node, progress=False)[node].latents.tensor()
         manager = studio.services.model_manager
         with manager.use(manager.resolve(tiny["sd15"].path), "denoiser") as components:
-            hook = components["unet"].register_forward_pre_hook(once)
+            out_of_memory_once(components["unet"])
         with pytest.warns(
-            NbgraphWarning, match="ran out of memory; it is done again with the model in the mode 'strea"
+            NbgraphWarning, match="ran out of memory; it is done again with unet in the mode 'streaming'"
         ):
             found = studio.run(node, progress=False)[node].latents.tensor()
         assert torch.equal(found, expected)
         table = studio.loaded_models
         assert set(table[table.component == "unet"]["mode"]) == {"component", "streaming"}
-        assert manager.step_down(manager.resolve(tiny["sd15"].path)) is None
+        assert manager.step_down(manager.resolve(tiny["sd15"].path), "denoiser") == ""
+
+
+def test_a_vae_that_ran_out_of_memory_works_in_tiles_from_then_on(tiny):
+    model = ModelLoader(model=tiny["sd15"].path)
+    latents = Noise(unet=model, seed=1, width=64, height=64)
+    image = LatentsToImage(id="image", latents=latents, vae=model)
+    with nb.Studio(settings=nb.Settings(device="cpu", cache_entries=0, model_ram_bytes=2**33 + 3)) as studio:
+        in_tiles = LatentsToImage(id="image", latents=latents, vae=model, tiled=True)
+        expected = studio.run(in_tiles, progress=False)[in_tiles].image
+        manager = studio.services.model_manager
+        ref = manager.resolve(tiny["sd15"].path)
+        with manager.use(ref, "vae") as components:
+            out_of_memory_once(components["vae"].decoder)
+        tells = "done in tiles; faint seams"
+        again = "image: the device ran out of memory; it is done again with vae in tiles"
+        with pytest.warns(NbgraphWarning, match=tells), pytest.warns(NbgraphWarning, match=again):
+            found = studio.run(image, progress=False)[image].image
+        assert found.tobytes() == expected.tobytes()
+        with pytest.warns(NbgraphWarning, match=tells):
+            studio.run(image, progress=False)
+        assert manager.step_down(ref, "vae") == ""
+
+
+def test_a_text_encoder_that_ran_out_of_memory_is_streamed_and_reads_the_same(tiny):
+    model = ModelLoader(model=tiny["sd15"].path)
+    text = Prompt(id="text", text=TEXT, clip=model)
+    with nb.Studio(settings=nb.Settings(device="cpu", cache_entries=0, model_ram_bytes=2**33 + 4)) as studio:
+        expected = encode(ModelCache(device="cpu"), tiny["sd15"], TEXT).tensors["prompt_embeds"]
+        manager = studio.services.model_manager
+        with manager.use(manager.resolve(tiny["sd15"].path), "text") as components:
+            out_of_memory_once(components["text_encoder"].final_layer_norm)
+        with pytest.warns(NbgraphWarning, match="done again with text_encoder in the mode 'streaming'"):
+            output = studio.run(text, progress=False)[text]
+        found = output.conditioning.tensors()["prompt_embeds"]
+    assert torch.equal(found, expected)
+
+
+def test_memory_that_stays_too_small_fails_after_one_more_try(tiny, monkeypatch):
+    model = ModelLoader(model=tiny["sd15"].path)
+    text = Prompt(id="text", text=TEXT, clip=model)
+    tries: list[int] = []
+
+    def always(module: Any, given: Any) -> None:
+        tries.append(len(tries))
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB")
+
+    with nb.Studio(settings=nb.Settings(device="cpu", cache_entries=0, model_ram_bytes=2**33 + 5)) as studio:
+        monkeypatch.setattr(torch.nn.LayerNorm, "forward", always)
+        with pytest.warns(NbgraphWarning), pytest.raises(NodeError, match="out of memory in Prompt"):
+            studio.run(text, progress=False)
+    assert len(tries) == 2
+
+
+def test_what_computing_took_is_learnt_by_task_model_and_size():
+    sets = WorkingSets()
+    key, other = ("decode", "model", "torch.float16"), ("decode", "other", "torch.float16")
+    assert sets.estimate(key, 1000) is None
+    sets.note(key, 1000, 5 * GIB)
+    sets.note(key, 1000, 4 * GIB)
+    sets.note(key, 3000, 9 * GIB)
+    assert [sets.estimate(key, pixels) for pixels in (10, 1000, 1001, 3000)] == [5 * GIB, 5 * GIB, 9 * GIB, 9 * GIB]
+    assert sets.estimate(key, 6000) == 18 * GIB
+    assert sets.estimate(key, 12_001) is None
+    assert sets.estimate(other, 1000) is None
+
+
+def test_what_a_call_takes_beside_the_weights_is_measured_where_the_device_counts(monkeypatch):
+    readings = [DeviceMemory(10, 12, 12), DeviceMemory(11, 30, 32)]  # before and after a call that takes 20
+    readings += [DeviceMemory(10, 30, 32), DeviceMemory(11, 30, 32)]  # a call below an earlier peak
+    readings += [None, None]  # a device without counters
+    given = iter(readings)
+    monkeypatch.setattr(DeviceMeter, "read", lambda self: next(given))
+    working = Working(WorkingSets(), torch.device("cpu"), "model", "torch.float16")
+    for pixels in (100, 200, 300):
+        with working.watch("decode", pixels):
+            pass
+    assert [working.estimate("decode", pixels) for pixels in (100, 200, 300)] == [20, 40, 60]
+
+
+def test_a_decode_that_is_known_to_fit_is_not_tiled(tiny, monkeypatch):
+    monkeypatch.setattr(vae, "free_bytes", lambda device: 2**20)
+    with ModelCache(device="cpu").use(tiny["sd15"], "vae") as components:
+        assert vae.decode_needs_tiles(components, 64 * 64)
+        components.working.sets.note(("decode", tiny["sd15"].fingerprint, "torch.float32"), 64 * 64, 2**19)
+        assert not vae.decode_needs_tiles(components, 64 * 64)
+        assert vae.decode_needs_tiles(components, 3 * 64 * 64)
+
+
+def test_a_denoiser_is_streamed_where_its_working_set_is_known_to_need_the_room(tiny, monkeypatch):
+    cache = ModelCache(device="cpu", vram_bytes=4 * GIB)
+    monkeypatch.setattr(offloading, "free_bytes", lambda device: GIB)
+    cache.working_sets.note(("denoise", tiny["sd15"].fingerprint, "torch.float32"), 64 * 64, GIB + GIB)
+    found = {}
+    for pixels in (0, 64 * 64, 5 * 64 * 64):
+        with cache.use(tiny["sd15"], "denoiser", pixels=pixels):
+            found[pixels] = next(row.mode for row in cache.loaded() if row.in_use)
+    assert found == {0: "component", 64 * 64: "streaming", 5 * 64 * 64: "component"}
 
 
 def test_a_node_and_a_setting_force_a_mode(tiny):
@@ -163,7 +270,7 @@ def test_a_picture_that_does_not_fit_is_decoded_in_tiles(tiny, monkeypatch):
     image = LatentsToImage(id="image", latents=Noise(unet=model, seed=1, width=64, height=64), vae=model)
     with nb.Studio(settings=nb.Settings(device="cpu", cache_entries=0)) as studio:
         plain = studio.run(image, progress=False)[image].image
-        monkeypatch.setattr(device_memory, "free_bytes", lambda device: 2**20)
+        monkeypatch.setattr(vae, "free_bytes", lambda device: 2**20)
         with pytest.warns(NbgraphWarning, match="would not fit into the free memory, so it is done in tiles"):
             found = studio.run(image, progress=False)[image].image
     assert isinstance(found, Image.Image)

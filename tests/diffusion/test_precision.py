@@ -133,6 +133,24 @@ def test_nf4_needs_its_package_on_a_device_that_can(monkeypatch):
         quantised.check_precision("q4", "cpu")
 
 
+def test_a_single_file_is_refused_for_nf4_before_a_step(studio, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(quantised, "check_precision", lambda precision, device: None)
+    file = write_single_file(tmp_path / "a.safetensors", Path(tiny["sd15"].path))
+    for loader in (ModelLoader, TransformerLoader):
+        node = loader(id="model", model=str(file), parts=tiny["sd15"].path, precision="nf4")
+        with pytest.raises(GraphError, match="model.precision: precision 'nf4' is for folders, and .* is a file; use"):
+            studio.run(Noise(unet=node, seed=1, width=64, height=64), progress=False)
+
+
+def test_weights_that_are_quantised_already_are_not_quantised_again(studio, tiny, tmp_path):
+    folder = Path(shutil.copytree(tiny["sd15"].path, tmp_path / "model"))
+    file = folder / "unet" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"quantization_config": {"quant_method": "torchao"}}))
+    node = ModelLoader(id="model", model=str(folder), precision="fp8")
+    with pytest.raises(GraphError, match="model.precision: .* is quantised already, by torchao; leave precision= out"):
+        studio.run(Noise(unet=node, seed=1, width=64, height=64), progress=False)
+
+
 def test_the_key_of_results_has_the_precision(tiny):
     with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
         manager = studio.services.model_manager

@@ -1,5 +1,6 @@
 """What a running node sees of the services: the processor's `InvocationContext`."""
 
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -38,6 +39,8 @@ class NodeContext(Struct, weakref=True, eq=False):
     is_cancelled: Callable[[], bool]
     planned: PlannedNode | None = None
     path: Path = ()
+    used: tuple[tuple[ModelField, tuple[str, ...]], ...] = ()
+    """The models that the node has used, with the components of each: what takes less memory if it ran out."""
 
     @property
     def images(self) -> "ContextImages":
@@ -52,7 +55,7 @@ class NodeContext(Struct, weakref=True, eq=False):
     @property
     def models(self) -> "ContextModels":
         """Models by name."""
-        return ContextModels(self.services)
+        return ContextModels(self)
 
     @property
     def prepared_id(self) -> str:
@@ -77,6 +80,21 @@ class NodeContext(Struct, weakref=True, eq=False):
         """Tell the person; Python's warnings show each text once for a place."""
         self.services.events.dispatch(NodeWarned(self.session_id, self.prepared_id, message))
         warnings.warn(f"{self.prepared_id}: {message}", NbgraphWarning, stacklevel=3)
+
+
+def take_less_memory(error: BaseException, context: NodeContext) -> str:
+    """Let the models that a node has used take less memory of the device, if that ran out; return what has changed.
+
+    The text is empty if nothing has: streaming and the like make no room in RAM. The frames of the error are cleared,
+    since they hold tensors that the next try needs the room of.
+    """
+    if not context.used or type(error).__name__ != "OutOfMemoryError":
+        return ""
+    models = context.services.model_manager
+    changes = [models.step_down(model, *names) for model, names in dict.fromkeys(context.used)]
+    if changed := ", ".join(filter(None, changes)):
+        traceback.clear_frames(error.__traceback__)
+    return changed
 
 
 class ContextImages:
@@ -143,8 +161,8 @@ def _check_finite(tensors: Tensors, kind: str) -> None:
 class ContextModels:
     """Models by name, described and lent."""
 
-    def __init__(self, services: Services) -> None:
-        self._models = services.model_manager
+    def __init__(self, context: NodeContext) -> None:
+        self._context, self._models = context, context.services.model_manager
 
     def resolve(
         self,
@@ -164,11 +182,9 @@ class ContextModels:
     def describe(self, model: ModelField) -> "ModelDescription":
         return self._models.describe(model)
 
-    def use(self, model: ModelField, *names: str) -> "AbstractContextManager[Components]":
-        return self._models.use(model, *names)
-
-    def step_down(self, model: ModelField) -> str | None:
-        return self._models.step_down(model)
+    def use(self, model: ModelField, *names: str, pixels: int = 0) -> "AbstractContextManager[Components]":
+        self._context.used += ((model, names),)
+        return self._models.use(model, *names, pixels=pixels)
 
     def preview_factors(self, model: ModelField) -> "Tensor":
         return self._models.preview_factors(model)

@@ -54,7 +54,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_cache.kept_runs import PUT_TOGETHER
 from nbgraph.services.invocation_processor.defensive_copies import copy_inputs, kept_output
 from nbgraph.services.invocation_processor.error_texts import is_out_of_memory, message_of, traceback_of
-from nbgraph.services.invocation_processor.node_context import NodeContext
+from nbgraph.services.invocation_processor.node_context import NodeContext, take_less_memory
 from nbgraph.services.invocation_processor.own_frames import place_of
 from nbgraph.services.invocation_processor.preflight import preflight
 from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
@@ -258,10 +258,26 @@ class SessionRunner:
             runnable = validated(cls, inputs.values)
         # each node has its own context, so that what it reports later, from a thread, is attributed to it
         context = NodeContext(self._services, self.session.id, self._is_cancelled, planned, prepared.path)
-        output = runnable.invoke(context)
+        try:
+            output = runnable.invoke(context)
+        except Exception as error:
+            changed = take_less_memory(error, context)
+            if not changed:
+                raise
+        else:
+            changed = ""
+        if changed:
+            # outside of the handler, where the error and its frames are gone
+            output = self._invoke_again(runnable, context, changed)
         if type(output) is not node_type.output_class or node_type.copies_output:
             output = kept_output(output, node_type)
         return output, self._save(prepared, inputs, output, perf_counter() - began)
+
+    def _invoke_again(self, runnable: BaseInvocation, context: NodeContext, changed: str) -> BaseInvocationOutput:
+        """Run a node once more, after memory ran out and its models take less."""
+        self._free_memory()
+        context.warn(f"the device ran out of memory; it is done again with {changed}")
+        return runnable.invoke(context)
 
     def _start(self, prepared: Prepared) -> None:
         log, planned = self._log, prepared.planned

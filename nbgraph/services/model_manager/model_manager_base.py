@@ -236,7 +236,7 @@ class ModelManagerBase(Service):
         """
 
     @abstractmethod
-    def use(self, model: ModelField, *names: str) -> "AbstractContextManager[Components]":
+    def use(self, model: ModelField, *names: str, pixels: int = 0) -> "AbstractContextManager[Components]":
         """Within the block, hold components on the device.
 
         Parameters
@@ -245,16 +245,25 @@ class ModelManagerBase(Service):
             The model, with its patches.
         names
             Names of components, or roles: `text`, `denoiser`, `vae`.
+        pixels
+            The pixels of all images that the denoiser will work on; 0 where that is not known.
         """
 
     @abstractmethod
-    def step_down(self, model: ModelField) -> str | None:
-        """Let a model take less memory of the device from now on.
+    def step_down(self, model: ModelField, *names: str) -> str:
+        """Let components of a model take less memory of the device from now on.
+
+        Parameters
+        ----------
+        model
+            The model.
+        names
+            Names of components, or roles, as `use` takes them.
 
         Returns
         -------
-        str or None
-            Where its weights are then, such as `streaming`; None if it takes the least already.
+        str
+            What has changed, such as `unet in the mode 'streaming'`; "" if they take the least already.
         """
 
     @abstractmethod

@@ -133,12 +133,12 @@ class ModelManagerDefault(ModelManagerBase):
     def device_kind(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         return diffusion.device_kind(self._limits.device)
 
-    def use(self, model: ModelField, *names: str) -> "AbstractContextManager[Components]":
+    def use(self, model: ModelField, *names: str, pixels: int = 0) -> "AbstractContextManager[Components]":
         self.uses += 1
-        return self._shared_cache.use(model, *names, user=self._user)
+        return self._shared_cache.use(model, *names, user=self._user, pixels=pixels)
 
-    def step_down(self, model: ModelField) -> str | None:
-        return self._shared_cache.step_down(model)
+    def step_down(self, model: ModelField, *names: str) -> str:
+        return self._shared_cache.step_down(model, *names)
 
     def preview_factors(self, model: ModelField) -> "Tensor":
         # known factors need no VAE, so ask for them before one is loaded
