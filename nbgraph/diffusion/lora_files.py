@@ -10,7 +10,7 @@ not come out is a layer that was dropped.
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +35,12 @@ from nbgraph.errors import ModelError
 _FACTOR = re.compile(
     r"(?P<layer>.+?)(?P<mark>\.lora_|[._]lora\d*\.|\.lora_linear_layer\.)(?P<side>A|B|down|up)(\.default(_\d+)?)?\.weight"
 )
+_BUNDLED = re.compile(r"bundle_emb\.(?P<token>.+?)\.(?P<part>string_to_param\.\*|emb_params|clip_[lg])")
+"""Embeddings that trainers put into the file of a LoRA, by the word that names them."""
+_ORIGINAL = re.compile(r"((diffusion_model|transformer)\.)?(double|single)_blocks\..+")
+"""Modules of FLUX.1 and Chroma by the names that their authors gave them."""
+_OURS = re.compile(r"diffusion_model\.((single_)?transformer_blocks\..+)")
+"""Modules by the names of diffusers under the prefix of ComfyUI, as ai-toolkit writes them."""
 _ALPHA = re.compile(r"(?P<layer>.+)\.(alpha|network_alpha)")
 _KINDS = {
     "DoRA": r"dora_scale|lora_magnitude_vector",
@@ -101,6 +107,20 @@ def lora_problem(path: str | Path) -> str | None:
     except ModelError as error:
         return str(error)
     return None
+
+
+def bundled_embeddings(header: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the names of tensors of embeddings in a LoRA's file: by token, then by the part of an embedding file."""
+    found: dict[str, dict[str, str]] = {}
+    for key in header:
+        if bundled := _BUNDLED.fullmatch(key):
+            found.setdefault(bundled["token"], {})[bundled["part"]] = key
+    return found
+
+
+def embedding_tokens(path: str | Path) -> list[str]:
+    """Return the tokens of the embeddings that a LoRA's file holds beside its layers."""
+    return list(bundled_embeddings(read_header(Path(path))))
 
 
 def read_lora(path: str, file: Path, pipeline: Any, denoiser: str, layers_per_block: Any) -> LoraFile:
@@ -177,7 +197,7 @@ def _sort(path: str, file: Path) -> list[_Stored]:
             layers.setdefault(name, _Stored(factor["layer"], {})).keys[side] = key
         elif alpha := _ALPHA.fullmatch(key):
             alphas[alpha["layer"]] = key
-        else:
+        elif not _BUNDLED.fullmatch(key):
             rest.append(key)
     rest += _sort_kin(file, header, layers, kin)
     _read_alphas(file, layers, alphas)
@@ -280,10 +300,10 @@ def _rename(
 
     Alphas are left out, as they are applied here; in the naming of kohya they stand, and say that nothing is scaled.
     """
-    given = dict(tensors)
+    given = {_known_name(name): tensor for name, tensor in tensors.items()}
     for layer in stored:
-        if layer.alpha is not None and "lora_down" in layer.keys["down"]:
-            given[f"{layer.name}.alpha"] = torch.tensor(float(tensors[layer.keys["down"]].shape[0]))
+        if layer.alpha is not None and "lora_down" in _known_name(layer.keys["down"]):
+            given[_known_name(f"{layer.name}.alpha")] = torch.tensor(float(tensors[layer.keys["down"]].shape[0]))
     try:
         found = pipeline.lora_state_dict(given, **options)
     except _RENAMING_ERRORS as error:
@@ -302,6 +322,13 @@ def _rename(
             tensor
         )
     return renamed
+
+
+def _known_name(key: str) -> str:
+    """The name of a factor in a naming that diffusers reads, where the one of the file is a mixture of two."""
+    if _ORIGINAL.fullmatch(key):
+        return key.replace(".lora_A.", ".lora_down.").replace(".lora_B.", ".lora_up.")
+    return f"transformer.{found[1]}" if (found := _OURS.fullmatch(key)) else key
 
 
 def _scale(layer: _Stored, tensors: Mapping[str, Tensor]) -> float | None:

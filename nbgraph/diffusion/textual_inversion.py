@@ -6,7 +6,7 @@ the encoder shares every weight with the original and has the vectors after its 
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.fingerprints import check_unchanged, resolve_folder
+from nbgraph.diffusion.lora_files import bundled_embeddings
 from nbgraph.diffusion.model_files import StoredTensor, read_header
 from nbgraph.diffusion.refs import TextualInversionPatch
 from nbgraph.diffusion.weights_fit import check_types
@@ -39,8 +40,15 @@ class EmbeddingFile:
     """The token that the file names, or the file's own name."""
 
 
-def read_embedding_header(path: str) -> EmbeddingFile:
-    """Return what an embedding file holds, from its header.
+def read_embedding_header(path: str, token: str | None = None) -> EmbeddingFile:
+    """Return what an embedding file, or a LoRA with embeddings beside its layers, holds, from its header.
+
+    Parameters
+    ----------
+    path
+        The file.
+    token
+        Which of several embeddings in a LoRA's file; any other file holds one.
 
     Raises
     ------
@@ -54,7 +62,9 @@ def read_embedding_header(path: str) -> EmbeddingFile:
             "Convert one that you trust: nbgraph models --convert FILE"
         )
     header = read_header(file)
-    keys = _keys_by_encoder(header)
+    bundled = bundled_embeddings(header)
+    own = _one_of(path, bundled, token) if bundled else None
+    keys = _keys_by_encoder({key: header[key] for key in bundled[own].values()}) if own else _keys_by_encoder(header)
     if keys is None:
         facts = what_is(file)
         what = facts.problem or f"is a {facts.kind}, which has a loader of its own"
@@ -66,13 +76,21 @@ def read_embedding_header(path: str) -> EmbeddingFile:
             raise ModelError(f"{path!r} is no textual inversion: {keys[encoder]} is {shape}, not (vectors, width)")
     only = next(iter(keys.values()))
     is_named = only not in (*_SINGLE, *_ENCODERS)
-    return EmbeddingFile(path, keys, shapes, only if is_named else file.stem)
+    return EmbeddingFile(path, keys, shapes, own or (only if is_named else file.stem))
+
+
+def _one_of(path: str, bundled: Mapping[str, Any], token: str | None) -> str:
+    """The token of one of the embeddings in a LoRA's file; `ModelError` where it is not clear which."""
+    named = next((each for each in bundled if token is not None and each.casefold() == token.casefold()), None)
+    if named is None and len(bundled) > 1:
+        raise ModelError(f"{path!r} is a LoRA with the embeddings {', '.join(bundled)}; give one of them as token=")
+    return named or next(iter(bundled))
 
 
 def embedding_problem(model: ModelDescription, path: str, token: str | None) -> str:
     """Return the problem of an embedding for a model, before anything is loaded; "" if there is none."""
     try:
-        found = read_embedding_header(path)
+        found = read_embedding_header(path, token)
         _encoders_of(model, found)
         check_token(token or found.token)
     except ModelError as error:
@@ -90,7 +108,7 @@ def is_concerned(model: ModelDescription, name: str, patch: TextualInversionPatc
     """Return whether an embedding changes the component `name`: a text encoder it has vectors for, or its tokenizer."""
     if not name.startswith(("text_encoder", "tokenizer")):
         return False
-    encoders = _encoders_of(model, read_embedding_header(patch.path))
+    encoders = _encoders_of(model, read_embedding_header(patch.path, patch.token))
     return name.replace("tokenizer", "text_encoder") in encoders
 
 
@@ -154,8 +172,9 @@ class _ExtendedTable(torch.nn.Module):
 
 def _keys_by_encoder(header: dict[str, StoredTensor]) -> dict[str, str] | None:
     """Return the tensors of an embedding by encoder; None for a file in none of the layouts."""
-    if header and header.keys() <= _ENCODERS.keys():
-        return {name: name for name in header}
+    last = {name.rpartition(".")[2]: name for name in header}
+    if header and last.keys() <= _ENCODERS.keys():
+        return last
     if found := next((name for name in _SINGLE if name in header), None):
         return {"": found}
     return {"": next(iter(header))} if len(header) == 1 else None
@@ -194,7 +213,7 @@ def _encoders_of(model: ModelDescription, found: EmbeddingFile) -> dict[str, str
 
 
 def _vectors(model: ModelDescription, encoder: str, patch: TextualInversionPatch) -> int:
-    found = read_embedding_header(patch.path)
+    found = read_embedding_header(patch.path, patch.token)
     key = _encoders_of(model, found)[encoder]
     shape = next(found.shapes[each] for each, name in found.keys.items() if name == key)
     return shape[0] if len(shape) == 2 else 1
@@ -202,7 +221,7 @@ def _vectors(model: ModelDescription, encoder: str, patch: TextualInversionPatch
 
 def _read(model: ModelDescription, encoder: str, patch: TextualInversionPatch) -> Tensor:
     """Return (vectors, width) of an embedding for a text encoder."""
-    key = _encoders_of(model, read_embedding_header(patch.path))[encoder]
+    key = _encoders_of(model, read_embedding_header(patch.path, patch.token))[encoder]
     file: Any = safe_open(resolve_folder(patch.path), framework="pt", device="cpu")
     with file as opened:
         vectors: Tensor = opened.get_tensor(key).float()

@@ -94,6 +94,11 @@ class LoraLoader(BaseInvocation):
             laid = [each for each in part.model.patches if isinstance(each, LoraPatch)]
             if any(each.fingerprint == patch.fingerprint for each in laid):
                 raise NbgraphError(f"the LoRA {self.lora.name!r} lies over this model already; change its weight there")
+        if tokens := diffusion.embedding_tokens(patch.path):
+            context.warn(
+                f"{self.lora.name!r} also holds embeddings ({', '.join(tokens)}), which a LoRA node does not apply; "
+                "give the same file to a TextualInversion node"
+            )
         weight = self.weight if self.clip_weight is None else self.clip_weight
         text_patch = patch.model_copy(update={"weight": weight})
         return LoraOutput(unet=patched(self.unet, patch), clip=patched(self.clip, text_patch))

@@ -47,7 +47,7 @@ class TextualInversion(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> ClipOutput:
         path = context.models.file_of(str(self.embedding))
-        token = self.token or diffusion.read_embedding_header(path).token
+        token = self.token or diffusion.read_embedding_header(path, self.token).token
         others = [each for each in self.clip.model.patches if isinstance(each, TextualInversionPatch)]
         if any(each.token.casefold() == token.casefold() for each in others):
             raise NbgraphError(f"a textual inversion {token!r} is over this model already; give token= another word")

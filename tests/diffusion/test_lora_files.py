@@ -14,9 +14,10 @@ from torch import Tensor
 
 import nbgraph as nb
 from nbgraph.diffusion.model_cache import ModelCache
-from nbgraph.diffusion.refs import LoraPatch
-from nbgraph.errors import GraphError, ModelError
-from nbgraph.invocations import LoraLoader, ModelLoader, Prompt
+from nbgraph.diffusion.refs import LoraPatch, TextualInversionPatch
+from nbgraph.errors import GraphError, ModelError, NbgraphWarning
+from nbgraph.invocations import LoraLoader, ModelLoader, Prompt, TextualInversion
+from tests.diffusion.drawing import encode
 from tests.diffusion.models import TinyModels
 
 WEIGHT = 0.5
@@ -68,6 +69,14 @@ def bare_peft(component: str, module: str) -> tuple[str, str, str]:
 
 def comfy(component: str, module: str) -> tuple[str, str, str]:
     return peft("diffusion_model", module)
+
+
+def original(component: str, module: str) -> tuple[str, str, str]:
+    """The names of FLUX.1's authors, with factors as PEFT names them."""
+    renamed = {"attn.to_out.0": "img_attn.proj", "attn.to_add_out": "txt_attn.proj", "ff.net.2": "img_mlp.2"}
+    for ours, theirs in renamed.items():
+        module = module.replace(f".{ours}", f".{theirs}")
+    return peft("diffusion_model", module.replace("transformer_blocks", "double_blocks"))
 
 
 def kohya_of_transformers(component: str, module: str) -> tuple[str, str, str]:
@@ -127,6 +136,7 @@ CONV = {"unet": (*ATTENTION, "resnets.0.conv1", "time_emb_proj", "conv_in", "dow
 TEXT = {"text_encoder": ("q_proj", "out_proj", "fc1")}
 TEXTS = TEXT | {"text_encoder_2": ("v_proj", "fc2")}
 TRANSFORMER = {"transformer": ("to_q", "to_k")}
+ORIGINAL = {"transformer": (".attn.to_out.0", "to_add_out", "ff.net.2")}
 NAMINGS: dict[str, tuple[str, Named, dict[str, tuple[str, ...]]]] = {
     "kohya": ("sd15", kohya, UNET | TEXT),
     "kohya, no text": ("sd15", kohya, UNET),
@@ -144,8 +154,13 @@ NAMINGS: dict[str, tuple[str, Named, dict[str, tuple[str, ...]]]] = {
     "peft, no component": ("sd15", bare_peft, UNET),
     "old diffusers": ("sd15", old, {"unet": ATTENTION}),
     "SD3": ("sd3", peft, TRANSFORMER | TEXTS),
+    "SD3, ai-toolkit": ("sd3", comfy, TRANSFORMER),
     "Flux": ("flux", peft, TRANSFORMER | TEXT),
+    "Flux, ai-toolkit": ("flux", comfy, TRANSFORMER),
+    "Flux, original names": ("flux", original, ORIGINAL),
     "Chroma": ("chroma", peft, TRANSFORMER),
+    "Chroma, ai-toolkit": ("chroma", comfy, TRANSFORMER),
+    "Chroma, original names": ("chroma", original, ORIGINAL),
     "Qwen-Image": ("qwen-image", peft, TRANSFORMER),
     "Qwen-Image, ComfyUI": ("qwen-image", comfy, TRANSFORMER),
     "Z-Image": ("z-image", peft, TRANSFORMER),
@@ -175,15 +190,22 @@ def test_layers_are_added_as_if_merged_by_hand_each_with_its_alpha(
     assert count * (3 if has_alpha else 2) == len(state)
 
 
+@pytest.mark.parametrize(
+    ("name", "down_name", "up_name"),
+    [
+        ("lora_unet_double_blocks_0_img_attn_qkv", "lora_down", "lora_up"),
+        ("diffusion_model.double_blocks.0.img_attn.qkv", "lora_down", "lora_up"),
+        ("diffusion_model.double_blocks.0.img_attn.qkv", "lora_A", "lora_B"),
+    ],
+)
 def test_fused_layers_of_flux_are_split_with_their_alpha(
-    tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
+    name: str, down_name: str, up_name: str, tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
 ) -> None:
-    name = "lora_unet_double_blocks_0_img_attn"
     with shared_cache.use(tiny["flux"], "transformer") as components:
         width = components["transformer"].transformer_blocks[0].attn.to_q.weight.shape[0]
     down, up = torch.randn(4, width), torch.randn(3 * width, 4)
-    state: dict[str, Tensor] = {f"{name}_qkv.lora_down.weight": down, f"{name}_qkv.lora_up.weight": up}
-    state[f"{name}_qkv.alpha"] = torch.tensor(3.0)
+    state: dict[str, Tensor] = {f"{name}.{down_name}.weight": down, f"{name}.{up_name}.weight": up}
+    state[f"{name}.alpha"] = torch.tensor(3.0)
     patch = patch_of(state, tmp_path / "lora.safetensors")
     with shared_cache.use(tiny["flux"].with_patch(patch), "transformer") as components:
         found = added(components["transformer"])
@@ -233,7 +255,7 @@ REFUSED: dict[str, tuple[dict[str, Tensor], str]] = {
     ),
     "biases": (of("lora_unet_conv_in.diff_b"), "whole differences"),
     "trained biases": (of("unet.conv_in.lora_B.bias"), "biases"),
-    "embeddings": (of("bundle_emb.word.string_to_param.*"), "embeddings of words"),
+    "embeddings": (of("lora_embedding_A"), "embeddings of words"),
     "Control-LoRA": (of("lora_controlnet"), "a Control-LoRA"),
     "unknown tensors": (
         of("something.else"),
@@ -292,6 +314,31 @@ def test_differences_that_add_nothing_are_passed_by(tiny: TinyModels, shared_cac
     patch = patch_of(state | {"lora_unet_conv_in.diff_b": torch.zeros(32)}, tmp_path / "lora.safetensors")
     with shared_cache.use(tiny["sd15"].with_patch(patch), "unet") as components:
         assert added(components["unet"]).keys() == merged["unet"].keys()
+
+
+def test_embeddings_in_the_file_of_a_lora_are_left_to_a_node_for_them(
+    tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
+) -> None:
+    state, merged = random_lora(tiny, "sd15", kohya, UNET | TEXT)
+    fur, silk = (torch.randn(count, 32) for count in (2, 1))
+    bundled = {"bundle_emb.fur.string_to_param.*": fur, "bundle_emb.silk.emb_params": silk}
+    patch = patch_of(state | bundled, tmp_path / "lora.safetensors")
+    with shared_cache.use(tiny["sd15"].with_patch(patch), "unet") as components:
+        assert added(components["unet"]).keys() == merged["unet"].keys()
+    model = ModelLoader(model=tiny["sd15"].path)
+    lora = LoraLoader(id="lora", lora=Path(patch.path), unet=model, clip=model)
+    words = TextualInversion(id="words", embedding=Path(patch.path), clip=model)
+    with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
+        with pytest.warns(NbgraphWarning, match=r"also holds embeddings \(fur, silk\), .* TextualInversion node"):
+            studio.run(lora, progress=False)
+        with pytest.raises(GraphError, match="words.embedding: .* with the embeddings fur, silk; give one"):
+            studio.run(words, progress=False)
+        words.token = "Silk"
+        found = studio.run(words, progress=False)[words].clip.model
+    save_file({"emb_params": silk}, tmp_path / "silk.safetensors")
+    alone = TextualInversionPatch.from_file(str(tmp_path / "silk.safetensors"), "silk")
+    expected = encode(shared_cache, tiny["sd15"].with_patch(alone), "a silk dog").tensors["prompt_embeds"]
+    assert torch.equal(encode(shared_cache, found, "a silk dog").tensors["prompt_embeds"], expected)
 
 
 def test_layers_of_flux_that_diffusers_drops_are_refused(
