@@ -119,7 +119,7 @@ def _describe_vae(facts: FileFacts, fingerprint: str, base: ModelDescription | N
     if base is None or "vae" not in base.classes:
         raise ModelError(
             f"{facts.path!r} is a VAE ({facts.variant}), and how its latents are scaled is told by the model it is "
-            "used with; give that model, in a VaeLoader as like=model.vae"
+            "used with; give that model, in a VaeLoader as like=model.vae, or its denoiser as unet="
         )
     path = Path(facts.path)
     source = _of_file(path, fingerprint, "vae", base.config("vae"))

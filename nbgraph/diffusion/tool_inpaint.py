@@ -12,7 +12,7 @@ from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.vae import encode_pixels
 from nbgraph.diffusion.values import Latents
-from nbgraph.image_modes import as_mask, on_white
+from nbgraph.image_modes import as_mask, in_plain_mode
 
 LARGEST_GROWTH = 64
 
@@ -45,16 +45,27 @@ def encode_for_inpainting(
 ) -> tuple[Latents, Image.Image]:
     """Return the latents of an image that is grey where a mask is white, and the mask, grown; needs `vae`.
 
-    What is half white or more is grey. The mean of what the autoencoder gives is taken. `ModelError` unless the sides
-    of the image are multiples of what the model draws in.
+    What is half white or more is grey, and transparency counts for nothing. Image and mask are cropped, evenly on both
+    sides, to whole latents. The mean of what the autoencoder gives is taken. `ModelError` unless the sides that are
+    left are multiples of what the model draws in.
     """
     width, height = image.size
-    components.model.check_size(width, height)
+    box = whole_latents(components.model, width, height)
+    components.model.check_size(box[2] - box[0], box[3] - box[1])
     values = interpolate(_values(mask), size=(height, width), mode="bilinear")
-    shown = VaeImageProcessor(vae_scale_factor=1).preprocess([on_white(image)]) * (1 - values.round())
+    values = values[..., box[1] : box[3], box[0] : box[2]]
+    colors = in_plain_mode(image).convert("RGB").crop(box)
+    shown = VaeImageProcessor(vae_scale_factor=1).preprocess([colors]) * (1 - values.round())
     latents = encode_pixels(components, shown)
     grown = (grown_mask(values, pixels)[0, 0] * 255).byte().numpy()
     return latents, Image.fromarray(grown)
+
+
+def whole_latents(model: ModelDescription, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of an image that has a latent for each square of its pixels."""
+    step = model.vae_scale_factor
+    left, top = width % step // 2, height % step // 2
+    return left, top, left + width // step * step, top + height // step * step
 
 
 def _values(mask: Image.Image) -> Tensor:

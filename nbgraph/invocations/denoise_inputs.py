@@ -49,23 +49,27 @@ class Scheduler(BaseInvocation):
         return SchedulerOutput(scheduler=self.scheduler)
 
 
-@invocation("vae_loader", title="VAE", category="model", version="1.0.0", static=True)
+@invocation("vae_loader", title="VAE", category="model", version="1.1.0", static=True)
 class VaeLoader(BaseInvocation):
     """A VAE on its own, by its name in this studio, or by the path of its folder or file.
 
-    A file does not say how latents are scaled: that is taken from the model it is used with, `like=model.vae`.
+    A file does not say how latents are scaled: that is taken from the model it is used with, `like=model.vae`, or
+    `unet=transformer` for a denoiser that was loaded without a VAE.
     """
 
     vae_model: str = Field(
         title="VAE", description="Autoencoder by its name in this studio, or the path of its folder or file"
     )
     like: VaeField | None = Field(None, description="VAE of the model a file is used with, whose scaling it takes")
+    unet: UNetField | None = Field(
+        None, title="Denoiser", description="Denoiser that a file is used with, where there is no VAE to be like"
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from model_problem(known, "vae_model", "vae", context)
 
     def invoke(self, context: InvocationContext) -> VaeOutput:
-        return VaeOutput(vae=VaeField(model=context.models.resolve(self.vae_model, like(self.like))))
+        return VaeOutput(vae=VaeField(model=context.models.resolve(self.vae_model, like(self.like or self.unet))))
 
 
 @invocation("controlnet", title="ControlNet", category="latents", version="1.0.0", static=True)
@@ -162,7 +166,7 @@ def model_problem(
         return
     try:
         # only headers are read, so a wrong file is refused before any node runs
-        model = context.models.resolve(known[field], like(known.get("like")))
+        model = context.models.resolve(known[field], like(known.get("like") or known.get("unet")))
         context.models.describe(model).component_names(component)
         diffusion.check_weights(model, component)
     except ModelError as error:

@@ -15,7 +15,8 @@ from typing import Any
 from nbgraph.config import Settings
 from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation
-from nbgraph.recipes.comfy_import import RESIZE, XL_DEFAULT
+from nbgraph.recipes.comfy_import import RESIZE
+from nbgraph.recipes.comfy_models import XL_DEFAULT
 from nbgraph.recipes.graph_export import GraphExport
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
@@ -27,6 +28,17 @@ SHIFTED = {"flux": "ModelSamplingFlux", "stable-diffusion-3": "ModelSamplingSD3"
 """The node that sets the shift of a family; the others take AuraFlow's."""
 MANY_CHANNELS = ("flux", "stable-diffusion-3", "qwenimage", "z-image", "auraflow")
 """Families whose empty latents ComfyUI makes with 16 channels."""
+ENCODERS = {
+    "sd1": ("stable_diffusion", "stable-diffusion"),
+    "sd2": ("stable_diffusion", "stable-diffusion"),
+    "sdxl": ("sdxl", "stable-diffusion-xl"),
+    "sd3-medium": ("sd3", "stable-diffusion-3"),
+    "sd35-medium": ("sd3", "stable-diffusion-3"),
+    "sd35-large": ("sd3", "stable-diffusion-3"),
+    "flux-dev": ("flux", "flux"),
+    "flux-schnell": ("flux", "flux"),
+}
+"""ComfyUI's type of text encoders, and their family, by kind of model."""
 PLAIN_SAMPLING = {"start_step": 0, "end_step": None, "add_noise": True, "leftover_noise": False}
 MODEL_ENDINGS = (".safetensors", ".sft", ".ckpt", ".gguf", ".pt", ".pth", ".bin")
 
@@ -109,8 +121,30 @@ class _ComfyExport(GraphExport):
         except ModelError:
             return ""
 
+    def _write_transformer_loader(self, node: BaseInvocation) -> None:
+        name, precision = str(self.value(node, "model")), self.value(node, "precision")
+        if precision not in (None, "fp8"):
+            self.problem("precision", f"{precision!r} is not in ComfyUI; use 'fp8', or leave it out")
+        stored = "fp8_e4m3fn" if precision else "default"
+        made = self._node("UNETLoader", unet_name=_file_name(name), weight_dtype=stored)
+        self.give(unet=_Model([made, 0], name, self._family(name)))
+
+    def _write_text_encoder_loader(self, node: BaseInvocation) -> None:
+        kind, files = str(self.value(node, "kind")), list(self.value(node, "files"))
+        names = [_file_name(file) for file in files]
+        told, family = ENCODERS[kind]
+        inputs = {f"clip_name{number}": name for number, name in enumerate(names, start=1)}
+        if len(names) == 1:
+            made = self._node("CLIPLoader", clip_name=names[0], type=told)
+        elif len(names) == 2:
+            made = self._node("DualCLIPLoader", **inputs, type=told)
+        else:
+            made = self._node("TripleCLIPLoader", **inputs)
+        self.give(clip=([made, 0], _Model([made, 0], kind, family)))
+
     def _write_vae_loader(self, node: BaseInvocation) -> None:
-        self.value(node, "like")  # a VAE in ComfyUI is scaled as the model it is used with
+        for name in ("like", "unet"):  # a VAE in ComfyUI is scaled as the model it is used with
+            self.value(node, name)
         made = self._node("VAELoader", vae_name=_file_name(str(self.value(node, "vae_model"))))
         self.give(vae=[made, 0])
 
@@ -161,6 +195,11 @@ class _ComfyExport(GraphExport):
     def _write_load_image(self, node: BaseInvocation) -> None:
         made = self._node("LoadImage", image=PurePath(self.value(node, "path")).name)
         self.give(image=[made, 0])
+
+    def _write_img_conv(self, node: BaseInvocation) -> None:
+        if self.value(node, "mode") != "RGB":
+            self.problem("mode", "images of ComfyUI are RGB, without transparency; set it to 'RGB'")
+        self.give(image=self.value(node, "image"))
 
     def _write_tomask(self, node: BaseInvocation) -> None:
         source: Source = self.value(node, "image")

@@ -43,6 +43,7 @@ WIDGETS: dict[str, tuple[str, ...]] = {
     "UNETLoader": ("unet_name", "weight_dtype"),
     "CLIPLoader": ("clip_name", "type", "device"),
     "DualCLIPLoader": ("clip_name1", "clip_name2", "type", "device"),
+    "TripleCLIPLoader": ("clip_name1", "clip_name2", "clip_name3"),
     "RandomNoise": ("noise_seed",),
     "BasicScheduler": ("scheduler", "steps", "denoise"),
     "KSamplerSelect": ("sampler_name",),

@@ -4,14 +4,13 @@ A workflow is read from its ends. Every node becomes one of ours, or several, or
 whatever has no counterpart becomes a placeholder, and the report names it.
 """
 
-from collections.abc import Callable
 from typing import Any, get_args
 
 from nbgraph.diffusion.tool_names import ToolSamplerName, ToolScheduleName
-from nbgraph.diffusion.tool_sigmas import flux_shift
-from nbgraph.recipes.comfy_format import ComfyNode, Link, Nodes
-from nbgraph.recipes.comfy_values import Empty, Guider, Latent, Model, Prompted, Steps
-from nbgraph.recipes.graph_builder import GraphBuilder, Out, edge
+from nbgraph.recipes.comfy_format import ComfyNode, Nodes
+from nbgraph.recipes.comfy_models import ModelReader
+from nbgraph.recipes.comfy_values import Empty, Guider, Latent, Prompted, Steps
+from nbgraph.recipes.graph_builder import Out
 from nbgraph.recipes.opened import Report
 from nbgraph.recipes.shelf import Shelf
 from nbgraph.services.shared.graph.graph import Graph
@@ -20,8 +19,6 @@ SAMPLERS = {"ddim": "euler", "dpmpp_2m_sde_gpu": "dpmpp_2m_sde", "dpmpp_3m_sde_g
 NEAREST = {"res_multistep": "dpmpp_2m", "dpmpp_2s_ancestral": "euler_ancestral", "dpm_2": "heun", "heunpp2": "heun"}
 RANDOM = ("euler_ancestral", "dpmpp_2m_sde", "dpmpp_3m_sde")
 RESIZE = {"nearest-exact": "nearest", "bilinear": "bilinear", "area": "box", "bicubic": "bicubic", "lanczos": "lanczos"}
-XL_DEFAULT = 2
-"""The last layers that SDXL's text encoders leave out by themselves, counted as CLIPSetLastLayer does."""
 
 
 def import_comfy(nodes: Nodes, shelf: Shelf, report: Report) -> Graph:
@@ -29,133 +26,8 @@ def import_comfy(nodes: Nodes, shelf: Shelf, report: Report) -> Graph:
     return ComfyImport(nodes, shelf, report).graph()
 
 
-class ComfyImport:
-    """One workflow on its way to a graph."""
-
-    def __init__(self, nodes: Nodes, shelf: Shelf, report: Report) -> None:
-        self.nodes, self.shelf, self.report = nodes, shelf, report
-        self.builder = GraphBuilder(report)
-        self._done: dict[str, tuple[Any, ...]] = {}
-        self._under_way: set[str] = set()
-        self._readers: dict[str, Callable[[ComfyNode], tuple[Any, ...]]] = {
-            name.removeprefix("_read_"): getattr(self, name) for name in dir(self) if name.startswith("_read_")
-        }
-
-    def graph(self) -> Graph:
-        """Return the graph of all nodes."""
-        for node_id in self.nodes:
-            self._outputs(node_id)
-        return self.builder.graph()
-
-    def _outputs(self, node_id: str) -> tuple[Any, ...]:
-        if node_id in self._done:
-            return self._done[node_id]
-        if node_id in self._under_way:
-            return ()
-        self._under_way.add(node_id)
-        node = self.nodes[node_id]
-        reader = self._readers.get(node.type)
-        if reader is None:
-            found = self._placeholder(node, "nothing here corresponds to this type")
-        else:
-            try:
-                found = reader(node)
-            except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
-                found = self._placeholder(node, f"its inputs cannot be read: {error}")
-        self._done[node_id] = found
-        return found
-
-    def _placeholder(self, node: ComfyNode, why: str) -> tuple[Any, ...]:
-        plain = {name: value for name, value in node.inputs.items() if not isinstance(value, Link)}
-        name = self.builder.add_unknown(node.title or node.type, node.type, {"inputs": plain}, why)
-        for field, value in node.inputs.items():
-            if isinstance(value, Link) and isinstance(source := self._at(value), Out):
-                self.builder.edges.append(edge(source, name, field))
-        return tuple(Out(name, f"output_{slot}") for slot in range(8))
-
-    def _at(self, value: Any) -> Any:
-        """What an input holds: a value as it is, or what arrives over its link."""
-        if not isinstance(value, Link):
-            return value
-        outputs = self._outputs(value.node) if value.node in self.nodes else ()
-        return outputs[value.slot] if 0 <= value.slot < len(outputs) else None
-
-    def _input(self, node: ComfyNode, name: str, default: Any = None) -> Any:
-        found = self._at(node.inputs.get(name, default))
-        return default if found is None else found
-
-    def _add(self, type_name: str, wanted: str = "", **inputs: Any) -> str:
-        return self.builder.add(type_name, wanted, **inputs)
-
-    # models
-
-    def _loader(self, node: ComfyNode, name: str) -> str:
-        known = self.shelf.model(name, self.report)
-        if not self.shelf.is_stable_diffusion(known):
-            self.report.differs(f"prompts for {name!r}", "they are encoded as diffusers does for such a model")
-        return self._add("model_loader", "model", model=known)
-
-    def _read_CheckpointLoaderSimple(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802 - ComfyUI's names
-        loader = self._loader(node, str(self._input(node, "ckpt_name", "")))
-        return Model(Out(loader, "unet")), Out(loader, "clip"), Out(loader, "vae")
-
-    def _read_UNETLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        return (Model(Out(self._loader(node, str(self._input(node, "unet_name", ""))), "unet")),)
-
-    def _read_CLIPLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        """Text encoders of their own: those of the model that the workflow loads, which has them with it."""
-        for other in self.nodes.values():
-            if other.type == "UNETLoader" and isinstance(model := self._outputs(other.id)[0], Model):
-                names = [str(value) for name, value in node.inputs.items() if name.startswith("clip_name")]
-                self.report.differs(f"text encoders {', '.join(names)}", "taken from the model's own folder")
-                return (Out(model.unet.node, "clip"),)
-        return self._placeholder(node, "there is no UNETLoader beside it whose model has text encoders")
-
-    _read_DualCLIPLoader = _read_CLIPLoader  # noqa: N815
-
-    def _read_VAELoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        name = str(self._input(node, "vae_name", ""))
-        found = Report()
-        known = self.shelf.model(name, found)
-        loaders = [each for each in self.nodes.values() if each.type == "UNETLoader"]
-        if found.of("missing") and loaders and isinstance(model := self._outputs(loaders[0].id)[0], Model):
-            self.report.differs(f"VAE {name!r}", "taken from the model's own folder")
-            return (Out(model.unet.node, "vae"),)
-        self.report.extend(found)
-        return (Out(self._add("vae_loader", "vae", vae_model=known), "vae"),)
-
-    def _read_LoraLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        model, clip = self._input(node, "model"), self._input(node, "clip")
-        path = self.shelf.lora(str(self._input(node, "lora_name", "")), self.report)
-        weight, text = (float(self._input(node, name, 1.0)) for name in ("strength_model", "strength_clip"))
-        own = None if text == weight else text
-        lora = self._add("lora_loader", "lora", lora=path, weight=weight, clip_weight=own, unet=model.unet, clip=clip)
-        return Model(Out(lora, "unet"), model.shift), Out(lora, "clip")
-
-    def _read_LoraLoaderModelOnly(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        model = self._input(node, "model")
-        path = self.shelf.lora(str(self._input(node, "lora_name", "")), self.report)
-        weight = float(self._input(node, "strength_model", 1.0))
-        clip = Out(self._base_of(model.unet), "clip")
-        lora = self._add("lora_loader", "lora", lora=path, weight=weight, unet=model.unet, clip=clip)
-        return (Model(Out(lora, "unet"), model.shift),)
-
-    def _base_of(self, out: Out) -> str:
-        """The model loader that a denoiser comes from."""
-        for each in self.builder.edges:
-            if each["destination"] == {"node_id": out.node, "field": "unet"}:
-                return self._base_of(Out(each["source"]["node_id"], each["source"]["field"]))
-        return out.node
-
-    def _read_ModelSamplingSD3(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        return (Model(self._input(node, "model").unet, float(self._input(node, "shift", 3.0))),)
-
-    _read_ModelSamplingAuraFlow = _read_ModelSamplingSD3  # noqa: N815
-
-    def _read_ModelSamplingFlux(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        size = int(self._input(node, "width", 1024)), int(self._input(node, "height", 1024))
-        shifts = float(self._input(node, "base_shift", 0.5)), float(self._input(node, "max_shift", 1.15))
-        return (Model(self._input(node, "model").unet, flux_shift(*size, *shifts)),)
+class ComfyImport(ModelReader):
+    """Reads prompts, images, latents and sampling."""
 
     # prompts
 
@@ -163,18 +35,6 @@ class ComfyImport:
         text, clip = self._input(node, "text", ""), self._input(node, "clip")
         made = self._add("tool_prompt", node.title or "prompt", text=text, clip=clip, syntax="comfy")
         return (Prompted(Out(made, "conditioning")),)
-
-    def _read_CLIPSetLastLayer(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        clip, last = self._input(node, "clip"), -int(self._input(node, "stop_at_clip_layer", -1))
-        base = self.builder.nodes.get(self._base_of(Out(clip.node, "unet")), {})
-        is_xl = self.shelf.is_stable_diffusion_xl(str(base.get("model", "")))
-        skipped = last - (XL_DEFAULT if is_xl else 1)
-        if skipped < 0:
-            self.report.differs("CLIPSetLastLayer -1", "SDXL's text encoders leave out their last layer here")
-            return (clip,)
-        if not skipped:
-            return (clip,)
-        return (Out(self._add("clip_skip", "clip_skip", clip=clip, skipped_layers=skipped), "clip"),)
 
     def _read_ConditioningZeroOut(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         given: Prompted = self._input(node, "conditioning")
@@ -219,7 +79,8 @@ class ComfyImport:
         name = str(self._input(node, "image", ""))
         self.report.missing(f"picture {name!r}", "its path is that of another machine's folder; give one that is here")
         loaded = Out(self._add("load_image", "picture", path=name), "image")
-        return loaded, loaded
+        # its first output has the colors of transparent parts too, the second one is made of its transparency
+        return Out(self._add("img_conv", "colors", image=loaded, mode="RGB"), "image"), loaded
 
     def _read_VAEDecode(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         latent: Latent = self._input(node, "samples")
@@ -227,15 +88,15 @@ class ComfyImport:
         return (Out(made, "image"),)
 
     def _read_VAEEncode(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        self.report.differs("VAEEncode", "the mean of what the autoencoder gives is taken, and nothing is cropped")
+        self.report.exact(
+            "VAEEncode", "the mean, as there since July 2025; sides that are cropped there are refused here"
+        )
         made = self._add("i2l", "latents", image=self._input(node, "pixels"), vae=self._input(node, "vae"))
         return (Latent(Out(made, "latents")),)
 
     def _read_VAEEncodeForInpaint(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         image, mask = self._input(node, "pixels"), self._input(node, "mask")
-        self.report.differs(
-            "VAEEncodeForInpaint", "the mean of what the autoencoder gives is taken, nothing is cropped"
-        )
+        self.report.exact("VAEEncodeForInpaint", "the mean, as there since July 2025")
         alpha = self._add("tomask", "mask", image=mask, invert=True)
         made = self._add(
             "tool_inpaint",
@@ -285,10 +146,6 @@ class ComfyImport:
             self.report.differs(node.type, "nothing is cropped here")
         made = self._add(type_name, "resized", latents=latent.latents, vae=self._vae(), mode=method, **size)
         return Latent(Out(made, "latents"), latent.mask, latent.batch_size, latent.batch_index)
-
-    def _vae(self) -> Out:
-        loader = next(name for name, values in self.builder.nodes.items() if values["type"] == "model_loader")
-        return Out(loader, "vae")
 
     def _read_SaveImage(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         self._add("save_image", "save", image=self._input(node, "images"))

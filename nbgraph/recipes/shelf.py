@@ -40,6 +40,21 @@ class Shelf:
         report.missing(f"model {name!r}", f"no model of that name here (there are: {possible or 'none'})")
         return str(name)
 
+    def is_folder(self, name: str) -> bool:
+        """Return whether a model of this shelf is a folder in the diffusers layout; False for one that is not here."""
+        path = dict(self.models).get(name)
+        return path is not None and Path(path).is_dir()
+
+    def file(self, name: str, report: Report) -> str:
+        """Return the path of a model in a single file; its own name, and a finding, if there is none."""
+        found = Report()
+        known = self.model(name, found)
+        if self.is_folder(known):
+            report.missing(f"model {name!r}", f"no single file of that name here, but the folder {known!r}")
+            return str(name)
+        report.extend(found)
+        return dict(self.models).get(known, known)
+
     def is_stable_diffusion(self, name: str) -> bool:
         """Return whether a model of this shelf is a Stable Diffusion 1.5, 2 or XL; True for one that is not here."""
         found = self._pipeline(name)

@@ -15,8 +15,10 @@ from nbgraph.errors import GraphError, RecipeError
 from nbgraph.recipes.comfy_format import SEEDS, WIDGETS, Link, read_api, read_workflow
 from nbgraph.recipes.reading import read_recipe
 from nbgraph.recipes.shelf import Shelf
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from tests.recipes.conftest import saved
 from tests.tiny_models import BUILDERS, build_controlnet, build_lora
+from tests.tiny_models.headers import full_size, only, write_header
 
 WORKFLOWS = sorted((Path(__file__).parent / "workflows").glob("*.json"))
 MODELS = ("sd15", "sdxl", "sd3", "flux", "qwen-image", "z-image")
@@ -60,6 +62,73 @@ def test_a_workflow_says_what_it_takes_over_and_what_differs():
     assert "sampler euler" in {finding.what for finding in opened.report.of("exact")}
     assert ">differs</td>" in opened._repr_html_()
     assert str(opened.report).startswith("differs")
+
+
+FLUX_FILES = {
+    "flux": ("denoiser", "model.diffusion_model."),
+    "clip_l": ("text", "text_encoders.clip_l.transformer."),
+    "t5xxl": ("text", "text_encoders.t5xxl.transformer."),
+    "ae": ("vae", "vae."),
+}
+"""Files of the parts of FLUX.1, and what stands before the names of their tensors in a checkpoint."""
+
+
+def test_parts_in_files_of_their_own_are_loaded_part_by_part(tmp_path):
+    for name, (_, start) in FLUX_FILES.items():
+        write_header(tmp_path / f"{name}.safetensors", only(full_size("flux-dev"), start))
+    with nb.Studio(settings=nb.Settings(device="cpu", model_folders=[tmp_path])) as studio:
+        opened = studio.open(Path(__file__).parent / "workflows" / "flux.json")
+        assert not opened.report.of("missing")
+        graph = opened.graph
+        assert not {node.type for node in graph.nodes.values()} & {"model_loader"}
+        assert (graph["text_encoders"].kind, len(graph["text_encoders"].files)) == ("flux-dev", 2)
+        assert {str(edge) for edge in graph.edges} >= {"model.unet -> vae.unet", "text_encoders.clip -> prompt.clip"}
+        studio.invoker.check(GraphExecutionState(graph))
+        (tmp_path / "t5xxl.safetensors").unlink()
+        missing = studio.open(Path(__file__).parent / "workflows" / "flux.json")
+        assert [each.what for each in missing.report.of("missing")] == ["model 't5xxl.safetensors'"]
+        with pytest.raises(GraphError, match="text_encoders.files: no model 't5xxl.safetensors'"):
+            studio.invoker.check(GraphExecutionState(missing.graph))
+
+
+def test_text_encoders_that_no_loader_reads_are_a_placeholder_unless_a_folder_has_them():
+    opened = read_recipe(json.dumps(workflow("qwen_image")), SHELF)
+    kept = opened.graph.layout["unknown"].values()
+    assert {each["data"]["type"] for each in kept} == {"CLIPLoader"}
+    assert ["CLIPLoader" in each.what for each in opened.report.of("missing")].count(True) == 1
+    whole = Shelf((("qwen-image", str(Path(__file__).parent)),))
+    opened = read_recipe(json.dumps(workflow("qwen_image")), whole)
+    assert not opened.graph.layout.get("unknown")
+    assert "text encoders qwen.safetensors" in {each.what for each in opened.report.of("differs")}
+
+
+def test_a_lora_for_the_denoiser_alone_and_a_clip_skip_find_the_loaders_of_parts():
+    data = workflow("flux")
+    data["l"] = {
+        "class_type": "LoraLoaderModelOnly",
+        "inputs": {"lora_name": "a", "strength_model": 0.5, "model": ["n1", 0]},
+    }
+    data["n8"]["inputs"]["model"] = ["l", 0]
+    data["c"] = {"class_type": "CLIPSetLastLayer", "inputs": {"stop_at_clip_layer": -2, "clip": ["n2", 0]}}
+    data["n4"]["inputs"]["clip"] = ["c", 0]
+    data["n1"]["inputs"]["weight_dtype"] = "fp8_e4m3fn"
+    opened = read_recipe(json.dumps(data), Shelf())
+    edges = set(map(str, opened.graph.edges))
+    assert edges >= {
+        "model.unet -> lora.unet",
+        "text_encoders.clip -> lora.clip",
+        "text_encoders.clip -> clip_skip.clip",
+    }
+    assert (opened.graph["clip_skip"].skipped_layers, opened.graph["model"].precision) == (1, "fp8")
+
+
+def test_an_image_without_its_transparency_is_encoded_and_the_mask_is_made_of_it(studio, tmp_path):
+    photo = PillowImage.new("RGBA", (64, 64), (200, 30, 60, 0))
+    photo.save(tmp_path / "photo.png")
+    opened = studio.open(Path(__file__).parent / "workflows" / "img2img.json")
+    assert {"VAEEncode"} <= {each.what for each in opened.report.of("exact")}
+    run = studio.run(opened.graph, {"picture.path": tmp_path / "photo.png"}, progress=False)
+    assert run["colors"].image.getpixel((5, 5)) == (200, 30, 60)
 
 
 def test_values_are_taken_over_exactly():

@@ -1,5 +1,7 @@
 """Inpainting is prepared as ComfyUI does it: grey within the mask, and the mask grown by its square."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,9 @@ from PIL import Image as PillowImage
 
 import nbgraph as nb
 from nbgraph.diffusion.description import describe_model
-from nbgraph.diffusion.tool_inpaint import grown_mask, tool_mask
+from nbgraph.diffusion.model_cache import ModelCache
+from nbgraph.diffusion.refs import ModelRef
+from nbgraph.diffusion.tool_inpaint import encode_for_inpainting, grown_mask, tool_mask, whole_latents
 from nbgraph.invocations import ImageToLatents, LoadImage, MaskFromAlpha, ModelLoader, ToolInpaint
 from tests.tiny_models import BUILDERS
 
@@ -42,6 +46,19 @@ def test_a_mask_of_latents_is_taken_between_the_nearest_pixels(tmp_path):
     values = torch.from_numpy(np.asarray(mask, np.float32) / 255)[None, None]
     expected = torch.nn.functional.interpolate(values, size=(32, 32), mode="bilinear")
     assert torch.equal(tool_mask(model, mask, 64, 64), expected)
+
+
+def test_an_image_is_cropped_to_whole_latents_evenly_with_its_mask(tmp_path):
+    ref = ModelRef.from_path(str(BUILDERS["sd15"](tmp_path / "sd15")))
+    photo = PillowImage.effect_noise((65, 73), 90).convert("RGBA")
+    photo.putalpha(PillowImage.linear_gradient("L").resize((65, 73)).point(lambda value: 255 * (value > 90)))
+    with ModelCache(device="cpu").use(ref, "vae") as components:
+        assert whole_latents(replace(components.model, vae_scale_factor=8), 67, 74) == (1, 1, 65, 73)
+        assert whole_latents(components.model, 65, 73) == (0, 0, 64, 72)
+        images = (photo, photo.crop((0, 0, 64, 72)))
+        found, expected = (encode_for_inpainting(components, each, each.getchannel("A")) for each in images)
+    assert torch.equal(found[0].tensor, expected[0].tensor)
+    assert found[1].tobytes() == expected[1].tobytes()
 
 
 def test_what_is_within_the_mask_is_grey_and_the_rest_is_as_it_was(tmp_path):
