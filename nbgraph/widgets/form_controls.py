@@ -122,11 +122,17 @@ class SeedControl(OptionalNumber):
 
 
 class ListControl(Control):
-    """A list of plain values as JSON: `[1, 2]`."""
+    """A list of plain values as JSON: `[1, 2]`; where it may be left out, nothing is None and `[]` an empty list."""
+
+    def __init__(self, value: Any, optional: bool, **common: Any) -> None:
+        self.optional = optional
+        super().__init__(widgets.Text(value=self._text(value), **common))
 
     @property
     def value(self) -> Any:
         text = self.widget.value.strip()
+        if self.optional and not text:
+            return None
         try:
             # People type "1, 2" as often as "[1, 2]".
             return json.loads(text if text.startswith("[") else f"[{text}]")
@@ -135,9 +141,14 @@ class ListControl(Control):
 
     @value.setter
     def value(self, value: Any) -> None:
-        self.widget.value = json.dumps(list(value))
+        self.widget.value = self._text(value)
+
+    def _text(self, value: Any) -> str:
+        return "" if value is None and self.optional else json.dumps(list(value or []))
 
     def refusal(self, value: Any) -> str:
+        if value is None and self.optional:
+            return ""
         try:
             json.dumps(list(value))
             is_list = not isinstance(value, str)
@@ -269,7 +280,7 @@ def control_for(
     if kind == "text":
         return Control(widgets.Textarea(value=value or "", rows=3, **common))
     if kind == "list":
-        return ListControl(widgets.Text(value=json.dumps(list(value or [])), **common))
+        return ListControl(value, bool(shown.get("optional")), **common)
     if kind == "image":
         return PictureControl(label, value, services, guarded)
     if kind == "colour":
