@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 from mcp import Client, StdioServerParameters
 from PIL import Image as PillowImage
 
@@ -16,6 +17,9 @@ import nbgraph as nb
 from nbgraph import mcp_server
 from nbgraph.errors import NbgraphError
 from nbgraph.mcp_server import make_server, serve
+from nbgraph.widgets.gallery import Gallery, ListPictures
+from nbgraph.widgets.queue_table import ListRuns, QueueTable
+from tests.services.test_folder_watch import SECONDS, open_page
 
 SUM = {"nodes": {"sum": {"id": "sum", "type": "add", "a": 1, "b": 2}}, "edges": []}
 
@@ -48,7 +52,7 @@ def server(studio):
     return make_server(studio)
 
 
-def test_an_agent_draws_from_text_to_image_over_stdio_and_a_notebook_sees_it(tmp_path):
+def test_an_agent_draws_over_stdio_and_the_panels_of_a_notebook_show_it_while_the_agent_is_there(tmp_path):
     async def draw(client: Client) -> tuple[str, Any, Any]:
         tools = {tool.name for tool in (await client.list_tools()).tools}
         assert {"list_nodes", "validate", "explain", "run", "look", "read_stats"} <= tools
@@ -61,15 +65,23 @@ def test_an_agent_draws_from_text_to_image_over_stdio_and_a_notebook_sees_it(tmp
         ran = result_of(await client.call_tool("run", arguments))
         assert ran["status"] == "completed"
         (image,) = ran["images"]["image"]
+        for heard in pages:
+            assert await to_thread.run_sync(heard.wait, SECONDS)
+        listed, _ = gallery._answer(ListPictures(type="list"), [])
+        assert image in {row["name"] for row in listed["pictures"]}
+        shown, _ = queue._answer(ListRuns(type="list"), [])
+        assert [(row["session"], row["status"]) for row in shown["runs"]] == [(ran["run"], "completed")]
         return image, await client.call_tool("look", {"image": image}), ran["run"]
 
     program = "import sys; from nbgraph.cli.app import main; sys.argv[0] = 'nbgraph'; main()"
     command = StdioServerParameters(
         command=sys.executable, args=["-c", program, "mcp", "--studio", str(tmp_path / "studio")], env=environment()
     )
-    image, shown, run = asked(command, draw)
-    seen = PillowImage.open(BytesIO(b64decode(shown.content[0].data)))
     with nb.Studio(tmp_path / "studio", settings=nb.Settings(device="cpu")) as notebook:
+        gallery, queue = Gallery(notebook.services), QueueTable(notebook.services)
+        pages = [open_page(gallery), open_page(queue)]
+        image, shown, run = asked(command, draw)
+        seen = PillowImage.open(BytesIO(b64decode(shown.content[0].data)))
         assert notebook.images.get(image).size == seen.size
         assert [(row.session, row.status) for row in notebook.queue.frame.itertuples()] == [(run, "completed")]
         assert set(notebook.stats.type) >= {"denoise_latents", "l2i"}
