@@ -1,6 +1,7 @@
 """The command `nbgraph app`: the form of a graph as a web page, served by Voila."""
 
 import json
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ from nbgraph.cli.graph_programs import open_graph
 from nbgraph.errors import NbgraphError
 
 PACKAGE = "voila"
+IDLE_SECONDS = 600
+"""After so long without a page and without work a kernel ends; each page that is opened starts one."""
 LOOPBACK = "127.0.0.1"
 CODE = """import nbgraph as nb
 
@@ -29,6 +32,8 @@ def serve_form(file: str, folder: Path | None, host: str, port: int) -> int:
     if find_spec(PACKAGE) is None:
         raise NbgraphError("a form is served by the package voila, which is not installed: pip install voila")
     graph = open_graph(file).validate().to_json()
+    # else Voila and the folder would outlive a program that is ended by a service manager
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with TemporaryDirectory(prefix="nbgraph-app-") as place:
         notebook = Path(place) / "form.ipynb"
         notebook.write_text(form_notebook(graph, folder), encoding="utf-8")
@@ -54,4 +59,6 @@ def form_notebook(graph: str, folder: Path | None) -> str:
 def voila_command(notebook: Path, host: str, port: int) -> list[str]:
     """Return the command that serves a notebook; other machines reach it only where `host` is no loopback address."""
     options = [f"--Voila.ip={host}", f"--port={port}", "--no-browser", "--strip_sources=True"]
-    return [sys.executable, "-m", PACKAGE, str(notebook), *options]
+    idle = {"cull_interval": IDLE_SECONDS // 10, "cull_idle_timeout": IDLE_SECONDS}
+    ends = [f"--MappingKernelManager.{name}={seconds}" for name, seconds in idle.items()]
+    return [sys.executable, "-m", PACKAGE, str(notebook), *options, *ends]

@@ -135,6 +135,8 @@ class Models(ModelsForNodes, Protocol):
 
     def is_current(self, model: ModelField) -> bool: ...
 
+    def step_down(self, model: ModelField, *names: str) -> str: ...
+
 
 class Sessions(Protocol):
     """Stores sessions."""

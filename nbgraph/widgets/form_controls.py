@@ -147,10 +147,11 @@ class ListControl(Control):
         return "" if value is None and self.optional else json.dumps(list(value or []))
 
     def refusal(self, value: Any) -> str:
-        if value is None and self.optional:
+        if self.optional and value is None:
             return ""
         try:
-            json.dumps(list(value))
+            items: list[Any] = list(value)
+            json.dumps(items)
             is_list = not isinstance(value, str)
         except (TypeError, ValueError):
             is_list = False

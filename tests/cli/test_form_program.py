@@ -1,6 +1,8 @@
 """`nbgraph app` serves the form of a graph by Voila, for this machine alone unless another address is given."""
 
 import json
+import os
+import signal
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -12,6 +14,13 @@ from nbgraph.cli import form_program
 from nbgraph.cli.app import app
 from nbgraph.invocations import Add
 from nbgraph.widgets.form import GraphForm
+
+
+@pytest.fixture(autouse=True)
+def _handlers_of_signals():
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
@@ -51,6 +60,24 @@ def test_it_is_served_on_this_machine_alone_unless_told(monkeypatch, file):
     assert "--Voila.ip=127.0.0.1" in command
     command, _ = served(monkeypatch, file, "--host", "0.0.0.0", "--port", "9000")
     assert {"--Voila.ip=0.0.0.0", "--port=9000"} <= {*command}
+
+
+def test_kernels_of_pages_that_were_closed_end(monkeypatch, file):
+    command, _ = served(monkeypatch, file)
+    assert "--MappingKernelManager.cull_idle_timeout=600" in command
+
+
+def test_it_ends_and_leaves_no_folder_when_it_is_terminated(monkeypatch, file):
+    places: list[Path] = []
+
+    def run(command, check):
+        places.append(Path(command[3]))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(form_program, "find_spec", lambda name: ModuleSpec(name, None))
+    monkeypatch.setattr(form_program.subprocess, "run", run)
+    assert CliRunner().invoke(app, ["app", file]).exit_code == 128 + signal.SIGTERM
+    assert not places[0].parent.exists()
 
 
 def test_the_notebook_shows_the_form_of_the_graph(monkeypatch, file, tmp_path):

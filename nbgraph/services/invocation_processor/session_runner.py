@@ -258,23 +258,20 @@ class SessionRunner:
             runnable = validated(cls, inputs.values)
         # each node has its own context, so that what it reports later, from a thread, is attributed to it
         context = NodeContext(self._services, self.session.id, self._is_cancelled, planned, prepared.path)
-        try:
-            output = runnable.invoke(context)
-        except Exception as error:
-            changed = take_less_memory(error, context)
-            if not changed:
-                raise
-        else:
-            changed = ""
-        if changed:
-            # outside of the handler, where the error and its frames are gone
-            output = self._invoke_again(runnable, context, changed)
+        output = self._output(runnable, context)
         if type(output) is not node_type.output_class or node_type.copies_output:
             output = kept_output(output, node_type)
         return output, self._save(prepared, inputs, output, perf_counter() - began)
 
-    def _invoke_again(self, runnable: BaseInvocation, context: NodeContext, changed: str) -> BaseInvocationOutput:
-        """Run a node once more, after memory ran out and its models take less."""
+    def _output(self, runnable: BaseInvocation, context: NodeContext) -> BaseInvocationOutput:
+        """Run a node; once more if memory of the device ran out, and its models can take less of it."""
+        try:
+            return runnable.invoke(context)
+        except Exception as error:
+            changed = take_less_memory(error, context)
+            if not changed:
+                raise
+        # outside of the handler, where the error and its frames are gone
         self._free_memory()
         context.warn(f"the device ran out of memory; it is done again with {changed}")
         return runnable.invoke(context)
