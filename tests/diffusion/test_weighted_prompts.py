@@ -10,8 +10,10 @@ import torch
 from compel import CompelForSD, CompelForSDXL
 
 from nbgraph.diffusion import weighted_prompt
+from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import ClipSkipPatch, ModelRef
+from nbgraph.diffusion.tool_prompt import encode_tool_prompt
 from nbgraph.diffusion.values import Conditioning
 from nbgraph.diffusion.weighted_prompt import encode_weighted_prompt, without_weights
 from nbgraph.errors import ModelError
@@ -51,6 +53,50 @@ def test_without_weights_it_is_the_plain_prompt(
     )
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def spelled_out(components: Components, number: str, text: str) -> torch.Tensor:
+    """(1, 77, width): what an encoder says of a text of at most 75 tokens, as ComfyUI and A1111 take it."""
+    tokenizer, encoder = components[f"tokenizer{number}"], components[f"text_encoder{number}"]
+    tokens = tokenizer(text, padding="max_length", max_length=77, return_tensors="pt").input_ids
+    states = encoder(tokens, output_hidden_states=True).hidden_states
+    is_xl = "text_encoder_2" in components
+    return states[-2] if is_xl else getattr(encoder, "text_model", encoder).final_layer_norm(states[-1])
+
+
+def weighed(components: Components, number: str, weight: float) -> torch.Tensor:
+    """The weights of the 77 tokens of `a (red:weight) cat`, (1, 77, 1)."""
+    tokenizer = components[f"tokenizer{number}"]
+    before, inside = (len(tokenizer(text, add_special_tokens=False).input_ids) for text in ("a", "red"))
+    weights = torch.ones(1, 77, 1)
+    weights[:, 1 + before : 1 + before + inside] = weight
+    return weights
+
+
+@pytest.mark.parametrize("weight", [1.3, 0.4, -0.5])
+@pytest.mark.parametrize("name", ["sd15", "sdxl"])
+def test_weights_of_other_tools_are_their_formulas(
+    name: str, weight: float, tiny: TinyModels, shared_cache: ModelCache
+) -> None:
+    numbers = ("", "_2") if name == "sdxl" else ("",)
+    with shared_cache.use(tiny[name], "text") as components, torch.no_grad():
+        expected: dict[str, list[torch.Tensor]] = {"comfy": [], "a1111": []}
+        for number in numbers:
+            plain, empty = (spelled_out(components, number, text) for text in ("a red cat", ""))
+            weights = weighed(components, number, weight)
+            expected["comfy"].append((plain - empty) * weights + empty)
+            expected["a1111"].append(plain * weights * (plain.mean() / (plain * weights).mean()))
+        for tool, parts in expected.items():
+            found = encode_tool_prompt(components, f"a (red:{weight}) cat", tool).tensors["prompt_embeds"]  # type: ignore[arg-type]
+            assert (found - torch.cat(parts, -1)).abs().max() < 1e-6 * max(1, torch.cat(parts, -1).abs().max())
+
+
+def test_chunks_of_a_long_text_are_encoded_by_themselves_and_joined(tiny: TinyModels, shared_cache: ModelCache) -> None:
+    words = ["red", "cat", "dog"] * 26  # 78 tokens
+    with shared_cache.use(tiny["sd15"], "text") as components, torch.no_grad():
+        found = encode_tool_prompt(components, " ".join(words), "comfy").tensors["prompt_embeds"]
+        parts = [spelled_out(components, "", " ".join(each)) for each in (words[:75], words[75:])]
+    assert (found - torch.cat(parts, 1)).abs().max() < 1e-6
 
 
 def test_a_weighted_style_is_for_the_second_encoder(tiny: TinyModels, shared_cache: ModelCache) -> None:

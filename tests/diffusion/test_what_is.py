@@ -94,6 +94,7 @@ DENOISERS = {
         named(["transformer_blocks.0.attn.add_q_proj.weight", "txt_norm.weight", "img_in.weight"]),
         ("denoiser", "qwenimage", ""),
     ),
+    "flux3": (named(["early_stream_modulations.image.lin.weight"]), ("denoiser", "flux3", "")),
     "krea 2": (named(["txtfusion.projector.weight"]), ("denoiser", "krea2", "")),
     "wan": (named(["head.modulation"]), ("denoiser", "wan", "video")),
     "ltx": (named(["patchify_proj.weight"]), ("denoiser", "ltx", "video")),
