@@ -19,6 +19,7 @@ from nbgraph.invocations import (
     BlurImage,
     ClipSkip,
     ControlNet,
+    ConvertImage,
     CreateDenoiseMask,
     ImageToLatents,
     Iterate,
@@ -33,9 +34,11 @@ from nbgraph.invocations import (
     SaveImage,
     ScaleLatents,
     ShowImage,
+    TextEncoderLoader,
     ToolInpaint,
     ToolPrompt,
     ToolSampler,
+    TransformerLoader,
     VaeLoader,
     ZeroConditioning,
 )
@@ -46,6 +49,7 @@ from nbgraph.recipes.shelf import Shelf
 from nbgraph.services.shared.graph.graph import Graph
 from tests.recipes.conftest import apple
 from tests.tiny_models import BUILDERS
+from tests.tiny_models.headers import full_size, only, write_header
 
 FAMILIES = ("sd15", "sdxl", "flux", "sd3")
 SIDES = st.sampled_from((64, 128, 192))
@@ -79,7 +83,8 @@ def tool_graphs(draw: st.DrawFn) -> Graph:
         weights = {"weight": draw(st.sampled_from((0.5, 1.0))), "clip_weight": draw(st.sampled_from((None, 0.25)))}
         model = LoraLoader(lora=Path("loras/style.safetensors"), unet=model, clip=model, **weights)
     clip = ClipSkip(clip=model, skipped_layers=draw(st.integers(1, 3))) if draw(st.booleans()) else model
-    picture = LoadImage(path=Path("photo.png"))
+    loaded = LoadImage(path=Path("photo.png"))
+    picture = ConvertImage(image=loaded, mode="RGB")  # as images are in ComfyUI
     inputs: dict[str, Any] = {"positive": ToolPrompt(text=draw(st.text("a (:.)1\n", max_size=9)), clip=clip)}
     if family == "flux":
         inputs |= {"guidance": draw(st.none() | st.floats(0, 9)), "cfg_scale": 1.0}
@@ -94,7 +99,7 @@ def tool_graphs(draw: st.DrawFn) -> Graph:
             inputs["control"] = ControlNet(image=picture, control_model="net", **span)
     if family != "sd15" and family != "sdxl":
         inputs["shift"] = draw(st.none() | st.floats(0.5, 9))
-    start = begin(draw, picture, vae)
+    start = begin(draw, picture, MaskFromAlpha(image=loaded, invert=True), vae)
     kept = {name: start[name] for name in ("batch_size", "batch_index", "denoise_mask") if name in start}
     sampler = draw(samplers(model, inputs, start))
     if draw(st.booleans()):
@@ -109,7 +114,7 @@ def tool_graphs(draw: st.DrawFn) -> Graph:
     return Graph.of(draw(st.sampled_from((SaveImage, ShowImage)))(image=image))
 
 
-def begin(draw: st.DrawFn, picture: LoadImage, vae: Any) -> dict[str, Any]:
+def begin(draw: st.DrawFn, picture: ConvertImage, alpha: MaskFromAlpha, vae: Any) -> dict[str, Any]:
     """What a sampler begins with: an empty image, a batch of them, a loaded one, or one within a mask."""
     kind = draw(st.sampled_from(("empty", "batch", "image", "mask", "inpaint")))
     size = {"width": draw(SIDES), "height": draw(SIDES)}
@@ -118,7 +123,6 @@ def begin(draw: st.DrawFn, picture: LoadImage, vae: Any) -> dict[str, Any]:
         return {**size, "batch_size": count, "batch_index": Iterate(collection=Range(stop=count))}
     if kind == "empty":
         return size
-    alpha = MaskFromAlpha(image=picture, invert=True)
     if kind == "inpaint":
         inside = ToolInpaint(image=picture, mask=alpha, vae=vae, grow_mask_by=draw(st.integers(0, 64)))
         return {"latents": inside, "denoise_mask": inside}
@@ -214,6 +218,31 @@ def without_shift_rounding(graph: Graph, read: Graph) -> Graph:
             assert near == pytest.approx(node.shift, rel=1e-12)
             values[f"{node_id}.shift"] = near
     return graph.with_values(values)
+
+
+def test_parts_in_files_of_their_own_are_written_and_read_again(tmp_path):
+    for name, start in (("unet", "model.diffusion_model."), ("ae", "vae."), ("l", "text_encoders.clip_l.transformer.")):
+        write_header(tmp_path / f"{name}.safetensors", only(full_size("flux-dev"), start))
+    write_header(tmp_path / "t5.safetensors", only(full_size("flux-dev"), "text_encoders.t5xxl.transformer."))
+    with nb.Studio(settings=nb.Settings(device="cpu", model_folders=[tmp_path])) as studio:
+        shelf = shelf_of(studio.services.model_manager)
+    files = [str(tmp_path / f"{name}.safetensors") for name in ("l", "t5")]
+    model = TransformerLoader(model="unet.safetensors", precision="fp8")
+    text = ToolPrompt(text="a", clip=TextEncoderLoader(kind="flux-dev", files=files))
+    sampler = ToolSampler(unet=model, positive=text, width=64, height=64, seed=1, cfg_scale=1)
+    image = LatentsToImage(latents=sampler, vae=VaeLoader(vae_model="ae.safetensors", unet=model))
+    graph = Graph.of(SaveImage(image=image))
+    written = graph.to_comfy([tmp_path])
+    kinds = {node["class_type"]: node["inputs"] for node in json.loads(written).values()}
+    assert kinds["UNETLoader"] == {"unet_name": "unet.safetensors", "weight_dtype": "fp8_e4m3fn"}
+    assert kinds["DualCLIPLoader"] == {
+        "clip_name1": "l.safetensors",
+        "clip_name2": "t5.safetensors",
+        "type": "flux",
+    }
+    opened = read_recipe(written, shelf)
+    assert not opened.report.of("missing")
+    assert canonical(opened.graph) == canonical(with_ends(graph))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
