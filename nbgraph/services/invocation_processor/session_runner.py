@@ -268,11 +268,10 @@ class SessionRunner:
         try:
             return runnable.invoke(context)
         except Exception as error:
-            changed = take_less_memory(error, context)
-            if not changed:
+            if not (changed := take_less_memory(error, context)):
                 raise
         # outside of the handler, where the error and its frames are gone
-        self._free_memory()
+        self.free_memory()
         context.warn(f"the device ran out of memory; it is done again with {changed}")
         return runnable.invoke(context)
 
