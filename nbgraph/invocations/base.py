@@ -35,7 +35,7 @@ import copy
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter, Signature
-from typing import Any, ClassVar, Never, TypeVar, get_type_hints
+from typing import Any, ClassVar, Never, TypeVar, cast, get_type_hints
 
 from msgspec import Struct
 from pydantic import BaseModel, Field, ValidationError
@@ -191,7 +191,7 @@ class BaseInvocation(BaseModel):
             elif info.default_factory is None:
                 values[name] = copy.deepcopy(info.default)
         if all(type(value) is Ref for value in links.values()):
-            node_type.note_shape({name: type(value) for name, value in data.items()}, links)
+            node_type.note_shape({name: value.__class__ for name, value in data.items()}, links)
 
     def _as_given(self, name: str, value: Any) -> Any:
         """A copy of a value for an input with validators, to be kept as it is: they change it once, when the node runs.
@@ -229,7 +229,7 @@ class BaseInvocation(BaseModel):
             if not spec.many:
                 text = "takes one node, not a list of nodes; put Collect(item=[...]) between them"
                 raise GraphError([Problem("two_edges", text, node, name)])
-            return [as_ref(item, spec, node) for item in value]
+            return [as_ref(item, spec, node) for item in cast(list[Any], value)]
         return as_ref(value, spec, node)
 
     @classmethod
@@ -279,7 +279,7 @@ class BaseInvocation(BaseModel):
         values, names = self.__dict__, (self._node_type or node_type_of(type(self))).links_by_name
         if names:
             return [(name, value) for name in names if type(value := values.get(name)) is Ref]
-        held = [(name, value if type(value) is list else [value]) for name, value in values.items()]
+        held = [(name, value if value.__class__ is list else [value]) for name, value in values.items()]
         return [(name, ref) for name, refs in held for ref in refs if type(ref) is Ref]
 
     def __repr_args__(self) -> Any:
@@ -297,12 +297,12 @@ Node = TypeVar("Node", bound=type[BaseInvocation])
 
 def is_link(value: Any) -> bool:
     """Whether a field's value is an edge, or a list of edges."""
-    return isinstance(value, Ref) or (type(value) is list and bool(value) and isinstance(value[0], Ref))
+    return isinstance(value, Ref) or (value.__class__ is list and bool(value) and isinstance(value[0], Ref))
 
 
 def _holds_nodes(value: Any) -> bool:
     """Whether a value that was given is a node, an edge, or a list of those."""
-    return isinstance(value, _LINKABLE) or (type(value) is list and bool(value) and isinstance(value[0], _LINKABLE))
+    return isinstance(value, _LINKABLE) or (value.__class__ is list and bool(value) and isinstance(value[0], _LINKABLE))
 
 
 def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
@@ -375,7 +375,8 @@ def invocation(
         cls.type, cls.title, cls.category, cls.tags = type, title or cls.__name__, category, tags
         cls.version, cls.output_class = version, returned
         cls.cached_by_default, cls.cached_in_any_case = use_cache is not False, use_cache is True
-        cls.static, cls._node_type = static, None
+        cls.static = static
+        cls._node_type = None  # pyright: ignore[reportPrivateUsage] - what was known of it is out of date
         register(cls)
         return cls
 

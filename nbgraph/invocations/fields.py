@@ -3,7 +3,8 @@
 A reference names what a service keeps; it never holds a picture, a tensor or a module.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from PIL import ImageColor
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -122,8 +123,9 @@ class ColorField(BaseModel):
     def _from_text(cls, value: Any) -> Any:
         if isinstance(value, str):
             return dict(zip("rgba", ImageColor.getcolor(value, "RGBA")))  # type: ignore[arg-type]
-        if isinstance(value, list | tuple) and len(value) in (3, 4):
-            return dict(zip("rgba", value))
+        if isinstance(value, list | tuple):
+            parts = cast(Sequence[Any], value)
+            return dict(zip("rgba", parts)) if len(parts) in (3, 4) else parts
         return value
 
     @property
@@ -238,14 +240,17 @@ def _found_in(value: Any, wanted: type[Wanted]) -> list[Wanted]:
         if isinstance(item, wanted):  # as often as it stands there
             found.append(item)
             continue
-        if isinstance(item, BaseModel | list | tuple | dict | set | frozenset):
-            if id(item) in seen:
-                continue
-            seen[id(item)] = item
+        place = id(cast(object, item))
+        if place in seen:
+            continue
         if isinstance(item, BaseModel):
-            waiting.extend(reversed(list(item.__dict__.values())))
+            parts = list(item.__dict__.values())
         elif isinstance(item, list | tuple | set | frozenset):
-            waiting.extend(reversed(list(item)))
+            parts = list(cast(Iterable[Any], item))
         elif isinstance(item, dict):
-            waiting.extend(reversed(list(item.values())))
+            parts = list(cast(dict[Any, Any], item).values())
+        else:
+            continue
+        seen[place] = item
+        waiting += reversed(parts)
     return found

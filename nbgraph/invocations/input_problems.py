@@ -13,7 +13,7 @@ from nbgraph.texts import value_text
 
 def input_problems(cls: Any, node: Any, error: ValidationError) -> list[Problem]:
     """What pydantic found wrong with the inputs of a node of a class, each as a sentence with the place."""
-    problems = []
+    problems: list[Problem] = []
     where = node if isinstance(node, str) and node else cls.type
     for found in error.errors(include_url=False, include_context=False):
         place = ".".join(map(str, found["loc"])) or None
