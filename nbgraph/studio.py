@@ -22,8 +22,9 @@ from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.shared.graph.batch import Batch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, OnError
 from nbgraph.services.shared.graph.library import LibraryGraph
-from nbgraph.studio_base import StudioBase, Target, target_graph
+from nbgraph.studio_base import StudioBase
 from nbgraph.sweep import Sweep, swept_node
+from nbgraph.targets import Target, target_graph
 from nbgraph.views.images import ImagesView
 
 if TYPE_CHECKING:

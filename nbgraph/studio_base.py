@@ -2,18 +2,17 @@
 
 import gc
 from _thread import start_new_thread
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 from weakref import finalize
 
 from nbgraph.config import Settings
-from nbgraph.errors import ClusterError, NbgraphError, NotFoundError, TargetError
+from nbgraph.errors import ClusterError, NbgraphError, NotFoundError
 from nbgraph.frames import compared_frame, loaded_frame, stats_frame
-from nbgraph.invocations.base import BaseInvocation
 from nbgraph.loading import load
 from nbgraph.notebook import offer_documents
 from nbgraph.readable_stats import readable
@@ -24,11 +23,9 @@ from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_processor.cluster_common import ClusterLike
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
-from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.library import LibraryGraph
-from nbgraph.services.shared.graph.recent_graphs import RecentGraphs
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
 from nbgraph.services.studio_archive import ArchiveReport, export_archive, import_archive
+from nbgraph.targets import RecentGraphs, Target, target_graph
 from nbgraph.views.cache import CacheView
 from nbgraph.views.cluster import ClusterView
 from nbgraph.views.disk import DiskView
@@ -43,7 +40,6 @@ if TYPE_CHECKING:
     from nbgraph.widgets.editor import GraphEditor
     from nbgraph.widgets.open_editors import OpenEditors
 
-Target = BaseInvocation | Graph | LibraryGraph | Sequence[BaseInvocation]
 COLLECT_SECONDS = 0.2
 
 
@@ -344,26 +340,3 @@ def _collect_soon() -> None:
     """
     sleep(COLLECT_SECONDS)
     gc.collect()
-
-
-def target_graph(target: Target, collect: Callable[..., Graph] = Graph.of) -> Graph:
-    """Return the graph that a target means: a graph itself, or everything that one or several nodes depend on.
-
-    `collect` makes the graph of nodes.
-
-    Raises
-    ------
-    TargetError
-        `target` is none of these.
-    """
-    if isinstance(target, Graph):
-        return target
-    if isinstance(target, LibraryGraph):
-        return target.graph
-    if isinstance(target, BaseInvocation):
-        return collect(target)
-    given = cast(object, target)
-    nodes = list(cast("Iterable[object]", given)) if isinstance(given, Iterable) else [given]
-    if not all(isinstance(node, BaseInvocation) for node in nodes):
-        raise TargetError(target)
-    return collect(*nodes)

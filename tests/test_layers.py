@@ -86,6 +86,7 @@ ALLOWED = {
         GRAPH,
         "invocations",
     },
+    "targets": {"errors", "invocations", GRAPH},
     "sweep": {
         "experiments",
         "run",
@@ -118,6 +119,7 @@ ALLOWED = {
     },
     "studio_base": {
         "readable_stats",
+        "targets",
         "run",
         "recipes",
         "views",
@@ -131,6 +133,7 @@ ALLOWED = {
         "invocations",
     },
     "studio": {
+        "targets",
         "studio_base",
         "experiments",
         "sweep",

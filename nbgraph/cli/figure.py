@@ -9,7 +9,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
 from nbgraph.cli.graph_texts import node_label, prepared_texts, typed_texts
-from nbgraph.services.shared.graph.drawing.layout import Passage, Slot, layers_with_passages, ordered_parents
+from nbgraph.services.shared.drawing.layout import Passage, Slot, layers_with_passages, ordered_parents
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.texts import shorten

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from nbgraph.cli.results import SHOWN, printed, state_of
 from nbgraph.invocations.fields import ResourceField
-from nbgraph.services.shared.graph.drawing.layout import ordered_parents
-from nbgraph.services.shared.graph.drawing.text import draw_rails
+from nbgraph.services.shared.drawing.layout import ordered_parents
+from nbgraph.services.shared.drawing.text import draw_rails
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import prepared_id

@@ -10,7 +10,7 @@ from nbgraph.html import Card, Html, cards_html
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.graph_documents.graph_documents_common import DocumentRecord
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.shared.graph.drawing.svg import draw_graph
+from nbgraph.services.shared.drawing.svg import draw_graph
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.views.base import widget_class
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from nbgraph.errors import NbgraphError, Problem
 from nbgraph.services.shared.callbacks import Callbacks
-from nbgraph.services.shared.graph.drawing.layout import (
+from nbgraph.services.shared.drawing.layout import (
     GAP_ACROSS,
     GAP_DOWN,
     NODE_WIDTH,

@@ -14,7 +14,7 @@ from nbgraph.invocations.node_registry import NodeClass, registry
 from nbgraph.notebook import is_in_notebook, put_out
 from nbgraph.recipes.saved_pictures import graph_of_record
 from nbgraph.services.invoker import Invoker
-from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
+from nbgraph.services.shared.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.execution_state import MAX_ITERATIONS, GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph

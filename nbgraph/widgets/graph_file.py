@@ -10,7 +10,7 @@ from nbgraph.errors import GraphError, NotFoundError, Problem
 from nbgraph.invocations.node_registry import registry
 from nbgraph.recipes.chunks import is_picture
 from nbgraph.recipes.local import open_recipe
-from nbgraph.services.shared.graph.drawing.layout import read_layout
+from nbgraph.services.shared.drawing.layout import read_layout
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import foreign_error, foreign_object
 from nbgraph.texts import value_text

@@ -6,7 +6,7 @@ from nbgraph.errors import NbgraphError
 from nbgraph.recipes.saved_pictures import picture_of_record
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.shared.graph.drawing.svg import draw_graph
+from nbgraph.services.shared.drawing.svg import draw_graph
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.views.comparison import differences, graph_of, label_of, made_with, metadata_text
 from nbgraph.widgets.pictures import png

@@ -9,7 +9,7 @@ from nbgraph.invocations.fields import ColorField, ImageField
 from nbgraph.invocations.inputs import InputSpec
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.types import assignable, is_optional, plain, type_name
-from nbgraph.services.shared.graph.drawing.layout import is_long_text
+from nbgraph.services.shared.drawing.layout import is_long_text
 from nbgraph.services.shared.graph.edges import GraphLike
 from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.services.shared.graph.validation import output_types

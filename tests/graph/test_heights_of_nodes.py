@@ -3,7 +3,7 @@
 import pytest
 
 import nbgraph as nb
-from nbgraph.services.shared.graph.drawing.layout import GAP_DOWN, layered_positions, node_height
+from nbgraph.services.shared.drawing.layout import GAP_DOWN, layered_positions, node_height
 
 DRAWN = {"prompt": 137, "denoise": 251, "noise": 119, "model": 164, "image": 113}
 """Heights in pixels as a browser draws them."""

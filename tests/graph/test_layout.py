@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbgraph.invocations import Add
-from nbgraph.services.shared.graph.drawing.layout import (
+from nbgraph.services.shared.drawing.layout import (
     GAP_DOWN,
     layers_of,
     layers_with_passages,

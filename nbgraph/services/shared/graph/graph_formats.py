@@ -14,7 +14,7 @@ from nbgraph.errors import GraphError
 from nbgraph.invocations.base import BaseInvocation, as_ref
 from nbgraph.invocations.inputs import InputSpec
 from nbgraph.invocations.types import JsonObject, JsonValue
-from nbgraph.services.shared.graph.drawing.svg import GraphDrawing
+from nbgraph.services.shared.drawing.svg import GraphDrawing
 from nbgraph.services.shared.graph.edges import GRAPH, GraphLike, Link
 from nbgraph.services.shared.graph.graph_json import graph_from_dict, graph_from_json, graph_to_dict, graph_to_json
 from nbgraph.services.shared.graph.nodes_and_edges import NodesAndEdges

@@ -16,7 +16,7 @@ from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
 from nbgraph.gc_pause import gc_pause
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import registry
-from nbgraph.services.shared.graph.drawing.layout import is_writable
+from nbgraph.services.shared.drawing.layout import is_writable
 from nbgraph.services.shared.graph.edges import GRAPH
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import MAX_BYTES

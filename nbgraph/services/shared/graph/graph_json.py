@@ -15,7 +15,7 @@ from nbgraph.gc_pause import gc_pause
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import NodeClass, registry
 from nbgraph.invocations.types import JsonObject, JsonValue, NodeValue
-from nbgraph.services.shared.graph.drawing.layout import is_writable, read_layout
+from nbgraph.services.shared.drawing.layout import is_writable, read_layout
 from nbgraph.services.shared.graph.edges import GraphLike, Link
 from nbgraph.services.shared.graph.expand import MAX_DEPTH
 from nbgraph.texts import value_text

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from nbgraph.html import Html, element, image, joined
 from nbgraph.invocations.types import JsonObject, NodeValue
-from nbgraph.services.shared.graph.drawing.layout import (
+from nbgraph.services.shared.drawing.layout import (
     HEAD_HEIGHT,
     NODE_WIDTH,
     ROW_HEIGHT,

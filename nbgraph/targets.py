@@ -1,16 +1,47 @@
-"""The graphs of the nodes that were run last, used again while nothing has changed about them."""
+"""Targets: what a person gives to be run or edited, and the graph that is meant by it.
 
+The graphs of the nodes that were run last are used again while nothing has changed about them.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from operator import is_
+from typing import cast
 
+from nbgraph.errors import TargetError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_type import node_type_of
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import LibraryGraph
 
+Target = BaseInvocation | Graph | LibraryGraph | Sequence[BaseInvocation]
 MOST_GRAPHS = 4
 MOST_NODES = 200_000
 EdgeList = tuple[list[object], list[object]]
 """A list in a node, and what was in it."""
 Entries = dict[tuple[int, ...], tuple[Graph, list[EdgeList]]]
+
+
+def target_graph(target: Target, collect: Callable[..., Graph] = Graph.of) -> Graph:
+    """Return the graph that a target means: a graph itself, or everything that one or several nodes depend on.
+
+    `collect` makes the graph of nodes.
+
+    Raises
+    ------
+    TargetError
+        `target` is none of these.
+    """
+    if isinstance(target, Graph):
+        return target
+    if isinstance(target, LibraryGraph):
+        return target.graph
+    if isinstance(target, BaseInvocation):
+        return collect(target)
+    given = cast(object, target)
+    nodes = list(cast("Iterable[object]", given)) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(node, BaseInvocation) for node in nodes):
+        raise TargetError(target)
+    return collect(*nodes)
 
 
 class RecentGraphs:
