@@ -9,12 +9,13 @@ JS := nbgraph/widgets/js
 # Jupyter asks for this in a container, where people are root; further options of it: make lab LAB="--no-browser"
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB ?=
-# Tests run in as many processes as there are cores; those that drive a browser, where many processes are started, by
-# themselves. Their helpers start Python often, which is quicker with compiled files.
+# Tests run in as many processes as there are cores, a file in one of them. Their helpers start Python often, which is
+# quicker with compiled files.
 WORKERS ?= auto
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-browser test-gpu bench bench-compare bench-ui docs pictures lab check house coverage clean
+.PHONY: demo test test-units test-browser test-gpu bench bench-compare bench-ui docs pictures lab check style types house coverage clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2> /dev/null || $(PYTHON) -c '$(NEW_ENOUGH)' || { \
@@ -28,20 +29,28 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python -m nbgraph.cli.demo --out out
 
-check: $(STAMP)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+check: style types
 	@if [ -d $(JS)/node_modules/@biomejs/biome ]; then npm run --silent --prefix $(JS) check; \
 	else echo "front end not checked: npm ci was not run in $(JS)"; fi
 
-test: check
-	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -rs -m "not browser" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-	$(BIN)/python -m pytest tests/widgets -rs -m browser
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(NOTEBOOKS)
+style: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/pyright
+
+# The checker of types uses one core alone, so it runs beside the tests. These check the front end, too.
+test: style
+	@$(MAKE) --no-print-directory -j2 types test-units
+	$(MAKE) --no-print-directory test-browser
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(PARALLEL) $(NOTEBOOKS)
+
+test-units: $(STAMP)
+	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -rs -m "not browser" $(PARALLEL)
 
 test-browser: $(STAMP)
-	$(BIN)/python -m pytest tests/widgets -m browser
+	$(BIN)/python -m pytest tests/widgets -rs -m browser $(PARALLEL)
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -s
@@ -63,7 +72,7 @@ pictures: $(STAMP)
 	cd tests && PYTHONPATH=. ../$(BIN)/python ../docs/draw.py
 
 coverage: $(STAMP)
-	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -m "not browser" -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -m "not browser" $(PARALLEL) \
 	  --cov=nbgraph --cov-report=term:skip-covered
 
 house: $(STAMP)

@@ -9,6 +9,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 
+FIRST = ("test_binder.py", "test_install_without_node.py", "test_editor_front_end.py")
+"""Files with a test of half a minute that mostly waits: at the end of a session it would leave a core without work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
+
 def pytest_collection_finish() -> None:
     """Hide the million objects of imported modules from the collector: it is called where models are let go of."""
     gc.collect()

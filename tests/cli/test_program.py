@@ -26,6 +26,7 @@ from nbgraph.cli.shell import perform_shown
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations import Add, Integer, Multiply
 from nbgraph.services.shared.graph.graph import Graph
+from tests.processes import run_python
 from tests.tiny_models.headers import write_header
 
 PROGRAM = [sys.executable, "-c", "from nbgraph.cli.app import main; main()"]
@@ -269,10 +270,15 @@ def test_an_interrupt_ends_with_130_and_keeps_what_had_finished(tmp_path):
 
 def test_a_whole_picture_from_one_line_in_a_file_and_a_graph(tmp_path):
     """Text to image on the shipped model: the line in the shell, its graph saved, and run with another seed."""
-    started("shell", "-c", f"{APPLE_LINE} | save apple.json", cwd=tmp_path)
-    arguments = ["--set", "noise.seed=3", "--studio", "my-studio", "--out", "apple.png"]
-    out, _ = started("run", "apple.json", *arguments, cwd=tmp_path)
-    assert out == "apple.png\n"
+
+    def drawn(*arguments):
+        done = run_python(*PROGRAM[1:], *arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    drawn("shell", "-c", f"{APPLE_LINE} | save apple.json")
+    changes = ["--set", "noise.seed=3", "--studio", "my-studio", "--out", "apple.png"]
+    assert drawn("run", "apple.json", *changes) == "apple.png\n"
     with Image.open(tmp_path / "apple.png") as picture:
         assert picture.size == (64, 64)
         assert len(set(picture.convert("RGB").get_flattened_data())) > 50

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from markdown_it import MarkdownIt
 
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.templates import text_to_image
+from tests.processes import run_python
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("nbgraph/models/*/README.md")])
@@ -100,7 +102,7 @@ def test_what_is_wrong_in_a_page_is_found():
 def test_python_blocks_run_from_top_to_bottom(page, tmp_path):
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks(page.read_text(), "python")))
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    done = run_python(script, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -150,8 +152,15 @@ def test_every_shell_command_does_what_the_page_says(page, command, tmp_path):
     (tmp_path / "notebooks").mkdir()
     if command.startswith("nbgraph lab"):
         command += " --version"
-    variables = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(command, shell=True, cwd=tmp_path, env=variables, input="", capture_output=True, text=True)
+    program, *words = shlex.split(command)
+    if program == "python":
+        done = run_python(*words, cwd=tmp_path)
+    elif words[0] == "lab":
+        done = subprocess.run(
+            [Path(sys.executable).parent / program, *words], cwd=tmp_path, capture_output=True, text=True
+        )
+    else:
+        done = run_python("-c", "from nbgraph.cli.app import main; main()", *words, cwd=tmp_path)
     assert done.returncode == 0, f"{page}: {done.stderr}"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from PIL import Image
@@ -170,8 +170,8 @@ class CachedStudio(RuleBasedStateMachine):
         self.invoker.stop()
 
 
-def drive(kind: str, examples: int, steps: int) -> list[str]:
-    """Drive containers of a kind at random, always the same way; returns what was found wrong."""
+def drive(kind: str, examples: int, steps: int, way: int | None = None) -> list[str]:
+    """Drive containers of a kind at random, always the same way, or in that way; returns what was found wrong."""
     findings: list[str] = []
     with tempfile.TemporaryDirectory() as root:
         numbers = iter(range(10**6))
@@ -190,7 +190,7 @@ def drive(kind: str, examples: int, steps: int) -> list[str]:
             suppress_health_check=list(HealthCheck),
         )
         try:
-            run_state_machine_as_test(make, settings=chosen)
+            run_state_machine_as_test(make if way is None else seed(way)(make), settings=chosen)
         except (AssertionError, BaseExceptionGroup):
             if not findings:
                 raise
