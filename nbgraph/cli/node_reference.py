@@ -145,6 +145,8 @@ ARGUMENTS = {
     "metadata_item": 'label="mood", value="calm"',
     "mul": "a=6, b=7",
     "noise": "unet=model, seed=7",
+    "pipeline_loader": 'model="models/my-kandinsky"',
+    "whole_pipeline": 'pipeline=PipelineLoader(model="models/my-kandinsky"), prompt="a red apple", seed=7',
     "prompt": 'text="a red apple", clip=model',
     "edit_prompt": 'text="make the apple green", clip=model',
     "reference": 'image=picture, vae=ModelLoader(model="models/flux2-klein")',

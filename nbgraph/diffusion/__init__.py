@@ -28,6 +28,8 @@ _HOMES = {
     "batch_noise": "tool_sampling",
     "Tiling": "tiled",
     "ToolSettings": "tool_sampling",
+    "WHOLE": "refs",
+    "argument_problems": "whole_pipelines",
     "blend_latents": "noise",
     "check_precision": "quantised",
     "check_weights": "description",
@@ -68,6 +70,7 @@ _HOMES = {
     "reads_images": "reference_limits",
     "reference_problem": "reference_limits",
     "resize_latents": "noise",
+    "run_whole": "whole_pipelines",
     "SamplingOptions": "sampling_options",
     "sampling_problems": "schedulers",
     "sample_as_tool": "tool_sampling",
@@ -127,6 +130,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.reference_limits import reference_problem as reference_problem
     from nbgraph.diffusion.references import References as References
     from nbgraph.diffusion.references import encode_instruction as encode_instruction
+    from nbgraph.diffusion.refs import WHOLE as WHOLE
     from nbgraph.diffusion.sampling_options import SamplingOptions as SamplingOptions
     from nbgraph.diffusion.schedulers import sampling_problems as sampling_problems
     from nbgraph.diffusion.t2i_adapters import T2iAdapter as T2iAdapter
@@ -145,6 +149,8 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.values import Latents as Latents
     from nbgraph.diffusion.values import SizeConditioning as SizeConditioning
     from nbgraph.diffusion.weighted_prompt import encode_weighted_prompt as encode_weighted_prompt
+    from nbgraph.diffusion.whole_pipelines import argument_problems as argument_problems
+    from nbgraph.diffusion.whole_pipelines import run_whole as run_whole
 
 
 def __getattr__(name: str) -> Any:

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 from nbgraph.diffusion.controls import FAMILIES as CONTROLLED
-from nbgraph.diffusion.families import Family, family
+from nbgraph.diffusion.families import Family, family, family_of_class
 from nbgraph.diffusion.ip_adapters import FAMILIES as IP_ADAPTED
 from nbgraph.diffusion.reference_limits import limits_of, reads_images
 from nbgraph.diffusion.weighted_prompt import FAMILIES as WEIGHTED
+from nbgraph.diffusion.whole_families import text_to_image_families, whole_reason
 
 TESTED = {
     "stable-diffusion": "Stable Diffusion 1.5, 2",
@@ -121,12 +122,15 @@ diffusers' documentation and are not tried.
   factors, trained norms and biases are refused by name.
 - Pickles (`.ckpt`, `.pt`, `.bin`) are never loaded; `nbgraph models --convert FILE` writes one that you trust as
   safetensors.
+"""
+CLASSES = """\
+## Every text-to-image class
 
-Any other family that diffusers' `AutoPipelineForText2Image` knows and that has a VAE and `encode_prompt` may work,
-and is not tested.
-Known to draw another picture: Lumina 2, whose pipeline puts an instruction before the positive text alone. Not expected
-to work, from their source: Hunyuan-DiT (it encodes a text twice, by an index), Kandinsky, IF, Würstchen and Stable
-Cascade (several models in a row, or no VAE of the usual kind).
+What becomes of a folder that names one of the classes that the installed diffusers registers for text to image. *Step
+by step* is by the nodes of a prompt, noise, denoising and decoding; *as a whole* is by
+`WholePipeline(pipeline=PipelineLoader(model=...), prompt=..., arguments={...})`, which runs any pipeline of diffusers
+that gives images, with its own parameters, and equals a call of it (tried on Stable Diffusion, InstructPix2Pix and
+Lumina 2). Loaders of the steps refuse a folder that is run as a whole, and say so.
 """
 
 
@@ -156,7 +160,24 @@ def page() -> str:
         found = family(key)
         cells = [_cell(found, ability) for ability in ABILITIES]
         rows.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join([HEAD, *rows, "", *_editing(), "", TAIL])
+    return "\n".join([HEAD, *rows, "", *_editing(), "", TAIL, *_classes()])
+
+
+def _classes() -> list[str]:
+    """The table of every class that diffusers registers for text to image."""
+    rows = [CLASSES, "| family of diffusers | pipeline | here |", "|---|---|---|"]
+    for of in text_to_image_families():
+        rows.append(f"| {of.key} | {of.pipeline().__name__} | {_run_as(of)} |")
+    return [*rows, ""]
+
+
+def _run_as(of: Family) -> str:
+    same = family_of_class(of.pipeline().__name__)
+    if same.key != of.key:
+        return f"as {same.key}"
+    if reason := whole_reason(of):
+        return f"as a whole: {reason}"
+    return "step by step" if of.key in (*TESTED, *EDITING) else "step by step, not tried"
 
 
 def _editing() -> list[str]:

@@ -14,9 +14,10 @@ from nbgraph.diffusion.classes import component_class
 from nbgraph.diffusion.families import Family, family_of_class
 from nbgraph.diffusion.fingerprints import file_identity, resolve_folder
 from nbgraph.diffusion.model_files import read_json
-from nbgraph.diffusion.refs import ModelRef
+from nbgraph.diffusion.refs import WHOLE, ModelRef
 from nbgraph.diffusion.sources import Source
 from nbgraph.diffusion.weights_fit import check_fits, has_weights, weightless
+from nbgraph.diffusion.whole_families import whole_reason
 from nbgraph.errors import ModelError, ModelNotFoundError, suggest
 
 _SILENCED = ("requires_safety_checker", "add_watermarker")
@@ -29,7 +30,9 @@ _INPAINTED = ("stable-diffusion", "stable-diffusion-xl", "flux")
 _CHANNELS_KNOWN = (*_INPAINTED, "stable-diffusion-3", "chroma", "qwenimage", "z-image", "flux-kontext", "flux2")
 """Families whose plain denoisers take exactly the channels of their latents."""
 _COMPONENT_ROLES = {
-    "Autoencoder": "vae", "AsymmetricAutoencoder": "vae", "ControlNet": "controlnet", "T2IAdapter": "t2i_adapter",
+    "Autoencoder": "vae", "AsymmetricAutoencoder": "vae", "ControlNet": "controlnet",
+    "SD3ControlNet": "controlnet", "FluxControlNet": "controlnet", "QwenImageControlNet": "controlnet",
+    "T2IAdapter": "t2i_adapter",
     "CLIPVisionModelWithProjection": "image_encoder",
 }  # fmt: skip
 
@@ -138,6 +141,10 @@ def describe_model(model: ModelRef | str | Path) -> ModelDescription:
             return _describe(folder, _stamp(folder))
         model = ModelRef.from_path(str(model))
     path = resolve_folder(model.path)
+    if any(part.use == WHOLE for part in model.parts):
+        from nbgraph.diffusion.whole_pipelines import describe_whole
+
+        return describe_whole(path, model.fingerprint)
     if model.parts or path.is_file():
         from nbgraph.diffusion.assembly import describe_assembled
 
@@ -190,6 +197,11 @@ def _describe(folder: Path, content: str) -> ModelDescription:
 
 def _describe_pipeline(folder: Path, index: dict[str, Any], content: str) -> ModelDescription:
     family = family_of_class(str(index.get("_class_name")))
+    if reason := whole_reason(family):
+        raise ModelError(
+            f"models of the family {family.key!r} are not run step by step: {reason}; run {str(folder)!r} as a whole, "
+            "by WholePipeline(pipeline=PipelineLoader(model=...))"
+        )
     rows = {name: row for name, row in index.items() if isinstance(row, list) and len(row) == 2 and row[0] is not None}
     classes = {name: component_class(folder, name, *row) for name, row in rows.items()}
     missing = [name for name in (family.denoiser, "vae", "scheduler") if name not in classes]

@@ -36,7 +36,7 @@ def make_pipeline(
         Makes the denoiser of this run from the shared one.
     """
     family = controlled_family(components) if controls else components.model.need_family()
-    pipeline_class = _driven(family.pipeline())
+    pipeline_class = driven(family.pipeline())
     with quiet():
         built = make_scheduler(components.model, scheduler)
         modules: dict[str, Any] = {**components.model.options, "vae": components.model.vae, **components.modules}
@@ -52,7 +52,7 @@ def make_pipeline(
 
 
 @functools.lru_cache(maxsize=128)
-def _driven(pipeline_class: Any) -> Any:
+def driven(pipeline_class: Any) -> Any:
     """Return a subclass that runs on the device chosen for it and asks its loop before each step."""
 
     def interrupt(self: Any) -> bool:

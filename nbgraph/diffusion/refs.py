@@ -86,6 +86,10 @@ Patch = Annotated[
 ]
 
 
+WHOLE = "pipeline"
+"""The `ModelPart.use` that says that a model is run as a whole, by the pipeline of diffusers that it names."""
+
+
 class ModelPart(_Frozen):
     """A model, a file or a configuration that is used together with the one a `ModelRef` names.
 

@@ -67,6 +67,7 @@ from nbgraph.invocations.text import ImageGrid, TextOnImage
 from nbgraph.invocations.textual_inversion import TextualInversion
 from nbgraph.invocations.tool_nodes import ToolInpaint, ToolPrompt, ToolSampler, ZeroConditioning
 from nbgraph.invocations.upscale import Upscale, UpscalerLoader
+from nbgraph.invocations.whole_pipeline import PipelineLoader, WholePipeline
 from nbgraph.invocations.wildcards import Wildcards
 
 __all__ = [
@@ -141,6 +142,7 @@ __all__ = [
     "Noise",
     "OffsetChannel",
     "PasteImage",
+    "PipelineLoader",
     "Prompt",
     "PromptsFromFile",
     "Psnr",
@@ -182,6 +184,7 @@ __all__ = [
     "UpscalerLoader",
     "VaeLoader",
     "WeightedPrompt",
+    "WholePipeline",
     "Wildcards",
     "ZeroConditioning",
     "Zip",

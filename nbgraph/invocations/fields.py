@@ -196,6 +196,14 @@ class ReferenceField(BaseModel):
     vae: VaeField
 
 
+class PipelineField(BaseModel):
+    """A model as the pipeline of diffusers that it names, which runs as a whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelField
+
+
 class UpscalerField(BaseModel):
     """A network that enlarges images."""
 

@@ -15,7 +15,7 @@ from tests.tiny_models.editing_models import (
     build_qwen_edit_plus,
 )
 from tests.tiny_models.loras import build_lora
-from tests.tiny_models.newer_transformers import build_auraflow, build_cogview4, build_sana
+from tests.tiny_models.newer_transformers import build_auraflow, build_cogview4, build_lumina2, build_sana
 from tests.tiny_models.transformer_models import (
     build_chroma,
     build_flux,
@@ -41,6 +41,7 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "auraflow": build_auraflow,
     "sana": build_sana,
     "cogview4": build_cogview4,
+    "lumina2": build_lumina2,
     "flux-kontext": build_flux_kontext,
     "flux2": build_flux2,
     "flux2-klein": build_flux2_klein,
@@ -61,6 +62,7 @@ __all__ = [
     "build_image_encoder",
     "build_ip_adapter",
     "build_lora",
+    "build_lumina2",
     "build_pixart",
     "build_pixart_alpha",
     "build_qwen_edit",

@@ -1,6 +1,7 @@
 """Tiny models with a transformer of the families that came after the first few."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -10,6 +11,8 @@ from diffusers import (
     CogView4Pipeline,
     CogView4Transformer2DModel,
     FlowMatchEulerDiscreteScheduler,
+    Lumina2Pipeline,
+    Lumina2Transformer2DModel,
     SanaPipeline,
     SanaTransformer2DModel,
 )
@@ -81,5 +84,20 @@ def build_cogview4(folder: Path) -> Path:
         scheduler=FlowMatchEulerDiscreteScheduler(
             base_shift=0.25, max_shift=0.75, base_image_seq_len=256, use_dynamic_shifting=True, time_shift_type="linear"
         ),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def build_lumina2(folder: Path) -> Path:
+    """Lumina 2: transformer and Gemma, with an instruction before the text; run as a whole."""
+    torch.manual_seed(0)
+    transformer = Lumina2Transformer2DModel(
+        sample_size=4, patch_size=2, in_channels=4, hidden_size=8, num_layers=2, num_attention_heads=1,
+        num_kv_heads=1, multiple_of=16, norm_eps=1e-5, scaling_factor=1.0, axes_dim_rope=(4, 2, 2), cap_feat_dim=8,
+    )  # fmt: skip
+    tokenizer: Any = qwen_tokenizer(CHAT)
+    Lumina2Pipeline(
+        transformer=transformer, vae=tiny_vae(shift_factor=0.1, scaling_factor=0.4), text_encoder=_gemma(),
+        tokenizer=tokenizer, scheduler=FlowMatchEulerDiscreteScheduler(),
     ).save_pretrained(folder)  # fmt: skip
     return folder
