@@ -148,6 +148,7 @@ ARGUMENTS = {
     "pipeline_loader": 'model="models/my-kandinsky"',
     "whole_pipeline": 'pipeline=PipelineLoader(model="models/my-kandinsky"), prompt="a red apple", seed=7',
     "prompt": 'text="a red apple", clip=model',
+    "paste_region": "image=picture, painted=picture, mask=picture, region=CropToMask(image=picture, mask=picture)",
     "edit_prompt": 'text="make the apple green", clip=model',
     "reference": 'image=picture, vae=ModelLoader(model="models/flux2-klein")',
     "upscale": 'image=picture, upscaler=UpscalerLoader(upscaler_model="models/4x.safetensors")',

@@ -30,9 +30,11 @@ _HOMES = {
     "ToolSettings": "tool_sampling",
     "WHOLE": "refs",
     "argument_problems": "whole_pipelines",
+    "average_conditioning": "mixed_conditioning",
     "blend_latents": "noise",
     "check_precision": "quantised",
     "check_weights": "description",
+    "concat_conditioning": "mixed_conditioning",
     "convert_pickle": "convert",
     "decode_many": "batching",
     "decode_together": "batching",
@@ -61,6 +63,7 @@ _HOMES = {
     "encode_tool_prompt": "tool_prompt",
     "encode_weighted_prompt": "weighted_prompt",
     "encodes_alike": "prompt",
+    "encodes_controls": "latent_controls",
     "latent_mask": "masks",
     "lora_problem": "lora_files",
     "needs_images": "reference_limits",
@@ -106,10 +109,13 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.device import device_kind as device_kind
     from nbgraph.diffusion.image_prompts import ImagePrompt as ImagePrompt
     from nbgraph.diffusion.inpainting import encode_masked_image as encode_masked_image
+    from nbgraph.diffusion.latent_controls import encodes_controls as encodes_controls
     from nbgraph.diffusion.lora_files import embedding_tokens as embedding_tokens
     from nbgraph.diffusion.lora_files import lora_problem as lora_problem
     from nbgraph.diffusion.masks import latent_mask as latent_mask
     from nbgraph.diffusion.meters import DeviceMeter as DeviceMeter
+    from nbgraph.diffusion.mixed_conditioning import average_conditioning as average_conditioning
+    from nbgraph.diffusion.mixed_conditioning import concat_conditioning as concat_conditioning
     from nbgraph.diffusion.model_cache import ModelCache as ModelCache
     from nbgraph.diffusion.noise import blend_latents as blend_latents
     from nbgraph.diffusion.noise import draw_noise as draw_noise

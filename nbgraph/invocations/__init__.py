@@ -17,6 +17,7 @@ from nbgraph.invocations.collections import (
     StringCollection,
 )
 from nbgraph.invocations.color_correct import CorrectColors
+from nbgraph.invocations.conditioning import AverageConditioning, ConcatConditioning
 from nbgraph.invocations.control_flow import Collect, If, ItemOf, Iterate, Zip
 from nbgraph.invocations.denoise_inputs import BlendLatents, ControlNet, CreateDenoiseMask, Scheduler, VaeLoader
 from nbgraph.invocations.easing import StepEasing
@@ -35,6 +36,7 @@ from nbgraph.invocations.image_compare import CompareImages
 from nbgraph.invocations.image_filter import BlurImage, CannyEdges, ColorMap, TileResample
 from nbgraph.invocations.image_size import CropImage, PasteImage, ResizeImage, ScaleImage
 from nbgraph.invocations.infill import InfillColor, InfillSmooth, InfillTiles
+from nbgraph.invocations.inpaint_region import CropToMask, PasteRegion
 from nbgraph.invocations.latents import DenoiseLatents, ImageToLatents, LatentsToImage
 from nbgraph.invocations.latents_size import ResizeLatents, ScaleLatents
 from nbgraph.invocations.masks import CombineMasks, MaskEdge, MaskFromAlpha
@@ -73,6 +75,7 @@ from nbgraph.invocations.wildcards import Wildcards
 __all__ = [
     "Add",
     "AdjustHue",
+    "AverageConditioning",
     "BlankImage",
     "BlendLatents",
     "BlurImage",
@@ -86,6 +89,7 @@ __all__ = [
     "Colourfulness",
     "CombineMasks",
     "CompareImages",
+    "ConcatConditioning",
     "Conditioning",
     "ConditioningCollection",
     "Contrast",
@@ -95,6 +99,7 @@ __all__ = [
     "CorrectColors",
     "CreateDenoiseMask",
     "CropImage",
+    "CropToMask",
     "DenoiseLatents",
     "Divide",
     "DynamicPrompt",
@@ -142,6 +147,7 @@ __all__ = [
     "Noise",
     "OffsetChannel",
     "PasteImage",
+    "PasteRegion",
     "PipelineLoader",
     "Prompt",
     "PromptsFromFile",

@@ -196,6 +196,17 @@ class ReferenceField(BaseModel):
     vae: VaeField
 
 
+class RegionField(BaseModel):
+    """A part of an image, in pixels from its upper left corner."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    left: int = Field(ge=0)
+    top: int = Field(ge=0)
+    width: int
+    height: int
+
+
 class PipelineField(BaseModel):
     """A model as the pipeline of diffusers that it names, which runs as a whole."""
 
