@@ -51,7 +51,8 @@ EDITING = {
 EDITING_NOTES = """\
 Models for editing are shown images by `Reference(image=..., vae=model)`, which is linked to `EditPrompt` and to
 `DenoiseLatents`. Pictures equal those of diffusers' pipelines (difference 0), with one image and, where several are
-taken, with two; steps in pieces equal the whole. An empty cell is refused. [Editing](editing.md) has the graphs.
+taken, with two; in pieces they equal the whole (tried on Kontext, FLUX.2 and Qwen-Image-Edit Plus), and a mask keeps
+what it should (tried on FLUX.2). An empty cell is refused. [Editing](editing.md) has the graphs.
 """
 TARGET = Path("docs/models.md")
 HEAD = """\
@@ -160,7 +161,7 @@ def page() -> str:
         found = family(key)
         cells = [_cell(found, ability) for ability in ABILITIES]
         rows.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join([HEAD, *rows, "", *_editing(), "", TAIL, *_classes()])
+    return "\n".join([HEAD, *rows, "", TAIL, *_editing(), "", *_classes()])
 
 
 def _classes() -> list[str]:
@@ -183,17 +184,17 @@ def _run_as(of: Family) -> str:
 def _editing() -> list[str]:
     """The table of models that are shown images."""
     rows = [
-        "| model for editing | images | text alone | image to image | inpaint | instruction |",
-        "|---|---|---|---|---|---|",
+        "## Models for editing",
+        "",
+        "| model for editing | images | text alone | instruction |",
+        "|---|---|---|---|",
     ]
     for key, title in EDITING.items():
         limits, read = limits_of(family(key)), reads_images(family(key))
         assert limits is not None
         images = "one" if limits.most == 1 else "several"
         alone = "" if limits.least else "yes"
-        rows.append(
-            f"| {title} | {images} | {alone} | alone | alone | {'with the images' if read else 'by the text alone'} |"
-        )
+        rows.append(f"| {title} | {images} | {alone} | {'with the images' if read else 'by the text alone'} |")
     return [*rows, "", *EDITING_NOTES.splitlines()]
 
 

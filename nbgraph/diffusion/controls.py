@@ -1,20 +1,22 @@
 """ControlNets: control images, each with its own network, weight and range of steps."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
+from torch import Tensor
 
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family, family
 from nbgraph.diffusion.finite import check_finite
+from nbgraph.diffusion.latent_controls import NETS, encoding_means, latent_control_arguments
 from nbgraph.diffusion.spans import check_span
 from nbgraph.errors import ModelError
 from nbgraph.image_modes import on_white
 
-FAMILIES = ("stable-diffusion", "stable-diffusion-xl")
+FAMILIES = ("stable-diffusion", "stable-diffusion-xl", *NETS)
 _SHAPE = ("in_channels", "block_out_channels", "cross_attention_dim", "addition_embed_type")
 """What the configurations of a ControlNet and of the UNet it was made for have in common."""
 
@@ -37,7 +39,7 @@ def controlled_family(components: Components) -> Family:
     """Return the family of pipelines that takes ControlNets for this model; raise `ModelError` where there is none."""
     plain = components.model.need_family()
     if plain.key not in FAMILIES:
-        raise ModelError(f"ControlNets work with Stable Diffusion 1.5 and XL, and this model is of {plain.key!r}")
+        raise ModelError(f"ControlNets work with models of {', '.join(FAMILIES)}, and this model is of {plain.key!r}")
     return family(f"{plain.key}-controlnet")
 
 
@@ -53,14 +55,30 @@ def control_arguments(components: Components, controls: Sequence[Control]) -> di
         return {}
     controlled_family(components)
     for control in controls:
-        _check_fits(components, control)
         check_span("a ControlNet cannot steer", control.start, control.end)
     return {
-        "image": [on_white(control.image) for control in controls],
+        **_image_arguments(components, controls),
         "controlnet_conditioning_scale": [float(control.weight) for control in controls],
         "control_guidance_start": [control.start for control in controls],
         "control_guidance_end": [control.end for control in controls],
     }
+
+
+def _image_arguments(components: Components, controls: Sequence[Control]) -> dict[str, Any]:
+    if components.model.need_family().key in NETS:
+        images = [control.image for control in controls]
+        return latent_control_arguments(components, [control.module for control in controls], images)
+    for control in controls:
+        _check_fits(components, control)
+    return {"image": [on_white(control.image) for control in controls]}
+
+
+def control_modules(components: Components, controls: Sequence[Control]) -> dict[str, Any]:
+    """Return what a ControlNet pipeline has beside the modules of the plain one: the nets, and the VAE they share."""
+    nets = [checked_net(control, number) for number, control in enumerate(controls, start=1)]
+    if components.model.need_family().key not in NETS:
+        return {"controlnet": nets}
+    return {"controlnet": nets if len(nets) > 1 else nets[0], "vae": encoding_means(components["vae"])}
 
 
 def checked_net(control: Control, number: int) -> Any:
@@ -69,13 +87,23 @@ def checked_net(control: Control, number: int) -> Any:
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         given = plain(checked, *args, **kwargs)
-        down, middle = given if isinstance(given, tuple) else (given[0], given[1])
-        for residual in (*down, middle):
+        for residual in _tensors(given):
             check_finite(residual, f"ControlNet {number}", control.module.dtype)
         return given
 
     checked.forward = forward
     return checked
+
+
+def _tensors(given: Any) -> Iterator[Tensor]:
+    """Yield the tensors of what a ControlNet gives: one, or a tuple, list or mapping of what holds some."""
+    if isinstance(given, Tensor):
+        yield given
+    elif isinstance(given, Mapping):
+        yield from _tensors(list(given.values()))
+    elif given is not None:
+        for each in given:
+            yield from _tensors(each)
 
 
 def _check_fits(components: Components, control: Control) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from nbgraph.diffusion.components import Components
-from nbgraph.diffusion.controls import Control, checked_net, controlled_family
+from nbgraph.diffusion.controls import Control, control_modules, controlled_family
 from nbgraph.diffusion.description import empty_pipeline
 from nbgraph.diffusion.loop import Loop, looped_scheduler
 from nbgraph.diffusion.quiet import quiet
@@ -41,7 +41,7 @@ def make_pipeline(
         built = make_scheduler(components.model, scheduler)
         modules: dict[str, Any] = {**components.model.options, "vae": components.model.vae, **components.modules}
         if controls:
-            modules["controlnet"] = [checked_net(control, number) for number, control in enumerate(controls, start=1)]
+            modules |= control_modules(components, controls)
         if steer and loop:
             modules[family.denoiser] = steer(modules[family.denoiser], loop)
         modules["scheduler"] = looped_scheduler(built, loop) if loop else built

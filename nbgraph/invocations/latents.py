@@ -224,7 +224,8 @@ class DenoiseLatents(BaseInvocation):
         settings = self._settings(context)
         factors = self._preview_factors(context)
         with ExitStack() as held:
-            components = held.enter_context(context.models.use(self._adapted(), "denoiser", pixels=pixels))
+            parts = self._parts(context)
+            components = held.enter_context(context.models.use(self._adapted(), *parts, pixels=pixels))
             return diffusion.denoise_together(
                 components,
                 inputs,
@@ -326,6 +327,11 @@ class DenoiseLatents(BaseInvocation):
         loaded = held.enter_context(context.models.use(adapter.image_encoder, "image_encoder"))
         images = [context.images.get(image) for image in adapter.images]
         return diffusion.ImagePrompt(loaded["image_encoder"], images, adapter.weight, adapter.begin, adapter.end)
+
+    def _parts(self, context: InvocationContext) -> tuple[str, ...]:
+        """The parts of the model that denoising needs; ControlNets of transformers need the VAE too."""
+        encodes = self.control is not None and diffusion.encodes_controls(context.models.describe(self.unet.model))
+        return ("denoiser", "vae") if encodes else ("denoiser",)
 
     def _references(self, context: InvocationContext, held: ExitStack) -> Any:
         if self.reference is None:

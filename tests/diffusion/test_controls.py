@@ -7,9 +7,16 @@ import pytest
 import torch
 from diffusers import (
     ControlNetModel,
+    FluxControlNetModel,
+    FluxControlNetPipeline,
+    QwenImageControlNetModel,
+    QwenImageControlNetPipeline,
+    SD3ControlNetModel,
+    StableDiffusion3ControlNetPipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionXLControlNetPipeline,
 )
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
 
 from nbgraph.diffusion.controls import Control
@@ -22,33 +29,55 @@ from tests.diffusion.models import TinyModels
 from tests.diffusion.table import TINY, able
 from tests.tiny_models import build_controlnet
 
-PIPELINES: dict[str, Any] = {
-    "stable-diffusion": StableDiffusionControlNetPipeline,
-    "stable-diffusion-xl": StableDiffusionXLControlNetPipeline,
+PIPELINES: dict[str, tuple[Any, Any]] = {
+    "stable-diffusion": (StableDiffusionControlNetPipeline, ControlNetModel),
+    "stable-diffusion-xl": (StableDiffusionXLControlNetPipeline, ControlNetModel),
+    "stable-diffusion-3": (StableDiffusion3ControlNetPipeline, SD3ControlNetModel),
+    "flux": (FluxControlNetPipeline, FluxControlNetModel),
+    "qwenimage": (QwenImageControlNetPipeline, QwenImageControlNetModel),
 }
+ONE = ("qwen-image", 2)
+"""The pipeline of Qwen-Image takes one ControlNet."""
 PICTURE = Image.linear_gradient("L").resize((SIDE, SIDE))
 SPAN = {"control_guidance_start": 0.0, "control_guidance_end": 0.6}
+
+
+def scale(name: str) -> str:
+    return "true_cfg_scale" if name in ("flux", "qwen-image") else "guidance_scale"
 
 
 def control_ref(tiny: TinyModels, name: str, folder: Path) -> ModelRef:
     return ModelRef.from_path(str(build_controlnet(folder / f"control-{name}", Path(tiny[name].path))))
 
 
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("name", able("controlnet"))
+@pytest.fixture(autouse=True)
+def _means(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control images are encoded as the mean of what the autoencoder gives; here the pipelines do that too."""
+    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode())
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [(name, count) for name in able("controlnet") for count in (1, 2) if (name, count) != ONE]
+)
 def test_controls_do_what_diffusers_does_with_them(
     name: str, count: int, tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
 ) -> None:
     ref = control_ref(tiny, name, tmp_path)
-    net = ControlNetModel.from_pretrained(ref.path, local_files_only=True)
-    pipeline = PIPELINES[TINY[name]].from_pipe(tiny.pipeline(name), controlnet=net if count == 1 else [net, net])
+    pipeline_class, net_class = PIPELINES[TINY[name]]
+    net = net_class.from_pretrained(ref.path, local_files_only=True)
+    pipeline = pipeline_class.from_pipe(tiny.pipeline(name), controlnet=net if count == 1 else [net, net])
     pipeline.set_progress_bar_config(disable=True)
     weights, pictures = [0.8, 0.4][:count], [PICTURE.convert("RGB")] * count
+    image = "image" if TINY[name].startswith("stable-diffusion") and name != "sd3" else "control_image"
+    given = {image: pictures[0] if count == 1 else pictures, scale(name): 4.0}
     expected = pipeline(
-        TEXT, negative_prompt=AVOID, image=pictures[0] if count == 1 else pictures, height=SIDE, width=SIDE,
-        num_inference_steps=5, guidance_scale=4.0, generator=torch.Generator().manual_seed(SEED), output_type="latent",
-        controlnet_conditioning_scale=weights[0] if count == 1 else weights, **SPAN,
+        TEXT, negative_prompt=AVOID, height=SIDE, width=SIDE, num_inference_steps=5, output_type="latent",
+        generator=torch.Generator().manual_seed(SEED), **given, **SPAN,
+        controlnet_conditioning_scale=weights[0] if count == 1 else weights,
     ).images  # fmt: skip
+    if expected.ndim == 3:
+        expected = pipeline._unpack_latents(expected, SIDE, SIDE, pipeline.vae_scale_factor)
+    expected = expected[:, :, 0] if expected.ndim == 5 else expected
     settings = DenoiseSettings(steps=5, cfg=4.0)
     with shared_cache.use(ref, "controlnet") as nets:
         controls = [Control(nets["controlnet"], PICTURE, weight, 0.0, 0.6) for weight in weights]
@@ -61,10 +90,33 @@ def test_a_family_without_controls_and_a_span_the_wrong_way_round(
     tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
 ) -> None:
     with shared_cache.use(control_ref(tiny, "sd15", tmp_path), "controlnet") as nets:
-        with pytest.raises(ModelError, match="ControlNets work with Stable Diffusion 1.5 and XL"):
+        with pytest.raises(ModelError, match="ControlNets work with models of stable-diffusion, .*'chroma'"):
             sample(
-                shared_cache, tiny["flux"], DenoiseSettings(steps=2), controls=[Control(nets["controlnet"], PICTURE)]
+                shared_cache, tiny["chroma"], DenoiseSettings(steps=2), controls=[Control(nets["controlnet"], PICTURE)]
             )
         late = Control(nets["controlnet"], PICTURE, start=0.8, end=0.2)
         with pytest.raises(ModelError, match="cannot steer from 0.8 to 0.2"):
             sample(shared_cache, tiny["sd15"], DenoiseSettings(steps=2), controls=[late])
+
+
+def test_a_control_net_of_another_family_or_size_or_one_too_many_is_refused(
+    tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
+) -> None:
+    settings = DenoiseSettings(steps=2)
+    with shared_cache.use(control_ref(tiny, "flux", tmp_path), "controlnet") as nets:
+        given = [Control(nets["controlnet"], PICTURE)]
+        with pytest.raises(ModelError, match="is a FluxControlNetModel, and .*'stable-diffusion-3' take a SD3Control"):
+            sample(shared_cache, tiny["sd3"], settings, controls=given)
+        config = {**nets["controlnet"].config, "joint_attention_dim": 16}
+        other = Control(FluxControlNetModel.from_config(config), PICTURE)
+        with pytest.raises(ModelError, match="made for another model.*joint_attention_dim 16 instead of 32"):
+            sample(shared_cache, tiny["flux"], settings, controls=[other])
+        union = Control(FluxControlNetModel.from_config({**nets["controlnet"].config, "num_mode": 4}), PICTURE)
+        with pytest.raises(ModelError, match="of several tasks"):
+            sample(shared_cache, tiny["flux"], settings, controls=[union])
+    ref = control_ref(tiny, "qwen-image", tmp_path)
+    with (
+        shared_cache.use(ref, "controlnet") as nets,
+        pytest.raises(ModelError, match="take one ControlNet at a time, and there are 2"),
+    ):
+        sample(shared_cache, tiny["qwen-image"], settings, controls=[Control(nets["controlnet"], PICTURE)] * 2)

@@ -77,7 +77,7 @@ def test_a_pipeline_that_no_family_has_runs_with_an_image(cached, pix2pix):
         id="whole", pipeline=PipelineLoader(model=str(pix2pix)), prompt="make it red", image=field, seed=SEED,
         num_inference_steps=STEPS, arguments={"image_guidance_scale": 1.2},
     )  # fmt: skip
-    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(pix2pix, local_files_only=True)
+    pipeline: Any = StableDiffusionInstructPix2PixPipeline.from_pretrained(pix2pix, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
     expected = pipeline(
         "make it red", image=picture, num_inference_steps=STEPS, image_guidance_scale=1.2,

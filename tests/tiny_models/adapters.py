@@ -1,16 +1,33 @@
 """Tiny networks that steer a model with a UNet: ControlNet, T2I-Adapter, IP-Adapter and its image encoder."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import ControlNetModel, T2IAdapter, UNet2DConditionModel
+from diffusers import (
+    ControlNetModel,
+    FluxControlNetModel,
+    QwenImageControlNetModel,
+    SD3ControlNetModel,
+    T2IAdapter,
+    UNet2DConditionModel,
+)
 from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+_NETS: dict[str, Any] = {
+    "SD3Transformer2DModel": SD3ControlNetModel,
+    "FluxTransformer2DModel": FluxControlNetModel,
+    "QwenImageTransformer2DModel": QwenImageControlNetModel,
+}
+
 
 def build_controlnet(folder: Path, model: Path) -> Path:
-    """A ControlNet for the UNet of a tiny SD1.5 or SDXL, whose zero convolutions are not zero."""
+    """A ControlNet for the denoiser of a tiny model, whose zero convolutions are not zero."""
     torch.manual_seed(1)
+    if (model / "transformer").is_dir():
+        return _build_transformer_controlnet(folder, model)
     unet = UNet2DConditionModel.from_pretrained(model, subfolder="unet", local_files_only=True)
     control = ControlNetModel.from_unet(
         unet, conditioning_embedding_out_channels=(16, 32), load_weights_from_unet=False
@@ -19,6 +36,18 @@ def build_controlnet(folder: Path, model: Path) -> Path:
         if parameter.abs().sum() == 0:
             torch.nn.init.normal_(parameter, std=0.05)
         if name.startswith("controlnet_"):
+            torch.nn.init.normal_(parameter, std=0.2)
+    control.save_pretrained(folder)
+    return folder
+
+
+def _build_transformer_controlnet(folder: Path, model: Path) -> Path:
+    config = json.loads((model / "transformer" / "config.json").read_text())
+    kind = _NETS[config["_class_name"]]
+    extra = {"extra_conditioning_channels": 0} if kind is SD3ControlNetModel else {}
+    control: Any = kind.from_config({**config, "num_layers": 1, "num_single_layers": 1, **extra})
+    for name, parameter in control.named_parameters():
+        if parameter.abs().sum() == 0 or name.startswith(("controlnet_", "pos_embed_input")):
             torch.nn.init.normal_(parameter, std=0.2)
     control.save_pretrained(folder)
     return folder
