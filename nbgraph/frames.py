@@ -24,29 +24,30 @@ MB = 2**20
 TIME = "datetime64[us, UTC]"
 
 STATS = {
-    "session": "str",
     "node": "str",
-    "source": "str",
     "type": "category",
-    "path": "str",
     "status": "category",
     "cached": "bool",
-    "started": TIME,
     "seconds": "float64",
-    "ram_before_mb": "float64",
-    "ram_after_mb": "float64",
     "ram_peak_mb": "float64",
-    "vram_before_mb": "Float64",
     "vram_peak_mb": "Float64",
-    "vram_reserved_mb": "Float64",
-    "model_loads": "int64",
-    "model_hits": "int64",
-    "batch": "int64",
     "seed": "Int64",
     "error": "str",
+    "started": TIME,
+    "path": "str",
+    "batch": "int64",
+    "model_loads": "int64",
+    "model_hits": "int64",
+    "ram_before_mb": "float64",
+    "ram_after_mb": "float64",
+    "vram_before_mb": "Float64",
+    "vram_reserved_mb": "Float64",
     "worker": "category",
     "device": "category",
+    "source": "str",
+    "session": "str",
 }
+"""What a person looks at first comes first; ids come last."""
 CACHE = {
     "node": "str",
     "type": "category",
@@ -181,26 +182,34 @@ def stats_frame(rows: Iterable[NodeStats]) -> "pd.DataFrame":
 
 
 def _stats_row(row: NodeStats) -> tuple[Any, ...]:
-    memory = [row.ram_before, row.ram_after, row.ram_peak, row.vram_before, row.vram_peak, row.vram_reserved]
     return (
-        row.session_id,
         row.node,
-        row.source,
         row.type,
-        ",".join(map(str, row.path)),
         row.status,
         row.cached,
-        _time(row.started),
         row.seconds,
-        *(None if value is None else value / MB for value in memory),
-        row.model_loads,
-        row.model_hits,
-        row.batch,
+        _mb(row.ram_peak),
+        _mb(row.vram_peak),
         row.seed,
         row.error,
+        _time(row.started),
+        ",".join(map(str, row.path)),
+        row.batch,
+        row.model_loads,
+        row.model_hits,
+        _mb(row.ram_before),
+        _mb(row.ram_after),
+        _mb(row.vram_before),
+        _mb(row.vram_reserved),
         row.worker,
         row.device,
+        row.source,
+        row.session_id,
     )
+
+
+def _mb(value: int | None) -> float | None:
+    return None if value is None else value / MB
 
 
 def session_frame(rows: Iterable[NodeStats]) -> "pd.DataFrame":

@@ -10,6 +10,7 @@ import ipywidgets as widgets  # pyright: ignore[reportMissingTypeStubs] - it is 
 
 from nbgraph.errors import NotFoundError, Problems, suggest
 from nbgraph.html import Html, element, joined, table
+from nbgraph.invocations.inputs import InputSpec
 from nbgraph.notebook import is_in_notebook, put_out
 from nbgraph.run import Run
 from nbgraph.services.invocation_services import InvocationServices
@@ -25,6 +26,14 @@ from nbgraph.widgets.schema import node_type
 from nbgraph.widgets.static_fallback import StaticFallback
 
 Submit = Callable[[Graph], Run]
+LABELS = {"cfg_scale": "Guidance"}
+"""What the canvas calls inputs by another word than their name."""
+STYLE = """
+.nbgraph-form { border: 1px solid var(--jp-border-color2, #dfe3e8); border-radius: 10px; padding: 10px 14px }
+.nbgraph-form :is(textarea, input, select) { border-radius: 6px }
+.nbgraph-form button { border-radius: 7px }
+.nbgraph-form .widget-label { color: var(--jp-ui-font-color2, #566370) }
+"""
 
 
 class GraphForm(widgets.VBox):
@@ -48,8 +57,9 @@ class GraphForm(widgets.VBox):
         named = isinstance(target, LibraryGraph)
         self._banner = KernelBanner(f"studio.form({json.dumps(target.name, ensure_ascii=False)})" if named else "")
         box: Any = super()
-        box.__init__([self._banner, *self._parts(target)], layout={"max_width": "1000px", "padding": "4px"})
+        box.__init__([self._banner, *self._parts(target)], layout={"max_width": "1100px"})
         box.add_class(PANEL)
+        box.add_class("nbgraph-form")
         typed = [part for control in self._controls.values() for part in control.parts]
         skip_cell_events(self._run_button, self._cancel_button, *typed)
 
@@ -156,7 +166,7 @@ class GraphForm(widgets.VBox):
             (shown,) = [each for each in node_type(type(node))["inputs"] if each["name"] == one.field]
             # A typed value before the default: the form begins where the graph is.
             value = node.literals().get(one.field, shown.get("default"))
-            label = one.alias.replace("_", " ")
+            label = label_of(one, node.inputs()[one.field])
             control = control_for(shown, label, value, services, self._with_errors_shown)
             if control is not None:
                 found[one.alias] = LinkedInside(control, label) if is_linked_inside(self._graph, one) else control
@@ -164,7 +174,9 @@ class GraphForm(widgets.VBox):
 
     def _parts(self, target: LibraryGraph | Graph) -> list[Any]:
         description = target.description if isinstance(target, LibraryGraph) else ""
-        title = widgets.HTML(joined([element("b", self._title), element("small", description)], " "))
+        heading = element("b", self._title[:1].upper() + self._title[1:])
+        style = element("style", Html(STYLE))
+        title = widgets.HTML(joined([style, heading, element("small", description)], " "))
         buttons = widgets.HBox([self._run_button, self._cancel_button], layout={"margin": "6px 0 0 126px"})
         controls = [control.widget for control in self._controls.values()]
         left = widgets.VBox([*controls, buttons], layout={"flex": "1 1 380px", "min_width": "280px"})
@@ -192,6 +204,14 @@ class GraphForm(widgets.VBox):
             act()
         except Exception as error:
             self._view.say(str(error) or type(error).__name__)
+
+
+def label_of(exposed: Exposed, spec: InputSpec) -> str:
+    """Return the label of an input of a form: as on the canvas, unless it is exposed under a name of its own."""
+    if exposed.alias == exposed.field:
+        return LABELS.get(exposed.field, spec.label)
+    words = exposed.alias.replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def exposed_inputs(target: LibraryGraph | Graph) -> list[Exposed]:

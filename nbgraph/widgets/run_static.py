@@ -58,7 +58,7 @@ def static_bundle(run: ShownRun) -> dict[str, Any]:
 def run_html(state: RunState, pictures: list[Image.Image | str], count: int) -> Html:
     """Return a card: the status, the pictures or why there are none, results, errors, and nodes to unfold."""
     parts = [_head(state), _pictures(pictures, count), _results(state), *_problems(state), _nodes(state)]
-    style = f"border: {_LINE}; border-radius: 8px; max-width: 900px; {_FONT}"
+    style = f"border: {_LINE}; border-radius: 8px; max-width: 1100px; {_FONT}"
     return element("div", *parts, class_="nbgraph-run", style=style)
 
 

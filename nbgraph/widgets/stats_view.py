@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from nbgraph import plots
 from nbgraph.errors import NbgraphError
 from nbgraph.frames import STATS, compared_frame, session_frame, stats_frame
-from nbgraph.html import Html, element, frame_table, image
+from nbgraph.html import Html, element, frame_table
+from nbgraph.plots import duration
 from nbgraph.services.events.events_common import SessionFinished
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.widgets.kernel_banner import PANEL, KernelBanner
@@ -37,9 +38,9 @@ RED = "color: var(--jp-error-color1, #c62828)"
 STYLE = """
 .nbgraph-static-{id} {{ display: none }}
 .nbgraph-stats {{ border: 1px solid var(--jp-border-color2, #dfe3e8); border-radius: 8px; padding: 10px }}
-.nbgraph-stats {{ max-width: 980px }}
+.nbgraph-stats {{ max-width: 1100px }}
 .nbgraph-stats select[multiple] {{ border-radius: 5px; padding: 4px }}
-.nbgraph-stats img {{ border-radius: 6px; max-width: 100%; height: auto; align-self: flex-start }}
+.nbgraph-stats svg {{ max-width: 100%; height: auto; fill: currentColor; color: var(--jp-ui-font-color1, #1f2933) }}
 .nbgraph-stats-table {{ max-height: 320px; overflow: auto; line-height: 1.4 }}
 .nbgraph-stats table {{ font-size: 12px; border-collapse: collapse }}
 .nbgraph-stats :is(th, td) {{ padding: 3px 14px 3px 0; text-align: left }}
@@ -56,17 +57,17 @@ class StatsPanel(ipywidgets.VBox):
     def __init__(self, services: InvocationServices) -> None:
         self._services = services
         # ipywidgets is not annotated: a typed attribute would make every use of it an unknown.
-        tall, wide = {"height": "146px"}, {"width": "280px"}
-        self.runs: Any = ipywidgets.SelectMultiple(description="Runs", style=NARROW, layout={**tall, "width": "440px"})
+        tall, wide = {"height": "132px"}, {"width": "260px"}
+        runs, columns = {**tall, "flex": "1 1 380px", "max_width": "470px"}, {**tall, "flex": "1 1 200px"}
+        self.runs: Any = ipywidgets.SelectMultiple(description="Runs", style=NARROW, layout=runs)
         self.columns: Any = ipywidgets.SelectMultiple(
-            options=list(STATS), value=COLUMNS, description="Columns", style=LABEL, layout={**tall, "width": "230px"}
+            options=list(STATS), value=COLUMNS, description="Columns", style=LABEL, layout=columns
         )
         self.plot: Any = ipywidgets.Dropdown(options=PLOTS, description="Plot", style=NARROW, layout=wide)
         self.figure: Any = ipywidgets.Dropdown(options=FIGURES, description="Figure", style=NARROW, layout=wide)
         self.file: Any = ipywidgets.Text("stats", description="File", style=NARROW, layout=wide)
         self._save: list[Any] = [_button("Save CSV", "Write the table"), _button("Save PNG", "Write the plot")]
-        self._png = b""
-        # not an Image widget, which has no text for page readers
+        # Not an Image widget, which has no text for page readers.
         self._image: Any = ipywidgets.HTML()
         self._table: Any = ipywidgets.HTML()
         self._message: Any = ipywidgets.HTML()
@@ -75,7 +76,7 @@ class StatsPanel(ipywidgets.VBox):
         )
         self._style = ipywidgets.HTML()
         self._banner = KernelBanner("studio.stats_view()")
-        controls = ipywidgets.HBox([self.runs, side, self.columns])
+        controls = ipywidgets.HBox([self.runs, side, self.columns], layout={"flex_flow": "row wrap"})
         box: Any = super()
         box.__init__([self._banner, controls, self._message, self._image, self._table, self._style])
         box.add_class("nbgraph-stats")
@@ -124,14 +125,19 @@ class StatsPanel(ipywidgets.VBox):
 
     @property
     def png(self) -> bytes:
-        """The plot on the page, as a PNG file."""
-        return self._png
+        """The plot on the page, as a PNG file; drawn when it is asked for."""
+        target = BytesIO()
+        _write_png(self.draw(), target, DOTS_PER_INCH)
+        return target.getvalue()
 
     def table_html(self) -> Html:
         """Return the chosen columns as an HTML table."""
         frame = self.frame
         chosen = frame[list(self.columns.value)].head(MAX_ROWS)
-        parts = [frame_table(chosen, float_format="{:.4g}".format)]
+        # A column without a single value, as that of VRAM without a GPU, only takes room.
+        if len(chosen):
+            chosen = chosen.loc[:, ~(chosen.isna() | (chosen == "")).all()]
+        parts = [frame_table(chosen, formatters={"seconds": duration}, float_format="{:.1f}".format, na_rep="")]
         if len(frame) > MAX_ROWS:
             parts.append(element("p", f"{len(frame) - MAX_ROWS} more rows are in the CSV file"))
         return element("div", *parts, class_="nbgraph-stats-table", tabindex=0)
@@ -158,10 +164,7 @@ class StatsPanel(ipywidgets.VBox):
 
     def _redraw(self) -> None:
         self._table.value = self.table_html()
-        target = BytesIO()
-        _write_png(self.draw(), target, DOTS_PER_INCH)
-        self._png = target.getvalue()
-        self._image.value = image(self._png, f"plot: {self.plot.value}", style="max-width:100%")
+        self._image.value = plot_html(self.draw(), f"plot: {self.plot.value}")
         if self.on_change is not None:
             self.on_change()
 
@@ -183,6 +186,18 @@ class StatsPanel(ipywidgets.VBox):
 def _write_png(figure: Figure, target: str | Path | BytesIO, dots_per_inch: int) -> None:
     own: Any = figure  # matplotlib leaves the options of savefig open
     own.savefig(target, format="png", dpi=dots_per_inch)
+
+
+def plot_html(figure: Figure, about: str) -> Html:
+    """Return a figure as SVG in the page: black is the colour of the text around it."""
+    target = StringIO()
+    own: Any = figure  # matplotlib leaves the options of savefig open
+    own.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    drawn = target.getvalue()
+    # matplotlib leaves black out where it fills text; white is the background of legends, and the hatches of bars.
+    drawn = drawn[drawn.index("<svg") :].replace("#000000", "currentColor")
+    drawn = drawn.replace("fill: #ffffff; opacity", "fill: none; opacity")
+    return element("div", Html(drawn), role="img", aria_label=about, class_="nbgraph-plot")
 
 
 def draw_plot(frame: Any, plot: str, column: str) -> Figure:

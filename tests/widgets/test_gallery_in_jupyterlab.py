@@ -256,7 +256,7 @@ def test_markup_in_names_prompts_metadata_and_errors_stays_text(book):
 def test_stats_are_chosen_plotted_and_saved(book, tmp_path):
     book.execute(SHOWN, "view = studio.stats_view().choose(runs, plot='Compare two runs'); view")
     stats = book.cell(SHOWN).locator(".nbgraph-stats")
-    expect(stats.locator("img")).to_be_visible(timeout=LONG)
+    expect(stats.locator("svg")).to_be_visible(timeout=LONG)
     expect(stats.get_by_role("row")).to_have_count(5)
     stats.get_by_role("combobox", name="Plot").select_option(label="Timeline")
     stats.get_by_role("textbox", name="File").fill(str(tmp_path / "figures"))
@@ -274,7 +274,7 @@ def test_a_notebook_opened_without_its_kernel_still_shows_pictures_and_tables(bo
     book.execute(PYTHON, "display(studio.images); display(studio.cache); display(studio.stats_view())")
     outputs = book.cell(PYTHON)
     expect(outputs.locator(".nbp-tile").first).to_be_visible(timeout=LONG)
-    expect(outputs.locator(".nbgraph-stats img")).to_be_visible(timeout=LONG)
+    expect(outputs.locator(".nbgraph-stats svg")).to_be_visible(timeout=LONG)
     statics = outputs.locator(".nbgraph-static")
     expect(statics).to_have_count(3)
     for place in range(3):

@@ -16,8 +16,18 @@ FINDINGS = """async (place) => {
 SETUP = """
 import nbgraph as nb
 from nbgraph.invocations import Add, BlankImage, ResizeImage
+from nbgraph.invocations.outputs import FloatOutput
+import time
 
 studio = nb.Studio()
+
+@nb.invocation("wait", title="Wait", category="test", version="1.0.0")
+class Wait(nb.BaseInvocation):
+    seconds: float = 0
+
+    def invoke(self, context) -> FloatOutput:
+        time.sleep(self.seconds)
+        return FloatOutput(value=self.seconds)
 
 def graph(width=16):
     return ResizeImage(id="small", image=BlankImage(id="blank", width=width, height=16, color="red"), width=8, height=8)
@@ -29,8 +39,11 @@ PANELS = {
     "gallery": ("studio.images", ".nbp-tile"),
     "cache": ("studio.cache", ".nbp-cache [role=rowheader], .nbp-cache th[scope=row]"),
     "queue": ("studio.queue", ".nbp-pill"),
-    "stats": ("studio.stats_view().choose(runs)", ".nbgraph-stats img, .nbgraph-stats svg"),
+    "stats": ("studio.stats_view().choose(runs)", ".nbgraph-stats svg"),
     "form": ("studio.form(graph())", "button"),
+    "run that ended": ("runs[0]", "details"),
+    "run that goes on": ("live = studio.submit(Wait(id='wait', seconds=8)); live", "button"),
+    "run that failed": ("studio.submit(Wait(id='wait', seconds=-1))", "[role=alert], pre, .nbr-error, details"),
 }
 
 

@@ -49,6 +49,9 @@ def test_every_plot_is_drawn_of_two_runs_whatever_they_are_called(view, runs, pl
     assert isinstance(figure, Figure)
     assert figure.axes
     assert view.widget.png.startswith(b"\x89PNG")
+    plot = view.widget._image.value
+    assert "currentColor" in plot
+    assert "#000000" not in plot
     assert "alert" not in view.widget._message.value
 
 
