@@ -1,9 +1,12 @@
 """What a notebook does with library graphs: they are run themselves, and as nodes of other graphs."""
 
 import pytest
+from PIL import Image, ImageChops
 
 from nbgraph.errors import GraphError, NotFoundError
 from nbgraph.invocations import Add, If
+from nbgraph.invocations.fields import ImageField
+from nbgraph.services.shared.default_graphs import default_graphs, inpaint, larger_image, outpaint
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
 
@@ -41,3 +44,31 @@ def test_a_library_graph_that_is_run_takes_values_by_the_names_it_exposes_and_by
 def test_a_name_that_a_library_graph_does_not_expose_is_told_with_the_nearest_it_does(studio):
     with pytest.raises(GraphError, match=r"either.wya: has no input 'wya'; did you mean 'way'\?.*\"node\.field\""):
         studio.run(either(), {"wya": False}, progress=False)
+
+
+def test_inpaint_changes_only_what_is_masked_and_outpaint_keeps_all_that_was_there(studio):
+    picture = Image.linear_gradient("L").resize((96, 80)).convert("RGB")
+    mask = Image.new("L", picture.size)
+    mask.paste(255, (30, 30, 60, 60))
+    small = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 2, "seed": 7}
+    names = (studio.services.images.save(each).image_name for each in (picture, mask))
+    image, white = (ImageField(image_name=name) for name in names)
+    painted = studio.run(inpaint(), {"image": image, "mask": white, "feather": 4, **small}, progress=False)
+    change = ImageChops.difference(painted["image"].image, picture)
+    left, top, right, bottom = change.getbbox()
+    assert (left >= 26, top >= 26, right <= 64, bottom <= 64) == (True,) * 4
+    beyond = studio.run(outpaint(), {"image": image, "x": -16, "y": -16, **small}, progress=False)["image"].image
+    assert beyond.size == (64, 64)
+    assert beyond.convert("RGB").crop((16, 16, 64, 64)).tobytes() == picture.crop((0, 0, 48, 48)).tobytes()
+
+
+def test_hires_fix_draws_twice_as_large(studio):
+    values = {"prompt": "a red apple", "width": 32, "height": 32, "steps": 2, "seed": 7}
+    assert studio.run(larger_image(), values, progress=False)["image"].image.size == (64, 64)
+
+
+@pytest.mark.parametrize("name", [graph.name for graph in default_graphs()])
+def test_every_library_graph_opens_as_a_form(studio, name):
+    form = studio.form(name)
+    assert name in repr(form)
+    form.close()

@@ -15,7 +15,8 @@ COMMON = ["prompt", "negative_prompt", "width", "height", "seed", "steps", "cfg_
 
 
 def test_they_have_names_and_ids_that_stay() -> None:
-    assert [graph.name for graph in default_graphs()] == ["text to image", "image to image"]
+    names = ["text to image", "image to image", "inpaint", "outpaint", "edit by instruction", "hires fix", "ControlNet"]
+    assert [graph.name for graph in default_graphs()] == [*names, "upscale"]
     assert [graph.id for graph in default_graphs()] == [graph.id for graph in default_graphs()]
 
 
@@ -45,6 +46,27 @@ def test_image_to_image_can_run_with_a_picture() -> None:
     graph = Graph([cls(id="again", image=ImageField(image_name="0" * 32))])
     assert graph.problems() == []
     assert [problem.field for problem in Graph([cls(id="again")]).problems()] == ["image"]
+
+
+REQUIRED = {
+    "inpaint": {"image", "mask"},
+    "outpaint": {"image"},
+    "edit by instruction": {"image", "model"},
+    "hires fix": set(),
+    "ControlNet": {"image", "model", "control_model"},
+    "upscale": {"image", "upscaler"},
+}
+
+
+@pytest.mark.parametrize("graph", default_graphs()[2:], ids=lambda graph: graph.name)
+def test_a_graph_needs_what_it_cannot_know_and_nothing_else(graph: LibraryGraph) -> None:
+    cls = graph.node_class()
+    required = {name for name, spec in cls.inputs().items() if spec.required}
+    assert required == REQUIRED[graph.name]
+    image = ImageField(image_name="0" * 32)
+    given = {name: image if name in ("image", "mask") else "a-name" for name in required}
+    assert Graph([cls(id="again", **given)]).problems() == []
+    assert cls.outputs() == {"image": ImageField}
 
 
 def test_a_seed_that_is_not_given_is_drawn() -> None:
