@@ -28,6 +28,7 @@ _HOMES = {
     "Run": "nbgraph.run",
     "Settings": "nbgraph.config",
     "Studio": "nbgraph.studio",
+    "diff": "nbgraph.experiments.diff",
     "image_to_image": "nbgraph.templates",
     "invocation": "nbgraph.invocations.base",
     "node": "nbgraph.invocations.function",
@@ -52,6 +53,7 @@ __all__ = [
     "Run",
     "Settings",
     "Studio",
+    "diff",
     "image_to_image",
     "invocation",
     "node",
@@ -64,6 +66,7 @@ wait_passively()  # before torch is imported, by nbgraph or by a later line of t
 if TYPE_CHECKING:
     from nbgraph.config import Settings
     from nbgraph.errors import GraphError, NbgraphError, NodeError
+    from nbgraph.experiments.diff import diff
     from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref, invocation
     from nbgraph.invocations.context import InvocationContext
     from nbgraph.invocations.function import Image, node

@@ -1,14 +1,11 @@
 """The object a notebook holds: it runs, queues, sweeps, explains and replays graphs; the rest is in `StudioBase`."""
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nbgraph.errors import GraphError, OwnWorkerError, RecipeError
-from nbgraph.experiments.axes import Axis, batch_data
-from nbgraph.experiments.metric_columns import Metric, with_metrics
+from nbgraph.errors import RecipeError
 from nbgraph.frames import reasons_frame
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
@@ -17,13 +14,11 @@ from nbgraph.recipes.local import shelf_of
 from nbgraph.recipes.lock import Lock, lock_differences, lock_of, read_lock, write_lock
 from nbgraph.recipes.reading import picture_of
 from nbgraph.recipes.replay import Replayed, compared, plan_replay
-from nbgraph.run import NodeLike, Run, run_id
+from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
-from nbgraph.services.shared.graph.batch import Batch
-from nbgraph.services.shared.graph.execution_state import GraphExecutionState, OnError
+from nbgraph.services.shared.graph.execution_state import OnError
 from nbgraph.services.shared.graph.library import LibraryGraph
-from nbgraph.studio_base import StudioBase
-from nbgraph.sweep import Sweep, swept_node
+from nbgraph.studio_experiments import StudioExperiments, Values
 from nbgraph.targets import Target, target_graph
 from nbgraph.views.images import ImagesView
 
@@ -32,14 +27,11 @@ if TYPE_CHECKING:
 
     from nbgraph.widgets.form import GraphForm
 
-Values = Mapping[str, Any]
 STOP_SECONDS = 30.0
 """The longest a stopped run is waited for: until the end of the step it is in."""
-STARTED = 1000
-"""Ids of runs that are remembered for a lock."""
 
 
-class Studio(StudioBase):
+class Studio(StudioExperiments):
     """Runs graphs and keeps their images, cached results, stats and queue.
 
     `Studio()` keeps everything in memory; `Studio("folder")` in a folder that outlives the kernel. Results are cached:
@@ -171,75 +163,6 @@ class Studio(StudioBase):
         is_checked = self.invoker.check(session)
         return self._queued(session, prepend, is_checked=is_checked)
 
-    def sweep(
-        self,
-        target: Target,
-        values: Mapping[Axis, Any],
-        *,
-        node: NodeLike | None = None,
-        runs: int = 1,
-        metrics: Sequence[Metric] = (),
-        progress: ProgressStyle = True,
-        strict: bool = False,
-    ) -> Sweep:
-        """Run a target once for each combination of values.
-
-        Parameters
-        ----------
-        target
-            As in `run`.
-        values
-            Lists by address; lists of different addresses are multiplied: `{"denoise.cfg_scale": [2, 4], "noise.seed":
-            [1, 2]}` makes four runs. A tuple of addresses zips them: `{("a.x", "b.y"): [(1, 5), (2, 6)]}` makes two.
-        node
-            The node whose output is shown; needed when the graph ends in more than one.
-        runs
-            How many times each combination is run.
-        metrics
-            What is measured of each image, a column each: a name (`"sharpness"`, `"contrast"`, `"colourfulness"`,
-            `"entropy"`), a node that compares with a reference (`Ssim(reference=image)`), a class of nodes of one's own
-            that gives a number, or the id of such a node of the graph.
-        progress, strict
-            As in `run`.
-
-        Returns
-        -------
-        Sweep
-            Shows itself as a labelled grid of images, or as a table; `.frame` has one row per combination. The cell of
-            a run that failed is empty and says why.
-
-        Raises
-        ------
-        GraphError
-            An address or value is wrong, or there are more combinations than `Settings.max_sessions`; nothing was run.
-        """
-        self._refuse_worker()
-        show = progress_display(progress)
-        graph = target_graph(target)
-        shown = swept_node(graph, node)
-        measured = with_metrics(graph, shown, metrics)
-        batch = Batch(measured.graph, batch_data(values), runs, self.settings.max_sessions)
-        # One metric that fails must not keep the others from being measured.
-        on_error: OnError = "continue" if measured.columns else "stop"
-        sessions = [(chosen, self._session(each, None, strict=strict, on_error=on_error)) for chosen, each in batch]
-        # All combinations are checked before the first one runs.
-        are_checked = [self.invoker.check(session) for _, session in sessions]
-        try:
-            # What the cells can do in one call of a model is done together.
-            with self.services.processor.group() as group:
-                cells = [
-                    (chosen, self._queued(session, is_checked=is_checked, group=group))
-                    for (chosen, session), is_checked in zip(sessions, are_checked)
-                ]
-            for _, run in cells:
-                run.wait(show=show if progress else None).raise_refusal()
-        # What is not run yet would go on behind the back of the person who stopped the sweep.
-        except (KeyboardInterrupt, GraphError):
-            for _, session in sessions:
-                self.services.processor.cancel(session.id)
-            raise
-        return Sweep(shown, list(values), cells, measured.columns)
-
     def resume(self, run: Run | str) -> Run:
         """Continue a run that was interrupted, cancelled or failed; finished nodes are not executed again.
 
@@ -302,11 +225,6 @@ class Studio(StudioBase):
         chosen = dict.fromkeys(self._started) if runs is None else [run_id(run) for run in given]
         found = lock_of(chosen, self.services, skip_missing=runs is None)
         return found if path is None else write_lock(found, path)
-
-    @cached_property
-    def _started(self) -> deque[str]:
-        """The ids of the runs that were started here, the newest last."""
-        return deque(maxlen=STARTED)
 
     def replay(self, source: str | bytes | PathLike[str], lock: Lock | str | PathLike[str] | None = None) -> Replayed:
         """Make a picture of nbgraph anew from what it carries, and say whether it is equal, or what differs.
@@ -379,31 +297,3 @@ class Studio(StudioBase):
     def images(self) -> ImagesView:
         """The stored images: `.frame`, `.get(name)`, `.star(name)`, `.delete(name)`; a cell shows a gallery."""
         return ImagesView(self.services, lambda graph: self._editors.of_graph(graph), self.submit)
-
-    def _refuse_worker(self) -> None:
-        """Raise `OwnWorkerError` inside a node that this studio is running: it would wait for itself."""
-        if self.services.processor.is_worker:
-            raise OwnWorkerError
-
-    def _queued(
-        self, session: GraphExecutionState, prepend: bool = False, *, is_checked: bool = True, group: object = None
-    ) -> Run:
-        # It listens before the session is queued, or it would miss the first events.
-        tracker = ProgressTracker(session.id)
-        tracker.listen(self.services.events)
-        try:
-            handle = self.invoker.queue(session, prepend=prepend, is_checked=is_checked, group=group)
-        except BaseException:
-            tracker.close()
-            raise
-        self._started.append(session.id)
-        return Run(handle, self.services, tracker)
-
-    def _session(self, target: Target, values: Values | None, **how: Any) -> GraphExecutionState:
-        if values and isinstance(target, LibraryGraph):
-            target = target.with_values(values)
-        elif values:
-            target = target_graph(target, self._recent_graphs.of).with_values(values)
-        # The same nodes get the graph of their last run, whose plan and validation are known.
-        graph = target_graph(target, self._recent_graphs.of)
-        return GraphExecutionState(graph, max_iterations=self.settings.max_iterations, **how)

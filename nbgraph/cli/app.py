@@ -112,6 +112,18 @@ def export(
     _leave(lambda: _part("graph_programs").export(file, [form for form in wanted if wanted[form]], out))
 
 
+@app.command("diff", short_help="Say what differs between graphs or saved images.")
+def show_diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="A graph file, a saved image, or a file of another tool.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+) -> None:
+    """Say what differs between two graphs or saved images: nodes, inputs, models, code; a line for each.
+
+    Exit codes: 0 in any case that could be read, 2 for bad input.
+    """
+    _leave(lambda: _print(repr(import_module("nbgraph.experiments.diff").diff(first, second))))
+
+
 @app.command(short_help="List models; say what a model file is, or convert a pickle.")
 def models(
     inspect: Annotated[

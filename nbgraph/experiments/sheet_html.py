@@ -21,6 +21,8 @@ EMPTY = (
     f"width:128px;min-height:112px;padding:8px;box-sizing:border-box;display:grid;place-items:center;border:{LINE};"
     "border-radius:4px;white-space:normal;overflow-wrap:anywhere;text-align:center"
 )
+QUIET = ("pending", "running", "cancelled", "no picture", "deleted")
+"""Reasons for an empty cell that are no errors."""
 FAILED = "color:var(--jp-error-color1,#c62828)"
 PICTURE_SIZE = 256
 MOST_CELLS = 256
@@ -118,7 +120,8 @@ def _cells(found: Sequence[Cell]) -> Html:
 def _cell(cell: Cell) -> Html:
     note = element("div", cell.note, style=f"{SOFT};max-width:256px;white-space:normal") if cell.note else Html()
     if isinstance(cell.picture, str):
-        return joined([element("div", cell.picture, style=f"{EMPTY};{FAILED}", role="img"), note])
+        colour = SOFT if cell.picture in QUIET else FAILED
+        return joined([element("div", cell.picture, style=f"{EMPTY};{colour}", role="img"), note])
     about = ", ".join(f"{name} {value_text(value, 40)}" for name, value in cell.values.items())
     shown = grown(cell.picture) if max(cell.picture.size) < SMALLEST_CELL else cell.picture
     style = "display:block;border-radius:4px;margin:0 auto;max-width:none"

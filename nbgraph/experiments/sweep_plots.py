@@ -68,12 +68,11 @@ class SweepPlots:
         for key in keys:
             ax.plot(places, [units.get(key, nan) for units in means], **SEED_STYLE)
         middle = np.array([float(np.mean(list(units.values()))) if units else nan for units in means])
-        found = self._comparison(addresses, unit, metric)
-        lows, highs = ([nan, *(getattr(each.paired, end) for each in found.differences)] for end in ("low", "high"))
-        # An interval is of the difference to the first value, so it is drawn around the mean of those seeds there.
-        around = np.array([nan, *(each.paired.difference for each in found.differences)])
-        errors = np.abs(np.array([around - np.array(lows), np.array(highs) - around]))
-        ax.errorbar(places, middle, yerr=np.nan_to_num(errors), color="tab:blue", linewidth=2.5, capsize=4, marker="o")
+        pairs = [each.paired for each in self._comparison(addresses, unit, metric).differences]
+        ax.plot(places, middle, color="tab:blue", linewidth=2.5, marker="o")
+        # An interval is of the difference to the first value, which has none.
+        errors = [(each.difference - each.low, each.high - each.difference) for each in pairs]
+        ax.errorbar(places[1:], middle[1:], np.nan_to_num(np.abs(errors)).T, fmt="none", ecolor="tab:blue", capsize=4)
         _name_places(ax, places, levels)
         ax.set_xlabel(", ".join(addresses), **TEXT)
         ax.set_ylabel(metric, **TEXT)

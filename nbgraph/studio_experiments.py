@@ -1,0 +1,229 @@
+"""The part of a studio that runs many graphs of one shape: sweeps, and what is learnt from them."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from PIL.Image import Image
+
+from nbgraph.errors import GraphError, OwnWorkerError
+from nbgraph.experiments.axes import Axis, batch_data
+from nbgraph.experiments.metric_columns import MeasuredGraph, Metric, with_metrics
+from nbgraph.loading import load
+from nbgraph.progress import Progress, ProgressStyle, ProgressTracker, progress_display, shows_view
+from nbgraph.run import NodeLike, Run
+from nbgraph.services.shared.graph.batch import Batch
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState, OnError
+from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.library import LibraryGraph
+from nbgraph.studio_base import StudioBase
+from nbgraph.sweep import Sweep, swept_node
+from nbgraph.targets import Target, target_graph
+
+if TYPE_CHECKING:
+    from nbgraph.experiments.ablation import Ablation
+    from nbgraph.experiments.estimate import Estimate
+
+Values = Mapping[str, Any]
+STARTED = 1000
+"""Ids of runs that are remembered for a lock."""
+
+
+class StudioExperiments(StudioBase):
+    """Runs graphs many times with other values; `Studio` adds single runs, explaining and editing."""
+
+    def sweep(
+        self,
+        target: Target,
+        values: Mapping[Axis, Any],
+        *,
+        node: NodeLike | None = None,
+        runs: int = 1,
+        metrics: Sequence[Metric] = (),
+        progress: ProgressStyle = True,
+        strict: bool = False,
+    ) -> Sweep:
+        """Run a target once for each combination of values.
+
+        Parameters
+        ----------
+        target
+            As in `run`.
+        values
+            Lists by address; lists of different addresses are multiplied: `{"denoise.cfg_scale": [2, 4], "noise.seed":
+            [1, 2]}` makes four runs. A tuple of addresses zips them: `{("a.x", "b.y"): [(1, 5), (2, 6)]}` makes two.
+        node
+            The node whose output is shown; needed when the graph ends in more than one.
+        runs
+            How many times each combination is run.
+        metrics
+            What is measured of each image, a column each: a name (`"sharpness"`, `"contrast"`, `"colourfulness"`,
+            `"entropy"`), a node that compares with a reference (`Ssim(reference=image)`), a class of nodes of one's own
+            that gives a number, or the id of such a node of the graph.
+        progress, strict
+            As in `run`.
+
+        Returns
+        -------
+        Sweep
+            Shows itself as a labelled grid of images, or as a table; `.frame` has one row per combination. The cell of
+            a run that failed is empty and says why.
+
+        Raises
+        ------
+        GraphError
+            An address or value is wrong, or there are more combinations than `Settings.max_sessions`; nothing was run.
+        """
+        self._refuse_worker()
+        show = progress_display(progress)
+        graph = target_graph(target)
+        shown = swept_node(graph, node)
+        measured = with_metrics(graph, shown, metrics)
+        batch = Batch(measured.graph, batch_data(values), runs, self.settings.max_sessions)
+        # One metric that fails must not keep the others from being measured.
+        on_error: OnError = "continue" if measured.columns else "stop"
+        chosen, graphs = list[dict[str, Any]](), list[Graph]()
+        for each, swept in batch:
+            chosen.append(each)
+            graphs.append(swept)
+
+        def show_cells(runs: list[Run]) -> Callable[[Progress], None] | None:
+            if not shows_view(progress):
+                return show if progress else None
+            return load("nbgraph.experiments.live").LiveSweep(self._sweep_of(shown, values, chosen, runs, measured))
+
+        runs_of_cells = self._run_cells(graphs, show_cells, strict=strict, on_error=on_error)
+        return self._sweep_of(shown, values, chosen, runs_of_cells, measured)
+
+    @staticmethod
+    def _sweep_of(
+        shown: str, values: Mapping[Axis, Any], chosen: list[dict[str, Any]], runs: list[Run], measured: MeasuredGraph
+    ) -> Sweep:
+        return Sweep(shown, list(values), list(zip(chosen, runs)), measured.columns)
+
+    def ablate(self, a: Target | Run, b: Target | Run, *, node: NodeLike | None = None) -> "Ablation":
+        """Say which of the inputs in which two graphs or runs differ made the image another one, and by how much.
+
+        Each input is changed alone, from both ends: two runs for each, whose common parts are computed once.
+
+        Parameters
+        ----------
+        a, b
+            Nodes, graphs or runs of one structure that differ in values of inputs.
+        node
+            The node whose image is compared; needed when the graph ends in more than one.
+
+        Returns
+        -------
+        Ablation
+            `.frame` has a row for each input, the strongest first: from `a`, from `b`, their mean, their interaction.
+            Distances are mean absolute differences of the pixels, 0 to 255.
+
+        Raises
+        ------
+        NbgraphError
+            They differ in nothing, in nodes or edges, or a seed is left open; or one of the two gives no image.
+        GraphError
+            A graph cannot run; nothing was run.
+        """
+        self._refuse_worker()
+        ablation = load("nbgraph.experiments.ablation")
+        one, other = (
+            ablation.graph_of_run(each.session) if isinstance(each, Run) else target_graph(each) for each in (a, b)
+        )
+        changes = ablation.changed_inputs(one, other)
+        shown = swept_node(one, node)
+
+        def run_all(graphs: Sequence[Graph]) -> list[Image | None]:
+            runs = self._run_cells(graphs, lambda _: None)
+            return Sweep(shown, [], [({}, run) for run in runs]).images
+
+        return ablation.ablate(one, other, run_all, changes)
+
+    def estimate(self, target: Target, values: Mapping[Axis, Any] | None = None, *, sweep: bool = False) -> "Estimate":
+        """Say what a run will cost before it starts, learnt from the stats of this studio. Nothing is run.
+
+        Parameters
+        ----------
+        target, values
+            As in `run`; with `sweep`, as in `sweep`.
+        sweep
+            Whether the values are lists whose combinations are all run.
+
+        Returns
+        -------
+        Estimate
+            `.seconds` and `.interval`, None where too little is known; `.frame` has a row for each node: whether it is
+            cached, its seconds, and the memory that its type took before.
+
+        Raises
+        ------
+        GraphError
+            The graph cannot run, or a value does not fit.
+        """
+        if sweep:
+            batch = Batch(target_graph(target), batch_data(values or {}), 1, self.settings.max_sessions)
+            sessions = [self._session(graph, None) for _, graph in batch]
+        else:
+            sessions = [self._session(target, cast("Values", values))]
+        for session in sessions:
+            session.graph.validate()
+        return load("nbgraph.experiments.estimate").estimate_sessions(sessions, self.services)
+
+    def _run_cells(
+        self, graphs: Sequence[Graph], show_cells: Callable[[list[Run]], Callable[[Progress], None] | None], **how: Any
+    ) -> list[Run]:
+        """Run graphs of one shape and wait for all; `show_cells` makes what shows their progress."""
+        sessions = [self._session(graph, None, **how) for graph in graphs]
+        # All are checked before the first one runs.
+        are_checked = [self.invoker.check(session) for session in sessions]
+        try:
+            # What they can do in one call of a model is done together.
+            with self.services.processor.group() as group:
+                runs = [
+                    self._queued(session, is_checked=is_checked, group=group)
+                    for session, is_checked in zip(sessions, are_checked)
+                ]
+            show = show_cells(runs)
+            for run in runs:
+                run.wait(show=show).raise_refusal()
+        # What is not run yet would go on behind the back of the person who stopped it.
+        except (KeyboardInterrupt, GraphError):
+            for session in sessions:
+                self.services.processor.cancel(session.id)
+            raise
+        return runs
+
+    def _refuse_worker(self) -> None:
+        """Raise `OwnWorkerError` inside a node that this studio is running: it would wait for itself."""
+        if self.services.processor.is_worker:
+            raise OwnWorkerError
+
+    def _queued(
+        self, session: GraphExecutionState, prepend: bool = False, *, is_checked: bool = True, group: object = None
+    ) -> Run:
+        # It listens before the session is queued, or it would miss the first events.
+        tracker = ProgressTracker(session.id)
+        tracker.listen(self.services.events)
+        try:
+            handle = self.invoker.queue(session, prepend=prepend, is_checked=is_checked, group=group)
+        except BaseException:
+            tracker.close()
+            raise
+        self._started.append(session.id)
+        return Run(handle, self.services, tracker)
+
+    def _session(self, target: Target, values: Values | None, **how: Any) -> GraphExecutionState:
+        if values and isinstance(target, LibraryGraph):
+            target = target.with_values(values)
+        elif values:
+            target = target_graph(target, self._recent_graphs.of).with_values(values)
+        # The same nodes get the graph of their last run, whose plan and validation are known.
+        graph = target_graph(target, self._recent_graphs.of)
+        return GraphExecutionState(graph, max_iterations=self.settings.max_iterations, **how)
+
+    @cached_property
+    def _started(self) -> deque[str]:
+        """The ids of the runs that were started here, the newest last."""
+        return deque(maxlen=STARTED)
