@@ -3,6 +3,19 @@
 Rounds are paired: F is measured right before and right after each run, in processor time, so that a machine that is
 busy or clocks down in between shows in both. The median of the rounds is printed, and their range. A map counts its
 body nodes, as its items cost next to nothing.
+
+Where the 5.2 F a node of a cold chain of 10,000 go (measured on two busy cores; 5.6 before progress that nobody sees
+was no longer counted):
+
+    1.0    Graph.of: 0.45 to follow the edges, 0.55 for ids, edges, and three dictionaries with an entry for each node
+    0.95   the session: the plan 0.85, copies of the graph and the snapshot that tells whether it has changed
+    0.35   validation
+    2.8    the run loop; `bare_loop.py`, what its features cost with nothing between them, takes 1.95
+    0.1    the rest
+
+Nothing in the loop stands out: without saving results, or cache look-ups, or stats rows, or the pause of the collector
+it takes 0.0 to 0.15 F less, which is less than rounds differ. What is left is some thirty small steps; fewer would need
+one function in place of named steps, which saves less than the 15 % for which clarity is given up.
 """
 
 import gc

@@ -13,7 +13,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from nbgraph.errors import NbgraphError, Problems
-from nbgraph.invocations.base import BaseInvocation, InvocationContext
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, is_link
 from nbgraph.invocations.fields import ModelField, ResourceField, models_in, resources_in
 from nbgraph.invocations.input_problems import input_problems
 from nbgraph.invocations.types import NodeValue
@@ -113,8 +113,11 @@ def _check_texts(session: GraphExecutionState, problems: Problems) -> None:
     """
     for planned in session.plan.with_texts:
         for name in planned.node_type.text_inputs:
+            value = planned.values[name]
+            if is_link(value):
+                continue
             with suppress(RecursionError):  # a list that holds itself: the key of the node refuses it in words
-                if half := _half_text(planned.values[name]):
+                if half := _half_text(value):
                     problems.add("bad_value", f"{half} has {HALF_CHARACTER}; type it again", planned.id, name)
     if half := _half_text([session.graph.id, session.graph.layout]):
         problems.add("bad_value", f"{half}, in the layout or the id of the graph, has {HALF_CHARACTER}")
