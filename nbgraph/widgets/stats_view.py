@@ -189,14 +189,15 @@ def _write_png(figure: Figure, target: str | Path | BytesIO, dots_per_inch: int)
 
 
 def plot_html(figure: Figure, about: str) -> Html:
-    """Return a figure as SVG in the page: black is the colour of the text around it."""
+    """Return a figure as SVG in the page, its texts and lines in the colour of the text around it."""
     target = StringIO()
     own: Any = figure  # matplotlib leaves the options of savefig open
     own.savefig(target, format="svg", transparent=True, metadata={"Date": None})
     drawn = target.getvalue()
-    # matplotlib leaves black out where it fills text; white is the background of legends, and the hatches of bars.
-    drawn = drawn[drawn.index("<svg") :].replace("#000000", "currentColor")
-    drawn = drawn.replace("fill: #ffffff; opacity", "fill: none; opacity")
+    drawn = drawn[drawn.index("<svg") :]
+    # On a page the texts can have the contrast of the text around them.
+    for ink in (plots.INK, plots.LIGHTER_INK):
+        drawn = drawn.replace(ink, "currentColor")
     return element("div", Html(drawn), role="img", aria_label=about, class_="nbgraph-plot")
 
 

@@ -11,6 +11,7 @@ from widgets.live_kernel import WIDGET_VIEW, LiveKernel
 import nbgraph as nb
 from nbgraph.errors import ChoiceError
 from nbgraph.invocations import Add, String
+from nbgraph.plots import INK
 from nbgraph.widgets.stats_view import PLOTS
 
 HOSTILE = "<img src=x onerror=alert(1)>$\\frac$"
@@ -51,7 +52,7 @@ def test_every_plot_is_drawn_of_two_runs_whatever_they_are_called(view, runs, pl
     assert view.widget.png.startswith(b"\x89PNG")
     plot = view.widget._image.value
     assert "currentColor" in plot
-    assert "#000000" not in plot
+    assert INK not in plot
     assert "alert" not in view.widget._message.value
 
 
