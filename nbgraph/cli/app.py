@@ -205,6 +205,27 @@ def mcp(
     _leave(lambda: _serve_agents(studio, port))
 
 
+@app.command(context_settings={"ignore_unknown_options": True}, short_help="Start a worker for a studio on a cluster.")
+def worker(
+    scheduler: Annotated[str, typer.Option("--scheduler", metavar="ADDRESS", help="The scheduler's address.")],
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="OPTIONS", help="Options of `dask worker`, after --.", show_default=False),
+    ] = None,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", metavar="NUMBER", help="The GPU to use; each worker needs one of its own.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The name that stats show.")] = None,
+) -> None:
+    """Start a worker that runs sessions of studios at a Dask scheduler.
+
+    An example: nbgraph worker --scheduler tcp://10.0.0.5:8786 --gpu 0
+
+    Whoever reaches the scheduler can run code here.
+    """
+    _leave(lambda: _part("worker_program").start_worker(scheduler, gpu, name, more or []))
+
+
 @app.command("app", short_help="Serve the form of a graph as a web page.")
 def form_page(
     file: GraphFile,

@@ -55,7 +55,7 @@ def oldest_python() -> Version:
 def asked_python(pin: Requirement) -> SpecifierSet:
     """What the installed version of a pinned package asks for; nothing if it is not installed, as what builds is."""
     try:
-        return SpecifierSet(distribution(pin.name).metadata["Requires-Python"] or "")
+        return SpecifierSet(distribution(pin.name).metadata.get("Requires-Python") or "")
     except PackageNotFoundError:
         return SpecifierSet("")
 
