@@ -83,6 +83,7 @@ _HOMES = {
     "takes_negative": "arguments",
     "tool_mask": "tool_inpaint",
     "upscale": "upscalers",
+    "vae_problem": "reference_limits",
     "with_seed": "noise",
 }
 
@@ -134,6 +135,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.reference_limits import processor_problem as processor_problem
     from nbgraph.diffusion.reference_limits import reads_images as reads_images
     from nbgraph.diffusion.reference_limits import reference_problem as reference_problem
+    from nbgraph.diffusion.reference_limits import vae_problem as vae_problem
     from nbgraph.diffusion.references import References as References
     from nbgraph.diffusion.references import encode_instruction as encode_instruction
     from nbgraph.diffusion.refs import WHOLE as WHOLE

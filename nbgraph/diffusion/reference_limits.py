@@ -31,6 +31,11 @@ _LIMITS = {
 """The families that take reference images. What their pipelines accept and would pass over in silence, such as the
 second image of Kontext, is refused here."""
 
+_SCALING = (
+    "latent_channels", "z_dim", "scaling_factor", "shift_factor", "latents_mean", "latents_std", "batch_norm_eps",
+)  # fmt: skip
+"""What a VAE's configuration says of how its latents are scaled."""
+
 
 def limits_of(family: Family) -> ReferenceLimits | None:
     """Return how many reference images models of a family take; None if they take none."""
@@ -86,6 +91,22 @@ def reference_problem(family: Family, sizes: Sequence[tuple[int, int]] | None) -
                 f"at most {limits.widest_ratio:g} to 1; crop it by CropImage"
             )
     return ""
+
+
+def vae_problem(model: ModelDescription, other: ModelDescription) -> str:
+    """Return what is wrong with encoding the images for a model by the VAE of another, "" if they scale alike.
+
+    The VAE of a model of the same kind, or one alone, is as good as the model's own.
+    """
+    if model.vae is None or other.vae is None:
+        return ""
+    differing = [name for name in _SCALING if model.vae.config.get(name) != other.vae.config.get(name)]
+    if not differing:
+        return ""
+    return (
+        f"is encoded by the VAE of {str(other.folder)!r}, whose {' and '.join(differing)} "
+        f"{'is' if len(differing) == 1 else 'are'} not that of {str(model.folder)!r}; use the VAE of the same model"
+    )
 
 
 def processor_problem(model: ModelDescription) -> str:

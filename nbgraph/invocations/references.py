@@ -81,12 +81,17 @@ def reference_problems(
     if "reference" not in known and not is_link(given):
         return
     try:
-        family = context.models.describe(model).need_family()
+        described = context.models.describe(model)
+        family = described.need_family()
+        encoder = context.models.describe(reference.vae.model) if reference else None
         records = [context.images.record(image) for image in reference.images] if reference else []
     except NbgraphError:
         return  # the node that names the model or the image says so
     sizes = [(record.width, record.height) for record in records] if "reference" in known else None
-    if problem := diffusion.reference_problem(family, sizes):
+    problem = diffusion.reference_problem(family, sizes)
+    if not problem and encoder is not None:
+        problem = diffusion.vae_problem(described, encoder)
+    if problem:
         yield "reference", problem
 
 

@@ -218,6 +218,17 @@ def test_a_model_that_takes_no_images_is_refused_with_some(tiny, pictures, uncac
     refused(uncached, node, "'flux' take no reference images")
 
 
+def test_the_vae_of_another_kind_of_model_is_refused_and_that_of_the_same_kind_is_taken(tiny, pictures, uncached):
+    image = saved(uncached, pictures[0])
+    for name, problem in (("sd3", "whose scaling_factor and shift_factor are not"), ("flux", "")):
+        reference = Reference(image=image, vae=ModelLoader(model=tiny[name].path))
+        node = edit(uncached, "flux-kontext", tiny, [], reference=reference)
+        if problem:
+            refused(uncached, node, problem)
+        else:
+            assert uncached.run(node, progress=False).status == "completed"
+
+
 def test_a_negative_prompt_that_a_model_cannot_use_is_refused(tiny, pictures, uncached):
     model = ModelLoader(model=tiny["flux2"].path)
     refused(

@@ -54,7 +54,8 @@ def graphs(draw: st.DrawFn) -> Graph:
             )
         else:
             library = draw(st.sampled_from(default_graphs())).node_class()
-            nodes.append(library(prompt=draw(TEXT), seed=draw(st.integers(0, 2**64 - 1))))
+            values = {"prompt": draw(TEXT), "seed": draw(st.integers(0, 2**64 - 1))}
+            nodes.append(library(**{name: value for name, value in values.items() if name in library.inputs()}))
     nodes.append(StringCollection(collection=draw(st.lists(TEXT, max_size=3)), use_cache=draw(st.booleans())))
     return Graph.of(*nodes)
 
