@@ -208,12 +208,14 @@ def new_figure(width: float, height: float) -> Figure:
     options: dict[str, Any] = {"figsize": (width, height), "layout": "constrained", "facecolor": "none"}
     if current_thread() is main_thread():
         return plt.figure(FigureClass=NotebookFigure, **options)
-    return own_figure(width, height)
+    figure = NotebookFigure(**options)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def own_figure(width: float, height: float) -> Figure:
-    """Return a figure that pyplot does not know, for a widget that shows it itself."""
-    figure = NotebookFigure(figsize=(width, height), layout="constrained", facecolor="none")
+    """Return a figure that pyplot does not know, black on white, for a widget that shows it in its own colours."""
+    figure = NotebookFigure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 

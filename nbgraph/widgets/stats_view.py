@@ -221,7 +221,7 @@ def draw_plot(frame: Any, plot: str, column: str) -> Figure:
     }
     draw, rows = by_plot[plot]
     figure = _figure(9, rows)
-    draw(shown, ax=plots.axes_of(figure)[0]).set_title(title)
+    draw(shown, ax=figure.add_subplot()).set_title(title)
     return figure
 
 
@@ -231,7 +231,7 @@ def _comparison(frame: Any, sessions: list[str]) -> Figure:
     compared = compared_frame(*(frame[frame["session"] == session] for session in sessions)).head(MAX_PLOTTED)
     figure = _figure(9, len(compared))
     title = f"a: {sessions[0][:8]}, b: {sessions[1][:8]}"
-    ax: Any = plots.plot_comparison(compared, ax=plots.axes_of(figure)[0])
+    ax: Any = plots.plot_comparison(compared, ax=figure.add_subplot())
     ax.set_title(title, parse_math=False)
     return figure
 
@@ -239,7 +239,7 @@ def _comparison(frame: Any, sessions: list[str]) -> Figure:
 def _sides(frame: Any, sessions: list[str]) -> Figure:
     shown = frame[frame["session"].isin(sessions)]
     figure = _figure(4.5 * max(1, len(sessions)), len(shown) / max(1, len(sessions)))
-    plots.plot_sessions(shown, axes=plots.axes_of(figure, max(1, len(sessions))))
+    plots.plot_sessions(shown, axes=list(figure.subplots(1, max(1, len(sessions)), squeeze=False)[0]))
     return figure
 
 
