@@ -52,11 +52,11 @@ test-units: $(STAMP)
 test-browser: $(STAMP)
 	$(BIN)/python -m pytest tests/widgets -rs -m browser $(PARALLEL)
 
+ROUNDS ?= 5
 bench: $(STAMP)
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -s
+	NBGRAPH_BENCH_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -s
 
 # make bench-compare BASE=HEAD~1 ROUNDS=5 MEASURES=runs,sweeps: the working tree against a commit, in turn
-ROUNDS ?= 5
 MEASURES ?= runs,folder_runs,sweeps,first_studio
 bench-compare: $(STAMP)
 	@[ -n "$(BASE)" ] || { echo "name the commit to compare with: make bench-compare BASE=HEAD~1" >&2; exit 1; }

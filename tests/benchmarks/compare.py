@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 Figures = dict[str, float]
 NAMES = (
-    *("runs", "growth", "folder_runs", "lists", "invalidation", "sweeps"),
+    *("runs", "growth", "memory", "folder_runs", "lists", "invalidation", "sweeps"),
     *("first_studio", "first_picture", "busy", "pictures"),
 )
 

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,13 +57,16 @@ BOUNDS = {
     "growth of building": Bound(1.05, "exponent"),
     "growth of planning": Bound(1.05, "exponent"),
     "growth of a run": Bound(1.05, "exponent"),
+    "memory of a cached chain": Bound(2.5, "KB a node"),
     "storing in a folder": Bound(16, "us a node"),
+    "of it, journal, stats and graph": Bound(16, "us a node"),
     "a cached chain after a restart": Bound(40, "us a node"),
     "cache table, a page": Bound(20, "ms"),
     "cache table, by node": Bound(20, "ms"),
     "cache table, by bytes": Bound(20, "ms"),
     "cache table, by hits": Bound(20, "ms"),
     "cache table, by seconds": Bound(20, "ms"),
+    "cache table, by resources": Bound(20, "ms"),
     "cache table, a search": Bound(20, "ms"),
     "cache.forget(node)": Bound(20, "ms"),
     "what a deletion would drop": Bound(20, "ms"),
@@ -72,6 +76,7 @@ BOUNDS = {
     "first nb.Studio() in a kernel": Bound(0.3, "s"),
     "first picture beside plain diffusers": Bound(1.1, "times"),
     "a picture beside two busy loops": Bound(2, "times"),
+    "its processor time beside them": Bound(1.2, "times"),
     "a graph beside the plain pipeline call": Bound(1.02, "times"),
     "eight seeds beside eight alone": Bound(2, "times as many", is_least=True),
 }
@@ -157,9 +162,30 @@ def folder_runs() -> Figures:
             microseconds(memory)  # the first run of a process also hashes code
             memory.cache.clear()
             new_in_memory, new = microseconds(memory), microseconds(kept)
+            with memory.cache.off(), kept.cache.off():
+                uncached_in_memory, uncached = microseconds(memory), microseconds(kept)
         with nb.Studio(folder) as again:
             restarted = microseconds(again)
-    return {"storing in a folder": new - new_in_memory, "a cached chain after a restart": restarted}
+    return {
+        "storing in a folder": new - new_in_memory,
+        "of it, journal, stats and graph": uncached - uncached_in_memory,
+        "a cached chain after a restart": restarted,
+    }
+
+
+def memory() -> Figures:
+    """What a chain leaves once it ran: nodes, graph, results, stats; the run is still held."""
+    with nb.Studio() as studio:
+        studio.run(chain(100), progress=False)
+        gc.collect()
+        tracemalloc.start()
+        target = chain(SIZES[1])
+        run = studio.run(target, progress=False)
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert run.status == "completed"
+    return {"memory of a cached chain": held / SIZES[1] / 1000}
 
 
 def lists() -> Figures:
@@ -179,7 +205,7 @@ def lists() -> Figures:
             "cache table, a page": milliseconds(lambda: cache.page(EntryQuery())),
             **{
                 f"cache table, by {sort}": milliseconds(lambda sort=sort: cache.page(EntryQuery(sort=sort)))
-                for sort in ("node", "bytes", "hits", "seconds")
+                for sort in ("node", "bytes", "hits", "seconds", "resources")
             },
             "cache table, a search": milliseconds(lambda: cache.page(EntryQuery("sum[777"))),
             "what a deletion would drop": milliseconds(lambda: cache.affected(keys=keys)),
@@ -272,13 +298,13 @@ import nbgraph as nb
 from pictures import apple
 studio = nb.Studio()
 def seconds(seed):
-    began = time.perf_counter()
+    began = time.perf_counter(), time.process_time()
     studio.run(apple(seed, steps=8), progress=False)
-    return time.perf_counter() - began
+    return time.perf_counter() - began[0], time.process_time() - began[1]
 seconds(0)
 print("ready", flush=True)
 for line in sys.stdin:
-    print(statistics.median(seconds(int(line) + number) for number in range(1, 6)), flush=True)
+    print(*map(statistics.median, zip(*[seconds(int(line) + number) for number in range(1, 6)])), flush=True)
 """
 
 
@@ -296,7 +322,10 @@ def busy_loops(count: int) -> Iterator[None]:
 
 
 def busy() -> Figures:
-    """Pictures of the shipped model while two other processes want the cores, beside the same without these."""
+    """Pictures of the shipped model while two other processes want the cores, beside the same without these.
+
+    Threads that spin while they wait show in the processor time, which does not depend on what else the machine does.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
     drawing = subprocess.Popen(
         [sys.executable, "-c", PICTURES],
@@ -309,17 +338,20 @@ def busy() -> Figures:
     assert drawing.stdout is not None
     asked, answers = drawing.stdin, drawing.stdout
 
-    def pictures(seed: int) -> float:
+    def pictures(seed: int) -> tuple[float, float]:
         asked.write(f"{seed}\n")
         asked.flush()
-        return float(answers.readline())
+        seconds, of_processor = map(float, answers.readline().split())
+        return seconds, of_processor
 
     try:
         assert answers.readline() == "ready\n"
         before = pictures(1)
         with busy_loops(2):
             beside = pictures(11)
-        return {"a picture beside two busy loops": beside / ((before + pictures(21)) / 2)}
+        pairs = zip(beside, before, pictures(21))
+        ratios = [during / ((one + other) / 2) for during, one, other in pairs]
+        return dict(zip(("a picture beside two busy loops", "its processor time beside them"), ratios))
     finally:
         asked.close()
         drawing.wait()
@@ -365,7 +397,10 @@ def pictures() -> Figures:
 
 MEASURES: dict[str, Callable[[], Figures]] = {
     each.__name__: each
-    for each in (runs, growth, folder_runs, lists, invalidation, sweeps, first_studio, first_picture, busy, pictures)
+    for each in (
+        *(runs, growth, memory, folder_runs, lists, invalidation, sweeps),
+        *(first_studio, first_picture, busy, pictures),
+    )
 }
 
 if __name__ == "__main__":

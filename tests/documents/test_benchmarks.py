@@ -18,7 +18,7 @@ def test_each_bound_belongs_to_a_figure():
     texts = {node.value for node in ast.walk(ast.parse(SOURCE)) if isinstance(node, ast.Constant)}
     made = {f"{name}, {how}" for name in ("chain", "fan-out with a collect", "map") for how in ("new", "cached")}
     made |= {f"growth of {name}" for name in ("building", "planning", "a run")}
-    made |= {f"cache table, by {sort}" for sort in ("node", "bytes", "hits", "seconds")}
+    made |= {f"cache table, by {sort}" for sort in ("node", "bytes", "hits", "seconds", "resources")}
     assert made <= BOUNDS.keys()
     assert {name for name in BOUNDS.keys() - made if name not in texts} == set()
 

@@ -1,5 +1,6 @@
 """Public names: each says what it is, and the examples in the docstrings are true."""
 
+import builtins
 import doctest
 import importlib
 import inspect
@@ -40,6 +41,8 @@ def own_nodes(monkeypatch):
 @pytest.mark.parametrize("test", examples(), ids=lambda test: test.name)
 def test_the_examples_of_docstrings_are_true(test, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # what an example shows becomes the builtin `_`, for which a later IPython would keep off its own
+    monkeypatch.setattr(builtins, "_", None, raising=False)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False)
     told: list[str] = []
     runner.run(test, out=told.append)
