@@ -216,7 +216,7 @@ def lists() -> Figures:
 
 def invalidation() -> Figures:
     """The result that names a picture, dropped among 100,000 that name none, in memory."""
-    count = 50
+    count = 400  # enough that the clock of the process tells them apart
     with nb.Studio() as studio:
         item = Iterate(collection=list(range(ENTRIES))).output("item")
         studio.run(Collect(item=Add(a=item, b=1)), progress=False)

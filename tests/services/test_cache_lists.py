@@ -339,3 +339,25 @@ def test_what_has_no_index_reads_each_row_once_and_no_more(sizes, name):
     queries = asked(sizes[1], NARROW[name])
     assert sum(step.startswith("SCAN cache_entries") for step in queries.plans()) == 1
     assert queries.steps < 40 * 6000
+
+
+def test_the_sources_of_a_dropped_entry_mean_nothing_and_many_of_them_wait_for_upkeep(tmp_path):
+    services = InvocationServices.sqlite(tmp_path / "studio")
+    cache, database = services.invocation_cache, services.database
+    assert database is not None
+    made = [entry(number) for number in range(5)] + [entry(5, sources=[0]), entry(6, sources=list(range(2000)))]
+    cache._put({each.key: each for each in made})
+    services.flush()
+    assert cache.forget(keys=[key_of(5), key_of(6)]) == 2
+    assert database.rows("SELECT count(*) FROM cache_sources") == [(2000,)]
+    assert cache.affected(keys=[key_of(0)]) == [key_of(0)]
+    cache._put({made[6].key: made[6]})
+    services.flush()
+    assert cache.affected(keys=[key_of(0)]) == [key_of(0), key_of(6)]
+    cache.tidy()
+    assert database.rows("SELECT count(*) FROM cache_sources") == [(2000,)]
+    assert cache.affected(keys=[key_of(0)]) == [key_of(0), key_of(6)]
+    cache.clear()
+    cache.tidy()
+    assert database.rows("SELECT count(*) FROM cache_sources") == [(0,)]
+    services.close()

@@ -94,6 +94,9 @@ _DOWNSTREAM = """
 UNION SELECT made.key FROM affected
     CROSS JOIN cache_sources ON source = affected.key CROSS JOIN cache_entries AS made ON made.number = entry
 """
+_SOURCES = """
+SELECT number, CASE WHEN length(sources) <= ? THEN sources END FROM cache_entries WHERE key IN ({places})
+"""
 _ORDERS = {
     "created": "number",
     "resources": "named",
@@ -103,6 +106,8 @@ KEY_BYTES = 16
 AT_ONCE = 500
 """Rows that are read by one query of many."""
 MOST_PARAMETERS = 10_000
+MOST_SOURCES = 1_000
+"""Rows of sources that are deleted with their entry. More, as of a collect of 100,000 items, wait for `tidy`."""
 
 Item = TypeVar("Item")
 RawRow = tuple[Any, ...]
@@ -169,7 +174,7 @@ class EntryTable:
         gone = 0
         for some in _parts(keys):
             places = _places(some)
-            rows = connection.execute(f"SELECT number, sources FROM cache_entries WHERE key IN ({places})", some)  # noqa: S608
+            rows = connection.execute(_SOURCES.format(places=places), [MOST_SOURCES * KEY_BYTES, *some])
             pairs = [
                 (source, number) for number, sources in rows if isinstance(sources, bytes) for source in _split(sources)
             ]
@@ -178,8 +183,9 @@ class EntryTable:
         return gone
 
     def tidy(self, connection: Connection) -> None:
-        """Delete the heads that no entry has any more."""
+        """Delete the heads that no entry has any more, and the sources of entries that are gone."""
         connection.execute("DELETE FROM cache_heads WHERE number NOT IN (SELECT head FROM cache_entries)")
+        connection.execute("DELETE FROM cache_sources WHERE entry NOT IN (SELECT number FROM cache_entries)")
 
     def touch(self, connection: Connection, uses: Iterable[tuple[int, float, bytes]]) -> None:
         """Note uses: (how many, when last, key); those of entries that are gone are passed over."""
