@@ -17,11 +17,12 @@ import os
 import sys
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from threading import local
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
 from nbgraph.gc_pause import gc_pause
 from nbgraph.latch import Latch
@@ -51,10 +52,26 @@ class _Import:
         self.error: BaseException | None = None
 
 
+class _WithoutWaiting:
+    """A block that is inside `without_waiting()` for as long as it exists, or until its end.
+
+    An interrupt may come between the entry and the block, whose end is then never reached: were it a flag, nothing
+    could be loaded on this thread any more.
+    """
+
+    def __enter__(self) -> None:
+        _thread.without_waiting.add(self)
+
+    def __exit__(self, *_: object) -> None:
+        _thread.without_waiting.discard(self)
+
+
 class _OfThread(local):
     under_way: _Import | None = None
-    may_wait = True
     look: Look | None = None
+
+    def __init__(self) -> None:  # called once by each thread
+        self.without_waiting = WeakSet[_WithoutWaiting]()
 
 
 _imports: dict[str, _Import] = {}
@@ -109,7 +126,7 @@ def _found(name: str) -> ModuleType | None:
 def _wait_for(name: str, import_it: Callable[[str], ModuleType]) -> Any:
     known = _begin(name, import_it)
     if not known.ended.is_open:
-        if not _thread.may_wait:
+        if _thread.without_waiting:
             raise NotLoadedError(name)
         _wait(name, known.ended)
     if known.error is not None:
@@ -117,14 +134,9 @@ def _wait_for(name: str, import_it: Callable[[str], ModuleType]) -> Any:
     return known.module
 
 
-@contextmanager
-def without_waiting() -> Generator[None]:
+def without_waiting() -> AbstractContextManager[None]:
     """Within the block, on this thread, `load` raises `NotLoadedError` instead of waiting."""
-    before, _thread.may_wait = _thread.may_wait, False
-    try:
-        yield
-    finally:
-        _thread.may_wait = before
+    return _WithoutWaiting()
 
 
 @contextmanager

@@ -57,6 +57,15 @@ def test_an_interrupt_while_waiting_leaves_the_import_going_on(name):
     assert slow.calls == 1
 
 
+def test_an_interrupt_at_the_start_or_the_end_of_a_block_that_may_not_wait_ends_the_block(name):
+    def block() -> None:
+        with without_waiting():
+            pass
+
+    for step in interrupted_at_every_step(block):
+        assert load(f"{name}_{step}", ModuleType).__name__ == f"{name}_{step}"
+
+
 def test_who_may_not_wait_is_told_and_the_import_has_begun(name):
     slow = Slow()
     with without_waiting(), pytest.raises(NotLoadedError):
