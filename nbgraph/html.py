@@ -31,6 +31,7 @@ CARD = (
     "margin:0;border:1px solid var(--jp-border-color2,#dfe3e8);border-radius:8px;overflow:hidden;min-width:0;"
     "background:var(--jp-layout-color1,#fff)"
 )
+PANEL = f"{CARD};max-width:1100px;padding:10px 14px;overflow:auto;{FONT}"
 COVER = (
     "display:block;width:100%;height:132px;object-fit:contain;padding:8px;box-sizing:border-box;margin:0;"
     "background:var(--jp-layout-color2,#f4f5f7)"
@@ -92,6 +93,11 @@ def _media_type(data: bytes) -> str:
     if data.startswith(b"\xff\xd8"):
         return "image/jpeg"
     return "image/svg+xml" if data.lstrip().startswith(b"<svg") else "image/webp"
+
+
+def panel(heading: str, *parts: str) -> Html:
+    """Return a card with a heading, as the panels of a live notebook have it."""
+    return element("div", element("b", heading), *parts, style=PANEL)
 
 
 def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> Html:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.errors import ChoiceError
 from nbgraph.frames import session_frame
-from nbgraph.html import Html, image, joined, table_html
+from nbgraph.html import Html, image, panel, table_html
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.views.base import Shown, widget_class
@@ -83,11 +83,13 @@ class StatsView(Shown):
 
     def _html(self) -> Html:
         sessions: Any = self.sessions
-        shown = [table_html(sessions.round({"seconds": 3}), repr(self))]
+        # The ids of runs, which say least, come last; a start to the second is enough.
+        table = sessions[[*sessions.columns.drop("session"), "session"]].round({"seconds": 3})
+        shown = [table_html(table.assign(started=table["started"].dt.strftime("%Y-%m-%d %H:%M:%S")), repr(self))]
         # A plot is not drawn for the HTML alone: that would load matplotlib.
         if self._made is not None:
             shown.insert(0, image(self.widget.png, "plot of the chosen runs", style="max-width:100%"))
-        return joined(shown)
+        return panel("Stats", *shown)
 
     def __repr__(self) -> str:
         return f"StatsView({len(self.sessions)} runs)"

@@ -9,7 +9,7 @@ from typing import Any, cast
 import ipywidgets as widgets  # pyright: ignore[reportMissingTypeStubs] - it is not annotated
 
 from nbgraph.errors import NotFoundError, Problems, suggest
-from nbgraph.html import Html, element, joined, table
+from nbgraph.html import SOFT, Html, element, joined, panel, table
 from nbgraph.invocations.inputs import InputSpec
 from nbgraph.notebook import is_in_notebook, put_out
 from nbgraph.run import Run
@@ -48,6 +48,7 @@ class GraphForm(widgets.VBox):
         self._submit, self._current = submit, None
         self._view = RunView(compact=True)
         self._static = StaticFallback(self._view.model_id, self._static_bundle)
+        self._labels: dict[str, str] = {}
         self._controls = self._make_controls(services)
         self._title = target.name if isinstance(target, LibraryGraph) else "graph"
         self._run_button: Any = widgets.Button(description="Run", button_style="primary", icon="play", tooltip="Run")
@@ -155,9 +156,9 @@ class GraphForm(widgets.VBox):
         return {"text/plain": repr(self), "text/html": self._html()}
 
     def _html(self) -> Html:
-        rows = [(element("b", name), str(value)) for name, value in self.values.items()]
+        rows = [(element("span", self._labels[name], style=SOFT), str(value)) for name, value in self.values.items()]
         result = static_bundle(self._current)["text/html"] if self._current is not None else ""
-        return joined([element("b", self._title), table(rows), result])
+        return panel(self._title[:1].upper() + self._title[1:], table(rows), result)
 
     def _make_controls(self, services: InvocationServices) -> dict[str, Control]:
         found: dict[str, Control] = {}
@@ -166,7 +167,7 @@ class GraphForm(widgets.VBox):
             (shown,) = [each for each in node_type(type(node))["inputs"] if each["name"] == one.field]
             # A typed value before the default: the form begins where the graph is.
             value = node.literals().get(one.field, shown.get("default"))
-            label = label_of(one, node.inputs()[one.field])
+            label = self._labels[one.alias] = label_of(one, node.inputs()[one.field])
             control = control_for(shown, label, value, services, self._with_errors_shown)
             if control is not None:
                 found[one.alias] = LinkedInside(control, label) if is_linked_inside(self._graph, one) else control
