@@ -112,7 +112,7 @@ def draw_notebook() -> None:
         lab = Lab(Path(folder))
         try:
             page = NotebookPage(browser, lab, *CELLS, name="notebook.ipynb")
-            page.page.set_viewport_size({"width": 1280, "height": 1180})
+            page.page.set_viewport_size({"width": 1280, "height": 1460})
             page.run(0)
             page.run(1)
             page.editor.get_by_role("button", name="Run", exact=True).first.click()
