@@ -46,6 +46,13 @@ describe("the results of a node", () => {
     expect(results.sum.map((url) => names[url])).toEqual(["new", "old"]);
   });
 
+  it("are none where a preview comes together with the end of the node", () => {
+    const { model, store } = canvas();
+    const ended = { type: "run", session: "new", status: "completed", waitsFor: "", waiting: 0, whole: false };
+    model.tell({ ...ended, nodes: { one: { ...RUN, image: "" } }, pictures: ["one"] }, [bytes()]);
+    expect(store.state.getState().results.one).toBeUndefined();
+  });
+
   it("come from the cache before the graph has run", () => {
     const model = new FakeModel();
     const store = new EditorStore(model);

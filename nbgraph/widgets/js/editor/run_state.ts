@@ -22,9 +22,10 @@ export function afterRun(
   for (const id of told.pictures) {
     const before = told.whole ? (kept[id] ?? []).slice(1) : (kept[id] ?? []);
     if (pictures[id] && !before.includes(pictures[id])) URL.revokeObjectURL(pictures[id]);
-    if (runs[id]?.status === "running") continue;
+    // A preview may come together with the end of its node; only what has a name in the studio is a result.
+    if (runs[id]?.status === "running" || !runs[id]?.image) continue;
     kept[id] = withNewest(before, fresh[id]);
-    named[fresh[id]] = runs[id]?.image ?? "";
+    named[fresh[id]] = runs[id].image ?? "";
   }
   const heard = performance.now();
   return {
