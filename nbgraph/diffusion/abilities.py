@@ -4,9 +4,12 @@ import inspect
 import sys
 from pathlib import Path
 
+from nbgraph.diffusion.assembly import describe_known
 from nbgraph.diffusion.controls import FAMILIES as CONTROLLED
+from nbgraph.diffusion.defaults import defaults_of
 from nbgraph.diffusion.families import Family, family, family_of_class
 from nbgraph.diffusion.ip_adapters import FAMILIES as IP_ADAPTED
+from nbgraph.diffusion.known_models import known_model
 from nbgraph.diffusion.reference_limits import limits_of, reads_images
 from nbgraph.diffusion.weighted_prompt import FAMILIES as WEIGHTED
 from nbgraph.diffusion.whole_families import text_to_image_families, whole_reason
@@ -54,6 +57,11 @@ Models for editing are shown images by `Reference(image=..., vae=model)`, which 
 taken, with two; in pieces they equal the whole (tried on Kontext, FLUX.2 and Qwen-Image-Edit Plus), and a mask keeps
 what it should (tried on FLUX.2). An empty cell is refused. [Editing](editing.md) has the graphs.
 """
+DRAWN = (
+    "sd1", "sd1-inpainting", "sd2", "sd2-inpainting", "sdxl", "sdxl-inpainting", "sd3-medium", "sd35-medium",
+    "sd35-large", "flux-dev", "flux-schnell", "flux-fill", "qwen-image", "z-image",
+)  # fmt: skip
+"""Kinds of models that draw by themselves, by the names of their configurations."""
 TARGET = Path("docs/models.md")
 HEAD = """\
 # Models
@@ -101,12 +109,13 @@ LoRA on Stable Diffusion 1, XL and Z-Image; textual inversions and inpainting mo
 `fp8` on Stable Diffusion 1 and Flux, `int8` and quantised folders on Stable Diffusion 1 where torchao or optimum-quanto
 is installed, every way to offload on Stable Diffusion 1, XL, 3 and Flux. Compared by name and shape, on headers of
 full-size files: checkpoints of Stable Diffusion 1, 2, XL, 3, 3.5 and FLUX.1, inpainting and Fill, the transformer of
-FLUX.2, text encoders. The other cells are the same code on another family. `nf4`, and every mode on a GPU, follow
-diffusers' documentation and are not tried.
+FLUX.2, text encoders. The other cells are the same code on another family. `nf4`, which diffusers does on a GPU alone,
+and every mode on a GPU follow its documentation and are not tried.
 
 - `parts=`: `ModelLoader(model=FILE, parts=MODEL)`, or `TransformerLoader(model=FILE)` beside other loaders. Files of
   other families that diffusers has a converter for take their configuration from `parts` too.
-- `like=`: `VaeLoader(vae_model=FILE, like=model)`, as how latents are scaled is not in the file.
+- `like=`: `VaeLoader(vae_model=FILE, like=model)`, as how latents are scaled is not in the file; beside a transformer
+  that was loaded alone `VaeLoader(vae_model=FILE, unet=transformer)`.
 - GGUF needs the package gguf (`pip install nbgraph[gguf]`). Quantised weights become plain numbers when they are read,
   so they take as much memory as plain ones. nf4, nvfp4, GPTQ, AWQ and Nunchaku files are refused with the package or
   device that they need, and so are folders with a `quantization_config` where that is missing.
@@ -114,13 +123,16 @@ diffusers' documentation and are not tried.
   while it computes; `int8` needs torchao or optimum-quanto, `nf4` bitsandbytes and a CUDA device. Pictures change a
   little. No LoRA can be put over `fp8`, or over `int8` by quanto.
 - `offload=`: `component` moves a part to the device while it is used, `streaming` fetches it block by block, `none`
-  leaves it there for good; without it the studio chooses by free memory (`Settings(offload=...)`). Pictures are equal.
+  leaves it there for good; without it the studio chooses by free memory (`Settings(offload=...)`), with room for what
+  computing took before with that model and size. Pictures are equal. A node that runs out of memory of the device is
+  run once more: denoisers and text encoders one mode lower, VAEs in tiles.
 - Inpainting models: `CreateDenoiseMask(mask=..., image=..., vae=model)`; latents are needed only to keep some of the
   image inside of the mask.
 - Textual inversions: `TextualInversion(embedding=FILE, clip=model)`; prompts name it by its token or
   `embedding:token`.
-- LoRA: in the namings of kohya, diffusers, PEFT, ComfyUI and ai-toolkit that diffusers reads; OFT, (IA)3, GLoRA, Tucker
-  factors, trained norms and biases are refused by name.
+- LoRA: in the namings of kohya, diffusers, PEFT, ComfyUI, ai-toolkit and FLUX.1's authors; OFT, (IA)3, GLoRA, Tucker
+  factors, trained norms and biases are refused by name. Embeddings in a LoRA's file are for a `TextualInversion` with
+  the same file.
 - Pickles (`.ckpt`, `.pt`, `.bin`) are never loaded; `nbgraph models --convert FILE` writes one that you trust as
   safetensors.
 """
@@ -161,7 +173,7 @@ def page() -> str:
         found = family(key)
         cells = [_cell(found, ability) for ability in ABILITIES]
         rows.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join([HEAD, *rows, "", TAIL, *_editing(), "", *_classes()])
+    return "\n".join([HEAD, *rows, "", TAIL, *_defaults(), *_editing(), "", *_classes()])
 
 
 def _classes() -> list[str]:
@@ -179,6 +191,25 @@ def _run_as(of: Family) -> str:
     if reason := whole_reason(of):
         return f"as a whole: {reason}"
     return "step by step" if of.key in (*TESTED, *EDITING) else "step by step, not tried"
+
+
+def _defaults() -> list[str]:
+    """The table of what is taken where a graph says nothing, for the kinds of models whose configurations ship."""
+    rows = [
+        "## Where a graph says nothing",
+        "",
+        "Size in pixels, steps and guidance that a model is given where they are left out:",
+        "",
+        "| kind of model | size | steps | guidance | distilled guidance |",
+        "|---|---|---|---|---|",
+    ]
+    for name in DRAWN:
+        model = describe_known(Path(name), known_model(name))
+        own = defaults_of(model)
+        is_told = model.need_family().key == "flux" and model.config("transformer").get("guidance_embeds")
+        distilled = f"{own.guidance or 3.5:g}" if is_told else ""
+        rows.append(f"| `{name}` | {model.width}x{model.height} | {own.steps} | {own.cfg:g} | {distilled} |")
+    return [*rows, ""]
 
 
 def _editing() -> list[str]:

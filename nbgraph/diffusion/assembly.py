@@ -55,7 +55,7 @@ def describe_assembled(path: str, fingerprint: str, parts: tuple[ModelPart, ...]
         if facts.kind == "controlnet":
             return _describe_controlnet(facts, fingerprint, base)
         if facts.kind == "text encoder" and named is not None:
-            described = _describe_known(place, named)
+            described = describe_known(place, named)
             parts = (ModelPart(use=_role_of(facts, described), path=path, fingerprint=fingerprint), *parts)
         elif facts.kind in _WHOLE:
             described = _describe_file(facts, fingerprint, base)
@@ -82,7 +82,7 @@ def _describe_file(facts: FileFacts, fingerprint: str, base: ModelDescription | 
         )
     chosen = base if base is not None and (known is None or not _fits(facts, fingerprint, known)) else None
     if chosen is None and known is not None:
-        chosen = _describe_known(Path(facts.path), known)
+        chosen = describe_known(Path(facts.path), known)
     assert chosen is not None
     return _combine(facts, fingerprint, chosen, base)
 
@@ -105,7 +105,7 @@ def _combine(
     return _without_spare_t5(found) if "clip_g" in facts.parts else found
 
 
-def _describe_known(path: Path, known: KnownModel) -> ModelDescription:
+def describe_known(path: Path, known: KnownModel) -> ModelDescription:
     """Describe a kind of model by its configuration alone; components with weights cannot be loaded."""
     family = family_of_class(str(known.index["_class_name"]))
     rows = {name: row for name, row in known.index.items() if isinstance(row, list)}
@@ -168,7 +168,7 @@ def _with_file(described: ModelDescription, part: ModelPart) -> ModelDescription
 
 def _fits(facts: FileFacts, fingerprint: str, known: KnownModel) -> bool:
     """Whether the denoiser in a file is of the sizes that the shipped configuration has."""
-    described = _describe_known(Path(facts.path), known)
+    described = describe_known(Path(facts.path), known)
     name = described.need_family().denoiser
     try:
         check_file(described.classes[name], _of_file(Path(facts.path), fingerprint, "denoiser", described.config(name)))

@@ -7,13 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from nbgraph.diffusion.abilities import TESTED, page
+from nbgraph.diffusion.abilities import DRAWN, TESTED, page
+from nbgraph.diffusion.assembly import describe_known
 from nbgraph.diffusion.controls import Control
 from nbgraph.diffusion.denoising import DenoiseSettings, denoise
 from nbgraph.diffusion.description import describe_model
 from nbgraph.diffusion.image_prompts import ImagePrompt
+from nbgraph.diffusion.known_models import known_model
 from nbgraph.diffusion.masks import latent_mask
 from nbgraph.diffusion.model_cache import ModelCache
+from nbgraph.diffusion.noise import draw_noise
 from nbgraph.diffusion.prompt import encode_prompt
 from nbgraph.diffusion.refs import ClipSkipPatch, IpAdapterPatch, LoraPatch
 from nbgraph.diffusion.t2i_adapters import T2iAdapter
@@ -33,6 +36,16 @@ def test_the_page_is_what_the_code_says_and_every_row_has_a_tiny_model() -> None
     text = "the page is old; make it anew with `python -m nbgraph.diffusion.abilities`"
     assert (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8") == page(), text
     assert set(TINY.values()) == set(TESTED)
+
+
+def test_a_size_that_is_left_out_is_that_of_the_family() -> None:
+    sizes = {name: describe_known(Path(name), known_model(name)) for name in DRAWN}
+    small = {"sd1": 512, "sd1-inpainting": 512, "sd2": 768, "sd2-inpainting": 512}
+    assert {name: (each.width, each.height) for name, each in sizes.items()} == {
+        name: (small.get(name, 1024),) * 2 for name in DRAWN
+    }
+    drawn = draw_noise(sizes["sdxl"], 1)
+    assert (drawn.width, drawn.height, tuple(drawn.tensor.shape)) == (1024, 1024, (1, 4, 128, 128))
 
 
 @pytest.mark.parametrize("name", [name for name in able("inpaint") if name not in compared("inpaint")])

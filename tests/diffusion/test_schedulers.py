@@ -12,7 +12,7 @@ from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
 import nbgraph as nb
 from nbgraph import diffusion
 from nbgraph.diffusion import schedulers
-from nbgraph.diffusion.assembly import _describe_known
+from nbgraph.diffusion.assembly import describe_known
 from nbgraph.diffusion.defaults import Defaults, default_cfg, defaults_of
 from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.description import describe_model
@@ -139,7 +139,7 @@ def test_steps_and_guidance_are_those_of_the_family(tiny: TinyModels, tmp_path: 
         ("flux-dev", Defaults(28, 1.0)),
         ("flux-fill", Defaults(28, 1.0, 30.0)),
     ):
-        described = _describe_known(tmp_path, known_model(name))
+        described = describe_known(tmp_path, known_model(name))
         assert defaults_of(described) == of
     assert default_cfg(describe_model(tiny["sd15"]), has_negative=False) == 1.0
     assert default_cfg(describe_model(tiny["sdxl"]), has_negative=False) == 5.0
