@@ -66,7 +66,7 @@ class VaeLoader(BaseInvocation):
     )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        yield from model_problem(known, "vae_model", "vae", context)
+        yield from model_problem(known, "vae_model", "vae", context, "like", "unet")
 
     def invoke(self, context: InvocationContext) -> VaeOutput:
         return VaeOutput(vae=VaeField(model=context.models.resolve(self.vae_model, like(self.like or self.unet))))
@@ -99,7 +99,7 @@ class ControlNet(BaseInvocation):
     )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        yield from model_problem(known, "control_model", "controlnet", context)
+        yield from model_problem(known, "control_model", "controlnet", context, "like")
         yield from span_problem(known)
 
     def invoke(self, context: InvocationContext) -> ControlOutput:
@@ -159,14 +159,17 @@ class BlendLatents(BaseInvocation):
 
 
 def model_problem(
-    known: Mapping[str, Any], field: str, component: str, context: InvocationContext
+    known: Mapping[str, Any], field: str, component: str, context: InvocationContext, *used_with: str
 ) -> Iterator[tuple[str, str]]:
-    """Yield (field, problem) if there is no model of that name, or it has no component of that kind."""
-    if field not in known:
+    """Yield (field, problem) if there is no model of that name, or it has no component of that kind.
+
+    `used_with` are the inputs with models that a file is used with; a file is not judged before all of them are known.
+    """
+    if not known.keys() >= {field, *used_with}:
         return
     try:
         # only headers are read, so a wrong file is refused before any node runs
-        model = context.models.resolve(known[field], like(known.get("like") or known.get("unet")))
+        model = context.models.resolve(known[field], like(next(filter(None, map(known.get, used_with)), None)))
         context.models.describe(model).component_names(component)
         diffusion.check_weights(model, component)
     except ModelError as error:

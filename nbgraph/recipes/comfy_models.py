@@ -44,8 +44,8 @@ class ModelReader(ComfyReader):
 
     def _folder_loader(self) -> str | None:
         """The node that loads a whole model from a folder, in place of a transformer; None without one."""
-        for other in self.nodes.values():
-            model = self._outputs(other.id)[0] if other.type == "UNETLoader" else None
+        loaders = [each.id for each in self.nodes.values() if each.type == "UNETLoader"]
+        for model in (next(iter(self._outputs(loader)), None) for loader in loaders):
             if isinstance(model, Model) and self.builder.nodes[model.unet.node]["type"] == "model_loader":
                 return model.unet.node
         return None
@@ -88,11 +88,9 @@ class ModelReader(ComfyReader):
 
     def _denoiser(self) -> Out | None:
         """The denoiser that a workflow loads first; None without one."""
-        for other in self.nodes.values():
-            if other.type in ("UNETLoader", "CheckpointLoaderSimple"):
-                model = self._outputs(other.id)[0]
-                return model.unet if isinstance(model, Model) else None
-        return None
+        types = ("UNETLoader", "CheckpointLoaderSimple")
+        model = self._first(*types) if any(each.type in types for each in self.nodes.values()) else None
+        return model.unet if isinstance(model, Model) else None
 
     def _vae(self) -> Out:
         """The VAE that a workflow loads first, which says how many pixels a latent has."""
@@ -100,7 +98,7 @@ class ModelReader(ComfyReader):
             for name, values in self.builder.nodes.items():
                 if values["type"] == loader:
                     return Out(name, "vae")
-        return self._outputs(next(each.id for each in self.nodes.values() if each.type == "VAELoader"))[0]
+        return self._first("VAELoader")
 
     def _read_LoraLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         model, clip = self._input(node, "model"), self._input(node, "clip")
@@ -123,7 +121,7 @@ class ModelReader(ComfyReader):
         base = self._base_of(model.unet)
         if self.builder.nodes[base]["type"] == "model_loader":
             return Out(base, "clip")
-        return self._outputs(next(each.id for each in self.nodes.values() if each.type in ENCODER_LOADERS))[0]
+        return self._first(*ENCODER_LOADERS)
 
     def _base_of(self, out: Out) -> str:
         """The loader that a denoiser or text encoders come from."""

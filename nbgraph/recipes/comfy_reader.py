@@ -41,7 +41,7 @@ class ComfyReader:
         else:
             try:
                 found = reader(node)
-            except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+            except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
                 found = self._placeholder(node, f"its inputs cannot be read: {error}")
         self._done[node_id] = found
         return found
@@ -60,6 +60,13 @@ class ComfyReader:
             return value
         outputs = self._outputs(value.node) if value.node in self.nodes else ()
         return outputs[value.slot] if 0 <= value.slot < len(outputs) else None
+
+    def _first(self, *types: str) -> Any:
+        """The first output of the first node of these types, None while that is read; `ValueError` without one."""
+        found = next((each.id for each in self.nodes.values() if each.type in types), None)
+        if found is None:
+            raise ValueError(f"there is no {' or '.join(types)} beside it")
+        return next(iter(self._outputs(found)), None)
 
     def _input(self, node: ComfyNode, name: str, default: Any = None) -> Any:
         found = self._at(node.inputs.get(name, default))

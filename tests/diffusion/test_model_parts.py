@@ -29,6 +29,7 @@ from nbgraph.invocations import (
 from nbgraph.invocations import (
     Image as ImageNode,
 )
+from nbgraph.services.invocation_processor.node_context import NodeContext
 from tests.tiny_models import build_controlnet
 from tests.tiny_models.headers import full_size, only, write_header
 from tests.tiny_models.single_files import original_vae, write_single_file
@@ -59,6 +60,17 @@ def test_a_vae_file_takes_its_scaling_from_the_model_it_is_used_with(studio, tin
     loader = VaeLoader(vae_model=str(tmp_path / "vae.safetensors"), like=model)
     found = draw(studio, LatentsToImage(vae=loader, latents=latents(model)))
     assert found == draw(studio, LatentsToImage(vae=model, latents=latents(model)))
+
+
+def test_a_file_is_not_judged_before_the_model_it_is_used_with_is_known(studio, tmp_path):
+    file = str(write_header(tmp_path / "vae.safetensors", only(full_size("sdxl"), "first_stage_model.")))
+    context = NodeContext(studio.services, "session", lambda: False)
+    loader = VaeLoader(vae_model=file)
+    for unknown in ("like", "unet"):
+        known = {"vae_model": file, "like": None, "unet": None}
+        del known[unknown]
+        assert not list(loader.check(known, context))
+    assert len(list(loader.check({"vae_model": file, "like": None, "unet": None}, context))) == 1
 
 
 def test_a_vae_file_without_a_model_to_take_its_scaling_from_is_refused(studio, tiny, tmp_path):

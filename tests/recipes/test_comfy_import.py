@@ -122,6 +122,27 @@ def test_a_lora_for_the_denoiser_alone_and_a_clip_skip_find_the_loaders_of_parts
     assert (opened.graph["clip_skip"].skipped_layers, opened.graph["model"].precision) == (1, "fp8")
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {  # a LoRA, and latents of another size, with no text encoders and no VAE
+            "1": {"class_type": "UNETLoader", "inputs": {"unet_name": "a"}},
+            "2": {"class_type": "LoraLoaderModelOnly", "inputs": {"lora_name": "b", "model": ["1", 0]}},
+            "3": {"class_type": "LatentUpscale", "inputs": {"samples": ["1", 0]}},
+        },
+        {  # loaders that are named by one another
+            "1": {"class_type": "UNETLoader", "inputs": {"unet_name": ["2", 0]}},
+            "2": {"class_type": "VAELoader", "inputs": {"vae_name": ["3", 0]}},
+            "3": {"class_type": "DualCLIPLoader", "inputs": {"clip_name1": ["1", 0], "clip_name2": 5, "type": "flux"}},
+        },
+        {"1": {"class_type": "VAELoader", "inputs": {"vae_name": None}}},
+        {"1": {"class_type": "CLIPLoader", "inputs": {"type": ["1", 0], "clip_name": ["1", 0]}}},
+    ],
+)
+def test_loaders_that_lack_what_they_need_are_no_trouble(data):
+    assert read_recipe(json.dumps(data)).report.of("missing")
+
+
 def test_an_image_without_its_transparency_is_encoded_and_the_mask_is_made_of_it(studio, tmp_path):
     photo = PillowImage.new("RGBA", (64, 64), (200, 30, 60, 0))
     photo.save(tmp_path / "photo.png")
