@@ -108,7 +108,7 @@ def _combine(
 def describe_known(path: Path, known: KnownModel) -> ModelDescription:
     """Describe a kind of model by its configuration alone; components with weights cannot be loaded."""
     family = family_of_class(str(known.index["_class_name"]))
-    rows = {name: row for name, row in known.index.items() if isinstance(row, list)}
+    rows: dict[str, list[Any]] = {name: row for name, row in known.index.items() if isinstance(row, list)}
     classes = {name: component_class(path, name, *row) for name, row in rows.items()}
     sources = {name: _of_configuration(path, known.configs.get(name, {})) for name in classes}
     return describe_pipeline(path, family, classes, known.index, sources)

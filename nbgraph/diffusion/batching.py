@@ -6,7 +6,7 @@ its own generator. When the device runs out of memory the batch is halved, down 
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from PIL import Image
@@ -182,7 +182,8 @@ def join_latents(latents: Sequence[Latents]) -> Latents:
 
 def split_latents(latents: Latents, sizes: Sequence[int]) -> list[Latents]:
     """Return the inverse of `join_latents`: one value for each of `sizes`, of so many images."""
-    found, begin = [], 0
+    found: list[Latents] = []
+    begin = 0
     for size in sizes:
         span = slice(begin, begin + size)
         found.append(
@@ -246,5 +247,5 @@ def _slice(value: Any, span: slice) -> Any:
     if isinstance(value, Tensor) and value.ndim >= 3:
         return value[span].clone()
     if isinstance(value, list):
-        return [_slice(item, span) for item in value]
+        return [_slice(item, span) for item in cast(list[Any], value)]
     return value

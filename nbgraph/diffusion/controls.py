@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 from torch import Tensor
@@ -83,7 +83,8 @@ def control_modules(components: Components, controls: Sequence[Control]) -> dict
 
 def checked_net(control: Control, number: int) -> Any:
     """Return the ControlNet for one run, which raises `ModelError` where it gives values that are not finite."""
-    checked, plain = copy.copy(control.module), type(control.module).forward
+    checked = copy.copy(control.module)
+    plain = cast(Any, type(control.module)).forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         given = plain(checked, *args, **kwargs)
@@ -123,4 +124,4 @@ def _check_fits(components: Components, control: Control) -> None:
 
 
 def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(cast(list[Any], value)) if isinstance(value, list) else value

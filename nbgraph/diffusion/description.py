@@ -2,11 +2,11 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from diffusers import DiffusionPipeline
 
@@ -202,7 +202,8 @@ def _describe_pipeline(folder: Path, index: dict[str, Any], content: str) -> Mod
             f"models of the family {family.key!r} are not run step by step: {reason}; run {str(folder)!r} as a whole, "
             "by WholePipeline(pipeline=PipelineLoader(model=...))"
         )
-    rows = {name: row for name, row in index.items() if isinstance(row, list) and len(row) == 2 and row[0] is not None}
+    listed: dict[str, list[Any]] = {name: row for name, row in index.items() if isinstance(row, list)}
+    rows = {name: row for name, row in listed.items() if len(row) == 2 and row[0] is not None}
     classes = {name: component_class(folder, name, *row) for name, row in rows.items()}
     missing = [name for name in (family.denoiser, "vae", "scheduler") if name not in classes]
     if missing:
@@ -280,7 +281,7 @@ def _measure(
     pipeline = empty_pipeline(family.pipeline(), {family.denoiser: denoiser, "vae": vae})
     scale = int(getattr(pipeline, "vae_scale_factor", 8))
     size = denoiser.config.get("sample_size") or getattr(pipeline, "default_sample_size", None)
-    sides = size if isinstance(size, (list, tuple)) else (size, size)
+    sides = cast(Sequence[Any], size if isinstance(size, (list, tuple)) else (size, size))
     height, width = (int(side) * scale if side else _DEFAULT_PIXELS for side in sides[-2:])
     patches = latent_patch(vae)
     patch = 2 if family.denoiser != "unet" and patches == 1 else 1

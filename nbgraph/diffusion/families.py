@@ -194,10 +194,14 @@ def class_names() -> dict[Task, dict[str, str]]:
                     match row:
                         case ast.Tuple([ast.Constant(str(key)), ast.Name(name)]):
                             found[_TABLES[table]][key] = name
+                        case _:
+                            pass
             case ast.Assign([ast.Subscript(ast.Name(table), ast.Constant(str(key)))], ast.Name(name)) if (
                 table in _TABLES
             ):
                 found[_TABLES[table]][key] = name
+            case _:
+                pass
     return found
 
 

@@ -7,8 +7,9 @@ model: the file is small, and the model is not.
 import importlib.util
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -33,6 +34,25 @@ _PACKED: tuple[tuple[str, str], ...] = (
     (r"\.(wscales|smooth_factor)$", "Nunchaku (SVDQuant), which needs the package nunchaku and a CUDA device"),
 )
 _REMEDY = "is not read here; use a GGUF version of it, or one in fp8, float16 or bfloat16"
+
+
+class OpenedWeights(Protocol):
+    """A safetensors file, as the package gives it without types."""
+
+    def get_tensor(self, name: str) -> Tensor: ...
+
+    def metadata(self) -> dict[str, str] | None: ...
+
+
+def open_weights(file: Path) -> AbstractContextManager[OpenedWeights]:
+    """Open a safetensors file for its tensors, on the CPU.
+
+    Raises
+    ------
+    SafetensorError, OSError
+        It cannot be read.
+    """
+    return cast(Any, safe_open)(file, framework="pt", device="cpu")
 
 
 def check_readable(file: Path, header: FileHeader) -> None:
@@ -71,13 +91,13 @@ def read_tensors(file: Path, header: FileHeader, names: Sequence[str], dtype: to
     if header.format == "gguf":
         return _read_gguf(file, header.tensors, names, dtype)
     try:
-        with safe_open(file, framework="pt", device="cpu") as opened:
+        with open_weights(file) as opened:
             return {name: _plain(opened, header.tensors, name, dtype) for name in names}
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{str(file)!r} cannot be read: {error}. Copy or download it again") from error
 
 
-def _plain(opened: Any, tensors: Mapping[str, StoredTensor], name: str, dtype: torch.dtype) -> Tensor:
+def _plain(opened: OpenedWeights, tensors: Mapping[str, StoredTensor], name: str, dtype: torch.dtype) -> Tensor:
     """Return a copy of a tensor, multiplied by its scale.
 
     A copy, because a file mapped into memory may change later.
@@ -109,7 +129,7 @@ def _read_gguf(
     try:
         stored = {tensor.name: tensor for tensor in GGUFReader(file).tensors if tensor.name in wanted}
         return {
-            name: torch.from_numpy(dequantize(stored[name].data, stored[name].tensor_type).copy())
+            name: torch.as_tensor(dequantize(stored[name].data, stored[name].tensor_type).copy())
             .reshape(tensors[name].shape)
             .to(dtype)
             for name in names

@@ -174,7 +174,7 @@ def _kept_file(path: str, identity: Identity) -> Path:
 
 
 def _hub_snapshot(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:

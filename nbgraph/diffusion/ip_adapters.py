@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from safetensors import safe_open
 from torch import Tensor
 
 from nbgraph.diffusion.description import ModelDescription
+from nbgraph.diffusion.file_tensors import open_weights
 from nbgraph.diffusion.fingerprints import check_unchanged, resolve_folder
 from nbgraph.diffusion.model_files import read_header
 from nbgraph.diffusion.refs import IpAdapterPatch
@@ -74,7 +74,7 @@ def _read(patch: IpAdapterPatch) -> dict[str, dict[str, Tensor]]:
             f"the IP-Adapter {patch.path!r} holds {len(more)} tensors beside its layers, such as {more[0]}, and what "
             "they are for is not known; use another file"
         )
-    with safe_open(file, framework="pt", device="cpu") as opened:
+    with open_weights(file) as opened:
         state = {part: {key.partition(".")[2]: opened.get_tensor(key) for key in keys} for part, keys in parts.items()}
     check_unchanged(patch.path, patch.fingerprint)
     # Attention to a few tokens makes finite numbers of keys that are NaN, so no later check would see them.

@@ -84,17 +84,17 @@ def known_model(name: str) -> KnownModel:
     """Return the configuration of that name; raise `ModelError` with all names for another one."""
     if name not in known_names():
         raise ModelError(f"there is no configuration of models {name!r}{suggest(name, known_names())}")
-    content = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     if base_name := content.pop("like", None):
         base = known_model(base_name)
-        whole = {"model_index": base.index, **base.configs}
+        whole: dict[str, Any] = {"model_index": base.index, **base.configs}
         gone = [part for part, values in content.items() if values is None]
         content = {
             part: {**whole.get(part, {}), **(content.get(part) or {})}
             for part in {**whole, **content}
             if part not in gone
         }
-    plain = {
+    plain: dict[str, dict[str, Any]] = {
         part: {key: value for key, value in values.items() if value is not None} for part, values in content.items()
     }
     return KnownModel(name, plain.pop("model_index"), plain)

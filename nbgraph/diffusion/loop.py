@@ -9,9 +9,9 @@ its scheduler begins at that step whatever the pipeline sets; and its scheduler 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,15 +46,15 @@ class Loop:
     check: Callable[[int, int, Tensor, Tensor], None] = lambda step, steps, predicted, after: None
     """Called after each evaluation as `(step, steps, predicted, after)`, to raise an error for wrong values."""
     cancelled: Callable[[], bool] = lambda: False
-    generators: list[torch.Generator] = field(default_factory=list)
+    generators: list[torch.Generator] = field(default_factory=list[torch.Generator])
     """One for each image, for all random numbers of the scheduler."""
     latest: Tensor | None = None
     """The latents after the last evaluation, as the pipeline holds them; None before the first."""
-    _at: list[int] = field(default_factory=list)
+    _at: list[int] = field(default_factory=list[int])
     """The evaluations before each step; empty until the scheduler is prepared."""
     _read: int = 0
     _done: int = 0
-    _before: dict[str, Any] = field(default_factory=dict)
+    _before: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def last(self) -> int:
@@ -86,7 +86,7 @@ class Loop:
         self._done = self.evaluation(self.start)
         if self.start and hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(self._done)
-        self._before = dict(vars(scheduler))
+        self._before = dict(cast(dict[str, Any], vars(scheduler)))
         for name, value in (self.solver or {}).items():
             setattr(scheduler, name, _copied(value, scheduler.timesteps.device))
 
@@ -117,8 +117,8 @@ class Loop:
 
     def solver_state(self, scheduler: Any) -> dict[str, Any]:
         """Return what changed in the scheduler since it was prepared: numbers, tensors, lists of them, on the CPU."""
-        changed = {}
-        for name, value in vars(scheduler).items():
+        changed: dict[str, Any] = {}
+        for name, value in cast(dict[str, Any], vars(scheduler)).items():
             same = value is self._before.get(name) and not isinstance(value, list)
             if name not in _FIXED and not same and _is_plain(value):
                 changed[name] = _copied(value, torch.device("cpu"))
@@ -127,7 +127,7 @@ class Loop:
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
-        return all(_is_plain(item) for item in value)
+        return all(_is_plain(item) for item in cast(Sequence[Any], value))
     return value is None or isinstance(value, (bool, int, float, Tensor))
 
 
@@ -135,13 +135,14 @@ def _copied(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
         return value.detach().to(device, copy=True)
     if isinstance(value, (list, tuple)):
-        return [_copied(item, device) for item in value]
+        return [_copied(item, device) for item in cast(Sequence[Any], value)]
     return value
 
 
 def looped_scheduler(scheduler: Any, loop: Loop) -> Any:
     """Make `scheduler` report its steps to `loop`, and return it."""
-    scheduler.__class__ = _looped_scheduler_class(type(scheduler), loop.resume)
+    plain = cast(Any, type(scheduler))
+    scheduler.__class__ = _looped_scheduler_class(plain, loop.resume)
     scheduler.loop = loop
     return scheduler
 

@@ -1,48 +1,49 @@
 """Kin of LoRA (LoHa, LoKr, whole differences) as pairs of factors, and DoRA: what they add to a weight.
 
-Every kin adds a matrix to a weight. Written as a pair of factors, up @ down, it is renamed and cut as a LoRA is; where
-it has come to its module, the product is added to a copy of that weight, which costs no time when pictures are drawn.
+Every kind adds a matrix to a weight. As a pair of factors, up @ down, it is renamed and split as a LoRA is; at its
+module, the product is added to a copy of the weight, which costs no time during denoising.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 KIN = re.compile(r"(?P<layer>.+)\.(?P<factor>hada_w[12]_[ab]|lokr_w[12](_[ab])?|diff|dora_scale)")
-"""The names of tensors that are no pair of LoRA factors, by layer and factor."""
+"""Names of tensors that are no pair of LoRA factors, by layer and factor."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Factors whose product is what is added: down (rank, in, ...) and up (out, rank, ...)."""
+    """Factors whose product is added to a weight: down (rank, in, ...) and up (out, rank, ...)."""
 
     down: Tensor
     up: Tensor
 
 
 def is_complete(factors: frozenset[str]) -> bool:
-    """Whether the factors of a layer are all that its kind needs, and nothing more."""
-    if factors == {"diff"}:
+    """Return whether the factors of a layer are exactly those that its kind needs."""
+    if factors == frozenset({"diff"}):
         return True
-    if factors == {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}:
+    if factors == frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}):
         return True
     first, second = (({name}, {f"{name}_a", f"{name}_b"}) for name in ("lokr_w1", "lokr_w2"))
-    return any(factors == one | other for one in first for other in second)
+    return any(factors == frozenset(one | other) for one in first for other in second)
 
 
 def pair_of(factors: Mapping[str, Tensor], alpha: float | None) -> Pair:
-    """The factors of a layer as a pair, `alpha` over the rank included.
+    """Return the factors of a layer as a pair, `alpha` over the rank included.
 
     Raises
     ------
     ValueError, RuntimeError
-        When the shapes of the factors do not go together.
+        The shapes of the factors do not fit.
     """
     names = frozenset(factors)
-    if names == {"diff"}:
+    if names == frozenset({"diff"}):
         return _as_pair(factors["diff"])
     if "hada_w1_a" in names:
         scale = 1.0 if alpha is None else alpha / factors["hada_w1_b"].shape[0]
@@ -57,12 +58,12 @@ def pair_of(factors: Mapping[str, Tensor], alpha: float | None) -> Pair:
 
 
 def merged_weight(weight: Tensor, pair: Pair, strength: float, dora: Tensor | None) -> Tensor:
-    """`weight` with the product of a pair added to it, `strength` times; with DoRA's magnitudes if there are any.
+    """Return `weight` plus `strength` times the product of a pair, with DoRA's magnitudes if there are any.
 
     Raises
     ------
     ValueError, RuntimeError
-        When the product has not the size of the weight.
+        The product has another size than the weight.
     """
     out, into = pair.up.shape[0], pair.down[0].numel()
     if out * into != weight.numel():
@@ -74,7 +75,8 @@ def merged_weight(weight: Tensor, pair: Pair, strength: float, dora: Tensor | No
     whole = plain + product
     by_row = dora.shape[0] == whole.shape[0]
     axes = tuple(axis for axis in range(whole.ndim) if axis != (0 if by_row else 1))
-    norm = torch.linalg.vector_norm(whole, dim=axes, keepdim=True) + torch.finfo(whole.dtype).eps
+    lengths: Tensor = cast(Any, torch.linalg).vector_norm(whole, dim=axes, keepdim=True)  # without types in torch
+    norm = lengths + torch.finfo(whole.dtype).eps
     shape = [1] * whole.ndim
     shape[0 if by_row else 1] = -1
     whole = whole * (dora.float().reshape(shape) / norm)
@@ -82,14 +84,14 @@ def merged_weight(weight: Tensor, pair: Pair, strength: float, dora: Tensor | No
 
 
 def _hadamard(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Pair:
-    """(a1 @ b1) * (a2 @ b2) is one pair whose rank is the product of the two."""
+    """Return (a1 @ b1) * (a2 @ b2) as one pair, whose rank is the product of the two ranks."""
     up = (first[0][:, :, None] * second[0][:, None, :]).flatten(1)
     down = (first[1][:, None] * second[1][None]).flatten(0, 1)
     return Pair(down, up)
 
 
 def _side(factors: Mapping[str, Tensor], name: str) -> tuple[Tensor, int]:
-    """One side of a Kronecker product, and the rank of its factors; 0 if it is whole."""
+    """Return one side of a Kronecker product, and the rank of its factors; 0 if it is whole."""
     if name in factors:
         return factors[name].float(), 0
     down = factors[f"{name}_b"].float()
@@ -98,7 +100,7 @@ def _side(factors: Mapping[str, Tensor], name: str) -> tuple[Tensor, int]:
 
 
 def _as_pair(delta: Tensor) -> Pair:
-    """A whole difference as a pair: it is one factor, and the identity is the other, on the smaller side."""
+    """Return a whole difference as a pair: one factor is the identity, on the smaller side."""
     delta = delta.float()
     out, into = delta.shape[0], delta[0].numel()
     if delta.ndim == 2 and into < out:

@@ -1,10 +1,10 @@
-"""What a LoRA's file holds, every tensor accounted for: layers by the model's names with their scales, or refused.
+"""Read the layers of a LoRA file by the model's names, with their scales; any tensor that is no layer is refused.
 
 Files come in a dozen namings. diffusers knows how to rename them, but drops what it has no name for, and most alphas.
 So a file is first sorted into layers (a pair of factors with its alpha) and the rest, which is refused by kind. Then
 diffusers renames the file twice: the tensors themselves, and a dyed copy in which every tensor of a layer is filled
-with that layer's number. Where the numbers come out is where the layers went, whatever the naming; a number that does
-not come out is a layer that was dropped.
+with that layer's number. The numbers in the renamed tensors show where the layers went, whatever the naming; a number
+that is missing is a layer that was dropped.
 """
 
 import json
@@ -14,19 +14,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
-from diffusers.utils.state_dict_utils import (
-    DIFFUSERS_OLD_TO_PEFT,
-    DIFFUSERS_TO_PEFT,
-    UNET_TO_DIFFUSERS,
-    convert_state_dict,
-)
-from safetensors import safe_open
+from diffusers.utils import state_dict_utils
+from diffusers.utils.state_dict_utils import DIFFUSERS_OLD_TO_PEFT, DIFFUSERS_TO_PEFT, UNET_TO_DIFFUSERS
 from torch import Tensor
 
+from nbgraph.diffusion.file_tensors import OpenedWeights, open_weights
 from nbgraph.diffusion.lora_deltas import KIN, is_complete, pair_of
 from nbgraph.diffusion.model_files import StoredTensor, read_header, read_json
 from nbgraph.diffusion.weights_fit import check_types
@@ -129,11 +125,11 @@ def read_lora(path: str, file: Path, pipeline: Any, denoiser: str, layers_per_bl
     `layers_per_block` is that of a UNet, None of a transformer. `ModelError` for a tensor that is of no use.
     """
     stored = _sort(path, file)
-    with safe_open(file, framework="pt", device="cpu") as opened:
+    with open_weights(file) as opened:
         tensors = _read_pairs(path, opened, stored)
         magnitudes = {number: opened.get_tensor(layer.dora) for number, layer in enumerate(stored) if layer.dora}
         metadata = (opened.metadata() or {}).get(LORA_ADAPTER_METADATA_KEY)
-    # what diffusers needs of the UNet to tell the numbers of the original blocks from its own
+    # diffusers needs it to distinguish the numbers of the original blocks from its own
     options = {"unet_config": SimpleNamespace(layers_per_block=layers_per_block)} if layers_per_block else {}
     dyed = _rename(path, pipeline, options, denoiser, stored, _dye(stored, tensors))
     renamed = _rename(path, pipeline, options, denoiser, stored, tensors)
@@ -162,7 +158,7 @@ def read_lora(path: str, file: Path, pipeline: Any, denoiser: str, layers_per_bl
     return LoraFile(components, json.loads(metadata) if metadata else None)
 
 
-def _read_pairs(path: str, opened: Any, stored: list[_Stored]) -> dict[str, Tensor]:
+def _read_pairs(path: str, opened: OpenedWeights, stored: list[_Stored]) -> dict[str, Tensor]:
     """The factors of all layers by their keys; kin that is no pair becomes one, whose alpha is its rank."""
     tensors: dict[str, Tensor] = {}
     for layer in stored:
@@ -234,13 +230,13 @@ def _sort_kin(
 
 
 def _has_values(file: Path, key: str) -> bool:
-    with safe_open(file, framework="pt", device="cpu") as opened:
+    with open_weights(file) as opened:
         return bool(opened.get_tensor(key).any())
 
 
 def _read_alphas(file: Path, layers: Mapping[str, _Stored], alphas: dict[str, str]) -> None:
     """Give the layers their alphas, and take those out of `alphas`."""
-    with safe_open(file, framework="pt", device="cpu") as opened:
+    with open_weights(file) as opened:
         for name, layer in layers.items():
             for known in (layer.name, name.rstrip("._")):
                 if known in alphas:
@@ -248,7 +244,7 @@ def _read_alphas(file: Path, layers: Mapping[str, _Stored], alphas: dict[str, st
 
 
 def _refuse_rest(path: str, file: Path, keys: list[str]) -> None:
-    with safe_open(file, framework="pt", device="cpu") as opened:
+    with open_weights(file) as opened:
         # trainers write differences of biases that they did not train: adding zero changes nothing
         keys = [key for key in keys if not (key.endswith((".diff", ".diff_b")) and not opened.get_tensor(key).any())]
     if not keys:
@@ -266,7 +262,7 @@ def _refuse_rest(path: str, file: Path, keys: list[str]) -> None:
 
 
 def _check_configuration_beside(path: str, file: Path, layers: Mapping[str, _Stored]) -> None:
-    """`ModelError` for a file of peft whose alpha is in the configuration beside it, and is not its rank."""
+    """Raise `ModelError` for a file of peft whose alpha is in the configuration next to it, and is not its rank."""
     beside = file.with_name("adapter_config.json")
     if not beside.is_file() or not any(name.startswith("base_model.model.") for name in layers):
         return
@@ -279,8 +275,8 @@ def _check_configuration_beside(path: str, file: Path, layers: Mapping[str, _Sto
 
 
 def _dye(stored: list[_Stored], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A copy of rank 1 in which every tensor is filled with the number of its layer, counted from 1."""
-    dyed = {}
+    """Return a copy of rank 1 in which every tensor is filled with the number of its layer, counted from 1."""
+    dyed: dict[str, Tensor] = {}
     for number, layer in enumerate(stored, start=1):
         down, up = tensors[layer.keys["down"]], tensors[layer.keys["up"]]
         dyed[layer.keys["down"]] = torch.full((1, *down.shape[1:]), float(number))
@@ -289,16 +285,16 @@ def _dye(stored: list[_Stored], tensors: Mapping[str, Tensor]) -> dict[str, Tens
 
 
 def _numbers(tensor: Tensor) -> set[int]:
-    """The layers, counted from 0, whose colours are in a tensor."""
-    return {int(value) - 1 for value in tensor.unique().tolist()}
+    """Return the layers, counted from 0, whose numbers are in a tensor."""
+    return {int(value) - 1 for value in cast(Any, tensor).unique()}
 
 
 def _rename(
     path: str, pipeline: Any, options: dict[str, Any], denoiser: str, stored: list[_Stored], tensors: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The tensors by component, module and factor: `unet.mid_block....to_q.lora_A.weight`.
+    """Return the tensors by component, module and factor: `unet.mid_block....to_q.lora_A.weight`.
 
-    Alphas are left out, as they are applied here; in the naming of kohya they stand, and say that nothing is scaled.
+    Alphas are left out, as they are applied here; in the naming of kohya they are set to mean a scale of 1.
     """
     given = {_known_name(name): tensor for name, tensor in tensors.items()}
     for layer in stored:
@@ -311,13 +307,14 @@ def _rename(
             f"the LoRA {path!r} names its layers in a way that is not known for this model, and may be for another "
             f"kind of model: {' '.join(str(error).split())[:200]}"
         ) from error
-    state = found[0] if isinstance(found, tuple) else found
-    renamed = {}
+    converters: Any = state_dict_utils  # without types
+    state = cast(dict[str, Tensor], found[0] if isinstance(found, tuple) else found)
+    renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         if name.endswith(".alpha"):
             continue
         text = name.startswith("text_encoder")
-        (plain,) = convert_state_dict({name: tensor}, _TEXT_TO_PEFT if text else UNET_TO_DIFFUSERS)
+        (plain,) = converters.convert_state_dict({name: tensor}, _TEXT_TO_PEFT if text else UNET_TO_DIFFUSERS)
         renamed[plain if plain.startswith(("unet.", "transformer.", "text_encoder")) else f"{denoiser}.{plain}"] = (
             tensor
         )

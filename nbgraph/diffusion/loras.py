@@ -1,10 +1,10 @@
-"""LoRAs over a component: each of a file's layers ends up on the module it names, with its own scale, or none does."""
+"""Apply LoRAs to a component: each layer of a file to the module it names, with its own scale, or none at all."""
 
 import importlib.util
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
-from diffusers.utils.peft_utils import set_weights_and_activate_adapters
+from diffusers.utils import peft_utils
 from torch.nn import Parameter
 
 from nbgraph.diffusion.description import ModelDescription
@@ -17,14 +17,14 @@ from nbgraph.errors import ModelError
 
 
 def apply_loras(model: ModelDescription, name: str, module: Any, patches: list[LoraPatch]) -> None:
-    """Put each LoRA's layers for the component `name` over `module`, which is a copy, with the patches' weights."""
+    """Add each LoRA's layers for the component `name` to `module`, which is a copy, with the patches' weights."""
     weights: dict[str, float] = {}
     for number, patch in enumerate(patches):
         found = _read(model, patch)
         if name in found.components and _inject(model, name, module, patch, found, adapter=f"lora_{number}"):
             weights[f"lora_{number}"] = patch.weight
     if weights:
-        set_weights_and_activate_adapters(module, list(weights), list(weights.values()))
+        cast(Any, peft_utils).set_weights_and_activate_adapters(module, list(weights), list(weights.values()))
 
 
 def _read(model: ModelDescription, patch: LoraPatch) -> LoraFile:
@@ -52,11 +52,19 @@ def _read(model: ModelDescription, patch: LoraPatch) -> LoraFile:
 
 
 def _inject(model: ModelDescription, name: str, module: Any, patch: LoraPatch, found: LoraFile, adapter: str) -> bool:
-    """Put one file's layers for a component over it; `ModelError` unless each one has its place.
+    """Add one file's layers for a component to it.
 
-    Returns whether there is an adapter now: what is added to the weights themselves needs none.
+    Returns
+    -------
+    bool
+        Whether there is an adapter now: differences that are added to the weights need none.
+
+    Raises
+    ------
+    ModelError
+        A layer has no module, or another shape.
     """
-    from peft import inject_adapter_in_model, set_peft_model_state_dict
+    import peft
 
     layers = _by_module(module, found.components[name])
     own = {inner for inner, _ in module.named_modules()}
@@ -72,8 +80,8 @@ def _inject(model: ModelDescription, name: str, module: Any, patch: LoraPatch, f
         state = {f"{inner}.lora_A.weight": layer.down for inner, layer in layers.items()}
         state |= {f"{inner}.lora_B.weight": layer.up for inner, layer in layers.items()}
         config = _config(name, layers, found.metadata)
-        inject_adapter_in_model(config, module, adapter_name=adapter, state_dict=state)
-        loaded = set_peft_model_state_dict(module, state, adapter)
+        peft.inject_adapter_in_model(config, module, adapter_name=adapter, state_dict=state)
+        loaded = cast(Any, peft).set_peft_model_state_dict(module, state, adapter)
         if loaded.unexpected_keys or any(f".{adapter}." in key for key in loaded.missing_keys):
             raise ValueError(f"{len(loaded.unexpected_keys)} of its tensors found no place")
         for inner, layer in layers.items():
@@ -87,7 +95,7 @@ def _inject(model: ModelDescription, name: str, module: Any, patch: LoraPatch, f
 
 
 def _merge(module: Any, layers: Mapping[str, Layer], strength: float) -> None:
-    """Give the modules of `layers` weights of their own, with what the layers add; `module` is a copy."""
+    """Give the modules of `layers` new weights, the sum of theirs and the layer; `module` is a copy."""
     for inner, layer in layers.items():
         own = module.get_submodule(inner)
         own = getattr(own, "base_layer", own)
@@ -99,19 +107,20 @@ def _merge(module: Any, layers: Mapping[str, Layer], strength: float) -> None:
 
 
 def _by_module(module: Any, layers: Mapping[str, Layer]) -> Mapping[str, Layer]:
-    """The layers by the module's names: text encoders have lost the prefix that files of all ages have."""
+    """Return layers by the module's names: text encoders no longer have the prefix that files have."""
     if hasattr(module, "text_model"):
         return layers
     return {inner.removeprefix("text_model."): layer for inner, layer in layers.items()}
 
 
 def _config(name: str, layers: Mapping[str, Layer], metadata: Mapping[str, Any] | None) -> Any:
-    """The configuration the file was trained with if it has one, else alpha = rank for each layer, a scale of 1."""
+    """Return the configuration of the file if it has one, else alpha = rank for each layer, which is a scale of 1."""
     from peft import LoraConfig
 
+    make = cast(Callable[..., LoraConfig], LoraConfig)  # its fields come from a file
     own = {key.removeprefix(f"{name}."): value for key, value in (metadata or {}).items() if key.startswith(f"{name}.")}
     if own:
-        config = LoraConfig(**{**own, "target_modules": list(layers)})
+        config = make(**{**own, "target_modules": list(layers)})
         if config.use_dora or config.bias != "none" or config.modules_to_save:
             raise ValueError("its metadata tells of DoRA, of biases or of whole modules, which are not applied here")
         return config
@@ -123,7 +132,7 @@ def _config(name: str, layers: Mapping[str, Layer], metadata: Mapping[str, Any] 
 
 
 def _scale(tuned: Any, adapter: str, layer: Layer, has_metadata: bool) -> None:
-    """Give one layer the scale its file says; an alpha in the metadata must say the same."""
+    """Give one layer the scale of its file; an alpha in the metadata must be the same."""
     if layer.scale is None:
         return
     if has_metadata and abs(tuned.scaling[adapter] - layer.scale) > 1e-6 * abs(layer.scale):

@@ -10,7 +10,7 @@ exceeded than a running image fails.
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -99,7 +99,7 @@ class ModelCache:
         self._all_users = CacheUser()
 
     @contextmanager
-    def use(self, ref: ModelRef, *names: str, user: CacheUser | None = None, pixels: int = 0) -> Iterator[Components]:
+    def use(self, ref: ModelRef, *names: str, user: CacheUser | None = None, pixels: int = 0) -> Generator[Components]:
         """Hold the named components of a model on the device until the block ends.
 
         Parameters
@@ -122,7 +122,7 @@ class ModelCache:
         entries: list[_Entry] = []
         alone = ExitStack()
         try:
-            modules = {}
+            modules: dict[str, Any] = {}
             for name in description.component_names(*names):
                 for entry in self._take(ref, description, name, user or CacheUser(), pixels):
                     entries.append(entry)
@@ -307,8 +307,9 @@ class ModelCache:
         """Make a patched component. Its size is what the patches add, since its weights are those of `plain`."""
         module = apply_patches(description, plain.name, plain.module, patches)
         size = added_bytes(module, plain.module)
-        shared = {"mode": plain.mode, "is_exclusive": plain.is_exclusive, "guard": plain.guard}
-        return _Entry(plain.ref, plain.name, module, size, _CPU, plain.dtype, patches, plain, **shared)
+        patched = _Entry(plain.ref, plain.name, module, size, _CPU, plain.dtype, patches, plain)
+        patched.mode, patched.is_exclusive, patched.guard = plain.mode, plain.is_exclusive, plain.guard
+        return patched
 
     def _place(self, entry: _Entry) -> None:
         if entry.device == self.device or not isinstance(entry.module, torch.nn.Module) or entry.mode == "streaming":

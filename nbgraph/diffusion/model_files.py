@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 
@@ -24,7 +24,7 @@ class StoredTensor:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file; `ModelError` when it holds none."""
+    """Return the object in a JSON file; raise `ModelError` when it holds none."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -32,7 +32,7 @@ def read_json(file: Path) -> dict[str, Any]:
         raise ModelError(f"{str(file)!r} cannot be read as JSON: {reason}. Copy the model again") from error
     if not isinstance(content, dict):
         raise ModelError(f"{str(file)!r} holds no JSON object. Copy the model again")
-    return content
+    return cast(dict[str, Any], content)
 
 
 def choose_variant(folder: Path, variant: str | None) -> str | None:
@@ -97,7 +97,7 @@ def read_headers(folder: Path, base: str, variant: str | None, index_first: bool
 def read_header(file: Path) -> dict[str, StoredTensor]:
     """Return what a safetensors file holds, by name; `ModelError` when it cannot be read."""
     try:
-        with safe_open(file, framework="pt", device="cpu") as opened:
+        with cast(Any, safe_open)(file, framework="pt", device="cpu") as opened:  # without types
             parts = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
             return {name: StoredTensor(tuple(part.get_shape()), str(part.get_dtype())) for name, part in parts.items()}
     except (SafetensorError, OSError) as error:

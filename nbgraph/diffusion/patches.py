@@ -9,7 +9,7 @@ changed, nothing has to be undone, and images with and without patches can be co
 
 import copy
 import functools
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ def apply_patches(model: ModelDescription, name: str, module: Any, patches: tupl
     if name.startswith("tokenizer"):
         return extended_tokenizer(model, name, module, embeddings)
     # New layers are filled with random numbers before their weights are read: a person's own seed stays as it is.
-    with LOAD_LOCK, quiet(), torch.random.fork_rng(devices=[]):
+    with LOAD_LOCK, quiet(), torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         patched = share_weights(module)
         for patch in patches:
             if isinstance(patch, FreeuPatch):
@@ -90,14 +90,19 @@ def make_seamless(module: torch.nn.Module, axes: tuple[str, ...]) -> None:
     """Let every convolution of `module` wrap around along the axes `x` and `y` instead of seeing zeros there."""
     modes = tuple("circular" if axis in axes else "constant" for axis in ("x", "y"))
     for convolution in module.modules():
-        if isinstance(convolution, torch.nn.Conv2d) and any(convolution._reversed_padding_repeated_twice):
+        if isinstance(convolution, torch.nn.Conv2d) and any(_padding(convolution)):
             convolution._conv_forward = functools.partial(_wrapping_convolution, convolution, modes)  # type: ignore[method-assign]
+
+
+def _padding(convolution: torch.nn.Conv2d) -> list[int]:
+    """Return the padding at (left, right, top, bottom), for which torch has no public name."""
+    return cast(Any, convolution)._reversed_padding_repeated_twice
 
 
 def _wrapping_convolution(
     convolution: torch.nn.Conv2d, modes: tuple[str, str], values: Tensor, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
-    left, right, top, bottom = convolution._reversed_padding_repeated_twice
+    left, right, top, bottom = _padding(convolution)
     values = torch.nn.functional.pad(values, (left, right, 0, 0), mode=modes[0])
     values = torch.nn.functional.pad(values, (0, 0, top, bottom), mode=modes[1])
     return torch.nn.functional.conv2d(

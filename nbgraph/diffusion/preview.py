@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -54,7 +55,8 @@ def fit_factors(components: Components) -> Tensor:
     if not bool(pictures.isfinite().all()):
         return _first_channels(channels)
     colours = torch.nn.functional.interpolate(pictures[:, :3], size=(_SIDE, _SIDE), mode="area")
-    return torch.linalg.lstsq(_with_constant(latents), colours.permute(0, 2, 3, 1).reshape(-1, 3)).solution
+    algebra: Any = cast(Any, torch.linalg)  # without types in torch
+    return algebra.lstsq(_with_constant(latents), colours.permute(0, 2, 3, 1).reshape(-1, 3)).solution
 
 
 def preview_image(latents: Tensor, factors: Tensor | None, scale: int = 1) -> Image.Image:

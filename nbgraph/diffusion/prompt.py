@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -96,7 +96,7 @@ def encode_prompts(
     with quiet(), TOKENIZER_LOCK, watched_tokenizers(pipeline) as calls:
         found = pipeline.encode_prompt(prompt=prompt, **{name: wanted[name] for name in wanted if name in taken})
         counted = [count_tokens(calls, number, text, style, longest) for number, text in enumerate(texts)]
-    values = found if isinstance(found, tuple) else (found,)
+    values = cast(tuple[Any, ...], found if isinstance(found, tuple) else (found,))
     named = {name: value for name, value in zip(family.conditioning, values) if name in family.positive}
     tensors = {name: as_stored(value) for name, value in named.items() if value is not None}
     for tensor in tensors.values():
@@ -159,7 +159,7 @@ def _with_text_model(components: Components) -> Components:
 
 def as_stored(value: Any) -> torch.Tensor:
     """Return (B, ...) on the CPU; a list of (tokens, width) becomes (B, tokens, width)."""
-    tensor = torch.stack(list(value)) if isinstance(value, (list, tuple)) else value
+    tensor = torch.stack(list(cast(Sequence[torch.Tensor], value))) if isinstance(value, (list, tuple)) else value
     return tensor.detach().to("cpu", copy=True)
 
 

@@ -1,37 +1,37 @@
-"""Keeps diffusers and transformers from talking while they are driven: what matters is raised or returned."""
+"""Silence diffusers and transformers: what matters is raised or returned."""
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import diffusers
 import transformers
 
 _LOCK = threading.Lock()
-_DEPTH = 0
-_LEVELS: tuple[int, int, bool] = (0, 0, False)
+_depth = 0
+_levels: tuple[int, int, bool] = (0, 0, False)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Silence the logs and progress bars of both libraries until the last block that asked for it ends."""
-    global _DEPTH, _LEVELS
+    global _depth, _levels
     ours, theirs = diffusers.utils.logging, transformers.utils.logging
     with _LOCK:
-        if _DEPTH == 0:
-            _LEVELS = (ours.get_verbosity(), theirs.get_verbosity(), theirs.is_progress_bar_enabled())
+        if _depth == 0:
+            _levels = (ours.get_verbosity(), theirs.get_verbosity(), theirs.is_progress_bar_enabled())
             ours.set_verbosity(logging.CRITICAL)
             theirs.set_verbosity(logging.CRITICAL)
             theirs.disable_progress_bar()
-        _DEPTH += 1
+        _depth += 1
     try:
         yield
     finally:
         with _LOCK:
-            _DEPTH -= 1
-            if _DEPTH == 0:
-                ours.set_verbosity(_LEVELS[0])
-                theirs.set_verbosity(_LEVELS[1])
-                if _LEVELS[2]:
+            _depth -= 1
+            if _depth == 0:
+                ours.set_verbosity(_levels[0])
+                theirs.set_verbosity(_levels[1])
+                if _levels[2]:
                     theirs.enable_progress_bar()

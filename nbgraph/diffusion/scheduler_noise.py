@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ _MARGIN = 1.001
 
 def noise_arguments(scheduler: Any, given: dict[str, Any], generators: Sequence[torch.Generator]) -> dict[str, Any]:
     """Return `given`, the keyword arguments of a step, with the generators if the step takes them and has none."""
-    if not _takes_generator(type(scheduler)) or given.get("generator") is not None:
+    if not _takes_generator(cast(Any, type(scheduler))) or given.get("generator") is not None:
         return given
     return {**given, "generator": list(generators)}
 
@@ -56,7 +56,8 @@ class _BrownianNoise:
         module = import_module("diffusers.schedulers.scheduling_dpmsolver_sde")  # imports torchsde
         self._device, self._dtype = sample.device, sample.dtype
         shape = torch.zeros(sample.shape, dtype=torch.float32)
-        self._noise = module.BrownianTreeNoiseSampler(shape, 0.0, largest * _MARGIN, seeds.flatten().tolist())
+        listed = [int(seed) for seed in seeds.flatten()]
+        self._noise = module.BrownianTreeNoiseSampler(shape, 0.0, largest * _MARGIN, listed)
 
     def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
         return self._noise(sigma.cpu(), sigma_next.cpu()).to(self._device, self._dtype)

@@ -6,15 +6,11 @@ nothing of another part is read. The same comparison runs over headers alone, on
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import ModelMixin
-from diffusers.loaders.single_file_model import (
-    SINGLE_FILE_LOADABLE_CLASSES,
-    _get_single_file_loadable_mapping_class,  # pyright: ignore[reportPrivateUsage]
-)
-from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
+from diffusers.loaders import single_file_model, single_file_utils
 from torch import Tensor
 
 from nbgraph.diffusion.denoiser_kinds import DENOISER_PREFIXES
@@ -152,10 +148,13 @@ def _convert_diffusers(component: Any, source: Source, model: Any, state: State)
     model._fix_state_dict_keys_on_load(state)
     if own <= set(state):
         return state
-    name = _get_single_file_loadable_mapping_class(component)
+    converters: Any = single_file_model  # diffusers' own functions for single files have no types
+    name = converters._get_single_file_loadable_mapping_class(component)
     if name is None:
         return state
-    convert: Callable[..., State] = SINGLE_FILE_LOADABLE_CLASSES[name]["checkpoint_mapping_fn"]
+    convert: Callable[..., dict[str, Tensor | None]] = converters.SINGLE_FILE_LOADABLE_CLASSES[name][
+        "checkpoint_mapping_fn"
+    ]
     if name == "UNet2DConditionModel":
         state = {_UNET + inner: tensor for inner, tensor in state.items()}
     converted = convert(checkpoint=dict(state), config=dict(model.config))
@@ -167,7 +166,8 @@ def _convert_clip(model: Any, state: State, part: str) -> State:
     if "token_embedding.weight" in state:
         # for the first of these diffusers leaves out the last layer, which SD2 does not use
         prefix = "cond_stage_model.model." if part == "clip" else "conditioner.embedders.1.model."
-        state = convert_open_clip_checkpoint(model, {prefix + name: tensor for name, tensor in state.items()}, prefix)
+        convert: Callable[..., State] = cast(Any, single_file_utils).convert_open_clip_checkpoint
+        state = convert(model, {prefix + name: tensor for name, tensor in state.items()}, prefix)
     own = set(model.state_dict())
     if not hasattr(model, "text_model"):
         state = {name.removeprefix("text_model."): tensor for name, tensor in state.items()}

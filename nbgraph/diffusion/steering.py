@@ -3,7 +3,7 @@
 import copy
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -34,7 +34,9 @@ def steering(
         # What is streamed is a copy for this use already, and its own forward brings the weights to the device.
         is_streamed = "forward" in vars(unet)
         steered = share_weights(unet) if prompts and not is_streamed else copy.copy(unet)
-        plain = unet.forward if is_streamed else functools.partial(type(unet).forward, steered)
+        plain: Callable[..., Any] = (
+            unet.forward if is_streamed else functools.partial(cast(Any, type(unet)).forward, steered)
+        )
         processors = [p for p in steered.attn_processors.values() if hasattr(p, "to_k_ip")] if prompts else []
 
         def forward(*given: Any, **kwargs: Any) -> Any:

@@ -56,7 +56,7 @@ def _residuals(components: Components, adapter: T2iAdapter, width: int, height: 
         raise ModelError(f"the T2I-Adapter needs sides that are multiples of {factor} pixels, not {width}x{height}")
     picture = on_white(adapter.image).convert("L" if adapter.module.config.in_channels == 1 else "RGB")
     values = np.atleast_3d(np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32))
-    pixels = torch.from_numpy(values[None] / 255).permute(0, 3, 1, 2)
+    pixels = torch.tensor(values[None] / 255).permute(0, 3, 1, 2)
     features = adapter.module(pixels.to(components.device, adapter.module.dtype))
     expected, given = _block_shapes(components, width, height), [tuple(feature.shape[1:]) for feature in features]
     if given[: len(expected)] != expected:
@@ -73,7 +73,8 @@ def _residuals(components: Components, adapter: T2iAdapter, width: int, height: 
 def _block_shapes(components: Components, width: int, height: int) -> list[tuple[int, int, int]]:
     """Return (channels, height, width) of each UNet block's residual: before it halves, else after it."""
     config, scale = components["unet"].config, components.model.vae_scale_factor
-    shapes, last = [], len(config.block_out_channels) - 1
+    shapes: list[tuple[int, int, int]] = []
+    last = len(config.block_out_channels) - 1
     for level, (kind, channels) in enumerate(zip(config.down_block_types, config.block_out_channels)):
         halved = level if "CrossAttn" in kind else min(level + 1, last)
         shapes.append((channels, height // scale >> halved, width // scale >> halved))

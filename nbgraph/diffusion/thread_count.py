@@ -8,7 +8,7 @@ otherwise than several: a picture then differs from that of the plain pipeline, 
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Literal
@@ -24,7 +24,7 @@ SMALL_BYTES = 64 * 2**20
 
 
 @contextmanager
-def thread_count(threads: Threads, denoiser_bytes: int) -> Iterator[None]:
+def thread_count(threads: Threads, denoiser_bytes: int) -> Generator[None]:
     """Within the block, let torch compute with so many threads where it is called from this thread of Python.
 
     Parameters
@@ -76,5 +76,6 @@ def _set_count(count: int) -> None:
 @cache
 def _openmp() -> Any | None:
     """Return the OpenMP library that torch is linked with; None where it cannot be reached through torch."""
-    linked = ctypes.CDLL(torch._C.__file__)  # on Linux and macOS a name is looked for in what it is linked with, too
+    library: Any = torch
+    linked = ctypes.CDLL(library._C.__file__)  # on Linux and macOS a name is looked for in what it is linked with, too
     return linked if hasattr(linked, "omp_set_num_threads") else None

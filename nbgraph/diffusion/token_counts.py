@@ -6,10 +6,10 @@ cuts and another reads whole, as CLIP and T5 of Flux, is noticed.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,17 @@ class _Reading:
 
 
 @contextmanager
-def watched_tokenizers(pipeline: Any) -> Iterator[list[TokenizerCall]]:
+def watched_tokenizers(pipeline: Any) -> Generator[list[TokenizerCall]]:
     """Within the block, record the calls of the pipeline's tokenizers that cut texts, in the list that is yielded."""
     calls: list[TokenizerCall] = []
     dropped = getattr(pipeline, "prompt_template_encode_start_idx", None)
-    names = [name for name, value in vars(pipeline).items() if name.startswith("tokenizer") and callable(value)]
-    plain = {name: vars(pipeline)[name] for name in names}
-    vars(pipeline).update({name: _watched(tokenizer, calls, dropped) for name, tokenizer in plain.items()})
+    parts = cast(dict[str, Any], vars(pipeline))
+    plain = {name: part for name, part in parts.items() if name.startswith("tokenizer") and callable(part)}
+    parts.update({name: _watched(tokenizer, calls, dropped) for name, tokenizer in plain.items()})
     try:
         yield calls
     finally:
-        vars(pipeline).update(plain)
+        parts.update(plain)
 
 
 def _watched(tokenizer: Any, calls: list[TokenizerCall], dropped: int | None) -> Any:
@@ -55,15 +55,11 @@ def _watched(tokenizer: Any, calls: list[TokenizerCall], dropped: int | None) ->
 
     Of a subclass, as some pipelines check the tokenizer's class.
     """
-    plain = type(tokenizer)
+    plain = cast(Any, type(tokenizer))
 
     def call(self: Any, text: Any = None, *given: Any, **options: Any) -> Any:
-        texts = [text] if isinstance(text, str) else text
-        if (
-            options.get("truncation")
-            and isinstance(texts, list | tuple)
-            and all(isinstance(each, str) for each in texts)
-        ):
+        texts = cast(Sequence[Any], [text] if isinstance(text, str) else text)
+        if options.get("truncation") and isinstance(texts, list | tuple) and all(isinstance(t, str) for t in texts):
             limit = options.get("max_length") or tokenizer.model_max_length
             marked = options.get("add_special_tokens", True)
             calls.append(TokenizerCall(tokenizer, texts, limit, marked, dropped))

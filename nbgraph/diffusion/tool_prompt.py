@@ -91,7 +91,8 @@ def _comfy_pieces(text: str, weight: float) -> Iterator[Piece]:
 
 def _in_parentheses(text: str) -> list[str]:
     """The text cut where parentheses open and close at the outermost level; one that is never closed is open text."""
-    parts, current, depth = [], "", 0
+    parts: list[str] = []
+    current, depth = "", 0
     for letter in text:
         if letter == "(":
             if depth == 0 and current:

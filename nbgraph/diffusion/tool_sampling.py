@@ -6,7 +6,7 @@ The steps themselves are those of diffusers' schedulers, whose levels and timest
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import diffusers
 import torch
@@ -88,11 +88,11 @@ def sigma_table(model: ModelDescription, settings: ToolSettings) -> SigmaTable:
         family = model.need_family().key
         shift = settings.shift or SHIFTS.get(family) or float(config.get("shift", 1.0))
         return flow_table(shift, FLUX_LEVELS if family in ("flux", "qwenimage") else 1000)
-    known = diffusers.DDPMScheduler.from_config(
+    known = cast(Any, diffusers.DDPMScheduler).from_config(
         {key: value for key, value in config.items() if key in ("beta_start", "beta_end", "beta_schedule")}
         | {"num_train_timesteps": config.get("num_train_timesteps", 1000)}
     )
-    return noise_table(known.alphas_cumprod.double().numpy())  # type: ignore[attr-defined]
+    return noise_table(known.alphas_cumprod.double().numpy())
 
 
 def sampled_sigmas(table: SigmaTable, settings: ToolSettings) -> Levels:

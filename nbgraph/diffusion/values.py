@@ -4,8 +4,9 @@ Both are frozen and on the CPU. `to_tensors` gives named tensors and JSON-able m
 file holds; `from_tensors` is its inverse. Neither ever holds a module.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -35,8 +36,9 @@ class Window:
         """Return the inverse of `dataclasses.asdict` and JSON; None for None."""
         if not value:
             return None
-        level = value.get("level")
-        return cls(**{**value, "level": None if level is None else (level[0], level[1])})
+        level: Any = value.get("level")
+        known: dict[str, Any] = {**value, "level": None if level is None else (level[0], level[1])}
+        return cls(**known)
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Conditioning:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences about what the model does not see of the text; empty when it sees all of it."""
-        found = []
+        found: list[str] = []
         if self.cut:
             found.append(
                 f"the text has {self.tokens} tokens and the model takes {self.token_limit}; not used: {self.cut!r}"
@@ -188,7 +190,7 @@ def _store(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = value.contiguous()
         return {"tensor": name}
     if isinstance(value, (list, tuple)):
-        return [_store(item, f"{name}.{number}", tensors) for number, item in enumerate(value)]
+        return [_store(item, f"{name}.{number}", tensors) for number, item in enumerate(cast(Sequence[Any], value))]
     return value
 
 
@@ -196,7 +198,7 @@ def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, dict):
         return tensors[value["tensor"]]
     if isinstance(value, list):
-        return [_restore(item, tensors) for item in value]
+        return [_restore(item, tensors) for item in cast(list[Any], value)]
     return value
 
 

@@ -7,7 +7,7 @@ explodes; LMS uses weights for four steps whatever it remembers.
 
 import inspect
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 _RUNGE_KUTTA = 4
 """Evaluations of one step while PNDM warms up by the method of Runge and Kutta."""
@@ -43,7 +43,7 @@ def choose_warm_up(scheduler: Any, steps: int, start: int, solver: dict[str, Any
 
 def step_arguments(scheduler: Any) -> dict[str, Any]:
     """Return keyword arguments for the next step: for LMS no higher an order than it has a memory for."""
-    if not _takes_order(type(scheduler)):
+    if not _takes_order(cast(Any, type(scheduler))):
         return {}
     return {"order": min(_LMS_ORDER, len(scheduler.derivatives) + 1)}
 

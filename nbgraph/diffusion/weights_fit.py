@@ -115,7 +115,7 @@ def check_loaded(model: torch.nn.Module, folder: Path, info: Mapping[str, Any]) 
 def refuse_differences(component: Any, folder: Path, found: Differences) -> None:
     """Raise `ModelError` that names the folder, how many tensors differ, the first of them, and the remedy."""
     towers = _OTHER_HEADS | ({"text_model"} if "Vision" in component.__name__ else {"vision_model"})
-    heads = towers if issubclass(component, PreTrainedModel) else set()
+    heads = towers if issubclass(component, PreTrainedModel) else frozenset[str]()
     unexpected = sorted(name for name in found.unexpected if not _is_harmless(name, heads))
     mismatched = found.mismatched or {}
     parts = [

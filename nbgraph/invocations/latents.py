@@ -236,7 +236,7 @@ class DenoiseLatents(BaseInvocation):
                 image_prompts=[self._image_prompt(context, adapter, held) for adapter in listed(self.ip_adapter)],
                 masked=self._masked(context),
                 references=self._references(context, held),
-                on_step=lambda step, steps, preview: context.progress(step, steps, preview),
+                on_step=context.progress,
                 cancelled=context.is_cancelled,
                 factors=factors,
             )

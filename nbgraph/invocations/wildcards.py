@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from os.path import isdir
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -170,11 +170,11 @@ def _lists_in(value: Any, name: str, prefix: str, file: Path, depth: int) -> Ite
     if depth > MAX_DEPTH:
         raise NbgraphError(f"{str(file)!r} is nested more than {MAX_DEPTH} deep")
     if isinstance(value, dict):
-        for key, inner in value.items():
+        for key, inner in cast(dict[object, object], value).items():
             path = f"{prefix}/{key}".strip("/")
             yield from _lists_in(inner, path, path, file, depth + 1)
     elif isinstance(value, str | int | float | list):
-        items: list[Any] = value if isinstance(value, list) else [value]
+        items = cast(list[Any], value) if isinstance(value, list) else [value]
         if texts := [_text(item, name, file) for item in items if item not in ("", None)]:
             yield name, texts
     elif value is not None:
@@ -182,12 +182,14 @@ def _lists_in(value: Any, name: str, prefix: str, file: Path, depth: int) -> Ite
 
 
 def _text(item: Any, name: str, file: Path) -> str:
-    """One text of a list: a text, a number, or an object with text and weight."""
+    """Return one text of a list: a text, a number, or an object with text and weight."""
     if isinstance(item, str | int | float):
         return str(item)
-    if isinstance(item, dict) and isinstance(text := item.get("text", item.get("content")), str):
-        try:
-            return f"{float(item.get('weight', 1)):.6g}::{text}"
-        except (TypeError, ValueError):
-            pass
+    if isinstance(item, dict):
+        named = cast(dict[str, Any], item)
+        if isinstance(text := named.get("text", named.get("content")), str):
+            try:
+                return f"{float(named.get('weight', 1)):.6g}::{text}"
+            except (TypeError, ValueError):
+                pass
     raise NbgraphError(f"{str(file)!r}: {value_text(item)} in {name!r} is no text; write a text, or text and weight")

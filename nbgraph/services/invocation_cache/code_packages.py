@@ -36,7 +36,7 @@ def package_of(module_name: str | None) -> str | None:
 
 def is_own(cls: type) -> bool:
     """Return whether a class is a person's own: not that of an installed package, found there under its name."""
-    module: object = cls.__module__
+    module = cast(object, cls.__module__)
     if not isinstance(module, str):  # of a class that a compiler of extensions made
         return False
     return package_of(module) is None or not is_importable(cls)

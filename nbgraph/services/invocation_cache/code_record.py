@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import cast
+from typing import TypeGuard
 
 from nbgraph.services.invocation_cache.code_facts import DIGEST_BYTES
 from nbgraph.services.invocation_cache.code_watch import Watch
@@ -48,11 +48,15 @@ def describe_code(before: Mapping[str, object], after: Mapping[str, object]) -> 
     others: list[str] = []
     for label in sorted({*before, *after}):
         was, now = before.get(label), after.get(label)
-        if isinstance(was, list) and isinstance(now, list) and repr(was) != repr(now):
-            old, new = cast(list[object], was), cast(list[object], now)
-            values.append(f"{label} {old[0]!r} -> {new[0]!r}")
+        if _is_value(was) and _is_value(now) and repr(was) != repr(now):
+            values.append(f"{label} {was[0]!r} -> {now[0]!r}")
         elif repr(was) != repr(now) and label != OTHER_PARTS:
             others.append(label)
     named = [*values, *others]
     more = ", ..." if len(named) > CHANGES_SHOWN else ""
     return f"code changed: {', '.join(named[:CHANGES_SHOWN])}{more}" if named else "code changed"
+
+
+def _is_value(part: object) -> TypeGuard[list[object]]:
+    """Return whether a part is a short plain value, `[value]`, and no hash."""
+    return isinstance(part, list)

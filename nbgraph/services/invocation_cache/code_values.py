@@ -60,7 +60,7 @@ FIELD_PARTS = (
     *("metadata", "discriminator", "frozen", "validate_default", "init", "init_var", "kw_only", "exclude"),
 )
 """What makes a pydantic field what it is; titles and descriptions do not."""
-_CONTAINERS = (list, tuple, dict, set, frozenset, str, bytes, int, float, complex)
+_CONTAINERS: tuple[type[object], ...] = (list, tuple, dict, set, frozenset, str, bytes, int, float, complex)
 _C_METHODS = (
     *(types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType),
     *(types.GetSetDescriptorType, types.MemberDescriptorType),
@@ -138,7 +138,7 @@ class ValueWriter(HashWriter):
             self._instance(value, kind)
 
     def _list(self, value: Collection[object]) -> None:
-        if type(value) is not tuple:
+        if not isinstance(value, tuple):
             self.watch.items(value)
         self.items(type(value).__name__, value)
 
@@ -263,10 +263,11 @@ class ValueWriter(HashWriter):
 
         The methods of `base` are called, since the class may have its own.
         """
+        plain = cast(Any, base)
         if base is dict:
             mapping = cast(dict[object, object], value)
             self.watch.mapping(mapping)
-            self.pairs("dict", dict.items(mapping))
+            self.pairs("dict", plain.items(mapping))
         elif base in (set, frozenset):
             unordered = cast(set[object], value)
             self._set(set(unordered) if base is set else frozenset(unordered))
@@ -274,9 +275,9 @@ class ValueWriter(HashWriter):
         elif base in (list, tuple):
             listed = cast(list[object], value)
             self.watch.items(listed)
-            self.items(base.__name__, list.__iter__(listed) if base is list else tuple.__iter__(cast(Any, value)))
+            self.items(base.__name__, plain.__iter__(listed))
         else:
-            self.write(constant_text(getattr(base, "__getnewargs__")(value)))  # noqa: B009
+            self.write(constant_text(plain.__getnewargs__(value)))
 
     def _attributes(self, value: object, kind: type) -> None:
         watch = Watch() if _is_stable(value) else self.watch
@@ -285,7 +286,7 @@ class ValueWriter(HashWriter):
             named = cast(dict[str, object], attributes)
             watch.mapping(named)
             self.pairs("attributes", sorted(named.items(), key=_first))
-        for name in copyreg._slotnames(kind):  # type: ignore[attr-defined]
+        for name in cast(list[str], cast(Any, copyreg)._slotnames(kind)):
             held = watch.slot(value, name)
             if held is not MISSING:
                 self.write("slot", name)

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec, resolve_name
 from sys import modules
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
@@ -68,7 +68,7 @@ class Walk(ValueWriter):
     """Walks from one class to everything it reaches, part by part, in an order that only names decide."""
 
     def __init__(
-        self, root: type | FunctionType, with_docstrings: bool = False, within: tuple[CachedFunction, ...] = ()
+        self, root: type[object] | FunctionType, with_docstrings: bool = False, within: tuple[CachedFunction, ...] = ()
     ) -> None:
         super().__init__(Watch())
         self._root, self._with_docstrings, self._within = root, with_docstrings, within
@@ -137,7 +137,7 @@ class Walk(ValueWriter):
 
     def cls(self, cls: type) -> None:
         if not is_own(cls):
-            stated: object = cls.__module__  # compilers of extensions set a descriptor
+            stated = cast(object, cls.__module__)  # compilers of extensions set a descriptor
             home = stated if isinstance(stated, str) else ""
             self.write("installed class", home, cls.__qualname__)
             self._parts.note_package(package_of(home))
@@ -284,7 +284,7 @@ class Walk(ValueWriter):
 
     # Classes
 
-    def _class(self, label: str, cls: type) -> None:
+    def _class(self, label: str, cls: type[object]) -> None:
         inside = vars(cls)
         self.watch.cls(cls)
         self.write("bases", len(cls.__bases__))
@@ -303,7 +303,7 @@ class Walk(ValueWriter):
             else:
                 self._held(member, WHOLE, (id(cls), name), f"{label}.{name}")
 
-    def _left_out(self, cls: type) -> set[str]:
+    def _left_out(self, cls: type[object]) -> set[str]:
         """Return the members of a class that do not count, or are written in another way."""
         names = {*NOT_CODE, *[name for name in vars(cls) if name.startswith("__pydantic_")]}
         if isinstance(cls, EnumType):
@@ -311,8 +311,8 @@ class Walk(ValueWriter):
             for name, member in members.items():
                 self.write("member", name)
                 self.value(member._value_)
-                counted = vars(member).keys() - ENUM_ATTRIBUTES
-                self.pairs("attributes", [(each, vars(member)[each]) for each in sorted(counted)])
+                own = cast(dict[str, object], vars(member))
+                self.pairs("attributes", [(each, own[each]) for each in sorted(own.keys() - ENUM_ATTRIBUTES)])
             names |= {*cls.__members__, *ENUM_TABLES}
         if issubclass(cls, BaseInvocationOutput):
             names.add("_holds_models")
