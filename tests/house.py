@@ -22,10 +22,26 @@ LOADERS = {"widget_class": "nbgraph.widgets", "_part": "nbgraph.cli"}
 """Functions that import a module of a package by its last name."""
 DOOR = "the entrance to a subject, loaded when it is first used: "
 VIEW = "the view of one service: "
+SUBJECT = "a subject of nbgraph.diffusion, which loads it by its name there: "
 REASONS = {
     "nbgraph.cli.figure": "loads matplotlib, which only drawings with --out and notebooks need",
     "nbgraph.cli.magics": DOOR + "%load_ext nbgraph",
     "nbgraph.cli.run_program": DOOR + "nbgraph run",
+    "nbgraph.diffusion.adapter_kinds": "kinds of adapters by their tensors, as denoiser_kinds; what_is has 260 lines",
+    "nbgraph.diffusion.assembly": "models of several files; with description it would have 630 lines",
+    "nbgraph.diffusion.convert": SUBJECT + "pickles to safetensors",
+    "nbgraph.diffusion.header_index": "a file that keeps facts; only the list of studio.models reads many headers",
+    "nbgraph.diffusion.loras": "the layers of LoRAs; patches knows all kinds of patches, and none in particular",
+    "nbgraph.diffusion.noise": SUBJECT + "noise and sizes of latents",
+    "nbgraph.diffusion.offloading": "where weights are while they compute; the model cache has 380 lines",
+    "nbgraph.diffusion.scheduler_noise": "a correction of diffusers' schedulers; knows nothing of the loop",
+    "nbgraph.diffusion.steering": "a denoiser for one run; knows nothing of latents and steps, denoising has 320 lines",
+    "nbgraph.diffusion.thread_count": "threads of OpenMP, without models; the model cache has 380 lines",
+    "nbgraph.diffusion.token_counts": "what tokenizers cut off, tested by itself; with prompt it would have 320 lines",
+    "nbgraph.diffusion.tool_prompt": SUBJECT + "prompts as other tools encode them",
+    "nbgraph.diffusion.tool_sampling": SUBJECT + "samplers of other tools",
+    "nbgraph.diffusion.upscalers": SUBJECT + "upscalers from files",
+    "nbgraph.diffusion.warm_up": "a correction of two schedulers of diffusers; knows nothing of the loop",
     "nbgraph.doctor": DOOR + "nbgraph doctor; a person may import it to report without the program",
     "nbgraph.studio_base": "half of the class Studio, which would have 650 lines",
     "nbgraph.sweep": "the grid of runs that studio.sweep returns, and its sheet of images",
@@ -46,6 +62,11 @@ REASONS = {
     "nbgraph.widgets.stats_view": DOOR + "the widget of studio.stats_view, which loads matplotlib",
     "nbgraph.widgets.subgraph": "changes to graphs that need no widget; the editor has 340 lines",
     "nbgraph.services.archive_file": "what a zip may hold, against hostile files; with studio_archive it has 500 lines",
+    "nbgraph.services.invocation_cache.code_parts": "labels and hashes of a walk, which has 400 lines",
+    "nbgraph.services.invocation_cache.code_values": "how values are hashed; the walk decides which, in 400 lines",
+    "nbgraph.services.invocation_cache.code_walk": "the walk; its entrance code_hash explains it and keeps the results",
+    "nbgraph.services.invocation_cache.local_index": "what a kernel knows of a folder; with the cache 380 lines",
+    "nbgraph.services.invocation_cache.read_ahead": "guesses which rows come next; knows the table alone",
     "nbgraph.services.shared.default_graphs": "the graphs of a new library, as data; imported by people too",
     "nbgraph.services.shared.drawing.text": "a drawing in characters, beside that in SVG; only the shell shows it",
     "nbgraph.services.shared.graph.compiled_graph": "what is known of a graph, and when that is out of date",
@@ -102,7 +123,7 @@ def single_importers(arrows: dict[str, set[str]], sizes: dict[str, int]) -> list
         if len(by) == 1
         and sizes[module]
         and not module.startswith("nbgraph.invocations")
-        and not module.endswith(("_memory", "_sqlite", "_default"))
+        and not module.endswith(("_memory", "_sqlite", "_default", "_remote", "_dask"))
     )
 
 

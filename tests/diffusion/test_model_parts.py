@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import nbgraph as nb
-from nbgraph.diffusion.controlnet_files import controlnet_config
+from nbgraph.diffusion.assembly import controlnet_config
 from nbgraph.diffusion.description import check_weights, describe_model
 from nbgraph.diffusion.known_models import known_model
 from nbgraph.diffusion.model_files import StoredTensor
