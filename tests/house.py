@@ -65,6 +65,8 @@ REASONS = {
     "nbgraph.services.invocation_cache.code_parts": "labels and hashes of a walk, which has 400 lines",
     "nbgraph.services.invocation_cache.code_values": "how values are hashed; the walk decides which, in 400 lines",
     "nbgraph.services.invocation_cache.code_walk": "the walk; its entrance code_hash explains it and keeps the results",
+    "nbgraph.services.invocation_cache.dropping_base": "a third of the cache's base class, which has 250 lines",
+    "nbgraph.services.invocation_cache.entries_base": "a third of the cache's base class, which has 250 lines",
     "nbgraph.services.invocation_cache.local_index": "what a kernel knows of a folder; with the cache 380 lines",
     "nbgraph.services.invocation_cache.read_ahead": "guesses which rows come next; knows the table alone",
     "nbgraph.services.shared.default_graphs": "the graphs of a new library, as data; imported by people too",

@@ -12,7 +12,7 @@ alone: that of `denoise` names `b2`, and its key holds the content of `a1`, not 
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from time import time
@@ -20,22 +20,17 @@ from time import time
 from nbgraph.errors import NotFoundError
 from nbgraph.invocations.fields import ResourceField, models_in, resources_in
 from nbgraph.invocations.node_output import BaseInvocationOutput, may_name_resources
-from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuery
+from nbgraph.services.invocation_cache.dropping_base import DroppingBase
 from nbgraph.services.invocation_cache.invocation_cache_common import (
     CacheEntry,
-    CacheRow,
     CacheStatus,
 )
-from nbgraph.services.invocation_cache.kept_runs import KeptRuns
-from nbgraph.services.service import InvokerLike, Service
+from nbgraph.services.service import InvokerLike
 from nbgraph.services.shared.callbacks import Callbacks
 from nbgraph.services.shared.interrupts import defer_interrupt
-from nbgraph.services.shared.pagination import Page, page_bounds
-
-MAX_LOST = 10_000
 
 
-class InvocationCacheBase(Service):
+class InvocationCacheBase(DroppingBase):
     """Stores outputs of nodes by key, within limits of entries and bytes; a limit of 0 stores nothing.
 
     It listens to the image and latents services: when a resource is deleted, exactly the entries that name it are
@@ -48,12 +43,8 @@ class InvocationCacheBase(Service):
     _find: Callable[[bytes], CacheEntry | None]
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
-        self.max_entries, self.max_bytes = max_entries, max_bytes
-        self.hits = self.misses = 0
+        super().__init__(max_entries, max_bytes)
         self.pending: dict[bytes, CacheEntry] = {}
-        self.runs = KeptRuns()
-        self._dropped_with_resource: set[bytes] = set()
-        self._discard_reasons: dict[str, str] = {}
         self._pending_lock = RLock()
         self._enabled = True
         self._unsubscribes: list[Callable[[], None]] = []
@@ -113,10 +104,12 @@ class InvocationCacheBase(Service):
             self._enabled = before
 
     def get(self, key: bytes) -> CacheEntry | None:
-        """Return the entry of a key, or None.
+        """Return the entry of a key, and count a hit or a miss, unless the cache is disabled.
 
-        An entry whose resources or models are not what they were is dropped and is a miss. Counts a hit or a miss,
-        unless the cache is disabled.
+        Returns
+        -------
+        CacheEntry or None
+            None for a miss. An entry whose resources or models have changed is dropped and is a miss.
         """
         if not (self._enabled and self.max_entries):
             return None
@@ -153,14 +146,23 @@ class InvocationCacheBase(Service):
         return True
 
     def peek(self, key: bytes) -> CacheEntry | None:
-        """Return the entry that `get` would return, without counting, touching or dropping anything."""
+        """Return the entry that `get` would return, without counting, touching or dropping anything.
+
+        Returns
+        -------
+        CacheEntry or None
+            None where `get` would miss.
+        """
         entry = (self._find(key) or self.pending.get(key)) if self.enabled else None
         return entry if entry is not None and self._is_good(entry) else None
 
     def save(self, entry: CacheEntry, may_wait: bool = False) -> None:
         """Store a result, unless its key is stored already or it names a deleted resource.
 
-        With `may_wait`, which is for results that name no resource, it is kept by the next `write_pending()`.
+        Parameters
+        ----------
+        may_wait
+            Let it wait for the next `write_pending()`; only for results that name no resource.
         """
         if may_wait:
             self.pending[entry.key] = entry
@@ -197,164 +199,17 @@ class InvocationCacheBase(Service):
         """Write what is only in memory so far; called at the end of each session."""
         self.write_pending()
 
-    def clear(self) -> int:
-        """Drop all entries, reset the counts, and return the number of entries dropped."""
-        self.write_pending()
-        self.hits = self.misses = 0
-        return self._drop_and_collect(self._keys())
-
-    def forget(
-        self,
-        *,
-        node: str | None = None,
-        type: str | None = None,
-        resource: str | None = None,
-        key: bytes | None = None,
-        keys: Collection[bytes] = (),
-        downstream: bool = True,
-    ) -> int:
-        """Drop entries and, by default, everything computed from them.
-
-        Parameters
-        ----------
-        node
-            The id of a source node, such as `denoise`.
-        type
-            A node type.
-        resource
-            The name of an image or of tensors.
-        key, keys
-            Keys of entries.
-        downstream
-            False keeps what was computed from them; it is used again if they come out the same.
-
-        Returns
-        -------
-        int
-            The number of entries dropped.
-        """
-        dropped = self.affected(node=node, type=type, resource=resource, key=key, keys=keys, downstream=downstream)
-        return self._drop_and_collect(dropped)
-
-    def affected(
-        self,
-        *,
-        node: str | None = None,
-        type: str | None = None,
-        resource: str | None = None,
-        key: bytes | None = None,
-        keys: Collection[bytes] = (),
-        downstream: bool = True,
-    ) -> list[bytes]:
-        """Return the keys that `forget` with these arguments would drop, in the order in which they were stored."""
-        self.write_pending()
-        chosen = {*keys} if key is None else {*keys, key}
-        return self._affected(EntryChoice(node, type, resource, chosen), downstream)
-
-    def limit(self, *, max_entries: int | None = None, max_bytes: int | None = None) -> int:
-        """Set the limits and evict down to them at once.
-
-        Parameters
-        ----------
-        max_entries, max_bytes
-            New limits; None leaves a limit as it is.
-
-        Returns
-        -------
-        int
-            The number of entries evicted.
-
-        Raises
-        ------
-        ValueError
-            A limit is negative.
-        """
-        for name, number in (("max_entries", max_entries), ("max_bytes", max_bytes)):
-            if number is not None and number < 0:
-                raise ValueError(f"{name} is {number}, and must be 0 or more; 0 keeps nothing")
-        self.write_pending()
-        entries, size = self._totals()
-        self.max_entries = self.max_entries if max_entries is None else max_entries
-        self.max_bytes = self.max_bytes if max_bytes is None else max_bytes
-        gone: list[bytes] = []
-        for row in self._rows():
-            if entries <= self.max_entries and size <= self.max_bytes:
-                break
-            gone.append(row.key)
-            entries, size = entries - 1, size - row.bytes
-        return self._drop_and_collect(gone)
-
-    def forget_resource(self, name: str) -> int:
-        """Drop exactly the entries whose outputs name a resource, and return how many."""
-        keys = self._naming(name)
-        if len(self._dropped_with_resource) > MAX_LOST:
-            self._dropped_with_resource.clear()
-        self._dropped_with_resource.update(keys)
-        return self._drop(keys)
-
-    def _forget_deleted(self, name: str) -> None:
-        self.forget_resource(name)
-
-    def discard(self, entry: CacheEntry, because: str) -> None:
-        """Drop an entry that turned out not to be the result of its key, and remember the reason for `explain`."""
-        if len(self._discard_reasons) > MAX_LOST:
-            self._discard_reasons.clear()
-        self._discard_reasons[entry.node] = because
-        self._drop((entry.key,))
-
-    def why_discarded(self, node: str) -> str:
-        """Return why the last result of a prepared node was discarded, "" if none was in this kernel."""
-        return self._discard_reasons.get(node, "")
-
-    def went_with_resource(self, key: bytes) -> bool:
-        """Return whether this kernel dropped the entry of `key` because a resource it names was deleted."""
-        return key in self._dropped_with_resource
-
     def changed_models(self, key: bytes) -> list[str]:
-        """Return the names of the models in the output kept under `key` whose files or location have changed since."""
+        """Return the models in a stored output whose files or location have changed since.
+
+        Returns
+        -------
+        list of str
+            Their names; empty where no entry has this key.
+        """
         entry = self._find(key) or self.pending.get(key)
         models = models_in(entry.output) if entry is not None else []
         return [model.name for model in models if not self.services.model_manager.is_current(model)]
-
-    def entries(self, node: str | None = None) -> list[CacheRow]:
-        """Return all entries, or those of one prepared node, the least recently used first."""
-        return list(self.rows(node))
-
-    def rows(self, node: str | None = None) -> Iterator[CacheRow]:
-        """Iterate over the entries without holding all in memory; those dropped meanwhile are skipped."""
-        self.write_pending()
-        return iter(self._rows(node))
-
-    def page(self, query: EntryQuery, page: int = 0, per_page: int = 50) -> Page[CacheRow]:
-        """Return a page of the entries that match; a page number past the end returns the last page."""
-        page_bounds(page, per_page)
-        self.write_pending()
-        found, total = self._page(query, page * per_page, per_page)
-        last = max(0, -(-total // per_page) - 1)
-        if page > last:
-            page = last
-            found, total = self._page(query, page * per_page, per_page)
-        return Page(found, page, per_page, total)
-
-    def keys(self) -> list[bytes]:
-        """Return the keys of all entries, in the order in which they were stored."""
-        self.write_pending()
-        return self._keys()
-
-    def types(self) -> list[str]:
-        """Return the node types that have entries, by name."""
-        self.write_pending()
-        return self._types()
-
-    def rows_of(self, keys: Iterable[bytes]) -> list[CacheRow]:
-        """Return the existing entries of these keys, in the order in which they were stored."""
-        self.write_pending()
-        return self._rows_of(list(keys))
-
-    def rows_naming(self, resources: Iterable[str]) -> list[CacheRow]:
-        """Return the entries that name any of these resources: those that go when the resources are deleted."""
-        self.write_pending()
-        return self._rows_of([key for name in dict.fromkeys(resources) for key in self._naming(name)])
 
     def tidy(self) -> None:
         """Delete shared parts of entries, such as key heads, that no entry uses any more."""
@@ -364,14 +219,6 @@ class InvocationCacheBase(Service):
         self.write_pending()
         entries, size = self._totals()
         return CacheStatus(entries, size, self.hits, self.misses, self.enabled, self.max_entries, self.max_bytes)
-
-    def _drop_and_collect(self, keys: Collection[bytes]) -> int:
-        """Drop entries, and delete resources that only they named."""
-        dropped = self._drop(keys)
-        self.runs.clear()  # they hold results
-        if self._invoker is not None:
-            self.services.retention.collect()
-        return dropped
 
     def _is_good(self, entry: CacheEntry) -> bool:
         """Return whether the resources an output names are intact and its models unchanged."""
@@ -393,49 +240,6 @@ class InvocationCacheBase(Service):
     @abstractmethod
     def _put(self, entries: dict[bytes, CacheEntry]) -> None:
         """Store entries whose keys are not stored yet, and evict down to the limits."""
-
-    @abstractmethod
-    def _drop(self, keys: Iterable[bytes]) -> int:
-        """Delete entries; return how many existed."""
-
-    @abstractmethod
-    def _naming(self, resource: str) -> list[bytes]:
-        """Return the keys of the entries that name a resource, from the reverse index."""
-
-    @abstractmethod
-    def named(self, resources: Collection[str]) -> set[str]:
-        """Return those of the resources that entries name."""
-
-    @abstractmethod
-    def _rows(self, node: str | None = None) -> Iterable[CacheRow]:
-        """Return entries, least recently used first; of one prepared node if given."""
-
-    @abstractmethod
-    def _keys(self) -> list[bytes]:
-        """Return the keys of all entries."""
-
-    @abstractmethod
-    def _page(self, query: EntryQuery, offset: int, limit: int) -> tuple[Sequence[CacheRow], int]:
-        """Return at most `limit` matching entries from `offset` on, and the number of all that match."""
-
-    @abstractmethod
-    def _types(self) -> list[str]:
-        """Return the node types of entries, by name."""
-
-    @abstractmethod
-    def _rows_of(self, keys: Sequence[bytes]) -> list[CacheRow]:
-        """Return the entries of these keys, each once, in the order in which they were stored."""
-
-    @abstractmethod
-    def _affected(self, choice: EntryChoice, downstream: bool) -> list[bytes]:
-        """Return the keys selected by a choice and, with `downstream`, of everything computed from them.
-
-        An entry in between may be gone. The keys are in the order in which they were stored.
-        """
-
-    @abstractmethod
-    def _totals(self) -> tuple[int, int]:
-        """Return (entries, bytes)."""
 
 
 def resource_names(output: BaseInvocationOutput) -> tuple[str, ...]:
