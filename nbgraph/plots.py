@@ -1,3 +1,4 @@
+# pyright: basic
 """Plots of stats frames: Axes in, Axes out; nothing is shown and no global style is set.
 
 A figure made here has no background, and its texts and lines are of a grey that can be read on white and on black, so

@@ -7,7 +7,7 @@ are those that the model was trained with.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -123,5 +123,5 @@ def _encoded_by_call(pipeline: Any, **given: Any) -> tuple[Any, ...]:
         pipeline(**given)
     except _EncodedError as encoded:
         values = encoded.values
-        return values if isinstance(values, tuple) else (values,)
+        return cast(tuple[Any, ...], values if isinstance(values, tuple) else (values,))
     raise ModelError(f"{type(pipeline).__name__} encodes no text, so it cannot be given an instruction")

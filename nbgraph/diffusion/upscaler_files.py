@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.file_headers import NotWeights
+from nbgraph.diffusion.file_tensors import open_weights
 from nbgraph.diffusion.fingerprints import file_identity
 from nbgraph.diffusion.model_files import StoredTensor
 from nbgraph.diffusion.quiet import quiet
@@ -107,7 +108,7 @@ def load_upscaler(source: Source, dtype: torch.dtype) -> Upscaler:
 def _read(file: Path) -> dict[str, Tensor]:
     """Read all tensors, copied: the file is mapped into memory, and may change or get shorter later."""
     try:
-        with safe_open(file, framework="pt", device="cpu") as opened:
+        with open_weights(file) as opened:
             return {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{str(file)!r} cannot be read: {error}. Copy or download it again") from error

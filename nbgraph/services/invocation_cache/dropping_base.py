@@ -17,7 +17,8 @@ class DroppingBase(EntriesBase):
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self.max_entries, self.max_bytes = max_entries, max_bytes
-        self.hits = self.misses = 0
+        self.hits: int = 0
+        self.misses: int = 0
         self.runs = KeptRuns()
         self._dropped_with_resource: set[bytes] = set()
         self._discard_reasons: dict[str, str] = {}
