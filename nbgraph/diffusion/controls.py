@@ -83,6 +83,7 @@ def control_modules(components: Components, controls: Sequence[Control]) -> dict
 
 def checked_net(control: Control, number: int) -> Any:
     """Return the ControlNet for one run, which raises `ModelError` where it gives values that are not finite."""
+    # a copy of the object over the same weights: other runs use the module too
     checked = copy.copy(control.module)
     plain = cast(Any, type(control.module)).forward
 

@@ -114,6 +114,7 @@ def denoise(
         settings.steps,
         settings.start,
         settings.end,
+        # pipelines scale what they begin with as if it were noise, which latents are not
         resume=latents is not None or settings.start > 0,
         solver=solver,
         after_step=step_reporter(components, begin, on_step, factors) if on_step else None,

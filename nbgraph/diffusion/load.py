@@ -66,6 +66,7 @@ def load_component(
             "Copy or download it again"
         )
     options: dict[str, Any] = {"local_files_only": True}
+    # of Auto classes the configuration in the folder could name code of its own
     if component.__name__.startswith("Auto") and component.__module__.startswith("transformers"):
         options["trust_remote_code"] = False
     if not has_weights(component):

@@ -72,18 +72,21 @@ class Loop:
 
     def skips_next(self) -> bool:
         """Whether the loop must pass over the evaluation that comes now; called once for each."""
+        # pipelines read `interrupt` exactly once for each evaluation, so counting reads counts evaluations
         number, self._read = self._read, self._read + 1
         return self.dry or not self.evaluation(self.start) <= number < self.evaluation(self.last)
 
     def within(self, start: float, end: float) -> bool:
         """Whether the evaluation that runs now lies between two shares of the steps."""
         first, last = (self.evaluation(int(self.steps * share)) for share in (start, end))
+        # `skips_next` has counted the evaluation that runs now
         return first <= self._read - 1 < last
 
     def prepared(self, scheduler: Any) -> None:
         """Put a scheduler whose timesteps are set to the step where this loop begins."""
         self._at, self._read = evaluations_before_steps(scheduler, self.steps), 0
         self._done = self.evaluation(self.start)
+        # by its timestep alone a scheduler finds the wrong step where two have equal ones
         if self.start and hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(self._done)
         self._before = dict(cast(dict[str, Any], vars(scheduler)))
@@ -119,6 +122,7 @@ class Loop:
         """Return what changed in the scheduler since it was prepared: numbers, tensors, lists of them, on the CPU."""
         changed: dict[str, Any] = {}
         for name, value in cast(dict[str, Any], vars(scheduler)).items():
+            # schedulers change their lists in place, so the same list may hold other values
             same = value is self._before.get(name) and not isinstance(value, list)
             if name not in _FIXED and not same and _is_plain(value):
                 changed[name] = _copied(value, torch.device("cpu"))
@@ -141,6 +145,7 @@ def _copied(value: Any, device: torch.device) -> Any:
 
 def looped_scheduler(scheduler: Any, loop: Loop) -> Any:
     """Make `scheduler` report its steps to `loop`, and return it."""
+    # a subclass, so that the scheduler still passes the `isinstance` checks of pipelines
     plain = cast(Any, type(scheduler))
     scheduler.__class__ = _looped_scheduler_class(plain, loop.resume)
     scheduler.loop = loop
@@ -177,6 +182,7 @@ def _looped_scheduler_class(scheduler_class: Any, resume: bool) -> Any:
         return (after, *output[1:])
 
     members: dict[str, Any] = {"set_timesteps": set_timesteps, "step": step}
+    # pipelines call it with 0 before their loop, which would undo what `prepared` has set
     if hasattr(scheduler_class, "set_begin_index"):
         members["set_begin_index"] = set_begin_index
     if resume:

@@ -113,10 +113,8 @@ class ModelCache:
 
         Raises
         ------
-        ModelNotFoundError
-            There is no such model.
-        ModelError
-            The model cannot be loaded.
+        ModelNotFoundError, ModelError
+            There is no such model, or it cannot be loaded.
         """
         description = describe_model(ref)
         entries: list[_Entry] = []
@@ -236,6 +234,7 @@ class ModelCache:
         if found is not None:
             return found
         with LOAD_LOCK:
+            # another thread may have loaded it while this one waited for the lock
             found = self._hold(key, user)
             if found is not None:
                 return found
@@ -351,7 +350,7 @@ class ModelCache:
         """Take components out of the cache, and their memory back; the bytes of those that were not in use."""
         freed = self._take_out(keys)
         if freed:
-            gc.collect()
+            gc.collect()  # hooks refer to the modules they are on, which reference counting does not free
             free_memory(self.device)
         return freed
 

@@ -66,6 +66,7 @@ def resize_latents(
     """
     model.check_size(width, height)
     size = (height // model.vae_scale_factor, width // model.vae_scale_factor)
+    # torch refuses the argument for the other modes, even if it is False
     smooth = {"antialias": antialias} if mode in ("bilinear", "bicubic") else {}
     tensor = torch.nn.functional.interpolate(latents.tensor, size=size, mode=mode, **smooth)
     return replace(latents, tensor=tensor, width=width, height=height, window=None, solver=None)
@@ -103,5 +104,6 @@ def blend_latents(first: Latents, second: Latents, alpha: float = 0.5) -> Latent
     angle = torch.arccos(cosine)[:, None, None, None]
     spherical = (torch.sin((1 - alpha) * angle) * a + torch.sin(alpha * angle) * b) / torch.sin(angle)
     linear = torch.lerp(a, b, alpha)
+    # the sine of a small angle is lost in float32, and dividing by it would give NaN
     parallel = (cosine.abs() > 0.9995)[:, None, None, None]
     return replace(first, tensor=torch.where(parallel, linear, spherical), window=None, solver=None)

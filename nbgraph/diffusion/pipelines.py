@@ -61,6 +61,7 @@ def driven(pipeline_class: Any) -> Any:
     def device(self: Any) -> torch.device:
         return self.chosen_device
 
+    # diffusers would take the device of the first module, which may be a stand-in without weights
     members: dict[str, Any] = {"_execution_device": property(device), "device": property(device)}
     members |= {"loop": None, "chosen_device": torch.device("cpu"), "_interrupt": False}
     if hasattr(pipeline_class, "interrupt"):

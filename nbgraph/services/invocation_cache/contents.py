@@ -83,6 +83,7 @@ class Contents:
     def _text(self, value: object) -> str:
         if value.__class__ in SMALL:
             return _encoded(value)
+        # by identity: hashing a large value to look it up would cost as much as writing it
         known = self._known.get(id(value))
         if known is None:
             known = self._known[id(value)] = (value, self.text(value))
@@ -150,6 +151,7 @@ class Contents:
         raise TypeError(f"a {type(value).__name__} {NO_KEY}")
 
     def _fields(self, model: BaseModel) -> dict[str, object]:
+        # `vars` also holds what `cached_property` has computed
         values = {name: value for name, value in vars(model).items() if name in type(model).model_fields}
         values.update(model.__pydantic_extra__ or {})
         return {name: self._to_json(values[name]) for name in sorted(values)}

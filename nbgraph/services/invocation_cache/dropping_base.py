@@ -169,7 +169,7 @@ class DroppingBase(EntriesBase):
     def _drop_and_collect(self, keys: Collection[bytes]) -> int:
         """Drop entries, and delete resources that only they named."""
         dropped = self._drop(keys)
-        self.runs.clear()  # they hold results
+        self.runs.clear()  # kept runs hold results that were dropped
         if self._invoker is not None:
             self.services.retention.collect()
         return dropped

@@ -134,8 +134,6 @@ class EntryTable:
         self._heads: dict[int, str] = {}
         self._newest_head = 0
 
-    # writing
-
     def insert(self, connection: Connection, entries: Sequence[CacheEntry], outputs: Sequence[str]) -> None:
         """Store entries with their outputs as JSON; those whose key is there already are passed over."""
         heads = {head: self._head_number(connection, head) for head in {entry.head for entry in entries}}
@@ -200,8 +198,6 @@ class EntryTable:
         if connection.execute("SELECT 1 FROM cache_resources LIMIT 1").fetchone() is None:
             return []
         return [name for key in keys for (name,) in connection.execute(_NAMED_BY, (key,))]
-
-    # looking up
 
     def totals(self) -> tuple[int, int]:
         """Return (entries, bytes)."""
