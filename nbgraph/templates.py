@@ -5,7 +5,8 @@ from itertools import chain, count
 from nbgraph.errors import ChoiceError
 from nbgraph.invocations.base import BaseInvocation, Ref
 from nbgraph.invocations.fields import ImageField
-from nbgraph.invocations.latents import DenoiseLatents, ImageToLatents, LatentsToImage
+from nbgraph.invocations.latents import DenoiseLatents
+from nbgraph.invocations.latents_images import ImageToLatents, LatentsToImage
 from nbgraph.invocations.model import ModelLoader
 from nbgraph.invocations.noise import Noise
 from nbgraph.invocations.prompt import Prompt

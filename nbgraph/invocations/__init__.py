@@ -37,7 +37,8 @@ from nbgraph.invocations.image_filter import BlurImage, CannyEdges, ColorMap, Ti
 from nbgraph.invocations.image_size import CropImage, PasteImage, ResizeImage, ScaleImage
 from nbgraph.invocations.infill import InfillColor, InfillSmooth, InfillTiles
 from nbgraph.invocations.inpaint_region import CropToMask, PasteRegion
-from nbgraph.invocations.latents import DenoiseLatents, ImageToLatents, LatentsToImage
+from nbgraph.invocations.latents import DenoiseLatents
+from nbgraph.invocations.latents_images import ImageToLatents, LatentsToImage
 from nbgraph.invocations.latents_size import ResizeLatents, ScaleLatents
 from nbgraph.invocations.masks import CombineMasks, MaskEdge, MaskFromAlpha
 from nbgraph.invocations.math import (
