@@ -1,6 +1,7 @@
-"""What is laid over a model: LoRA, CLIP skip, seamless tiling, FreeU. Each is part of the cache key; nothing leaks.
+"""Nodes that patch a model: LoRA, CLIP skip, seamless tiling, FreeU. Each patch is part of the cache key.
 
-These nodes only name what is to be laid over; the weights are loaded by who uses them, over the shared ones.
+These nodes only name the patches; the weights are loaded by the nodes that use the model, and shared weights stay as
+they are.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,7 +50,7 @@ class SeamlessOutput(BaseInvocationOutput):
 
 
 UNET_FAMILIES = {"stable-diffusion", "stable-diffusion-xl"}
-"""Families whose LoRAs are told from all others by the names in their header."""
+"""Families whose LoRAs are distinguished from all others by the names in their header."""
 
 
 @invocation("lora_loader", title="LoRA", category="model", version="1.0.0", use_cache=False, static=True)
@@ -112,7 +113,7 @@ def lora_file(given: Path, context: InvocationContext) -> Path:
 
 
 def _base_problem(lora: Path, model: ModelField, context: InvocationContext) -> Iterator[tuple[str, str]]:
-    """(field, problem) if the header of a LoRA says that it is for models of another family."""
+    """Yield (field, problem) if the header of a LoRA says that it is for models of another family."""
     try:
         facts, family = what_is(lora), context.models.describe(model).family
     except NbgraphError:
@@ -195,6 +196,6 @@ class FreeU(BaseInvocation):
 
 
 def patched(part: Part, patch: Patch) -> Part:
-    """A part of a model with one more patch over it."""
+    """Return a part of a model with one more patch."""
     model = part.model.model_copy(update={"patches": (*part.model.patches, patch)})
     return part.model_copy(update={"model": model})

@@ -1,4 +1,4 @@
-"""Which steps a denoise node runs, and what is wrong with them before it does."""
+"""The steps that a denoise node runs, and the problems that can be found before."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
@@ -17,7 +17,7 @@ def sampling_options(shift: float | None, spacing: Any, sigmas: list[float] | No
 
 
 def mask_problem(inpaints: bool, known: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(field, problem) if a mask lacks what a model needs of it; what is not known yet is not judged."""
+    """Return (field, problem) if a mask lacks an input that the model needs; unknown inputs are not judged."""
     if "denoise_mask" not in known:
         return None
     mask = known["denoise_mask"]
@@ -42,12 +42,12 @@ def negative_problem(given: Any, model: ModelField, context: InvocationContext) 
 
 
 def step_at(steps: int, share: float) -> int:
-    """The step at which a share of the steps ends."""
+    """Return the step at which a share of the steps ends."""
     return round(steps * share)
 
 
 def no_step_problem(steps: int, start: float, end: float) -> Iterator[tuple[str, str]]:
-    """(field, problem) if no step lies between two shares of the steps, so that nothing would be denoised."""
+    """Yield (field, problem) if no step lies between two shares of the steps, so that nothing would be denoised."""
     first, last = step_at(steps, start), step_at(steps, end)
     if first < last:
         return

@@ -163,7 +163,7 @@ class DenoiseLatents(BaseInvocation):
 
     @staticmethod
     def _steps(known: Mapping[str, Any], context: InvocationContext) -> int:
-        """The number of steps as far as it is known: the most there can be where the model is not."""
+        """Return the number of steps as far as it is known: the largest possible where the model is unknown."""
         given = known["steps"] or len(known.get("sigmas") or ())
         if given or "unet" not in known:
             return given or MOST_STEPS
@@ -174,7 +174,7 @@ class DenoiseLatents(BaseInvocation):
 
     @staticmethod
     def _model_problems(known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
-        """(field, problem) for inputs that the model does not take, or that it needs."""
+        """Yield (field, problem) for inputs that the model does not take, or that it needs."""
         try:
             model = context.models.describe(known["unet"].model)
         except NbgraphError:
@@ -193,7 +193,7 @@ class DenoiseLatents(BaseInvocation):
             yield from (("timestep_spacing" if name == "spacing" else name, text) for name, text in found)
 
     def batch_key(self, context: InvocationContext) -> Hashable | None:
-        """All that is not of one picture alone, and the sizes and shapes of what is; edits run one by one."""
+        """Return all inputs that images of a batch share, and the sizes and shapes of the others; None for edits."""
         if self.reference is not None:
             return None
         own = dict.fromkeys(("positive", "negative", "noise", "latents"), True)
@@ -219,7 +219,7 @@ class DenoiseLatents(BaseInvocation):
         return [save_latents(context, latents) for context, latents in zip(contexts, done)]
 
     def _denoise(self, inputs: Sequence[Any], context: InvocationContext, pixels: int) -> list[Any]:
-        """The latents of several pictures, of so many pixels in all, all denoised as this node says."""
+        """Return the latents of several images, of `pixels` in all, all denoised with the inputs of this node."""
         settings = self._settings(context)
         factors = self._preview_factors(context)
         with ExitStack() as held:
@@ -241,7 +241,7 @@ class DenoiseLatents(BaseInvocation):
             )
 
     def _settings(self, context: InvocationContext) -> Any:
-        """How to denoise, with the defaults of the model for what is left out."""
+        """Return the settings, with the defaults of the model for inputs that are left out."""
         model = context.models.describe(self.unet.model)
         usual = diffusion.defaults_of(model)
         steps = self.steps or len(self.sigmas or ()) or usual.steps
@@ -257,7 +257,7 @@ class DenoiseLatents(BaseInvocation):
         )
 
     def _preview_factors(self, context: InvocationContext) -> Any:
-        """What colours the previews, or None: without it they have wrong colours, and no run fails for them."""
+        """Return the colours of previews, or None: then they are wrong, which is no reason for a run to fail."""
         if not context.wants_previews:
             return None
         try:
@@ -268,7 +268,7 @@ class DenoiseLatents(BaseInvocation):
             return None
 
     def _input(self, context: InvocationContext) -> Any:
-        """What is of one picture alone."""
+        """Return the inputs that belong to one image alone."""
         return diffusion.DenoiseInput(
             self._conditioning(context, self.positive),
             self._conditioning(context, self.negative),
@@ -291,7 +291,7 @@ class DenoiseLatents(BaseInvocation):
         return diffusion.latent_mask(model, mask, kept.width, kept.height, self.denoise_mask.soft)
 
     def _masked(self, context: InvocationContext) -> Any:
-        """What a model for inpainting is shown; None for other models."""
+        """Return the mask and the masked image for a model for inpainting; None for other models."""
         given = self.denoise_mask
         if given is None or given.image is None or given.vae is None:
             return None
@@ -304,7 +304,7 @@ class DenoiseLatents(BaseInvocation):
             return diffusion.encode_masked_image(components, image, in_plain_mode(mask))
 
     def _adapted(self) -> ModelField:
-        """The model with the IP-Adapters over it, in their order."""
+        """Return the model with the IP-Adapters as patches, in their order."""
         model = self.unet.model
         laid = [IpAdapterPatch(path=a.adapter.path, fingerprint=a.adapter.fingerprint) for a in listed(self.ip_adapter)]
         return model.model_copy(update={"patches": (*model.patches, *laid)})

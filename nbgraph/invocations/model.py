@@ -1,4 +1,4 @@
-"""Loading models: nodes that name a model; the weights are loaded by who uses them."""
+"""Nodes that name a model; its weights are loaded by the nodes that use it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

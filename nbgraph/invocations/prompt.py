@@ -21,10 +21,10 @@ def save_conditioning(
     clip: ClipField | None = None,
     weighted: bool = False,
 ) -> ConditioningOutput:
-    """Keep an encoded prompt, warn of what the model will not see of it, and give the output that names it.
+    """Store an encoded prompt, warn of what the model does not see of it, and return the output that names it.
 
-    Syntax in `texts` that was encoded as letters is warned about too. `clip` is what encoded them: the textual
-    inversions over it are read. `weighted` says that weights were read.
+    Syntax in `texts` that was encoded as letters is warned about too. `clip` is the text encoder, whose textual
+    inversions are read. `weighted` says that weights were read.
     """
     patches = clip.model.patches if clip is not None else ()
     tokens = [patch.token for patch in patches if isinstance(patch, TextualInversionPatch)]

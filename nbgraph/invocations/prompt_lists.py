@@ -79,9 +79,9 @@ class DynamicPrompt(BaseInvocation):
 
 
 def _manager(wildcards: WildcardsField | None, combinatorial: bool) -> Any:
-    """A manager of wildcards for the package, over lists that are known.
+    """Return a manager of wildcards for the package, over lists that are known.
 
-    The package's own reads folders itself, gives the name of a wildcard that is not there for ever, and in combinations
+    The package's own manager reads folders itself, repeats the name of a missing wildcard for ever, and in combinations
     leaves out texts whose weight is below 1.
     """
     package = load_library(f"{PACKAGE}.wildcards")

@@ -68,7 +68,7 @@ class WildcardsField(BaseModel):
                     waiting.append(iter(uses[name]))
 
     def _used_by(self, key: str) -> list[str]:
-        """The lists that the texts of a list need."""
+        """Return the lists that the texts of a list need."""
         names = dict.fromkeys(name for text in self.lists[key] for name in WILDCARD.findall(text))
         used: dict[str, None] = {}
         for name in names:

@@ -19,7 +19,7 @@ MAX_DOOMED = 200
 
 
 class ListPictures(Request):
-    """A page of pictures; None means either. `text` is found in prompts, values and models too."""
+    """A page of pictures; None means either. `text` is also searched for in prompts, values and models."""
 
     type: Literal["list"]
     page: int = Field(0, ge=0, le=1_000_000)
@@ -54,7 +54,7 @@ class ComparePictures(Request):
 
 
 class DeletePictures(Request):
-    """Delete pictures; `doomed` only tells which cached results would go with them."""
+    """Delete pictures; `doomed` only lists the cached results that would be dropped with them."""
 
     type: Literal["doomed", "delete"]
     names: Names
@@ -95,7 +95,7 @@ class Gallery(RpcWidget):
         ]
 
     def close(self) -> None:
-        """Listen to the pictures no more."""
+        """Stop listening to the pictures."""
         for end in self._endings:
             end()
         super().close()

@@ -1,4 +1,4 @@
-"""What pages are told of kept pictures: one in full size with its recipe and graph, or two compared."""
+"""The answers to pages about stored pictures: one in full size with its recipe and graph, or two compared."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a kept picture can be made into again: a graph on a canvas, the input of another graph, another seed."""
+"""New things made from a stored picture: a graph on a canvas, the input of another graph, another seed."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ OpenGraph = Callable[[Graph], str]
 
 
 class Remix:
-    """Makes new things of pictures. `open_graph` opens canvases, `submit` queues a graph.
+    """Makes new things from pictures. `open_graph` opens canvases, `submit` queues a graph.
 
     `canvas` and `again` raise `NbgraphError` where no run made the picture, or its run is gone or cannot be read.
     """

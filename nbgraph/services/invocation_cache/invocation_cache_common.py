@@ -11,8 +11,8 @@ from nbgraph.invocations.node_output import BaseInvocationOutput
 from nbgraph.services.invocation_cache.code_record import describe_code
 from nbgraph.texts import shorten
 
-MADE_EARLIER = "its result was made by an earlier version of nbgraph, which told results apart in another way"
-MADE_LATER = "its result was made by a later version of nbgraph, which tells results apart in another way"
+MADE_EARLIER = "its result was made by an earlier version of nbgraph, which distinguished results in another way"
+MADE_LATER = "its result was made by a later version of nbgraph, which distinguishes results in another way"
 
 
 class CacheRow(Struct):
