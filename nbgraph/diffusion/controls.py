@@ -102,7 +102,7 @@ def _tensors(given: Any) -> Iterator[Tensor]:
     if isinstance(given, Tensor):
         yield given
     elif isinstance(given, Mapping):
-        yield from _tensors(list(given.values()))
+        yield from _tensors(list(cast(Mapping[str, Any], given).values()))
     elif given is not None:
         for each in given:
             yield from _tensors(each)
