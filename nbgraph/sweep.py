@@ -314,10 +314,6 @@ def _are_numbers(column: Sequence[Any]) -> bool:
     return bool(kinds) and kinds <= {int, float, bool}
 
 
-def _digits(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else shown_value(value)
-
-
 def _label(values: Mapping[str, Any], axes: Sequence[Axis]) -> str:
     return "\n".join(
         f"{name.rpartition('.')[2]} {shown_value(values[name])}" for axis in axes for name in axis_names(axis)

@@ -56,7 +56,11 @@ def encoding_means(vae: Any) -> Any:
 
     def encode(pixels: Any, return_dict: bool = True) -> Any:
         mean = vae.encode(pixels).latent_dist.mode()
-        return SimpleNamespace(latent_dist=SimpleNamespace(sample=lambda generator=None: mean, mode=lambda: mean))
+
+        def sample(generator: Any = None) -> Any:
+            return mean
+
+        return SimpleNamespace(latent_dist=SimpleNamespace(sample=sample, mode=sample))
 
     other = copy.copy(vae)
     other.encode = encode

@@ -2,10 +2,10 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import diffusers
 import torch
@@ -48,7 +48,8 @@ def describe_whole(folder: Path, fingerprint: str) -> ModelDescription:
         )
     index = read_json(folder / "model_index.json")
     pipeline = _pipeline_class(folder, str(index.get(_CLASS)))
-    rows = {name: row for name, row in index.items() if isinstance(row, list) and len(row) == 2 and row[0] is not None}
+    listed: dict[str, list[Any]] = {name: row for name, row in index.items() if isinstance(row, list)}
+    rows = {name: row for name, row in listed.items() if len(row) == 2 and row[0] is not None}
     classes = {name: component_class(folder, name, *row) for name, row in rows.items()}
     absent = [name for name in classes if not (folder / name).is_dir()]
     if absent:
@@ -128,7 +129,7 @@ def run_whole(
         raise ModelError(f"{model.options[_CLASS]} refuses these inputs: {error}") from error
     images = _flat(getattr(result, "images", None))
     if not images or not all(isinstance(image, Image.Image) for image in images):
-        fields = ", ".join(result) if isinstance(result, Mapping) else type(result).__name__
+        fields = ", ".join(cast(Mapping[str, Any], result)) if isinstance(result, Mapping) else type(result).__name__
         raise ModelError(f"{model.options[_CLASS]} gives no images, but {fields}; only pipelines of images are run")
     return images
 
@@ -149,7 +150,11 @@ def _own(module: Any) -> Any:
     """Return a copy of what a run changes; modules with weights are shared."""
     if isinstance(module, torch.nn.Module):
         return module
-    return type(module).from_config(module.config) if hasattr(module, "set_timesteps") else copy.deepcopy(module)
+    return (
+        cast(Any, type(module)).from_config(module.config)
+        if hasattr(module, "set_timesteps")
+        else copy.deepcopy(module)
+    )
 
 
 def _pipeline_class(folder: Path, name: str) -> Any:
@@ -169,4 +174,7 @@ def _pipeline_class(folder: Path, name: str) -> Any:
 def _flat(images: Any) -> list[Any]:
     if not isinstance(images, list | tuple):
         return []
-    return [each for image in images for each in (image if isinstance(image, list | tuple) else [image])]
+    outer = cast(Sequence[Any], images)
+    return [
+        each for image in outer for each in cast(Sequence[Any], image if isinstance(image, list | tuple) else [image])
+    ]

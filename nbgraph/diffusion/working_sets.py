@@ -5,7 +5,7 @@ pixels than a known one is expected to take what that one took, and a larger one
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -63,7 +63,7 @@ class Working:
         return self.sets.estimate((task, self.model, self.dtype), pixels)
 
     @contextmanager
-    def watch(self, task: str, pixels: int) -> Iterator[None]:
+    def watch(self, task: str, pixels: int) -> Generator[None]:
         """Measure the block, whose weights are in place, as one call of a task.
 
         Peaks are counted since the node began. A block that does not exceed the peak before it is not recorded, as its

@@ -147,12 +147,13 @@ def _side(source: Source) -> Side:
     if isinstance(given, BaseInvocation):
         return Side(Graph.of(given))
     if isinstance(given, str | bytes | PathLike):
-        opened = open_recipe(cast("str | bytes | PathLike[str]", given), _name(given))
+        source = cast("str | bytes | PathLike[str]", given)
+        opened = open_recipe(source, _name(source))
         return Side(opened.graph, opened.recipe)
     raise NbgraphError(f"a diff is of graphs, nodes, runs, images and files, not of {value_text(given)}")
 
 
-def _name(source: object) -> str:
+def _name(source: "str | bytes | PathLike[str]") -> str:
     return Path(source).name if isinstance(source, PathLike) else "the file"
 
 

@@ -1,7 +1,7 @@
 """A sweep while it runs, in the output of its cell: images as they come, how many of how many, and the time left."""
 
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from nbgraph.html import SOFT, Html, element, joined
 from nbgraph.loading import load
@@ -53,7 +53,7 @@ class LiveSweep:
         """Return the state of the sweep as HTML."""
         done = sum(run.is_done for run in self._runs)
         bar = element("div", element("div", style=f"{BAR};width:{100 * done // max(1, len(self._runs))}%"), style=TRACK)
-        return joined([element("div", self._text(), style=SOFT), bar, self._sweep._repr_html_()])
+        return joined([element("div", self._text(), style=SOFT), bar, cast(Any, self._sweep)._repr_html_()])
 
     def _text(self) -> str:
         ended = [run for run in self._runs if run.is_done]

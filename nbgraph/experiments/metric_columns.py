@@ -104,8 +104,9 @@ def _class_and_values(metric: Metric) -> tuple[type[BaseInvocation], dict[str, A
         return METRICS[metric], {}
     if isinstance(metric, BaseInvocation):
         return type(metric), {name: value for name, value in vars(metric).items() if value is not REQUIRED}
-    if isinstance(cast(object, metric), type) and issubclass(metric, BaseInvocation):
-        return metric, {}
+    given = cast(object, metric)  # a person may give anything
+    if isinstance(given, type) and issubclass(given, BaseInvocation):
+        return given, {}
     text = f"a metric is a name ({', '.join(METRICS)}), a node or a class of nodes, not {value_text(metric)}"
     raise GraphError([Problem("bad_value", text)])
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, inf, isnan, log2, nan
 from statistics import NormalDist
+from typing import cast
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def bootstrap_interval(values: np.ndarray, level: float = LEVEL, resamples: int 
     left_out = mean - (values - mean) / (count - 1)
     apart = left_out.mean() - left_out
     acceleration = float((apart**3).sum() / (6 * (apart**2).sum() ** 1.5))
-    ends = []
+    ends: list[float] = []
     for share in (level / 2, 1 - level / 2):
         shifted = bias + normal.inv_cdf(share)
         ends.append(normal.cdf(bias + shifted / (1 - acceleration * shifted)))
@@ -99,7 +100,8 @@ def sign_flip_p(differences: np.ndarray) -> float:
     """Return the two-sided p of the sign-flip permutation test of the mean; exact up to `EXACT_SEEDS` differences."""
     count = len(differences)
     if count <= EXACT_SEEDS:
-        signs = 1 - 2 * (np.arange(2**count)[:, None] >> np.arange(count) & 1)
+        numbers = cast(np.ndarray, np.arange(2**count)[:, None] >> np.arange(count) & 1)
+        signs = 1 - 2 * numbers
     else:
         signs = np.random.default_rng(RANDOM_STATE).choice([-1, 1], (RESAMPLES, count))
     means = np.abs(signs @ differences)

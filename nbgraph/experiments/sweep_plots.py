@@ -1,3 +1,4 @@
+# pyright: basic
 """Plots of a sweep's metrics: Axes in, Axes out."""
 
 from collections.abc import Mapping, Sequence

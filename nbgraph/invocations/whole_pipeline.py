@@ -88,7 +88,7 @@ class WholePipeline(BaseInvocation):
             return
         model = context.models.describe(known["pipeline"].model)
         given = {name for name in _USUAL if known.get(name) is not None or is_link(getattr(self, name))}
-        more = known.get("arguments") or {}
+        more: dict[str, Any] = known.get("arguments") or {}
         for name in sorted(given & more.keys()):
             yield "arguments", f"has {name!r}, which is an input already; give it once"
         for name, problem in diffusion.argument_problems(model, given | more.keys()):
