@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nbgraph.errors import ChoiceError, NbgraphError
 from nbgraph.experiments.axes import Axis, axis_names
@@ -161,7 +161,7 @@ def compare_levels(
     NbgraphError
         The axis has only one value, or `level` is no share.
     """
-    if not 0 < level < 1:
+    if not isinstance(cast(object, level), int | float) or not 0 < level < 1:
         raise NbgraphError(f"level is the rate of false alarms, between 0 and 1, such as 0.05; not {level!r}")
     levels = levels_of(cells, axis)
     if len(levels) < 2:

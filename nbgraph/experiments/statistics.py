@@ -63,7 +63,8 @@ def paired(before: Sequence[float], after: Sequence[float], level: float = LEVEL
     if count == 0:
         return Paired(0, nan, nan, nan, nan, nan, nan)
     mean = float(differences.mean())
-    agree = float((np.sign(differences) == np.sign(mean)).mean())
+    # what does not differ at all agrees with nothing
+    agree = float((np.sign(differences) * np.sign(mean) > 0).mean())
     spread = float(differences.std(ddof=1)) if count > 1 else nan
     size = mean / spread if spread > 0 else (nan if isnan(spread) or mean == 0 else inf * np.sign(mean))
     low, high = bootstrap_interval(differences, level)

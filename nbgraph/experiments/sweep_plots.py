@@ -21,7 +21,7 @@ from nbgraph.experiments.comparison import (
 )
 from nbgraph.experiments.sheet_html import shown_value
 from nbgraph.plots import TEXT, add_legend, ink_of, new_axes
-from nbgraph.texts import shorten
+from nbgraph.texts import one_line, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,7 +144,7 @@ class SweepPlots:
             table[row] = [inner.get(repr(list(column)), nan) for column in columns]
         ax = ax or new_axes(max(5, 1.3 * len(rows)))
         image = ax.imshow(table, aspect="auto", **{"cmap": "viridis", **kwargs})
-        ax.set_xticks(range(len(columns)), [_shown(column) for column in columns], **TEXT)
+        _name_places(ax, range(len(columns)), columns)
         ax.set_yticks(range(len(rows)), [_shown(row) for row in rows], **TEXT)
         ax.set_xlabel(", ".join(across), **TEXT)
         ax.set_ylabel(", ".join(down), **TEXT)
@@ -238,4 +238,4 @@ def _name_places(ax: "Axes", places: Sequence[float], levels: Sequence[Level]) -
 
 
 def _shown(level: Level) -> str:
-    return shorten(", ".join(map(shown_value, level)), LONGEST_LABEL)
+    return shorten(one_line(", ".join(map(shown_value, level))), LONGEST_LABEL)

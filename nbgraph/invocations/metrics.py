@@ -1,8 +1,9 @@
 """Metrics: nodes that measure an image, each as one number, for sweeps and comparisons.
 
 All read the image in RGB, transparent pixels on white. Luma is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), 0 to 255,
-not rounded. None of them says that an image is good: sharpness rises with noise too, and a prompt may ask for a dull
-picture.
+computed in whole thousandths: rounding would make flat images of two colours differ, alike for every seed.
+
+None of them says that an image is good: sharpness rises with noise too, and a prompt may ask for a dull picture.
 
 Sources: variance of the Laplacian, J. L. Pech-Pacheco and others, Diatom autofocusing in brightfield microscopy, 2000;
 RMS contrast, E. Peli, Contrast in complex images, 1990; colourfulness, D. Hasler and S. Suesstrunk, Measuring
@@ -22,7 +23,8 @@ from nbgraph.invocations.image_compare import ssim
 from nbgraph.invocations.outputs import FloatOutput
 from nbgraph.invocations.pictures import check_equal_sizes, open_on_white
 
-LUMA = (0.299, 0.587, 0.114)
+LUMA = (299, 587, 114)
+THOUSAND = 1000
 LEVELS = 256
 
 
@@ -111,12 +113,12 @@ def sharpness(picture: Image.Image) -> float:
         raise NbgraphError(f"sharpness needs 3 x 3 pixels, and the image has {picture.width} x {picture.height}")
     grey = _luma(picture)
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((around - 4 * grey[1:-1, 1:-1]).var())
+    return float((around - 4 * grey[1:-1, 1:-1]).var() / THOUSAND**2)
 
 
 def contrast(picture: Image.Image) -> float:
     """Return the standard deviation of the luma of an RGB image, as a share of 255."""
-    return float(_luma(picture).std() / 255)
+    return float(_luma(picture).std() / (255 * THOUSAND))
 
 
 def colourfulness(picture: Image.Image) -> float:
@@ -129,7 +131,7 @@ def colourfulness(picture: Image.Image) -> float:
 
 def entropy(picture: Image.Image) -> float:
     """Return the Shannon entropy of the luma of an RGB image, rounded to 256 levels, in bits."""
-    counts = np.bincount(_luma(picture).round().astype(np.intp).ravel(), minlength=LEVELS)
+    counts = np.bincount((_luma(picture) / THOUSAND).round().astype(np.intp).ravel(), minlength=LEVELS)
     shares = counts[counts > 0] / counts.sum()
     # a sum of one share of 1 would be -0.0
     return abs(float(-(shares * np.log2(shares)).sum()))
@@ -142,6 +144,7 @@ def psnr(first: Image.Image, second: Image.Image) -> float:
 
 
 def _luma(picture: Image.Image) -> np.ndarray:
+    """Return the luma in thousandths: whole numbers, which sums and means of float64 keep exact."""
     return np.asarray(picture, np.float64) @ np.array(LUMA)
 
 

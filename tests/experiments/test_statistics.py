@@ -139,5 +139,11 @@ def test_pairs_are_of_the_seeds_that_vary_else_of_all_other_axes():
 def test_one_value_or_an_impossible_level_is_refused():
     with pytest.raises(NbgraphError, match="has one value, 3; a comparison needs two"):
         compare_levels([{"a.x": 3}], [1.0], ("a.x",), (), "m")
-    with pytest.raises(NbgraphError, match="between 0 and 1"):
-        compare_levels([{"a.x": 3}, {"a.x": 4}], [1.0, 2.0], ("a.x",), (), "m", level=5)
+    for level in (5, "a"):
+        with pytest.raises(NbgraphError, match="between 0 and 1"):
+            compare_levels([{"a.x": 3}, {"a.x": 4}], [1.0, 2.0], ("a.x",), (), "m", level=level)
+
+
+def test_what_does_not_differ_at_all_is_no_difference_on_which_seeds_agree():
+    found = paired([2.0] * 8, [2.0] * 8)
+    assert (found.difference, found.agree, found.p, found.low, found.high) == (0, 0, 1, 0, 0)
