@@ -8,11 +8,12 @@ from time import sleep
 import pytest
 
 from nbgraph import NodeError, Studio
-from nbgraph.errors import ClusterError
+from nbgraph.errors import ClusterError, StoreFullError
 from nbgraph.invocations import Add, Collect, Divide, Iterate, RandomInteger, Range
 from nbgraph.progress import Progress
 from nbgraph.run import Run
 from nbgraph.services.events.events_common import Event, NodeFailed, NodeProgress, SessionFinished, SessionStarted
+from nbgraph.services.invocation_processor import cluster_results
 from tests.cluster.cluster_nodes import failing, hungry, lines, patient, pattern, patterns, uncached, unsendable
 from tests.pictures import apple
 
@@ -157,3 +158,18 @@ def test_a_studio_that_is_closed_says_so(open_studio: Callable[..., Studio]):
     studio.close()
     with pytest.raises(ClusterError, match="this studio is closed"):
         studio.run(Add(id="sum"), progress=False)
+
+
+def test_results_that_cannot_be_stored_end_the_run_and_only_that_one(
+    open_studio: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch
+):
+    studio = open_studio()
+
+    def refuse(*_: object) -> None:
+        raise StoreFullError("no room")
+
+    monkeypatch.setattr(cluster_results, "from_png", refuse)
+    with pytest.raises(NodeError, match="no room"):
+        studio.run(pattern(id="pattern"), progress=False)
+    monkeypatch.undo()
+    assert studio.run(pattern(id="pattern", value=2), progress=False)["pattern"].image.size == (8, 8)

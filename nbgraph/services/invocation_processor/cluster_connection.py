@@ -78,7 +78,10 @@ class Connection:
     def workers(self) -> Mapping[str, Any]:
         """Return what the scheduler knows of each worker, by address; asked at most once a second."""
         if monotonic() - self._seen > FRESH_SECONDS:
-            self._workers = dict(self.client.scheduler_info()["workers"])
+            try:
+                self._workers = dict(self.client.scheduler_info()["workers"])
+            except Exception:  # the scheduler is gone, or does not answer now
+                self._workers = {}
             self._seen = monotonic()
         return self._workers
 
