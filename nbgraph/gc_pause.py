@@ -24,8 +24,8 @@ def gc_pause() -> Generator[None]:
     if not gc.isenabled():
         yield
         return
-    gc.disable()
     try:
+        gc.disable()  # inside: an interrupt right after it must not leave the collector off
         yield
     finally:
         gc.enable()

@@ -116,3 +116,16 @@ def test_objects_that_somebody_else_has_frozen_stay_frozen():
         assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
+
+
+def test_an_interrupt_just_after_the_collector_was_stopped_lets_it_go_on(monkeypatch):
+    disable = gc.disable
+
+    def interrupted() -> None:
+        disable()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gc, "disable", interrupted)
+    with pytest.raises(KeyboardInterrupt), gc_pause.gc_pause():
+        pass
+    assert gc.isenabled()
