@@ -36,10 +36,11 @@ def ratio(act, rounds=40):
     pairs = [(cpu_seconds(act), cpu_seconds(lambda: studio.run(node, progress=False))) for _ in range(rounds)]
     return min(a for a, _ in pairs) / min(b for _, b in pairs), min(b for _, b in pairs)
 """
-LIMIT = 1.2
+LIMIT_SECONDS = 0.016
+"""One frame of a screen."""
 
 
-def test_the_run_view_costs_at_most_a_fifth_of_a_run_of_cached_nodes(benchmark):
+def test_the_run_view_of_cached_nodes_costs_less_than_a_frame_of_a_screen(benchmark):
     kernel = LiveKernel()
     try:
         kernel.run(SETUP)
@@ -50,7 +51,7 @@ def test_the_run_view_costs_at_most_a_fifth_of_a_run_of_cached_nodes(benchmark):
     finally:
         kernel.close()
     print(f"\n1,000 cached nodes: {plain * 1e3:.1f} ms; shown {shown:.2f} times that, live {opened:.2f} times")
-    assert shown <= LIMIT
+    assert plain * (shown - 1) <= LIMIT_SECONDS
 
 
 def test_the_frame_of_a_thousand_cells_costs_less_than_a_frame_a_cell(benchmark):
