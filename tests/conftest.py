@@ -4,9 +4,13 @@ import gc
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+# on a busy machine a good example may take any time
+settings.register_profile("nbgraph", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nbgraph")
 
 
 FIRST = ("test_binder.py", "test_install_without_node.py", "test_editor_front_end.py")
