@@ -16,7 +16,7 @@ from nbgraph.config import Settings
 from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.recipes.comfy_import import RESIZE
-from nbgraph.recipes.comfy_models import XL_DEFAULT
+from nbgraph.recipes.comfy_models import ENCODERS, XL_DEFAULT
 from nbgraph.recipes.graph_export import GraphExport
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
@@ -28,17 +28,6 @@ SHIFTED = {"flux": "ModelSamplingFlux", "stable-diffusion-3": "ModelSamplingSD3"
 """The node that sets the shift of a family; the others take AuraFlow's."""
 MANY_CHANNELS = ("flux", "stable-diffusion-3", "qwenimage", "z-image", "auraflow")
 """Families whose empty latents ComfyUI makes with 16 channels."""
-ENCODERS = {
-    "sd1": ("stable_diffusion", "stable-diffusion"),
-    "sd2": ("stable_diffusion", "stable-diffusion"),
-    "sdxl": ("sdxl", "stable-diffusion-xl"),
-    "sd3-medium": ("sd3", "stable-diffusion-3"),
-    "sd35-medium": ("sd3", "stable-diffusion-3"),
-    "sd35-large": ("sd3", "stable-diffusion-3"),
-    "flux-dev": ("flux", "flux"),
-    "flux-schnell": ("flux", "flux"),
-}
-"""ComfyUI's type of text encoders, and their family, by kind of model."""
 PLAIN_SAMPLING = {"start_step": 0, "end_step": None, "add_noise": True, "leftover_noise": False}
 MODEL_ENDINGS = (".safetensors", ".sft", ".ckpt", ".gguf", ".pt", ".pth", ".bin")
 

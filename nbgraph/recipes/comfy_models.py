@@ -13,6 +13,17 @@ XL_DEFAULT = 2
 """The last layers that SDXL's text encoders leave out by themselves, counted as CLIPSetLastLayer does."""
 ENCODER_KINDS = {"stable_diffusion": "sd1", "sdxl": "sdxl", "sd3": "sd3-medium", "flux": "flux-dev"}
 """Kinds of models whose text encoders are loaded from files, by the type that ComfyUI's loaders are told."""
+ENCODERS = {
+    "sd1": ("stable_diffusion", "stable-diffusion"),
+    "sd2": ("stable_diffusion", "stable-diffusion"),
+    "sdxl": ("sdxl", "stable-diffusion-xl"),
+    "sd3-medium": ("sd3", "stable-diffusion-3"),
+    "sd35-medium": ("sd3", "stable-diffusion-3"),
+    "sd35-large": ("sd3", "stable-diffusion-3"),
+    "flux-dev": ("flux", "flux"),
+    "flux-schnell": ("flux", "flux"),
+}
+"""ComfyUI's type of text encoders, and their family, by kind of model."""
 ENCODER_LOADERS = ("CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader")
 
 
