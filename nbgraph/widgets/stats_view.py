@@ -196,7 +196,7 @@ def plot_html(figure: Figure, about: str) -> Html:
     drawn = target.getvalue()
     drawn = drawn[drawn.index("<svg") :]
     # On a page the texts can have the contrast of the text around them.
-    for ink in (plots.INK, plots.LIGHTER_INK):
+    for ink in ("#000000", plots.INK, plots.LIGHTER_INK):
         drawn = drawn.replace(ink, "currentColor")
     return element("div", Html(drawn), role="img", aria_label=about, class_="nbgraph-plot")
 
