@@ -14,6 +14,7 @@ from nbgraph.cli.shell import NotText
 from nbgraph.errors import NbgraphError, NodeError, Problem, suggest
 from nbgraph.grammar.lexer import GrammarError
 from nbgraph.invocations import Divide, Iterate
+from nbgraph.services.shared.graph.graph_from_python import CodeError
 from nbgraph.widgets.document import ReadOnlyError, StaleRevisionError
 
 PROBLEM = Problem("bad_value", "is too small", "noise", "width")
@@ -30,6 +31,7 @@ ARGUMENTS = {
     errors.NotFoundError: ("there is no picture",),
     errors.StoreTooNewError: ("nbgraph.db", 9, 4),
     GrammarError: ("no option", 7),
+    CodeError: (3, [PROBLEM]),
 }
 """What is given to make an error of each class; the others take a text."""
 

@@ -211,6 +211,9 @@ def label_of(exposed: Exposed, spec: InputSpec) -> str:
     """Return the label of an input of a form: as on the canvas, unless it is exposed under a name of its own."""
     if exposed.alias == exposed.field:
         return LABELS.get(exposed.field, spec.label)
+    # ids of nodes tell upper and lower case apart
+    if exposed.alias == f"{exposed.node}.{exposed.field}":
+        return exposed.alias
     words = exposed.alias.replace("_", " ")
     return words[:1].upper() + words[1:]
 
