@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import pytest
-from distributed import LocalCluster
+from distributed import LocalCluster, Worker
 
 from nbgraph import NodeError, Studio
-from tests.cluster.cluster_nodes import fatal, lines, patient, pattern, uncached
+from nbgraph.services.invocation_processor import cluster_head
+from tests.cluster.cluster_nodes import fatal, lines, note, patient, pattern, uncached
 
 KILLS = 10 if os.environ.get("NBGRAPH_SOAK") else 1
 ROOT = Path(__file__).parents[2]
@@ -31,6 +33,23 @@ def test_a_worker_that_is_killed_in_mid_step_loses_and_doubles_nothing(far: Stud
     assert sorted(frame.groupby("session").size()) == sorted([2, 1, 1, 1, 1] * KILLS)
     assert sorted(far.queue.frame.status) == ["completed"] * 5 * KILLS
     assert far.queue.frame.session.is_unique
+
+
+def test_a_worker_that_is_lost_after_a_run_and_before_its_images_are_fetched_is_replaced(
+    open_studio: Callable[..., Studio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    notes, fetch = str(tmp_path / "notes"), cluster_head.fetch_resources
+
+    async def fetch_or_die(studio: str, wanted: list[tuple[str, str]], dask_worker: Worker) -> Any:
+        if not lines(notes):
+            note(notes, "killed")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await fetch(studio, wanted, dask_worker)
+
+    monkeypatch.setattr(cluster_head, "fetch_resources", fetch_or_die)
+    studio = open_studio()
+    run = studio.submit(pattern(id="pattern", value=3)).wait(60)
+    assert (run.status, lines(notes), len(studio.images.frame)) == ("completed", ["killed"], 1)
 
 
 def test_a_run_that_kills_each_worker_fails_instead_of_killing_them_all(

@@ -85,9 +85,10 @@ class Connection:
             self._seen = monotonic()
         return self._workers
 
-    def look_again(self) -> None:
-        """Ask the scheduler again the next time."""
-        self._seen = 0.0
+    def restore(self) -> None:
+        """Start the workers again that a cluster of ours has given up: Dask does where one is away for 15 seconds."""
+        if self.owns_cluster and len(self.workers()) < len(self.cluster.worker_spec):
+            self.cluster.scale(len(self.cluster.worker_spec))
 
     def row(self, address: str, facts: WorkerFacts | None, run: str) -> WorkerRow:
         """Return what is shown of a worker: what the scheduler knows, and what it said about itself, if it did."""

@@ -113,6 +113,7 @@ class ClusterHead(InvocationProcessorBase):
 
     def _look(self) -> None:
         """Look whether workers have come or gone, while nothing else happens."""
+        self.connection.restore()
         if not self.connection.workers():
             for flight in self._flights.values():
                 self.services.events.dispatch(SessionWaits(flight.id, NO_WORKER))
@@ -227,6 +228,10 @@ class ClusterHead(InvocationProcessorBase):
         leg = self._legs.get(leg_id)
         if leg is None or leg.flight.handle.cancel.requested:
             return None
+        if leg.end is not None:
+            # Dask runs a task again whose result went with its worker
+            self._run_again(leg)
+            return None
         leg.starts += 1
         if leg.is_lost:
             leg.end = ClusterError(f"the worker that ran it was lost {leg.starts - 1} times")
@@ -271,8 +276,10 @@ class ClusterHead(InvocationProcessorBase):
 
     def _store(self, leg: Leg, batches: list[MailBatch], resources: Resources | Exception) -> None:
         if isinstance(resources, Exception):
-            # it stays at the worker, and is fetched again; if the worker is gone, the leg runs again
-            self._go_on(leg)
+            if leg.end is not None:
+                self._run_again(leg)
+            else:  # it stays at the worker, and is fetched again; if the worker is gone, the leg starts again
+                self._go_on(leg)
             return
         try:
             leg.flight.results.store(resources)
@@ -284,6 +291,16 @@ class ClusterHead(InvocationProcessorBase):
             leg.end = error
             self._cancel_leg(leg)
         self._go_on(leg)
+
+    def _run_again(self, leg: Leg) -> None:
+        """Run a leg again that has ended, as its worker was lost with images and tensors that were not fetched yet."""
+        flight = leg.flight
+        del self._legs[leg.id], flight.legs[leg.id]
+        flight.had_losses = True
+        self._all.note(f"run {flight.id}: worker {leg.worker} was lost before its results were fetched; it runs again")
+        again = flight.new_leg(leg.part)
+        again.starts = leg.starts
+        self._submit(again)
 
     def _go_on(self, leg: Leg) -> None:
         """Do what came up while a call was under way: fetch mail, or end."""
