@@ -41,7 +41,7 @@ def test_keys_alone_draw_a_graph_and_run_it(book):
     book.execute(EDITOR, "editor = studio.edit(); editor")
     expect(book.editor.get_by_role("button", name="Open text to image and run it")).to_be_visible()
     add(book, "checkpoint", "model_loader")
-    expect(book.field("model_loader", "model")).to_have_value("0")
+    expect(book.field("model_loader", "model")).to_have_text("emoji")
     add(book, "vae decode", "l2i")
     wire(book, "output vae, VaeField", "model_loader vae", "l2i vae")
     tab_to(book, "give l2i its latents")

@@ -83,4 +83,4 @@ def test_a_dropped_workflow_of_comfyui_is_drawn(book):
     give(pane, "drop", "workflow.json", "application/json", json.dumps(COMFYUI).encode())
     expect(book.editor.locator(".nbg-toast")).to_contain_text("workflow.json: read")
     expect(book.editor.locator(".react-flow__node").filter(has_text="a green apple")).to_have_count(1)
-    assert "[3]" in book.python("[one.steps for one in editor.graph.nodes.values() if one.type == 'denoise_latents']")
+    assert "[3]" in book.python("[one.steps for one in editor.graph.nodes.values() if one.type == 'tool_sampler']")

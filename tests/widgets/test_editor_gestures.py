@@ -262,7 +262,7 @@ def test_texts_stand_out_from_what_is_behind_them(book, theme):
     )
     expect(book.editor.locator(".nbg-problems li").first).to_be_visible()
     found = book.editor.locator(texts).evaluate_all(CONTRAST)
-    assert len(found) > 30
+    assert len(found) >= 25
     assert [(name, round(contrast, 2)) for name, contrast in found if contrast < 4.5] == []
 
 

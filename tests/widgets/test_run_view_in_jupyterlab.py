@@ -133,7 +133,7 @@ def test_hostile_texts_stay_texts_live_saved_in_the_form_and_in_the_queue(book):
 
 def test_a_form_runs_and_shows_the_picture_and_errors_under_it(book):
     cell = start(book, "form = studio.form('text to image'); form")
-    cell.get_by_label("prompt", exact=True).fill("a yellow star")
+    cell.get_by_label("Prompt", exact=True).fill("a yellow star")
     cell.locator("button.jupyter-button", has_text="Run").click()
     expect(cell.locator(".nbp-run img[data-picture]")).to_be_visible(timeout=LONG)
     book.execute(OTHER, "print(form.values['prompt'])")
