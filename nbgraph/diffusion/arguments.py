@@ -78,8 +78,9 @@ def call_arguments(
             f"cfg_scale is {settings.cfg}, which guides away from a negative conditioning, and there is none; "
             f"encode an empty text for it, or set cfg_scale to {family.cfg_off:g}"
         )
-    if family.guidance and settings.guidance is not None:
-        call[family.guidance] = settings.guidance
+    if family.guidance:
+        # written out, so that a ControlNet does not bring the default of its own pipeline
+        call[family.guidance] = family.usual_guidance if settings.guidance is None else settings.guidance
     if "negative_prompt" in family.parameters:
         call["negative_prompt"] = None
     if "use_resolution_binning" in family.parameters:

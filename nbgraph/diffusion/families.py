@@ -67,6 +67,13 @@ class Family:
         """The names in `conditioning` that are for the positive prompt, and that the pipeline takes as arguments."""
         return tuple(n for n in self.conditioning if not n.startswith("negative_") and n in self.parameters)
 
+    @property
+    def usual_guidance(self) -> float | None:
+        """The default of `guidance` from text to image; pipelines of other tasks, such as ControlNets, have others."""
+        if self.guidance is None:
+            return None
+        return inspect.signature(self.pipeline().__call__).parameters[self.guidance].default
+
     def pipeline(self, task: Task = "text_to_image") -> type[diffusers.DiffusionPipeline]:
         """Return the pipeline class for `task`; raise `ModelError` when diffusers has none for this family."""
         classes = dict(self.pipelines)

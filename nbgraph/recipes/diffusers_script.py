@@ -17,13 +17,14 @@ from nbgraph.config import Settings
 from nbgraph.diffusion.defaults import default_cfg, defaults_of
 from nbgraph.diffusion.device import default_dtype, device_kind
 from nbgraph.diffusion.families import Family
+from nbgraph.diffusion.latent_controls import NETS
 from nbgraph.diffusion.model_files import read_header
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.denoise_steps import step_at
 from nbgraph.recipes.graph_export import GraphExport
 from nbgraph.recipes.script_schedulers import scheduler_code
 from nbgraph.recipes.script_text import ScriptText, call_code, interpolate_code
-from nbgraph.recipes.script_values import Drawn, LoraUse, ModelPart, Steering, Text, Variable
+from nbgraph.recipes.script_values import Drawn, LoraUse, ModelPart, Steering, Text, Variable, control_arguments
 from nbgraph.recipes.versions import packages, version
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
@@ -255,7 +256,9 @@ class _DiffusersExport(GraphExport):
             call |= self._from_latents(latents, steps, start, controls)
             taken = inspect.signature(family.pipeline("image_to_image").__call__).parameters
             call |= {side: repr(getattr(noise, side)) for side in ("width", "height") if side in taken}
-        call |= self._control_call(controls, latents is not None)
+        if controls:
+            self.text.need_on_white()
+            call |= control_arguments(controls, family.key in NETS, latents is not None)
         call |= {"generator": "generator", "output_type": '"latent"'}
         name = self.text.assign(self.node_id, f"{call_code(runner, [], **call)}.images", "_latents")
         if family.packed:
@@ -311,17 +314,22 @@ class _DiffusersExport(GraphExport):
         key = f"{family.key}-controlnet" if controls else family.key
         if not controls and not from_image:
             return pipeline
-        if key not in mapping or (controls and not family.key.startswith("stable-diffusion")):
+        if key not in mapping or (controls and from_image and family.key in NETS):
             self.problem("control", f"nbgraph draws with ControlNets otherwise than diffusers for {family.key!r}")
             return pipeline
-        nets: list[str] = []
-        class_name = mapping[key].__name__
+        class_name, net_class = mapping[key].__name__, NETS.get(family.key, "ControlNetModel")
         self.text.use("diffusers", class_name)
+        nets: list[str] = []
         for control in controls:
-            self.text.use("diffusers", "ControlNetModel")
-            code = call_code("ControlNetModel.from_pretrained", [repr(control.folder)], **_LOADING)
+            self.text.use("diffusers", net_class)
+            code = call_code(f"{net_class}.from_pretrained", [repr(control.folder)], **_LOADING)
             nets.append(self.text.assign("controlnet", self.text.frozen(code)))
-        options = {"controlnet": f"[{', '.join(nets)}]"} if nets else {}
+        options: dict[str, str] = {}
+        if nets:
+            options["controlnet"] = nets[0] if family.key in NETS and len(nets) == 1 else f"[{', '.join(nets)}]"
+        if nets and family.key in NETS:
+            self.text.need_means()
+            options["vae"] = f"encoding_means({pipeline}.vae)"
         return self.text.assign(
             "drawing", call_code(f"{class_name}.from_pipe", [pipeline], **options, torch_dtype="DTYPE")
         )
@@ -351,8 +359,7 @@ class _DiffusersExport(GraphExport):
                 self.problem("negative", f"is left out, and cfg_scale {cfg:g} needs one; link a Prompt")
         if family.guidance:
             # written out, since the pipelines from an image have another default than those from noise
-            own = inspect.signature(family.pipeline().__call__).parameters[family.guidance].default
-            call[family.guidance] = repr(own if guidance is None else guidance)
+            call[family.guidance] = repr(family.usual_guidance if guidance is None else guidance)
         return call
 
     def _from_noise(self, noise: Drawn, part: ModelPart, family: Family, pipeline: str) -> dict[str, str]:
@@ -373,19 +380,6 @@ class _DiffusersExport(GraphExport):
         if int(steps * strength) != steps - start:
             strength = (steps - start + 0.5) / steps  # pipelines cut the product off; half a step keeps it exact
         return {"image": latents.name, "strength": repr(strength)}
-
-    def _control_call(self, controls: list[Steering], from_image: bool) -> dict[str, str]:
-        if not controls:
-            return {}
-        self.text.need_on_white()
-        return {
-            "control_image"
-            if from_image
-            else "image": f"[{', '.join(f'on_white({each.image})' for each in controls)}]",
-            "controlnet_conditioning_scale": repr([each.weight for each in controls]),
-            "control_guidance_start": repr([each.begin for each in controls]),
-            "control_guidance_end": repr([each.end for each in controls]),
-        }
 
     def _save_images(self) -> None:
         """Save every image that is shown, saved, or needed by nothing else."""

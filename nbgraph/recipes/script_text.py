@@ -12,6 +12,20 @@ def on_white(image):
     return Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
 
 '''
+MEANS = '''
+def encoding_means(vae):
+    """Return a VAE that encodes a control image as the mean of its distribution, the same every time."""
+
+    def encode(pixels, return_dict=True):
+        mean = vae.encode(pixels).latent_dist.mode()
+        return SimpleNamespace(latent_dist=SimpleNamespace(sample=lambda generator=None: mean, mode=lambda: mean))
+
+    other = copy(vae)
+    other.encode = encode
+    return other
+
+
+'''
 FROZEN = '''
 
 def frozen(model):
@@ -31,6 +45,7 @@ TAKEN = {
     "DEVICE",
     "DTYPE",
     "on_white",
+    "encoding_means",
     "generator",
     "noise",
     "decoded",
@@ -49,7 +64,7 @@ class ScriptText:
         self._imports: dict[str, set[str]] = {}
         self._lines: list[str] = []
         self._names = set(TAKEN)
-        self._on_white = False
+        self._on_white = self._means = False
 
     def use(self, module: str, *names: str) -> None:
         """Import names of a module."""
@@ -81,6 +96,12 @@ class ScriptText:
         self._on_white = True
         self.use("PIL", "Image")
 
+    def need_means(self) -> None:
+        """Define the helper for ControlNets whose control image is encoded by the VAE."""
+        self._means = True
+        self.use("copy", "copy")
+        self.use("types", "SimpleNamespace")
+
     def save(self, variable: str, node_id: str) -> None:
         """Save an image under the id of its node."""
         file = re.sub(r"[^\w.-]", "_", node_id)
@@ -93,7 +114,8 @@ class ScriptText:
         imports = [f"from {module} import {', '.join(sorted(names))}" for module, names in self._imports.items()]
         heads = [f'"""Draw what a graph of {self.made_by} draws.', "", f'Written with {self.versions}.\n"""', ""]
         heads += ["import torch", *sorted(imports), "", f'DEVICE, DTYPE = "{device}", torch.{dtype}']
-        heads += [FROZEN + (ON_WHITE.lstrip("\n") if self._on_white else "") + "torch.set_grad_enabled(False)"]
+        helpers = [ON_WHITE.lstrip("\n")] * self._on_white + [MEANS.lstrip("\n")] * self._means
+        heads += [FROZEN + "\n".join(helpers) + "torch.set_grad_enabled(False)"]
         return "\n".join([*heads, *self._lines]) + "\n"
 
 

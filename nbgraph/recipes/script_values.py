@@ -1,5 +1,6 @@
 """Values that pass between the nodes of a graph while a script of diffusers is written for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -76,3 +77,16 @@ class Variable:
     name: str
     width: int = 0
     height: int = 0
+
+
+def control_arguments(controls: Sequence[Steering], is_encoded: bool, from_image: bool) -> dict[str, str]:
+    """Return the arguments of a call for ControlNets, whose image the VAE encodes in some families (`is_encoded`)."""
+    images = [f"on_white({each.image})" for each in controls]
+    return {
+        "control_image" if is_encoded or from_image else "image": (
+            images[0] if is_encoded and len(images) == 1 else f"[{', '.join(images)}]"
+        ),
+        "controlnet_conditioning_scale": repr([each.weight for each in controls]),
+        "control_guidance_start": repr([each.begin for each in controls]),
+        "control_guidance_end": repr([each.end for each in controls]),
+    }

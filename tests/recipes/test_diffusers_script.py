@@ -50,8 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in FAMILIES:
         BUILDERS[name](made / name)
         build_lora(made / f"{name}.safetensors", made / name)
-        if name in ("sd15", "sdxl"):
-            build_controlnet(made / f"{name}-control", made / name)
+        build_controlnet(made / f"{name}-control", made / name)
     photo = PillowImage.linear_gradient("L").resize((64, 64)).convert("RGBA")
     photo.putalpha(PillowImage.linear_gradient("L").resize((64, 64)).rotate(90))
     photo.save(made / "photo.png")
@@ -95,8 +94,8 @@ def cases(folder: Path) -> dict[str, nb.Graph]:
         found[family] = drawing(folder, family)
         found[f"{family} from an image with a LoRA"] = drawing(folder, family, photo=True, lora=True)
         found[f"{family} with a LoRA"] = drawing(folder, family, lora=True, guidance=2.0 if family == "flux" else None)
+        found[f"{family} with a ControlNet"] = drawing(folder, family, control=True)
         if family in ("sd15", "sdxl"):
-            found[f"{family} with a ControlNet"] = drawing(folder, family, control=True)
             found[f"{family} with all"] = drawing(folder, family, control=True, photo=True, lora=True)
     found["sd15 by its own defaults"] = drawing(folder, "sd15", steps=None, cfg_scale=None)
     for scheduler in ("euler_a", "dpmpp_2m_sde_k", "heun", "unipc", "ddpm", "lms"):
