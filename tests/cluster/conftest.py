@@ -1,4 +1,7 @@
-"""One cluster of two worker processes for all tests here: starting it, and torch in it, takes seconds."""
+"""One cluster of two worker processes for all tests here: starting it, and torch in it, takes seconds.
+
+It ends with the last of them: its connections come and go, beside which others could not count what is open.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +14,7 @@ from distributed import LocalCluster
 from nbgraph import Settings, Studio
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[LocalCluster]:
     # a worker that is killed again and again must not be given up by the cluster of the tests
     with (

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from time import monotonic, sleep
 
-import psutil
 import pytest
+from descriptors import open_descriptors, opened_since
 
 import nbgraph as nb
 from nbgraph.errors import NodeError
@@ -88,7 +88,7 @@ def test_studios_that_come_and_go_leave_no_listener_and_no_open_file(folder):
     logger = logging.getLogger("nbgraph")
     with nb.Studio(folder) as studio:  # SQLite keeps a descriptor of the first studio for the next one
         studio.run(Add(id="sum"), progress=False)
-    before = list(logger.filters), list(logger.handlers), psutil.Process().num_fds()
+    before, opened = (list(logger.filters), list(logger.handlers)), open_descriptors()
     for _ in range(50):
         nb.Studio(folder).close()
     nb.Studio(folder)  # dropped without being closed; a thread of its own may hold it for a moment
@@ -96,7 +96,8 @@ def test_studios_that_come_and_go_leave_no_listener_and_no_open_file(folder):
     while logger.handlers != before[1] and monotonic() < deadline:
         gc.collect()
         sleep(0.01)
-    assert (list(logger.filters), list(logger.handlers), psutil.Process().num_fds()) == before
+    assert (list(logger.filters), list(logger.handlers)) == before
+    assert opened_since(opened) == {}
 
 
 def test_the_log_is_cut_into_files_and_the_oldest_go(folder, monkeypatch):
