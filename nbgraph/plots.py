@@ -17,6 +17,8 @@ import matplotlib.pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from nbgraph.texts import shorten
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -31,6 +33,8 @@ LIGHTER_INK = "#828282"
 """Of the ticks of y: where all ticks are dark, or all light, notebooks put a background behind a plot without one."""
 DRAWING = RLock()
 """Held while a figure of this module is drawn."""
+LONGEST_NAME = 48
+"""Characters of the name of an operator."""
 TEXT: dict[str, Any] = {"parse_math": False}
 """Ids of nodes may contain dollars, which matplotlib would read as mathematics."""
 
@@ -117,6 +121,28 @@ def plot_by_type(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" 
         ax.scatter(values, [row] * len(values), s=14, alpha=0.4, color="tab:blue")
     ax.set_yticks(range(1, len(groups) + 1), [f"{name} ({len(values)})" for name, values in groups.items()], **TEXT)
     ax.set_xlabel(_unit(y))
+    return ax
+
+
+def plot_operators(data: "pd.DataFrame", *, top: int = 15, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
+    """Draw a bar for each of the longest operators of a profile, of CPU and device time, in parts for its nodes."""
+    seconds = data["cpu_seconds"] + data["device_seconds"]
+    table = data.assign(both=seconds).pivot_table(index="operator", columns="node", values="both", aggfunc="sum")
+    longest = table.sum(axis=1).nlargest(top)
+    table = table.loc[longest.index]
+    ax = ax or new_axes(len(table))
+    left = [0.0] * len(table)
+    for node in table.columns[table.sum().argsort()[::-1]]:
+        widths = table[node].fillna(0.0).to_numpy(float)
+        ax.barh(range(len(table)), widths, left=left, label=str(node), **kwargs)
+        left = [start + width for start, width in zip(left, widths)]
+    for row, length in enumerate(left):
+        ax.annotate(f"   {duration(length)}", (length, row), va="center", fontsize="small", color=ink_of(ax))
+    ax.set_yticks(range(len(table)), [shorten(str(name), LONGEST_NAME) for name in table.index], **TEXT)
+    ax.invert_yaxis()
+    ax.set_xlim(right=max(left, default=1.0) * ROOM_FOR_TEXT)
+    ax.set_xlabel("seconds of CPU and device")
+    add_legend(ax, loc="lower right")
     return ax
 
 

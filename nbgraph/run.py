@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
     from nbgraph.plots import RunPlots
+    from nbgraph.run_profile import Profile
 
 NodeLike = str | BaseInvocation
 
@@ -52,8 +53,14 @@ class Run:
     [10, 11, 12]
     """
 
-    def __init__(self, handle: SessionHandle, services: InvocationServices, tracker: ProgressTracker) -> None:
-        self._handle, self.services, self.tracker = handle, services, tracker
+    def __init__(
+        self,
+        handle: SessionHandle,
+        services: InvocationServices,
+        tracker: ProgressTracker,
+        profile: "Profile | None" = None,
+    ) -> None:
+        self._handle, self.services, self.tracker, self._profile = handle, services, tracker, profile
         self._shown_in: int | None = None
         self.session = handle.session
 
@@ -240,6 +247,21 @@ class Run:
     def plot(self) -> "RunPlots":
         """Plots of the stats: `run.plot.timeline()`, `run.plot.vram()`, `run.plot.memory()`, `run.plot.by_type()`."""
         return load("nbgraph.plots").RunPlots(self.stats)  # matplotlib is loaded when the first one is asked for
+
+    @property
+    def profile(self) -> "Profile":
+        """The operators of torch in each node, of a run with `profile=True`: `.frame`, `.plot()`; shown, as a table.
+
+        Raises
+        ------
+        NbgraphError
+            The run was not profiled, or has not ended.
+        """
+        if self._profile is None:
+            raise NbgraphError("this run was not profiled; studio.run(..., profile=True) profiles one")
+        if not self.is_done:
+            raise NbgraphError("the run has not ended, and its profile is read at the end: run.wait().profile")
+        return self._profile
 
     def _outputs_of(self, node: NodeLike) -> dict[tuple[int, ...], "NodeResult"]:
         given = cast(object, node)

@@ -18,7 +18,7 @@ from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.shared.graph.execution_state import OnError
 from nbgraph.services.shared.graph.library import LibraryGraph
-from nbgraph.studio_experiments import StudioExperiments, Values
+from nbgraph.studio_experiments import STOP_SECONDS, StudioExperiments, Values
 from nbgraph.targets import Target, target_graph
 from nbgraph.views.images import ImagesView
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
     from nbgraph.widgets.form import GraphForm
-
-STOP_SECONDS = 30.0
-"""The longest a stopped run is waited for: until the end of the step it is in."""
 
 
 class Studio(StudioExperiments):
@@ -77,6 +74,7 @@ class Studio(StudioExperiments):
         progress: ProgressStyle = True,
         on_error: OnError = "stop",
         strict: bool = False,
+        profile: bool = False,
     ) -> Run:
         """Run a node and everything it depends on, or a graph, and wait for the result.
 
@@ -94,6 +92,9 @@ class Studio(StudioExperiments):
         strict
             Execute the nodes of an iteration one by one. By default those of one kind share calls of the model, which
             changes images by rounding (below 1e-4 relative).
+        profile
+            Record the operators of torch in each node: see `run.profile`, and `studio.last_profile` where the run
+            failed or was stopped. It takes longer meanwhile; see docs/experiments.md.
 
         Returns
         -------
@@ -111,12 +112,13 @@ class Studio(StudioExperiments):
         """
         # Mistakes in the arguments come before anything is queued.
         self._refuse_worker()
+        self._refuse_profile_on_cluster(profile)
         show = progress_display(progress)
         session = self._session(target, values, on_error=on_error, strict=strict)
         is_checked = self.invoker.check(session)
         run = None
         try:
-            run = self._queued(session, is_checked=is_checked)
+            run = self._queued(session, is_checked=is_checked, profile=profile)
             if shows_view(progress):
                 show = run.display()
             # where nothing is shown, the nodes of the run need not be counted
@@ -138,12 +140,13 @@ class Studio(StudioExperiments):
         on_error: OnError = "stop",
         strict: bool = False,
         prepend: bool = False,
+        profile: bool = False,
     ) -> Run:
         """Queue a node and everything it depends on, or a graph, and return at once.
 
         Parameters
         ----------
-        target, values, on_error, strict
+        target, values, on_error, strict, profile
             As in `run`.
         prepend
             Run it next, before what is already queued.
@@ -159,9 +162,10 @@ class Studio(StudioExperiments):
             The graph cannot run. A problem that only torch can find is raised by `run.raise_error()` instead, since
             torch may still be loading.
         """
+        self._refuse_profile_on_cluster(profile)
         session = self._session(target, values, on_error=on_error, strict=strict)
         is_checked = self.invoker.check(session)
-        return self._queued(session, prepend, is_checked=is_checked)
+        return self._queued(session, prepend, is_checked=is_checked, profile=profile)
 
     def resume(self, run: Run | str) -> Run:
         """Continue a run that was interrupted, cancelled or failed; finished nodes are not executed again.

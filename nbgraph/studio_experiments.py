@@ -1,18 +1,22 @@
 """The part of a studio that runs many graphs of one shape: sweeps, and what is learnt from them."""
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from PIL.Image import Image
 
-from nbgraph.errors import GraphError, OwnWorkerError
+from nbgraph.errors import GraphError, NbgraphError, NbgraphWarning, OwnWorkerError
 from nbgraph.experiments.axes import Axis, batch_data
 from nbgraph.experiments.metric_columns import MeasuredGraph, Metric, with_metrics
 from nbgraph.loading import load
 from nbgraph.progress import Progress, ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.run import NodeLike, Run
+from nbgraph.services.invocation_processor.cluster_common import ClusterLike
+from nbgraph.services.invocation_processor.node_batches import BatchLimits
 from nbgraph.services.shared.graph.batch import Batch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, OnError
 from nbgraph.services.shared.graph.graph import Graph
@@ -24,8 +28,12 @@ from nbgraph.targets import Target, target_graph
 if TYPE_CHECKING:
     from nbgraph.experiments.ablation import Ablation
     from nbgraph.experiments.estimate import Estimate
+    from nbgraph.experiments.live import LiveSweep
+    from nbgraph.run_profile import Profile
 
 Values = Mapping[str, Any]
+STOP_SECONDS = 30.0
+"""The longest that stopped runs are waited for: until the end of the step they are in."""
 STARTED = 1000
 """Ids of runs that are remembered for a lock."""
 
@@ -88,12 +96,22 @@ class StudioExperiments(StudioBase):
             chosen.append(each)
             graphs.append(swept)
 
+        expected = self._estimate_cells(graphs) if progress in (True, "text", "widget") else None
+        filling: LiveSweep | None = None
+
         def show_cells(runs: list[Run]) -> Callable[[Progress], None] | None:
+            nonlocal filling
             if not shows_view(progress):
                 return show if progress else None
-            return load("nbgraph.experiments.live").LiveSweep(self._sweep_of(shown, values, chosen, runs, measured))
+            begun = self._sweep_of(shown, values, chosen, runs, measured)
+            filling = load("nbgraph.experiments.live").LiveSweep(begun, expected)
+            return filling
 
-        runs_of_cells = self._run_cells(graphs, show_cells, strict=strict, on_error=on_error)
+        try:
+            runs_of_cells = self._run_cells(graphs, show_cells, strict=strict, on_error=on_error)
+        finally:
+            if filling is not None:
+                filling.close()
         return self._sweep_of(shown, values, chosen, runs_of_cells, measured)
 
     @staticmethod
@@ -169,7 +187,44 @@ class StudioExperiments(StudioBase):
             sessions = [self._session(target, cast("Values", values))]
         for session in sessions:
             session.graph.validate()
-        return load("nbgraph.experiments.estimate").estimate_sessions(sessions, self.services)
+        return load("nbgraph.experiments.estimate").estimate_sessions(sessions, self.services, self._limits)
+
+    @property
+    def _limits(self) -> BatchLimits:
+        return BatchLimits(self.settings.batch_size, self.settings.batch_pixels)
+
+    def _estimate_cells(self, graphs: Sequence[Graph]) -> "Estimate | None":
+        """Return what the cells of a sweep will cost, from a sample of them; None where a graph cannot run."""
+        estimates = load("nbgraph.experiments.estimate")
+        places: list[int] = estimates.sampled(len(graphs))
+        try:
+            sessions = [self._session(graphs[place], None) for place in places]
+            for session in sessions:
+                session.graph.validate()
+            found: Estimate = estimates.estimate_sessions(sessions, self.services, self._limits, len(graphs))
+        except NbgraphError:  # running them raises it, with all problems
+            return None
+        if problem := found.memory_problem:
+            warnings.warn(problem, NbgraphWarning, stacklevel=3)
+        return found
+
+    @property
+    def last_profile(self) -> "Profile":
+        """The profile of the newest run with `profile=True`, also of one that failed or was stopped.
+
+        Raises
+        ------
+        NbgraphError
+            No run of this studio was profiled.
+        """
+        if self._last_profile is None:
+            raise NbgraphError("no run was profiled here; studio.run(..., profile=True) profiles one")
+        return self._last_profile
+
+    def _refuse_profile_on_cluster(self, profile: bool) -> None:
+        """Raise where nodes run in other processes, whose operators cannot be recorded from here."""
+        if profile and isinstance(self.services.processor, ClusterLike):
+            raise NbgraphError("a run on a cluster cannot be profiled; run it in a studio without one, nb.Studio(...)")
 
     def _run_cells(
         self, graphs: Sequence[Graph], show_cells: Callable[[list[Run]], Callable[[Progress], None] | None], **how: Any
@@ -178,22 +233,31 @@ class StudioExperiments(StudioBase):
         sessions = [self._session(graph, None, **how) for graph in graphs]
         # All are checked before the first one runs.
         are_checked = [self.invoker.check(session) for session in sessions]
+        runs = list[Run]()
         try:
             # What they can do in one call of a model is done together.
             with self.services.processor.group() as group:
-                runs = [
-                    self._queued(session, is_checked=is_checked, group=group)
-                    for session, is_checked in zip(sessions, are_checked)
-                ]
+                for session, is_checked in zip(sessions, are_checked):
+                    runs.append(self._queued(session, is_checked=is_checked, group=group))
             show = show_cells(runs)
             for run in runs:
                 run.wait(show=show).raise_refusal()
         # What is not run yet would go on behind the back of the person who stopped it.
         except (KeyboardInterrupt, GraphError):
-            for session in sessions:
+            # the last first: the running one ends and begins the next, which must be cancelled by then
+            for session in reversed(sessions):
                 self.services.processor.cancel(session.id)
+            # the running one stops at its next step; waiting for it leaves the kernel ready for the next cell
+            self._wait_for(runs)
             raise
         return runs
+
+    @staticmethod
+    def _wait_for(runs: Sequence[Run]) -> None:
+        """Wait until cancelled runs have ended, at most `STOP_SECONDS` for all."""
+        end = monotonic() + STOP_SECONDS
+        for run in runs:
+            run.wait(max(0.0, end - monotonic()))
 
     def _refuse_worker(self) -> None:
         """Raise `OwnWorkerError` inside a node that this studio is running: it would wait for itself."""
@@ -201,18 +265,32 @@ class StudioExperiments(StudioBase):
             raise OwnWorkerError
 
     def _queued(
-        self, session: GraphExecutionState, prepend: bool = False, *, is_checked: bool = True, group: object = None
+        self,
+        session: GraphExecutionState,
+        prepend: bool = False,
+        *,
+        is_checked: bool = True,
+        group: object = None,
+        profile: bool = False,
     ) -> Run:
         # It listens before the session is queued, or it would miss the first events.
         tracker = ProgressTracker(session.id)
         tracker.listen(self.services.events)
+        profiler = load("nbgraph.run_profile").RunProfiler(session.id) if profile else None
         try:
+            if profiler is not None:
+                profiler.listen(self.services.events)
             handle = self.invoker.queue(session, prepend=prepend, is_checked=is_checked, group=group)
         except BaseException:
             tracker.close()
+            if profiler is not None:
+                profiler.close()
             raise
         self._started.append(session.id)
-        return Run(handle, self.services, tracker)
+        if profiler is None:
+            return Run(handle, self.services, tracker)
+        self._last_profile = profiler.profile
+        return Run(handle, self.services, tracker, profiler.profile)
 
     def _session(self, target: Target, values: Values | None, **how: Any) -> GraphExecutionState:
         if values and isinstance(target, LibraryGraph):
@@ -222,6 +300,8 @@ class StudioExperiments(StudioBase):
         # The same nodes get the graph of their last run, whose plan and validation are known.
         graph = target_graph(target, self._recent_graphs.of)
         return GraphExecutionState(graph, max_iterations=self.settings.max_iterations, **how)
+
+    _last_profile: "Profile | None" = None
 
     @cached_property
     def _started(self) -> deque[str]:

@@ -17,6 +17,7 @@ from nbgraph.experiments.sheet import draw_sheet, tiled
 from nbgraph.experiments.sheet_html import Cell, page_html, sheet_html, shown_value
 from nbgraph.experiments.statistics import LEVEL
 from nbgraph.experiments.tables import CellTotals, sweep_frame
+from nbgraph.file_writing import write_file
 from nbgraph.html import Html, table_html
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.fields import ImageField, ResourceField, resources_in
@@ -182,7 +183,7 @@ class Sweep:
         """
         if not any(self._image_names()):
             raise NbgraphError(f"{self.node!r} gives no images, so there is no PNG of them; use to_csv(path)")
-        return _written(path, self._repr_png_() or b"")
+        return write_file(path, self._repr_png_() or b"")
 
     def to_csv(self, path: str | PathLike[str]) -> FilePath:
         """Write the frame into a CSV file (UTF-8), and return its absolute path.
@@ -193,7 +194,7 @@ class Sweep:
             The file cannot be written.
         """
         frame: Any = self.frame  # pandas' stubs leave the types of its methods open
-        return _written(path, frame.to_csv(index=False).encode())
+        return write_file(path, frame.to_csv(index=False).encode())
 
     def to_html(self, path: str | PathLike[str]) -> FilePath:
         """Write all images, labels and the frame into an HTML file that needs no other file; return its absolute path.
@@ -205,7 +206,7 @@ class Sweep:
         """
         grids = self._grids(len(self)) if any(self._image_names()) else Html()
         page = page_html(Html(grids + table_html(self.frame, repr(self), rows=len(self))), repr(self))
-        return _written(path, page.encode())
+        return write_file(path, page.encode())
 
     def _outputs(self) -> dict[str, list[Any]]:
         """Return the output of the node for each combination, by output name; a list under an iteration."""
@@ -283,15 +284,6 @@ class Sweep:
 
     def _repr_html_(self) -> Html:
         return self._grids() if any(self._image_names()) else table_html(self.frame, repr(self))
-
-
-def _written(path: str | PathLike[str], data: bytes) -> FilePath:
-    target = FilePath(path).absolute()
-    try:
-        target.write_bytes(data)
-    except OSError as error:
-        raise NbgraphError(f"{target} cannot be written: {error.strerror or error}; choose another path") from None
-    return target
 
 
 def _totals(run: Run, added: set[str]) -> CellTotals:

@@ -38,13 +38,16 @@ ALLOWED = {
     "frames": {"loading", "services", GRAPH, "invocations", "diffusion", "errors"},
     "plots": {"frames", "errors"},
     "readable_stats": {"frames"},
+    "file_writing": {"errors"},
     "html": set(),
     "notebook": {"loading"},
     "progress": {"services", GRAPH, "errors", "loading", "notebook"},
     "results": {"services", GRAPH, "invocations", "errors", "html", "recipes"},
     "recipes": {"errors", "config", "loading", "image_modes", "invocations", "diffusion", "services", GRAPH},
+    "run_profile": {"errors", "file_writing", "frames", "loading", "plots", "readable_stats", "services"},
     "run": {
         "readable_stats",
+        "run_profile",
         "recipes",
         "loading",
         "services",
@@ -91,6 +94,7 @@ ALLOWED = {
     "targets": {"errors", "invocations", GRAPH},
     "sweep": {
         "experiments",
+        "file_writing",
         "run",
         "frames",
         "loading",
@@ -135,6 +139,7 @@ ALLOWED = {
         "invocations",
     },
     "studio_experiments": {
+        "run_profile",
         "studio_base",
         "targets",
         "experiments",
@@ -220,6 +225,7 @@ LAZY = {
     "studio": {"widgets"},
     "studio_base": {"widgets"},
     "run": {"widgets"},
+    "experiments": {"widgets"},
     "doctor": {"widgets"},
 }
 """What a layer may load by name, when something is shown, and import for type checkers."""

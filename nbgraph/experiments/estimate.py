@@ -6,36 +6,39 @@ medians, since a call also costs something that does not grow with the image.
 Executions of the same model on the same device are compared, and those that loaded a model are left out where others
 exist. The interval holds 80 % of the earlier executions, scaled alike.
 
+Memory is what a node took beyond what was in use before it, scaled by megapixels times the nodes of one call, as
+steps take it one after the other. Where that is more than is free now, the estimate says that it will not fit.
+
 It is honest about what it does not know: a node type that never ran here has no estimate, and one that ran fewer than
 `FEW` times is marked. What is cached costs nothing, and is counted as such.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from typing import TYPE_CHECKING
 
-import numpy as np
+import psutil
 
 from nbgraph.errors import NbgraphError
-from nbgraph.frames import frame
+from nbgraph.experiments.executions import FEW, MEGAPIXEL, Execution, learnt, model_of, predicted, sizes_of, work_of
+from nbgraph.frames import MB, frame
 from nbgraph.html import Html, element, joined, table
 from nbgraph.readable_stats import shown_seconds
 from nbgraph.services.invocation_cache.explanation import Reason, explain
+from nbgraph.services.invocation_processor.node_batches import BatchLimits, can_batch
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.invocation_stats.invocation_stats_common import COMPLETED, NodeStats
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
-FEW = 3
-RECENT_RUNS = 100
-"""The newest runs that are learnt from."""
-SHARES = (0.1, 0.9)
-MEGAPIXEL = 2**20
+FURTHEST = 4
+"""How many times the largest known image an image may be whose memory is still believed, from one size alone."""
+MOST_SAMPLED = 16
+"""Cells of a sweep that are looked at to say what all of them cost, before it starts."""
 COLUMNS = {
     "node": "str",
     "type": "str",
@@ -50,21 +53,12 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Execution:
-    """One earlier execution of a node: what it was, its work, and what it cost."""
-
-    type: str
-    model: str
-    work: float
-    seconds: float
-    ram_peak: int
-    vram_peak: int | None
-    has_loaded: bool
-
-
-@dataclass(frozen=True)
 class NodeCost:
-    """What a node will cost; seconds are None where nothing is known of its type. `state`: runs, cached or unknown."""
+    """What a node will cost; seconds are None where nothing is known of its type. `state`: runs, cached or unknown.
+
+    `ram_peak` and `vram_peak` are the expected bytes in use. `ram` and `vram` are what the node itself takes, beyond
+    what is in use before it; None where too little is known to say that it fits.
+    """
 
     node: str
     type: str
@@ -75,13 +69,23 @@ class NodeCost:
     ram_peak: int | None = None
     vram_peak: int | None = None
     learnt_from: int = 0
+    ram: int | None = None
+    vram: int | None = None
+
+
+@dataclass(frozen=True)
+class Free:
+    """Bytes of memory that are free now; VRAM is None without a device that counts it."""
+
+    ram: int
+    vram: int | None = None
 
 
 class Estimate:
     """What a run, or the cells of a sweep, will cost; a cell shows it in a line and a table."""
 
-    def __init__(self, costs: Iterable[NodeCost], runs: int = 1) -> None:
-        self.costs, self.runs = list(costs), runs
+    def __init__(self, costs: Iterable[NodeCost], runs: int = 1, free: Free | None = None) -> None:
+        self.costs, self.runs, self.free = list(costs), runs, free
 
     @property
     def seconds(self) -> float | None:
@@ -109,7 +113,8 @@ class Estimate:
     def frame(self) -> "pd.DataFrame":
         """One row per prepared node: `state` (runs, cached, unknown), `seconds` with `low` and `high`, memory in MB.
 
-        `learnt_from` is how many executions the row was learnt from. Memory is the largest seen for its type.
+        `learnt_from` is how many executions the row was learnt from. Memory is the expected peak: of the process, and
+        of the device, scaled by pixels times the nodes of one call.
         """
         return frame(
             (
@@ -119,7 +124,36 @@ class Estimate:
             COLUMNS,
         )
 
+    @property
+    def memory_problem(self) -> str:
+        """The node that will not fit into the memory that is free now, and by how much; empty if all fit."""
+        if self.free is None:
+            return ""
+        for kind, free in (("VRAM", self.free.vram), ("RAM", self.free.ram)):
+            needs = [(each.vram if kind == "VRAM" else each.ram, each.node) for each in self.costs]
+            known = [(need, node) for need, node in needs if need is not None]
+            if free is not None and known and max(known)[0] > free:
+                need, node = max(known)
+                return (
+                    f"it will not fit: {node} is expected to take {need / MB:,.0f} MB of {kind}, and"
+                    f" {free / MB:,.0f} MB are free; make the image smaller, or set a smaller batch_size"
+                )
+        return ""
+
+    @property
+    def summary(self) -> str:
+        """The time and what is cached in a few words: `about 40 s, 12 nodes cached`."""
+        cached = f", {self.cached} node{'' if self.cached == 1 else 's'} cached" if self.cached else ""
+        if self.cached == len(self.costs):
+            return "everything is cached"
+        if self.seconds is None:
+            return f"{self.unknown[0]} never ran here, so its time is not known{cached}"
+        return f"about {shown_seconds(self.seconds)}{cached}"
+
     def __repr__(self) -> str:
+        return "; ".join(filter(None, [self._costs_text(), self.memory_problem]))
+
+    def _costs_text(self) -> str:
         cells = f"{self.runs} runs, " if self.runs > 1 else ""
         nodes = f"{cells}{len(self.costs)} nodes, {self.cached} of them cached"
         interval = self.interval
@@ -153,11 +187,22 @@ def _about(seconds: float) -> str:
 
 
 def _mb(size: int | None) -> float | None:
-    return None if size is None else size / MEGAPIXEL
+    return None if size is None else size / MB
 
 
-def estimate_sessions(sessions: Sequence[GraphExecutionState], services: InvocationServices) -> Estimate:
+def estimate_sessions(
+    sessions: Sequence[GraphExecutionState], services: InvocationServices, limits: BatchLimits, runs: int | None = None
+) -> Estimate:
     """Return what sessions will cost that run one after the other; what two of them share is counted once.
+
+    Parameters
+    ----------
+    sessions
+        Sessions that have not run.
+    limits
+        How many nodes one call may have.
+    runs
+        How many runs there will be, if the sessions are a sample of them: the first one, and others like the rest.
 
     Raises
     ------
@@ -167,119 +212,123 @@ def estimate_sessions(sessions: Sequence[GraphExecutionState], services: Invocat
     if not sessions:
         raise NbgraphError("there is nothing to run, so there is nothing to estimate")
     known = learnt(services)
-    costs: list[NodeCost] = []
+    device = services.model_manager.device_name
     computed: set[bytes] = set()
-    for session in sessions:
-        sizes = _sizes(session.graph)
-        for reason in explain(session, services):
-            is_known = not reason.will_run or (reason.key is not None and reason.key in computed)
-            costs.append(_cost_of(reason, session.graph, sizes, known, is_cached=is_known))
-            if reason.key is not None:
-                computed.add(reason.key)
-    return Estimate(costs, len(sessions))
+    runs = len(sessions) if runs is None else runs
+    by_session = [
+        _session_costs(session, services, known, computed, _Calls(limits, runs, device)) for session in sessions
+    ]
+    # those that are not in the sample are like those in it, without what the first one computes for all
+    others = by_session[1:] or by_session
+    by_session += [others[number % len(others)] for number in range(runs - len(by_session))]
+    return Estimate((cost for costs in by_session for cost in costs), runs, free_memory(services))
 
 
-def learnt(services: InvocationServices) -> list[Execution]:
-    """Return the executions of the newest runs that are stored, without cached, failed and cancelled ones."""
-    stats = services.performance_statistics
-    found: list[Execution] = []
-    for session_id in stats.session_ids()[-RECENT_RUNS:]:
-        rows = [row for row in stats.rows(session_id) if row.status == COMPLETED and not row.cached]
-        if not rows or services.graph_execution_manager.condition(session_id) != "readable":
-            continue
-        session = services.graph_execution_manager.get(session_id)
-        sizes = _sizes(session.graph)
-        models = {node_id: _model_of(session.graph, node_id) for node_id in session.graph.nodes}
-        found += [_execution(row, session.graph, sizes, models) for row in rows if row.source in session.graph.nodes]
-    return found
+def sampled(count: int) -> list[int]:
+    """Return the places of the runs to look at where there are many: the first, and others spread over all."""
+    if count <= MOST_SAMPLED:
+        return list(range(count))
+    return [round(number * (count - 1) / (MOST_SAMPLED - 1)) for number in range(MOST_SAMPLED)]
 
 
-def _execution(row: NodeStats, graph: Graph, sizes: Mapping[str, float], models: Mapping[str, str]) -> Execution:
-    work = _work(graph, row.source, sizes)
-    return Execution(row.type, models[row.source], work, row.seconds, row.ram_peak, row.vram_peak, row.model_loads > 0)
+def free_memory(services: InvocationServices) -> Free:
+    """Return what is free now, on this machine and on the device that models are on."""
+    models = services.model_manager
+    is_counted = not models.device_name.startswith(("cpu", "mps"))
+    return Free(psutil.virtual_memory().available, models.free_bytes if is_counted else None)
 
 
-def _model_of(graph: Graph, node_id: str) -> str:
-    """Return the names of the models that a node is given: executions of the same ones are compared."""
-    names = dict.fromkeys(_named_model(graph, link.source) for link in graph.links(node_id))
-    return ", ".join(name for name in names if name)
+def estimate_reasons(reasons: Sequence[Reason], graph: Graph, services: InvocationServices) -> Estimate:
+    """Return what a run will cost whose nodes were explained already, as for a canvas."""
+    known, sizes = learnt(services), sizes_of(graph)
+    calls = _Calls(BatchLimits(), 1, services.model_manager.device_name)
+    costs = [_cost_of(reason, graph, sizes, known, calls, is_cached=not reason.will_run) for reason in reasons]
+    return Estimate(costs, 1, free_memory(services))
 
 
-def _named_model(graph: Graph, node_id: str) -> str:
-    model = getattr(graph.nodes[node_id], "model", None)
-    return model if isinstance(model, str) else ""
+@dataclass(frozen=True)
+class _Calls:
+    """How nodes will be run: by which limits together, in how many runs, and where."""
+
+    limits: BatchLimits
+    runs: int
+    device: str
+
+    def nodes(self, graph: Graph, node_id: str, megapixels: float, prepared: int) -> int:
+        """Return how many nodes one call will have, of those that are `prepared` in each run."""
+        if not can_batch(type(graph.nodes[node_id])):
+            return 1
+        fitting = int(self.limits.pixels / (megapixels * MEGAPIXEL))
+        return max(1, min(self.limits.size, fitting, self.runs * prepared))
 
 
-def _work(graph: Graph, node_id: str, sizes: Mapping[str, float]) -> float:
-    """Return the work of a node: steps times megapixels, as far as it has them; 1 without."""
-    steps = getattr(graph.nodes[node_id], "steps", None)
-    return (steps if isinstance(steps, int) and steps > 0 else 1) * sizes[node_id]
-
-
-def _sizes(graph: Graph) -> dict[str, float]:
-    """Return the megapixels of each node: its own width and height, else the largest of what it is made from, else 1.
-
-    Where a size is left out, the model decides, and does so for every run of that model alike.
-    """
-    sizes: dict[str, float] = {}
-    for node_id in topological_order(parents_of(graph))[0]:
-        node = graph.nodes[node_id]
-        width, height = getattr(node, "width", None), getattr(node, "height", None)
-        if isinstance(width, int) and isinstance(height, int):
-            sizes[node_id] = width * height / MEGAPIXEL
-        else:
-            sizes[node_id] = max((sizes[link.source] for link in graph.links(node_id)), default=0.0)
-    return {node_id: size or 1.0 for node_id, size in sizes.items()}
+def _session_costs(
+    session: GraphExecutionState,
+    services: InvocationServices,
+    known: Sequence[Execution],
+    computed: set[bytes],
+    calls: _Calls,
+) -> list[NodeCost]:
+    """Return the costs of one session; what is in `computed` is known by then, and what it computes is added."""
+    graph, costs = session.graph, list[NodeCost]()
+    sizes = sizes_of(graph)
+    reasons = explain(session, services)
+    counts = Counter(reason.source for reason in reasons)
+    for reason in reasons:
+        is_cached = not reason.will_run or (reason.key is not None and reason.key in computed)
+        costs.append(_cost_of(reason, graph, sizes, known, calls, counts[reason.source], is_cached=is_cached))
+        if reason.key is not None:
+            computed.add(reason.key)
+    return costs
 
 
 def _cost_of(
-    reason: Reason, graph: Graph, sizes: Mapping[str, float], known: Sequence[Execution], *, is_cached: bool
+    reason: Reason,
+    graph: Graph,
+    sizes: Mapping[str, float],
+    known: Sequence[Execution],
+    calls: _Calls,
+    prepared: int = 1,
+    *,
+    is_cached: bool,
 ) -> NodeCost:
     if is_cached:
         return NodeCost(reason.node, reason.type, "cached", 0.0, 0.0, 0.0)
     same = [each for each in known if each.type == reason.type]
     if not same:
         return NodeCost(reason.node, reason.type, "unknown")
+    work = pixels = 1.0
     if reason.source in graph.nodes:
-        model = _model_of(graph, reason.source)
+        model = model_of(graph, reason.source)
         same = [each for each in same if each.model == model] or same
-        work = _work(graph, reason.source, sizes)
-    else:
-        work = 1.0
+        work, size = work_of(graph, reason.source, sizes), sizes[reason.source]
+        pixels = size * calls.nodes(graph, reason.source, size, prepared)
+    same = [each for each in same if each.device == calls.device] or same
     same = [each for each in same if not each.has_loaded] or same
     seconds, low, high = predicted([each.work for each in same], [each.seconds for each in same], work)
-    peaks = [each.vram_peak for each in same if each.vram_peak is not None]
-    ram, vram = max(each.ram_peak for each in same), max(peaks, default=None)
-    return NodeCost(reason.node, reason.type, "runs", seconds, low, high, ram, vram, len(same))
+    ram, ram_peak = _memory([(each.pixels, each.ram) for each in same], pixels)
+    on_device = [(each.pixels, each.vram) for each in same if each.vram is not None]
+    vram, vram_peak = _memory(on_device, pixels) if on_device else (None, None)
+    return NodeCost(reason.node, reason.type, "runs", seconds, low, high, ram_peak, vram_peak, len(same), ram, vram)
 
 
-def predicted(works: Sequence[float], seconds: Sequence[float], work: float) -> tuple[float, float, float]:
-    """Return the seconds of a piece of work, with the interval of four in five, from those of earlier ones.
+def _memory(seen: Sequence[tuple[float, tuple[int, int]]], pixels: float) -> tuple[int | None, int]:
+    """Return the bytes that a node will take beyond what is in use before it, and the expected peak of all.
 
     Parameters
     ----------
-    works, seconds
-        Of each earlier execution; at least one.
-    work
-        What is asked for.
+    seen
+        Megapixels of the call, and the bytes before and at the peak, of each earlier execution.
+    pixels
+        Megapixels of the call that is asked for.
+
+    Returns
+    -------
+    tuple
+        The first is None where few executions are known, or all of much smaller images: what is there for any image
+        would be taken to grow with it.
     """
-    x, y = np.asarray(works, float), np.asarray(seconds, float)
-    expected = _line(x, y)
-    center = expected(np.array([work]))[0]
-    # how far earlier executions were from what the line says of them, as factors
-    factors = y / np.maximum(expected(x), 1e-12)
-    low, high = np.quantile(factors, SHARES)
-    return float(center * np.median(factors)), float(center * low), float(center * high)
-
-
-def _line(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return seconds as a function of work: a line with a part that does not grow, where there is enough to tell."""
-    works = np.unique(x)
-    if len(works) >= 2 and len(x) >= FEW:
-        # medians first, so that one slow run does not bend the line
-        medians = np.array([np.median(y[x == work]) for work in works])
-        slope, fixed = np.polyfit(works, medians, 1)
-        if slope >= 0 and fixed >= 0:
-            return lambda at: fixed + slope * at
-    rate = float(np.median(y / x))
-    return lambda at: rate * at
+    works = [each for each, _ in seen]
+    extra = round(predicted(works, [max(0, peak - before) for _, (before, peak) in seen], pixels)[0])
+    is_known = len(seen) >= FEW and (len(set(works)) > 1 or pixels <= FURTHEST * max(works))
+    return extra if is_known else None, max(before for _, (before, _) in seen) + extra

@@ -5,8 +5,12 @@ import pytest
 
 import nbgraph as nb
 from nbgraph.errors import GraphError
-from nbgraph.experiments.estimate import predicted
+from nbgraph.experiments.estimate import Estimate, Free, NodeCost, _memory, estimate_sessions, sampled
+from nbgraph.experiments.executions import predicted
 from nbgraph.invocations import Add, BlankImage, BlurImage, Multiply
+from nbgraph.services.invocation_processor.node_batches import BatchLimits
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState
+from nbgraph.services.shared.graph.graph import Graph
 
 
 def test_a_line_with_a_fixed_part_is_found_again():
@@ -100,3 +104,43 @@ def test_an_estimate_is_learnt_from_earlier_kernels_of_a_folder(tmp_path):
         studio.run(Add(id="sum", a=1, b=2), progress=False)
     with nb.Studio(tmp_path / "studio") as studio:
         assert studio.estimate(Add(id="sum", a=2, b=2)).seconds > 0
+
+
+def test_memory_grows_with_the_pixels_of_a_call_and_keeps_what_does_not_grow():
+    seen = [(pixels, (100, 100 + 50 + 10 * pixels)) for pixels in (1, 2, 4)]
+    assert _memory(seen, 8) == (130, 230)
+    # three of one size say nothing about a far larger image
+    assert _memory([(1.0, (0, 50))] * 3, 4) == (200, 200)
+    assert _memory([(1.0, (0, 50))] * 3, 5) == (None, 250)
+    assert _memory([(1.0, (0, 50))] * 2, 1)[0] is None
+
+
+def test_what_will_not_fit_is_named_with_what_is_free():
+    costs = [NodeCost("noise", "noise", "runs", 1.0, ram=10), NodeCost("image", "l2i", "runs", 1.0, vram=3 * 2**20)]
+    assert Estimate(costs, 1, Free(2**20, 4 * 2**20)).memory_problem == ""
+    problem = Estimate(costs, 1, Free(2**20, 2**20)).memory_problem
+    assert "it will not fit: image is expected to take 3 MB of VRAM, and 1 MB are free" in problem
+    assert problem in repr(Estimate(costs, 1, Free(2**20, 2**20)))
+    assert Estimate(costs, 1, Free(2**20)).memory_problem == ""
+
+
+def test_a_summary_says_time_and_what_is_cached_in_a_few_words(studio):
+    total = Add(id="total", a=Add(id="first", a=1, b=2), b=3)
+    assert studio.estimate(total).summary == "add never ran here, so its time is not known"
+    studio.run(total, progress=False)
+    assert studio.estimate(total).summary == "everything is cached"
+    assert studio.estimate(total, {"total.b": 4}).summary.endswith("1 node cached")
+
+
+def test_a_sample_of_cells_stands_for_all_of_them(studio):
+    def session(b):
+        return GraphExecutionState(Graph.of(Add(id="total", a=Add(id="first", a=1, b=7), b=b)))
+
+    studio.run(Add(id="sum", a=1, b=2), progress=False)
+    assert sampled(3) == [0, 1, 2]
+    places = sampled(1000)
+    assert (places[0], places[-1], len(places)) == (0, 999, 16)
+    part = estimate_sessions([session(place) for place in places], studio.services, BatchLimits(), 1000)
+    assert (part.runs, len(part.costs)) == (1000, 2000)
+    # what all of them share is computed once
+    assert [cost.state for cost in part.costs if cost.node == "first"].count("runs") == 1
