@@ -74,6 +74,8 @@ class ComfyNode:
 
 
 Nodes = dict[str, ComfyNode]
+Promoted = dict[tuple[str, str], Any]
+"""Values of widgets by the id of their node and their name."""
 
 
 def is_api(data: Any) -> bool:
@@ -89,8 +91,10 @@ def is_workflow(data: Any) -> bool:
 
 def read_api(data: dict[str, Any]) -> Nodes:
     """Return the nodes of the API format; what is no node is passed over."""
+    if len(data) > MAX_NODES:
+        raise RecipeError(f"the workflow has more than {MAX_NODES:,} nodes")
     nodes: Nodes = {}
-    for node_id, values in list(data.items())[:MAX_NODES]:
+    for node_id, values in data.items():
         if not is_object(values) or not isinstance(values.get("class_type"), str):
             continue
         given = values.get("inputs")
@@ -123,8 +127,13 @@ class _Reader:
         self.nodes: Nodes = {}
         self.passing: dict[Link, Any] = {}  # what an output of a node that is left out stands for
 
-    def read(self, data: dict[str, Any], prefix: str, given: dict[int, Any], depth: int) -> dict[int, Any]:
-        """Read one level; `given` is what arrives at its inputs. Returns what leaves it, by number."""
+    def read(
+        self, data: dict[str, Any], prefix: str, given: dict[int, Any], depth: int, promoted: Promoted | None = None
+    ) -> dict[int, Any]:
+        """Read one level; `given` is what arrives at its inputs. Returns what leaves it, by number.
+
+        `promoted` are values of widgets that the node of a subgraph shows, which count more than those inside it.
+        """
         if depth > MAX_DEPTH:
             raise RecipeError(f"subgraphs are nested more than {MAX_DEPTH} deep")
         links = {link.id: link for link in map(_link, data.get("links") or ()) if link is not None}
@@ -140,10 +149,12 @@ class _Reader:
             return given.get(link.slot) if link.source == SUBGRAPH_INPUT else Link(prefix + link.source, link.slot)
 
         for node in listed:
-            self._read_node(node, prefix, source, setters, depth)
+            self._read_node(node, prefix, source, setters, depth, promoted or {})
         return {link.target_slot: source(link.id) for link in links.values() if link.target == SUBGRAPH_OUTPUT}
 
-    def _read_node(self, node: dict[str, Any], prefix: str, source: Any, setters: dict[Any, Any], depth: int) -> None:
+    def _read_node(
+        self, node: dict[str, Any], prefix: str, source: Any, setters: dict[Any, Any], depth: int, promoted: Promoted
+    ) -> None:
         node_id, kind = prefix + str(node.get("id")), str(node["type"])
         slots = [slot for slot in node.get("inputs") or () if is_object(slot)]
         linked = {str(slot.get("name")): found for slot in slots if (found := source(slot.get("link"))) is not None}
@@ -162,12 +173,14 @@ class _Reader:
         elif kind in self.subgraphs:
             inner = self.subgraphs[kind]
             names = [str(each.get("name")) for each in inner.get("inputs") or () if is_object(each)]
-            widgets = _widget_values(node, names)
+            widgets, inside = _promoted(node, names)
             arriving = {number: linked.get(name, widgets.get(name)) for number, name in enumerate(names)}
-            leaving = self.read(inner, f"{node_id}:", arriving, depth + 1)
+            leaving = self.read(inner, f"{node_id}:", arriving, depth + 1, inside)
             self.passing.update({Link(node_id, slot): value for slot, value in leaving.items()})
         else:
             values = _widget_values(node, WIDGETS.get(kind, ()))
+            shown = {name: value for (owner, name), value in promoted.items() if owner == str(node.get("id"))}
+            values |= {name: value for name, value in shown.items() if name in values and value is not None}
             self.nodes[node_id] = ComfyNode(node_id, kind, {**values, **linked}, str(node.get("title") or "")[:100])
 
     def _bypass(self, node_id: str, slots: list[Any], outputs: list[Any], source: Any) -> None:
@@ -187,13 +200,14 @@ class _Reader:
         return self.nodes
 
     def _final(self, value: Any) -> Any:
-        seen: set[Link] = set()
+        """What an input holds in the end. A link to what is muted, or not there, stays: its reader says so."""
+        asked, seen = value, set[Link]()
         while isinstance(value, Link) and value not in seen:
             if value not in self.passing:
-                return value if value.node in self.nodes else None
+                return value
             seen.add(value)
             value = self.passing[value]
-        return None if isinstance(value, Link) else value
+        return value if value is not None else asked
 
 
 class _LinkRow(NamedTuple):
@@ -224,6 +238,25 @@ def _first(node: dict[str, Any]) -> Any:
     return values[0] if is_list(values) and values else None
 
 
+def _promoted(node: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], Promoted]:
+    """(values by input, values by widget inside it) that the node of a subgraph shows.
+
+    `proxyWidgets` says to which each one belongs, -1 being the node itself; without it they are those of the inputs
+    that have a widget, in their order.
+    """
+    properties, values = node.get("properties"), node.get("widgets_values")
+    proxies = properties.get("proxyWidgets") if is_object(properties) else None
+    if not is_list(proxies) or not proxies:
+        slots = [slot for slot in node.get("inputs") or () if is_object(slot) and "widget" in slot]
+        return _widget_values(node, [str(slot.get("name")) for slot in slots] or names), {}
+    found = {
+        (str(row[0]), str(row[1])): value
+        for row, value in zip(proxies, values if is_list(values) else [])
+        if is_list(row) and len(row) >= 2
+    }
+    return {name: value for (owner, name), value in found.items() if owner == "-1"}, found
+
+
 def _widget_values(node: dict[str, Any], names: Any) -> dict[str, Any]:
     """The values of a node's widgets by name: given so, or by place, with one more after each seed."""
     values = node.get("widgets_values")
@@ -240,4 +273,5 @@ def _widget_values(node: dict[str, Any], names: Any) -> dict[str, Any]:
         place += 1
         if name in SEEDS and place < len(values) and values[place] in CONTROLS:
             place += 1
-    return found
+    # what is beyond the names that are known must not be lost either
+    return found | {f"widget {number + 1}": value for number, value in enumerate(values) if number >= place}

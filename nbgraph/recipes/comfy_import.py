@@ -12,12 +12,12 @@ from nbgraph.recipes.comfy_models import ModelReader
 from nbgraph.recipes.comfy_values import Empty, Guider, Latent, Prompted, Steps
 from nbgraph.recipes.graph_builder import Out
 from nbgraph.recipes.opened import Report
+from nbgraph.recipes.samplers import DRAWING, OTHER_GENERATOR
 from nbgraph.recipes.shelf import Shelf
 from nbgraph.services.shared.graph.graph import Graph
 
 SAMPLERS = {"ddim": "euler", "dpmpp_2m_sde_gpu": "dpmpp_2m_sde", "dpmpp_3m_sde_gpu": "dpmpp_3m_sde"}
 NEAREST = {"res_multistep": "dpmpp_2m", "dpmpp_2s_ancestral": "euler_ancestral", "dpm_2": "heun", "heunpp2": "heun"}
-RANDOM = ("euler_ancestral", "dpmpp_2m_sde", "dpmpp_3m_sde")
 RESIZE = {"nearest-exact": "nearest", "bilinear": "bilinear", "area": "box", "bicubic": "bicubic", "lanczos": "lanczos"}
 
 
@@ -28,6 +28,11 @@ def import_comfy(nodes: Nodes, shelf: Shelf, report: Report) -> Graph:
 
 class ComfyImport(ModelReader):
     """Reads prompts, images, latents and sampling."""
+
+    def __init__(self, nodes: Nodes, shelf: Shelf, report: Report) -> None:
+        super().__init__(nodes, shelf, report)
+        self._of_one_side: set[Out] = set()
+        """ControlNets that steer no other prompt than the ones they are applied to."""
 
     # prompts
 
@@ -46,7 +51,7 @@ class ComfyImport(ModelReader):
         return (Prompted(given.conditioning, given.controls, float(self._input(node, "guidance", 3.5))),)
 
     def _read_ControlNetLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        return (self.shelf.model(str(self._input(node, "control_net_name", "")), self.report),)
+        return (self.shelf.model(self._text(node, "control_net_name"), self.report),)
 
     def _control(self, node: ComfyNode) -> Out:
         made = self._add(
@@ -65,6 +70,7 @@ class ComfyImport(ModelReader):
 
     def _read_ControlNetApplyAdvanced(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         control = self._control(node)
+        self._of_one_side.add(control)
         return tuple(self._input(node, side).controlled(control) for side in ("positive", "negative"))
 
     # pictures and latents
@@ -76,7 +82,7 @@ class ComfyImport(ModelReader):
     _read_EmptySD3LatentImage = _read_EmptyLatentImage  # noqa: N815
 
     def _read_LoadImage(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        name = str(self._input(node, "image", ""))
+        name = self._text(node, "image")
         self.report.missing(f"picture {name!r}", "its path is that of another machine's folder; give one that is here")
         loaded = Out(self._add("load_image", "picture", path=name), "image")
         # its first output has the colors of transparent parts too, the second one is made of its transparency
@@ -120,8 +126,9 @@ class ComfyImport(ModelReader):
         )
 
     def _read_ImageScale(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        method = str(self._input(node, "upscale_method", "nearest-exact"))
-        if method != "lanczos" or self._input(node, "crop", "disabled") != "disabled":
+        method = self._text(node, "upscale_method", "nearest-exact")
+        crop = self._input(node, "crop", "disabled")
+        if method != "lanczos" or crop != "disabled":
             self.report.differs("ImageScale", f"{method} is Pillow's here, and nothing is cropped")
         size = {name: int(self._input(node, name, 512)) for name in ("width", "height")}
         resized = self._add(
@@ -138,7 +145,7 @@ class ComfyImport(ModelReader):
 
     def _resized(self, node: ComfyNode, type_name: str, **size: Any) -> Latent:
         latent: Latent = self._input(node, "samples")
-        method = str(self._input(node, "upscale_method", "nearest-exact"))
+        method = self._text(node, "upscale_method", "nearest-exact")
         if method == "bislerp":
             self.report.differs(node.type, "bislerp has no equivalent; bicubic is taken")
             method = "bicubic"
@@ -179,22 +186,20 @@ class ComfyImport(ModelReader):
             self._input(node, "negative"),
             float(self._input(node, "cfg", 8.0)),
         )
-        steps = Steps(str(self._input(node, "scheduler", "normal")), int(self._input(node, "steps", 20)), 1.0)
-        sampler, latent = str(self._input(node, "sampler_name", "euler")), self._input(node, "latent_image")
+        steps = Steps(self._text(node, "scheduler", "normal"), int(self._input(node, "steps", 20)), 1.0)
+        sampler, latent = self._text(node, "sampler_name", "euler"), self._input(node, "latent_image")
         return self._sampler(guider, steps, sampler, latent, int(self._input(node, seed, 0)), **more)
 
     def _read_RandomNoise(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         return (int(self._input(node, "noise_seed", 0)),)
 
     def _read_KSamplerSelect(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        return (str(self._input(node, "sampler_name", "euler")),)
+        return (self._text(node, "sampler_name", "euler"),)
 
     def _read_BasicScheduler(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         denoise = float(self._input(node, "denoise", 1.0))
         model = self._input(node, "model")
-        return (
-            Steps(str(self._input(node, "scheduler", "normal")), int(self._input(node, "steps", 20)), denoise, model),
-        )
+        return (Steps(self._text(node, "scheduler", "normal"), int(self._input(node, "steps", 20)), denoise, model),)
 
     def _read_BasicGuider(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         return (Guider(self._input(node, "model"), self._input(node, "conditioning")),)
@@ -207,7 +212,7 @@ class ComfyImport(ModelReader):
         guider: Guider = self._input(node, "guider")
         steps: Steps = self._input(node, "sigmas")
         guider = Guider(steps.model or guider.model, guider.positive, guider.negative, guider.cfg)
-        seed, sampler = self._input(node, "noise", 0), str(self._input(node, "sampler", "euler"))
+        seed, sampler = self._input(node, "noise", 0), self._text(node, "sampler", "euler")
         made = self._sampler(guider, steps, sampler, self._input(node, "latent_image"), seed, denoise=steps.denoise)
         return made, made
 
@@ -215,6 +220,7 @@ class ComfyImport(ModelReader):
         name, schedule = self._checked(sampler, steps.schedule)
         sides = [side for side in (guider.positive, guider.negative) if side is not None]
         controls = list(dict.fromkeys(control for side in sides for control in side.controls))
+        self._name_one_sided(guider, sides, controls)
         size: dict[str, Any] = {}
         batch, index = latent.batch_size, getattr(latent, "batch_index", None)
         if isinstance(latent, Empty):
@@ -245,14 +251,23 @@ class ComfyImport(ModelReader):
         )
         return Latent(Out(made, "latents"), getattr(latent, "mask", None), batch, index)
 
+    def _name_one_sided(self, guider: Guider, sides: list[Prompted], controls: list[Out]) -> None:
+        """Report what is of one prompt there, and of both here."""
+        if any(control in self._of_one_side and control not in side.controls for control in controls for side in sides):
+            self.report.differs("ControlNet", "it steers one of the two prompts there, and both here")
+        if len({side.guidance for side in sides}) > 1 and guider.cfg != 1:
+            self.report.differs(
+                "FluxGuidance", "the two prompts have different guidance there; here it is the positive's"
+            )
+
     def _checked(self, sampler: str, schedule: str) -> tuple[str, str]:
         name = SAMPLERS.get(sampler, sampler)
         if name not in get_args(ToolSamplerName):
             nearest = NEAREST.get(name, "euler")
             self.report.differs(f"sampler {sampler}", f"it has no equivalent here; {nearest} is taken")
             name = nearest
-        elif name in RANDOM:
-            self.report.differs(f"sampler {sampler}", "the noise it draws between steps comes from another generator")
+        elif name in DRAWING:
+            self.report.differs(f"sampler {sampler}", OTHER_GENERATOR)
         else:
             self.report.exact(f"sampler {sampler}")
         if schedule not in get_args(ToolScheduleName):

@@ -41,12 +41,12 @@ class ModelReader(ComfyReader):
         return known
 
     def _read_CheckpointLoaderSimple(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802 - ComfyUI's names
-        loader = self._add("model_loader", "model", model=self._model(str(self._input(node, "ckpt_name", ""))))
+        loader = self._add("model_loader", "model", model=self._model(self._text(node, "ckpt_name")))
         return Model(Out(loader, "unet")), Out(loader, "clip"), Out(loader, "vae")
 
     def _read_UNETLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        known = self._model(str(self._input(node, "unet_name", "")))
-        stored = str(self._input(node, "weight_dtype", "default"))
+        known = self._model(self._text(node, "unet_name"))
+        stored = self._text(node, "weight_dtype", "default")
         precision = "fp8" if stored.startswith("fp8") else None
         if precision:
             self.report.differs(f"weight_dtype {stored}", "each layer is cast while it computes")
@@ -62,7 +62,7 @@ class ModelReader(ComfyReader):
         return None
 
     def _read_CLIPLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        names = [str(self._input(node, name)) for name in sorted(node.inputs) if name.startswith("clip_name")]
+        names = [self._text(node, name) for name in sorted(node.inputs) if name.startswith("clip_name")]
         kind, found = self._encoder_kind(node), Report()
         files = [self.shelf.file(name, found) for name in names]
         folder = self._folder_loader()
@@ -79,7 +79,7 @@ class ModelReader(ComfyReader):
     _read_TripleCLIPLoader = _read_CLIPLoader  # noqa: N815
 
     def _encoder_kind(self, node: ComfyNode) -> str | None:
-        told = "sd3" if node.type == "TripleCLIPLoader" else str(self._input(node, "type", ""))
+        told = "sd3" if node.type == "TripleCLIPLoader" else self._text(node, "type")
         kind = ENCODER_KINDS.get(told)
         denoisers = [each for each in self.nodes.values() if each.type == "UNETLoader"]
         if kind == "flux-dev" and any("schnell" in str(self._input(each, "unet_name", "")) for each in denoisers):
@@ -87,7 +87,7 @@ class ModelReader(ComfyReader):
         return kind
 
     def _read_VAELoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
-        name, found = str(self._input(node, "vae_name", "")), Report()
+        name, found = self._text(node, "vae_name"), Report()
         known, folder = self.shelf.model(name, found), self._folder_loader()
         if found.of("missing") and folder is not None:
             self.report.differs(f"VAE {name!r}", "taken from the model's own folder")
@@ -113,7 +113,7 @@ class ModelReader(ComfyReader):
 
     def _read_LoraLoader(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         model, clip = self._input(node, "model"), self._input(node, "clip")
-        path = self.shelf.lora(str(self._input(node, "lora_name", "")), self.report)
+        path = self.shelf.lora(self._text(node, "lora_name"), self.report)
         weight, text = (float(self._input(node, name, 1.0)) for name in ("strength_model", "strength_clip"))
         own = None if text == weight else text
         lora = self._add("lora_loader", "lora", lora=path, weight=weight, clip_weight=own, unet=model.unet, clip=clip)
@@ -121,7 +121,7 @@ class ModelReader(ComfyReader):
 
     def _read_LoraLoaderModelOnly(self, node: ComfyNode) -> tuple[Any, ...]:  # noqa: N802
         model = self._input(node, "model")
-        path = self.shelf.lora(str(self._input(node, "lora_name", "")), self.report)
+        path = self.shelf.lora(self._text(node, "lora_name"), self.report)
         weight = float(self._input(node, "strength_model", 1.0))
         clip = self._clip_beside(model)
         lora = self._add("lora_loader", "lora", lora=path, weight=weight, unet=model.unet, clip=clip)

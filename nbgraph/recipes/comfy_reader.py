@@ -9,6 +9,9 @@ from nbgraph.recipes.opened import Report
 from nbgraph.recipes.shelf import Shelf
 from nbgraph.services.shared.graph.graph import Graph
 
+WITHOUT_EFFECT = ("filename_prefix", "upload", "device", "control_after_generate")
+"""Inputs that change no pixel."""
+
 
 class ComfyReader:
     """One workflow on its way to a graph. Methods `_read_TYPE` read nodes of a type and return its outputs."""
@@ -18,6 +21,7 @@ class ComfyReader:
         self.builder = GraphBuilder(report)
         self._done: dict[str, tuple[Any, ...]] = {}
         self._under_way: set[str] = set()
+        self._asked: dict[str, set[str]] = {}
         self._readers: dict[str, Callable[[ComfyNode], tuple[Any, ...]]] = {
             name.removeprefix("_read_"): getattr(self, name) for name in dir(self) if name.startswith("_read_")
         }
@@ -41,10 +45,17 @@ class ComfyReader:
         else:
             try:
                 found = reader(node)
+                self._name_unread(node)
             except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
                 found = self._placeholder(node, f"its inputs cannot be read: {error}")
         self._done[node_id] = found
         return found
+
+    def _name_unread(self, node: ComfyNode) -> None:
+        """Report the inputs that the reader of a node did not ask for, so that none is left out without a word."""
+        for name, value in node.inputs.items():
+            if name not in self._asked.get(node.id, ()) and name not in WITHOUT_EFFECT and value not in (None, ""):
+                self.report.differs(f"{node.type}.{name}", "this input is not taken over")
 
     def _placeholder(self, node: ComfyNode, why: str) -> tuple[Any, ...]:
         plain = {name: value for name, value in node.inputs.items() if not isinstance(value, Link)}
@@ -69,8 +80,20 @@ class ComfyReader:
         return next(iter(self._outputs(found)), None)
 
     def _input(self, node: ComfyNode, name: str, default: Any = None) -> Any:
-        found = self._at(node.inputs.get(name, default))
+        self._asked.setdefault(node.id, set()).add(name)
+        given = node.inputs.get(name, default)
+        found = self._at(given)
+        if found is None and isinstance(given, Link):
+            text = f"nothing arrives over its link from node {given.node[:40]}, which is muted or not there"
+            self.report.missing(f"{node.type}.{name}", text)
         return default if found is None else found
+
+    def _text(self, node: ComfyNode, name: str, default: str = "") -> str:
+        """Return the value of an input that is a choice or a name; `ValueError` for one that another node gives."""
+        found = self._input(node, name, default)
+        if isinstance(found, Out):
+            raise ValueError(f"{name} comes from a node that is not read before it runs")
+        return str(found)
 
     def _add(self, type_name: str, wanted: str = "", **inputs: Any) -> str:
         return self.builder.add(type_name, wanted, **inputs)

@@ -1,5 +1,19 @@
 """Names of samplers: those of A1111 and its kin, and the scheduler of this package that each one is."""
 
+DRAWING = ("euler_ancestral", "dpmpp_2m_sde", "dpmpp_3m_sde")
+"""Samplers, as ComfyUI calls them, that draw noise between steps."""
+OTHER_GENERATOR = "the noise it draws between steps comes from another generator"
+TOOL_SAMPLERS = {
+    "euler": "Euler", "euler_ancestral": "Euler a", "heun": "Heun", "lms": "LMS", "dpmpp_2m": "DPM++ 2M",
+    "dpmpp_2m_sde": "DPM++ 2M SDE", "dpmpp_3m_sde": "DPM++ 3M SDE", "uni_pc": "UniPC",
+}  # fmt: skip
+"""Samplers by ComfyUI's names, as A1111 calls them."""
+TOOL_SCHEDULES = {
+    "karras": "Karras", "exponential": "Exponential", "sgm_uniform": "SGM Uniform", "simple": "Simple",
+    "normal": "Normal", "ddim_uniform": "DDIM", "kl_optimal": "KL Optimal",
+}  # fmt: skip
+"""Schedules by ComfyUI's names, as A1111 calls them; its `Beta` is another one than ComfyUI's."""
+
 A1111_NAMES: dict[str, tuple[str, str]] = {
     "ddim": ("DDIM", ""),
     "ddpm": ("DDPM", ""),
