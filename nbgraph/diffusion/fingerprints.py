@@ -71,6 +71,19 @@ def fingerprint_path(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_of(path: str) -> str:
+    """Return the SHA-256 of one file in hex digits; it is read only if it was not since its last change."""
+    return _digest_file(path)[1]
+
+
+def known_sha256(path: str) -> str:
+    """Return the SHA-256 of one file as far as it costs no time: "" for a large one that was not hashed yet."""
+    identity = file_identity(path)
+    if identity[2] < _LARGE_BYTES:
+        return sha256_of(path)
+    return _known.get((path, identity)) or _read_kept(path, identity) or ""
+
+
 def check_unchanged(path: str, fingerprint: str) -> None:
     """Raise `ModelError` if the files at `path` no longer have that fingerprint; called when they have been loaded."""
     if fingerprint_path(path) != fingerprint:

@@ -7,9 +7,10 @@ from nbgraph.invocations.node_registry import registry
 from nbgraph.recipes.graph_builder import GraphBuilder, Out, edge, problems_of
 from nbgraph.recipes.json_values import is_object
 from nbgraph.recipes.opened import Report
-from nbgraph.recipes.settings_import import model_name
+from nbgraph.recipes.settings_json import model_name
 from nbgraph.recipes.shelf import Shelf
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.texts import value_text
 
 ALIASES = {
     "main_model_loader": "model_loader",
@@ -73,9 +74,11 @@ def import_invoke(data: dict[str, Any], shelf: Shelf, report: Report) -> Graph:
         names[node_id] = _add(builder, node_id, node, {field for owner, field in linked if owner == node_id}, shelf)
     for each in data.get("edges", ()):
         if not _is_edge(each):
+            report.missing(f"edge {value_text(each, 60)}", "it has no source or no destination")
             continue
         source, target = str(each["source"]["node_id"]), str(each["destination"]["node_id"])
         if source not in names or target not in names:
+            report.missing(f"edge {source[:40]} -> {target[:40]}", "one of its nodes is not there")
             continue
         foreign, given = str(nodes[target].get("type")), str(each["destination"]["field"])
         field, output = _field(foreign, given), str(each["source"]["field"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from nbgraph.diffusion.refs import ClipSkipPatch, LoraPatch
 from nbgraph.errors import ModelError
 from nbgraph.invocations.fields import ModelField, models_in
 from nbgraph.recipes.hashes import lora_hash, model_hash
-from nbgraph.recipes.samplers import a1111_name
+from nbgraph.recipes.samplers import TOOL_SAMPLERS, TOOL_SCHEDULES, a1111_name
 from nbgraph.recipes.upstream import Upstream
 from nbgraph.services.shared.graph.plan import Prepared
 
@@ -31,7 +32,7 @@ def parameters_text(upstream: Upstream, size: tuple[int, int], version: str, wit
     model = _model(upstream, denoise)
     lines: list[str] = []
     if with_prompts:
-        lines.append(_prompt(upstream, denoise, "positive") + _lora_tags(model))
+        lines.append(_prompt(upstream, denoise, "positive") + _lora_tags(model, _text_weights(upstream, denoise)))
         if negative := _prompt(upstream, denoise, "negative"):
             lines.append(f"Negative prompt: {negative}")
     settings = {**_sampling(upstream, denoise), "Size": f"{size[0]}x{size[1]}", **_of_model(model)}
@@ -77,8 +78,8 @@ def _with_defaults(upstream: Upstream, denoise: Prepared) -> tuple[int | None, f
 def _tool_sampling(values: dict[str, Any]) -> dict[str, Any]:
     return {
         "Steps": values["steps"],
-        "Sampler": values["sampler"],
-        "Schedule type": values["schedule"],
+        "Sampler": TOOL_SAMPLERS.get(values["sampler"], values["sampler"]),
+        "Schedule type": TOOL_SCHEDULES.get(values["schedule"], values["schedule"]),
         "CFG scale": f"{values['cfg_scale']:g}",
         "Seed": values["seed"],
         "Denoising strength": f"{values['denoise']:g}" if values["denoise"] < 1 else "",
@@ -130,9 +131,22 @@ def _of_model(model: ModelField | None) -> dict[str, Any]:
     }
 
 
-def _lora_tags(model: ModelField | None) -> str:
-    loras = [patch for patch in model.patches if isinstance(patch, LoraPatch)] if model else []
-    return "".join(f" <lora:{_lora_name(patch)}:{patch.weight:g}>" for patch in loras)
+def _text_weights(upstream: Upstream, denoise: Prepared) -> dict[str, float]:
+    """The weights of LoRAs in the text encoders that read the prompt, by fingerprint."""
+    models = [found for one in upstream.sources(denoise, "positive") for found in models_in(upstream.values(one))]
+    patches = [patch for model in models for patch in model.patches]
+    return {patch.fingerprint: patch.weight for patch in patches if isinstance(patch, LoraPatch)}
+
+
+def _lora_tags(model: ModelField | None, text_weights: Mapping[str, float]) -> str:
+    """The tags of LoRAs: with one weight, or with that of the text encoders before that of the denoiser."""
+    tags: list[str] = []
+    for patch in model.patches if model else ():
+        if isinstance(patch, LoraPatch):
+            text = text_weights.get(patch.fingerprint, patch.weight)
+            weights = f"{patch.weight:g}" if text == patch.weight else f"{text:g}:{patch.weight:g}"
+            tags.append(f" <lora:{_lora_name(patch)}:{weights}>")
+    return "".join(tags)
 
 
 def _lora_name(patch: LoraPatch) -> str:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from nbgraph.errors import GraphError, NbgraphError, NotFoundError, Problem, RecipeError
 from nbgraph.image_modes import in_plain_mode
+from nbgraph.recipes.a1111_text import is_parameters, read_parameters
 from nbgraph.recipes.carriers import FORMATS
 from nbgraph.recipes.chunks import MAX_FILE, is_picture, read_texts
 from nbgraph.recipes.comfy_format import is_api, is_workflow, read_api, read_workflow
@@ -20,15 +21,8 @@ from nbgraph.recipes.invoke_import import from_workflow, import_invoke
 from nbgraph.recipes.json_values import is_list, is_object
 from nbgraph.recipes.opened import Opened, Report
 from nbgraph.recipes.recipe import MAX_CHARACTERS, Recipe, parse_json, recipe_from_json
-from nbgraph.recipes.settings_import import (
-    ListedSettings,
-    import_settings,
-    is_parameters,
-    read_fooocus,
-    read_invoke_metadata,
-    read_novelai,
-    read_parameters,
-)
+from nbgraph.recipes.settings_import import ListedSettings, import_settings
+from nbgraph.recipes.settings_json import read_fooocus, read_invoke_metadata, read_novelai
 from nbgraph.recipes.shelf import Shelf
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import foreign_error, foreign_object, foreign_text

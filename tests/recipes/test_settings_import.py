@@ -65,16 +65,16 @@ def test_older_names_of_samplers_say_the_schedule():
     text = "a\nSteps: 20, Sampler: DPM++ 2M SDE Karras, CFG scale: 7, Seed: 1, Size: 64x64, Model: dreamy"
     opened = read_recipe(text, SHELF)
     assert (opened.graph["sampler"].sampler, opened.graph["sampler"].schedule) == ("dpmpp_2m_sde", "karras")
-    assert [finding.what for finding in opened.report.of("differs")] == ["RNG"]
+    assert [finding.what for finding in opened.report.of("differs")] == ["RNG", "sampler dpmpp_2m_sde"]
 
 
 def test_settings_that_are_not_taken_over_are_named():
-    text = "a\nSteps: 20, Sampler: DPM fast, CFG scale: 7, Seed: 1, Model: gone, Hires upscale: 2"
+    text = "a\nSteps: 20, Sampler: DPM fast, CFG scale: 7, Seed: 1, Model: gone, ENSD: 31337"
     text += ", Denoising strength: 0.4"
     findings = {finding.what: finding.state for finding in read_recipe(text, SHELF).report}
     assert findings["sampler DPM fast"] == "differs"
     assert findings["model 'gone'"] == "missing"
-    assert findings["Hires upscale: 2"] == "missing"
+    assert findings["ENSD: 31337"] == "missing"
     assert findings["picture that went in"] == "missing"
 
 
