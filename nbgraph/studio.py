@@ -12,8 +12,10 @@ from nbgraph.loading import load
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
 from nbgraph.recipes.local import shelf_of
 from nbgraph.recipes.lock import Lock, lock_differences, lock_of, read_lock, write_lock
+from nbgraph.recipes.made import recipe_of
 from nbgraph.recipes.reading import picture_of
-from nbgraph.recipes.replay import Replayed, compared, plan_replay
+from nbgraph.recipes.replay import Replayed, compared, facts_differences, plan_replay
+from nbgraph.recipes.upstream import Upstream
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.shared.graph.execution_state import OnError
@@ -268,7 +270,11 @@ class Studio(StudioExperiments):
         made = [field for field in resources_in(outputs.get(recipe.path)) if isinstance(field, ImageField)]
         if not made:
             raise RecipeError(f"the recipe says that node {recipe.node!r} gave the picture, and it gave none")
-        return compared(recipe, picture_of(source), self.images.get(made[0].image_name), plan)
+        picture = self.images.get(made[0].image_name)
+        anew = recipe_of(self.services, Upstream(run.session, recipe.node, recipe.path), picture)
+        named = {(each.kind, each.name) for each in plan.differences}
+        plan.differences += [each for each in facts_differences(recipe, anew) if (each.kind, each.name) not in named]
+        return compared(recipe, picture_of(source), picture, plan)
 
     def form(self, target: str | Target) -> "GraphForm":
         """Return a form for the exposed inputs of a library graph, or for all unlinked inputs of another graph.

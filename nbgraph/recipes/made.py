@@ -104,9 +104,12 @@ def code_fingerprint(cls: type[BaseInvocation]) -> str:
 
 
 def model_facts(models: Iterable[ModelField]) -> Iterable[ModelFact]:
-    """Yield what is to be known of models, and of the LoRAs and adapters over them."""
+    """Yield what is to be known of models, of the files of their parts, and of the LoRAs and adapters over them."""
     for model in models:
         yield ModelFact(name=FilePath(model.name).name, fingerprint=model.fingerprint)
+        for part in model.parts:
+            if part.use != "configuration":
+                yield ModelFact(name=FilePath(part.path).name, fingerprint=part.fingerprint, kind="part")
         for patch in model.patches:
             path, fingerprint = getattr(patch, "path", ""), getattr(patch, "fingerprint", "")
             if fingerprint:

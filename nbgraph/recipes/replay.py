@@ -1,11 +1,12 @@
 """Replay a picture: what it was made with is looked for here, and what is another is named before anything runs.
 
 plan_replay(recipe, services)      the graph to run, with the models and pictures of this studio, and what differs
+facts_differences(recipe, made)    what was another all the same, known from the recipe of the picture made anew
 compared(recipe, picture, made)    equal, or how far the two pictures are apart
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, cast
@@ -20,6 +21,7 @@ from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.image_compare import ssim
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.pictures import common_mode
+from nbgraph.recipes.json_values import is_list
 from nbgraph.recipes.made import code_fingerprint
 from nbgraph.recipes.recipe import ModelFact, Recipe
 from nbgraph.recipes.shelf import Shelf
@@ -28,7 +30,11 @@ from nbgraph.recipes.without_prompts import MODEL_INPUTS
 from nbgraph.services.images.images_base import picture_content
 from nbgraph.services.images.images_common import ImageQuery
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.shared.graph.expand import expand
 from nbgraph.services.shared.graph.graph import Graph
+
+FILE_INPUTS = {"lora": "lora", "embedding": "textual_inversion", "ip_adapter_model": "ip_adapter"}
+"""Inputs that are files over a model, and the kind of fact that a recipe has of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +96,40 @@ def plan_replay(recipe: Recipe, services: InvocationServices, shelf: Shelf) -> R
         differences.append(Difference("setting", "prompts", "left out of the picture", "empty"))
     values: dict[str, Any] = {}
     problems: list[Problem] = []
-    for address, name in _typed(graph, MODEL_INPUTS):
-        fact = next((fact for fact in recipe.models if fact.kind == "model" and fact.name == PurePath(name).name), None)
-        if fact is not None:
-            _find_model(address, name, fact, services, values, differences, problems)
-    for address, name in _typed(graph, {"lora"}):
-        fact = next((fact for fact in recipe.models if fact.kind == "lora" and fact.name == PurePath(name).name), None)
-        _find_file(address, name, fact, shelf, values, differences, problems)
-    for address, given in _given_pictures(graph):
+    nodes = expand(graph).nodes
+    for address, name in _typed(nodes, MODEL_INPUTS):
+        names = [name] if isinstance(name, str) else name
+        found = [_model_here(address, each, recipe, services, differences, problems) for each in names]
+        if found != names:
+            values[address] = found[0] if isinstance(name, str) else found
+    for field_name, kind in FILE_INPUTS.items():
+        for address, name in _typed(nodes, {field_name}):
+            given = str(name)
+            path = _file_here(address, given, kind, recipe, services, shelf, differences, problems)
+            if path and path != given:
+                values[address] = path
+    for address, given in _given_pictures(nodes):
         _find_picture(address, given, recipe.pictures, services, values, problems)
     if problems:
         raise GraphError(problems)
     return ReplayPlan(graph.with_values(values) if values else graph, differences)
+
+
+def facts_differences(recipe: Recipe, made: Recipe) -> Iterator[Difference]:
+    """Yield in what the recipe of the picture made anew differs: models, files of any kind, pictures, device, dtype."""
+    now = {fact.fingerprint: fact for fact in made.models}
+    for fact in recipe.models:
+        if fact.fingerprint not in now:
+            others = [each for each in made.models if each.kind == fact.kind and each not in recipe.models]
+            same = [each for each in others if each.name == fact.name] or others
+            yield Difference("model", fact.name, fact.fingerprint[:8], same[0].fingerprint[:8] if same else "")
+    contents = set(made.pictures.values())
+    for name, content in recipe.pictures.items():
+        if content and content not in contents:
+            yield Difference("picture", name, content[:8], "another one")
+    for name, was, is_now in (("device", recipe.device, made.device), ("dtype", recipe.dtype, made.dtype)):
+        if was and is_now and was != is_now:
+            yield Difference("setting", name, was, is_now)
 
 
 def compared(recipe: Recipe, given: Image.Image | None, made: Image.Image, plan: ReplayPlan) -> Replayed:
@@ -140,76 +168,94 @@ def code_differences(code: Mapping[str, str]) -> Iterator[Difference]:
             yield Difference("code", type_name, was[:8], now[:8])
 
 
-def _typed(graph: Graph, names: Any) -> Iterator[tuple[str, str]]:
-    for node_id, node in graph.nodes.items():
+def _typed(nodes: Mapping[str, BaseInvocation], names: Collection[str]) -> Iterator[tuple[str, str | list[str]]]:
+    for node_id, node in nodes.items():
         for name, value in node.literals().items():
             if name in names and isinstance(value, str | PurePath) and str(value):
                 yield f"{node_id}.{name}", str(value)
+            elif name in names and is_list(value):
+                yield f"{node_id}.{name}", [str(each) for each in value]
 
 
-def _find_model(
+def _fact_of(recipe: Recipe, name: str, *kinds: str) -> ModelFact | None:
+    return next((fact for fact in recipe.models if fact.kind in kinds and fact.name == PurePath(name).name), None)
+
+
+def _model_here(
     address: str,
     name: str,
-    fact: ModelFact,
+    recipe: Recipe,
     services: InvocationServices,
-    values: dict[str, Any],
     differences: list[Difference],
     problems: list[Problem],
-) -> None:
-    """Look for a model: the one of that name, else any of that content, else the one of that name all the same."""
+) -> str:
+    """Return the name here of a model: the one of that name, else any of that content, else that name all the same."""
+    fact = _fact_of(recipe, name, "model", "part")
+    if fact is None:
+        return name
     rows = services.model_manager.rows()
-    candidates = [(name, name), *((row.name, row.path) for row in rows if row.name != name)]
     same_name = ""
-    for known, _ in candidates:
+    for known in (name, *(row.name for row in rows if row.name != name)):
         try:
             found = services.model_manager.resolve(known)
         except NbgraphError:
             continue
         if found.fingerprint == fact.fingerprint:
-            if known != name:
-                values[address] = known
-            return
+            return known
         if PurePath(known).name == fact.name:
             same_name = same_name or known
     if not same_name:
         shown = ", ".join(row.name for row in rows[:10])
         text = f"no model here has the content of {fact.name!r} ({fact.fingerprint[:8]}), and none its name ({shown})"
-        problems.append(Problem("missing_model", text, *address.split(".", 1)))
-        return
-    differences.append(
-        Difference("model", fact.name, fact.fingerprint[:8], services.model_manager.resolve(same_name).fingerprint[:8])
-    )
-    if same_name != name:
-        values[address] = same_name
+        problems.append(Problem("missing_model", text, *_place(address)))
+        return name
+    now = services.model_manager.resolve(same_name).fingerprint
+    differences.append(Difference("model", fact.name, fact.fingerprint[:8], now[:8]))
+    return same_name
 
 
-def _find_file(
+def _file_here(
     address: str,
     name: str,
-    fact: ModelFact | None,
+    kind: str,
+    recipe: Recipe,
+    services: InvocationServices,
     shelf: Shelf,
-    values: dict[str, Any],
     differences: list[Difference],
     problems: list[Problem],
-) -> None:
+) -> str:
+    """Return the path here of a LoRA or another file over a model, looked for as a model is; "" if there is none."""
+    listed = Path(services.model_manager.file_of(name))
+    fact = _fact_of(recipe, str(listed), kind) or _fact_of(recipe, name, kind)
     wanted = fact.fingerprint if fact else ""
-    paths = [path for path in (Path(name), *shelf.loras) if path.is_file()]
-    found = {path: fingerprint_path(path) for path in paths}
-    exact = [path for path, fingerprint in found.items() if fingerprint == wanted]
-    named = [path for path in paths if path.name == PurePath(name).name]
-    if not exact and not named:
-        text = f"there is no LoRA {PurePath(name).name!r} here; put it into a folder named lora in a model folder"
-        problems.append(Problem("missing_model", text, *address.split(".", 1)))
-        return
-    chosen = (exact or named)[0]
-    if not exact:
-        differences.append(Difference("model", chosen.name, wanted[:8], found[chosen][:8]))
-    if chosen != Path(name):
-        values[address] = chosen
+    named = [
+        path for path in (listed, *shelf.loras) if path.is_file() and path.name in (listed.name, fact and fact.name)
+    ]
+    # those of the same name first: a folder of LoRAs takes long to read
+    for path in (*named, *(path for path in shelf.loras if wanted and path not in named)):
+        if fingerprint_path(path) == wanted:
+            return name if path == listed else str(path)
+    if listed.is_dir():
+        return name
+    if not named:
+        text = f"there is no {kind.replace('_', ' ')} {PurePath(name).name!r} here"
+        text += (
+            "; put it into a folder named lora in a model folder" if kind == "lora" else "; put it into a model folder"
+        )
+        problems.append(Problem("missing_model", text, *_place(address)))
+        return ""
+    differences.append(Difference("model", named[0].name, wanted[:8], fingerprint_path(named[0])[:8]))
+    return name if named[0] == listed else str(named[0])
 
 
-def _given_pictures(graph: Graph) -> Iterator[tuple[str, str]]:
-    for node_id, node in graph.nodes.items():
+def _place(address: str) -> tuple[str, str]:
+    """(node, field) of an address, whose node may be within others."""
+    node_id, _, field_name = address.rpartition(".")
+    return node_id, field_name
+
+
+def _given_pictures(nodes: Mapping[str, BaseInvocation]) -> Iterator[tuple[str, str]]:
+    for node_id, node in nodes.items():
         for name, value in node.literals().items():
             if image_name := getattr(value, "image_name", ""):
                 yield f"{node_id}.{name}", image_name
@@ -231,4 +277,4 @@ def _find_picture(
             values[address] = {"image_name": record.image_name}
             return
     text = "the picture that went in is not in this studio; bring it in with studio.images.add(file)"
-    problems.append(Problem("missing_picture", text, *address.split(".", 1)))
+    problems.append(Problem("missing_picture", text, *_place(address)))

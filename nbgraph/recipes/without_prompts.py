@@ -11,7 +11,10 @@ from nbgraph.invocations.node_registry import registry
 from nbgraph.recipes.json_values import is_list, is_object
 from nbgraph.recipes.recipe import Recipe
 
-MODEL_INPUTS = frozenset({"model", "vae_model", "control_model", "t2i_adapter_model", "image_encoder_model"})
+MODEL_INPUTS = frozenset({
+    "model", "vae_model", "control_model", "t2i_adapter_model", "image_encoder_model", "upscaler_model", "parts",
+    "files",
+})  # fmt: skip
 """Inputs whose texts name a model."""
 
 
@@ -41,6 +44,8 @@ def _clear(graph: dict[str, Any]) -> None:
                 continue
             if name in MODEL_INPUTS and isinstance(value, str):
                 values[name] = PurePath(value).name
+            elif name in MODEL_INPUTS and is_list(value):
+                values[name] = [PurePath(each).name if isinstance(each, str) else each for each in value]
             else:
                 annotation: Any = specs[name].annotation if name in specs else str
                 values[name] = _cleared(value, annotation)

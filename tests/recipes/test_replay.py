@@ -7,10 +7,13 @@ import pytest
 from PIL import Image as PillowImage
 
 import nbgraph as nb
+from nbgraph.diffusion.fingerprints import fingerprint_path
 from nbgraph.errors import GraphError, RecipeError
-from nbgraph.invocations import BlankImage, BlurImage, Image, Iterate, ModelLoader, Range
+from nbgraph.invocations import BlankImage, BlurImage, Image, Iterate, LoadImage, LoraLoader, ModelLoader, Range
 from nbgraph.invocations.function import node
+from nbgraph.recipes.local import shelf_of
 from nbgraph.recipes.recipe import Recipe, recipe_from_json
+from nbgraph.recipes.replay import plan_replay
 from tests.recipes.conftest import apple, saved
 
 
@@ -112,3 +115,66 @@ def test_what_was_left_out_is_named(tmp_path):
 def test_a_recipe_of_another_program_is_no_replay(studio):
     with pytest.raises(RecipeError, match="a replay needs a picture of nbgraph"):
         studio.replay("a cat\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64")
+
+
+def test_whatever_of_a_model_is_another_is_named_once_it_was_made_anew(drawn, studio):
+    data = saved(drawn["image"].image)
+    facts = json.loads(changed(data))["models"] + [
+        {"name": "e.pt", "fingerprint": "1" * 32, "kind": "textual_inversion"}
+    ]
+    replayed = studio.replay(json.dumps({**json.loads(changed(data, device="cuda", dtype="float16")), "models": facts}))
+    assert kinds(replayed) == {("model", "e.pt"), ("setting", "device"), ("setting", "dtype")}
+    assert replayed.is_equal
+
+
+def test_a_file_of_a_picture_that_is_another_is_named(studio, tmp_path):
+    file = tmp_path / "photo.png"
+    PillowImage.new("RGB", (8, 8), "red").save(file)
+    run = studio.run(LoadImage(id="photo", path=file), progress=False)
+    data = saved(run["photo"].image)
+    assert studio.replay(data).differences == []
+    PillowImage.new("RGB", (8, 8), "blue").save(file)
+    assert {kind for kind, _ in kinds(studio.replay(data))} == {"picture"}
+
+
+def test_a_model_inside_a_library_graph_is_looked_for_too(studio):
+    inner = nb.LibraryGraph("part", nb.Graph.of(ModelLoader(id="model", model="gone")))
+    graph = nb.Graph.of(inner.node_class()(id="outer"))
+    recipe = Recipe(nbgraph="0", graph=graph.to_dict(), models=({"name": "gone", "fingerprint": "1" * 32},))
+    with pytest.raises(GraphError, match="outer.model.model: no model here has the content of 'gone'"):
+        studio.replay(recipe.to_json())
+
+
+def loras(folder: Path, **contents: bytes) -> dict[str, str]:
+    """Write LoRA files into a folder of models; their fingerprints by name."""
+    for name, content in contents.items():
+        (folder / "Lora").mkdir(exist_ok=True)
+        (folder / "Lora" / f"{name}.safetensors").write_bytes(content)
+    return {name: fingerprint_path(folder / "Lora" / f"{name}.safetensors") for name in contents}
+
+
+@pytest.mark.parametrize("given", ["ink", "/elsewhere/ink.safetensors", "Lora/ink.safetensors"])
+def test_a_lora_is_looked_for_by_the_name_it_has_in_the_studio(tmp_path, given):
+    found = loras(tmp_path, ink=b"ink", paint=b"paint")
+    graph = nb.Graph()
+    graph.add_node(LoraLoader(id="lora", lora=given))
+    folder = tmp_path / "Lora"
+
+    def planned(fingerprint: str) -> tuple[Path, list[str]]:
+        fact = {"name": "ink.safetensors", "fingerprint": fingerprint, "kind": "lora"}
+        recipe = Recipe(nbgraph=nb.__version__, graph=graph.to_dict(), models=(fact,))
+        with nb.Studio(settings=nb.Settings(device="cpu", model_folders=[tmp_path])) as studio:
+            plan = plan_replay(recipe, studio.services, shelf_of(studio.services.model_manager))
+        used = Path(studio.services.model_manager.file_of(str(plan.graph["lora"].lora)))
+        return used, [each.name for each in plan.differences if each.kind == "model"]
+
+    assert planned(found["ink"]) == (folder / "ink.safetensors", [])
+    assert planned(found["paint"]) == (folder / "paint.safetensors", [])
+    assert planned("1" * 32) == (folder / "ink.safetensors", ["ink.safetensors"])
+
+
+def test_a_lora_that_is_not_here_is_named(studio):
+    graph = nb.Graph()
+    graph.add_node(LoraLoader(id="lora", lora="gone.safetensors"))
+    with pytest.raises(GraphError, match="lora.lora: there is no lora 'gone.safetensors' here"):
+        studio.replay(Recipe(nbgraph="0", graph=graph.to_dict()).to_json())
