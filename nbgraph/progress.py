@@ -250,6 +250,34 @@ class ProgressTracker:
         self._first_step = 0
 
 
+class ProgressTrackers:
+    """Follows many sessions with one listener: each event is given to the tracker of its session alone.
+
+    With a listener for each of a thousand cells of a sweep, every event of one would be given to a thousand trackers.
+
+    Parameters
+    ----------
+    events
+        The events of the sessions; `close()` unsubscribes.
+    """
+
+    def __init__(self, events: EventServiceBase) -> None:
+        self._trackers: dict[str, ProgressTracker] = {}
+        self.close = events.subscribe(self, each_node=False)
+
+    def track(self, session_id: str) -> ProgressTracker:
+        """Return a tracker of a session, which gets its events until it has ended."""
+        tracker = self._trackers[session_id] = ProgressTracker(session_id)
+        return tracker
+
+    def __call__(self, event: Event) -> None:
+        tracker = self._trackers.get(event.session_id)
+        if tracker is not None:
+            tracker(event)
+            if isinstance(event, SessionFinished):
+                del self._trackers[event.session_id]
+
+
 def shows_view(style: ProgressStyle) -> bool:
     """Return whether a run shows itself as a widget: only where there is a front end."""
     return style in (True, "widget") and is_in_notebook()

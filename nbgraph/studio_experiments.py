@@ -13,7 +13,7 @@ from nbgraph.errors import GraphError, NbgraphError, NbgraphWarning, OwnWorkerEr
 from nbgraph.experiments.axes import Axis, batch_data
 from nbgraph.experiments.metric_columns import MeasuredGraph, Metric, with_metrics
 from nbgraph.loading import load
-from nbgraph.progress import Progress, ProgressStyle, ProgressTracker, progress_display, shows_view
+from nbgraph.progress import Progress, ProgressStyle, ProgressTracker, ProgressTrackers, progress_display, shows_view
 from nbgraph.run import NodeLike, Run
 from nbgraph.services.invocation_processor.cluster_common import ClusterLike
 from nbgraph.services.invocation_processor.node_batches import BatchLimits
@@ -234,13 +234,18 @@ class StudioExperiments(StudioBase):
         # All are checked before the first one runs.
         are_checked = [self.invoker.check(session) for session in sessions]
         runs = list[Run]()
+        trackers = ProgressTrackers(self.services.events)
         try:
             # What they can do in one call of a model is done together.
             with self.services.processor.group() as group:
                 for session, is_checked in zip(sessions, are_checked):
-                    runs.append(self._queued(session, is_checked=is_checked, group=group))
+                    tracker = trackers.track(session.id)
+                    handle = self.invoker.queue(session, is_checked=is_checked, group=group)
+                    self._started.append(session.id)
+                    runs.append(Run(handle, self.services, tracker))
             show = show_cells(runs)
-            for run in runs:
+            # with nothing to show, the last is waited for first: each wait wakes this thread beside the worker
+            for run in runs if show is not None else runs[:1] + runs[:0:-1]:
                 run.wait(show=show).raise_refusal()
         # What is not run yet would go on behind the back of the person who stopped it.
         except (KeyboardInterrupt, GraphError):
@@ -250,6 +255,8 @@ class StudioExperiments(StudioBase):
             # the running one stops at its next step; waiting for it leaves the kernel ready for the next cell
             self._wait_for(runs)
             raise
+        finally:
+            trackers.close()
         return runs
 
     @staticmethod

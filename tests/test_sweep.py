@@ -9,6 +9,7 @@ from pictures import apple
 import nbgraph as nb
 from nbgraph.errors import GraphError, NotFoundError
 from nbgraph.invocations import Add, BlankImage, Collect, Divide, Iterate, ModelLoader, Noise, Range
+from nbgraph.progress import ProgressTracker
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
 
@@ -222,3 +223,14 @@ def test_a_graph_that_ends_in_several_nodes_asks_for_one(studio):
 def test_a_graph_without_nodes_cannot_be_swept(studio):
     with pytest.raises(GraphError, match="has no nodes; add what is to be swept"):
         studio.sweep(Graph(), {"two.a": [1, 2]}, progress=False)
+
+
+def test_the_events_of_a_cell_reach_its_own_tracker_alone(studio, monkeypatch):
+    heard = []
+    plain = ProgressTracker.__call__
+    monkeypatch.setattr(ProgressTracker, "__call__", lambda self, event: (heard.append(self), plain(self, event)))
+    sweep = studio.sweep(Add(id="sum", a=1, b=2), {"sum.a": range(20)}, progress=False)
+    # a start and an end each
+    assert len(heard) == 2 * 20
+    assert [run.progress.status for run in sweep.runs] == ["completed"] * 20
+    assert not studio.services.events.is_heard
