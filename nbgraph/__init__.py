@@ -34,6 +34,7 @@ _HOMES = {
     "node": "nbgraph.invocations.function",
     "open": "nbgraph.recipes.local",  # not in __all__: `from nbgraph import *` must not hide Python's own
     "registry": "nbgraph.invocations.node_registry",
+    "replace": "nbgraph.experiments.axes",
     "text_to_image": "nbgraph.templates",
 }
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "invocation",
     "node",
     "registry",
+    "replace",
     "text_to_image",
 ]
 
@@ -66,6 +68,7 @@ wait_passively()  # before torch is imported, by nbgraph or by a later line of t
 if TYPE_CHECKING:
     from nbgraph.config import Settings
     from nbgraph.errors import GraphError, NbgraphError, NodeError
+    from nbgraph.experiments.axes import replace
     from nbgraph.experiments.diff import diff
     from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref, invocation
     from nbgraph.invocations.context import InvocationContext

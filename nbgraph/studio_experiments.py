@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from PIL.Image import Image
 
 from nbgraph.errors import GraphError, NbgraphError, NbgraphWarning, OwnWorkerError
-from nbgraph.experiments.axes import Axis, batch_data
+from nbgraph.experiments.axes import Axis, sweep_cells
 from nbgraph.experiments.metric_columns import MeasuredGraph, Metric, with_metrics
 from nbgraph.loading import load
 from nbgraph.progress import Progress, ProgressStyle, ProgressTracker, ProgressTrackers, progress_display, shows_view
 from nbgraph.run import NodeLike, Run
 from nbgraph.services.invocation_processor.cluster_common import ClusterLike
 from nbgraph.services.invocation_processor.node_batches import BatchLimits
-from nbgraph.services.shared.graph.batch import Batch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, OnError
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
@@ -61,6 +60,7 @@ class StudioExperiments(StudioBase):
         values
             Lists by address; lists of different addresses are multiplied: `{"denoise.cfg_scale": [2, 4], "noise.seed":
             [1, 2]}` makes four runs. A tuple of addresses zips them: `{("a.x", "b.y"): [(1, 5), (2, 6)]}` makes two.
+            `nb.replace("prompt.text", "apple")` in place of an address replaces a part of a text.
         node
             The node whose output is shown; needed when the graph ends in more than one.
         runs
@@ -88,13 +88,10 @@ class StudioExperiments(StudioBase):
         graph = target_graph(target)
         shown = swept_node(graph, node)
         measured = with_metrics(graph, shown, metrics)
-        batch = Batch(measured.graph, batch_data(values), runs, self.settings.max_sessions)
+        cells = sweep_cells(measured.graph, values, runs, self.settings.max_sessions)
         # One metric that fails must not keep the others from being measured.
         on_error: OnError = "continue" if measured.columns else "stop"
-        chosen, graphs = list[dict[str, Any]](), list[Graph]()
-        for each, swept in batch:
-            chosen.append(each)
-            graphs.append(swept)
+        chosen, graphs = [each for each, _ in cells], [swept for _, swept in cells]
 
         expected = self._estimate_cells(graphs) if progress in (True, "text", "widget") else None
         filling: LiveSweep | None = None
@@ -181,8 +178,8 @@ class StudioExperiments(StudioBase):
             The graph cannot run, or a value does not fit.
         """
         if sweep:
-            batch = Batch(target_graph(target), batch_data(values or {}), 1, self.settings.max_sessions)
-            sessions = [self._session(graph, None) for _, graph in batch]
+            cells = sweep_cells(target_graph(target), values or {}, 1, self.settings.max_sessions)
+            sessions = [self._session(graph, None) for _, graph in cells]
         else:
             sessions = [self._session(target, cast("Values", values))]
         for session in sessions:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from PIL import Image
 
 from nbgraph.errors import ChoiceError, GraphError, NbgraphError, Problem
-from nbgraph.experiments.axes import Axis, axis_names
+from nbgraph.experiments.axes import Axis, axis_names, shown_name
 from nbgraph.experiments.comparison import Comparison, compare_levels, find_axis, unit_of
 from nbgraph.experiments.metric_columns import MetricColumn
 from nbgraph.experiments.sheet import draw_sheet, tiled
@@ -307,9 +307,7 @@ def _are_numbers(column: Sequence[Any]) -> bool:
 
 
 def _label(values: Mapping[str, Any], axes: Sequence[Axis]) -> str:
-    return "\n".join(
-        f"{name.rpartition('.')[2]} {shown_value(values[name])}" for axis in axes for name in axis_names(axis)
-    )
+    return "\n".join(f"{shown_name(name)} {shown_value(values[name])}" for axis in axes for name in axis_names(axis))
 
 
 def _picture_of(names: Sequence[str], run: Run) -> Image.Image | str:

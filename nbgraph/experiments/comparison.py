@@ -6,7 +6,7 @@ from math import isnan, nan
 from typing import TYPE_CHECKING, Any, cast
 
 from nbgraph.errors import ChoiceError, NbgraphError
-from nbgraph.experiments.axes import Axis, axis_names
+from nbgraph.experiments.axes import Axis, axis_names, short_name
 from nbgraph.experiments.statistics import LEVEL, Paired, holm, paired, seeds_needed
 from nbgraph.experiments.tables import comparison_frame
 from nbgraph.html import Html, element, frame_table, joined
@@ -92,7 +92,7 @@ def find_axis(axes: Sequence[Axis], wanted: Any, what: str = "an axis") -> tuple
     """
     groups = [axis_names(axis) for axis in axes]
     exact = [group for group in groups if wanted == group or wanted in group]
-    ending = [group for group in groups if any(name.rpartition(".")[2] == wanted for name in group)]
+    ending = [group for group in groups if any(short_name(name) == wanted for name in group)]
     found = exact or ending
     if len(found) != 1:
         raise ChoiceError(what, wanted, [name for group in groups for name in group])
@@ -107,7 +107,7 @@ def unit_of(axes: Sequence[Axis], axis: tuple[str, ...], by: Any = None) -> tupl
             raise NbgraphError(f"{by!r} is what is compared; pairs need another axis, such as a seed")
         return unit
     others = [name for each in axes for name in axis_names(each) if name not in axis]
-    return tuple(name for name in others if name.rpartition(".")[2] == SEED) or tuple(others)
+    return tuple(name for name in others if short_name(name) == SEED) or tuple(others)
 
 
 def levels_of(cells: Sequence[Mapping[str, Any]], axis: Sequence[str]) -> list[Level]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from nbgraph.experiments.axes import shown_name
 from nbgraph.experiments.sheet import SMALLEST_CELL, grown
 from nbgraph.html import FONT, SOFT, Html, element, image, joined
 from nbgraph.services.images.images_base import thumbnail_of
@@ -130,7 +131,7 @@ def _cell(cell: Cell) -> Html:
 
 
 def _label(values: Mapping[str, Any], names: Sequence[str]) -> str:
-    return ", ".join(f"{name.rpartition('.')[2]} {shown_value(values[name])}" for name in names)
+    return ", ".join(f"{shown_name(name)} {shown_value(values[name])}" for name in names)
 
 
 def shown_value(value: Any) -> str:
