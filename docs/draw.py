@@ -1,10 +1,11 @@
-"""Makes the pictures of the README: a real notebook in JupyterLab, a film of the canvas, and a sweep."""
+"""Makes the pictures of the documentation: a notebook in JupyterLab, a film of the canvas, the paint view, a sweep."""
 
 import tempfile
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
+from playwright.sync_api import Browser
 from widgets.browser import Lab, open_browser
 from widgets.notebook_page import NotebookPage
 
@@ -106,6 +107,37 @@ def draw_sweep() -> None:
         studio.sweep(text_to_image("", seed=7), values, progress="text").image.save(DOCS / "sweep.png")
 
 
+PAINTED = """\
+import nbgraph as nb
+
+studio = nb.Studio()
+apple = nb.text_to_image("red apple", seed=3, cfg_scale=3)
+painter = studio.paint(studio.run(apple, progress=False)[apple].image.resize((512, 512)))
+painter"""
+
+
+def draw_paint(browser: Browser, lab: Lab) -> None:
+    """Paint a mask on an image, and keep a picture of the widget."""
+    page = NotebookPage(browser, lab, PAINTED, name="paint.ipynb")
+    page.page.set_viewport_size({"width": 1100, "height": 1000})
+    page.run(0)
+    area = page.page.locator(".nbm-area")
+    page.page.locator(".nbm-picture[src]").wait_for()
+    page.page.get_by_label("feather").fill("30")
+    box = area.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.page.mouse.move(x + 60, y - 60)
+    page.page.mouse.down()
+    for dx, dy in ((130, -10), (120, 70), (70, 110), (60, 20), (100, 30)):
+        page.page.mouse.move(x + dx, y + dy, steps=6)
+    page.page.mouse.up()
+    page.page.wait_for_timeout(1500)
+    shot = Image.open(BytesIO(page.page.locator(".nbm").screenshot())).convert("RGB")
+    shot.save(DOCS / "paint.webp", quality=80, method=6)
+    page.page.close()
+
+
 def draw_notebook() -> None:
     """Run the cells, press Run on the canvas, and keep a picture of the page."""
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
@@ -123,6 +155,7 @@ def draw_notebook() -> None:
             page.page.locator(".jp-NotebookPanel").screenshot(path=DOCS / "notebook.png")
             page.execute(1, "editor = studio.edit()\neditor")
             film_canvas(page, DOCS / "canvas.webp")
+            draw_paint(browser, lab)
         finally:
             lab.close()
 

@@ -33,6 +33,7 @@ _HOMES = {
     "invocation": "nbgraph.invocations.base",
     "node": "nbgraph.invocations.function",
     "open": "nbgraph.recipes.local",  # not in __all__: `from nbgraph import *` must not hide Python's own
+    "paint": "nbgraph.painting",
     "registry": "nbgraph.invocations.node_registry",
     "replace": "nbgraph.experiments.axes",
     "text_to_image": "nbgraph.templates",
@@ -58,6 +59,7 @@ __all__ = [
     "image_to_image",
     "invocation",
     "node",
+    "paint",
     "registry",
     "replace",
     "text_to_image",
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from nbgraph.invocations.context import InvocationContext
     from nbgraph.invocations.function import Image, node
     from nbgraph.invocations.node_registry import registry
+    from nbgraph.painting import paint
     from nbgraph.run import Run
     from nbgraph.services.invocation_services import InvocationServices
     from nbgraph.services.invoker import Invoker

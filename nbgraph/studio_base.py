@@ -10,6 +10,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Self
 from weakref import finalize
 
+from nbgraph import painting
 from nbgraph.config import Settings
 from nbgraph.errors import ClusterError, NbgraphError, NotFoundError
 from nbgraph.frames import compared_frame, loaded_frame, stats_frame
@@ -37,8 +38,10 @@ from nbgraph.views.stats import StatsView
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
+    from nbgraph.painting import Paintable
     from nbgraph.widgets.editor import GraphEditor
     from nbgraph.widgets.open_editors import OpenEditors
+    from nbgraph.widgets.paint import MaskPainter
 
 COLLECT_SECONDS = 0.2
 
@@ -67,6 +70,7 @@ class StudioBase:
         self._dropped = finalize(self, start_new_thread, _collect_soon, ())
         self._dropped.atexit = False  # at exit the memory goes anyway
         offer_documents(self)
+        painting.opened(self)
 
     @property
     def services(self) -> InvocationServices:
@@ -130,6 +134,35 @@ class StudioBase:
         if isinstance(target, str | PathLike):
             return self._editors.of_text(target)
         return self._editors.of_graph(target_graph(target))
+
+    def paint(self, image: "Paintable", mask: "Paintable | None" = None) -> "MaskPainter":
+        """Return an image on which a mask is painted by brush; a cell shows it.
+
+        What is painted is stored in the studio a moment after each stroke, and offered again when the same image is
+        painted on later, in the next kernel too.
+
+        Parameters
+        ----------
+        image
+            An image of the studio (a field, a result such as `run[node]`, or a name), a PIL image, or the path of a
+            PNG, JPEG or WebP file.
+        mask
+            A mask to begin with, of the size of the image: white is painted anew, black is kept, transparent counts as
+            black.
+
+        Returns
+        -------
+        MaskPainter
+            `.mask` is the mask for the inputs of nodes, `.image` the image that it belongs to.
+
+        Raises
+        ------
+        NotFoundError
+            The image or the mask was deleted, or belongs to another studio.
+        NbgraphError
+            There is no image, it cannot be read or is too large, or the mask is of another size.
+        """
+        return load("nbgraph.widgets.paint").MaskPainter(self.services, image, mask)
 
     @cached_property
     def _editors(self) -> "OpenEditors":
@@ -317,6 +350,7 @@ class StudioBase:
     def close(self) -> None:
         """Cancel running sessions and stop the services. Closing twice is harmless."""
         self._dropped.detach()  # a closed studio needs no collection
+        painting.closed(self)
         self._recent_graphs.clear()  # they hold nodes of the person, which may hold images
         self.invoker.stop()
 

@@ -75,6 +75,7 @@ ALLOWED = {
         "notebook",
     },
     "models": {"errors"},
+    "painting": {"errors"},
     "threads": set(),
     "templates": {"errors", "invocations", GRAPH},
     "experiments": {
@@ -124,6 +125,7 @@ ALLOWED = {
         "invocations",
     },
     "studio_base": {
+        "painting",
         "readable_stats",
         "targets",
         "run",
@@ -203,6 +205,7 @@ ALLOWED = {
         "invocations",
     },
     "__init__": {
+        "painting",
         "experiments",
         "studio",
         "recipes",
@@ -227,6 +230,7 @@ LAZY = {
     "run": {"widgets"},
     "experiments": {"widgets"},
     "doctor": {"widgets"},
+    "painting": {"invocations", "results", "widgets"},
 }
 """What a layer may load by name, when something is shown, and import for type checkers."""
 

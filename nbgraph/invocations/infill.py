@@ -60,18 +60,28 @@ class InfillSmooth(BaseInvocation):
     image: ImageField = Field(description="Image whose transparent parts are filled")
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
-        picture = open_picture(context, self.image).convert("RGBA")
-        if picture.getchannel("A").getbbox() is None:
-            raise NbgraphError(NOTHING_TO_TAKE)
-        levels = [picture]
-        while max(levels[-1].size) > 1:
-            levels.append(_halved(levels[-1]))
-        behind = levels[-1]
-        # the smallest level is the mean of all colours, whatever its alpha
-        behind.putalpha(255)
-        for level in reversed(levels[:-1]):
-            behind = Image.alpha_composite(behind.resize(level.size, Image.Resampling.BILINEAR), level)
-        return context.images.output(behind.convert("RGB"))
+        return context.images.output(filled_smoothly(open_picture(context, self.image).convert("RGBA")))
+
+
+def filled_smoothly(picture: Image.Image) -> Image.Image:
+    """Return an image in RGB whose transparent parts, in RGBA, are filled smoothly with the colours around them.
+
+    Raises
+    ------
+    NbgraphError
+        It is transparent everywhere.
+    """
+    if picture.getchannel("A").getbbox() is None:
+        raise NbgraphError(NOTHING_TO_TAKE)
+    levels = [picture]
+    while max(levels[-1].size) > 1:
+        levels.append(_halved(levels[-1]))
+    behind = levels[-1]
+    # the smallest level is the mean of all colours, whatever its alpha
+    behind.putalpha(255)
+    for level in reversed(levels[:-1]):
+        behind = Image.alpha_composite(behind.resize(level.size, Image.Resampling.BILINEAR), level)
+    return behind.convert("RGB")
 
 
 def _halved(picture: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from nbgraph.image_modes import has_alpha
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.fields import ImageField, RegionField
 from nbgraph.invocations.outputs import ImageOutput
-from nbgraph.invocations.pictures import check_size, open_mask, open_picture
+from nbgraph.invocations.pictures import check_size, mask_problems, open_mask, open_picture
 
 
 class CropToMaskOutput(BaseInvocationOutput):
@@ -41,6 +41,9 @@ class CropToMask(BaseInvocation):
     )
     width: int = Field(512, gt=0, le=8192, multiple_of=8, description="Width of the cropped image in pixels")
     height: int = Field(512, gt=0, le=8192, multiple_of=8, description="Height of the cropped image in pixels")
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        yield from mask_problems(known, context)
 
     def invoke(self, context: InvocationContext) -> CropToMaskOutput:
         picture = open_picture(context, self.image)
@@ -88,6 +91,7 @@ class PasteRegion(BaseInvocation):
         region = known.get("region")
         if region is not None and min(region.width, region.height) < 1:
             yield "region", f"is {region.width} x {region.height} pixels; link the region of Crop around mask"
+        yield from mask_problems(known, context)
 
     def invoke(self, context: InvocationContext) -> ImageOutput:
         picture, region = open_picture(context, self.image), self.region

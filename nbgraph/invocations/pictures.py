@@ -15,6 +15,8 @@ from nbgraph.invocations.base import InvocationContext
 from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.types import NodeValue
 
+KNOWN_MASKS = 256
+_black: dict[str, bool] = {}  # by name: whether a mask is black everywhere; a check is made for each session
 MAX_PIXELS = 89_478_485
 """The most pixels of an image, 1 GiB / 12 bytes: the limit above which Pillow warns when it opens a file."""
 Side = Annotated[int, Field(gt=0, le=32_768)]
@@ -73,6 +75,34 @@ def check_equal_sizes(**pictures: Image.Image) -> None:
     if len({picture.size for picture in pictures.values()}) > 1:
         sizes = ", ".join(f"{name} is {picture.width} x {picture.height}" for name, picture in pictures.items())
         raise NbgraphError(f"the pictures must be of one size, and {sizes}; put ResizeImage before one of them")
+
+
+def mask_problems(known: Mapping[str, NodeValue], context: InvocationContext) -> Iterator[tuple[str, str]]:
+    """Yield ("mask", problem) for a mask that is not of the size of its image, or is black everywhere.
+
+    It is the part of `check` of nodes with the inputs `image` and `mask`, as far as these are known before the run.
+    """
+    mask = known.get("mask")
+    if not isinstance(mask, ImageField):
+        return
+    if isinstance(image := known.get("image"), ImageField):
+        of, on = context.images.record(mask), context.images.record(image)
+        if (of.width, of.height) != (on.width, on.height):
+            size, wanted = f"{of.width} x {of.height}", f"{on.width} x {on.height}"
+            yield "mask", f"is {size}, and the image {wanted}; put ResizeImage before one of them"
+            return
+    if _is_black(mask, context):
+        yield "mask", "is black everywhere, so nothing would be painted; paint some of it white"
+
+
+def _is_black(mask: ImageField, context: InvocationContext) -> bool:
+    """Return whether a stored mask is black everywhere. Images never change, so each is read once."""
+    found = _black.get(mask.image_name)
+    if found is None:
+        if len(_black) >= KNOWN_MASKS:
+            _black.clear()
+        found = _black[mask.image_name] = open_mask(context, mask).getbbox() is None
+    return found
 
 
 def open_on_white(context: InvocationContext, field: ImageField) -> Image.Image:

@@ -30,6 +30,7 @@ from nbgraph.widgets.dry_run import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.exact_numbers import to_page
 from nbgraph.widgets.graph_changes import apply_changes
 from nbgraph.widgets.library_graphs import templates
+from nbgraph.widgets.paint import MaskPainter, painter_on
 from nbgraph.widgets.picture_answers import PictureAnswers
 from nbgraph.widgets.pictures import answer_pictures
 from nbgraph.widgets.remix import OpenGraph
@@ -85,6 +86,7 @@ class GraphEditor(RpcWidget):
         self._sent_types: Mapping[str, NodeClass] = {}
         self._outer: list[tuple[GraphDocument, str]] = []
         self._feed = None
+        self._painter: MaskPainter | None = None
         self._reasons = Reasons(invoker.services) if invoker is not None else None
         self._open(GraphDocument(graph, read_only))
         super().__init__(_document=self._snapshot())
@@ -157,6 +159,8 @@ class GraphEditor(RpcWidget):
         self._static.close()
         if self._feed is not None:
             self._feed.close()
+        if self._painter is not None:
+            self._painter.close()
         if self._events is not None:
             with suppress(ValueError):
                 self._events.unregister("post_run_cell", self._after_cell)
@@ -247,6 +251,9 @@ class GraphEditor(RpcWidget):
             return answer_pictures(self._need_invoker().services.images, request, buffers)
         if isinstance(request, messages.AboutPictures):
             return self._answer_picture(request)
+        if isinstance(request, messages.PaintRequest):
+            self._painter = painter_on(self._need_invoker().services, request, self._painter)
+            return {"type": "paint", "model": self._painter.model_id}, []
         if isinstance(request, messages.FileRequest):
             return answer_file(self._need_invoker().services, request.name, buffers), []
         if isinstance(request, messages.ExplainRequest):

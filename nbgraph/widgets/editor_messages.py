@@ -105,6 +105,15 @@ class CompareRequest(Request):
     names: Annotated[Names, Field(min_length=2, max_length=2)]
 
 
+class PaintRequest(Request):
+    """Open a painter on an image, with the mask that there is; `extends` lets it extend the image's frame."""
+
+    type: Literal["paint"]
+    name: str = Field(max_length=200)
+    mask: str | None = Field(None, max_length=200)
+    extends: bool = False
+
+
 AboutPictures = PictureRequest | StarRequest | CompareRequest
 
 
@@ -162,6 +171,7 @@ AnyRequest = (
     | PictureRequest
     | StarRequest
     | CompareRequest
+    | PaintRequest
     | UploadRequest
     | FileRequest
     | CollapseRequest

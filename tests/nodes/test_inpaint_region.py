@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from nbgraph.errors import NodeError
-from nbgraph.invocations import CropToMask, PasteRegion
+from nbgraph.errors import GraphError, NodeError
+from nbgraph.invocations import ConvertImage, CropToMask, PasteRegion
+from nbgraph.invocations import Image as ImageNode
 from nbgraph.invocations.fields import ImageField, RegionField
 from nbgraph.invocations.inpaint_region import faded, region_around
 
@@ -84,10 +85,19 @@ def test_a_feather_reaches_exactly_so_far(feather):
 
 def test_masks_and_regions_that_do_not_fit_are_named(studio):
     image = saved(studio, noise())
-    for mask, problem in ((box(0, 0, 5, 5, (60, 60)), "mask is 60 x 60 and the image 120 x 90"),
-                          (Image.new("L", SIZE), "black everywhere")):  # fmt: skip
-        with pytest.raises(NodeError, match=problem):
-            studio.run(CropToMask(image=image, mask=saved(studio, mask)), progress=False)
+    for mask, problem in ((box(0, 0, 5, 5, (60, 60)), "is 60 x 60.* the image 120 x 90"),
+                          (Image.new("L", SIZE), "is black everywhere")):  # fmt: skip
+        field = saved(studio, mask)
+        # Named before anything runs where both are known, also through nodes that only pass them on.
+        for linked in (field, ImageNode(image=field)):
+            with pytest.raises(GraphError, match=f"crop.mask: {problem}"):
+                studio.run(CropToMask(id="crop", image=ImageNode(image=image), mask=linked), progress=False)
+        computed = ConvertImage(image=field, mode="L")
+        with pytest.raises(NodeError, match="the mask is"):
+            studio.run(CropToMask(image=image, mask=computed), progress=False)
+        region = RegionField(left=0, top=0, width=40, height=40)
+        with pytest.raises(GraphError, match=f"paste.mask: {problem}"):
+            studio.run(PasteRegion(id="paste", image=image, painted=image, mask=field, region=region), progress=False)
     mask = saved(studio, box(0, 0, 5, 5))
     region = RegionField(left=100, top=0, width=40, height=40)
     with pytest.raises(NodeError, match="the region ends at 140 x 40, and the image is 120 x 90"):

@@ -21,11 +21,12 @@ export class Asker {
   }
 
   /** Send a question; what it was answered, or an error with the text of the refusal. */
-  ask(question: Content): Promise<Reply> {
+  ask(question: Content, buffers?: ArrayBuffer[]): Promise<Reply> {
     const request = this.next++;
     return new Promise((resolve, reject) => {
       this.waiting.set(request, { resolve, reject });
-      this.model.send({ ...question, request });
+      if (buffers?.length) this.model.send({ ...question, request }, undefined, buffers);
+      else this.model.send({ ...question, request });
     });
   }
 

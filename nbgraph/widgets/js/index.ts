@@ -5,6 +5,7 @@ import { editor } from "./editor.tsx";
 import { gallery } from "./gallery.ts";
 import { kernelBanner, withBanner } from "./kernel_banner.ts";
 import type { Model, Widget } from "./model.ts";
+import { paint } from "./paint.ts";
 import { queueTable } from "./queue_table.ts";
 import { runView } from "./run_view.ts";
 
@@ -12,6 +13,7 @@ const panels = {
   cache_table: cacheTable,
   gallery,
   kernel_banner: kernelBanner,
+  paint,
   run_view: runView,
   queue_table: queueTable,
 };

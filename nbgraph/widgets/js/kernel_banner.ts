@@ -11,6 +11,7 @@ const CALLS: Record<string, string> = {
   cache_table: "studio.cache",
   queue_table: "studio.queue",
   run_view: "studio.queue",
+  paint: "studio.paint(image)",
 };
 const GONE = "The kernel was restarted or ended: this shows what there was, and takes no clicks.";
 const SILENT = "Waiting for the kernel: it has not answered for a while. A cell may keep it busy.";

@@ -18,6 +18,7 @@ import { Lost, SavedMark } from "./Lost.tsx";
 import { type Items, Menu } from "./Menu.tsx";
 import { menuOf, type Place } from "./menus.ts";
 import { useFirstSize } from "./opening.ts";
+import { PaintOver } from "./PaintOver.tsx";
 import { Palette } from "./Palette.tsx";
 import { Prompt, type Question } from "./Prompt.tsx";
 import type { Template } from "./protocol.ts";
@@ -43,6 +44,9 @@ const MENU = { width: 230, height: 400 };
 
 const isMapped = ({ document: { nodes } }: Pick<EditorState, "document">): boolean =>
   nodes.size > MAP_FROM && nodes.size <= MAP_UP_TO;
+
+/** A view lies over the canvas and has the keys. */
+const isCovered = ({ large, painting }: EditorState): boolean => large !== null || painting !== null;
 
 export function Editor() {
   const store = useStore();
@@ -108,7 +112,7 @@ export function Editor() {
     if (!opened && !question && !menu && !sheet && wire.key(event)) return;
     const target = event.target as HTMLElement;
     const command = commandOf(event, target.tagName);
-    if (!command || opened || question || menu || sheet || store.state.getState().large) return;
+    if (!command || opened || question || menu || sheet || isCovered(store.state.getState())) return;
     if (command === "paste") {
       // The browser says a moment later what is pasted: a file goes before what was copied here.
       pasting.current = setTimeout(() => doCommand(command), PASTE);
@@ -123,6 +127,10 @@ export function Editor() {
     return files.length > 0;
   };
   const back = useCallback((): void => root.current?.focus({ preventScroll: true }), []);
+  const backTo = useCallback(
+    (from: HTMLElement | null): void => (from?.isConnected ? from : root.current!).focus({ preventScroll: true }),
+    [],
+  );
   const close = (): void => {
     setOpened(null);
     back();
@@ -237,11 +245,8 @@ export function Editor() {
               }}
             />
           )}
-          <LargeView
-            takeAsInput={takeAsInput}
-            openCanvas={openBelow}
-            back={(from) => (from?.isConnected ? from : root.current!).focus({ preventScroll: true })}
-          />
+          <LargeView takeAsInput={takeAsInput} openCanvas={openBelow} back={backTo} />
+          <PaintOver back={backTo} />
           {question && (
             <Prompt
               {...question}

@@ -20,6 +20,8 @@ interface Props {
 }
 
 export interface ControlProps {
+  /** The node's id. */
+  node: string;
   /** The name for page readers: the node's id and the input's. */
   label: string;
   spec: InputType;
@@ -34,7 +36,7 @@ export const Field = memo(function Field({ node, spec, input }: Props) {
   const value = input && "value" in input ? input.value : spec.default;
   const set = (next: any): void => store.edit([["input", node, spec.name, { value: next }]], `${node}.${spec.name}`);
   const label = `${node} ${spec.name}`;
-  return <Control label={label} spec={spec} value={value} disabled={disabled} set={set} />;
+  return <Control node={node} label={label} spec={spec} value={value} disabled={disabled} set={set} />;
 });
 
 function Control(props: ControlProps) {

@@ -4,8 +4,10 @@ import { type ChangeEvent, type DragEvent, useEffect, useState } from "react";
 import { useStore, useStored } from "./context.ts";
 import type { ControlProps } from "./Field.tsx";
 import { upload } from "./files.ts";
+import { NO_IMAGE } from "./menus.ts";
+import { isMask, paintingAt } from "./painting.ts";
 
-export function ImageInput({ label, value, disabled, set }: ControlProps) {
+export function ImageInput({ node, label, spec, value, disabled, set }: ControlProps) {
   const store = useStore();
   const [open, setOpen] = useState(false);
   const name: string | undefined = value?.image_name;
@@ -39,8 +41,18 @@ export function ImageInput({ label, value, disabled, set }: ControlProps) {
     if (!file) return;
     await take(file);
   };
+  const paint = (): void => {
+    const painting = paintingAt(store.state.getState(), node, spec.name);
+    if (painting) store.showPaint(painting);
+    else store.toast(NO_IMAGE, "refusal");
+  };
   return (
     <span className="nbg-image-input">
+      {isMask(spec) && (
+        <button type="button" className="nbg-paint-button" disabled={disabled} onClick={paint}>
+          Paint…
+        </button>
+      )}
       <button type="button" aria-label={label} aria-expanded={open} disabled={disabled} onClick={show} onDrop={drop}>
         {url ? (
           <img src={url} alt={name} />

@@ -4,6 +4,7 @@ import { disconnect } from "./commands.ts";
 import { endsOf } from "./flow.ts";
 import { type Command, keysOf } from "./keys.ts";
 import type { Item, Items } from "./Menu.tsx";
+import { canPaint, paintingOf } from "./painting.ts";
 
 export type Place = { kind: "node" | "note" | "edge"; id: string } | { kind: "pane" };
 
@@ -37,6 +38,7 @@ function nodeMenu(view: View, id: string, readOnly: boolean): Items {
   const busy = !store.canRun || store.path.length > 0;
   return [
     command(view, "Run to here", "runTo", { disabled: busy }),
+    ...paintItem(view, id, readOnly),
     ...(node?.type === "graph" ? [command(view, "Open library graph", "open")] : []),
     null,
     command(view, "Copy", "copy"),
@@ -54,6 +56,19 @@ function nodeMenu(view: View, id: string, readOnly: boolean): Items {
     null,
     command(view, "Delete", "delete", { disabled: readOnly, danger: true }),
   ];
+}
+
+export const NO_IMAGE = "there is no image to paint on yet: choose one, or run the graph up to it";
+
+function paintItem({ store }: View, id: string, readOnly: boolean): Items {
+  const state = store.state.getState();
+  if (!canPaint(state, id)) return [];
+  const open = (): void => {
+    const painting = paintingOf(store.state.getState(), id);
+    if (painting) store.showPaint(painting);
+    else store.toast(NO_IMAGE, "refusal");
+  };
+  return [{ label: "Paint mask…", act: open, disabled: readOnly || !store.canRun }];
 }
 
 const noteMenu = (view: View, readOnly: boolean): Items => [

@@ -99,6 +99,7 @@ export type Told =
   | ({ type: "picture"; request: number } & Opened)
   | ({ type: "compared"; request: number } & Compared)
   | { type: "canvas"; request: number; model: string }
+  | { type: "paint"; request: number; model: string }
   | { type: "refused"; request: number; message: string; stale?: boolean; problems?: Problem[] }
   | {
       type: "run";

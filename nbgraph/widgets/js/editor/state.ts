@@ -1,5 +1,6 @@
 // What the components of the canvas draw: the document with what follows from it, and the view of its runs.
 import { emptyDocument, type GraphDocument } from "./document.ts";
+import type { Painting } from "./painting.ts";
 import type { ModelFile, NodeRun, Problem, Reason, Template } from "./protocol.ts";
 import { emptySchema, type Schema } from "./schema.ts";
 
@@ -45,6 +46,8 @@ export interface ViewState {
   names: Record<string, string>;
   /** The result that is shown in full size. */
   large: { node: string; url: string } | null;
+  /** The mask that is painted over the canvas. */
+  painting: Painting | null;
   thumbnails: Record<string, string>;
   newest: string[];
   toasts: Toast[];
@@ -78,6 +81,7 @@ export const initialState = (): EditorState => ({
   results: {},
   names: {},
   large: null,
+  painting: null,
   thumbnails: {},
   newest: [],
   toasts: [],

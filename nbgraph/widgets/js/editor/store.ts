@@ -156,6 +156,11 @@ export class EditorStore {
     this.set({ large });
   }
 
+  /** Show the paint view for a mask, or close it. */
+  showPaint(painting: EditorState["painting"]): void {
+    this.set({ painting });
+  }
+
   /** Show the folded inputs and outputs of a node, or fold them again. */
   unfold(id: string, open: boolean): void {
     this.set({ unfolded: { ...this.now.unfolded, [id]: open } });
