@@ -128,6 +128,7 @@ ARGUMENTS = {
     "img_lerp": "image=picture, min=64, max=192",
     "img_paste": "base_image=picture, image=picture, x=16, y=16",
     "img_resize": "image=picture, width=64, height=64",
+    "img_rotate": 'image=picture, angle=30, fill="white"',
     "img_scale": "image=picture, scale_factor=0.5",
     "img_text": 'image=picture, text="a red apple"',
     "infill_rgba": 'image=picture, color="orange"',

@@ -34,7 +34,7 @@ from nbgraph.invocations.image_color import (
 )
 from nbgraph.invocations.image_compare import CompareImages
 from nbgraph.invocations.image_filter import BlurImage, CannyEdges, ColorMap, TileResample
-from nbgraph.invocations.image_size import CropImage, PasteImage, ResizeImage, ScaleImage
+from nbgraph.invocations.image_size import CropImage, PasteImage, ResizeImage, RotateImage, ScaleImage
 from nbgraph.invocations.infill import InfillColor, InfillSmooth, InfillTiles
 from nbgraph.invocations.inpaint_region import CropToMask, PasteRegion
 from nbgraph.invocations.latents import DenoiseLatents
@@ -162,6 +162,7 @@ __all__ = [
     "ReplaceString",
     "ResizeImage",
     "ResizeLatents",
+    "RotateImage",
     "RoundFloat",
     "SaveImage",
     "ScaleImage",

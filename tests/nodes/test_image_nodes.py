@@ -26,6 +26,7 @@ from nbgraph.invocations import (
     OffsetChannel,
     PasteImage,
     ResizeImage,
+    RotateImage,
     SaveImage,
     ScaleImage,
     TileResample,
@@ -75,6 +76,58 @@ def test_sizes_follow(put, result):
     assert result(ResizeImage(image=put(RED), width=3, height=5)).image.size == (3, 5)
     scaled = result(ScaleImage(image=put(RED), scale_factor=0.01))
     assert (scaled.width, scaled.height) == (1, 1)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_a_picture_is_turned_clockwise_without_loss_by_right_angles_in_its_mode(put, result, mode):
+    picture = PillowImage.fromarray(np.arange(8 * 6 * 4, dtype=np.uint8).reshape(6, 8, 4), "RGBA").convert(mode)
+    turned = [result(RotateImage(image=put(picture), angle=angle)) for angle in (90, -180, 270, 360)]
+    expected = [np.rot90(np.asarray(picture), -quarters) for quarters in (1, 2, 3, 4)]
+    assert [one.image.mode for one in turned] == [mode] * 4
+    assert all(np.array_equal(np.asarray(one.image), wanted) for one, wanted in zip(turned, expected))
+    assert (turned[0].width, turned[0].height) == (6, 8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "fill", "corner"),
+    [
+        ("RGB", None, (0, 0, 0)),
+        ("RGBA", None, (0, 0, 0, 0)),
+        ("RGB", "#ff800080", (255, 128, 0)),
+        ("RGBA", "#ff8000", (255, 128, 0, 255)),
+        ("RGBA", "#ff800080", (255, 128, 0, 128)),
+        ("L", "white", 255),
+        ("LA", "white", (255, 255)),
+    ],
+)
+@pytest.mark.parametrize("resample_mode", ["nearest", "bicubic"])
+def test_the_corners_of_a_turned_picture_have_the_fill_colour_and_its_mode(
+    put, result, mode, fill, corner, resample_mode
+):
+    picture = PillowImage.new("RGBA", (20, 10), (0, 200, 0, 255)).convert(mode)
+    turned = result(RotateImage(image=put(picture), angle=45, fill=fill, resample_mode=resample_mode))
+    assert turned.image.mode == mode
+    assert np.allclose(turned.image.getpixel((0, 0)), corner, atol=1)
+    assert turned.image.getpixel((turned.width // 2, turned.height // 2)) == picture.getpixel((10, 5))
+    assert turned.width > 20
+    assert result(RotateImage(image=put(picture), angle=45, expand=False)).image.size == (20, 10)
+
+
+def test_turning_does_not_bleed_transparent_colours(put, result):
+    found = np.asarray(result(RotateImage(image=put(half_transparent()), angle=30)).image)
+    assert found[..., 0].max() == 0
+
+
+def test_a_turned_picture_over_the_limit_is_an_error_and_takes_no_memory(studio, put):
+    node = RotateImage(image=put(PillowImage.new("L", (32_000, 2_000))), angle=45)
+    with pytest.raises(NodeError, match="at most 89,478,485 are possible"):
+        studio.run(node, progress=False)
+
+
+@pytest.mark.parametrize("angle", [float("nan"), float("inf"), 361, "a quarter"])
+def test_an_angle_that_is_none_is_refused_by_name(put, angle):
+    with pytest.raises(GraphError, match="angle"):
+        RotateImage(image=put(RED), angle=angle)
 
 
 def test_pasting_within_and_beyond_the_base(put, result):

@@ -3,6 +3,7 @@
 Needs node, and the packages a build from source leaves.
 """
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import nbgraph
+from nbgraph.invocations.node_registry import registry
+from nbgraph.services.shared.default_graphs import default_graphs
 
 JS = Path(nbgraph.__file__).parent / "widgets" / "js"
 
@@ -36,3 +39,13 @@ def test_no_file_of_the_front_end_writes_markup():
         text = path.read_text(encoding="utf-8")
         assert "innerHTML" not in text, path
         assert "dangerouslySetInnerHTML" not in text, path
+
+
+def test_every_word_of_the_palette_means_nodes_or_library_graphs_that_there_are():
+    """The words of the trade lead nowhere else: a word without its node would find another one silently."""
+    listed = (JS / "editor" / "words.ts").read_text(encoding="utf-8")
+    meant = set(re.findall(r'"([a-z0-9_]+)"[,\]]', listed))
+    graphs = set(re.findall(r"'\"(.+)\"'", listed))
+    assert len(meant) > 40
+    assert meant - set(registry()) == set()
+    assert graphs - {graph.name for graph in default_graphs()} == set()

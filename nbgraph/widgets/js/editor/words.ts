@@ -82,6 +82,8 @@ export const WORDS: Record<string, string[]> = {
   reference: ["ip_adapter"],
   hue: ["img_hue_adjust"],
   rotate: ["img_rotate", "img_hue_adjust"],
+  rotation: ["img_rotate"],
+  turn: ["img_rotate"],
   colour: ["color", "color_correct", "img_hue_adjust"],
   brightness: ["img_channel_multiply", "img_channel_offset"],
   contrast: ["img_channel_multiply"],
