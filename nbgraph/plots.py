@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from nbgraph.texts import shorten
+from nbgraph.texts import seconds_text, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,9 @@ def plot_timeline(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: A
             ax.scatter(starts[rows] + seconds[rows], heights, marker=STATUS_MARKS[kind], s=50, color=colour)
     # in a lane the next bar begins where the text would be
     for row, (start, length) in enumerate(zip(starts, seconds)) if len(labels) == len(data) else ():
-        ax.annotate(f"   {duration(length)}", (start + length, row), va="center", fontsize="small", color=ink_of(ax))
+        ax.annotate(
+            f"   {seconds_text(length)}", (start + length, row), va="center", fontsize="small", color=ink_of(ax)
+        )
     ax.set_yticks(range(len(labels)), labels, **TEXT)
     ax.invert_yaxis()
     ax.margins(x=0.02)
@@ -203,13 +205,7 @@ def plot_sessions(data: "pd.DataFrame", *, axes: "Sequence[Axes] | None" = None,
 def _change(before: float, after: float) -> str:
     if before != before or after != after:
         return "only in b" if before != before else "only in a"
-    return f"{'+' if after >= before else '-'}{duration(abs(after - before))}"
-
-
-def duration(value: float) -> str:
-    if value < 0.001:
-        return f"{value * 1e6:.0f} µs"
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+    return f"{'+' if after >= before else '-'}{seconds_text(abs(after - before))}"
 
 
 def _unit(column: str) -> str:

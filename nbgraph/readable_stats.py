@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.frames import pandas_module
 from nbgraph.html import Html, element, joined, table
+from nbgraph.texts import seconds_text
 
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
@@ -64,7 +65,7 @@ def _columns(stats: Any) -> list[str]:
 def _note(stats: Any) -> str:
     more = f"; {len(stats) - MOST_ROWS} more rows" if len(stats) > MOST_ROWS else ""
     nodes = f"{len(stats)} node{'' if len(stats) == 1 else 's'}"
-    return f"{nodes}, {shown_seconds(float(stats['seconds'].sum()))}; all columns: stats.wide{more}"
+    return f"{nodes}, {seconds_text(float(stats['seconds'].sum()))}; all columns: stats.wide{more}"
 
 
 def _rows(stats: Any) -> list[list[str]]:
@@ -76,18 +77,9 @@ def _text(column: str, value: Any) -> str:
     if value is None or value is pandas_module().NA or value != value:
         return ""
     if column == "seconds":
-        return shown_seconds(value)
+        return seconds_text(value)
     if column.endswith("_mb"):
         return f"{value:,.0f}"
     if column == "cached":
         return "yes" if value else ""
     return value[:8] if column == "session" else str(value)[:LONGEST_ERROR]
-
-
-def shown_seconds(seconds: float) -> str:
-    """Return seconds in three digits at most, by the unit that suits: `85 µs`, `12 ms`, `1.3 s`, `2 min 5 s`."""
-    if seconds < 0.001:
-        return f"{seconds * 1e6:.0f} µs"
-    if seconds < 1:
-        return f"{seconds * 1e3:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"

@@ -25,7 +25,6 @@ from nbgraph.file_writing import write_file
 from nbgraph.frames import MB, frame
 from nbgraph.html import Html, element, joined, table
 from nbgraph.loading import load
-from nbgraph.readable_stats import shown_seconds
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_common import (
     Event,
@@ -35,7 +34,7 @@ from nbgraph.services.events.events_common import (
     SessionFinished,
     SessionStarted,
 )
-from nbgraph.texts import one_line, shorten
+from nbgraph.texts import one_line, seconds_text, shorten
 
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
@@ -124,7 +123,7 @@ class Profile:
         seconds = sum(each.cpu_seconds for each in self.operators)
         cached = f"; {self.cached} came from the cache and were not" if self.cached else ""
         plural = "" if len(self.nodes) == 1 else "s"
-        return f"{len(self.nodes)} node{plural} profiled, {shown_seconds(seconds)} of CPU time{cached}"
+        return f"{len(self.nodes)} node{plural} profiled, {seconds_text(seconds)} of CPU time{cached}"
 
     def plot(self, top: int = SHOWN, *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
         """Draw the operators that took longest, a bar for each, in parts for the nodes that called it.
@@ -192,8 +191,8 @@ class Profile:
                 shorten(one_line(each.name), 60),
                 each.node,
                 f"{each.calls:,}",
-                shown_seconds(each.cpu_seconds),
-                shown_seconds(each.device_seconds) if each.device_seconds else "",
+                seconds_text(each.cpu_seconds),
+                seconds_text(each.device_seconds) if each.device_seconds else "",
                 f"{each.memory / MB:,.1f}" if each.memory > 0 else "",
             )
             for each in self.operators[:SHOWN]

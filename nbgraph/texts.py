@@ -1,4 +1,4 @@
-"""Texts of any origin made to fit one line: cut to a length, without control characters."""
+"""Texts for people: texts and values of any origin cut to one line, seconds in a unit that suits."""
 
 from typing import Any
 
@@ -20,6 +20,15 @@ def value_text(value: Any, limit: int = 80) -> str:
     except Exception:
         text = f"a {type(value).__name__} (it cannot be shown as text)"
     return shorten(text, limit)
+
+
+def seconds_text(seconds: float) -> str:
+    """Return seconds in the unit that suits: `85 µs`, `12 ms`, `1.3 s`, `2 min 5 s`."""
+    if seconds < 0.0009995:  # from there on it would be rounded to 1000 µs
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 59.95 else f"{round(seconds) // 60} min {round(seconds) % 60} s"
 
 
 def is_utf8(text: str) -> bool:

@@ -10,7 +10,7 @@ import nbgraph as nb
 from nbgraph.errors import NodeError
 from nbgraph.frames import STATS, stats_frame
 from nbgraph.invocations import Add
-from nbgraph.readable_stats import SHOWN, readable, shown_seconds
+from nbgraph.readable_stats import SHOWN, readable
 
 
 @nb.node(category="test")
@@ -51,10 +51,3 @@ def test_stats_of_nothing_are_shown():
     empty = readable(stats_frame([]))
     assert "0 nodes" in empty._repr_html_()
     assert "0 nodes" in repr(empty)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.0000851, "85 µs"), (0.0123, "12 ms"), (1.26, "1.3 s"), (125.2, "2 min 5 s")]
-)
-def test_seconds_have_the_digits_that_matter(seconds, shown):
-    assert shown_seconds(seconds) == shown

@@ -72,7 +72,7 @@ class Family:
         """The default of `guidance` from text to image; pipelines of other tasks, such as ControlNets, have others."""
         if self.guidance is None:
             return None
-        return inspect.signature(self.pipeline().__call__).parameters[self.guidance].default
+        return _default_of(self.pipeline(), self.guidance)
 
     def pipeline(self, task: Task = "text_to_image") -> type[diffusers.DiffusionPipeline]:
         """Return the pipeline class for `task`; raise `ModelError` when diffusers has none for this family."""
@@ -80,6 +80,12 @@ class Family:
         if task not in classes:
             raise ModelError(f"models of the family {self.key!r} cannot do {task!r}{suggest(task, classes)}")
         return classes[task]
+
+
+@cache
+def _default_of(pipeline: type[diffusers.DiffusionPipeline], argument: str) -> float | None:
+    """Return the default of an argument of a pipeline's `__call__`; each denoising asks for it."""
+    return inspect.signature(pipeline.__call__).parameters[argument].default
 
 
 _OVERRIDES: dict[str, dict[str, Any]] = {

@@ -25,12 +25,12 @@ from nbgraph.errors import NbgraphError
 from nbgraph.experiments.executions import FEW, MEGAPIXEL, Execution, learnt, model_of, predicted, sizes_of, work_of
 from nbgraph.frames import MB, frame
 from nbgraph.html import Html, element, joined, table
-from nbgraph.readable_stats import shown_seconds
 from nbgraph.services.invocation_cache.explanation import Reason, explain
 from nbgraph.services.invocation_processor.node_batches import BatchLimits, can_batch
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.texts import seconds_text
 
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
@@ -148,7 +148,7 @@ class Estimate:
             return "everything is cached"
         if self.seconds is None:
             return f"{self.unknown[0]} never ran here, so its time is not known{cached}"
-        return f"about {shown_seconds(self.seconds)}{cached}"
+        return f"about {seconds_text(self.seconds)}{cached}"
 
     def __repr__(self) -> str:
         return "; ".join(filter(None, [self._costs_text(), self.memory_problem]))
@@ -183,7 +183,7 @@ class Estimate:
 
 
 def _about(seconds: float) -> str:
-    return shown_seconds(seconds) if seconds else "no time"
+    return seconds_text(seconds) if seconds else "no time"
 
 
 def _mb(size: int | None) -> float | None:

@@ -10,9 +10,9 @@ from typing import Any, Protocol, cast
 from nbgraph.experiments.estimate import Estimate
 from nbgraph.html import SOFT, Html, element, joined
 from nbgraph.loading import load
-from nbgraph.readable_stats import shown_seconds
 from nbgraph.run import Run
 from nbgraph.services.shared.interrupts import defer_interrupt
+from nbgraph.texts import seconds_text
 
 REFRESH_SECONDS = 1.0
 SHARE = 10
@@ -106,11 +106,11 @@ class LiveSweep:
         parts = [f"{len(ended) - counts['cancelled']} of {len(self._runs)} cells"]
         parts += [f"{count} {status}" for status, count in counts.items() if count]
         seconds = monotonic() - self._began
-        parts.append(shown_seconds(seconds))
+        parts.append(seconds_text(seconds))
         if self._waiting and self._is_cancelled:
             parts.append("stopping at the next step")
         elif self._waiting and ended:
-            parts.append(f"about {shown_seconds(seconds / len(ended) * (len(self._runs) - len(ended)))} left")
+            parts.append(f"about {seconds_text(seconds / len(ended) * (len(self._runs) - len(ended)))} left")
         elif self._waiting and self._expected is not None:
             parts.append(f"expected: {self._expected.summary}")
         return ", ".join(parts)

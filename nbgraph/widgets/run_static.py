@@ -8,6 +8,7 @@ from PIL import Image
 from nbgraph.html import Html, element, image, joined
 from nbgraph.image_modes import in_plain_mode
 from nbgraph.services.images.kept_pictures import picture_or_why
+from nbgraph.texts import seconds_text
 from nbgraph.widgets.pictures import png, thumbnail
 from nbgraph.widgets.run_state import NodeState, RunState, ShownRun, picture_names, run_state
 
@@ -67,15 +68,6 @@ def count_text(state: RunState) -> str:
     nodes = f"{state.done} node{'' if state.done == 1 else 's'}"
     cached = f", {state.cached} cached" if state.cached else ""
     return f"{nodes}{cached}, {seconds_text(state.seconds)}"
-
-
-def seconds_text(seconds: float) -> str:
-    """`12 ms`, `1.3 s`, `2 min 5 s`"""
-    if seconds < 0.1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
 def _head(state: RunState) -> Html:
