@@ -1,4 +1,4 @@
-"""What services use of each other, as protocols: calling anything else of another service is a type error.
+"""Protocols for what services use of each other: calling anything else of another service is a type error.
 
 So it is for the run loop, and for the context through which a node reaches services.
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.cache_reports import LoadedComponent
     from nbgraph.diffusion.meters import DeviceMeter
     from nbgraph.services.invocation_cache.kept_runs import KeptRuns
-    from nbgraph.services.invocation_stats.invocation_stats_base import Probe
+    from nbgraph.services.invocation_stats.probe import Probe
     from nbgraph.services.item_storage.item_storage_base import Journal
 
 Condition = Literal["readable", "waiting", "missing"]

@@ -35,8 +35,8 @@ from nbgraph.services.invocation_processor.node_batches import (
     HeldNode,
     can_batch,
 )
-from nbgraph.services.invocation_stats.invocation_stats_base import Share
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED
+from nbgraph.services.invocation_stats.probe import Share
 from nbgraph.services.neighbours import Services
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 
@@ -51,7 +51,7 @@ def can_join(session: GraphExecutionState, limits: BatchLimits) -> bool:
     """
     if session.strict or limits.size < 2 or session.plan.axes:
         return False
-    return any(can_batch(cls) for cls in session.plan.classes)
+    return any(can_batch(cls) for cls in session.plan.node_types)
 
 
 class CellRunner(HoldingRunner):
@@ -81,7 +81,7 @@ class CellRunner(HoldingRunner):
 
     @property
     def goes_on(self) -> bool:
-        """Whether the session runs anything more: it was not cancelled, and has not failed."""
+        """True while the session goes on: it was not cancelled, and has not failed."""
         return self._goes_on
 
     def begin_together(self, held: HeldNode) -> float:
@@ -126,7 +126,7 @@ class Cell:
 
     @property
     def rank(self) -> int:
-        """How far along its graph the cell is."""
+        """The rank of the node at which the cell waits."""
         return -1 if self.held is None else self.held.prepared.planned.rank
 
     def _batch_of(self, held: HeldNode) -> Hashable:
