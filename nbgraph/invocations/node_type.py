@@ -46,7 +46,7 @@ class Code(Protocol):
 
 
 class NodeClass(Protocol):
-    """What is read of a node class, apart from its pydantic fields."""
+    """The attributes of a node class that are read here, apart from its pydantic fields."""
 
     type: ClassVar[str]
     version: ClassVar[str]
@@ -83,7 +83,7 @@ class KeyHead:
 
 
 class NodeType:
-    """What all nodes of a class have in common.
+    """The facts that hold for all nodes of a class.
 
     `inputs` and `outputs` are by name, without the fields every node has. A node type `is_direct` if each input is
     typed or comes over one edge and nothing is drawn, collected or chosen; `links_by_name` are the inputs to look at
@@ -96,6 +96,7 @@ class NodeType:
     """
 
     __slots__ = (
+        "changes_axes",
         "cls",
         "collects",
         "copies_output",
@@ -139,6 +140,7 @@ class NodeType:
 
     def _note_edges(self, name: str, inputs: Mapping[str, InputSpec]) -> None:
         self.collects, self.is_if = name == "collect", name == "if"
+        self.changes_axes = self.collects or name == "iterate"
         self.required = tuple(each for each, spec in inputs.items() if spec.required)
         self.seeds = tuple(each for each, spec in inputs.items() if spec.seed)
         takes_lists = any(spec.many for spec in inputs.values())

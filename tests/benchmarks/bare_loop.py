@@ -19,7 +19,7 @@ from nbgraph.services.shared.graph.plan import Plan
 
 def run_bare(plan: Plan, cache: dict[bytes, CacheEntry], listen: Callable[[Event], None]) -> list[tuple]:
     """Run the nodes of a plan without iterations; returns the stats rows."""
-    heads = {cls: node_type_of(cls).key_head(code_of(cls)) for cls in plan.classes}
+    heads = {cls: node_type_of(cls).key_head(code_of(cls)) for cls in plan.node_types}
     key_of = Contents(lambda field: field.resource_name).key
     outputs, rows = [], []
     for planned in plan.nodes:

@@ -25,7 +25,7 @@ COMPARED = "; the model's files are unchanged (inode, size and times of each, wh
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Whether a prepared node will run, and why; the key of its result where it is known."""
+    """The answer whether a prepared node will run, and why; the key of its result where it is known."""
 
     node: str
     source: str
@@ -42,7 +42,7 @@ def explain(session: GraphExecutionState, services: Services) -> list[Reason]:
     path.
     """
     session.on_error = "continue"
-    heads = {cls: node_type_of(cls).key_head(code_of(cls)) for cls in session.plan.classes}
+    heads = {cls: node_type_of(cls).key_head(code_of(cls)) for cls in session.plan.node_types}
     reasons: list[Reason] = []
     while (prepared := session.next()) is not None:
         reasons.append(_look(session, prepared, heads, services))

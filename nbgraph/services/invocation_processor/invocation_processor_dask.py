@@ -85,7 +85,7 @@ class InvocationProcessorDask(ClusterHead):
         """Return what workers are sent; raises before anything is queued if it cannot be sent."""
         if self._stopping or not self._close.alive:
             raise ClusterError("this studio is closed; open another, such as nb.Studio(folder, cluster=...)")
-        classes = list(session.plan.classes)
+        classes = list(session.plan.node_types)
         modules = modules_of(classes)
         self._check_modules(modules)
         context = NodeContext(self._all, session.id, lambda: False)

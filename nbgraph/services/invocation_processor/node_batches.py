@@ -34,7 +34,7 @@ LINE_PER_BATCH = 8
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """What may run in one call: so many nodes, so many pixels of pictures together. A size of 1 batches nothing."""
+    """Limits of one call: the number of nodes, and the pixels of their images together. A size of 1 batches nothing."""
 
     size: int = 8
     pixels: int = 8 * 512 * 512
@@ -61,21 +61,21 @@ class HeldNode:
 
     @property
     def joins(self) -> bool:
-        """Whether it may run in one call with others."""
+        """True if it may run in one call with others."""
         return self.ready is not None
 
 
 def can_batch(cls: type[BaseInvocation]) -> bool:
-    """Whether nodes of a class may run together."""
+    """Return whether nodes of a class may run together."""
     return cls.batch_key is not BaseInvocation.batch_key
 
 
 class NodeBatches:
-    """The lines of a session, by the rank of their source node. `free_bytes` tells the memory there is for pictures."""
+    """The lines of a session, by the rank of their source node; `free_bytes` returns the memory free for images."""
 
     def __init__(self, plan: Plan, limits: BatchLimits, free_bytes: Callable[[], int]) -> None:
         self._plan, self._limits, self._free_bytes = plan, limits, free_bytes
-        self._classes = {cls for cls in plan.classes if can_batch(cls)}
+        self._classes = {cls for cls in plan.node_types if can_batch(cls)}
         self._lines: dict[int, list[HeldNode]] = {}
         self._pixels: dict[int, int] = {}
         self._sizes: dict[int, int] = {}
@@ -83,7 +83,7 @@ class NodeBatches:
         self._passed = 0
 
     def takes(self, prepared: Prepared) -> bool:
-        """Whether a node may be held: its class can be batched, and it runs at several paths."""
+        """Return whether a node may be held: its class can be batched, and it runs at several paths."""
         return bool(prepared.path) and type(prepared.planned.node) in self._classes
 
     def line(self, rank: int) -> list[HeldNode]:
@@ -91,7 +91,7 @@ class NodeBatches:
         return self._lines.get(rank, [])
 
     def has_room(self, held: HeldNode) -> bool:
-        """Whether a node can be held with those of its line; the first always can."""
+        """Return whether a node can be held with those of its line; the first always can."""
         rank = held.prepared.planned.rank
         line = self.line(rank)
         if not any(other.joins for other in line):
@@ -107,12 +107,12 @@ class NodeBatches:
         self._passed = 0
 
     def is_full(self, rank: int) -> bool:
-        """Whether a line is as long as may be."""
+        """Return whether a line has reached its limit."""
         line, size = self.line(rank), self.size(rank)
         return sum(other.joins for other in line) >= size or len(line) >= LINE_PER_BATCH * self._limits.size
 
     def size(self, rank: int) -> int:
-        """How many nodes of a source node may run in one call."""
+        """Return how many nodes of a source node may run in one call."""
         return self._sizes.get(rank, self._limits.size)
 
     def shrink(self, rank: int, size: int) -> None:
@@ -151,7 +151,7 @@ class NodeBatches:
         return found
 
     def _parents(self, rank: int) -> Iterator[int]:
-        """What a node's inputs come from, and what opens the branch it is in."""
+        """Iterate over the ranks that a node needs: sources of its inputs, and conditions of its branch."""
         planned = self._plan.nodes[rank]
         yield from (edge.parent for edge in planned.inputs)
         for condition in (choice.condition for choices in planned.branches for choice in choices):
@@ -160,8 +160,8 @@ class NodeBatches:
 
 
 def batches_of(session: GraphExecutionState, limits: BatchLimits, free_bytes: Callable[[], int]) -> NodeBatches | None:
-    """What holds nodes of a session; None where there is nothing to hold, so that such a session pays nothing."""
+    """Return what holds nodes of a session; None if no node can be held, so that such a session pays nothing."""
     plan = session.plan
-    if session.strict or limits.size < 2 or not plan.axes or not any(can_batch(cls) for cls in plan.classes):
+    if session.strict or limits.size < 2 or not plan.axes or not any(can_batch(cls) for cls in plan.node_types):
         return None
     return NodeBatches(plan, limits, free_bytes)

@@ -39,7 +39,7 @@ def preflight(session: GraphExecutionState, context: InvocationContext, resource
     _check_texts(session, problems)
     _check_resources(session, problems, resource_problem)
     problems.raise_any()
-    if not any(cls.check is not BaseInvocation.check for cls in session.plan.classes):
+    if not any(cls.check is not BaseInvocation.check for cls in session.plan.node_types):
         return True
     outputs: dict[int, Any] = {}
     is_whole = True

@@ -2,12 +2,12 @@
 
 **Policy.** A prepared node runs once all that it needs has an output. It is skipped if its branch was not taken, or if
 something it needs failed or was skipped. A node that needs one that is still running is suspended with the rest of its
-block, and the next block goes on.
+block, and the next block continues.
 
-**State.** `claimed` are the nodes handed out and not done, each with its block; `skipped` says why a node will not
-run; `_suspended` are blocks with the place where they go on. As soon as nothing runs the next block is taken, because
-only that tells whether the session is complete. A node that was claimed to find that out, or that was given back, waits
-in `_buffered`.
+**State.** `claimed` are the nodes handed out and not done, each with its block; `skipped` has the reason why a node
+will not run; `_suspended` are blocks with the place where they continue. As soon as nothing runs the next block is
+taken, because only that tells whether the session is complete. A node that was claimed to find that out, or that was
+given back, waits in `_buffered`.
 
 **Fast path.** As long as nothing failed, no node is conditional and nothing runs beside, every node of a block can run
 when it is its turn, and none is examined. Otherwise `_slow_path` is set, and each gets a verdict.
@@ -156,7 +156,7 @@ class Dispatcher:
         self._first: Key = 0  # the key of rank 0 at the path of the block
         self._suffix = ""  # what the ids of nodes have at that path: `[1,0]`
         self._is_looking_ahead = False
-        self._slow_path = bool(outputs or failed) or any(planned.branches for planned in plan.nodes)
+        self._slow_path = bool(outputs or failed) or plan.has_branches
         iterations = Iterations(plan, keys, outputs, limit)
         self._scheduler = Scheduler(plan, iterations.length)
         self.inputs = Inputs(plan, keys, outputs, seeds, iterations, self._scheduler.walk)
@@ -170,7 +170,7 @@ class Dispatcher:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to hand out, and nothing runs."""
+        """True once nothing is left to hand out, and nothing runs."""
         left = self.claimed or self._is_looking_ahead or self._place < len(self._nodes)
         return not left and self.refused is None
 

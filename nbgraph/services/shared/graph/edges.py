@@ -56,6 +56,11 @@ class GraphLike(Protocol):
     def links(self, node_id: str) -> list[Link]: ...
 
 
+def has_graph_nodes(nodes: Nodes) -> bool:
+    """Return whether some of the nodes are graph nodes."""
+    return any(cls.type == GRAPH for cls in set(map(type, nodes.values())))
+
+
 def refs_in(value: NodeValue) -> list[Ref]:
     """Return the edges that were assigned to an input: one, several, or none."""
     values = cast(list[Any], value) if isinstance(value, list) else [value]

@@ -9,7 +9,7 @@ from pydantic import PrivateAttr
 from nbgraph.errors import GraphError, Problem
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput
 from nbgraph.invocations.types import NodeValue
-from nbgraph.services.shared.graph.edges import GRAPH, GraphLike, Link
+from nbgraph.services.shared.graph.edges import GRAPH, GraphLike, Link, has_graph_nodes
 from nbgraph.services.shared.graph.plan import Path, Plan
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class ExpandedGraph:
 
     def expand_level(self) -> bool:
         """Replace the graph nodes of the outermost level by their inner nodes; return False if there were none."""
-        if not any(node.type == GRAPH for node in self.nodes.values()):
+        if not has_graph_nodes(self.nodes):
             return False
         # a graph without graph nodes, the common case, never comes here and shares the links of the source graph
         self._links = self._links or {node_id: self._graph.links(node_id) for node_id in self.nodes}
@@ -133,7 +133,7 @@ def expand(graph: GraphLike) -> ExpandedGraph:
     for _ in range(MAX_DEPTH):
         if not expanded.expand_level():
             return expanded
-    if any(node.type == GRAPH for node in expanded.nodes.values()):
+    if has_graph_nodes(expanded.nodes):
         raise GraphError([Problem("too_deep", f"graphs are nested more than {MAX_DEPTH} deep; remove some levels")])
     return expanded
 

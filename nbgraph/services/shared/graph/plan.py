@@ -134,7 +134,7 @@ class Segment:
 
 
 class Plan:
-    """The compiled graph: nodes by rank, axes, segments."""
+    """The compiled graph: nodes by rank, axes, segments; facts about each class of nodes, by class."""
 
     def __init__(self, graph: GraphLike, targets: list[str] | None = None) -> None:
         try:
@@ -143,26 +143,18 @@ class Plan:
         except KeyError:  # a node is before what it needs; most graphs are in order, and need not be sorted to see it
             order, _ = topological_order(parents_of(graph), targets)
             self._lay_out(graph, order, {})
-        if not any(node_type.is_if for node_type in self._node_types.values()):
+        self.has_branches = False
+        if not any(node_type.is_if for node_type in self.node_types.values()):
             return
         branches = find_branches(graph, order, targets, {planned.id: planned.axes for planned in self.nodes})
         if branches:
+            self.has_branches = True
             # a conditional node must come after the nodes its conditions depend on, so the graph is ordered again
             parents = parents_of(graph)
             for node_id, alternatives in branches.items():
                 parents[node_id] = [*parents[node_id], *_condition_sources(graph, alternatives)]
             order, _ = topological_order(parents, targets)
             self._lay_out(graph, order, branches)
-
-    @property
-    def classes(self) -> Collection[type[BaseInvocation]]:
-        """The classes of the nodes."""
-        return self._node_types.keys()
-
-    @property
-    def node_types(self) -> Mapping[type[BaseInvocation], NodeType]:
-        """The facts about each class, by class."""
-        return self._node_types
 
     @cached_property
     def with_resources(self) -> list[PlannedNode]:
@@ -180,10 +172,9 @@ class Plan:
         self.nodes: list[PlannedNode] = []
         self.axes: list[Axis] = []
         self.segments: list[Segment] = []
-        self._node_types: dict[type[BaseInvocation], NodeType] = {}
-        # One bit mask per segment. `_ancestors`: the segment and all it depends on; `_other_axes`: those of them whose
-        # axes differ.
-        # Segments of equal axes and equal `_other_axes` are candidates to be one segment; see `_segment_after`.
+        self.node_types: dict[type[BaseInvocation], NodeType] = {}
+        # One bit mask per segment. `_ancestors`: the segment and all it depends on; `_other_axes`: those whose axes
+        # differ. Segments of equal axes and `_other_axes` are candidates to be one segment, see `_segment_after`.
         self._ancestors: list[int] = []
         self._other_axes: list[int] = []
         self._candidates: dict[tuple[Axes, int], list[int]] = {}
@@ -192,10 +183,13 @@ class Plan:
 
     def _add(self, graph: GraphLike, node_id: str, alternatives: Alternatives | None) -> None:
         node = graph.nodes[node_id]
-        node_type = self._node_types.get(type(node))
+        node_type = self.node_types.get(type(node))
         if node_type is None:
-            node_type = self._node_types[type(node)] = node_type_of(type(node))
+            node_type = self.node_types[type(node)] = node_type_of(type(node))
         links, nodes, ranks = graph.links(node_id), self.nodes, self.ranks
+        if len(links) == 1 and alternatives is None and not node_type.changes_axes:
+            self._add_next(node_id, node_type, node, links[0])
+            return
         sources = [nodes[ranks[link.source]] for link in links]
         axes = sources[0].axes if len(sources) == 1 else _union(source.axes for source in sources)
         if node_type.collects:
@@ -211,6 +205,15 @@ class Plan:
         ranks[node_id] = planned.rank
         nodes.append(planned)
         self._place(planned, sources)
+
+    def _add_next(self, node_id: str, node_type: NodeType, node: BaseInvocation, link: Link) -> None:
+        """Plan a node that needs one other alone: with the same axes, it joins the segment of that one."""
+        source, rank = self.nodes[self.ranks[link.source]], len(self.nodes)
+        inputs = (PlannedInput(link.field, source.rank, link.output, None),)
+        planned = PlannedNode(rank, node_id, node_type, node, vars(node), source.axes, inputs, source.segment)
+        self.ranks[node_id] = rank
+        self.nodes.append(planned)
+        self.segments[source.segment].nodes.append(planned)
 
     def _without_innermost(self, axes: Axes) -> Axes:
         enclosing = {outer for axis in axes for outer in self.axes[axis].outer}

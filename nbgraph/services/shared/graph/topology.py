@@ -94,23 +94,26 @@ class NodeCollection:
         if target in self.found or target in self._known:
             return
         found, known = self.found, self._known
-        refs = self._visit(target)
-        stack: list[tuple[BaseInvocation, Refs, Iterator[tuple[str, Ref]]]] = [(target, refs, iter(refs))]
-        while stack:
-            node, refs, left = stack[-1]
+        stack: list[tuple[BaseInvocation, Refs, Iterator[tuple[str, Ref]]]] = []
+        node, refs = target, self._visit(target)
+        left = iter(refs)
+        while True:
             for _, ref in left:
                 source = ref.node
                 if source in found:
                     if found[source] is None:
-                        raise GraphError([_cycle([each for each, _, _ in stack], source)])
+                        raise GraphError([_cycle([*[each for each, _, _ in stack], node], source)])
                 elif source not in known:
-                    refs = self._visit(source)
-                    stack.append((source, refs, iter(refs)))
+                    stack.append((node, refs, left))
+                    node, refs = source, self._visit(source)
+                    left = iter(refs)
                     break
             else:
                 self.order.append(node)
                 found[node] = refs
-                stack.pop()
+                if not stack:
+                    return
+                node, refs, left = stack.pop()
 
     def _visit(self, node: BaseInvocation) -> Refs:
         self.found[node] = None

@@ -12,7 +12,7 @@ from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.invocations.inputs import REQUIRED
 from nbgraph.invocations.node_type import known_type_of
 from nbgraph.invocations.types import JsonObject, NodeValue, assignable, type_name
-from nbgraph.services.shared.graph.edges import Edge, GraphLike, Link, refs_in
+from nbgraph.services.shared.graph.edges import Edge, GraphLike, Link, Nodes, refs_in
 from nbgraph.services.shared.graph.topology import cycle_text, topological_order
 from nbgraph.texts import as_utf8, is_utf8
 
@@ -20,7 +20,9 @@ OutputTypes = dict[str, dict[str, Any]]
 """The types of outputs that take the type of what arrives (iterate, collect, if), by node and output."""
 
 NodeShape = tuple[Any, ...]
-"""The class of a node, and of each edge that arrives: the class of the source, its output, the input."""
+"""The class of a node, and of each edge that arrives: the class of the source, its output, the input.
+
+Of one edge these follow directly, of several as a tuple each."""
 
 HALF_CHARACTER = "half of a surrogate pair, which is no character and cannot be stored"
 PREPARED_ID = re.compile(r"(.+)\[\d+(?:,\d+)*\]", re.DOTALL)
@@ -63,10 +65,10 @@ def graph_problems(
     nodes = graph.nodes
     for node_id, node in nodes.items():
         links = graph.links(node_id)
-        shape = (type(node), *[(type(nodes.get(link.source)), link.output, link.field) for link in links])
-        is_odd = not node_id or node_id.endswith("]") or not node_id.isascii()
-        is_odd = is_odd or (order is None and node_id in [link.source for link in links])
-        if shape in sound and not is_odd:
+        shape = _shape(node, links, nodes)
+        if shape in sound and not (order is None and node_id in [link.source for link in links]):
+            if not node_id.isidentifier():  # which no id is that `_check_id` refuses
+                _check_id(graph, problems, node_id)
             continue
         before = len(problems.found)
         links = _valid_links(graph, problems, node_id)
@@ -91,6 +93,15 @@ def graph_problems(
         if graph.nodes[node_id].output_types_vary:
             _add_output_types(graph, problems, node_id, followed[node_id], types)
     return problems.found
+
+
+def _shape(node: BaseInvocation, links: Sequence[Link], nodes: Nodes) -> NodeShape:
+    if len(links) == 1:  # most nodes
+        link = links[0]
+        return type(node), type(nodes.get(link.source)), link.output, link.field
+    if node.output_types_vary:  # never found sound, and a collect may have very many edges
+        return ()
+    return type(node), *[(type(nodes.get(link.source)), link.output, link.field) for link in links]
 
 
 def _is_sound(graph: GraphLike, node: BaseInvocation, links: list[Link]) -> bool:
@@ -125,7 +136,7 @@ def _check_id(graph: GraphLike, problems: Problems, node_id: str) -> None:
         problems.add("bad_id", text)
     if not is_utf8(node_id):
         problems.add("bad_id", f"the id {node_id!r} has {HALF_CHARACTER}; rename the node", as_utf8(node_id))
-    found = PREPARED_ID.fullmatch(node_id)
+    found = PREPARED_ID.fullmatch(node_id) if node_id.endswith("]") else None
     if found is not None and found[1] in graph.nodes:
         text = f"has the id of an execution of the node {found[1]!r} in an iteration; rename one of them"
         problems.add("bad_id", text, node_id)
