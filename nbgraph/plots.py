@@ -139,7 +139,7 @@ def plot_operators(data: "pd.DataFrame", *, top: int = 15, ax: "Axes | None" = N
         ax.barh(range(len(table)), widths, left=left, label=str(node), **kwargs)
         left = [start + width for start, width in zip(left, widths)]
     for row, length in enumerate(left):
-        ax.annotate(f"   {duration(length)}", (length, row), va="center", fontsize="small", color=ink_of(ax))
+        ax.annotate(f"   {seconds_text(length)}", (length, row), va="center", fontsize="small", color=ink_of(ax))
     ax.set_yticks(range(len(table)), [shorten(str(name), LONGEST_NAME) for name in table.index], **TEXT)
     ax.invert_yaxis()
     ax.set_xlim(right=max(left, default=1.0) * ROOM_FOR_TEXT)

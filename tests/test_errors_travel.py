@@ -12,9 +12,9 @@ import nbgraph as nb
 from nbgraph import errors
 from nbgraph.cli.shell import NotText
 from nbgraph.errors import NbgraphError, NodeError, Problem, suggest
+from nbgraph.grammar.graph_from_python import CodeError
 from nbgraph.grammar.lexer import GrammarError
 from nbgraph.invocations import Divide, Iterate
-from nbgraph.services.shared.graph.graph_from_python import CodeError
 from nbgraph.widgets.document import ReadOnlyError, StaleRevisionError
 
 PROBLEM = Problem("bad_value", "is too small", "noise", "width")

@@ -8,8 +8,8 @@ from pictures import apple
 
 import nbgraph as nb
 from nbgraph.errors import ChoiceError, GraphError, NbgraphError, NotFoundError, PositionalError, TargetError
+from nbgraph.experiments.batch import Batch
 from nbgraph.invocations import Add, DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
-from nbgraph.services.shared.graph.batch import Batch
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 

@@ -10,7 +10,7 @@ from math import prod
 from typing import Any, cast
 
 from nbgraph.errors import GraphError, Problem, Problems
-from nbgraph.services.shared.graph.batch import Batch, BatchDatum
+from nbgraph.experiments.batch import Batch, BatchDatum
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.texts import value_text
 

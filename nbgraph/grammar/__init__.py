@@ -1,1 +1,4 @@
-"""The language of the shell and the magics: lines as words, as stages, as nodes and edges, and back."""
+"""What people type, read without running it: lines of the shell and the magics, and Python code of a graph.
+
+A line is read as words, as stages, as nodes and edges, and a graph is written as lines.
+"""

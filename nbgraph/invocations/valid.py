@@ -37,7 +37,10 @@ def make_valid(cls: type[Model], values: dict[str, Any], names: set[str]) -> Mod
 def holding(cls: type[Model], values: dict[str, Any], names: set[str]) -> Model:
     """Return the same as `make_valid`, whose values are the dictionary itself: quicker, for a model of a short life."""
     model = _new(cls)
-    fill_valid(model, values, names)
+    set_values(model, values)
+    set_names(model, names)
+    _set_extra(model, None)
+    _set_private(model, None)
     return model
 
 

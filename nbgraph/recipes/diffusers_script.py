@@ -22,8 +22,7 @@ from nbgraph.diffusion.model_files import read_header
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.denoise_steps import step_at
 from nbgraph.recipes.graph_export import GraphExport
-from nbgraph.recipes.script_schedulers import scheduler_code
-from nbgraph.recipes.script_text import ScriptText, call_code, interpolate_code
+from nbgraph.recipes.script_text import ScriptText, call_code, interpolate_code, scheduler_code
 from nbgraph.recipes.script_values import Drawn, LoraUse, ModelPart, Steering, Text, Variable, control_arguments
 from nbgraph.recipes.versions import packages, version
 from nbgraph.services.invocation_services import InvocationServices

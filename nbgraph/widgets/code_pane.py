@@ -4,7 +4,7 @@ from hashlib import blake2b
 from typing import Any
 
 from nbgraph.errors import GraphError
-from nbgraph.services.shared.graph.graph_from_python import CodeError, Functions, graph_from_python
+from nbgraph.grammar.graph_from_python import CodeError, Functions, graph_from_python
 from nbgraph.templates import image_to_image, text_to_image
 from nbgraph.widgets.changes import GONE, Change, State, difference
 from nbgraph.widgets.document import GraphDocument

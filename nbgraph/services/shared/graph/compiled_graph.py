@@ -1,4 +1,4 @@
-"""What was worked out of a graph, kept as long as nothing of the graph has changed: expanded, planned, found valid.
+"""A graph compiled: expanded, planned, found valid. It is kept as long as nothing of the graph has changed.
 
 Most runs are of nodes that ran before. For a chain whose results are all cached, finding out again what its graph
 means would be 70 % of `studio.run`; finding out that it is the same takes 0.1 us a node:
@@ -15,19 +15,24 @@ from collections.abc import Collection, Sequence
 from operator import attrgetter, is_
 from typing import Any
 
-from nbgraph.invocations.base import BaseInvocation
+from nbgraph.invocations.base import BaseInvocation, Ref, is_link
 from nbgraph.invocations.node_type import NodeType, node_type_of
-from nbgraph.services.shared.graph.edges import GraphLike, Link
-from nbgraph.services.shared.graph.expand import GRAPH, ExpandedGraph, expand
+from nbgraph.invocations.types import NodeValue
+from nbgraph.invocations.valid import twin
+from nbgraph.services.shared.graph.edges import GraphLike, Link, has_graph_nodes, refs_in
+from nbgraph.services.shared.graph.expand import ExpandedGraph, expand
 from nbgraph.services.shared.graph.plan import Plan
+from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
 _values_of = attrgetter("__dict__")
 MOST_PLANS = 4
+Twins = dict[BaseInvocation, BaseInvocation]
+"""Nodes by the nodes that they stand in for."""
 ClassState = tuple[type[BaseInvocation], NodeType, tuple[Any, ...]]
 
 
 class GraphSnapshot:
-    """What the nodes and edges of a graph were; `describes(...)` tells whether they are so still."""
+    """The nodes, values and edges of a graph at one moment; `describes(...)` compares them with those of now."""
 
     __slots__ = ("values", "_classes", "_edges", "_edges_of", "_ids", "_nodes")
 
@@ -50,6 +55,32 @@ class GraphSnapshot:
             and all(state == _state_of(state[0]) for state in self._classes)
         )
 
+    def originals(self, graph: GraphLike) -> Twins:
+        """Return nodes with the values of the snapshot, for the nodes of the graph that were assigned to since.
+
+        Assigning to a node gives it a new dictionary, so a reference to the old one is a snapshot of the node, and one
+        of 100,000 nodes costs a list. A list that is changed in place is not restored.
+        """
+        pairs = zip(graph.nodes.values(), self.values)
+        twins: Twins = {node: twin(node, values) for node, values in pairs if vars(node) is not values}
+        if twins:
+            for node_id in topological_order(parents_of(graph))[0]:
+                _relink(graph.nodes[node_id], twins)
+        return twins
+
+
+def _relink(node: BaseInvocation, twins: Twins) -> None:
+    """If a node has edges from nodes with a twin, give it a twin with edges from the twins."""
+    values = vars(twins.get(node, node))
+    edges = {name: value for name, value in values.items() if is_link(value)}
+    if any(ref.node in twins for value in edges.values() for ref in refs_in(value)):
+        twins[node] = twin(node, {**values, **{name: _from_twins(value, twins) for name, value in edges.items()}})
+
+
+def _from_twins(value: NodeValue, twins: Twins) -> Ref | list[Ref]:
+    refs = [Ref(twins[ref.node], ref.field) if ref.node in twins else ref for ref in refs_in(value)]
+    return refs if isinstance(value, list) else refs[0]
+
 
 def _state_of(cls: type[BaseInvocation]) -> ClassState:
     """Return what plan and validation ask of a class."""
@@ -62,7 +93,7 @@ class CompiledGraph:
     def __init__(self, graph: GraphLike, snapshot: GraphSnapshot) -> None:
         self.snapshot = snapshot
         self.is_valid = False
-        self.is_kept = not any(node.type == GRAPH for node in graph.nodes.values())
+        self.is_kept = not has_graph_nodes(graph.nodes)
         self.expanded: ExpandedGraph = expand(graph)
         self._plans: dict[tuple[str, ...] | None, Plan] = {}
 

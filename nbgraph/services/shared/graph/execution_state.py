@@ -1,17 +1,15 @@
 """A session: one execution of a graph. It hands out prepared nodes, takes their outputs, and can be saved half way."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 from uuid import uuid4
 
 from nbgraph.errors import ChoiceError, IterationLimitError
 from nbgraph.gc_pause import gc_pause
-from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, Ref, is_link
+from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.control_flow import IterateOutput
 from nbgraph.invocations.types import JsonObject, JsonValue, NodeValue
-from nbgraph.invocations.valid import twin
 from nbgraph.services.shared.graph.dispatcher import Dispatcher
-from nbgraph.services.shared.graph.edges import refs_in
 from nbgraph.services.shared.graph.expand import expand, exposed_outputs
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import (
@@ -32,13 +30,10 @@ from nbgraph.services.shared.graph.session_json import (
     refuse_changes,
     rows,
 )
-from nbgraph.services.shared.graph.topology import parents_of, topological_order
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 OnError = Literal["stop", "continue"]
 MAX_ITERATIONS = 1_000_000
-Values = dict[str, Any]
-Twins = dict[BaseInvocation, BaseInvocation]
 
 
 class GraphExecutionState:
@@ -229,7 +224,7 @@ class GraphExecutionState:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every prepared node has run, was skipped, or failed."""
+        """True once every prepared node has run, was skipped, or failed."""
         return self._dispatcher.is_done
 
     @property
@@ -243,7 +238,8 @@ class GraphExecutionState:
 
     def graph_snapshot(self) -> Graph:
         """Return the graph with the values that this session runs on; `graph` has the nodes as they are now."""
-        return _restored(self.graph, self._snapshot)
+        originals = self._snapshot.originals(self.graph)
+        return self.graph.replaced(originals) if originals else self.graph
 
     def results(self) -> Iterator[tuple[Prepared, BaseInvocationOutput]]:
         """Iterate over the finished prepared nodes and their outputs, in the order they finished."""
@@ -351,7 +347,7 @@ class GraphExecutionState:
             compiled = graph.compiled()
             plan = compiled.plan(targets)
             graph = graph.copy()
-        self._snapshot = compiled.snapshot.values
+        self._snapshot = compiled.snapshot
         self.graph, self.targets, self.expanded, self.plan = graph, targets, compiled.expanded, plan
         self.keys = PreparedKeys(len(plan.nodes))
 
@@ -376,31 +372,3 @@ def depth_first(session: GraphExecutionState) -> Iterator[tuple[Prepared, BaseIn
         else:
             replay.complete(prepared, output)
             yield prepared, output
-
-
-def _restored(graph: Graph, snapshot: Sequence[Values]) -> Graph:
-    """Return the graph with the values of a snapshot; the graph itself if nobody has assigned to a node since.
-
-    Assigning to a node gives it a new dictionary, so a reference to the old one is a snapshot of the node, and one of
-    100,000 nodes costs a list. A list that is changed in place is not restored.
-    """
-    nodes = graph.nodes.values()
-    twins: Twins = {node: twin(node, values) for node, values in zip(nodes, snapshot) if vars(node) is not values}
-    if not twins:
-        return graph
-    for node_id in topological_order(parents_of(graph))[0]:
-        _relink(graph.nodes[node_id], twins)
-    return graph.replaced(twins)
-
-
-def _relink(node: BaseInvocation, twins: Twins) -> None:
-    """If a node has edges from nodes with a twin, give it a twin with edges from the twins."""
-    values = vars(twins.get(node, node))
-    edges = {name: value for name, value in values.items() if is_link(value)}
-    if any(ref.node in twins for value in edges.values() for ref in refs_in(value)):
-        twins[node] = twin(node, {**values, **{name: _from_twins(value, twins) for name, value in edges.items()}})
-
-
-def _from_twins(value: NodeValue, twins: Twins) -> Ref | list[Ref]:
-    refs = [Ref(twins[ref.node], ref.field) if ref.node in twins else ref for ref in refs_in(value)]
-    return refs if isinstance(value, list) else refs[0]

@@ -13,8 +13,7 @@ from nbgraph.invocations.base import BaseInvocation, is_link
 from nbgraph.invocations.types import NodeValue
 from nbgraph.services.shared.graph.addresses import by_node, typed_values, with_inner_values, without_link
 from nbgraph.services.shared.graph.compiled_graph import CompiledGraph, GraphSnapshot
-from nbgraph.services.shared.graph.edges import GRAPH, Connection, Edge, Link, as_edge, edge
-from nbgraph.services.shared.graph.expand import expand
+from nbgraph.services.shared.graph.edges import Connection, Edge, Link, as_edge, edge, has_graph_nodes
 from nbgraph.services.shared.graph.graph_formats import GraphFormats
 from nbgraph.services.shared.graph.graph_json import is_same_graph
 from nbgraph.services.shared.graph.topology import IncrementalOrder
@@ -84,6 +83,27 @@ class Graph(GraphFormats):
 
     def __repr__(self) -> str:
         return f"Graph({len(self.nodes)} nodes, {sum(map(len, self._links.values()))} edges)"
+
+    def load(self, nodes: Mapping[str, BaseInvocation], links: Mapping[str, list[Link]]) -> None:
+        """Take over nodes and edges read from a file.
+
+        Parameters
+        ----------
+        nodes
+            The nodes by id.
+        links
+            The edges that arrive at each node, by its id.
+
+        Raises
+        ------
+        GraphError
+            The graph is not valid as a whole; inputs that are still open are no reason.
+        """
+        super().load(nodes, links)
+        unknown = [node_id for node_id in links if node_id not in nodes]
+        problems = [problem for problem in graph_problems(self, unknown) if problem.kind != "missing_input"]
+        if problems:
+            raise GraphError(problems)
 
     def add_node(self, node: BaseInvocation) -> str:
         """Add a node and all it is linked to in Python.
@@ -314,10 +334,10 @@ class Graph(GraphFormats):
             known.is_valid = not found
         found = [*stale, *found]
         # only a graph that is valid outside can be expanded
-        if found or not any(node.type == GRAPH for node in self.nodes.values()):
+        if found or not has_graph_nodes(self.nodes):
             return found
         try:
-            return graph_problems(expand(self))
+            return graph_problems(self.compiled().expanded)
         except GraphError as error:
             return list(error.problems)
 

@@ -5,11 +5,10 @@ from operator import is_
 from typing import Any, cast
 from uuid import uuid4
 
-from nbgraph.errors import GraphError, NotFoundError, suggest
+from nbgraph.errors import NotFoundError, suggest
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.shared.graph.edges import Connection, Edge, Link
 from nbgraph.services.shared.graph.topology import IncrementalOrder, NodeCollection, free_id
-from nbgraph.services.shared.graph.validation import graph_problems
 
 
 class NodesAndEdges:
@@ -101,32 +100,15 @@ class NodesAndEdges:
 
     @property
     def is_as_collected(self) -> bool:
-        """Whether the nodes, in their order, still have the values that they had when they were added."""
+        """True if the nodes, in their order, still have the values that they had when they were added."""
         are_same = all(map(is_, map(vars, self.nodes.values()), self._snapshot.values()))
         return are_same and len(self.nodes) == len(self._snapshot)
 
     def load(self, nodes: Mapping[str, BaseInvocation], links: Mapping[str, list[Link]]) -> None:
-        """Take over nodes and edges read from a file.
-
-        Parameters
-        ----------
-        nodes
-            The nodes by id.
-        links
-            The edges that arrive at each node, by its id.
-
-        Raises
-        ------
-        GraphError
-            The graph is not valid as a whole; inputs that are still open are no reason.
-        """
+        """Take over nodes by id, and the edges that arrive at each, as they are."""
         self.nodes, self._links, self._order = dict(nodes), dict(links), None
         self._ids = {node: node_id for node_id, node in nodes.items()}
         self._snapshot = {node_id: vars(node) for node_id, node in nodes.items()}
-        unknown = [node_id for node_id in links if node_id not in nodes]
-        problems = [problem for problem in graph_problems(self, unknown) if problem.kind != "missing_input"]
-        if problems:
-            raise GraphError(problems)
 
     def _collect(self, targets: Iterable[BaseInvocation]) -> list[str]:
         """Add these nodes and everything they are linked to, each after what it needs; all of them or none."""
@@ -150,7 +132,7 @@ class NodesAndEdges:
         found = cast(dict[BaseInvocation, Any], collection.found)
         ids = self._ids or found  # a new graph takes the dictionary over: one of 100,000 entries less to make
         for node in collection.order:
-            values, refs = vars(node), found[node]
+            values, refs = node.__dict__, found[node]
             node_id = values["id"]
             if node_id is None or node_id in nodes:
                 node_id = free_id(node, nodes, collection.ids, self._numbers)

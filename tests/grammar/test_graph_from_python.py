@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from nbgraph.grammar.graph_from_python import CodeError, graph_from_python
 from nbgraph.invocations import Add, Collect, Iterate, ModelLoader, Noise, String
 from nbgraph.invocations.base import BaseInvocation, invocation
 from nbgraph.invocations.outputs import IntegerOutput
 from nbgraph.services.shared.graph.graph import Graph
-from nbgraph.services.shared.graph.graph_from_python import CodeError, graph_from_python
 from nbgraph.templates import text_to_image
 from tests.graph.test_nested_graphs_property import ODD_IDS, nested
 from tests.graph.test_nested_loops_property import PROGRAMS, program_of, small

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from nbgraph.errors import GraphError
+from nbgraph.experiments.batch import Batch, BatchDatum
 from nbgraph.invocations import Add, Integer, RandomRange, String
-from nbgraph.services.shared.graph.batch import Batch, BatchDatum
 from nbgraph.services.shared.graph.graph import Graph
 from tests.graph.running import run
 

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
 from nbgraph.gc_pause import gc_pause
@@ -122,7 +122,7 @@ class _Reader:
 
     def __init__(self, functions: Functions) -> None:
         self._functions = functions
-        self._names: dict[str, Any] = {}
+        self._names: dict[str, object] = {}
         self._made: list[tuple[BaseInvocation, int]] = []
         self._lines: dict[str, int] = {}
         self._targets: list[BaseInvocation] = []
@@ -157,14 +157,14 @@ class _Reader:
             graph = Graph([*self._targets, *[node for node, _ in self._made]])
         return ReadCode(graph, {graph.id_of(node): line for node, line in self._made})
 
-    def _value(self, node: ast.expr, name: str = "") -> Any:
+    def _value(self, node: ast.expr, name: str = "") -> object:
         if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | bool | None):
             if isinstance(node.value, str) and not is_writable(node.value):
                 _fail(node.lineno, "a text has half of a surrogate pair, which is no character")
             return node.value
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             number = self._value(node.operand)
-            if type(number) in (int, float):
+            if isinstance(number, int | float) and not isinstance(number, bool):
                 return -number if isinstance(node.op, ast.USub) else number
         elif isinstance(node, ast.List | ast.Tuple):
             return [self._value(item) for item in node.elts]
@@ -184,7 +184,7 @@ class _Reader:
             return self._call(node, name)
         _fail(node.lineno, f"{_words(node)} is not read here; {UNDERSTOOD}")
 
-    def _named(self, node: ast.Name) -> Any:
+    def _named(self, node: ast.Name) -> object:
         if node.id in self._names:
             return self._names[node.id]
         if node.id in OWN:
@@ -199,7 +199,7 @@ class _Reader:
         reason = "means several node types; import one" if own else f"is not defined{suggest(node.id, known)}"
         _fail(node.lineno, f"{node.id} {reason}")
 
-    def _member(self, node: ast.stmt | ast.expr, module: str, name: str) -> Any:
+    def _member(self, node: ast.stmt | ast.expr, module: str, name: str) -> object:
         """Return what an import of a name from a module means, without importing it."""
         if module == "nbgraph" and name in OWN:
             return OWN[name]
@@ -215,7 +215,7 @@ class _Reader:
         known = [cls.__name__ for cls in _classes() if cls.__module__.startswith(module)]
         _fail(node.lineno, f"{module} has no node class {name!r}{suggest(name, known)}; nothing else can be used here")
 
-    def _call(self, call: ast.Call, name: str) -> Any:
+    def _call(self, call: ast.Call, name: str) -> object:
         method = call.func
         if isinstance(method, ast.Attribute):
             owner = self._value(method.value)
@@ -224,10 +224,11 @@ class _Reader:
         called = self._value(call.func)
         if isinstance(called, type) and issubclass(called, BaseInvocation):
             return self._node(call, called, name)
-        if any(called is function for function in self._functions.values()):
-            positional, keywords = self._arguments(call)
-            with _at(call.lineno):
-                return self._note(called(*positional, **keywords), call.lineno)
+        for function in self._functions.values():
+            if called is function:
+                positional, keywords = self._arguments(call)
+                with _at(call.lineno):
+                    return self._note(function(*positional, **keywords), call.lineno)
         _fail(call.lineno, f"{ast.unparse(call.func)[:80]} is no node class, and cannot be called here")
 
     def _node(self, call: ast.Call, cls: type[BaseInvocation], name: str) -> BaseInvocation:
@@ -245,21 +246,26 @@ class _Reader:
             self._lines[node.id] = line
         return node
 
-    def _method(self, call: ast.Call, owner: Any, method: str) -> Any:
+    def _method(self, call: ast.Call, owner: object, method: str) -> object:
+        allowed: Callable[..., object] | None = None
+        if isinstance(owner, BaseInvocation) and method == "output":
+            allowed = owner.output
+        elif owner is Graph and method == "of":
+            allowed = Graph.of
+        elif owner is LibraryGraph and method == "from_dict":
+            allowed = LibraryGraph.from_dict
+        elif isinstance(owner, LibraryGraph) and method == "node_class":
+            allowed = owner.node_class
+        if allowed is None:
+            _fail(call.lineno, f"`.{method}()` is not read here; {UNDERSTOOD}")
         positional, keywords = self._arguments(call)
         with _at(call.lineno):
-            if isinstance(owner, BaseInvocation) and method == "output":
-                return owner.output(*positional, **keywords)
-            if owner is Graph and method == "of":
-                self._targets += positional
-                return Graph.of(*positional, **keywords)
-            if owner is LibraryGraph and method == "from_dict":
-                return LibraryGraph.from_dict(*positional, **keywords)
-            if isinstance(owner, LibraryGraph) and method == "node_class":
-                return owner.node_class(*positional, **keywords)
-        _fail(call.lineno, f"`.{method}()` is not read here; {UNDERSTOOD}")
+            made = allowed(*positional, **keywords)
+        if isinstance(made, Graph):
+            self._targets += cast("list[BaseInvocation]", positional)
+        return made
 
-    def _arguments(self, call: ast.Call) -> tuple[list[Any], dict[str, Any]]:
+    def _arguments(self, call: ast.Call) -> tuple[list[object], dict[str, object]]:
         if any(keyword.arg is None for keyword in call.keywords):
             _fail(call.lineno, f"`**` is not read here; {UNDERSTOOD}")
         positional = [self._value(each) for each in call.args]
@@ -268,8 +274,7 @@ class _Reader:
 
 def _classes() -> list[type[BaseInvocation]]:
     """Return all node classes, but not that of library graphs: each of these has a class of its own."""
-    classes: Any = registry()
-    return [cls for type_name, cls in classes.items() if type_name != GRAPH]
+    return [cls for type_name, cls in registry().items() if type_name != GRAPH]
 
 
 def _words(node: ast.AST) -> str:
