@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from PIL.Image import Image
 
-from nbgraph.errors import NotFoundError, ResourceFileError, suggest
+from nbgraph.errors import NbgraphError, NotFoundError, ResourceFileError, suggest
 from nbgraph.html import Html, pictures_html
 from nbgraph.invocations.base import BaseInvocationOutput
 from nbgraph.invocations.fields import ImageField, ResourceField
@@ -38,7 +38,11 @@ class NodeResult:
     def __getattr__(self, name: str) -> Any:
         values = self._output.__dict__
         if name in type(self._output).model_fields or name in values:
-            return self._open(getattr(self._output, name))
+            try:
+                return self._open(getattr(self._output, name))
+            except RecursionError:
+                text = f"{name!r} of this result is a list that contains itself, or is nested too deep to be read"
+                raise NbgraphError(f"{text}; let the node return lists that do not contain themselves") from None
         for value in values.values():
             if isinstance(value, ResourceField) and name in type(value).model_fields:
                 return getattr(value, name)

@@ -94,7 +94,8 @@ class LoraLoader(BaseInvocation):
         for part in (self.unet, self.clip):
             laid = [each for each in part.model.patches if isinstance(each, LoraPatch)]
             if any(each.fingerprint == patch.fingerprint for each in laid):
-                raise NbgraphError(f"the LoRA {self.lora.name!r} lies over this model already; change its weight there")
+                text = f"the LoRA {self.lora.name!r} is applied to this model already; change its weight there"
+                raise NbgraphError(text)
         if tokens := diffusion.embedding_tokens(patch.path):
             context.warn(
                 f"{self.lora.name!r} also holds embeddings ({', '.join(tokens)}), which a LoRA node does not apply; "

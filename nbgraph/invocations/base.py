@@ -121,19 +121,19 @@ class BaseInvocation(BaseModel):
         raise NotImplementedError(f"{self.__class__.__name__} has no invoke(context)")
 
     def batch_key(self, context: InvocationContext) -> Hashable | None:
-        """What nodes have in common that can run in one call of `invoke_batch`; None for one that runs by itself.
+        """Return a key that is equal for nodes that can run in one call of `invoke_batch`; None for one that cannot.
 
         All inputs are there and valid, so sizes can be looked up. Nodes that leave this out are never batched.
         """
         return None
 
     def batch_pixels(self, context: InvocationContext) -> int:
-        """How many pixels the node draws: `Settings.batch_pixels` limits their sum in one call."""
+        """Return how many pixels the node draws: `Settings.batch_pixels` limits their sum in one call."""
         return USUAL_PIXELS
 
     @staticmethod
     def invoke_batch(nodes: Sequence[Any], contexts: Sequence[InvocationContext]) -> Sequence[BaseInvocationOutput]:
-        """Do the work of several nodes of one `batch_key`; an output for each, in their order.
+        """Do the work of several nodes of one `batch_key`; return an output for each, in their order.
 
         Each has a context of its own, in whose name its results are saved; save nothing before all are computed. Report
         progress to the first. If it raises, each node is run by `invoke`; if memory ran out, first in smaller batches.
@@ -194,7 +194,7 @@ class BaseInvocation(BaseModel):
             node_type.note_shape({name: value.__class__ for name, value in data.items()}, links)
 
     def _as_given(self, name: str, value: Any) -> Any:
-        """A copy of a value for an input with validators, to be kept as it is: they change it once, when the node runs.
+        """Return a copy of a value for an input with validators, which change it only when the node runs.
 
         So a graph, its file and the canvas hold what was typed, and read again it means the same.
         """
@@ -234,48 +234,48 @@ class BaseInvocation(BaseModel):
 
     @classmethod
     def inputs(cls) -> dict[str, InputSpec]:
-        """The inputs by name, without the fields every node has."""
+        """Return the inputs by name, without the fields every node has."""
         return known_type_of(cls).inputs
 
     @classmethod
     def outputs(cls) -> dict[str, Any]:
-        """The outputs: name -> annotation."""
+        """Return the outputs: name -> annotation."""
         return known_type_of(cls).outputs
 
     @classmethod
     def output_types(cls, arriving: Mapping[str, list[Any]]) -> tuple[dict[str, Any], str]:
-        """For nodes whose outputs take the type of what arrives: (output -> annotation, what is wrong or "")."""
+        """Return (output -> annotation, problem or "") for nodes whose outputs take the type of what arrives."""
         return {}, ""
 
     @classmethod
     def arrival_problems(cls, linked: set[str]) -> Iterable[str]:
-        """What is wrong about which inputs have edges, apart from required ones being open."""
+        """Return the problems of which inputs have edges, apart from required ones being open."""
         return ()
 
     def dump_extra(self) -> dict[str, Any]:
-        """What a saved node holds beside its inputs, as JSON-able values."""
+        """Return what a saved node holds beside its inputs, as JSON-able values."""
         return {}
 
     @classmethod
     def class_from_json(cls, values: dict[str, Any]) -> "type[BaseInvocation]":
-        """The class of a saved node of this type; takes what `dump_extra` gave out of the values."""
+        """Return the class of a saved node of this type; takes what `dump_extra` gave out of the values."""
         return cls
 
     def output(self, field: str) -> Ref:
-        """The output of that name, to be given to an input: `Add(a=size.output("width"))`."""
+        """Return the output of that name, to be given to an input: `Add(a=size.output("width"))`."""
         if field not in self.outputs():
             text = f"has no output {field!r}{suggest(field, self.outputs())}"
             raise GraphError([Problem("unknown_output", text, self.id or self.type, field)])
         return Ref(self, field)
 
     def literals(self) -> dict[str, Any]:
-        """The inputs that hold values, neither edges nor nothing."""
+        """Return the inputs that hold values, neither edges nor nothing."""
         return {
             name: value for name in self.inputs() if not is_link(value := self.__dict__[name]) and value is not REQUIRED
         }
 
     def links(self) -> list[tuple[str, Ref]]:
-        """The edges that arrive, in the order of the fields: (input, where it comes from)."""
+        """Return the edges that arrive, in the order of the fields: (input, where it comes from)."""
         values, names = self.__dict__, (self._node_type or node_type_of(type(self))).links_by_name
         if names:
             return [(name, value) for name in names if type(value := values.get(name)) is Ref]
@@ -296,21 +296,21 @@ Node = TypeVar("Node", bound=type[BaseInvocation])
 
 
 def is_link(value: Any) -> bool:
-    """Whether a field's value is an edge, or a list of edges."""
+    """Return whether a field's value is an edge, or a list of edges."""
     return isinstance(value, Ref) or (value.__class__ is list and bool(value) and isinstance(value[0], Ref))
 
 
 def _holds_nodes(value: Any) -> bool:
-    """Whether a value that was given is a node, an edge, or a list of those."""
+    """Return whether a value that was given is a node, an edge, or a list of those."""
     return isinstance(value, _LINKABLE) or (value.__class__ is list and bool(value) and isinstance(value[0], _LINKABLE))
 
 
 def as_ref(value: Any, spec: InputSpec, owner: str) -> Ref:
-    """The edge that giving `value` to an input means: a `Ref` as it is, a node by the name or type of its outputs."""
+    """Return the edge that `value` given to an input means: a `Ref` itself; a node by name or type of its outputs."""
     if isinstance(value, Ref):
         return value
     if not isinstance(value, BaseInvocation):
-        text = f"a list of nodes may hold nothing else, and {value!r} is no node"
+        text = f"a list of nodes may hold only nodes, not {value!r}"
         raise GraphError([Problem("wrong_type", text, owner, spec.name)])
     outputs = value.outputs()
     for name in (spec.name, value.output_class.main_field):

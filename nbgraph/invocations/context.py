@@ -21,7 +21,7 @@ Preview = Image | Callable[[], Image | None] | None
 
 
 class InvocationContext(Protocol):
-    """What a running node may use: the services, as far as a node needs them. The processor builds the object."""
+    """The services as far as a running node may use them. The processor builds the object."""
 
     @property
     def images(self) -> "ImagesForNodes":

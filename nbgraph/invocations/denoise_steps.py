@@ -25,7 +25,7 @@ def mask_problem(inpaints: bool, known: Mapping[str, Any]) -> tuple[str, str] | 
     if inpaints and mask is None:
         return "denoise_mask", f"is left out, and the model is one for inpainting, which needs it; link {remedy}"
     if inpaints and mask.image is None:
-        return "denoise_mask", f"has no image, which a model for inpainting is shown; make it by {remedy}"
+        return "denoise_mask", f"has no image, which a model for inpainting needs; make it by {remedy}"
     if not inpaints and mask is not None and any(known.get(name, mask) is None for name in ("latents", "noise")):
         return "denoise_mask", "needs latents, which it keeps where it is black, and noise; link both"
     return None

@@ -31,7 +31,7 @@ def _sobel(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_ridge(strength: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Where the gradient is at least as strong as on both sides, along its own direction to the nearest 45 degrees."""
+    """Return where the gradient is at least as strong as on both sides, along its nearest 45 degrees."""
     height, width = strength.shape
     around = np.pad(strength, 1)
 

@@ -69,12 +69,12 @@ class ConditioningField(ResourceField):
 
 
 class ModelField(ModelRef):
-    """A model: the name it has in this studio, where its files are, and the fingerprint the cache goes by."""
+    """A model: its name in this studio, the place of its files, and the fingerprint that cache keys use."""
 
     name: str
 
     def content(self) -> dict[str, Any]:
-        """What makes the model what it is, wherever it lies and whatever it is called."""
+        """Return what identifies the model in cache keys, wherever its files are and whatever its name is."""
         patches = [patch.model_dump(exclude={"path"}) for patch in self.patches]
         content = {"model": self.fingerprint, "dtype": self.dtype, "variant": self.variant, "patches": patches}
         if self.precision is not None:
@@ -233,7 +233,7 @@ class MetadataItemField(BaseModel):
 
 
 class MetadataField(BaseModel):
-    """What is to be known of a picture: values that JSON can hold, by label."""
+    """Facts about an image: values that JSON can hold, by label."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

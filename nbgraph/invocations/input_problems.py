@@ -1,4 +1,4 @@
-"""What is wrong with the inputs of a node, in sentences."""
+"""Problems of the inputs of a node, in sentences."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -12,7 +12,7 @@ from nbgraph.texts import value_text
 
 
 def input_problems(cls: Any, node: Any, error: ValidationError) -> list[Problem]:
-    """What pydantic found wrong with the inputs of a node of a class, each as a sentence with the place."""
+    """Return what pydantic found wrong with the inputs of a node of a class, each as a sentence with its place."""
     problems: list[Problem] = []
     where = node if isinstance(node, str) and node else cls.type
     for found in error.errors(include_url=False, include_context=False):

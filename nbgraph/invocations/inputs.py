@@ -1,4 +1,4 @@
-"""What is known of a node's input: its annotation, whether it must be given, and the marks on it."""
+"""Facts about a node's input: its annotation, whether it must be given, and the marks on it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,13 +57,13 @@ class InputSpec:
 
     @property
     def about(self) -> str:
-        """What the input is, for help and documents: its title where that is not its name, and its description."""
+        """The input in words, for help and documents: its title where that is not its name, and its description."""
         parts = (self.info.title, self.info.description)
         return ". ".join(part for part in parts if part) or self.label
 
     @property
     def optional(self) -> bool:
-        """Whether None may be given."""
+        """True if None may be given."""
         return is_optional(self.annotation)
 
 

@@ -14,7 +14,7 @@ ENTRY_POINTS = "nbgraph.nodes"
 
 
 class NodeClass(Protocol):
-    """What the registry needs to know of a class that is a node."""
+    """The attributes of a node class that the registry reads."""
 
     type: str
     title: str

@@ -44,7 +44,7 @@ class TwoStringsOutput(BaseInvocationOutput):
 
 
 class PromptPairOutput(BaseInvocationOutput):
-    """What a picture should show, and what it should not."""
+    """A prompt for what an image should show, and one for what it should not."""
 
     positive_string: str
     negative_string: str

@@ -114,7 +114,7 @@ class SdxlPrompt(BaseInvocation):
         if "clip" in known:
             family = context.models.describe(known["clip"].model).need_family()
             if "original_size" not in family.parameters:
-                yield "clip", f"is of a model of the family {family.key!r}, which is told no sizes; use Prompt"
+                yield "clip", f"is of a model of the family {family.key!r}, which takes no sizes; use Prompt"
 
     def invoke(self, context: InvocationContext) -> ConditioningOutput:
         size = diffusion.SizeConditioning(

@@ -50,5 +50,6 @@ class TextualInversion(BaseInvocation):
         token = self.token or diffusion.read_embedding_header(path, self.token).token
         others = [each for each in self.clip.model.patches if isinstance(each, TextualInversionPatch)]
         if any(each.token.casefold() == token.casefold() for each in others):
-            raise NbgraphError(f"a textual inversion {token!r} is over this model already; give token= another word")
+            text = f"a textual inversion {token!r} is applied to this model already; give token= another word"
+            raise NbgraphError(text)
         return ClipOutput(clip=patched(self.clip, TextualInversionPatch.from_file(path, token)))

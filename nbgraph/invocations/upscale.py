@@ -1,4 +1,4 @@
-"""Upscaling by networks made for it: ESRGAN, SwinIR, DAT and their kin."""
+"""Upscaling by networks made for it: ESRGAN, SwinIR, DAT and similar ones."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from os.path import isfile

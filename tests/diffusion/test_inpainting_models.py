@@ -157,7 +157,7 @@ def test_a_mask_and_its_image_are_needed_before_a_step_runs(studio, folders, pic
         node = denoise(folder, pictures, denoise_mask=None)
         with pytest.raises(GraphError, match=r"denoise.denoise_mask: .*one for inpainting.*link CreateDenoiseMask"):
             studio.run(node, progress=False)
-    with pytest.raises(GraphError, match="denoise.denoise_mask: has no image, which a model for inpainting is shown"):
+    with pytest.raises(GraphError, match="denoise.denoise_mask: has no image, which a model for inpainting needs"):
         studio.run(denoise(folders["sd15"], pictures, denoise_mask=mask), progress=False)
     mask.image = mask.mask
     with pytest.raises(GraphError, match="mask.vae: is left out, and image is given"):

@@ -141,7 +141,7 @@ def test_the_model_that_ran_out_of_memory_takes_less_and_runs_again(tiny):
         with manager.use(manager.resolve(tiny["sd15"].path), "denoiser") as components:
             out_of_memory_once(components["unet"])
         with pytest.warns(
-            NbgraphWarning, match="ran out of memory; it is done again with unet in the mode 'streaming'"
+            NbgraphWarning, match="ran out of memory; the node runs again with unet in the mode 'streaming'"
         ):
             found = studio.run(node, progress=False)[node].latents.tensor()
         assert torch.equal(found, expected)
@@ -162,7 +162,7 @@ def test_a_vae_that_ran_out_of_memory_works_in_tiles_from_then_on(tiny):
         with manager.use(ref, "vae") as components:
             out_of_memory_once(components["vae"].decoder)
         tells = "done in tiles; faint seams"
-        again = "image: the device ran out of memory; it is done again with vae in tiles"
+        again = "image: the device ran out of memory; the node runs again with vae in tiles"
         with pytest.warns(NbgraphWarning, match=tells), pytest.warns(NbgraphWarning, match=again):
             found = studio.run(image, progress=False)[image].image
         assert found.tobytes() == expected.tobytes()
@@ -179,7 +179,7 @@ def test_a_text_encoder_that_ran_out_of_memory_is_streamed_and_reads_the_same(ti
         manager = studio.services.model_manager
         with manager.use(manager.resolve(tiny["sd15"].path), "text") as components:
             out_of_memory_once(components["text_encoder"].final_layer_norm)
-        with pytest.warns(NbgraphWarning, match="done again with text_encoder in the mode 'streaming'"):
+        with pytest.warns(NbgraphWarning, match="runs again with text_encoder in the mode 'streaming'"):
             output = studio.run(text, progress=False)[text]
         found = output.conditioning.tensors()["prompt_embeds"]
     assert torch.equal(found, expected)

@@ -255,7 +255,7 @@ def test_one_token_names_one_embedding(studio, tiny, tmp_path):
     file = written(tmp_path / "fur.safetensors", emb_params=vectors(2))
     once = TextualInversion(embedding=file, clip=ModelLoader(model=tiny["sd15"].path))
     twice = TextualInversion(embedding=file, token="FUR", clip=once)
-    with pytest.raises(GraphError, match="'FUR' is over this model already; give token= another word"):
+    with pytest.raises(GraphError, match="'FUR' is applied to this model already; give token= another word"):
         studio.run(Prompt(text="a", clip=twice), progress=False)
 
 

@@ -290,7 +290,7 @@ def test_after_running_out_of_memory_nothing_of_the_picture_is_kept(studio, stee
     monkeypatch.setattr(torch.nn.functional, "silu", run_out)
     with (
         studio.cache.off(),
-        pytest.warns(NbgraphWarning, match="ran out of memory; it is done again with unet in the mode 'streaming'"),
+        pytest.warns(NbgraphWarning, match="ran out of memory; the node runs again with unet in the mode 'streaming'"),
         pytest.raises(NodeError, match=r"asked for 20.00 MiB more"),
     ):
         studio.run(node, progress=False)

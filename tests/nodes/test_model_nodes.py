@@ -105,7 +105,7 @@ def test_loras_that_cannot_be_are_refused(folder, model, studio, tmp_path):
             studio.run(denoise(model, unet=LoraLoader(lora=file, unet=model, clip=model)), progress=False)
     once = LoraLoader(lora=folder / "lora.safetensors", unet=model, clip=model)
     twice = LoraLoader(lora=folder / "lora.safetensors", unet=once, clip=once)
-    with pytest.raises(GraphError, match="lies over this model already"):
+    with pytest.raises(GraphError, match="is applied to this model already"):
         studio.run(denoise(model, unet=twice), progress=False)
 
 

@@ -72,7 +72,7 @@ def test_half_a_size_and_a_model_that_is_told_none_are_refused_before_the_run(sd
     half = SdxlPrompt(text="a cat", clip=sdxl, original_width=64)
     with pytest.raises(GraphError, match=r"original_height: is left out.*give both or none"):
         studio.run(half, progress=False)
-    with pytest.raises(GraphError, match=r"'stable-diffusion', which is told no sizes; use Prompt"):
+    with pytest.raises(GraphError, match=r"'stable-diffusion', which takes no sizes; use Prompt"):
         studio.run(SdxlPrompt(text="a cat", clip=ModelLoader(model=str(folder / "sd15"))), progress=False)
 
 

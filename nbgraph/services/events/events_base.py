@@ -46,9 +46,9 @@ class EventServiceBase(Service):
     @property
     @abstractmethod
     def hears_nodes(self) -> bool:
-        """Whether a listener wants `NodeStarted` and `NodeCompleted`."""
+        """True if a listener wants `NodeStarted` and `NodeCompleted`."""
 
     @property
     @abstractmethod
     def is_heard(self) -> bool:
-        """Whether there is a listener; producers of many events may skip them otherwise."""
+        """True if there is a listener; otherwise producers of many events may skip them."""

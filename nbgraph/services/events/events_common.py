@@ -1,7 +1,7 @@
-"""What happens while sessions run: events for those who hear of each, a log for those who look now and then.
+"""Events of sessions for listeners, and a log for displays that poll.
 
-Events are small records, made once per happening, and those of single nodes only if somebody hears them: where nodes
-take microseconds, an event for the start and one for the end of each would be a sixth of what a run costs.
+Events are small records. Those of single nodes are made only if somebody listens to them: where nodes take
+microseconds, an event for the start and one for the end of each would be a sixth of the cost of a run.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from nbgraph.services.invocation_stats.invocation_stats_common import Measured
 
 
 class RunLog:
-    """What the nodes of a running session have done. The thread that runs the session writes it, any other may read.
+    """The rows of the nodes of a running session. The thread that runs the session writes it, any other may read.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class RunLog:
     source
         The id of the source node of the one that runs; empty while none does.
     reports_steps
-        Whether a node reports its steps; set by who shows them, to hear when it has ended.
+        True once a node reports its steps; set by displays of them, which then get the event of its end.
     """
 
     __slots__ = ("node", "reports_steps", "rows", "source")
@@ -75,7 +75,7 @@ class NodeProgress(Event):
 
 
 class NodeCompleted(Event):
-    """A prepared node has its output; `cached` tells that it came from the cache."""
+    """A prepared node has its output; `cached` is True if it came from the cache."""
 
     node: str
     source: str
@@ -96,7 +96,7 @@ class NodeFailed(Event):
 
 
 class NodeWarned(Event):
-    """A node has something to say about a result that is still good."""
+    """A node warns about a result that is still good."""
 
     node: str
     message: str

@@ -55,7 +55,7 @@ class CodeFacts:
 
 @dataclass
 class _Reading:
-    """What was found so far."""
+    """The facts that were found so far."""
 
     names: dict[str, set[Chain]] = field(default_factory=dict[str, set[Chain]])
     enclosed: dict[str, set[Chain]] = field(default_factory=dict[str, set[Chain]])

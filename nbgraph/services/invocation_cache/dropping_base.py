@@ -1,4 +1,4 @@
-"""What leaves the cache, and why: over the limits, on request, with a resource, or as no result of its key."""
+"""Drop entries of the cache: over the limits, on request, with a resource, or as no result of their key."""
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable

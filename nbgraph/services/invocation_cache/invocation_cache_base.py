@@ -79,7 +79,7 @@ class InvocationCacheBase(DroppingBase):
 
     @property
     def enabled(self) -> bool:
-        """Whether results are read and stored."""
+        """True while results are read and stored."""
         return self._enabled and self.max_entries > 0
 
     def enable(self) -> None:

@@ -61,7 +61,7 @@ class CacheEntry(CacheRow, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class CacheStatus:
-    """How the cache is doing; `bytes` as the entries count them."""
+    """Sizes, limits and counts of the cache; `bytes` as the entries count them."""
 
     size: int
     bytes: int

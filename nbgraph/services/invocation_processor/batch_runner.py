@@ -28,7 +28,7 @@ logger = logging.getLogger("nbgraph")
 def runner_of(
     session: GraphExecutionState, services: Services, is_cancelled: Callable[[], bool], limits: BatchLimits
 ) -> SessionRunner:
-    """What runs a session: the plain loop where no nodes can run together."""
+    """Return the runner of a session: the plain loop where no nodes can run together."""
     batches = batches_of(session, limits, lambda: services.model_manager.free_bytes)
     if batches is None:
         return SessionRunner(session, services, is_cancelled)
@@ -40,14 +40,17 @@ class HoldingRunner(SessionRunner):
 
     @property
     def _goes_on(self) -> bool:
-        """Whether anything more may be run; a cancel is taken note of here."""
+        """True while more may be run; a cancel is passed on to the session here."""
         session = self.session
         if self._is_cancelled():
             session.cancel()
         return not (session.cancelled or (session.errors and session.on_error == "stop"))
 
     def _held(self, prepared: Prepared) -> HeldNode:
-        """The node, ready to run; not ready if its result is known, or its inputs are wrong, as it will say itself."""
+        """Return the node ready to run; not ready if its result is cached, or if its inputs are wrong.
+
+        The error is raised, and recorded, when such a node runs by itself.
+        """
         planned = prepared.planned
         try:
             inputs = self._inputs(prepared)
@@ -63,7 +66,7 @@ class HoldingRunner(SessionRunner):
             return HeldNode(prepared)
 
     def _complete(self, held: HeldNode, output: BaseInvocationOutput) -> None:
-        """A node that ran with others has its output, as if it had run by itself."""
+        """Record the output of a node that ran with others, as if it had run by itself."""
         prepared, inputs = held.prepared, held.inputs
         session = self.session
         assert inputs is not None
@@ -81,7 +84,7 @@ class HoldingRunner(SessionRunner):
 
 
 class BatchRunner(HoldingRunner):
-    """Runs a session whose nodes wait in `batches`, by the rules that are told there."""
+    """Runs a session whose nodes wait in `batches`, by the rules of `NodeBatches`."""
 
     def __init__(
         self,
@@ -100,7 +103,7 @@ class BatchRunner(HoldingRunner):
                 self._maintain()
 
     def _next(self) -> Prepared | None:
-        """The next node to run; while there is none, those that wait are run."""
+        """Return the next node to run; while there is none, run those that wait."""
         if self._is_cancelled():
             self.session.cancel()
         while (prepared := self.session.next()) is None:

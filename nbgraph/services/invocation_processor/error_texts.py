@@ -31,7 +31,7 @@ REMEDY = (
 
 
 def message_of(error: BaseException, node: BaseInvocation, models: Models) -> str:
-    """Return what a person is told about an error of a node, in one text of at most 4,096 characters.
+    """Return the message for an error of a node, at most 4,096 characters.
 
     Parameters
     ----------
@@ -64,14 +64,14 @@ def _text_of(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; of torch, without importing it: on the CPU its error has no class."""
+    """Return whether memory ran out. Torch is not imported for it; on the CPU its error has no class of its own."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return type(error) is RuntimeError and any(phrase in str(error) for phrase in PHRASES)
 
 
 def out_of_memory_message(error: BaseException, doing: str, loaded: "Sequence[LoadedComponent]") -> str:
-    """What was done, what was asked for, which components of models are in memory, and what to do."""
+    """Return a message: what was done, how much was asked for, which models are in memory, and what to do."""
     asked = ASKED.search(str(error))
     amount = f", which asked for {_readable(asked[1])} more" if asked else ""
     return f"out of memory in {doing}{amount}; {_holders(loaded)}. Its own memory is free again. To go on, {REMEDY}"

@@ -111,7 +111,7 @@ class InvocationProcessorBase(Service):
     @property
     @abstractmethod
     def is_worker(self) -> bool:
-        """Whether the current thread runs sessions, as inside a node."""
+        """True on a thread that runs sessions, as inside a node."""
 
     @abstractmethod
     def cancel(self, session_id: str) -> bool:
@@ -138,4 +138,4 @@ class InvocationProcessorBase(Service):
     @property
     @abstractmethod
     def is_paused(self) -> bool:
-        """Whether no session is started."""
+        """True while no session is started."""

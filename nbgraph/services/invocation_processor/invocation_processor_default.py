@@ -164,7 +164,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
         return handle
 
     def may_end(self) -> bool:
-        """Whether the worker thread has nothing to do, and ends; the next session starts another."""
+        """Return whether the worker thread has nothing to do, and may end; the next session starts another."""
         with self._lock:
             if self._stopping or not self._handles:
                 self._thread = None
@@ -253,7 +253,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             self.services.note(f"run {session.id} {outcome.status} after {monotonic() - began:.2f} s")
 
     def _note_end(self, session: GraphExecutionState, status: QueueStatus) -> None:
-        """Store what became of a session; if that cannot be, who waits for it must still be told that it ended."""
+        """Store how a session ended. A failure is only logged, so that those who wait for it are released."""
         try:
             self.services.queue.finish(session.id, status, next(iter(session.errors.values()), ""))
             self.services.graph_execution_manager.set(session)
@@ -301,7 +301,7 @@ class _Waiting:
 
 
 def waiting_message(module: str) -> str:
-    """What a person is shown while a module is loaded; nothing when it is."""
+    """Return the message for a module that is being loaded; empty once it is."""
     if not module:
         return ""
     is_large = module.startswith("nbgraph.diffusion.")
@@ -309,7 +309,7 @@ def waiting_message(module: str) -> str:
 
 
 def _work(own: "weakref.ref[InvocationProcessorDefault]", bell: Bell, ended: Latch) -> None:
-    """What the worker thread does. Between sessions it holds nothing: a studio that nobody has any more can go."""
+    """Run the worker thread. Between sessions it refers to nothing, so that an unused studio can be freed."""
     try:
         while (processor := own()) is not None and processor.take_sessions():
             del processor

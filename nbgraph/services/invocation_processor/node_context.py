@@ -1,4 +1,4 @@
-"""What a running node sees of the services: the processor's `InvocationContext`."""
+"""The processor's `InvocationContext`: the services as a running node sees them."""
 
 import traceback
 import warnings
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class NodeContext(Struct, weakref=True, eq=False):
-    """What one prepared node sees: `planned` at `path`. It may keep it; what it reports later is still in its own name.
+    """The context of one prepared node, `planned` at `path`. A node may keep it; later reports still carry its id.
 
-    Nodes that do nothing with it but compute are many and quick: the services it offers are looked up when asked for.
+    Services are looked up when they are used, since most nodes are quick and use none.
     """
 
     services: Services
@@ -64,11 +64,11 @@ class NodeContext(Struct, weakref=True, eq=False):
 
     @property
     def wants_previews(self) -> bool:
-        """Whether anybody listens."""
+        """True if somebody listens."""
         return self.services.events.is_heard
 
     def progress(self, step: int, total: int, preview: Preview = None, message: str = "") -> None:
-        """Tell who listens, unless the run was cancelled: then `CancelledError`."""
+        """Report a step to listeners; raise `CancelledError` if the run was cancelled."""
         if self.is_cancelled():
             raise CancelledError(f"cancelled at step {step} of {total}")
         if self.services.events.is_heard:
@@ -77,7 +77,7 @@ class NodeContext(Struct, weakref=True, eq=False):
             )
 
     def warn(self, message: str) -> None:
-        """Tell the person; Python's warnings show each text once for a place."""
+        """Warn the person; Python's warnings show each text once per place."""
         self.services.events.dispatch(NodeWarned(self.session_id, self.prepared_id, message))
         warnings.warn(f"{self.prepared_id}: {message}", NbgraphWarning, stacklevel=3)
 
@@ -159,7 +159,7 @@ def _check_finite(tensors: Tensors, kind: str) -> None:
 
 
 class ContextModels:
-    """Models by name, described and lent."""
+    """Models by name: their descriptions, and their components while a node uses them."""
 
     def __init__(self, context: NodeContext) -> None:
         self._context, self._models = context, context.services.model_manager

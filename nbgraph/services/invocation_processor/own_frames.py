@@ -1,4 +1,4 @@
-"""Where a person's own code failed: file or cell, line and code of the last own frame of an exception, as text.
+"""Find where a person's own code failed: file or cell, line and code of the last own frame, as text.
 
 The frames of nbgraph, of installed packages and of the standard library are passed over: what a person can mend is the
 call that led there.
@@ -30,7 +30,7 @@ class OwnLine(NamedTuple):
 
     @property
     def is_found(self) -> bool:
-        """Whether the line can be looked up: it has a source, and a file or a cell, other than code made by `exec`."""
+        """True if the line can be looked up: it has a source, and a file or a cell, other than code made by `exec`."""
         return bool(self.code) and not self.where.startswith("<")
 
     def __str__(self) -> str:

@@ -57,8 +57,8 @@ from nbgraph.services.invocation_processor.error_texts import is_out_of_memory, 
 from nbgraph.services.invocation_processor.node_context import NodeContext, take_less_memory
 from nbgraph.services.invocation_processor.own_frames import place_of
 from nbgraph.services.invocation_processor.preflight import preflight
-from nbgraph.services.invocation_stats.invocation_stats_base import QUICK
 from nbgraph.services.invocation_stats.invocation_stats_common import CANCELLED, COMPLETED, FAILED
+from nbgraph.services.invocation_stats.probe import QUICK
 from nbgraph.services.neighbours import Services
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, Prepared
 from nbgraph.services.shared.graph.plan import Key
@@ -272,7 +272,7 @@ class SessionRunner:
                 raise
         # outside of the handler, where the error and its frames are gone
         self.free_memory()
-        context.warn(f"the device ran out of memory; it is done again with {changed}")
+        context.warn(f"the device ran out of memory; the node runs again with {changed}")
         return runnable.invoke(context)
 
     def _start(self, prepared: Prepared) -> None:

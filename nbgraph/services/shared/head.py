@@ -1,4 +1,4 @@
-"""What a service on a worker of a cluster asks of the kernel that it works for, and what it tells it."""
+"""Requests and reports of a service on a worker of a cluster to the kernel that it works for."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable

@@ -225,7 +225,7 @@ class OpenedDatabase:
 
     @property
     def is_of_this_process(self) -> bool:
-        """Whether this process opened it, and not one that it was forked from."""
+        """True if this process opened it, and not one that it was forked from."""
         return self._process == os.getpid()
 
     def refuse_fork(self) -> None:
