@@ -13,9 +13,9 @@ from nbgraph import plots
 from nbgraph.errors import NbgraphError
 from nbgraph.frames import STATS, compared_frame, session_frame, stats_frame
 from nbgraph.html import Html, element, frame_table
-from nbgraph.plots import duration
 from nbgraph.services.events.events_common import SessionFinished
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.texts import seconds_text
 from nbgraph.widgets.kernel_banner import PANEL, KernelBanner
 from nbgraph.widgets.rpc import skip_cell_events
 from nbgraph.widgets.throttle import Throttle
@@ -137,7 +137,7 @@ class StatsPanel(ipywidgets.VBox):
         # A column without a single value, as that of VRAM without a GPU, only takes room.
         if len(chosen):
             chosen = chosen.loc[:, ~(chosen.isna() | (chosen == "")).all()]
-        parts = [frame_table(chosen, formatters={"seconds": duration}, float_format="{:.1f}".format, na_rep="")]
+        parts = [frame_table(chosen, formatters={"seconds": seconds_text}, float_format="{:.1f}".format, na_rep="")]
         if len(frame) > MAX_ROWS:
             parts.append(element("p", f"{len(frame) - MAX_ROWS} more rows are in the CSV file"))
         return element("div", *parts, class_="nbgraph-stats-table", tabindex=0)
