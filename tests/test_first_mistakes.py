@@ -2,6 +2,7 @@
 
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pictures import apple
@@ -10,6 +11,8 @@ import nbgraph as nb
 from nbgraph.errors import ChoiceError, GraphError, NbgraphError, NotFoundError, PositionalError, TargetError
 from nbgraph.experiments.batch import Batch
 from nbgraph.invocations import Add, DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.outputs import CollectionOutput
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 
@@ -210,3 +213,32 @@ def test_forgetting_what_is_no_node_type_or_key_is_refused_and_nothing_is_forgot
         studio.cache.forget(**given)
     assert studio.cache.forget(type="zzz") == 0
     assert len(studio.cache) == 1
+
+
+def endless() -> list[Any]:
+    found: list[Any] = [1]
+    found.append(found)
+    return found
+
+
+@invocation("gives_endless_list", category="test")
+class GivesEndlessList(BaseInvocation):
+    def invoke(self, context: InvocationContext) -> CollectionOutput:
+        return CollectionOutput.model_construct(collection=endless())
+
+
+@nb.node(category="test")
+def returns_endless_list() -> list[Any]:
+    return endless()
+
+
+def test_a_result_that_contains_itself_is_refused_in_words(studio):
+    node = GivesEndlessList(id="endless")
+    run = studio.run(node, progress=False)
+    assert "[...]" in repr(run[node])
+    with pytest.raises(
+        NbgraphError, match="'collection' of this result is a list that contains itself, .*; let the node"
+    ):
+        run[node].collection  # noqa: B018
+    with pytest.raises(NbgraphError, match="returned a value that contains itself, .*; return one that does not"):
+        studio.run(returns_endless_list(), progress=False)

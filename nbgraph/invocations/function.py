@@ -108,6 +108,9 @@ class FunctionInvocation(BaseInvocation):
             wanted = type_name(hints_of(self.function)["return"])
             text = f"returned {value_text(result, 60)} ({type(result).__name__}), and is annotated to return {wanted}"
             raise NbgraphError(f"{type(self).__name__} {text}") from None
+        except RecursionError:
+            text = "returned a value that contains itself, or is nested too deep; return one that does not"
+            raise NbgraphError(f"{type(self).__name__} {text}") from None
 
 
 @overload
