@@ -16,7 +16,6 @@ from apple_line import APPLE_LINE
 from cli_nodes import Fails
 from PIL import Image
 from services.test_read_only_folders import as_nobody
-from typer.main import get_command
 from typer.testing import CliRunner
 
 from nbgraph import __version__
@@ -319,29 +318,6 @@ def test_the_demo_names_a_folder_that_cannot_be_made_before_it_draws(tmp_path):
     assert done.returncode == 2
     assert f"--out {tmp_path / 'file' / 'out'} cannot be made (Not a directory)" in done.stderr
     assert done.stdout == ""
-
-
-def commands(group=None, path=()):
-    """Each command of the program with the words that name it."""
-    group = group or get_command(app)
-    for name, command in group.commands.items():
-        yield (*path, name), command
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-
-
-def test_help_fits_eighty_columns_and_cuts_nothing(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    for words in ((), *(words for words, _ in commands())):
-        text = nbgraph(*words, "--help")[0]
-        assert max(map(len, text.splitlines())) <= 80
-        assert not re.search(r"\w\.\.\.$", text, re.MULTILINE), f"{words}: a summary is cut off"
-
-
-def test_every_command_argument_and_option_has_help():
-    for words, command in commands():
-        assert command.help, words
-        assert all(parameter.help for parameter in command.params if parameter.name != "context"), words
 
 
 @pytest.mark.parametrize(

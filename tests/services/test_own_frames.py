@@ -396,7 +396,5 @@ def test_an_error_that_was_never_raised_has_no_place():
 
 
 def test_files_of_python_and_of_installed_packages_are_not_ones_own():
-    for file in (os.__file__, np.__file__, nb.__file__, "<frozen importlib._bootstrap>"):
-        assert not is_own_file(file)
-    for file in (__file__, "script.py", "<string>", "<ipython-input-1-abc>"):
-        assert is_own_file(file)
+    assert not any(map(is_own_file, (os.__file__, np.__file__, nb.__file__, "<frozen importlib._bootstrap>")))
+    assert all(map(is_own_file, (__file__, "script.py", "<string>", "<ipython-input-1-abc>")))

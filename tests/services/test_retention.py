@@ -1,79 +1,14 @@
-"""What nobody names any more goes, what somebody needs stays: tensors, intermediate pictures, runs and stats."""
+"""What nobody names any more goes, what somebody needs stays: tensors and intermediate pictures."""
 
 import gc
-import os
-import threading
-from datetime import UTC, datetime, timedelta
-from time import monotonic, sleep
 
 import pytest
-from pictures import apple
 from PIL import Image
+from services.retained_nodes import SIZE, Gate, Makes, Torch, Uses, aged, counts, is_cleaned_to, run_and_drop
 
 import nbgraph as nb
 from nbgraph.errors import NodeError
 from nbgraph.invocations import Add
-from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, invocation
-from nbgraph.invocations.fields import ImageField, LatentsField
-from nbgraph.invocations.outputs import IntegerOutput
-
-SIZE = 2**16
-
-
-class MadeOutput(BaseInvocationOutput):
-    """Latents and an intermediate picture."""
-
-    latents: LatentsField
-    image: ImageField
-
-
-class Torch:
-    """Tensors to be saved, without a model."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def to_tensors(self):
-        import torch
-
-        return {"latents": torch.full((1, 4, 64, 64), float(self.number))}, {"number": self.number}
-
-
-@invocation("test_makes", title="Makes", category="test")
-class Makes(BaseInvocation):
-    """Saves tensors and an intermediate picture."""
-
-    number: int = 0
-
-    def invoke(self, context) -> MadeOutput:
-        name = context.tensors.save(Torch(self.number))
-        picture = Image.new("L", (64, 64), self.number % 256)
-        made = context.images.output(picture, is_intermediate=True)
-        return MadeOutput(latents=LatentsField(latents_name=name), image=made.image)
-
-
-class Gate:
-    """Lets a test do something in the middle of a run."""
-
-    reached, go = threading.Event(), threading.Event()
-    fails = False
-
-
-@invocation("test_uses", title="Uses", category="test", use_cache=False)
-class Uses(BaseInvocation):
-    """Waits for the gate, then opens what it was given."""
-
-    latents: LatentsField
-    image: ImageField
-
-    def invoke(self, context) -> IntegerOutput:
-        Gate.reached.set()
-        assert Gate.go.wait(20)
-        if Gate.fails:
-            raise ValueError("fails on purpose")
-        _, metadata = context.tensors.get(self.latents.latents_name)
-        assert context.images.get(self.image).width == 64
-        return IntegerOutput(value=metadata["number"])
 
 
 @pytest.fixture(autouse=True)
@@ -111,28 +46,8 @@ def kept(make_studio) -> nb.Studio:
     return make_studio()
 
 
-def counts(studio) -> tuple[int, int]:
-    """(tensors, intermediate pictures) that are kept."""
-    services = studio.services
-    return len(services.latents.records()), len(services.retention._intermediates())
-
-
-def is_cleaned_to(studio, expected, seconds=10.0) -> bool:
-    """Whether cleaning leaves so much; the worker may hold a session for a moment after its end."""
-    end = monotonic() + seconds
-    while (left := counts(studio)) != expected and monotonic() < end:
-        gc.collect()
-        studio.clean()
-        sleep(0.01)
-    return left == expected
-
-
 def tensor_files(studio) -> int:
     return len([path for path in (studio.services.database.folder.root / "tensors").rglob("*") if path.is_file()])
-
-
-def run_and_drop(studio, number: int) -> None:
-    studio.run(Makes(id="makes", number=number), progress=False)
 
 
 CLEARS = {
@@ -324,94 +239,3 @@ def test_what_a_dead_kernel_left_half_way_is_kept_for_going_on(tmp_path, gate):
         assert counts(studio) == (1, 1)
         gate.fails = False
         assert studio.resume(session_id).wait(20)["uses"].value == 9
-
-
-def aged(studio, days: float) -> None:
-    """Let everything in a folder be so many days older."""
-    ago = timedelta(days=days)
-    then = (datetime.now(UTC) - ago).isoformat()
-    with studio.services.database.transaction() as connection:
-        connection.execute("UPDATE tensors SET created = ?", (then,))
-        connection.execute("UPDATE images SET created = ?", (then,))
-        connection.execute("UPDATE queue SET ended = ended - ?", (ago.total_seconds(),))
-
-
-def test_intermediates_are_limited_by_bytes_oldest_first(make_studio):
-    studio = make_studio(intermediate_bytes=3 * SIZE + 30_000)
-    for number in range(6):
-        run_and_drop(studio, number)
-    gc.collect()
-    studio.clean()
-    numbers = [record.metadata["number"] for record in studio.services.latents.records()]
-    assert numbers == [5, 4, 3]
-    assert len(studio.cache) == 3
-
-
-def test_limits_by_days_take_what_is_old(tmp_path):
-    settings = nb.Settings(intermediate_days=5, session_days=5, stats_days=5, picture_days=5)
-    with nb.Studio(tmp_path / "studio", settings) as studio:
-        run_and_drop(studio, 1)
-        old = studio.images.add(Image.new("L", (8, 8))).image_name
-        starred = studio.images.add(Image.new("L", (8, 9))).image_name
-        studio.images.star(starred)
-        aged(studio, 6)
-        run_and_drop(studio, 2)
-        gc.collect()
-        studio.clean()
-        assert counts(studio) == (1, 1)
-        assert [studio.services.images.exists(name) for name in (old, starred)] == [False, True]
-        assert len(studio.queue) == len(set(studio.stats.session)) == 1
-
-
-def test_sessions_and_stats_are_limited_by_bytes(tmp_path):
-    with nb.Studio(tmp_path / "studio", nb.Settings(session_bytes=4000, stats_bytes=3000)) as studio:
-        for number in range(20):
-            studio.run(Add(id="sum", a=number, b=1), progress=False)
-        gc.collect()
-        studio.clean()
-        assert 0 < len(studio.queue) < 15
-        assert sum(studio.services.graph_execution_manager.sizes().values()) <= 4000
-        assert sum(studio.services.performance_statistics.sizes().values()) <= 3000
-        assert studio.stats.iloc[-1].node == "sum"
-
-
-def test_a_session_that_made_a_picture_which_is_kept_stays_with_it(make_studio):
-    studio = make_studio(session_bytes=0, memory_runs=0)
-    studio.run(apple(), progress=False)
-    for number in range(40):
-        studio.run(Add(id="sum", a=number, b=1), progress=False)
-    gc.collect()
-    studio.clean()
-    (record,) = studio.services.images.list().items
-    assert studio.services.graph_execution_manager.get(record.session_id).graph.nodes.keys() >= {"denoise", "image"}
-    studio.images.delete(record.image_name)
-    studio.clean()
-    assert len(studio.services.graph_execution_manager) == 0
-
-
-def test_a_studio_in_memory_keeps_the_runs_that_are_held_and_some_more():
-    with nb.Studio(settings=nb.Settings(memory_runs=5)) as studio:
-        first = studio.run(Add(id="sum", a=-1, b=1), progress=False)
-        for number in range(100):
-            studio.run(Add(id="sum", a=number, b=1), progress=False)
-        assert len(studio.services.graph_execution_manager) < 5 + 40
-        assert len(studio.queue) < 5 + 40
-        assert len(first.stats) == 1
-        assert first["sum"].value == 0
-
-
-def test_clearing_everything_leaves_a_folder_as_it_was_new(tmp_path):
-    def size(folder):
-        return sum(path.stat().st_blocks * 512 for path in folder.rglob("*"))
-
-    with nb.Studio(tmp_path / "new"):
-        pass
-    folder = tmp_path / "studio"
-    with nb.Studio(folder) as studio:
-        for number in range(20):
-            run_and_drop(studio, number)
-            studio.images.add(Image.effect_noise((128, 128), 60))
-        assert studio.disk.free_all() > 20 * SIZE
-        assert is_cleaned_to(studio, (0, 0))
-    assert size(folder) <= size(tmp_path / "new") + 2**20
-    assert os.listdir(folder / "tensors") == []
