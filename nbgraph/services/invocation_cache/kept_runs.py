@@ -64,10 +64,9 @@ class KeptRun:
         self.keys: PreparedKeys = session.keys
         self.rows = rows
         self._heads, self._limit = dict(heads), session.max_iterations
-        results = zip(rows, session.outputs.items())
+        keyed = [key for key, row in zip(session.outputs, rows) if row.type not in PUT_TOGETHER]
         # lists, not the dictionary they come from: a node takes a tenth of a kilobyte less
-        keyed = [(origins[key][0], output) for row, (key, output) in results if row.type not in PUT_TOGETHER]
-        self.cached = [key for key, _ in keyed], [output for _, output in keyed]
+        self.cached = [origins[key][0] for key in keyed], [session.outputs[key] for key in keyed]
         """The keys of all results that have one, and these results."""
         self._values = _values(session.plan)
         self._texts = _texts(self._values)

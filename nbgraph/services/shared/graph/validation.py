@@ -19,6 +19,9 @@ from nbgraph.texts import as_utf8, is_utf8
 OutputTypes = dict[str, dict[str, Any]]
 """The types of outputs that take the type of what arrives (iterate, collect, if), by node and output."""
 
+LinkKind = tuple[type, str, str]
+"""The class of the source of an edge, its output, the input."""
+
 NodeShape = tuple[Any, ...]
 """The class of a node, and of each edge that arrives: the class of the source, its output, the input.
 
@@ -83,7 +86,7 @@ def graph_problems(
     # types are passed on along edges, so sources are checked first
     types: OutputTypes = {}
     for node_id in filter(followed.__contains__, order):
-        fitting: set[tuple[type, str, str]] = set()
+        fitting: set[LinkKind] = set()
         for link in followed[node_id]:
             kind = type(nodes[link.source]), link.output, link.field
             if kind in fitting and link.source not in types:
@@ -147,10 +150,15 @@ def _valid_links(graph: GraphLike, problems: Problems, node_id: str) -> list[Lin
     # a quick test, and messages only for a node at which it fails: most edges of most graphs are good
     links, nodes = graph.links(node_id), graph.nodes
     specs = nodes[node_id].inputs() if links else {}
+    good: set[LinkKind] = set()
     for link in links:
         source = nodes.get(link.source)
+        kind = type(source), link.output, link.field
+        if kind in good:
+            continue
         if link.field not in specs or source is None or link.output not in source.outputs():
             return [link for link in links if _ends_exist(graph, problems, node_id, link)]
+        good.add(kind)
     return links
 
 
@@ -216,14 +224,18 @@ def _add_output_types(
     graph: GraphLike, problems: Problems, node_id: str, links: Sequence[Link], types: OutputTypes
 ) -> None:
     """Add the types of the outputs of a node where they depend on what arrives."""
-    node = graph.nodes[node_id]
+    node, nodes = graph.nodes[node_id], graph.nodes
     arriving: dict[str, list[Any]] = {}
+    seen: set[LinkKind] = set()
     for link in links:
-        known: Mapping[str, Any] = types.get(link.source, {})
-        annotation = known.get(link.output) or graph.nodes[link.source].outputs()[link.output]
-        others = arriving.setdefault(link.field, [])
-        if not others or others[-1] is not annotation:  # a type once, where a thousand edges bring the same
-            others.append(annotation)
+        source = nodes[link.source]
+        kind = type(source), link.output, link.field
+        known = types.get(link.source)
+        if kind in seen and known is None:  # a type once, where a thousand edges bring the same
+            continue
+        seen.add(kind)
+        annotation = (known or {}).get(link.output) or source.outputs()[link.output]
+        arriving.setdefault(link.field, []).append(annotation)
     found, problem = node.output_types(arriving)
     types[node_id] = found
     if problem:
