@@ -241,12 +241,12 @@ class MetadataField(BaseModel):
 
 
 def resources_in(value: Any) -> list[ResourceField]:
-    """Every reference to a resource inside a value: nested models, lists, tuples and dictionaries are walked."""
+    """Return every reference to a resource inside a value, also in nested models, lists, tuples and dictionaries."""
     return _found_in(value, ResourceField)
 
 
 def models_in(value: Any) -> list[ModelField]:
-    """Every reference to a model inside a value."""
+    """Return every reference to a model inside a value."""
     return _found_in(value, ModelField)
 
 

@@ -68,7 +68,7 @@ class InputSpec:
 
 
 def input_specs(fields: Mapping[str, FieldInfo], leave_out: frozenset[str]) -> dict[str, InputSpec]:
-    """The inputs that those pydantic fields make, by name, in their order."""
+    """Return the inputs that these pydantic fields make, by name, in their order."""
     return {name: _spec(name, info) for name, info in fields.items() if name not in leave_out}
 
 

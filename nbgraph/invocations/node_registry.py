@@ -105,7 +105,7 @@ _registry = Registry()
 
 
 def registry() -> Registry:
-    """All node types there are, the built-in ones and those of installed packages and cells.
+    """Return all node types, the built-in ones and those of installed packages and cells.
 
     Examples
     --------

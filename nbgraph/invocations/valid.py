@@ -45,7 +45,7 @@ def holding(cls: type[Model], values: dict[str, Any], names: set[str]) -> Model:
 
 
 def twin(model: Model, values: dict[str, Any]) -> Model:
-    """Another model of the same class, and the same in all but its values, whose dictionary it takes for its own."""
+    """Return a copy of a model with other values, whose dictionary it takes for its own."""
     other = _new(type(model))
     set_values(other, values)
     set_names(other, model.__pydantic_fields_set__)

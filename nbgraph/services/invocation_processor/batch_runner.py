@@ -135,7 +135,7 @@ class BatchRunner(HoldingRunner):
                 self._run_line(rank)
 
     def _run_line(self, rank: int) -> None:
-        """Run those that wait of a source node: together where they can be, and finish them in their order."""
+        """Run the nodes that wait, of one source node: together where possible; finish them in their order."""
         line = self._batches.take(rank)
         for group in self._groups(line):
             if self._goes_on:
@@ -149,7 +149,7 @@ class BatchRunner(HoldingRunner):
                 self.session.release(held.prepared)
 
     def _groups(self, line: list[HeldNode]) -> list[list[HeldNode]]:
-        """Those of equal key, where there are several; of those with one cache key the first alone."""
+        """Return the nodes of equal batch key, where there are several; of those with one cache key only the first."""
         groups: dict[Any, list[HeldNode]] = {}
         seen: set[bytes] = set()
         for held in line:
@@ -192,7 +192,7 @@ class BatchRunner(HoldingRunner):
                 return
 
     def _note(self, began: float, batch: list[HeldNode], status: str) -> float:
-        """Write the rows of nodes that ran together; each one's seconds."""
+        """Add the rows of nodes that ran together; return the seconds of each."""
         planned = batch[0].prepared.planned
         nodes = [(held.prepared.id, held.prepared.path, self._seed(held.prepared)) for held in batch]
         return self._probe.finish_together(began, nodes, planned.id, planned.node_type.name, status)

@@ -2,15 +2,15 @@
 
 The order of a session is depth first, so when the first picture could be denoised, the noise of the second is not drawn
 yet. A node that can be batched is therefore *held*: claimed, and not run. The session goes on, and as it never hands
-out what needs a claimed node, what it hands out next is just what the siblings of the held one are made from: other
-executions of the same source node, which are held in their turn. Held nodes are run when
+out what needs a claimed node, it hands out next exactly what the siblings of the held node need: other executions of
+the same source node, which are held in their turn. Held nodes are run when
 
 - the batch is full: `Settings.batch_size` nodes, `Settings.batch_pixels` pixels, or what fits into free memory;
-- no more siblings are to come, which the session knows as soon as it knows how long the lists are;
+- no more siblings will come, which the session knows as soon as it knows the lengths of the lists;
 - the session has nothing else to hand out;
-- a node comes up that they are made from, in its turn: what is further along is finished first. So of a hundred seeds
+- a node comes up that they depend on: what is further along is finished first. So of a hundred seeds
   the first eight are denoised, decoded and shown before the ninth is denoised. The batch is the unit of first results;
-- more nodes have passed by that no sibling needs than the graph has nodes. Work beside it does not hold up a batch.
+- more nodes that no sibling needs have run than the graph has nodes. Other work does not delay a batch.
 
 The nodes of one source node wait in one *line* and finish in the order of their paths, as they do one by one: what is
 cached already waits in the line too if it is behind others, and those with another key are run in a call of their own.
@@ -56,7 +56,7 @@ class HeldNode:
 
     @property
     def key(self) -> bytes | None:
-        """The cache key of its result; None where that is not cached."""
+        """The cache key of its result; None if it is not cached."""
         return None if self.inputs is None else self.inputs.key
 
     @property
@@ -87,7 +87,7 @@ class NodeBatches:
         return bool(prepared.path) and type(prepared.planned.node) in self._classes
 
     def line(self, rank: int) -> list[HeldNode]:
-        """Those that wait of a source node, in their order."""
+        """Return the nodes that wait, of one source node, in their order."""
         return self._lines.get(rank, [])
 
     def has_room(self, held: HeldNode) -> bool:
@@ -116,30 +116,30 @@ class NodeBatches:
         return self._sizes.get(rank, self._limits.size)
 
     def shrink(self, rank: int, size: int) -> None:
-        """From now on at most so many of a source node in one call: more did not fit into memory."""
+        """Limit the nodes of a source node in one call: more did not fit into memory."""
         self._sizes[rank] = max(1, size)
 
     def furthest(self) -> int | None:
-        """The source node furthest along of those that have a line."""
+        """Return the rank of the last source node that has a line."""
         return max(self._lines, default=None)
 
     def made_from(self, rank: int) -> list[int]:
-        """The source nodes that have a line and are made from that one, the furthest along first."""
+        """Return the source nodes that have a line and depend on that one, the last of them first."""
         return [other for other in sorted(self._lines, reverse=True) if rank in self._needed(other)]
 
     def pass_by(self, rank: int) -> bool:
-        """Note that a node was not held, but run; whether those that wait have waited too long for their siblings."""
+        """Count a node that was run, not held; return whether those that wait have waited too long for siblings."""
         if not self._lines or any(rank in self._needed(other) for other in self._lines):
             return False
         self._passed += 1
         return self._passed > len(self._plan.nodes)
 
     def take(self, rank: int) -> list[HeldNode]:
-        """Those that wait of a source node; they wait no longer."""
+        """Return the nodes that wait, of one source node, and remove their line."""
         return self._lines.pop(rank, [])
 
     def _needed(self, rank: int) -> set[int]:
-        """The ranks of all that a source node is made from."""
+        """Return the ranks of all nodes that a source node depends on."""
         found = self._ancestors.get(rank)
         if found is None:
             found = self._ancestors[rank] = set()

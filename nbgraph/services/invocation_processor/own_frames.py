@@ -39,7 +39,7 @@ class OwnLine(NamedTuple):
 
 
 def place_of(error: BaseException) -> str:
-    """The last own line that ran: `cell [5], line 3, in tint: return 1 / strength`; empty if no own code ran.
+    """Return the last own line that ran: `cell [5], line 3, in tint: return 1 / strength`; empty if no own code ran.
 
     Of a line that cannot be looked up, such as one made by `exec` or by a dataclass, the nearest caller that can is
     named too. It is one line of printable text of a limited length, and not escaped for HTML.
@@ -53,7 +53,7 @@ def place_of(error: BaseException) -> str:
 
 
 def _own_lines(error: BaseException) -> list[OwnLine]:
-    """The lines of own frames, outermost first; a wrong syntax in an own file is the innermost one."""
+    """Return the lines of own frames, outermost first; a wrong syntax in an own file is the innermost one."""
     lines = _lines_of(error.__traceback__)
     if isinstance(error, ValidationError):
         lines += _lines_of_validators(error)
@@ -63,7 +63,7 @@ def _own_lines(error: BaseException) -> list[OwnLine]:
 
 
 def _lines_of_validators(error: ValidationError) -> list[OwnLine]:
-    """The lines in the first own validator that refused a value; pydantic keeps its exception beside its message."""
+    """Return the lines in the first own validator that refused a value; pydantic keeps its exception."""
     for found in error.errors(include_url=False, include_input=False):
         refused = found.get("ctx", {}).get("error")
         if isinstance(refused, BaseException) and (lines := _lines_of(refused.__traceback__)):
@@ -72,7 +72,7 @@ def _lines_of_validators(error: ValidationError) -> list[OwnLine]:
 
 
 def _lines_of(trace: TracebackType | None) -> list[OwnLine]:
-    """The lines of own frames; of a recursion the same few come a thousand times, and each is looked up once."""
+    """Return the lines of own frames; of a recursion the same few come a thousand times, and each is looked up once."""
     known: dict[tuple[int, int], OwnLine | None] = {}  # by id: code of another file may be equal
     lines: list[OwnLine] = []
     for frame, number in walk_tb(trace):
@@ -101,7 +101,7 @@ def _own_line(code: CodeType, number: int, namespace: dict[str, object]) -> OwnL
 
 
 def _where(file: str) -> str:
-    """The cell, or the path, by the working folder or the home folder where it is in one of these."""
+    """Return the cell, or the path, relative to the working folder or the home folder if it is in one of these."""
     runs_cells = shell()
     cell = runs_cells and runs_cells.compile.format_code_name(file)
     if cell:

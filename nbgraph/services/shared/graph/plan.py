@@ -51,7 +51,6 @@ Axes = tuple[int, ...]
 Path = tuple[int, ...]
 Key = int
 """The key of a prepared node in the dictionaries of one session; another session may use another key."""
-
 NOWHERE: Key = -1
 """The key for a path at which nothing has started; no dictionary of a session has it."""
 
