@@ -16,11 +16,11 @@ from nbgraph.errors import GraphError, NbgraphError, Problem, suggest
 from nbgraph.gc_pause import gc_pause
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.node_registry import registry
-from nbgraph.services.shared.drawing.layout import is_writable
 from nbgraph.services.shared.graph.edges import GRAPH
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import MAX_BYTES
 from nbgraph.services.shared.graph.library import LibraryGraph
+from nbgraph.texts import is_utf8
 
 Functions = Mapping[str, Callable[..., BaseInvocation]]
 """Functions that code may call besides node classes, by their names in `nbgraph`."""
@@ -159,7 +159,7 @@ class _Reader:
 
     def _value(self, node: ast.expr, name: str = "") -> object:
         if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | bool | None):
-            if isinstance(node.value, str) and not is_writable(node.value):
+            if isinstance(node.value, str) and not is_utf8(node.value):
                 _fail(node.lineno, "a text has half of a surrogate pair, which is no character")
             return node.value
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
@@ -247,15 +247,7 @@ class _Reader:
         return node
 
     def _method(self, call: ast.Call, owner: object, method: str) -> object:
-        allowed: Callable[..., object] | None = None
-        if isinstance(owner, BaseInvocation) and method == "output":
-            allowed = owner.output
-        elif owner is Graph and method == "of":
-            allowed = Graph.of
-        elif owner is LibraryGraph and method == "from_dict":
-            allowed = LibraryGraph.from_dict
-        elif isinstance(owner, LibraryGraph) and method == "node_class":
-            allowed = owner.node_class
+        allowed = _allowed_method(owner, method)
         if allowed is None:
             _fail(call.lineno, f"`.{method}()` is not read here; {UNDERSTOOD}")
         positional, keywords = self._arguments(call)
@@ -272,9 +264,20 @@ class _Reader:
         return positional, {str(each.arg): self._value(each.value) for each in call.keywords}
 
 
+def _allowed_method(owner: object, method: str) -> Callable[..., object] | None:
+    """Return a method that code may call; None for any other."""
+    if isinstance(owner, BaseInvocation) and method == "output":
+        return owner.output
+    if owner is Graph and method == "of":
+        return Graph.of
+    if owner is LibraryGraph and method == "from_dict":
+        return LibraryGraph.from_dict
+    return owner.node_class if isinstance(owner, LibraryGraph) and method == "node_class" else None
+
+
 def _classes() -> list[type[BaseInvocation]]:
     """Return all node classes, but not that of library graphs: each of these has a class of its own."""
-    return [cls for type_name, cls in registry().items() if type_name != GRAPH]
+    return [cast("type[BaseInvocation]", cls) for type_name, cls in registry().items() if type_name != GRAPH]
 
 
 def _words(node: ast.AST) -> str:

@@ -58,7 +58,7 @@ class GraphLike(Protocol):
 
 def has_graph_nodes(nodes: Nodes) -> bool:
     """Return whether some of the nodes are graph nodes."""
-    return any(cls.type == GRAPH for cls in set(map(type, nodes.values())))
+    return any(cls.type == GRAPH for cls in {type(node) for node in nodes.values()})
 
 
 def refs_in(value: NodeValue) -> list[Ref]:

@@ -132,7 +132,7 @@ class NodesAndEdges:
         found = cast(dict[BaseInvocation, Any], collection.found)
         ids = self._ids or found  # a new graph takes the dictionary over: one of 100,000 entries less to make
         for node in collection.order:
-            values, refs = node.__dict__, found[node]
+            values, refs = vars(node), found[node]
             node_id = values["id"]
             if node_id is None or node_id in nodes:
                 node_id = free_id(node, nodes, collection.ids, self._numbers)
