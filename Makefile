@@ -80,6 +80,7 @@ house: $(STAMP)
 
 bench-ui: $(STAMP)
 	PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/benchmarks $(BIN)/python -m ui.canvas_cost
+	PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/benchmarks $(BIN)/python -m ui.paint_cost
 
 lab: export PATH := $(CURDIR)/$(BIN):$(PATH)
 lab: $(STAMP)

@@ -7,7 +7,7 @@ import ipywidgets as widgets  # pyright: ignore[reportMissingTypeStubs] - it is 
 
 from nbgraph.errors import NbgraphError
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.widgets.form_controls import MISSING, PictureControl
+from nbgraph.widgets.form_controls import MISSING, LinkedInside, PictureControl
 from nbgraph.widgets.paint import MaskPainter
 
 ITEM = {"width": "auto", "margin": "2px 0 2px 4px"}
@@ -84,5 +84,6 @@ def join_images(controls: Mapping[str, Any]) -> None:
     images = {name: one for name, one in controls.items() if type(one) is PictureControl}
     image = images.get("image", next(iter(images.values()), None))
     for control in controls.values():
-        if isinstance(control, MaskControl):
-            control.image = image
+        inner = control.control if isinstance(control, LinkedInside) else control
+        if isinstance(inner, MaskControl):
+            inner.image = image

@@ -235,7 +235,10 @@ class MaskPainter(RpcWidget):
             check_mask_size((record.width, record.height), (frame.width, frame.height))
             mask = self._images.get(record.image_name)
             self._pads, self._extended = pads, ""
-            self._mask, self._is_draft = record.image_name, record.is_intermediate
+            # The draft of another painter stays that one's: it deletes it when it stores its next.
+            is_draft = record.is_intermediate
+            self._mask = self._store(mask, is_draft=True).image_name if is_draft else record.image_name
+            self._is_draft = is_draft
             return {"type": "mask", "mask": self._mask, "pads": [*pads]}, [png(mask)]
 
     def _save(self, request: SaveMask, buffers: list[Any]) -> None:

@@ -200,6 +200,14 @@ class TestLater:
             assert other.ask({"type": "ready"})[0]["earlier"] is None
             assert "deleted" in other.ask({"type": "earlier"})[0]["message"]
 
+    def test_two_painters_on_one_image_do_not_take_each_others_masks_away(self, studio, picture, page):
+        page.save(spot())
+        second = PaintPage(studio.paint(picture))
+        second.ask({"type": "earlier"})
+        page.save(spot(box=(1, 1, 3, 3)))
+        assert studio.images.get(second.widget.mask.image_name).tobytes() == spot().tobytes()
+        assert studio.images.get(page.widget.mask.image_name).getpixel((2, 2)) == 255
+
     def test_another_page_of_the_widget_is_told_and_gets_the_mask(self, page):
         page.save(spot(), page=3)
         assert page.news == [{"type": "changed", "from": 3}]

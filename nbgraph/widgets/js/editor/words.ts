@@ -2,6 +2,7 @@
 
 const TEXT_TO_IMAGE = '"text to image"';
 const IMAGE_TO_IMAGE = '"image to image"';
+const INPAINT = '"inpaint"';
 
 export const WORDS: Record<string, string[]> = {
   txt2img: [TEXT_TO_IMAGE],
@@ -49,8 +50,12 @@ export const WORDS: Record<string, string[]> = {
   enlarge: ["img_scale"],
   hires: ["lscale"],
   resize: ["img_resize", "lresize"],
-  outpaint: ["infill_smooth", "infill_tile"],
-  inpaint: ["create_denoise_mask", "infill_smooth"],
+  outpaint: ['"outpaint"', "infill_smooth", "infill_tile"],
+  inpaint: [INPAINT, "crop_to_mask", "create_denoise_mask", "infill_smooth"],
+  inpainting: [INPAINT, "create_denoise_mask"],
+  paint: [INPAINT, "crop_to_mask", "paste_region"],
+  brush: [INPAINT, "image"],
+  mask: ["create_denoise_mask", "crop_to_mask", "tomask", "mask_combine", "image"],
   loop: ["iterate"],
   "for each": ["iterate"],
   foreach: ["iterate"],
