@@ -221,9 +221,13 @@ class MaskPainter(RpcWidget):
         found = (
             record
             for record in self._images.list(query, per_page=16).items
-            if _facts(record).get("content") == self._content and record.image_name != self._mask
+            if _facts(record).get("content") == self._content and self._is_painted(record)
         )
         return next(found, None)
+
+    def _is_painted(self, record: ImageRecord) -> bool:
+        mask = picture_or_why(self._images, record.image_name)
+        return not isinstance(mask, str) and mask.getbbox() is not None
 
     def _take_earlier(self) -> Answer:
         with self._lock:

@@ -200,6 +200,10 @@ class TestLater:
             assert other.ask({"type": "ready"})[0]["earlier"] is None
             assert "deleted" in other.ask({"type": "earlier"})[0]["message"]
 
+    def test_a_mask_that_was_cleared_is_not_offered(self, studio, picture, page):
+        page.save(Image.new("L", (64, 48)))
+        assert PaintPage(studio.paint(picture)).ask({"type": "ready"})[0]["earlier"] is None
+
     def test_two_painters_on_one_image_do_not_take_each_others_masks_away(self, studio, picture, page):
         page.save(spot())
         second = PaintPage(studio.paint(picture))

@@ -191,7 +191,7 @@ export class Session {
 
   private get before(): Kept | undefined {
     const found = kept.get(this.content);
-    return found && found.from !== this ? found : undefined;
+    return found && found.from !== this && found.mask.share() > 0 ? found : undefined;
   }
 
   private replace(now: Framed, isNew = true): void {
