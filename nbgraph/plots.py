@@ -94,21 +94,66 @@ def plot_memory(data: "pd.DataFrame", *, x: str = "vram_peak_mb", ax: "Axes | No
     return ax
 
 
-def plot_memory_over_time(data: "pd.DataFrame", *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """Draw the RAM of the process after each node, and its peak VRAM with a GPU, over the seconds of the run."""
+def plot_memory_over_time(
+    data: "pd.DataFrame", *, models_mb: float = 0.0, budget_mb: float = 0.0, ax: "Axes | None" = None, **kwargs: Any
+) -> "Axes":
+    """Draw the memory of a run over its seconds: VRAM with a GPU, else the RAM of the process; its peak is named.
+
+    Parameters
+    ----------
+    models_mb
+        MB of the models that are in memory now, drawn as an area; 0 draws none.
+    budget_mb
+        MB that models may take, drawn as a line where the scale reaches it, else named beside; 0 draws none.
+    """
     ax = ax or new_axes(8)
     rows = data.sort_values("started")
     # Memory is measured when a node ends, so its value belongs to that moment.
-    ends = (rows["started"] - rows["started"].min()).dt.total_seconds() + rows["seconds"]
-    for column, colour in (("ram_after_mb", "tab:blue"), ("vram_peak_mb", "tab:purple")):
-        values = rows[column].astype("Float64")
-        if values.notna().to_numpy().any():
-            style = {"where": "post", "color": colour, "label": _unit(column), "marker": "o", "markersize": 3}
-            ax.step(ends, values.to_numpy(dtype=float, na_value=float("nan")), **{**style, **kwargs})
+    ends = ((rows["started"] - rows["started"].min()).dt.total_seconds() + rows["seconds"]).to_numpy(dtype=float)
+    on_device = rows["vram_peak_mb"].notna().to_numpy().any()
+    kind, after, peak = (
+        ("VRAM", "vram_peak_mb", "vram_peak_mb") if on_device else ("RAM", "ram_after_mb", "ram_peak_mb")
+    )
+    values = rows[after].astype("Float64").to_numpy(dtype=float, na_value=float("nan"))
+    label = "peak VRAM of each node" if on_device else "RAM of the process"
+    style = {"where": "post", "color": "tab:purple" if on_device else "tab:blue", "label": label}
+    ax.step(ends, values, **{**style, "marker": "o", "markersize": 3, **kwargs})
+    peaks = rows[peak].astype("Float64").to_numpy(dtype=float, na_value=float("nan"))
+    if (peaks == peaks).any():
+        _name_peak(ax, ends, peaks, list(rows["node"]))
+    if models_mb:
+        ax.axhspan(0, models_mb, color="tab:gray", alpha=0.25, label=f"models in memory now: {models_mb:,.0f} MB")
+    if budget_mb:
+        highest = max([models_mb, *(value for value in peaks if value == value)])
+        where = f"budget of models: {budget_mb:,.0f} MB"
+        if budget_mb <= 1.5 * highest:
+            ax.axhline(budget_mb, color="tab:red", linestyle="--", label=where)
+        else:  # on that scale nothing else could be seen
+            ax.plot([], [], color="tab:red", linestyle="--", label=f"{where}, above the scale")
+    ax.set_ylim(bottom=0)
     ax.set_xlabel("seconds")
-    ax.set_ylabel("MB")
-    add_legend(ax)
+    ax.set_ylabel(f"{kind} (MB)")
+    add_legend(ax, loc="lower right")
     return ax
+
+
+def _name_peak(ax: "Axes", ends: Any, peaks: Any, nodes: Sequence[str]) -> None:
+    """Mark the highest value, with the node that reached it."""
+    place = max(range(len(peaks)), key=lambda row: peaks[row] if peaks[row] == peaks[row] else -1.0)
+    ax.scatter([ends[place]], [peaks[place]], marker="^", s=50, color="tab:orange", zorder=3)
+    is_right = ends[place] > max(ends) / 2
+    ax.annotate(
+        f"peak {peaks[place]:,.0f} MB: {nodes[place]}  "
+        if is_right
+        else f"  peak {peaks[place]:,.0f} MB: {nodes[place]}",
+        (ends[place], peaks[place]),
+        ha="right" if is_right else "left",
+        va="bottom",
+        fontsize="small",
+        color=ink_of(ax),
+        **TEXT,
+    )
+    ax.margins(y=0.15)
 
 
 def plot_by_type(data: "pd.DataFrame", *, y: str = "seconds", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
@@ -280,8 +325,8 @@ def add_legend(ax: "Axes", **options: Any) -> None:
 class RunPlots:
     """The plots of one frame of stats."""
 
-    def __init__(self, data: "pd.DataFrame") -> None:
-        self._data = data
+    def __init__(self, data: "pd.DataFrame", models_mb: float = 0.0, budget_mb: float = 0.0) -> None:
+        self._data, self._models_mb, self._budget_mb = data, models_mb, budget_mb
 
     def timeline(self, *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
         """When each node ran, and how long."""
@@ -292,8 +337,9 @@ class RunPlots:
         return plot_memory(self._data, ax=ax, **kwargs)
 
     def memory(self, *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-        """RAM and VRAM over the seconds of the run."""
-        return plot_memory_over_time(self._data, ax=ax, **kwargs)
+        """Memory over the seconds of the run: VRAM with a GPU, else RAM, with its peak, models and their budget."""
+        given: dict[str, Any] = {"models_mb": self._models_mb, "budget_mb": self._budget_mb, **kwargs}
+        return plot_memory_over_time(self._data, ax=ax, **given)
 
     def by_type(self, *, ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
         """Seconds for each node type, as boxes."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 from PIL.Image import Image as Picture
 
 from nbgraph.errors import ChoiceError, NbgraphError, NodeError, NotFoundError, suggest
-from nbgraph.frames import stats_frame
+from nbgraph.frames import MB, stats_frame
 from nbgraph.invocations.base import BaseInvocation, Ref
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
@@ -246,7 +246,10 @@ class Run:
     @property
     def plot(self) -> "RunPlots":
         """Plots of the stats: `run.plot.timeline()`, `run.plot.vram()`, `run.plot.memory()`, `run.plot.by_type()`."""
-        return load("nbgraph.plots").RunPlots(self.stats)  # matplotlib is loaded when the first one is asked for
+        models = self.services.model_manager
+        in_use = sum(each.bytes for each in models.loaded() if each.device == models.device_name)
+        # matplotlib is loaded when the first one is asked for
+        return load("nbgraph.plots").RunPlots(self.stats, in_use / MB, (models.budget_bytes or 0) / MB)
 
     @property
     def profile(self) -> "Profile":

@@ -4,7 +4,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, cast
 
 from PIL.Image import Image
@@ -25,14 +25,21 @@ from nbgraph.sweep import Sweep, swept_node
 from nbgraph.targets import Target, target_graph
 
 if TYPE_CHECKING:
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
+
     from nbgraph.experiments.ablation import Ablation
+    from nbgraph.experiments.diff import Source
     from nbgraph.experiments.estimate import Estimate
     from nbgraph.experiments.live import LiveSweep
+    from nbgraph.experiments.regressions import Regressions
     from nbgraph.run_profile import Profile
+    from nbgraph.widgets.editor import GraphEditor
 
 Values = Mapping[str, Any]
 STOP_SECONDS = 30.0
 """The longest that stopped runs are waited for: until the end of the step they are in."""
+MOST_COMPARED = 1000
+"""The newest runs that are looked at for regressions."""
 STARTED = 1000
 """Ids of runs that are remembered for a lock."""
 
@@ -204,6 +211,71 @@ class StudioExperiments(StudioBase):
         if problem := found.memory_problem:
             warnings.warn(problem, NbgraphWarning, stacklevel=3)
         return found
+
+    def show_diff(self, a: "Source", b: "Source") -> "GraphEditor":
+        """Return a canvas on the graph of `b`, on which the nodes that `a` lacks, and those that differ, are marked.
+
+        A line above it names the nodes of `a` that `b` has no more. The canvas is one like any other: edit it, run it.
+
+        Parameters
+        ----------
+        a, b
+            As in `nb.diff`.
+
+        Raises
+        ------
+        NbgraphError, RecipeError
+            As in `nb.diff`.
+        """
+        found = load("nbgraph.experiments.diff").diff(a, b)
+        editor = self._editors.of_graph(found.graph.copy())
+        editor.mark(found.marks, found.summary)
+        return editor
+
+    def summary(self, by: str = "type") -> "pd.DataFrame":
+        """Sum up the stats of all stored runs, the longest first.
+
+        Parameters
+        ----------
+        by
+            "type" for a row per node type, "model" for one per model.
+
+        Returns
+        -------
+        DataFrame
+            `executed`, `cached` and `failed` (counts), `seconds` and their `share` of all, `median_seconds` of those
+            executed, `model_loads`, and peak memory in MB.
+
+        Raises
+        ------
+        ChoiceError
+            `by` is another word.
+        """
+        return load("nbgraph.experiments.summaries").summary(self.services, by)
+
+    def regressions(self, days: float = 7, *, recent_days: float = 1) -> "Regressions":
+        """Say which nodes became slower: the last days beside the median of the days before, by type and model.
+
+        Parameters
+        ----------
+        days
+            How long before the recent days to look.
+        recent_days
+            How many days are recent.
+
+        Returns
+        -------
+        Regressions
+            `.sentences`, such as "denoise_latents (emoji) is 18 % slower ...", `.slower`, `.frame`. Where there are
+            too few executions on a side, it says so.
+
+        Raises
+        ------
+        NbgraphError
+            A length of time is not positive.
+        """
+        executions = load("nbgraph.experiments.executions").learnt(self.services, MOST_COMPARED)
+        return load("nbgraph.experiments.regressions").regressions(executions, time(), days, recent_days)
 
     @property
     def last_profile(self) -> "Profile":

@@ -125,6 +125,7 @@ ALLOWED = {
         "invocations",
     },
     "widgets": {
+        "experiments",
         "run",
         "templates",
         "recipes",
@@ -215,6 +216,7 @@ LAZY = {
     "studio_base": {"widgets"},
     "run": {"widgets"},
     "experiments": {"widgets"},
+    "studio_experiments": {"widgets"},
     "doctor": {"widgets"},
     "painting": {"invocations", "results", "widgets"},
 }

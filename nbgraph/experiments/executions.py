@@ -32,13 +32,16 @@ class Execution:
     """Bytes before it, and at its peak."""
     vram: tuple[int, int] | None
     has_loaded: bool
+    batch: int = 1
+    started: float = 0.0
+    """UTC in seconds since 1970."""
 
 
-def learnt(services: InvocationServices) -> list[Execution]:
+def learnt(services: InvocationServices, runs: int = RECENT_RUNS) -> list[Execution]:
     """Return the executions of the newest runs that are stored, without cached, failed and cancelled ones."""
     stats = services.performance_statistics
     found: list[Execution] = []
-    for session_id in stats.session_ids()[-RECENT_RUNS:]:
+    for session_id in stats.session_ids()[-runs:]:
         rows = [row for row in stats.rows(session_id) if row.status == COMPLETED and not row.cached]
         if not rows or services.graph_execution_manager.condition(session_id) != "readable":
             continue
@@ -61,6 +64,8 @@ def _execution(row: NodeStats, graph: Graph, sizes: Mapping[str, float], models:
         ram=(row.ram_before, row.ram_peak),
         vram=vram,
         has_loaded=row.model_loads > 0,
+        batch=row.batch,
+        started=row.started,
     )
 
 
@@ -108,7 +113,7 @@ def predicted(works: Sequence[float], seconds: Sequence[float], work: float) -> 
         What is asked for.
     """
     x, y = np.asarray(works, float), np.asarray(seconds, float)
-    expected = _line(x, y)
+    expected = line_through(works, seconds)
     center = expected(np.array([work]))[0]
     # how far earlier executions were from what the line says of them, as factors
     factors = y / np.maximum(expected(x), 1e-12)
@@ -116,13 +121,14 @@ def predicted(works: Sequence[float], seconds: Sequence[float], work: float) -> 
     return float(center * np.median(factors)), float(center * low), float(center * high)
 
 
-def _line(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def line_through(works: Sequence[float], seconds: Sequence[float]) -> Callable[[np.ndarray], np.ndarray]:
     """Return seconds as a function of work: a line with a part that does not grow, where there is enough to tell."""
-    works = np.unique(x)
-    if len(works) >= 2 and len(x) >= FEW:
+    x, y = np.asarray(works, float), np.asarray(seconds, float)
+    different = np.unique(x)
+    if len(different) >= 2 and len(x) >= FEW:
         # medians first, so that one slow run does not bend the line
-        medians = np.array([np.median(y[x == work]) for work in works])
-        slope, fixed = np.polyfit(works, medians, 1)
+        medians = np.array([np.median(y[x == work]) for work in different])
+        slope, fixed = np.polyfit(different, medians, 1)
         if slope >= 0 and fixed >= 0:
             return lambda at: fixed + slope * at
     rate = float(np.median(y / x))

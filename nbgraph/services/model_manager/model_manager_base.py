@@ -201,6 +201,11 @@ class ModelManagerBase(Service):
         """The free memory of the device, or of the machine without one, in bytes."""
         return psutil.virtual_memory().available
 
+    @property
+    def budget_bytes(self) -> int | None:
+        """The bytes that models may take where they compute; None as long as none was used."""
+        return None
+
     def free_memory(self) -> None:
         """Release memory that is not in use, after memory ran out."""
         gc.collect()

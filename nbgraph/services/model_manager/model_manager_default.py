@@ -102,6 +102,13 @@ class ModelManagerDefault(ModelManagerBase):
         device_bytes = None if cache is None else cache.free_bytes()
         return super().free_bytes if device_bytes is None else device_bytes
 
+    @property
+    def budget_bytes(self) -> int | None:
+        cache = self._cache
+        if cache is None:
+            return None
+        return cache.ram_bytes if cache.device.type == "cpu" else cache.vram_bytes
+
     def free_memory(self) -> None:
         super().free_memory()
         if (cache := self._cache) is not None:
