@@ -15,7 +15,7 @@ from nbgraph.recipes.recipe import Recipe
 from nbgraph.run import Run
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
-from nbgraph.texts import value_text
+from nbgraph.texts import shorten, value_text
 
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
@@ -24,7 +24,7 @@ Kind = Literal["added", "removed", "replaced", "changed", "model", "code", "pack
 Source = Graph | LibraryGraph | Run | BaseInvocation | str | bytes | PathLike[str]
 COMMON = ("use_cache", "is_intermediate")
 """Fields that every node has; `id` is what nodes are matched by."""
-SHOWN = 80
+SHOWN, LONGEST_SUMMARY = 80, 300
 COLOURS = {
     "added": "var(--jp-success-color1,#2e7d32)",
     "removed": "var(--jp-error-color1,#c62828)",
@@ -70,8 +70,10 @@ class Side:
 class Diff:
     """The differences of two graphs, the nodes first; a cell shows them in two colours, `print` as text."""
 
-    def __init__(self, changes: Iterable[Change]) -> None:
+    def __init__(self, changes: Iterable[Change], graph: Graph | None = None) -> None:
         self.changes = list(changes)
+        self.graph = Graph() if graph is None else graph
+        """The graph of `b`."""
 
     @property
     def is_empty(self) -> bool:
@@ -82,6 +84,27 @@ class Diff:
     def inputs(self) -> list[Change]:
         """The inputs of nodes of both sides that have other values or edges."""
         return [each for each in self.changes if each.kind == "changed"]
+
+    @property
+    def marks(self) -> "dict[str, Literal['added', 'changed']]":
+        """For each node of `b` that differs: "added", or "changed" where its type, an input or an edge does."""
+        found: dict[str, Literal["added", "changed"]] = {}
+        for each in self.changes:
+            if each.kind in ("changed", "replaced"):
+                node_id = each.name if each.kind == "replaced" else each.name.rpartition(".")[0]
+                found.setdefault(node_id, "changed")
+            elif each.kind == "added":
+                found[each.name] = "added"
+        return found
+
+    @property
+    def summary(self) -> str:
+        """What differs in one line, with the nodes that `b` does not have any more."""
+        marks = list(self.marks.values())
+        counts = [f"{marks.count(kind)} {kind}" for kind in ("added", "changed") if kind in marks]
+        removed = [f"{each.name} ({each.a})" for each in self.changes if each.kind == "removed"]
+        counts += [f"{len(removed)} removed: {shorten(', '.join(removed), LONGEST_SUMMARY)}"] if removed else []
+        return ", ".join(counts) or "no node differs"
 
     @property
     def frame(self) -> "pd.DataFrame":
@@ -133,7 +156,7 @@ def diff(a: Source, b: Source) -> Diff:
     changes = list(graph_changes(one.graph, other.graph))
     if one.recipe is not None and other.recipe is not None:
         changes += _recipe_changes(one.recipe, other.recipe)
-    return Diff(changes)
+    return Diff(changes, other.graph)
 
 
 def _side(source: Source) -> Side:

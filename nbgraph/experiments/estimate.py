@@ -238,9 +238,11 @@ def free_memory(services: InvocationServices) -> Free:
     return Free(psutil.virtual_memory().available, models.free_bytes if is_counted else None)
 
 
-def estimate_reasons(reasons: Sequence[Reason], graph: Graph, services: InvocationServices) -> Estimate:
-    """Return what a run will cost whose nodes were explained already, as for a canvas."""
-    known, sizes = learnt(services), sizes_of(graph)
+def estimate_reasons(
+    reasons: Sequence[Reason], graph: Graph, services: InvocationServices, known: Sequence[Execution]
+) -> Estimate:
+    """Return what a run will cost whose nodes were explained already, as for a canvas, from what is `known`."""
+    sizes = sizes_of(graph)
     calls = _Calls(BatchLimits(), 1, services.model_manager.device_name)
     costs = [_cost_of(reason, graph, sizes, known, calls, is_cached=not reason.will_run) for reason in reasons]
     return Estimate(costs, 1, free_memory(services))

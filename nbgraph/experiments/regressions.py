@@ -20,7 +20,7 @@ from nbgraph.experiments.executions import Execution, line_through
 from nbgraph.experiments.statistics import LEVEL, RANDOM_STATE, RESAMPLES, holm
 from nbgraph.frames import frame
 from nbgraph.html import Html, element, joined, table
-from nbgraph.readable_stats import shown_seconds
+from nbgraph.texts import seconds_text
 
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
@@ -65,7 +65,7 @@ class Change:
         name = f"{self.type} ({self.model})" if self.model else self.type
         counts = f"{self.recent} executions beside {self.before}"
         if self.verdict in ("slower", "faster"):
-            times = f"{shown_seconds(self.seconds_before)} -> {shown_seconds(self.seconds_recent)}"
+            times = f"{seconds_text(self.seconds_before)} -> {seconds_text(self.seconds_recent)}"
             return f"{name} is {100 * abs(self.change):.0f} % {self.verdict} than the median before: {times}, {counts}"
         return f"{name}: {self.verdict}, {counts}"
 
@@ -113,8 +113,8 @@ class Regressions:
                 each.model,
                 str(each.recent),
                 str(each.before),
-                "" if each.seconds_before != each.seconds_before else shown_seconds(each.seconds_before),
-                shown_seconds(each.seconds_recent),
+                "" if each.seconds_before != each.seconds_before else seconds_text(each.seconds_before),
+                seconds_text(each.seconds_recent),
                 "" if each.change != each.change else f"{100 * each.change:+.0f} %",
                 each.verdict,
             )

@@ -1,10 +1,13 @@
 """Which nodes would run now, and why: of the graph on a canvas, and of graphs chosen in the table of the cache."""
 
-from time import localtime, strftime
+from math import inf
+from time import localtime, monotonic, strftime
 from typing import Any
 
 from nbgraph.errors import GraphError, NbgraphError, NotFoundError
-from nbgraph.services.invocation_cache.explanation import explain
+from nbgraph.experiments.estimate import estimate_reasons
+from nbgraph.experiments.executions import Execution, learnt
+from nbgraph.services.invocation_cache.explanation import Reason, explain
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
@@ -69,6 +72,8 @@ def _label(graph: Graph) -> str:
 
 
 MAX_EXPLAINED = 300
+SHARE = 50
+"""Reading what earlier runs took may take at most one part in so many of the time."""
 
 
 class Reasons:
@@ -80,6 +85,10 @@ class Reasons:
     def __init__(self, services: InvocationServices) -> None:
         self._services = services
         self._sent: dict[str, Any] = {}
+        self._explained: list[Reason] = []
+        self._learnt: list[Execution] = []
+        self._learnt_at = -inf
+        self._took = 0.0
 
     def forget(self) -> None:
         """Forget what was sent: the page is new."""
@@ -88,10 +97,23 @@ class Reasons:
     def changes(self, session: GraphExecutionState | None) -> dict[str, Any]:
         """Return new and changed reasons of a run of `session`, and None for removed ones; no session removes all."""
         found: dict[str, Any] = {}
-        for reason in () if session is None else explain(session, self._services):
+        self._explained = [] if session is None else explain(session, self._services)
+        for reason in self._explained:
             # The first reason stands for all prepared nodes of a node: under an iteration they rarely differ.
             known = found.setdefault(reason.source, {"run": 0, "cached": 0, "because": reason.because})
             known["run" if reason.will_run else "cached"] += 1
         before, self._sent = self._sent, found
         gone = {node: None for node in before if node not in found}
         return gone | {node: reason for node, reason in found.items() if before.get(node) != reason}
+
+    def expected(self, session: GraphExecutionState | None) -> str:
+        """Return what the run that was explained last would cost, in a few words; empty where too little is known."""
+        if session is None:
+            return ""
+        began = monotonic()
+        # it is asked after every edit, and earlier runs are many files
+        if began - self._learnt_at > SHARE * self._took:
+            self._learnt = learnt(self._services)
+            self._learnt_at, self._took = monotonic(), monotonic() - began
+        found = estimate_reasons(self._explained, session.graph, self._services, self._learnt)
+        return "; ".join(filter(None, ["" if found.seconds is None else found.summary, found.memory_problem]))

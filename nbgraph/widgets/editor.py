@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import traitlets
 from IPython.core.getipython import get_ipython
@@ -83,6 +83,7 @@ class GraphEditor(RpcWidget):
         self._invoker, self._max_iterations = invoker, max_iterations
         self.autosave = autosave
         self._open_graph = open_graph
+        self._marks: dict[str, Any] = {"nodes": {}, "text": ""}
         self._sent_types: Mapping[str, NodeClass] = {}
         self._outer: list[tuple[GraphDocument, str]] = []
         self._feed = None
@@ -138,6 +139,12 @@ class GraphEditor(RpcWidget):
     def refresh(self) -> None:
         """Show edits made in Python now."""
         self._document_now.refresh()
+
+    def mark(self, nodes: Mapping[str, Literal["added", "changed"]], text: str = "") -> None:
+        """Mark nodes in two colours, by id, with a line of text above the canvas; no nodes and no text end it."""
+        self._marks = {"nodes": dict(nodes), "text": text}
+        if self._has_pages:
+            self._send_everything(0, True)
 
     def undo(self) -> bool:
         """Undo the last step, of either author; return False if there is none."""
@@ -227,6 +234,7 @@ class GraphEditor(RpcWidget):
             "models": manager.names() if manager else [],
             "templates": templates(self._invoker.services) if self._invoker else [],
             "canRun": self._invoker is not None,
+            "marks": self._marks,
             "saved": None if self.autosave is None else self.autosave.state(),
         }
         self._post(content)
@@ -331,9 +339,9 @@ class GraphEditor(RpcWidget):
         cannot = len(self.graph) > MAX_EXPLAINED or self._outer or self._document_now.unknown_types()
         session = None if cannot else self._session()
         session = None if session is None or session.graph.problems() else session
-        reasons = self._reasons.changes(session)
+        reasons, expected = self._reasons.changes(session), self._reasons.expected(session)
         cached, pictures = ({}, []) if session is None or self._feed is None else self._feed.show_cached(session)
-        return {**content, "reasons": reasons, "cached": cached}, pictures
+        return {**content, "reasons": reasons, "expected": expected, "cached": cached}, pictures
 
     def _answer_picture(self, request: messages.AboutPictures) -> Answer:
         services = self._need_invoker().services

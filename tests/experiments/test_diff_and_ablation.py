@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 import nbgraph as nb
 from nbgraph.cli.app import app
 from nbgraph.errors import NbgraphError, NotFoundError
-from nbgraph.invocations import Add, BlankImage, BlurImage, Noise, ResizeImage, String
+from nbgraph.invocations import Add, BlankImage, BlurImage, Multiply, Noise, ResizeImage, String
 from nbgraph.services.shared.graph.graph import Graph
 
 
@@ -127,3 +127,16 @@ def test_what_cannot_be_ablated_is_refused_before_anything_runs(studio):
     with pytest.raises(NbgraphError, match="noise.seed is left open, so every run draws another; give it a value"):
         studio.ablate(Noise(id="noise", width=64), Noise(id="noise", width=128))
     assert len(studio.queue) == 0
+
+
+def test_a_diff_marks_the_nodes_of_b_and_names_those_that_are_gone(studio):
+    before = Add(id="total", a=Add(id="old", a=1, b=2), b=3)
+    after = Add(id="total", a=Multiply(id="new", a=1, b=2), b=Add(id="same", a=1, b=1))
+    found = nb.diff(before, after)
+    assert found.marks == {"total": "changed", "new": "added", "same": "added"}
+    assert found.summary == "2 added, 1 changed, 1 removed: old (add)"
+    assert nb.diff(after, after).summary == "no node differs"
+    editor = studio.show_diff(before, after)
+    assert list(editor.graph.nodes) == list(found.graph.nodes)
+    assert editor._marks == {"nodes": found.marks, "text": found.summary}
+    editor.close()

@@ -60,6 +60,28 @@ def until(editor: Heard, status: str, seconds: float = 20) -> dict:
     raise AssertionError(f"no run was {status}: {editor.heard[-3:]}")
 
 
+def test_what_a_run_will_cost_is_said_as_soon_as_enough_is_known(running):
+    assert running.tell({"type": "explain"})[-1]["expected"] == ""
+    running.tell({"type": "run"})
+    until(running, "completed")
+    assert running.tell({"type": "explain"})[-1]["expected"] == "everything is cached"
+    running._reasons._learnt_at = -float("inf")  # it is not read again at once
+    running.graph.update_node("one", value=12)
+    assert running.tell({"type": "explain"})[-1]["expected"].endswith("1 node cached")
+
+
+def test_marked_nodes_are_told_to_pages_that_open_before_and_after(running):
+    def told():
+        return [each["marks"] for each in running.heard if each["type"] == "document"][-1]
+
+    running.mark({"one": "added"}, "1 added")
+    assert told() == {"nodes": {"one": "added"}, "text": "1 added"}
+    running.tell({"type": "ready"})
+    assert told()["text"] == "1 added"
+    running.mark({})
+    assert told() == {"nodes": {}, "text": ""}
+
+
 @pytest.fixture
 def running(graph, invoker):
     made = Heard(graph, invoker)

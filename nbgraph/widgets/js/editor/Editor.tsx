@@ -54,6 +54,7 @@ export function Editor() {
   const openBelow = useOpenBelow();
   const readOnly = useStored((one) => one.readOnly);
   const lost = useStored((one) => one.lost);
+  const marks = useStored((one) => one.marks.text);
   // An open menu follows what can be done now.
   useStored((one) => one.canRun);
   const root = useRef<HTMLDivElement>(null);
@@ -204,6 +205,11 @@ export function Editor() {
       {readOnly && !lost && (
         <p className="nbg-read-only" role="alert">
           Look only: {readOnly}
+        </p>
+      )}
+      {marks && (
+        <p className="nbg-run-line nbg-marks" role="note">
+          {marks}
         </p>
       )}
       <GraphProblems />

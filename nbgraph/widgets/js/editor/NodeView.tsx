@@ -35,6 +35,7 @@ export const NodeView = memo(function NodeView({ id, data, selected, height }: N
   const problems = useStored((store) => problemsOf(store, id));
   const far = useFlow((flow) => flow.transform[2] < FAR);
   const status = useStored((store) => store.runs[id]?.status ?? "");
+  const mark = useStored((store) => store.marks.nodes[id] ?? "");
   const { collapsed, mode } = node.layout;
   const wrong = problems.some((problem) => problem.kind !== "missing_input");
   const others = problems.filter((problem) => !problem.field && problem.kind !== "unknown_type");
@@ -42,6 +43,7 @@ export const NodeView = memo(function NodeView({ id, data, selected, height }: N
     "nbg-node",
     status && `nbg-${status}`,
     mode && `nbg-${mode}`,
+    mark && `nbg-mark-${mark}`,
     selected && "nbg-selected",
     wrong && "nbg-wrong",
     node.unknown && "nbg-placeholder",
@@ -85,6 +87,7 @@ const isNamed = (node: GraphNode, title: string): boolean => {
 
 function Header({ node, title, type }: { node: GraphNode; title: string; type: NodeType | undefined }) {
   const { mode } = node.layout;
+  const mark = useStored((store) => store.marks.nodes[node.id] ?? "");
   const hint = [`${node.id} (${node.type})`, firstSentence(type?.description)].filter(Boolean).join("\n");
   return (
     <div className="nbg-head">
@@ -93,6 +96,7 @@ function Header({ node, title, type }: { node: GraphNode; title: string; type: N
         {title}
       </span>
       <span className="nbg-id">{isNamed(node, title) ? node.id : ""}</span>
+      {mark && <span className={`nbg-mark nbg-mark-${mark}`}>{mark}</span>}
       {mode && <span className="nbg-mode">{mode === "mute" ? "muted" : "bypassed"}</span>}
       <NodeState id={node.id} short={title.length > 14} />
     </div>

@@ -215,6 +215,7 @@ function RunLine() {
   const live = useStored((store) => store.live);
   const problems = useStored((store) => store.problems);
   const running = useStored(runningNode);
+  const expected = useStored((store) => store.expected);
   const all = Object.values(runs);
   const done = all.filter((one) => one.status === "done" || one.status === "cached").length;
   const cached = all.filter((one) => one.status === "cached").length;
@@ -224,6 +225,7 @@ function RunLine() {
   else if (run.status === "running" && running) parts.push(running);
   else if (run.status) parts.push(`${run.status} ${done} of ${all.length}${cached ? `, ${cached} cached` : ""}`);
   if (live && run.waitsFor) parts.push(run.waitsFor);
+  if (live && expected && run.status !== "running") parts.push(expected);
   if (run.waiting) parts.push(`${run.waiting} in the queue`);
   if (live && wrong && run.status !== "running") parts.push(`${wrong} open ${wrong === 1 ? "point" : "points"}`);
   return (

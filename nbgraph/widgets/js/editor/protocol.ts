@@ -67,6 +67,12 @@ export interface Template {
   changes: Change[];
 }
 
+/** Nodes that another graph lacks, or has with other inputs, and what is not here any more. */
+export interface Marks {
+  nodes: Record<string, "added" | "changed">;
+  text: string;
+}
+
 export interface Reason {
   run: number;
   cached: number;
@@ -82,6 +88,7 @@ export type Told =
       models: string[];
       templates?: Template[];
       canRun: boolean;
+      marks?: Marks;
     }
   | ({ type: "patch"; revision: number; changes: Change[]; author: string } & Derived)
   | {
@@ -89,6 +96,8 @@ export type Told =
       request: number;
       revision: number;
       reasons?: Record<string, Reason | null>;
+      /** What a run would cost, in a few words, or "". */
+      expected?: string;
       text?: string;
       session?: string;
       /** Nodes whose results are in the cache, with their pictures in the buffers. */

@@ -1,7 +1,7 @@
 // What the components of the canvas draw: the document with what follows from it, and the view of its runs.
 import { emptyDocument, type GraphDocument } from "./document.ts";
 import type { Painting } from "./painting.ts";
-import type { ModelFile, NodeRun, Problem, Reason, Template } from "./protocol.ts";
+import type { Marks, ModelFile, NodeRun, Problem, Reason, Template } from "./protocol.ts";
 import { emptySchema, type Schema } from "./schema.ts";
 
 export interface Toast {
@@ -24,6 +24,9 @@ export interface DocumentState {
   path: string[];
   depths: { undo: number; redo: number };
   reasons: Record<string, Reason>;
+  /** What a run would cost, in a few words, or "". */
+  expected: string;
+  marks: Marks;
   /** Nodes that were edited since the last run began. */
   edited: Record<string, true>;
   refused: Record<string, string>;
@@ -69,6 +72,8 @@ export const initialState = (): EditorState => ({
   path: [],
   depths: { undo: 0, redo: 0 },
   reasons: {},
+  expected: "",
+  marks: { nodes: {}, text: "" },
   edited: {},
   refused: {},
   live: false,

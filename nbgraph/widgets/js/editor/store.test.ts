@@ -120,6 +120,14 @@ describe("the store", () => {
     model.tell({ type: "done", request: 10, revision: 3, reasons: { sum: null } });
     expect(store.reasons).toEqual({ one: reason });
   });
+  it("keeps what a run would cost until it is told anew, and the marks of a comparison", () => {
+    const marks = { nodes: { one: "added" }, text: "1 added" };
+    model.tell({ type: "document", document: null, types: {}, assignable: {}, models: [], canRun: true, marks });
+    model.tell({ type: "done", request: 9, revision: 3, reasons: {}, expected: "about 40 s" });
+    expect(store.state.getState()).toMatchObject({ expected: "about 40 s", marks });
+    model.tell({ type: "done", request: 10, revision: 4, reasons: {} });
+    expect(store.state.getState()).toMatchObject({ expected: "", marks });
+  });
   it("changes nothing that is read only", () => {
     model.tell({
       type: "document",

@@ -246,6 +246,8 @@ export class EditorStore {
       templates: told.templates ?? [],
       canRun: told.canRun,
       reasons: {},
+      expected: "",
+      ...(told.marks && { marks: told.marks }),
     });
     if (told.document) {
       if (told.document.path.join("/") !== this.path.join("/")) {
@@ -290,7 +292,7 @@ export class EditorStore {
   }
 
   private takeDone(told: Extract<Told, { type: "done" }>, buffers: DataView[]): void {
-    if (told.reasons) this.set({ reasons: put(this.reasons, told.reasons) });
+    if (told.reasons) this.set({ reasons: put(this.reasons, told.reasons), expected: told.expected ?? "" });
     if (told.cached) this.set(afterCached(this.now, told.cached, buffers));
     if (this.sent?.request === told.request) this.sentDone();
   }
