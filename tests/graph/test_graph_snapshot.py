@@ -4,6 +4,8 @@ import pytest
 
 from nbgraph.errors import GraphError
 from nbgraph.invocations import Add, Collect, Iterate, Multiply
+from nbgraph.services.shared.graph.compiled_graph import GraphSnapshot
+from nbgraph.services.shared.graph.edges import Link
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from tests.graph.running import run, run_session
@@ -58,3 +60,26 @@ def test_what_was_assigned_to_a_node_that_has_run_keeps_its_session_from_growing
     with pytest.raises(GraphError, match="sum.b: has run already"):
         session.extend(graph)
     assert session.outputs_of("sum")[()].value == 3  # type: ignore[attr-defined]
+
+
+def test_an_edge_that_is_added_to_a_graph_that_ran_is_in_its_next_session() -> None:
+    graph = Graph.of(Add(id="sum", a=Add(id="one", a=1, b=0), b=5), Add(id="two", a=2, b=0))
+    assert run(graph).value("sum", "value") == 6
+    graph.add_edge("two.value", "sum.b")
+    assert run(graph).value("sum", "value") == 3
+
+
+def test_a_snapshot_describes_nothing_but_the_same_nodes_ids_and_edges_in_their_order() -> None:
+    one, two = Add(id="one", a=1, b=1), Add(id="two", a=1, b=1)
+    links = [Link("a", "one", "value")]
+    snapshot = GraphSnapshot({"one": one, "two": two}, {"two": links})
+    assert snapshot.describes({"one": one, "two": two}, {"two": links})
+    assert not snapshot.describes({"one": one, "two": Add(id="two", a=1, b=1)}, {"two": links})
+    assert not snapshot.describes({"one": one, "other": two}, {"two": links})
+    assert not snapshot.describes({"two": two, "one": one}, {"two": links})
+    assert not snapshot.describes({"one": one}, {"two": links})
+    assert not snapshot.describes({"one": one, "two": two}, {"two": list(links)})
+    assert not snapshot.describes({"one": one, "two": two}, {"one": links})
+    assert not snapshot.describes({"one": one, "two": two}, {})
+    one.a = 1
+    assert not snapshot.describes({"one": one, "two": two}, {"two": links})

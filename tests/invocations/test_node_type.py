@@ -64,6 +64,16 @@ def test_so_does_what_is_assigned_to_the_class():
     assert node_type_of(Doubles).outputs == {"value": int}
 
 
+def test_a_version_that_is_assigned_to_the_class_makes_other_keys():
+    before, version = node_type_of(Doubles), Doubles.version
+    Doubles.version = "9.0.0"
+    try:
+        assert not before.is_current()
+    finally:
+        Doubles.version = version
+    assert before.is_current()
+
+
 def test_a_class_that_is_completed_later_is_looked_at_again():
     class Waits(BaseInvocation):
         later: "list[Later]" = Field(default_factory=list)  # noqa: F821 # pyright: ignore
