@@ -173,6 +173,7 @@ class TestTheMask:
             (as_png(Image.new("L", (9, 9))), "the mask is 9 x 9, and the image 64 x 48"),
             (b"\0" * (33 * 2**20), "larger than"),
         ],
+        ids=["no image", "another size", "too large"],
     )
     def test_what_is_no_mask_of_the_image_is_refused_and_changes_nothing(self, studio, page, sent, words):
         before = page.save(spot())["mask"]

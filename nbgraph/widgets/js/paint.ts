@@ -95,6 +95,7 @@ export class PaintView {
       this.problem,
     );
     this.listen();
+    this.stage.fitted = () => this.told();
     this.stop = this.session.listen({ changed: (rect) => this.changed(rect), told: () => this.told() });
     this.changed(null);
     this.told();
@@ -290,6 +291,7 @@ export class PaintView {
     if (isFirst && status.ready)
       this.setSize(Math.max(4, Math.min(128, Math.max(mask.width, mask.height) * FIRST_SIZE)));
     this.stage.reset(true);
+    this.told();
   }
 
   private told(): void {
@@ -348,7 +350,9 @@ function percent(share: number): string {
 function ago(seconds: number): string {
   const minutes = Math.round((Date.now() / 1000 - seconds) / 60);
   if (minutes < 2) return "a moment ago";
-  return minutes < 120 ? `${minutes} minutes ago` : `on ${new Date(seconds * 1000).toLocaleDateString("en")}`;
+  return minutes < 120
+    ? `${minutes} minutes ago`
+    : `on ${new Date(seconds * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" })}`;
 }
 
 /** Show the widget in an element; `host` takes the mask where it is for something. Returns what ends it. */

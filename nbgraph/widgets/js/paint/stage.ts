@@ -18,6 +18,8 @@ export class Stage {
   /** Where the brush is, in pixels of the frame; null while nothing points. */
   brush: Point | null = null;
   radius = 16;
+  /** Called when the image was fitted into a view of another size. */
+  fitted = (): void => {};
   private readonly picture = element("img", { class: "nbm-picture", alt: "", draggable: "false" });
   private readonly paper = element("div", { class: "nbm-paper" });
   private readonly ring = element("div", { class: "nbm-ring nbp-hidden" });
@@ -112,12 +114,13 @@ export class Stage {
   private resize(): void {
     const { clientWidth: width, clientHeight: height } = this.area;
     if (!width || !height) return;
-    const fitted = Math.abs(this.port.scale - this.port.fitting) < 1e-6;
+    const wasFitted = Math.abs(this.port.scale - this.port.fitting) < 1e-6;
     this.port.view = { width, height };
     this.ratio = Math.min(MOST_RATIO, globalThis.devicePixelRatio || 1);
     this.overlay.resize(width, height, this.ratio);
-    if (fitted) this.port.fit();
+    if (wasFitted) this.port.fit();
     this.draw();
+    this.fitted();
   }
 
   private drawNow(): void {
