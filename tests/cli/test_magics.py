@@ -5,6 +5,7 @@ import pytest
 from apple_line import APPLE_LINE
 from IPython.core.interactiveshell import InteractiveShell
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 import nbgraph
 from nbgraph.grammar.lexer import GrammarError
@@ -13,7 +14,8 @@ from nbgraph.grammar.lexer import GrammarError
 @pytest.fixture
 def notebook():
     """A shell with the magics loaded; `run` runs a cell, `complete` gives what may come at its end."""
-    shell = InteractiveShell()
+    # with a history, a database stays open, and a thread that writes into it
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
     shell.Completer.use_jedi = False
     shell.run_line_magic("load_ext", "nbgraph")
     yield shell
