@@ -9,6 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from nbgraph.invocations import Add
 from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.outputs import ImageOutput, IntegerOutput
 from nbgraph.services.invocation_cache.entry_lists import MOST_TEXT, EntryChoice, EntryQuery, select_rows
@@ -17,6 +18,7 @@ from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
+from nbgraph.studio import Studio
 
 SORTS = ("node", "type", "created", "hits", "bytes", "seconds", "resources")
 HEADS = ('{"type": "add", "names": ["a"], "inputs": ', '{"type": "mul", "names": ["b"], "inputs": ')
@@ -361,3 +363,17 @@ def test_the_sources_of_a_dropped_entry_mean_nothing_and_many_of_them_wait_for_u
     cache.tidy()
     assert database.rows("SELECT count(*) FROM cache_sources") == [(0,)]
     services.close()
+
+
+@pytest.mark.parametrize("act", [lambda cache: cache.clear(), lambda cache: cache.forget(node="n0")])
+def test_what_was_forgotten_is_computed_again_without_a_query_for_each_result(folder, act):
+    total = Add(id="n0", a=1, b=1)
+    for number in range(1, 40):
+        total = Add(id=f"n{number}", a=total, b=1)
+    with Studio(folder) as studio:
+        studio.run(total, progress=False)
+        act(studio.services.invocation_cache)
+        with Queries(studio.services.database) as queries:
+            run = studio.run(total, progress=False)
+        assert not run.stats.cached.any()
+    assert [text for text in queries.texts if "FROM cache_entries WHERE key" in text] == []

@@ -5,7 +5,7 @@ not be queried. Added keys are then read; after a drop everything is read anew, 
 entries under one key.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from threading import RLock
 
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
@@ -81,12 +81,17 @@ class LocalIndex:
         for key in keys:
             self._entries.pop(key, None)
 
-    def dropped(self, keys: Iterable[bytes]) -> None:
-        """Record that this kernel has dropped results."""
+    def dropped(self, keys: Collection[bytes]) -> None:
+        """Record that this kernel has dropped results.
+
+        Should another kernel have stored one of them again just now, it is computed once more here.
+        """
         with self._lock:
             drops = self._database.drops.value
             if drops == self._drops + 1:
                 self._drops = drops
+                # else each of them would be looked for in the database when it is computed again
+                self._keys.difference_update(keys)
             self.evicted(keys)
 
     def _look_up(self) -> bool:
