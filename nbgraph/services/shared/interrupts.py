@@ -1,9 +1,13 @@
 """Defer the Stop button while a change must not be torn apart."""
 
 import signal
+from importlib import import_module
 from threading import get_ident, main_thread
 from types import FrameType
 from typing import Any
+
+# The functions of `signal` turn numbers and handlers into enums: 10 us a block, more than most blocks take.
+_signal = import_module("_signal")
 
 
 def defer_interrupt() -> "DeferredInterrupt":
@@ -29,15 +33,15 @@ class DeferredInterrupt:
         self._previous: Any = None
 
     def __enter__(self) -> "DeferredInterrupt":
-        if get_ident() == main_thread().ident and signal.getsignal(signal.SIGINT) is not None:
-            self._previous = signal.signal(signal.SIGINT, self._note)
+        if get_ident() == main_thread().ident and _signal.getsignal(signal.SIGINT) is not None:
+            self._previous = _signal.signal(signal.SIGINT, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
         previous = self._previous
         if previous is None:
             return
-        signal.signal(signal.SIGINT, previous)
+        _signal.signal(signal.SIGINT, previous)
         # by the previous handler: that of an outer block defers the interrupt again
         if self.requested:
             if callable(previous):
