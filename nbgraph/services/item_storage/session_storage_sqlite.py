@@ -132,13 +132,13 @@ class SessionStorageSqlite(SessionStorageBase):
             connection.execute(
                 "INSERT INTO sessions (id, data, cancelled) VALUES (?, ?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET data = excluded.data, cancelled = excluded.cancelled",
-                (item.id, json.dumps(data, ensure_ascii=False), item.cancelled),
+                (item.id, _as_text(data), item.cancelled),
             )
             connection.execute(
                 "DELETE FROM session_results WHERE session = (SELECT number FROM sessions WHERE id = ?)", (item.id,)
             )
             if any(journaled):
-                connection.execute(_APPEND, (json.dumps(_as_journal(*journaled), ensure_ascii=False), item.id))
+                connection.execute(_APPEND, (_as_text(_as_journal(*journaled)), item.id))
 
     def _drop(self, item_id: str) -> bool:
         def delete(ids: Sequence[str]) -> bool:
@@ -176,6 +176,13 @@ class SessionStorageSqlite(SessionStorageBase):
             raise damaged(f"session {item_id!r}", error) from None
         self._live[session.id] = session
         return session
+
+
+def _as_text(data: JsonObject | list[SavedRow]) -> str:
+    try:
+        return to_json(data).decode()  # a tenth of the time of `json.dumps`
+    except PydanticSerializationError:  # half of a surrogate pair, which only the slower encoder writes
+        return json.dumps(data, ensure_ascii=False)
 
 
 def _saved_nodes(data: str) -> object:

@@ -301,9 +301,9 @@ class GraphExecutionState:
         GraphError
             An output cannot be saved as JSON; all of them are named.
         """
-        return SavedSession(
+        saved = SavedSession(
             id=self.id,
-            graph=self.graph_snapshot().to_dict(),
+            graph=None,
             targets=self.targets,
             on_error=self.on_error,
             strict=self.strict,
@@ -314,6 +314,8 @@ class GraphExecutionState:
             errors=self.errors,
             failed=rows(self.plan, self.keys, dict.fromkeys(self._failed)),
         ).model_dump(mode="json")
+        # the graph is JSON-able already; within the model every value of it would be looked at twice more
+        return {**saved, "graph": self.graph_snapshot().to_dict()}
 
     @classmethod
     def from_dict(cls, data: JsonValue) -> "GraphExecutionState":
