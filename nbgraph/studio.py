@@ -10,11 +10,7 @@ from nbgraph.frames import reasons_frame
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
 from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
-from nbgraph.recipes.local import shelf_of
-from nbgraph.recipes.lock import Lock, lock_differences, lock_of, read_lock, write_lock
 from nbgraph.recipes.made import recipe_of
-from nbgraph.recipes.reading import picture_of
-from nbgraph.recipes.replay import Replayed, compared, facts_differences, plan_replay
 from nbgraph.recipes.upstream import Upstream
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
@@ -27,6 +23,8 @@ from nbgraph.views.images import ImagesView
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
+    from nbgraph.recipes.lock import Lock
+    from nbgraph.recipes.replay import Replayed
     from nbgraph.widgets.form import GraphForm
 
 
@@ -210,7 +208,7 @@ class Studio(StudioExperiments):
         session.graph.validate()
         return reasons_frame(explain(session, self.services))
 
-    def lock(self, path: str | PathLike[str] | None = None, runs: Sequence[Run | str] | Run | None = None) -> Lock:
+    def lock(self, path: str | PathLike[str] | None = None, runs: Sequence[Run | str] | Run | None = None) -> "Lock":
         """Write what runs ran with into a small file: versions, models, code of nodes, values and drawn seeds.
 
         `studio.replay(image, lock=path)` names what is another. Put it beside a notebook.
@@ -229,10 +227,13 @@ class Studio(StudioExperiments):
         """
         given: Iterable[Run | str] = [runs] if isinstance(runs, Run) else runs or ()
         chosen = dict.fromkeys(self._started) if runs is None else [run_id(run) for run in given]
-        found = lock_of(chosen, self.services, skip_missing=runs is None)
-        return found if path is None else write_lock(found, path)
+        locks = load("nbgraph.recipes.lock")
+        found: Lock = locks.lock_of(chosen, self.services, skip_missing=runs is None)
+        return found if path is None else locks.write_lock(found, path)
 
-    def replay(self, source: str | bytes | PathLike[str], lock: Lock | str | PathLike[str] | None = None) -> Replayed:
+    def replay(
+        self, source: str | bytes | PathLike[str], lock: "Lock | str | PathLike[str] | None" = None
+    ) -> "Replayed":
         """Make a picture of nbgraph anew from what it carries, and say whether it is equal, or what differs.
 
         Models, LoRAs and pictures that went in are looked for in this studio by their content, then by their name.
@@ -261,10 +262,14 @@ class Studio(StudioExperiments):
             raise RecipeError(f"a replay needs a picture of nbgraph, and this is {opened.kind}; run its graph instead")
         recipe = opened.recipe
         # It finds every missing model and image before anything runs.
-        locked = None if lock is None else read_lock(lock)
-        plan = plan_replay(recipe, self.services, shelf_of(self.services.model_manager))
+        locks, replays = load("nbgraph.recipes.lock"), load("nbgraph.recipes.replay")
+        locked = None if lock is None else locks.read_lock(lock)
+        shelf = load("nbgraph.recipes.local").shelf_of(self.services.model_manager)
+        plan = replays.plan_replay(recipe, self.services, shelf)
         if locked is not None:
-            plan.differences += [each for each in lock_differences(locked, recipe) if each not in plan.differences]
+            plan.differences += [
+                each for each in locks.lock_differences(locked, recipe) if each not in plan.differences
+            ]
         run = self.run(plan.graph, progress=False)
         outputs = run.session.outputs_of(recipe.node)
         made = [field for field in resources_in(outputs.get(recipe.path)) if isinstance(field, ImageField)]
@@ -273,8 +278,11 @@ class Studio(StudioExperiments):
         picture = self.images.get(made[0].image_name)
         anew = recipe_of(self.services, Upstream(run.session, recipe.node, recipe.path), picture)
         named = {(each.kind, each.name) for each in plan.differences}
-        plan.differences += [each for each in facts_differences(recipe, anew) if (each.kind, each.name) not in named]
-        return compared(recipe, picture_of(source), picture, plan)
+        plan.differences += [
+            each for each in replays.facts_differences(recipe, anew) if (each.kind, each.name) not in named
+        ]
+        given = load("nbgraph.recipes.reading").picture_of(source)
+        return replays.compared(recipe, given, picture, plan)
 
     def form(self, target: str | Target) -> "GraphForm":
         """Return a form for the exposed inputs of a library graph, or for all unlinked inputs of another graph.

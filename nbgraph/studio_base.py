@@ -17,15 +17,11 @@ from nbgraph.frames import compared_frame, loaded_frame, stats_frame
 from nbgraph.loading import load
 from nbgraph.notebook import offer_documents
 from nbgraph.readable_stats import readable
-from nbgraph.recipes.local import shelf_of
-from nbgraph.recipes.opened import Opened
-from nbgraph.recipes.reading import read_recipe
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_processor.cluster_common import ClusterLike
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.sqlite.cleaning import CleanReport
-from nbgraph.services.studio_archive import ArchiveReport, export_archive, import_archive
 from nbgraph.targets import RecentGraphs, Target, target_graph
 from nbgraph.views.cache import CacheView
 from nbgraph.views.cluster import ClusterView
@@ -39,6 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
     from nbgraph.painting import Paintable
+    from nbgraph.recipes.opened import Opened
+    from nbgraph.services.studio_archive import ArchiveReport
     from nbgraph.widgets.editor import GraphEditor
     from nbgraph.widgets.open_editors import OpenEditors
     from nbgraph.widgets.paint import MaskPainter
@@ -77,7 +75,7 @@ class StudioBase:
         """The container of services: images, latents, cache, stats, queue, models, events."""
         return self.invoker.services
 
-    def open(self, source: str | bytes | PathLike[str]) -> Opened:
+    def open(self, source: str | bytes | PathLike[str]) -> "Opened":
         """Open a picture, a file or a text that says how a picture was made; nothing is run.
 
         Parameters
@@ -100,7 +98,9 @@ class StudioBase:
         GraphError
             It holds a graph that is wrong.
         """
-        return read_recipe(source, shelf_of(self.services.model_manager))
+        # who opens no picture does not wait for what reads the files of other programs
+        shelf = load("nbgraph.recipes.local").shelf_of(self.services.model_manager)
+        return load("nbgraph.recipes.reading").read_recipe(source, shelf)
 
     def edit(self, target: Target | str | PathLike[str] = ()) -> "GraphEditor":
         """Return a canvas: a graph in a cell, edited and run there; `editor.graph` is the graph.
@@ -283,7 +283,7 @@ class StudioBase:
         """
         return self.services.backup(folder)
 
-    def export(self, path: str | PathLike[str], runs: Sequence[Run | str] | Run | str | None = None) -> ArchiveReport:
+    def export(self, path: str | PathLike[str], runs: Sequence[Run | str] | Run | str | None = None) -> "ArchiveReport":
         """Write runs with their images and stats into a new zip file.
 
         Tensors are included for runs that did not complete, so that they can be resumed elsewhere. Models are named,
@@ -308,9 +308,9 @@ class StudioBase:
         """
         # One run is exported as often as several, so it need not be put into a list.
         chosen = None if runs is None else [run_id(run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
-        return export_archive(self.services, path, chosen)
+        return load("nbgraph.services.studio_archive").export_archive(self.services, path, chosen)
 
-    def import_runs(self, path: str | PathLike[str]) -> ArchiveReport:
+    def import_runs(self, path: str | PathLike[str]) -> "ArchiveReport":
         """Import the runs, images and library graphs of a zip that `export` wrote. Existing ones stay as they are.
 
         Raises
@@ -318,7 +318,7 @@ class StudioBase:
         ArchiveError
             The zip is damaged, too large, or not such a file; nothing was imported.
         """
-        return import_archive(self.services, path)
+        return load("nbgraph.services.studio_archive").import_archive(self.services, path)
 
     def clean(self) -> CleanReport:
         """Delete files and rows that nothing refers to, such as a crash leaves behind, and report what is missing.

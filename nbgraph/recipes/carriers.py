@@ -11,7 +11,6 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from PIL import Image, PngImagePlugin
 
@@ -105,6 +104,9 @@ def _xmp(carried: Carried, with_recipe: bool) -> str:
         attributes["nbgraph:recipe"] = base64.b64encode(zlib.compress(recipe.encode(), 9)).decode()
     if not attributes:
         return ""
+    # here, not above: it imports what reads from the network, for which a first studio need not wait
+    from xml.sax.saxutils import quoteattr
+
     written = "".join(f"\n  {name}={quoteattr(value)}" for name, value in attributes.items())
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">'
