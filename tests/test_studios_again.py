@@ -73,7 +73,8 @@ def test_the_first_cell_run_again_keeps_one_model_and_no_thread_or_file(kind, tm
     assert comes_true(lambda: workers() == threads)
     assert unets() == others
     if kind == "folder":
-        assert [path.name for path in (tmp_path / "studio" / "locks").glob("*.lock")] == ["write.lock"]
+        locks = tmp_path / "studio" / "locks"  # a thread of its own may hold the last studio for a moment
+        assert comes_true(lambda: gc.collect() >= 0 and [path.name for path in locks.glob("*.lock")] == ["write.lock"])
 
 
 def test_models_stay_until_the_last_studio_of_equal_settings_is_closed(make_studio):
