@@ -133,12 +133,15 @@ def test_a_node_that_fails_is_told_though_its_input_cannot_be_shown(invoker):
     assert failure.inputs == {"value": "a Silent (it cannot be shown as text)"}
 
 
-def test_a_session_that_is_cancelled_by_who_listens_runs_nothing_more(invoker):
+@pytest.mark.parametrize("is_queue", [False, True], ids=["session", "queue"])
+def test_a_session_that_is_cancelled_by_who_listens_runs_nothing_more(invoker, is_queue):
     graph = Graph.of(*[Add(id=f"add_{number}", a=number) for number in range(5)])
     session = GraphExecutionState(graph)
 
     def listen(event: Event) -> None:
-        if isinstance(event, NodeCompleted):
+        if isinstance(event, NodeCompleted) and is_queue:
+            invoker.cancel(session.id)
+        elif isinstance(event, NodeCompleted):
             session.cancel()
 
     invoker.services.events.subscribe(listen)
