@@ -1,7 +1,7 @@
 """Facts about node classes: of each class its own, and never those of what the class was before."""
 
 import pytest
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from nbgraph.invocations import Add, Collect, If, Iterate, LoadImage, RandomInteger
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
@@ -100,3 +100,18 @@ def test_what_is_drawn_and_what_may_name_resources_is_known():
     assert node_type_of(Iterate).resource_inputs == ("collection",)
     assert node_type_of(Add).resource_inputs == ()
     assert (node_type_of(LoadImage).names_resources, node_type_of(Add).names_resources) == (True, False)
+
+
+def test_a_class_with_rules_and_no_inputs_is_validated_before_it_runs():
+    class Counts(BaseInvocation):
+        _count: int = PrivateAttr(default=3)
+
+        def invoke(self, context: InvocationContext) -> IntegerOutput:
+            return IntegerOutput(value=self._count)
+
+    assert node_type_of(Counts).exact is None
+
+
+def test_nodes_that_are_built_without_validation_know_the_same_names_as_given():
+    source = Doubles(number=1)
+    assert [Doubles(number=source.output("value"), id="x").model_fields_set for _ in range(3)] == [{"id"}] * 3
