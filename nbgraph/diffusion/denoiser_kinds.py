@@ -85,6 +85,8 @@ def _of_unet(tensors: Tensors, prefix: str, metadata: Mapping[str, Any]) -> tupl
     task = _CHANNELS.get(channels, "")
     if "edm_mean" in tensors:
         return "stable-diffusion-xl", "playground-2.5"
+    if "edm_vpred.sigma_max" in tensors:
+        return "stable-diffusion-xl", "with EDM levels"
     if _holds(tensors, "conditioner.embedders.1.model."):
         return "stable-diffusion-xl", task or "base"
     if _holds(tensors, "conditioner.embedders.0.model."):

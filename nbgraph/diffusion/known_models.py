@@ -10,9 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import CLIPTokenizer, PreTrainedTokenizerBase, T5Tokenizer
 
-from nbgraph.diffusion.what_is import FileFacts
+from nbgraph.diffusion.file_headers import NotWeights
+from nbgraph.diffusion.file_tensors import read_tensors
+from nbgraph.diffusion.fingerprints import file_identity
+from nbgraph.diffusion.what_is import FileFacts, header_of
 from nbgraph.errors import ModelError, suggest
 
 FOLDER = Path(__file__).parent / "configurations"
@@ -39,6 +43,14 @@ _NAMES: dict[tuple[str, str], str] = {
 """Names of configurations by family and variant, as `what_is` has them."""
 _VELOCITY = {"prediction_type": "v_prediction"}
 _ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+_SD2_NORMS = (
+    "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias",
+    "output_blocks.11.1.transformer_blocks.0.norm1.bias",
+    "up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias",
+)
+_SD2_APART = 0.09
+_SD2_BASE_SIZE = 64
+"""The side of the latents of models of 512 pixels."""
 _MERGED_LETTERS = [*range(33, 127), *range(161, 173), *range(174, 256)]
 
 
@@ -62,16 +74,34 @@ def known_model_for(facts: FileFacts) -> KnownModel | None:
     if name is None:
         return None
     found = known_model(name)
-    prediction = facts.notes.get("prediction", "")
+    prediction = facts.notes.get("prediction", "") or (_prediction_of_sd2(facts) if name == "sd2" else "")
+    zero_snr = facts.notes.get("zero SNR", "yes")
     if prediction.startswith("v"):
         scheduler = {**found.configs["scheduler"], **_VELOCITY}
-        if facts.family == "stable-diffusion-xl":
+        if facts.family == "stable-diffusion-xl" and zero_snr == "yes":
             scheduler |= _ZERO_SNR
     elif prediction.startswith("eps"):
         scheduler = {**found.configs["scheduler"], "prediction_type": "epsilon"}
     else:
         return found
-    return KnownModel(f"{name}, {prediction}", found.index, {**found.configs, "scheduler": scheduler})
+    configs = {**found.configs, "scheduler": scheduler}
+    if name == "sd2" and prediction.startswith("eps"):
+        configs["unet"] = {**configs["unet"], "sample_size": _SD2_BASE_SIZE}
+    return KnownModel(f"{name}, {prediction}, {zero_snr}", found.index, configs)
+
+
+def _prediction_of_sd2(facts: FileFacts) -> str:
+    """What a Stable Diffusion 2 predicts, told as ComfyUI tells it: by how far the biases of one norm are apart.
+
+    The models for 768 pixels predict v, those for 512 epsilon, and their headers are the same.
+    """
+    file = Path(facts.path)
+    header = header_of(file, file_identity(file))
+    names = [] if isinstance(header, NotWeights) else [name for name in _SD2_NORMS if name in header.tensors]
+    if not names or isinstance(header, NotWeights):
+        return ""
+    bias = read_tensors(file, header, names[:1], torch.float32)[names[0]]
+    return "v" if float(bias.std(correction=0)) > _SD2_APART else "epsilon"
 
 
 def known_names() -> list[str]:

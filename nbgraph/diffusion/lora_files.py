@@ -196,7 +196,7 @@ def _sort(path: str, file: Path) -> list[_Stored]:
         elif not _BUNDLED.fullmatch(key):
             rest.append(key)
     rest += _sort_kin(file, header, layers, kin)
-    _read_alphas(file, layers, alphas)
+    _read_alphas(path, file, layers, alphas)
     single = [key for layer in layers.values() if len(layer.keys) < 2 for key in layer.keys.values()]
     _refuse_rest(path, file, [*rest, *alphas.values(), *single])
     if not layers:
@@ -234,13 +234,16 @@ def _has_values(file: Path, key: str) -> bool:
         return bool(opened.get_tensor(key).any())
 
 
-def _read_alphas(file: Path, layers: Mapping[str, _Stored], alphas: dict[str, str]) -> None:
+def _read_alphas(path: str, file: Path, layers: Mapping[str, _Stored], alphas: dict[str, str]) -> None:
     """Give the layers their alphas, and take those out of `alphas`."""
     with open_weights(file) as opened:
         for name, layer in layers.items():
             for known in (layer.name, name.rstrip("._")):
                 if known in alphas:
-                    layer.alpha = float(opened.get_tensor(alphas.pop(known)).item())
+                    alpha = opened.get_tensor(key := alphas.pop(known))
+                    if alpha.numel() != 1 or not bool(alpha.isfinite().all()):
+                        raise ModelError(f"the LoRA {path!r} is damaged: its {key} is no number; download it again")
+                    layer.alpha = float(alpha.item())
 
 
 def _refuse_rest(path: str, file: Path, keys: list[str]) -> None:

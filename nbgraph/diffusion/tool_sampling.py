@@ -92,7 +92,7 @@ def sigma_table(model: ModelDescription, settings: ToolSettings) -> SigmaTable:
         {key: value for key, value in config.items() if key in ("beta_start", "beta_end", "beta_schedule")}
         | {"num_train_timesteps": config.get("num_train_timesteps", 1000)}
     )
-    return noise_table(known.alphas_cumprod.double().numpy())
+    return noise_table(known.alphas_cumprod.double().numpy(), bool(config.get("rescale_betas_zero_snr")))
 
 
 def sampled_sigmas(table: SigmaTable, settings: ToolSettings) -> Levels:

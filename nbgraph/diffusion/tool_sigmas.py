@@ -20,6 +20,8 @@ Levels = NDArray[np.float64]
 RHO = 7.0
 QUADRATIC_THRESHOLD = 0.025
 BETA = 0.6
+LEAST_ALPHA = 4.8973451890853435e-08
+"""What both tools put in place of the last cumulated alpha of a zero SNR, by which they divide."""
 MAX_STEPS = 100_000
 """The longest schedule that is made: a share of it is run, and a tiny share would ask for billions of levels."""
 ONE_MORE_STEP = frozenset({"uni_pc", "uni_pc_bh2"})
@@ -57,9 +59,16 @@ class SigmaTable:
         return float(np.interp(place, logs, np.arange(len(logs))))
 
 
-def noise_table(alphas_cumprod: NDArray[Any]) -> SigmaTable:
-    """Return the table of a model that predicts noise or velocity, from its cumulated alphas."""
+def noise_table(alphas_cumprod: NDArray[Any], zero_snr: bool = False) -> SigmaTable:
+    """Return the table of a model that predicts noise or velocity, from its cumulated alphas.
+
+    `zero_snr` stretches them so that nothing of the image is left at the highest level, as the model was trained.
+    """
     alphas = np.asarray(alphas_cumprod, np.float64)
+    if zero_snr:
+        roots = np.sqrt(alphas)
+        alphas = ((roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])) ** 2
+        alphas[-1] = LEAST_ALPHA
     return SigmaTable(np.sqrt((1 - alphas) / alphas))
 
 

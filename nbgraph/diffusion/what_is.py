@@ -236,6 +236,7 @@ def _notes(header: FileHeader, kind: str) -> dict[str, str]:
     notes = {name: _one_line(text) for name, keys in wanted.items() if (text := _first(given, keys))}
     if "v_pred" in header.tensors:
         notes["prediction"] = "v"
+        notes["zero SNR"] = "yes" if "ztsnr" in header.tensors else "no"
     if kind == "lora" and "trigger" not in notes and (words := _frequent_tags(given)):
         notes["trained on"] = words
     return notes

@@ -262,6 +262,14 @@ REFUSED: dict[str, tuple[dict[str, Tensor], str]] = {
         "1 tensors that are no part of a layer known here, such as something.else",
     ),
     "an alpha alone": ({"lora_unet_conv_in.alpha": torch.tensor(1.0)}, "1 tensors that are no part of a layer"),
+    "an alpha of several numbers": (
+        of(f"{LAYER}.lora_down.weight", f"{LAYER}.lora_up.weight") | {f"{LAYER}.alpha": torch.ones(3)},
+        f"is damaged: its {LAYER}.alpha is no number",
+    ),
+    "an alpha that is no number": (
+        of(f"{LAYER}.lora_down.weight", f"{LAYER}.lora_up.weight") | {f"{LAYER}.alpha": torch.tensor(float("nan"))},
+        f"is damaged: its {LAYER}.alpha is no number",
+    ),
     "half a layer": (of("lora_unet_conv_in.lora_down.weight"), "1 tensors that are no part of a layer"),
     "another naming": (
         of("lora_transformer_x.lora_down.weight", "lora_transformer_x.lora_up.weight"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import nbgraph as nb
 from nbgraph.diffusion import known_models
@@ -203,11 +204,43 @@ def test_full_size_checkpoints_for_inpainting_are_whole_models(tmp_path, size, f
     assert describe_model(model).inpaints
 
 
-def test_the_prediction_a_file_names_reaches_its_scheduler(tmp_path):
-    velocity = {**full_size("sdxl"), "v_pred": ()}
-    model = ModelRef(path=str(write_header(tmp_path / "v.safetensors", velocity)), fingerprint="v")
+@pytest.mark.parametrize(
+    ("marks", "prediction", "zero_snr"),
+    [((), "epsilon", False), (("v_pred",), "v_prediction", False), (("v_pred", "ztsnr"), "v_prediction", True)],
+)
+def test_the_prediction_a_file_names_reaches_its_scheduler(tmp_path, marks, prediction, zero_snr):
+    tensors = {**full_size("sdxl"), **dict.fromkeys(marks, ())}
+    model = ModelRef(path=str(write_header(tmp_path / "v.safetensors", tensors)), fingerprint=str(marks))
     config = describe_model(model).config("scheduler")
-    assert (config["prediction_type"], config["rescale_betas_zero_snr"]) == ("v_prediction", True)
+    assert config.get("prediction_type", "epsilon") == prediction
+    assert bool(config.get("rescale_betas_zero_snr")) == zero_snr
+    assert (config["timestep_spacing"] == "trailing") == zero_snr
+
+
+def test_a_checkpoint_with_other_noise_levels_is_refused(tmp_path):
+    tensors = {**full_size("sdxl"), "edm_vpred.sigma_max": (), "edm_vpred.sigma_min": ()}
+    model = ModelRef(path=str(write_header(tmp_path / "cos.safetensors", tensors)), fingerprint="edm")
+    with pytest.raises(ModelError, match="with EDM levels.*whose configuration is not known here"):
+        describe_model(model)
+
+
+@pytest.mark.parametrize(("apart", "prediction", "side"), [(0.2, "v_prediction", 768), (0.02, "epsilon", 512)])
+def test_what_a_stable_diffusion_2_predicts_is_told_by_its_weights(tmp_path, apart, prediction, side):
+    file = tmp_path / "sd2.safetensors"
+    start = "model.diffusion_model."
+    norm = torch.tensor([apart, -apart] * 4)
+    save_file(
+        {
+            f"{start}input_blocks.0.0.weight": torch.zeros(8, 4, 3, 3),
+            f"{start}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight": torch.zeros(8, 1024),
+            f"{start}output_blocks.11.1.transformer_blocks.0.norm1.bias": norm,
+            "cond_stage_model.model.ln_final.weight": torch.zeros(8),
+        },
+        file,
+    )
+    model = describe_model(ModelRef(path=str(file), fingerprint=str(apart)))
+    assert model.config("scheduler")["prediction_type"] == prediction
+    assert (model.width, model.height) == (side, side)
 
 
 def test_every_shipped_configuration_makes_its_components(monkeypatch):

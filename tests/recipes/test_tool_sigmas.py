@@ -1,18 +1,22 @@
 """Noise levels, noise and start are those of the formulas that ComfyUI and A1111 use."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
+from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 
 from nbgraph.diffusion.description import describe_model
+from nbgraph.diffusion.refs import ModelRef
 from nbgraph.diffusion.tool_sampling import (
     ToolSettings,
     batch_noise,
     last_level,
     noised,
     sampled_sigmas,
+    sigma_table,
     tool_scheduler,
 )
 from nbgraph.diffusion.tool_sigmas import flow_table, flux_shift, noise_table, part_of_sigmas, sigmas
@@ -28,6 +32,22 @@ NEAR = {"rtol": 1e-6, "atol": 1e-6}
 def test_the_trained_levels_are_those_of_stable_diffusion():
     assert TABLE.levels[0] == pytest.approx(0.0292, abs=1e-4)
     assert TABLE.largest == pytest.approx(14.6146, abs=1e-4)
+
+
+def test_a_zero_snr_stretches_the_trained_levels_as_diffusers_does():
+    table = noise_table(torch.cumprod(1 - BETAS, 0).numpy(), zero_snr=True)
+    alphas = torch.cumprod(1 - rescale_zero_terminal_snr(BETAS), 0)[:-1]
+    np.testing.assert_allclose(table.levels[:-1], ((1 - alphas) / alphas).sqrt().numpy(), rtol=1e-6)
+    assert table.largest == pytest.approx(4518.76, abs=0.01)
+
+
+def test_a_model_trained_with_a_zero_snr_is_sampled_by_its_levels(tmp_path):
+    model = describe_model(BUILDERS["sd15"](tmp_path / "sd15"))
+    assert sigma_table(model, ToolSettings()).largest < 15
+    config = {**model.config("scheduler"), "rescale_betas_zero_snr": True}
+    (tmp_path / "sd15/scheduler/scheduler_config.json").write_text(json.dumps(config))
+    changed = describe_model(ModelRef.from_path(str(tmp_path / "sd15")))
+    assert sigma_table(changed, ToolSettings()).largest > 4000
 
 
 def test_normal_goes_evenly_through_the_timesteps():
