@@ -7,6 +7,7 @@ The XMP packet also says, in the IPTC's terms, that a model made the picture.
 """
 
 import base64
+import json
 import warnings
 import zlib
 from collections.abc import Mapping
@@ -21,12 +22,16 @@ from nbgraph.recipes.versions import version
 OWN_CHUNK, PARAMETERS, XMP_CHUNK = "nbgraph", "parameters", "XML:com.adobe.xmp"
 EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
 UNICODE = b"UNICODE\0"
+EXIF_TEXTS = {0x0110: "prompt", 0x010F: "workflow"}
+"""EXIF tags in which ComfyUI writes into WebP files, as `name:{json}`."""
 NAMESPACE = "urn:nbgraph:recipe:1"
 FORMATS = ("PNG", "JPEG", "WEBP")
 SOURCE_TYPES = {
     "generated": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
     "composite": "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
 }
+ORNAMENTS = ("Software", "Source", "Title", "Description")
+"""Texts without which a recipe is still whole."""
 JPEG_SEGMENT = 65_000
 """The most bytes that EXIF, or XMP, may have in a JPEG file."""
 PILLOW_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK // 4
@@ -70,14 +75,35 @@ def _png_info(carried: Carried) -> PngImagePlugin.PngInfo:
 
 
 def _exif(carried: Carried, limit: int) -> Image.Exif | None:
+    """The EXIF of a file: the parameters, and the texts of ComfyUI in the tags where it writes them into WebP files."""
     brought = carried.brought or {}
     text = carried.parameters or brought.get(PARAMETERS, "")
-    comment = UNICODE + text.encode("utf-16-be", "replace")
-    if not text or len(comment) > limit:
-        return None
-    exif = Image.Exif()
-    exif.get_ifd(EXIF_IFD)[USER_COMMENT] = comment
-    return exif
+    exif, size = Image.Exif(), 0
+    if text and len(comment := UNICODE + text.encode("utf-16-be", "replace")) <= limit:
+        exif.get_ifd(EXIF_IFD)[USER_COMMENT] = comment
+        size = len(comment)
+    left_out = [name for name in brought if name not in (OWN_CHUNK, PARAMETERS, *EXIF_TEXTS.values(), *ORNAMENTS)]
+    for tag, name in EXIF_TEXTS.items():
+        if name in brought:
+            written = f"{name}:{_ascii(brought[name])}"
+            if size + len(written) <= limit:
+                exif[tag] = written
+                size += len(written)
+            else:
+                left_out.append(name)
+    if left_out:
+        names = ", ".join(map(repr, left_out))
+        text = f"what the image brought in its texts {names} does not go into this format; save as PNG to keep it"
+        warnings.warn(text, NbgraphWarning, stacklevel=4)
+    return exif if size else None
+
+
+def _ascii(text: str) -> str:
+    """JSON as ASCII, which EXIF holds; a text that is no JSON as it is."""
+    try:
+        return json.dumps(json.loads(text))
+    except (ValueError, RecursionError):
+        return text
 
 
 def _fitting_xmp(carried: Carried, limit: int) -> bytes:

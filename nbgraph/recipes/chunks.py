@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from nbgraph.errors import RecipeError
-from nbgraph.recipes.carriers import EXIF_IFD, NAMESPACE, OWN_CHUNK, PARAMETERS, USER_COMMENT, XMP_CHUNK
+from nbgraph.recipes.carriers import EXIF_IFD, EXIF_TEXTS, NAMESPACE, OWN_CHUNK, PARAMETERS, USER_COMMENT, XMP_CHUNK
 from nbgraph.recipes.recipe import MAX_CHARACTERS
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -41,8 +41,6 @@ KNOWN = (
 )
 """The names under which programs write how a picture was made."""
 OWN_XMP = re.compile(r"nbgraph:recipe(?:=[\"']|>)([A-Za-z0-9+/=\s]+)")
-EXIF_TEXTS = {0x0110: "prompt", 0x010F: "workflow"}
-"""EXIF tags in which ComfyUI writes into WebP files, as `name:{json}`."""
 
 
 @dataclass

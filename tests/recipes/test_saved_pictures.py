@@ -1,5 +1,6 @@
 """Saved pictures carry how they were made, in the places where other programs look for it."""
 
+import json
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 import nbgraph as nb
 from nbgraph.cli.app import app
 from nbgraph.config import Settings
+from nbgraph.errors import NbgraphWarning
 from nbgraph.invocations import (
     Add,
     BlankImage,
@@ -190,6 +192,28 @@ def test_a_picture_that_is_brought_in_keeps_what_it_says(studio, tmp_path):
         texts = texts_of(studio.images.get(name)).texts
         assert texts == {"prompt": '{"3": {"class_type": "KSampler", "inputs": {}}}', "parameters": info_text(path)}
     assert len(studio.images.search("a fox")) == 2
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP"])
+def test_a_workflow_of_comfyui_that_was_brought_in_goes_into_every_format(studio, format):
+    info = PngImagePlugin.PngInfo()
+    written = {"3": {"class_type": "CLIPTextEncode", "inputs": {"text": "café 狐"}}}
+    info.add_itxt("prompt", json.dumps(written, ensure_ascii=False))
+    info.add_text("workflow", '{"nodes": [], "links": []}')
+    info.add_text("Software", "a camera")
+    brought = PillowImage.open(BytesIO(saved(PillowImage.new("RGB", (8, 8)), pnginfo=info)))
+    texts = texts_of(studio.images.get(studio.images.add(brought).image_name), format).texts
+    assert json.loads(texts["prompt"]) == written
+    assert texts["workflow"] == '{"nodes": [], "links": []}'
+
+
+def test_what_a_format_does_not_hold_of_a_brought_picture_is_named(studio):
+    info = PngImagePlugin.PngInfo()
+    info.add_text("invokeai_graph", "{}")
+    brought = PillowImage.open(BytesIO(saved(PillowImage.new("RGB", (8, 8)), pnginfo=info)))
+    picture = studio.images.get(studio.images.add(brought).image_name)
+    with pytest.warns(NbgraphWarning, match="'invokeai_graph' does not go into this format"):
+        saved(picture, "JPEG")
 
 
 def info_text(path: Path) -> str:
