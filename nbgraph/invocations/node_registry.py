@@ -46,7 +46,8 @@ class Registry(Mapping[str, NodeClass]):
         known = self._classes.get(cls.type)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             where = f"{known.__module__}.{known.__qualname__}"
-            if known.__module__ != "__main__":
+            # a worker process has imported the script that started it under the second name
+            if known.__module__ not in ("__main__", "__mp_main__"):
                 raise NbgraphError(f"node type {cls.type!r} is taken by {where}; choose another type")
         self._classes[cls.type] = cls
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -11,7 +12,8 @@ from PIL import Image as PilImage
 import nbgraph as nb
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations import Iterate
-from nbgraph.invocations.base import InvocationContext
+from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
+from nbgraph.invocations.outputs import IntegerOutput
 
 
 @nb.node(type="test_cluster_patient", use_cache=False)
@@ -29,6 +31,18 @@ def patient(context: InvocationContext, value: int = 0, seconds: float = 0.3) ->
 def pattern(value: int = 0, side: int = 8) -> nb.Image:
     """Draw an image that depends on a number."""
     return PilImage.effect_mandelbrot((side, side), (-2, -1, 1, 1), 2 + value % 60).convert("RGB")
+
+
+@nb.node(type="test_cluster_noise", use_cache=False)
+def noise(side: int) -> nb.Image:
+    """Return an image that no compression makes smaller."""
+    return PilImage.frombytes("RGB", (side, side), os.urandom(3 * side * side))
+
+
+@nb.node(type="test_cluster_text", use_cache=False)
+def text(length: int) -> list[Any]:
+    """Return a list of ten long texts."""
+    return ["x" * (length // 10)] * 10
 
 
 @nb.node(type="test_cluster_uncached", use_cache=False)
@@ -66,6 +80,37 @@ def fatal(image: nb.Image, notes: str, times: int = 1) -> int:
 def unsendable(value: int = 0) -> list[Any]:
     """Return what is not JSON."""
     return [object()]
+
+
+@invocation("test_cluster_joined", category="test")
+class Joined(BaseInvocation):
+    """Count the nodes of a call; one call may take some time, fail, or kill its process once."""
+
+    value: int
+    seconds: float = 0.0
+    fails: bool = False
+    kills: str = ""
+
+    def batch_key(self, context: InvocationContext) -> Hashable:
+        return "all"
+
+    def invoke(self, context: InvocationContext) -> IntegerOutput:
+        return self.invoke_batch([self], [context])[0]
+
+    @staticmethod
+    def invoke_batch(nodes: Sequence["Joined"], contexts: Sequence[InvocationContext]) -> list[IntegerOutput]:
+        end = monotonic() + max(node.seconds for node in nodes)
+        for node in nodes:
+            if node.fails:
+                raise NbgraphError(f"no {node.value} in a call of {len(nodes)}")
+            if node.kills and not Path(node.kills).exists():
+                Path(node.kills).touch(exist_ok=False)  # of two that try, one fails, and its nodes run one by one
+                os.kill(os.getpid(), signal.SIGKILL)
+        while monotonic() < end:
+            sleep(0.02)
+            for context in contexts:
+                context.progress(1, 1000)
+        return [IntegerOutput(value=100 * node.value + len(nodes)) for node in nodes]
 
 
 def note(path: str, text: str) -> None:

@@ -86,6 +86,16 @@ def test_nodes_of_cells_travel_and_count_by_their_code(far: Studio, of_a_cell: C
         assert not far.explain(node).will_run.any()
 
 
+def test_a_node_of_a_script_is_found_where_the_process_of_a_worker_has_imported_the_script(
+    of_a_cell: Callable[[str], dict[str, Any]],
+):
+    source = "@nb.node\ndef test_cell_script(a: int = 1) -> int:\n    return a\n"
+    sent = cluster_session.pickled_classes([of_a_cell(source)["test_cell_script"]])
+    nb.registry()["test_cell_script"].__module__ = "__mp_main__"
+    cluster_session.define_classes(sent)
+    assert nb.registry()["test_cell_script"].__module__ == "__main__"
+
+
 CLASS = """
 from nbgraph.invocations.base import BaseInvocation, invocation
 from nbgraph.invocations.outputs import IntegerOutput

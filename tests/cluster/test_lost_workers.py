@@ -10,11 +10,12 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from distributed import LocalCluster, Worker
+from distributed import Client, LocalCluster, Worker
 
 from nbgraph import NodeError, Studio
-from nbgraph.services.invocation_processor import cluster_head
-from tests.cluster.cluster_nodes import fatal, lines, note, patient, pattern, uncached
+from nbgraph.services.invocation_processor import cluster_intake, invocation_processor_dask
+from nbgraph.services.invocation_processor.cluster_worker import open_studios
+from tests.cluster.cluster_nodes import fatal, lines, noise, note, patient, pattern, uncached
 
 KILLS = 10 if os.environ.get("NBGRAPH_SOAK") else 1
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ def test_a_worker_that_is_killed_in_mid_step_loses_and_doubles_nothing(far: Stud
 def test_a_worker_that_is_lost_after_a_run_and_before_its_images_are_fetched_is_replaced(
     open_studio: Callable[..., Studio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    notes, fetch = str(tmp_path / "notes"), cluster_head.fetch_resources
+    notes, fetch = str(tmp_path / "notes"), cluster_intake.fetch_resources
 
     async def fetch_or_die(studio: str, wanted: list[tuple[str, str]], dask_worker: Worker) -> Any:
         if not lines(notes):
@@ -46,9 +47,10 @@ def test_a_worker_that_is_lost_after_a_run_and_before_its_images_are_fetched_is_
             os.kill(os.getpid(), signal.SIGKILL)
         return await fetch(studio, wanted, dask_worker)
 
-    monkeypatch.setattr(cluster_head, "fetch_resources", fetch_or_die)
+    monkeypatch.setattr(cluster_intake, "fetch_resources", fetch_or_die)
+    monkeypatch.setattr(invocation_processor_dask, "LETTER_BYTES", 0)
     studio = open_studio()
-    run = studio.submit(pattern(id="pattern", value=3)).wait(60)
+    run = studio.submit(noise(id="noise", side=200)).wait(60)
     assert (run.status, lines(notes), len(studio.images.frame)) == ("completed", ["killed"], 1)
 
 
@@ -78,7 +80,9 @@ HEAD = """
 import sys
 from distributed import Client
 from nbgraph import Studio
+from nbgraph.services.invocation_processor import cluster_connection
 from tests.cluster.cluster_nodes import *
+cluster_connection.GONE_SECONDS = 0.1
 from nbgraph.invocations import Collect
 folder, address, count = sys.argv[1:]
 studio = Studio(folder, cluster=address)
@@ -86,28 +90,42 @@ items = patient(id="patient", value=Iterate(id="each", collection=list(range(int
 run = studio.submit(Collect(id="all", item=items), strict=True)
 while len(run.session.outputs) < 20:
     sleep(0.02)
-print(run.id, flush=True)
+print(run.id, studio.services.processor.id, flush=True)
 sleep(60)
 """
 
 
-def test_a_run_of_a_head_that_was_killed_is_interrupted_and_is_resumed(
+def test_a_run_of_a_head_that_was_killed_is_interrupted_and_resumed_and_workers_close_what_it_had_opened(
     cluster: LocalCluster, open_studio: Callable[..., Studio], tmp_path: Path
 ):
     folder, count = tmp_path / "studio", 60
     command = [sys.executable, "-c", HEAD, str(folder), cluster.scheduler_address, str(count)]
     head = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert head.stdout is not None
-    session = head.stdout.readline().strip()
+    session, head_id = head.stdout.readline().split()
+    assert opened_by_workers(cluster) == {head_id}
     head.send_signal(signal.SIGKILL)
     head.wait()
+    wait_until(lambda: head_id not in opened_by_workers(cluster))
+    assert head_id not in cluster.scheduler.plugins
     studio = open_studio(folder)
     assert studio.queue.frame.status.tolist() == ["interrupted"]
     done = len(studio.services.graph_execution_manager.get(session))
     assert done >= 20
     run = studio.resume(session).wait(60)
     assert (run.status, len(run["all"].collection)) == ("completed", count)
+    wait_until(lambda: not cluster.scheduler.tasks)
+
+
+def opened_by_workers(cluster: LocalCluster) -> set[str]:
+    """Return the ids of the studios that workers have open."""
+    with Client(cluster, set_as_default=False) as client:
+        return {studio for found in client.run(open_studios).values() for studio in found}
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait until something holds, at most 10 seconds."""
     end = monotonic() + 10
-    while monotonic() < end and cluster.scheduler.tasks:
+    while not is_so():
+        assert monotonic() < end
         sleep(0.1)
-    assert not cluster.scheduler.tasks

@@ -14,7 +14,18 @@ from nbgraph.progress import Progress
 from nbgraph.run import Run
 from nbgraph.services.events.events_common import Event, NodeFailed, NodeProgress, SessionFinished, SessionStarted
 from nbgraph.services.invocation_processor import cluster_results
-from tests.cluster.cluster_nodes import failing, hungry, lines, patient, pattern, patterns, uncached, unsendable
+from tests.cluster.cluster_nodes import (
+    failing,
+    hungry,
+    lines,
+    noise,
+    patient,
+    pattern,
+    patterns,
+    text,
+    uncached,
+    unsendable,
+)
 from tests.pictures import apple
 
 
@@ -139,6 +150,15 @@ def test_waiting_runs_are_cancelled_before_they_are_sent(far: Studio):
 def test_a_result_that_cannot_be_sent_is_an_error_that_says_so(far: Studio):
     with pytest.raises(NodeError, match="its result cannot be sent from worker"):
         far.run(unsendable(id="odd"), progress=False)
+
+
+@pytest.mark.parametrize("length", [100, 100_000, 2_000_000])
+def test_results_of_any_size_come_back_whole(far: Studio, length: int):
+    run = far.run([text(id="text", length=length), noise(id="noise", side=int((length / 3) ** 0.5))], progress=False)
+    assert sum(map(len, run["text"].collection)) == length
+    assert run["noise"].image.width == int((length / 3) ** 0.5)
+    assert len(far.images.frame) == 1
+    assert run.stats.source.tolist() == ["text", "noise"]
 
 
 def test_a_slow_worker_does_not_hold_up_the_other(open_studio: Callable[..., Studio]):

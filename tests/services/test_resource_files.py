@@ -83,7 +83,7 @@ def test_only_one_module_makes_paths():
         "own_frames.py",  # shortens the names of files of code, and opens none
         "model_manager_base.py",  # lists the model folders
         "model_manager_default.py",
-        "cluster_worker.py",  # asks whether it sees the lock of the head, and names models
+        "cluster_host.py",  # asks whether it sees the lock of the head, and names models
         "cluster_session.py",  # asks whether the files of models are there
         "cluster_connection.py",  # asks whether there is a GPU
     }

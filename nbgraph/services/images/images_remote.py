@@ -17,12 +17,18 @@ class ImageServiceRemote(ImageServiceMemory):
     def __init__(self, head: HeadLike) -> None:
         super().__init__()
         self._head = head
+        self._learned: set[str] = set()
 
     def learn(self, record: Mapping[str, Any]) -> None:
         """Take the record of an image that the head has."""
         name = record["image_name"]
         if name not in self._records:
+            self._learned.add(name)
             self._records[name] = ImageRecord(**record)
+
+    def is_made_here(self, name: str) -> bool:
+        """Return whether a node on this worker made it."""
+        return name in self._records and name not in self._learned
 
     def _get(self, image_name: str) -> ImageRecord | None:
         if image_name not in self._records and (record := self._head.ask("record", "image", image_name)) is not None:

@@ -22,64 +22,55 @@ is `interrupted`, and `resume` continues it; so it is for another kernel if this
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
-from queue import Empty, SimpleQueue
-from typing import Any, cast
+from queue import Empty
+from time import monotonic
+from typing import cast
 from uuid import uuid4
 
-from nbgraph.errors import ClusterError, GraphError, NodeError, Problem
+from nbgraph.errors import ClusterError
 from nbgraph.latch import Latch
-from nbgraph.services.events.events_common import NodeWarned, SessionWaits
+from nbgraph.services.events.events_common import SessionWaits
 from nbgraph.services.invocation_processor.cluster_connection import Connection
-from nbgraph.services.invocation_processor.cluster_flights import Flight, Leg
-from nbgraph.services.invocation_processor.cluster_outbox import MailBatch
+from nbgraph.services.invocation_processor.cluster_dask import DaskFuture
+from nbgraph.services.invocation_processor.cluster_flights import CellGroup, Flight, Leg, Shipment, even_size
+from nbgraph.services.invocation_processor.cluster_intake import ClusterIntake
+from nbgraph.services.invocation_processor.cluster_messages import Job, Letter
 from nbgraph.services.invocation_processor.cluster_parts import next_parts
-from nbgraph.services.invocation_processor.cluster_results import Resources, SessionResults, answer_of
-from nbgraph.services.invocation_processor.cluster_session import Job
-from nbgraph.services.invocation_processor.cluster_worker import (
-    LegResult,
-    WorkerFacts,
-    cancel_leg,
-    end_leg,
-    fetch_resources,
-    give_answer,
-    take_mail,
-)
-from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, SessionHandle
+from nbgraph.services.invocation_processor.cluster_placement import Placement, place
+from nbgraph.services.invocation_processor.cluster_results import SessionResults
+from nbgraph.services.invocation_processor.cluster_worker import cancel_leg
+from nbgraph.services.invocation_processor.invocation_processor_base import SessionHandle
 from nbgraph.services.invocation_queue.invocation_queue_common import QueueStatus
-from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.interrupts import defer_interrupt
 
 logger = logging.getLogger("nbgraph")
 LOOK_SECONDS = 1.0
 NO_WORKER = "no worker of the cluster is there; waiting for one"
-Message = Callable[[], None]
 
 
-class ClusterHead(InvocationProcessorBase):
+class ClusterHead(ClusterIntake):
     """The thread of the head: sends sessions to workers, and takes over what they send back."""
 
     def __init__(self, connection: Connection) -> None:
-        self.connection, self.id = connection, f"nbgraph-{uuid4().hex}"
-        self.facts: dict[str, WorkerFacts] = {}
-        """What each worker said about itself last, by address."""
+        super().__init__(connection, f"nbgraph-{uuid4().hex}")
         self._handles: dict[str, tuple[SessionHandle, Job]] = {}
         self._flights: dict[str, Flight] = {}
-        self._legs: dict[str, Leg] = {}
-        self._alone: list[Flight] = []
-        self._inbox: SimpleQueue[Message] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._shipments: list[Shipment] = []
+        """Those that have legs which have not ended."""
+        self._spent: list[DaskFuture | None] = []
+        """Tasks that have ended; Dask forgets them together with the next one that is sent, which costs no message."""
+        self._waiting: list[Flight] = []
+        """Those that were taken from the queue and are not sent: they run alone, or begin the next group."""
+        self._taking = threading.Lock()
         self._thread: threading.Thread | None = None
         self._thread_ended = Latch()
         self._stopping = self._paused = False
+        self._looked = 0.0
         self._hold = ExitStack()
-
-    @property
-    def _all(self) -> InvocationServices:
-        """The container, with all that the run loop may use of it."""
-        return cast(InvocationServices, self.services)
 
     def _keep_working(self) -> None:
         with self._lock:
@@ -92,43 +83,123 @@ class ClusterHead(InvocationProcessorBase):
 
     def _work(self, ended: Latch) -> None:
         try:
-            while not self._may_end():
+            while True:
                 try:
-                    message = self._inbox.get(timeout=LOOK_SECONDS)
+                    self._handle_next()
                 except Empty:
-                    message = self._look
-                try:
-                    message()
+                    if self._may_end():
+                        return
                 except Exception:
                     logger.exception("a message about the cluster could not be handled")
+                if self._stopping and self._may_end():
+                    return
         finally:
             ended.open()
+
+    def _handle_next(self) -> None:
+        """Do what is next in the inbox, and look after the cluster each second; raises `Empty` if nothing came."""
+        if monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = monotonic()
+            self._look()
+        self._inbox.get(timeout=LOOK_SECONDS)()
 
     def _may_end(self) -> bool:
         with self._lock:
             if self._flights or not self._inbox.empty() or (self._handles and not self._stopping):
                 return False
+            self._rest()
             self._thread = None
             return True
 
     def _look(self) -> None:
-        """Look whether workers have come or gone, while nothing else happens."""
+        """Look whether workers have come or gone."""
         self.connection.restore()
-        if not self.connection.workers():
-            for flight in self._flights.values():
-                self.services.events.dispatch(SessionWaits(flight.id, NO_WORKER))
+        self._rest()
+        known = self.connection.workers()
+        for flight in self._flights.values() if not known else ():
+            self.services.events.dispatch(SessionWaits(flight.id, NO_WORKER))
+        for shipment in list(self._shipments) if known else ():
+            if shipment.is_stuck(known.keys()):
+                self._send_again(shipment)
         self._dispatch()
+
+    def _send_again(self, shipment: Shipment) -> None:
+        """Send the legs of a task once more whose worker is gone; Dask waits for one of that address."""
+        legs, task = [leg for leg in shipment.legs if self._legs.get(leg.id) is leg], shipment.future
+        for leg in legs:
+            del self._legs[leg.id], leg.flight.legs[leg.id]
+            leg.flight.had_losses = True
+            self._leave_shipment(leg)
+        self._submit_again(legs)
+        if task is not None:
+            task.cancel()
+
+    def _rest(self) -> None:
+        """Do what need not be done at once."""
+        self._spent.clear()
+        self._let_forget()
+
+    # sending
 
     def _dispatch(self) -> None:
         """Send waiting sessions while there are workers for them."""
-        if self._alone and not self._legs:
-            self._launch(self._alone.pop(0))
-        while not (self._alone or self._paused or self._stopping) and self._room() > 0:
+        alone = next((flight for flight in self._waiting if flight.is_alone), None)
+        if alone is not None and not self._legs:
+            self._waiting.remove(alone)
+            self._launch([alone])
+        while not (self._paused or self._stopping) and self._room() > 0:
             if any(flight.is_alone for flight in self._flights.values()):
                 return
-            item = self.services.queue.take()
-            if item is None:
+            # while a group is being queued, or its first session would be sent before the second is there
+            if not self._taking.acquire(blocking=False):
                 return
+            try:
+                flights = self._take_flights()
+            finally:
+                self._taking.release()
+            if not flights:
+                return
+            self._launch(flights)
+
+    def _room(self) -> int:
+        """Return how many tasks may be sent: one for each worker, and some more where their number follows load."""
+        workers = len(self._usable())
+        spare = 0 if self.connection.is_fixed else max(2, workers)
+        return workers + spare - len(self._shipments)
+
+    def _usable(self) -> list[str]:
+        return self.connection.usable(self.facts)
+
+    def _idle(self) -> list[str]:
+        busy = {shipment.worker for shipment in self._shipments}
+        unplaced = sum(not shipment.worker for shipment in self._shipments)
+        idle = [each for each in self._usable() if each not in busy]
+        return idle[: max(0, len(idle) - unplaced)]
+
+    def _take_flights(self) -> list[Flight]:
+        """Take the next session from the queue, with as many of its group as are sent together."""
+        first = self._next_flight()
+        if first is None:
+            return []
+        flights, group = [first], first.handle.group
+        if isinstance(group, CellGroup):
+            group.size = group.size or self._group_size(group)
+            while len(flights) < group.size and (flight := self._next_flight()) is not None:
+                if flight.handle.group is not group:
+                    self._waiting.append(flight)
+                    break
+                flights.append(flight)
+        return flights
+
+    def _group_size(self, group: CellGroup) -> int:
+        with self._lock:
+            cells = sum(handle.group is group for handle, _ in self._handles.values())
+        return even_size(cells, len(self._usable()), self._batch_size)
+
+    def _next_flight(self) -> Flight | None:
+        if self._waiting:
+            return self._waiting.pop(0)
+        while (item := self.services.queue.take()) is not None:
             found = self._handles.get(item.session_id)
             if found is None:
                 continue
@@ -138,240 +209,160 @@ class ClusterHead(InvocationProcessorBase):
             flight = Flight(handle, item, job, SessionResults(handle.session, self._all))
             self._flights[flight.id] = flight
             self._all.note(f"run {flight.id} started, {len(handle.session.graph.nodes)} nodes, on the cluster")
-            self._launch(flight)
+            return flight
+        return None
 
-    def _room(self) -> int:
-        """Return how many legs may be submitted: one for each worker, and some more where their number follows load."""
-        workers = len(self._usable())
-        spare = 0 if self.connection.is_fixed else max(2, workers)
-        return workers + spare - len(self._legs)
-
-    def _usable(self) -> list[str]:
-        return [each for each in self.connection.workers() if not self._problem(each)]
-
-    def _problem(self, worker: str) -> str:
-        facts = self.facts.get(worker)
-        return "" if facts is None else facts["problem"]
-
-    def _idle(self) -> list[str]:
-        busy = {leg.worker for leg in self._legs.values()}
-        unplaced = sum(not leg.worker for leg in self._legs.values())
-        idle = [each for each in self._usable() if each not in busy]
-        return idle[: max(0, len(idle) - unplaced)] if unplaced else idle
-
-    def _launch(self, flight: Flight) -> None:
-        """Submit the next legs of a flight: parts that can run at the same time, or all that is left."""
-        session = flight.handle.session
-        waiting = len(self._handles) - len(self._flights)
-        idle = len(self._idle()) - waiting
-        parts = [] if flight.is_alone else next_parts(session, idle, self._batch_size, flight.tried)
+    def _launch(self, flights: Sequence[Flight]) -> None:
+        """Send the next legs of a flight: parts that can run at the same time, or what is left; or all of a group."""
         try:
+            if len(flights) > 1:
+                self._submit([flight.new_leg(None) for flight in flights])
+                return
+            (flight,) = flights
+            waiting = len(self._handles) - len(self._flights)
+            idle = len(self._idle()) - waiting
+            parts = [] if flight.is_alone else next_parts(flight.handle.session, idle, self._batch_size, flight.tried)
             for part in parts or [None]:
-                self._submit(flight.new_leg(part))
+                self._submit([flight.new_leg(part)])
         except Exception as error:
-            logger.exception("session %s could not be sent", flight.id)
-            flight.legs.clear()
-            self._note_error(flight, error)
-            self._finish(flight, flight.status)
+            logger.exception("session %s could not be sent", flights[0].id)
+            for flight in flights:
+                for leg in list(flight.legs.values()):
+                    self._cancel_leg(leg)
+                    self._legs.pop(leg.id, None)
+                    self._leave_shipment(leg)
+                flight.legs.clear()
+                self._note_error(flight, error)
+                self._finish(flight, flight.status)
 
     @property
     def _batch_size(self) -> int:
         return self.connection.settings.batch_size
 
-    def _submit(self, leg: Leg) -> None:
-        self._legs[leg.id] = leg
-        job, idle = self._job_of(leg), self._idle()
-        wanted = set(job.models.values())
-        resident = [each for each in idle if wanted and each in self.facts and wanted <= {*self.facts[each]["models"]}]
-        are_all_usable = len(self._usable()) == len(self.connection.workers())
-        workers = resident or ([] if are_all_usable else self._usable())
-        future = self.connection.submit(self.id, leg.id, job, workers, are_all_usable, leg.flight.item.priority)
-        leg.future = future
+    def _submit(self, legs: Sequence[Leg]) -> None:
+        usable, known = self._usable(), len(self.connection.workers())
+        if known and not usable:
+            problems = "; ".join(sorted({each["problem"] for each in self.facts.values() if each["problem"]}))
+            raise ClusterError(f"no worker can be used: {problems or 'none offers what the others do'}")
+        wanted = {fingerprint for leg in legs for fingerprint in leg.flight.job.models.values()}
+        held = {address: frozenset(facts["models"]) for address, facts in self.facts.items()}
+        where = place(wanted, self._idle(), usable, held, known)
+        shipment = Shipment(legs, where)
+        for leg in legs:
+            self._legs[leg.id] = leg
+        self._shipments.append(shipment)
+        try:
+            self._send(shipment, where)
+        except BaseException:
+            self._shipments.remove(shipment)
+            raise
+        self._spent.clear()
 
-        def done(future: Any) -> None:
+    def _send(self, shipment: Shipment, where: Placement) -> None:
+        jobs = [self._job_of(leg, where.first) for leg in shipment.legs]
+        jobs[0] = replace(jobs[0], keys=self._keys_for(where.first))
+        future = self.connection.submit(self.id, jobs, where, shipment.legs[0].flight.item.priority)
+        shipment.future = future
+
+        def done(future: DaskFuture) -> None:
+            # the ends of all legs came as messages, before the end of the task: there is nothing to fetch
+            if all(leg.is_reported for leg in shipment.legs):
+                return
             try:
                 end = future.result()
             except BaseException as error:
                 end = error
-            self._inbox.put(partial(self._ended, leg.id, future, end))
+            self._inbox.put(partial(self._returned, shipment, end))
 
         future.add_done_callback(done)
 
-    def _job_of(self, leg: Leg) -> Job:
-        given, session, cache = leg.flight.job, leg.flight.handle.session, self._all.invocation_cache
-        all_share = all(each["shares_folder"] for each in self.facts.values()) and len(self.facts) > 0
-        data = given.session
+    def _job_of(self, leg: Leg, first: str) -> Job:
+        flight = leg.flight
+        session, data = flight.handle.session, flight.job.session
         if session.outputs:
             # what is finished need not run again
-            data = {**data, "outputs": leg.flight.results.output_rows(), "seeds": session.to_dict()["seeds"]}
-        return Job(
+            data = {**data, "outputs": flight.results.output_rows(), "seeds": session.to_dict()["seeds"]}
+        return replace(
+            flight.job,
             session=data,
             part=leg.part,
-            is_checked=given.is_checked or leg.part is not None,
-            modules=given.modules,
-            classes=given.classes,
-            models=given.models,
-            keys=None if all_share else cache.keys(),
-            is_cache_on=cache.enabled,
-            is_alone=leg.flight.is_alone,
+            is_checked=flight.job.is_checked or leg.part is not None,
+            is_cache_on=self._all.invocation_cache.enabled,
+            is_alone=flight.is_alone,
+            leg=leg.id,
+            # one that has been started before must ask
+            first=first if leg.starts == 0 else "",
         )
 
-    # messages
+    def _keys_for(self, first: str) -> list[bytes] | None:
+        """Return the keys that the cache has, for a worker that does not see it."""
+        facts = [self.facts[first]] if first in self.facts else list(self.facts.values())
+        return None if facts and all(each["shares_folder"] for each in facts) else self._all.invocation_cache.keys()
 
-    def _answer(self, worker: str, number: int, what: str, arguments: list[Any]) -> None:
-        answer = self._start(worker, *arguments) if what == "start" else answer_of(self._all, what, arguments)
-        self.connection.call(worker, lambda _: None, give_answer, self.id, number, answer)
+    # ends
 
-    def _start(self, worker: str, leg_id: str, facts: WorkerFacts) -> list[Any] | None:
-        """Let a worker start a leg: return the results that the head has got meanwhile; None if it must not start."""
-        self.facts = {**self.facts, worker: facts}
-        leg = self._legs.get(leg_id)
-        if leg is None or leg.flight.handle.cancel.requested:
-            return None
-        if leg.end is not None:
-            # Dask runs a task again whose result went with its worker
+    def _returned(self, shipment: Shipment, end: object) -> None:
+        """Take over what a task returned: the ends of legs that were too large for a message, or why there are none."""
+        for leg in shipment.legs:
+            if self._legs.get(leg.id) is not leg:
+                continue
+            if isinstance(end, dict):
+                letter = cast("dict[str, Letter]", end).get(leg.id)
+                if letter is not None and letter.result is not None and letter.result["status"] == "unusable":
+                    self._run_elsewhere(leg)
+                elif letter is not None and leg.worker:
+                    self._letter(letter, leg.worker)
+                elif not leg.is_reported:
+                    self._end_without_result(leg)
+            elif isinstance(end, BaseException):
+                leg.end = leg.end or end
+                if not leg.is_busy:
+                    self._end_leg(leg)
+
+    def _end_without_result(self, leg: Leg) -> None:
+        """End a leg that a worker was not allowed to start, or whose end went with a connection."""
+        if leg.end is None and not leg.flight.handle.cancel.requested:
             self._run_again(leg)
-            return None
-        leg.starts += 1
-        if leg.is_lost:
-            leg.end = ClusterError(f"the worker that ran it was lost {leg.starts - 1} times")
-            return None
-        if leg.starts > 1:
-            leg.flight.had_losses = True
-            self._all.note(f"run {leg.flight.id}: worker {leg.worker} was lost; it starts again on {worker}")
-        leg.worker, leg.seen, leg.is_busy, leg.has_mail = worker, 0, False, False
-        leg.flight.results.start()
-        self.services.events.dispatch(SessionWaits(leg.flight.id, ""))
-        return leg.flight.results.output_rows() if leg.starts > 1 else []
-
-    def _mail(self, leg_id: str, worker: str) -> None:
-        leg = self._legs.get(leg_id)
-        if leg is None or leg.worker != worker:
             return
-        leg.has_mail = True
+        leg.end = leg.end or ClusterError("it was not started")
         if not leg.is_busy:
-            leg.is_busy, leg.has_mail = True, False
-            self._call(leg, partial(self._take, leg), take_mail, leg.id, leg.seen)
+            self._end_leg(leg)
 
-    def _call(self, leg: Leg, then: Callable[[Any], None], function: Callable[..., Any], *arguments: Any) -> None:
-        """Call a function on the worker of a leg; `then` gets its answer on this thread, if the leg is there still."""
-        starts = leg.starts
+    def _run_elsewhere(self, leg: Leg) -> None:
+        """Run a leg again that came to a worker which cannot be used."""
+        del self._legs[leg.id], leg.flight.legs[leg.id]
+        self._resubmit(leg)
 
-        def answered(answer: Any) -> None:
-            self._inbox.put(lambda: then(answer) if leg.starts == starts and leg.id in self._legs else None)
+    def _resubmit(self, leg: Leg) -> None:
+        self._leave_shipment(leg)
+        self._submit_again([leg])
 
-        self.connection.call(leg.worker, answered, function, self.id, *arguments)
-
-    def _take(self, leg: Leg, batches: list[MailBatch] | Exception) -> None:
-        """Take over batches of mail, after fetching the resources that they name and the head has not."""
-        if isinstance(batches, Exception):
-            self._go_on(leg)
-            return
-        new = [batch for batch in batches if batch["number"] > leg.seen]
-        missing = [] if self.facts[leg.worker]["shares_folder"] else leg.flight.results.missing(new)
-        if missing:
-            self._call(leg, partial(self._store, leg, new), fetch_resources, missing)
-        else:
-            self._store(leg, new, [])
-
-    def _store(self, leg: Leg, batches: list[MailBatch], resources: Resources | Exception) -> None:
-        if isinstance(resources, Exception):
-            if leg.end is not None:
-                self._run_again(leg)
-            else:  # it stays at the worker, and is fetched again; if the worker is gone, the leg starts again
-                self._go_on(leg)
-            return
+    def _submit_again(self, legs: Sequence[Leg]) -> None:
+        """Submit legs that have left their task, each with as many starts as it has had."""
+        again = [leg.flight.new_leg(leg.part) for leg in legs]
+        for old, new in zip(legs, again, strict=True):
+            new.starts = old.starts
         try:
-            leg.flight.results.store(resources)
-            for batch in batches:
-                leg.flight.results.apply(batch, self.facts[leg.worker])
-                leg.seen = batch["number"]
-        except Exception as error:  # a full disk, say: who waits must hear of it, and the worker need not go on
-            logger.exception("results of session %s could not be stored", leg.flight.id)
-            leg.end = error
-            self._cancel_leg(leg)
-        self._go_on(leg)
+            self._submit(again)
+        except Exception as error:
+            for leg in again:
+                self._legs[leg.id] = leg
+                leg.end = error
+                self._end_leg(leg)
 
-    def _run_again(self, leg: Leg) -> None:
-        """Run a leg again that has ended, as its worker was lost with images and tensors that were not fetched yet."""
-        flight = leg.flight
-        del self._legs[leg.id], flight.legs[leg.id]
-        flight.had_losses = True
-        self._all.note(f"run {flight.id}: worker {leg.worker} was lost before its results were fetched; it runs again")
-        again = flight.new_leg(leg.part)
-        again.starts = leg.starts
-        self._submit(again)
+    def _leave_shipment(self, leg: Leg) -> None:
+        # what is let go of here would be kept until a collection of cycles, and Dask would keep the task
+        shipment, leg.shipment = leg.shipment, None
+        if shipment in self._shipments and not any(self._legs.get(each.id) is each for each in shipment.legs):
+            self._shipments.remove(shipment)
+            self._spent.append(shipment.future)
+            shipment.future = None
 
-    def _go_on(self, leg: Leg) -> None:
-        """Do what came up while a call was under way: fetch mail, or end."""
-        leg.is_busy = False
-        if leg.end is not None:
-            self._end_leg(leg)
-        elif leg.has_mail:
-            self._mail(leg.id, leg.worker)
-
-    def _ended(self, leg_id: str, future: Any, end: LegResult | BaseException) -> None:
-        leg = self._legs.get(leg_id)
-        if leg is None or leg.future is not future:
-            return
-        leg.end = leg.end or end
-        if not leg.is_busy:
-            self._end_leg(leg)
-
-    def _end_leg(self, leg: Leg) -> None:
-        """Take over the end of a leg, when all its mail is."""
-        end, flight = leg.end, leg.flight
-        if isinstance(end, dict):
-            self.facts = {**self.facts, leg.worker: end["facts"]}
-            if left := [batch for batch in end["batches"] if batch["number"] > leg.seen]:
-                leg.is_busy = True
-                self._take(leg, left)
-                return
-            self.connection.call(leg.worker, lambda _: None, end_leg, self.id, leg.id)
-        del self._legs[leg.id], flight.legs[leg.id]
-        if isinstance(end, dict):
-            self._note_end(flight, end)
-        elif end is not None:
-            self._note_error(flight, end)
-        if flight.status:
-            for other in list(flight.legs.values()):
-                self._cancel_leg(other)
+    def _leg_ended(self, flight: Flight, leg: Leg) -> None:
+        self._leave_shipment(leg)
         if not flight.legs:
             self._after_legs(flight, leg)
         self._dispatch()
-
-    def _note_end(self, flight: Flight, end: LegResult) -> None:
-        """Note how a leg ended; memory that ran out is an end only the second time."""
-        if end["ran_out_of_memory"] and not flight.is_alone and not flight.handle.cancel.requested:
-            flight.is_alone = True
-            node = end["failures"][0]["node"] if end["failures"] else ""
-            text = "memory ran out on a worker; the run starts once more when nothing else runs"
-            self.services.events.dispatch(NodeWarned(flight.id, node, text))
-            return
-        flight.results.end_leg(end)
-        flight.handle.failures += [NodeError(**each) for each in end["failures"]]
-        if end["refusal"]:
-            flight.handle.refusal = GraphError([Problem(*each) for each in end["refusal"]])
-        if end["status"] != "completed" and (end["status"] != "failed" or self._stops(flight)):
-            flight.status = flight.status or end["status"]
-
-    def _stops(self, flight: Flight) -> bool:
-        session, handle = flight.handle.session, flight.handle
-        return session.on_error == "stop" or handle.refusal is not None or not handle.failures
-
-    def _note_error(self, flight: Flight, error: BaseException) -> None:
-        """Note that a leg has no result: it was cancelled, the scheduler is gone, or workers were lost too often."""
-        name = type(error).__name__
-        if flight.handle.cancel.requested:
-            flight.status = flight.status or "cancelled"
-        elif name in ("FutureCancelledError", "CancelledError", "CommClosedError"):
-            flight.status = "interrupted"
-            flight.results.errors["session"] = "the scheduler of the cluster is gone; studio.resume(run) continues it"
-        else:
-            flight.status = "failed"
-            text = f"{name}: {error}" if name != "ClusterError" else str(error)
-            flight.results.errors["session"] = text
-            flight.handle.failures.append(NodeError("session", "session", text, {}))
 
     def _after_legs(self, flight: Flight, last: Leg) -> None:
         """Go on with a flight without legs: with its next legs, or to its end."""
@@ -379,22 +370,19 @@ class ClusterHead(InvocationProcessorBase):
             flight.status = "cancelled"
         if flight.status:
             self._finish(flight, flight.status)
-        elif flight.is_alone and last.flight is flight and not self._has_run_alone(flight):
-            flight.tried.add("alone")
-            self._alone.append(flight)
+        elif flight.is_alone and not flight.has_run_alone:
+            flight.has_run_alone = True
+            self._waiting.append(flight)
         elif last.part is not None:
-            self._launch(flight)
+            self._launch([flight])
         else:
             self._finish(flight, "failed" if flight.handle.failures else "completed")
-
-    def _has_run_alone(self, flight: Flight) -> bool:
-        return "alone" in flight.tried
 
     def _finish(self, flight: Flight, status: str) -> None:
         """End a session: store how, tell who listens, and wake who waits."""
         session, services = flight.handle.session, self._all
         try:
-            flight.results.finish(status, was_cut=bool(flight.tried - {"alone"}))
+            flight.results.finish(status, was_cut=bool(flight.tried))
             if flight.had_losses and status != "interrupted":
                 flight.results.drop_unfinished()
             error = next(iter(session.errors.values()), "")
@@ -416,15 +404,20 @@ class ClusterHead(InvocationProcessorBase):
             return
         for leg in list(flight.legs.values()):
             self._cancel_leg(leg)
-        if flight in self._alone:
-            self._alone.remove(flight)
+        if flight in self._waiting:
+            self._waiting.remove(flight)
             self._finish(flight, "cancelled")
 
     def _cancel_leg(self, leg: Leg) -> None:
+        shipment = leg.shipment
         if leg.worker:
             self.connection.call(leg.worker, lambda _: None, cancel_leg, self.id, leg.id)
-        else:
-            leg.future.cancel()
+            return
+        # one with others that go on is cancelled when its worker begins
+        if shipment is None or shipment.future is None or shipment.has_begun:
+            return
+        if all(each.flight.is_given_up for each in shipment.legs):
+            shipment.future.cancel()
 
     def _end(self, handle: SessionHandle, status: str) -> None:
         self._forget(handle.session.id)

@@ -1,29 +1,30 @@
-# pyright: basic
-# Dask is typed in part only
-"""The way from a worker to the head: questions that a node's thread waits for, and word that mail is waiting."""
+"""The way from a worker to the head: messages, questions that a node's thread waits for, and word of what happens.
+
+Messages are events of a topic that the head subscribed to: they come in the order in which they were sent, and before
+the end of the task that runs.
+"""
 
 import threading
 from collections.abc import Callable
 from itertools import count
-from typing import Any
-
-from distributed import Worker
 
 from nbgraph.errors import CancelledError
 from nbgraph.latch import Latch
+from nbgraph.services.invocation_processor.cluster_dask import DaskWorker, packed
+from nbgraph.services.invocation_processor.cluster_messages import Message, Question
 
 LOOK_SECONDS = 0.5
-MAIL_SECONDS = 0.02
+MAIL_SECONDS = 0.1
 
 
 class _Question:
     def __init__(self) -> None:
         self.answered = Latch()
-        self.answer: Any = None
+        self.answer: object = None
 
 
 class HeadLink:
-    """Sends messages to the head as events of a topic; see `HeadLike` for `ask`.
+    """Sends messages to the head; see `HeadLike` for `ask`.
 
     Parameters
     ----------
@@ -31,23 +32,26 @@ class HeadLink:
         The topic that the head subscribed to.
     worker
         The worker of this process.
+    post
+        Sends what is new, on the thread of the event loop; called a moment after `announce`.
     """
 
-    def __init__(self, topic: str, worker: Worker) -> None:
+    def __init__(self, topic: str, worker: DaskWorker, post: Callable[[], object]) -> None:
         self.is_gone: Callable[[], bool] = lambda: False
         """Whether the session that runs here was given up, so that no answer will come."""
-        self._topic, self._worker = topic, worker
+        self._topic, self._worker, self._post = topic, worker, post
         self._numbers = count()
         self._questions: dict[int, _Question] = {}
         self._announced = False
 
-    def ask(self, what: str, *arguments: Any) -> Any:
+    def ask(self, what: str, *arguments: object) -> object:
+        """Return the head's answer, waiting for it; None on the thread that would bring it."""
         # the loop's own thread brings the answer: there nothing can be waited for, and nothing more is known
         if threading.get_ident() == self._worker.thread_id:
             return None
         number, question = next(self._numbers), _Question()
         self._questions[number] = question
-        self._send({"op": "ask", "number": number, "what": what, "arguments": arguments})
+        self.send(packed(Question(self._worker.address, number, what, arguments)))
         try:
             while not question.answered.wait(LOOK_SECONDS):
                 if self.is_gone():
@@ -56,24 +60,29 @@ class HeadLink:
             del self._questions[number]
         return question.answer
 
-    def answer(self, number: int, answer: Any) -> None:
+    def answer(self, number: int, answer: object) -> None:
         """Give the answer to a question to the thread that waits for it, if it still does."""
         if (question := self._questions.get(number)) is not None:
             question.answer = answer
             question.answered.open()
 
-    def announce(self, leg: str) -> None:
-        """Tell the head, a moment later, that there is mail of a leg; calls within that moment are one message."""
+    def announce(self) -> None:
+        """Have what is new sent a moment later; calls within that moment are one message."""
         if not self._announced:
             self._announced = True
-            self._worker.loop.add_callback(self._announce_later, leg)
+            self._worker.loop.add_callback(self._post_later)
 
-    def _announce_later(self, leg: str) -> None:
-        self._worker.loop.call_later(MAIL_SECONDS, self._announce, leg)
+    def _post_later(self) -> None:
+        self._worker.loop.call_later(MAIL_SECONDS, self._post_now)
 
-    def _announce(self, leg: str) -> None:
+    def _post_now(self) -> object:
         self._announced = False
-        self._send({"op": "mail", "leg": leg})
+        return self._post()
 
-    def _send(self, message: dict[str, Any]) -> None:
-        self._worker.log_event(self._topic, {**message, "worker": self._worker.address})
+    def send(self, message: bytes) -> None:
+        """Send a packed message; any thread may call this."""
+        self._worker.log_event(self._topic, message)
+
+    def tell(self, message: Message) -> None:
+        """Send a message of any size."""
+        self.send(packed(message))

@@ -1,15 +1,17 @@
-"""What happened in a session on a worker, in batches that the head fetches.
+"""What happened in a session on a worker, in batches for the head.
 
-The head is told that something waits, and fetches it when it has time: so a worker that is quicker than the head sends
-fewer and larger batches, and nothing is lost when a message is. A batch is kept until the head asks for the next one;
-what is left at the end comes with the result of the task.
+A small batch is sent unasked. Of a large one the head hears that it waits, and fetches it when it has time: so a worker
+that is quicker than the head sends fewer and larger batches. A batch is kept until the head has asked beyond it, or has
+the end of the session: one that a broken connection lost is asked for again.
 """
 
+import sys
+from collections import deque
 from collections.abc import Callable
 from io import BytesIO
 from threading import Lock
 from time import monotonic
-from typing import Any, TypedDict, cast
+from typing import TypeVar, cast
 
 from msgspec import structs
 from PIL.Image import Image
@@ -30,30 +32,14 @@ from nbgraph.services.events.events_common import (
 )
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_cache.portable_entries import entry_to_wire
-from nbgraph.services.invocation_stats.invocation_stats_common import Measured
+from nbgraph.services.invocation_processor.cluster_messages import EventRow, MailBatch, OutputRow, ResourceName
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import Path
 
 PREVIEW_SECONDS = 0.5
 """A preview has to be drawn and sent, where in one process it is only drawn if somebody looks."""
 MOST_RESULTS = 5_000
-OutputRow = tuple[str, Path, dict[str, Any], bool, float]
-"""Source node, path, the output as JSON has it, whether it came from the cache, seconds."""
-
-
-class MailBatch(TypedDict):
-    """One batch: what was added since the one before it, and which node runs now."""
-
-    number: int
-    outputs: list[OutputRow]
-    seeds: list[tuple[str, Path, dict[str, int]]]
-    rows: list[Measured]
-    zero: float
-    entries: list[dict[str, Any]]
-    resources: list[tuple[str, str]]
-    events: list[tuple[str, dict[str, Any]]]
-    node: str
-    source: str
+T = TypeVar("T")
 
 
 class Outbox:
@@ -70,19 +56,23 @@ class Outbox:
     """
 
     def __init__(self, session: GraphExecutionState, zero: float, notify: Callable[[], None]) -> None:
-        self.is_cancelled = False
         self.unsendable = ""
-        """Why a result cannot be sent; the session is cancelled then."""
+        """Why a result cannot be sent; the session has to end then."""
         self.failed: list[tuple[str, Path]] = []
         """Source nodes and paths of what failed."""
+        self.named: set[str] = set()
+        """Images and tensors that results name."""
+        self.made: set[str] = set()
+        """Those among them that nodes have made, or passed on, here."""
         self._session, self._zero, self._notify = session, zero, notify
         self._batches: list[MailBatch] = []
-        self._number = 0
-        self._completed: list[NodeCompleted] = []
-        self._events: list[Event] = []
+        self._number = self._posted = 0
+        # a thread that cuts a batch takes from the left while the one that runs the session appends
+        self._completed: deque[tuple[NodeCompleted, list[ResourceName]]] = deque()
+        self._events: deque[Event] = deque()
         self._started: NodeStarted | None = None
         self._progress: NodeProgress | None = None
-        self._entries: list[CacheEntry] = []
+        self._entries: deque[CacheEntry] = deque()
         self._log = RunLog()
         self._rows = self._seeds = 0
         self._previewed = 0.0
@@ -90,10 +80,16 @@ class Outbox:
 
     def __call__(self, event: Event) -> None:
         """Take an event of the services on this worker, on the thread that runs the session."""
+        if event.session_id != self._session.id:
+            return
         if isinstance(event, SessionStarted):
             self._log = event.log
         elif isinstance(event, NodeCompleted):
-            self._completed.append(event)
+            resources = [(field.kind, field.resource_name) for field in resources_in(event.output)]
+            self.named.update(name for _, name in resources)
+            if not event.cached:
+                self.made.update(name for _, name in resources)
+            self._completed.append((event, resources))
         elif isinstance(event, NodeStarted):
             self._started = event
         elif isinstance(event, NodeProgress):
@@ -116,24 +112,29 @@ class Outbox:
                 self._batches.append(batch)
             return list(self._batches)
 
-    def take_all(self) -> list[MailBatch]:
-        """Return all batches that the head has not asked beyond; nothing is added any more."""
+    def unsent(self) -> list[MailBatch]:
+        """Return the batches that `mark_sent` was not told of."""
+        return [batch for batch in self.take(0) if batch["number"] > self._posted]
+
+    def rest(self) -> list[MailBatch]:
+        """Return what `unsent` does when nothing is added any more, which may be more than one batch."""
         with self._lock:
             while (batch := self._cut()) is not None:
                 self._batches.append(batch)
-            return list(self._batches)
+            return [batch for batch in self._batches if batch["number"] > self._posted]
+
+    def mark_sent(self, batches: list[MailBatch]) -> None:
+        """Note that batches were sent unasked."""
+        self._posted = max([self._posted, *(batch["number"] for batch in batches)])
 
     def _cut(self) -> MailBatch | None:
         """Return a batch of what is new, None if nothing is."""
-        # fixed numbers first: the other thread goes on appending
-        completed, self._completed = self._completed[:MOST_RESULTS], self._completed[MOST_RESULTS:]
-        events, self._events = self._events, []
+        completed, events, entries = _taken(self._completed, MOST_RESULTS), _taken(self._events), _taken(self._entries)
         progress, self._progress = self._progress, None
         # of quick nodes, which start and end between two batches, nobody needs to see the start
         started, self._started = self._started, None
         if started is not None and started.source == self._log.source:
             events.insert(0, started)
-        entries, self._entries = self._entries, []
         log, end = self._log, len(self._log.rows)
         rows, self._rows = log.rows[self._rows : end], end
         seeds = list(self._session.seeds.items())
@@ -144,12 +145,12 @@ class Outbox:
         place, nodes = self._session.keys.place, self._session.plan.nodes
         return MailBatch(
             number=self._number,
-            outputs=[*filter(None, map(self._output_row, completed))],
+            outputs=[*filter(None, (self._output_row(event) for event, _ in completed))],
             seeds=[(nodes[rank].id, path, dict(values)) for key, values in drawn for rank, path in [place(key)]],
             rows=rows,
             zero=self._zero,
             entries=[*filter(None, map(entry_to_wire, entries))],
-            resources=[(field.kind, field.resource_name) for each in completed for field in resources_in(each.output)],
+            resources=[each for _, resources in completed for each in resources],
             events=[_event_to_wire(each) for each in (*events, *([progress] if progress else []))],
             node=log.node,
             source=log.source,
@@ -161,7 +162,6 @@ class Outbox:
             return event.source, path_of(event.node, event.source), values, event.cached, event.seconds
         except (PydanticSerializationError, ValueError) as error:
             self.unsendable = self.unsendable or f"{event.node} ({event.type}): {str(error)[:200]}"
-            self.is_cancelled = True
             return None
 
     def _with_preview(self, event: NodeProgress) -> NodeProgress:
@@ -178,11 +178,15 @@ class Outbox:
         return structs.replace(event, preview=file.getvalue())
 
 
+def _taken(waiting: "deque[T]", most: int = sys.maxsize) -> "list[T]":
+    return [waiting.popleft() for _ in range(min(most, len(waiting)))]
+
+
 def path_of(prepared: str, source: str) -> Path:
     """Return the path in the id of a prepared node: (1, 0) of `denoise[1,0]`, a path of `denoise`."""
     inside = prepared[len(source) + 1 : -1]
     return tuple(map(int, inside.split(","))) if inside else ()
 
 
-def _event_to_wire(event: Event) -> tuple[str, dict[str, Any]]:
+def _event_to_wire(event: Event) -> EventRow:
     return type(event).__name__, structs.asdict(event)

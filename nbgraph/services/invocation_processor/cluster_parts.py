@@ -18,7 +18,7 @@ A graph with conditional nodes or inner library graphs, and a session with targe
 from collections.abc import Collection
 from typing import cast
 
-from nbgraph.services.invocation_processor.cluster_session import Part
+from nbgraph.services.invocation_processor.cluster_messages import Part
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.plan import Axis, PlannedNode
 

@@ -25,18 +25,22 @@ from nbgraph.services.images.images_common import ImageQuery, ImageRecord
 from nbgraph.services.images.portable_images import from_png, to_png
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_cache.portable_entries import entry_from_wire, entry_to_wire
-from nbgraph.services.invocation_processor.cluster_outbox import MailBatch
-from nbgraph.services.invocation_processor.cluster_worker import LegResult, WorkerFacts
+from nbgraph.services.invocation_processor.cluster_messages import (
+    LegResult,
+    MailBatch,
+    Resource,
+    ResourceName,
+    ResultRow,
+    WorkerFacts,
+)
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invocation_stats.invocation_stats_common import MeasuredRows
 from nbgraph.services.latents.latents_common import TensorRecord
 from nbgraph.services.latents.tensor_files import from_bytes, to_bytes
 from nbgraph.services.retention.retention_common import resources_of
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState, depth_first
-from nbgraph.services.shared.graph.plan import Key, Path, Prepared, prepared_id
+from nbgraph.services.shared.graph.plan import Key, Prepared, prepared_id
 from nbgraph.services.shared.graph.session_json import by_key, load_outputs
-
-Resources = Sequence[tuple[str, dict[str, Any], bytes]]
 
 
 class SessionResults:
@@ -57,15 +61,21 @@ class SessionResults:
             total = len(self.session.plan.nodes)
             self._services.events.dispatch(SessionStarted(self.session.id, total, self._log))
 
-    def missing(self, batches: Sequence[MailBatch]) -> list[tuple[str, str]]:
-        """Return (kind, name) of the resources that batches name and the head has not."""
-        stores = {"image": self._services.images, "tensors": self._services.latents}
+    def missing(self, batches: Sequence[MailBatch], given: Sequence[Resource]) -> list[ResourceName]:
+        """Return the resources that batches name and that are neither given nor here."""
+        came = {_name_of(resource) for resource in given}
         named = dict.fromkeys(each for batch in batches for each in batch["resources"])
-        return [(kind, name) for kind, name in named if not stores[kind].exists(name)]
+        return [(kind, name) for kind, name in named if name not in came and not self._exists(kind, name)]
 
-    def store(self, resources: Resources) -> None:
+    def _exists(self, kind: str, name: str) -> bool:
+        return (self._services.images if kind == "image" else self._services.latents).exists(name)
+
+    def store(self, resources: Sequence[Resource]) -> None:
         """Store images and tensors under the names that they have on the worker."""
-        for kind, record, data in resources:
+        for resource in resources:
+            kind, record, data = resource
+            if self._exists(kind, _name_of(resource)):
+                continue
             if kind == "image":
                 image_record = ImageRecord(**record)
                 self._services.images.restore(image_record, from_png(data, image_record))
@@ -143,7 +153,7 @@ class SessionResults:
         self.start()
         self._services.events.dispatch(SessionFinished(self.session.id, status))
 
-    def output_rows(self) -> list[tuple[str, Path, Any]]:
+    def output_rows(self) -> list[ResultRow]:
         """Return the results that the head has, as JSON has them."""
         return [
             (prepared.planned.id, prepared.path, output.model_dump(mode="json"))
@@ -160,6 +170,11 @@ class SessionResults:
         names = {record.image_name for record in found} - resources_of(self.session)
         names -= services.invocation_cache.named(names)
         return services.images.delete(*names)
+
+
+def _name_of(resource: Resource) -> str:
+    _, record, _ = resource
+    return str(record["image_name"] if "image_name" in record else record["name"])
 
 
 def answer_of(services: InvocationServices, what: str, arguments: Sequence[Any]) -> Any:

@@ -6,11 +6,10 @@ as cloudpickle writes them, from the kernel that defined them, as Dask sends any
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path as FilePath
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import cloudpickle as dask_cloudpickle  # pyright: ignore[reportMissingTypeStubs] - it has none
 
@@ -19,44 +18,13 @@ from nbgraph.errors import ClusterError, ModelError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.function import FunctionInvocation, node
 from nbgraph.invocations.node_registry import registry
+from nbgraph.services.invocation_processor.cluster_messages import Job
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 
 PACKAGE = "put it into a module of a package that is installed on the workers"
 _cloudpickle: Any = dask_cloudpickle
 Classes = Iterable[type[BaseInvocation]]
-
-
-class Part(TypedDict):
-    """A part of a session: the indices `first` to `last` - 1 of an iterate node with `total` items.
-
-    Without an iterate node all of `targets`, and what they need, is run.
-    """
-
-    targets: list[str]
-    iterate: str
-    first: int
-    last: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker is sent.
-
-    `modules` are imported there and `classes` defined; `models` are fingerprints by name. `keys` are those that the
-    head's cache has, for workers that do not see the folder. A job `is_alone` after one that ran out of memory.
-    """
-
-    session: dict[str, Any]
-    part: Part | None
-    is_checked: bool
-    modules: list[str]
-    classes: bytes
-    models: dict[str, str]
-    keys: list[bytes] | None
-    is_cache_on: bool
-    is_alone: bool
 
 
 def modules_of(classes: Classes) -> list[str]:

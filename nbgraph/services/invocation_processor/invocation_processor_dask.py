@@ -5,20 +5,22 @@ Any thread may call it. What happens to the sessions then is in `cluster_head.py
 
 import threading
 import weakref
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import cast
 
 from nbgraph.errors import ClusterError
 from nbgraph.services.invocation_processor.cluster_common import WorkerRow
-from nbgraph.services.invocation_processor.cluster_connection import Connection
+from nbgraph.services.invocation_processor.cluster_connection import LETTER_BYTES, Connection
+from nbgraph.services.invocation_processor.cluster_flights import CellGroup
 from nbgraph.services.invocation_processor.cluster_head import ClusterHead
-from nbgraph.services.invocation_processor.cluster_session import Job, missing_modules, modules_of, pickled_classes
-from nbgraph.services.invocation_processor.cluster_worker import (
-    StudioFacts,
-    installed_versions,
-)
+from nbgraph.services.invocation_processor.cluster_host import installed_versions
+from nbgraph.services.invocation_processor.cluster_messages import Job, Message, StudioFacts
+from nbgraph.services.invocation_processor.cluster_session import missing_modules, modules_of, pickled_classes
+from nbgraph.services.invocation_processor.group_runner import can_join
 from nbgraph.services.invocation_processor.invocation_processor_base import SessionHandle
+from nbgraph.services.invocation_processor.node_batches import BatchLimits
 from nbgraph.services.invocation_processor.node_context import NodeContext
 from nbgraph.services.invocation_processor.preflight import known_models
 from nbgraph.services.service import InvokerLike
@@ -34,6 +36,7 @@ class InvocationProcessorDask(ClusterHead):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._checked_modules: set[str] = set()
+        self._limits = BatchLimits(connection.settings.batch_size, connection.settings.batch_pixels)
         self._close = weakref.finalize(self, connection.close, self.id)
 
     def start(self, invoker: InvokerLike) -> None:
@@ -42,13 +45,15 @@ class InvocationProcessorDask(ClusterHead):
         database = self._all.database
         folder, kernel = ("", "") if database is None else (str(database.folder.root), database.kernel)
         settings = self.connection.settings.model_dump(mode="json")
+        message_bytes = self.connection.watch(self.id)
         own = weakref.ref(self)
 
-        def hear(message: dict[str, Any]) -> None:
+        def hear(message: Message) -> None:
             if (processor := own()) is not None:
                 processor.hear(message)
 
-        self.connection.open(StudioFacts(self.id, folder, kernel, settings, installed_versions()), hear)
+        facts = StudioFacts(self.id, folder, kernel, settings, installed_versions(), message_bytes, LETTER_BYTES)
+        self.connection.open(facts, hear)
 
     def stop(self) -> None:
         self._stopping = True
@@ -64,7 +69,8 @@ class InvocationProcessorDask(ClusterHead):
         self, session: GraphExecutionState, *, prepend: bool = False, is_checked: bool = True, group: object = None
     ) -> SessionHandle:
         job = self._job(session, is_checked)
-        handle = SessionHandle(session, lambda: self.is_worker, is_checked=is_checked)
+        joined = group if isinstance(group, CellGroup) and can_join(session, self._limits) else None
+        handle = SessionHandle(session, lambda: self.is_worker, is_checked=is_checked, group=joined)
         with defer_interrupt():
             with self._lock:
                 self._handles[session.id] = handle, job
@@ -77,9 +83,13 @@ class InvocationProcessorDask(ClusterHead):
             self._keep_working()
         return handle
 
-    def group(self) -> AbstractContextManager[object]:
-        # they are spread over workers, where each has the model to itself
-        return nullcontext()
+    @contextmanager
+    def group(self) -> Generator[object]:
+        try:
+            with self._taking:
+                yield CellGroup()
+        finally:
+            self._inbox.put(self._dispatch)
 
     def _job(self, session: GraphExecutionState, is_checked: bool) -> Job:
         """Return what workers are sent; raises before anything is queued if it cannot be sent."""
@@ -108,7 +118,7 @@ class InvocationProcessorDask(ClusterHead):
         if not new:
             return
         workers = self.connection.workers()
-        found: dict[str, list[str]] = self.connection.ask_all(missing_modules, new) if workers else {}
+        found = cast("dict[str, list[str]]", self.connection.ask_all(missing_modules, new) if workers else {})
         lacking = {name: sorted(str(workers[each]["name"]) for each in found if name in found[each]) for name in new}
         if problems := [f"{name} (workers {', '.join(on)})" for name, on in lacking.items() if on]:
             text = f"workers cannot import the modules of some nodes: {', '.join(problems)}"
@@ -153,7 +163,10 @@ class InvocationProcessorDask(ClusterHead):
 
     def worker_rows(self) -> list[WorkerRow]:
         """Return a row for each worker that the scheduler knows, by name."""
-        runs = {leg.worker: leg.flight.id for leg in list(self._legs.values()) if leg.worker}
+        runs: dict[str, str] = {}
+        for leg in list(self._legs.values()):
+            if leg.worker:
+                runs.setdefault(leg.worker, leg.flight.id)
         rows = [
             self.connection.row(address, self.facts.get(address), runs.get(address, ""))
             for address in self.connection.workers()
@@ -169,11 +182,3 @@ class InvocationProcessorDask(ClusterHead):
     def dashboard(self) -> str:
         """The link to Dask's dashboard; empty where there is none."""
         return self.connection.dashboard
-
-    def hear(self, message: dict[str, Any]) -> None:
-        """Take a message of a worker, on the thread of the client's event loop."""
-        if message["op"] == "mail":
-            self._inbox.put(partial(self._mail, message["leg"], message["worker"]))
-        else:
-            asked = message["number"], message["what"], message["arguments"]
-            self._inbox.put(partial(self._answer, message["worker"], *asked))

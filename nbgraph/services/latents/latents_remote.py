@@ -15,12 +15,18 @@ class LatentsServiceRemote(LatentsServiceMemory):
     def __init__(self, head: HeadLike) -> None:
         super().__init__()
         self._head = head
+        self._learned: set[str] = set()
 
     def learn(self, record: Mapping[str, Any]) -> None:
         """Take the record of tensors that the head has."""
         name = record["name"]
         if name not in self._records:
+            self._learned.add(name)
             self._records[name] = TensorRecord(**record)
+
+    def is_made_here(self, name: str) -> bool:
+        """Return whether a node on this worker made it."""
+        return name in self._records and name not in self._learned
 
     def _get(self, name: str) -> TensorRecord | None:
         if name not in self._records and (record := self._head.ask("record", "tensors", name)) is not None:
