@@ -33,7 +33,9 @@ _HOMES = {
     "average_conditioning": "mixed_conditioning",
     "blend_latents": "noise",
     "check_precision": "quantised",
+    "aesthetic_score": "metric_models",
     "check_weights": "description",
+    "clip_score": "metric_models",
     "concat_conditioning": "mixed_conditioning",
     "convert_pickle": "convert",
     "decode_many": "batching",
@@ -66,6 +68,7 @@ _HOMES = {
     "encodes_controls": "latent_controls",
     "latent_mask": "masks",
     "lora_problem": "lora_files",
+    "lpips": "metric_models",
     "needs_images": "reference_limits",
     "lora_problem_over": "quantised",
     "read_embedding_header": "textual_inversion",
@@ -115,6 +118,9 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.lora_files import lora_problem as lora_problem
     from nbgraph.diffusion.masks import latent_mask as latent_mask
     from nbgraph.diffusion.meters import DeviceMeter as DeviceMeter
+    from nbgraph.diffusion.metric_models import aesthetic_score as aesthetic_score
+    from nbgraph.diffusion.metric_models import clip_score as clip_score
+    from nbgraph.diffusion.metric_models import lpips as lpips
     from nbgraph.diffusion.mixed_conditioning import average_conditioning as average_conditioning
     from nbgraph.diffusion.mixed_conditioning import concat_conditioning as concat_conditioning
     from nbgraph.diffusion.model_cache import ModelCache as ModelCache

@@ -56,6 +56,7 @@ from nbgraph.invocations.math import (
 from nbgraph.invocations.metadata import CoreMetadata, MergeMetadata, Metadata, MetadataItem
 from nbgraph.invocations.metrics import Colourfulness, Contrast, Entropy, Psnr, Sharpness, Ssim
 from nbgraph.invocations.model import ModelLoader
+from nbgraph.invocations.model_metrics import AestheticScore, ClipScore, Lpips, MetricModel
 from nbgraph.invocations.model_parts import TextEncoderLoader, TransformerLoader
 from nbgraph.invocations.node_registry import registry
 from nbgraph.invocations.noise import Noise
@@ -76,6 +77,7 @@ from nbgraph.invocations.wildcards import Wildcards
 __all__ = [
     "Add",
     "AdjustHue",
+    "AestheticScore",
     "AverageConditioning",
     "BlankImage",
     "BlendLatents",
@@ -83,6 +85,7 @@ __all__ = [
     "Boolean",
     "BooleanCollection",
     "CannyEdges",
+    "ClipScore",
     "ClipSkip",
     "Collect",
     "Color",
@@ -136,11 +139,13 @@ __all__ = [
     "LerpImage",
     "LoadImage",
     "LoraLoader",
+    "Lpips",
     "MaskEdge",
     "MaskFromAlpha",
     "MergeMetadata",
     "Metadata",
     "MetadataItem",
+    "MetricModel",
     "ModelLoader",
     "Multiply",
     "MultiplyChannel",
@@ -159,6 +164,7 @@ __all__ = [
     "Range",
     "RangeOfSize",
     "Reference",
+    "registry",
     "ReplaceString",
     "ResizeImage",
     "ResizeLatents",
@@ -184,10 +190,10 @@ __all__ = [
     "TextOnImage",
     "TextualInversion",
     "TileResample",
-    "TransformerLoader",
     "ToolInpaint",
     "ToolPrompt",
     "ToolSampler",
+    "TransformerLoader",
     "Upscale",
     "UpscalerLoader",
     "VaeLoader",
@@ -196,5 +202,4 @@ __all__ = [
     "Wildcards",
     "ZeroConditioning",
     "Zip",
-    "registry",
 ]

@@ -223,6 +223,14 @@ class UpscalerField(BaseModel):
     model: ModelField
 
 
+class MetricModelField(BaseModel):
+    """A network that scores images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelField
+
+
 class MetadataItemField(BaseModel):
     """One thing to be known of a picture: what it is called, and its value, as JSON."""
 
