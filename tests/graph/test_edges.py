@@ -314,3 +314,16 @@ def test_an_id_that_an_execution_of_another_node_has_is_refused(node_id: str) ->
 def test_other_ids_with_brackets_are_allowed(node_id: str) -> None:
     graph = Graph.of(Iterate(id="each", collection=[1, 2]), Add(id=node_id, a=1, b=2))
     assert Graph.from_json(graph.validate().to_json()) == graph
+
+
+def test_nodes_that_were_linked_in_a_circle_are_all_named() -> None:
+    one = Add(id="one")
+    three = Add(id="three", a=Add(id="two", a=one))
+    one.a = three.output("value")  # type: ignore[assignment]
+    for target, shown in ((three, "three <- two <- one <- three"), (one, "one <- three <- two <- one")):
+        with pytest.raises(GraphError, match=f"the edges form a cycle: {shown}; delete one of them"):
+            Graph.of(target)
+    alone = Add(id="alone")
+    alone.b = alone.output("value")  # type: ignore[assignment]
+    with pytest.raises(GraphError, match="the edges form a cycle: alone <- alone;"):
+        Graph.of(alone)
