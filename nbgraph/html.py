@@ -16,22 +16,32 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nbgraph.texts import cell_text, heading_of, spaced
+
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
 VOID = {"img", "meta"}
 """Tags without an end tag."""
 FIGURE = "display:inline-block;margin:0 8px 8px 0;text-align:center;vertical-align:top;max-width:144px"
-IMAGE = "display:block;width:128px;height:128px;object-fit:contain;border-radius:4px"
-EMPTY = f"{IMAGE};line-height:128px;background:lightgray;color:black"
-CAPTION = "font-size:12px;overflow-wrap:anywhere"
+IMAGE = "display:block;width:128px;height:128px;object-fit:contain;border-radius:6px"
+EMPTY = (
+    f"{IMAGE};line-height:128px;background:var(--jp-layout-color2,#f4f5f7);color:var(--jp-content-font-color2,#52606d)"
+)
+CAPTION = (
+    "font-size:12px;line-height:1.35;margin-top:4px;overflow-wrap:anywhere;color:var(--jp-content-font-color2,#52606d)"
+)
 FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.4"
 CARDS = f"display:grid;grid-template-columns:repeat(auto-fill,minmax(220px,1fr));gap:12px;max-width:1100px;{FONT}"
 CARD = (
-    "margin:0;border:1px solid var(--jp-border-color2,#dfe3e8);border-radius:8px;overflow:hidden;min-width:0;"
-    "background:var(--jp-layout-color1,#fff)"
+    "margin:0;border:1px solid var(--jp-border-color2,#dfe3e8);border-radius:10px;overflow:hidden;min-width:0;"
+    "background:var(--jp-layout-color1,#fff);color:var(--jp-content-font-color1,#1f2933)"
 )
-PANEL = f"{CARD};max-width:1100px;padding:10px 14px;overflow:auto;{FONT}"
+PANEL = f"{CARD};max-width:1100px;padding:10px 14px;box-sizing:border-box;overflow:auto;{FONT}"
+HEADING = "font-weight:600;margin:0 0 8px"
+TABLE = "border-collapse:collapse;border:0;margin:0;font-size:12.5px;font-variant-numeric:tabular-nums"
+ROW = "background:none;border-top:1px solid var(--jp-border-color2,#dfe3e8)"
+CELL = "padding:4px 18px 4px 0;max-width:420px;overflow-wrap:break-word;vertical-align:top"
 COVER = (
     "display:block;width:100%;height:132px;object-fit:contain;padding:8px;box-sizing:border-box;margin:0;"
     "background:var(--jp-layout-color2,#f4f5f7)"
@@ -97,29 +107,50 @@ def _media_type(data: bytes) -> str:
 
 def panel(heading: str, *parts: str) -> Html:
     """Return a card with a heading, as the panels of a live notebook have it."""
-    return element("div", element("b", heading), *parts, style=PANEL)
+    return element("div", element("div", heading, style=HEADING), *parts, style=PANEL)
 
 
-def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> Html:
-    """Return a table of texts or elements, a row for each sequence of cells."""
+def table(rows: Iterable[Sequence[str]], head: Sequence[str] = (), numbers: Sequence[bool] = ()) -> Html:
+    """Return a table of texts or elements, a row for each sequence of cells; columns of `numbers` at the right."""
     # Notebooks align the cells of a table to the right, which suits numbers and not texts.
-    cells = ([element("td", cell, style="text-align:left") for cell in row] for row in rows)
-    body = element("tbody", *(element("tr", *row) for row in cells))
-    if not head:
-        return element("table", body)
-    return element("table", element("thead", element("tr", *(element("th", cell) for cell in head))), body)
+    styles = [f"{CELL};text-align:{'right' if is_number else 'left'}" for is_number in numbers]
+    plain = f"{CELL};text-align:left"
+
+    def row(tag: str, cells: Sequence[str]) -> Html:
+        own = styles or [plain] * len(cells)
+        return element("tr", *(element(tag, cell, style=style) for cell, style in zip(cells, own)), style=ROW)
+
+    parts = [element("thead", row("th", head))] if head else []
+    whole = element("table", *parts, element("tbody", *(row("td", cells) for cells in rows)), style=TABLE)
+    return element("div", whole, style="overflow:auto")
 
 
-def frame_table(frame: "pd.DataFrame", **formats: Any) -> Html:
-    """Return a frame as a table without its index; `formats` as pandas' `to_html` takes them."""
-    source: Any = frame  # pandas' stubs leave its formats open
-    return Html(source.to_html(index=False, border=0, escape=True, **formats))
+def frame_table(frame: "pd.DataFrame") -> Html:
+    """Return a frame as a table without its index, with units; columns without any value are left out."""
+    source: Any = frame  # pandas' stubs leave much open
+    shown = source.loc[:, (source.notna() & (source != "")).any() | (len(source) == 0)]
+    rows = [
+        [cell_text(str(name), value) for name, value in zip(shown.columns, row)]
+        for row in shown.itertuples(index=False, name=None)
+    ]
+    numbers = [getattr(kind, "kind", "O") in "iuf" for kind in shown.dtypes]
+    return table(rows, [heading_of(str(name)) for name in shown.columns], numbers)
 
 
 def table_html(frame: "pd.DataFrame", note: str, rows: int = 20) -> Html:
-    """Return the first rows of a frame as a table, and a note below that says how many are left out."""
+    """Return the first rows of a frame as a card, headed by a note that also says how many are left out.
+
+    A note such as `Cache(3 results)` becomes a heading and the facts about it.
+    """
     left_out = f"; {len(frame) - rows} more rows" if len(frame) > rows else ""
-    return joined([frame_table(frame.head(rows)), element("p", note + left_out)])
+    return element("div", _heading(note, left_out), frame_table(frame.head(rows)), style=PANEL)
+
+
+def _heading(note: str, more: str = "") -> Html:
+    name, bracket, facts = note.partition("(")
+    is_named = bracket and facts.endswith(")") and name.isidentifier()
+    title, about = (spaced(name), facts[:-1]) if is_named else ("", note)
+    return element("div", title, element("span", f"  {about}{more}", style=f"{SOFT};font-weight:400"), style=HEADING)
 
 
 def pictures_html(pictures: Iterable[tuple[str, bytes | str]], note: str) -> Html:
@@ -136,7 +167,7 @@ def pictures_html(pictures: Iterable[tuple[str, bytes | str]], note: str) -> Htm
         element("figure", _thumbnail(caption, data), element("figcaption", caption, style=CAPTION), style=FIGURE)
         for caption, data in pictures
     ]
-    return joined([element("div", *figures), element("p", note)])
+    return element("div", _heading(note), element("div", *figures), style=PANEL)
 
 
 def _thumbnail(caption: str, data: bytes | str) -> Html:

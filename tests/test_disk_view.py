@@ -39,7 +39,7 @@ def test_every_part_has_a_row_with_its_limit(studio):
 
 def test_it_shows_itself_as_a_table(studio):
     assert repr(studio.disk).startswith("Disk(")
-    assert "<td>starred pictures</td>" in studio.disk._repr_html_()
+    assert ">starred pictures</td>" in studio.disk._repr_html_()
 
 
 def test_an_unknown_part_is_named_before_anything_is_freed(studio):

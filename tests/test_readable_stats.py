@@ -22,7 +22,7 @@ def stats_failing(number: int) -> int:
 def test_a_cell_shows_eight_columns_and_code_has_all(studio):
     stats = studio.run(Add(id="sum", a=1, b=2), progress=False).stats
     html = stats._repr_html_()
-    assert [f"<th>{name}</th>" in html for name in SHOWN] == [True] * 8
+    assert [f">{name}</th>" in html for name in SHOWN] == [True] * 8
     assert "model_hits" not in html
     assert "model_hits" in stats.wide._repr_html_()
     assert list(stats.columns) == list(STATS)
@@ -42,7 +42,7 @@ def test_several_runs_are_told_apart_and_errors_are_escaped(studio):
     with pytest.raises(NodeError):
         studio.run(stats_failing(id="bad", number=1), progress=False)
     html = studio.stats._repr_html_()
-    assert "<th>session</th>" in html
+    assert ">session</th>" in html
     assert "&lt;b&gt;no&lt;/b&gt;" in html
     assert "<b>no" not in html
 

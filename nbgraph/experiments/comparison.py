@@ -74,8 +74,7 @@ class Comparison:
         return "\n".join(self.sentences)
 
     def _repr_html_(self) -> Html:
-        table = frame_table(self.frame, float_format="{:.3g}".format, na_rep="")
-        return joined([table, *(element("p", sentence) for sentence in self.sentences)])
+        return joined([frame_table(self.frame), *(element("p", sentence) for sentence in self.sentences)])
 
 
 def _statistics(one: Paired) -> tuple[float, ...]:
