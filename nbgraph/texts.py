@@ -2,9 +2,6 @@
 
 import re
 from datetime import datetime
-
-import re
-from datetime import datetime
 from typing import Any
 
 CUT = "..."  # three characters of ASCII, which every terminal can show

@@ -84,8 +84,9 @@ def graphs_of(studio):
 
 def stats_of(studio):
     failed_run(studio)
-    panel = studio.stats_view().widget
-    html = panel.table_html()
+    view = studio.stats_view()
+    panel = view.widget
+    html = view._html()
     panel.close()
     return html
 

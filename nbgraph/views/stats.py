@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.errors import ChoiceError
 from nbgraph.frames import session_frame
-from nbgraph.html import Html, image, panel, table_html
+from nbgraph.html import Html, element, panel, table_html
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.views.base import Shown, widget_class
@@ -50,20 +50,11 @@ class StatsView(Shown):
         ChoiceError
             There is no such run or plot; nothing is chosen.
         """
-        panel = self.widget
-        # The list on the page may be older than the run that is chosen.
-        panel.refresh()
-        plots, sessions = dict(panel.plot.options), [session for _, session in panel.runs.options]
-        chosen = None if runs is None else [run_id(run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
-        for session in chosen or ():
-            if session not in sessions:
-                raise ChoiceError("a chosen run", session, sessions)
+        plots: dict[str, str] = widget_class("stats_view", "PLOTS")
         if plot is not None and plot not in plots:
             raise ChoiceError("plot", plot, plots)
-        if chosen is not None:
-            panel.runs.value = chosen
-        if plot is not None:
-            panel.plot.value = plots[plot]
+        chosen = None if runs is None else [run_id(run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
+        self.widget.choose(chosen, plot=None if plot is None else plots[plot])
         return self
 
     def draw(self) -> "Figure":
@@ -83,13 +74,12 @@ class StatsView(Shown):
 
     def _html(self) -> Html:
         sessions: Any = self.sessions
-        # The ids of runs, which say least, come last; a start to the second is enough.
-        table = sessions[[*sessions.columns.drop("session"), "session"]].round({"seconds": 3})
-        shown = [table_html(table.assign(started=table["started"].dt.strftime("%Y-%m-%d %H:%M:%S")), repr(self))]
-        # A plot is not drawn for the HTML alone: that would load matplotlib.
-        if self._made is not None:
-            shown.insert(0, image(self.widget.png, "plot of the chosen runs", style="max-width:100%"))
-        return panel("Stats", *shown)
+        # The ids of runs, which say least, come last.
+        runs = sessions[[*sessions.columns.drop("session"), "session"]]
+        # Nothing is drawn for the HTML alone: that would load matplotlib.
+        parts: list[Html] = self.widget.static_parts() if self._made is not None and len(sessions) else []
+        shown = [table_html(runs, repr(self)), *([panel("The chosen runs", *parts)] if parts else [])]
+        return element("div", *shown, style="display:grid;gap:10px")
 
     def __repr__(self) -> str:
         return f"StatsView({len(self.sessions)} runs)"

@@ -1,24 +1,26 @@
 """The stats of a studio in a notebook cell: choose runs, columns and a plot; save the table and the plot."""
 
-from collections.abc import Callable
-from functools import partial, wraps
-from io import BytesIO, StringIO
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import ipywidgets  # pyright: ignore[reportMissingTypeStubs] - it is not annotated
+import matplotlib as mpl
+import traitlets
 from matplotlib.figure import Figure
+from pydantic import Field, TypeAdapter
 
 from nbgraph import plots
-from nbgraph.errors import NbgraphError
+from nbgraph.errors import ChoiceError, NbgraphError
 from nbgraph.frames import STATS, compared_frame, session_frame, stats_frame
-from nbgraph.html import Html, element, frame_table
+from nbgraph.html import Html, element, image, table
 from nbgraph.services.events.events_common import SessionFinished
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.texts import seconds_text
-from nbgraph.widgets.kernel_banner import PANEL, KernelBanner
-from nbgraph.widgets.rpc import skip_cell_events
-from nbgraph.widgets.throttle import Throttle
+from nbgraph.texts import cell_text, heading_of
+from nbgraph.widgets.queue_table import graph_label
+from nbgraph.widgets.rpc import Answer, Name, Request, RpcWidget, on_other_kernels
 
 PLOTS = {
     "Timeline": "timeline",
@@ -31,174 +33,258 @@ PLOTS = {
 }
 FIGURES = ["seconds", "ram_peak_mb", "vram_peak_mb"]
 COLUMNS = ["node", "type", "status", "cached", "seconds", "ram_peak_mb", "vram_peak_mb", "error"]
-MAX_ROWS, MAX_PLOTTED, MAX_SIDES, MAX_RUNS = 200, 60, 4, 500
-"""Rows of the table, nodes of a plot, plots side by side, and runs to choose from."""
+MAX_ROWS, MAX_PLOTTED, MAX_SIDES, MAX_RUNS, MAX_LABELS = 200, 60, 4, 500, 60
+"""Rows of the table, nodes of a plot, plots side by side, runs to choose from, and runs whose graphs are read."""
 DOTS_PER_INCH = 96
-RED = "color: var(--jp-error-color1, #c62828)"
-STYLE = """
-.nbgraph-static-{id} {{ display: none }}
-.nbgraph-stats {{ border: 1px solid var(--jp-border-color2, #dfe3e8); border-radius: 8px; padding: 10px }}
-.nbgraph-stats {{ max-width: 1100px }}
-.nbgraph-stats select[multiple] {{ border-radius: 5px; padding: 4px }}
-.nbgraph-stats svg {{ max-width: 100%; height: auto; fill: currentColor; color: var(--jp-ui-font-color1, #1f2933) }}
-.nbgraph-stats-table {{ max-height: 320px; overflow: auto; line-height: 1.4 }}
-.nbgraph-stats table {{ font-size: 12px; border-collapse: collapse }}
-.nbgraph-stats :is(th, td) {{ padding: 3px 14px 3px 0; text-align: left }}
-.nbgraph-stats tbody tr {{ border-top: 1px solid var(--jp-border-color2, #dfe3e8) }}
-"""
-NARROW, LABEL = {"description_width": "52px"}, {"description_width": "68px"}
+FRAME = 0.35
+"""Opacity of the lines around a plot."""
+THEME = {
+    "#1f77b4": "var(--nbp-brand, #1a6fd4)",
+    "#2ca02c": "var(--nbp-ok, #2e7d32)",
+    "#d62728": "var(--nbp-error, #c62828)",
+    "#ff7f0e": "var(--nbp-warn, #b26a00)",
+}
+"""Colours of matplotlib, and those of panels that stand for the same."""
 
 
-class StatsPanel(ipywidgets.VBox):
-    """The panel; `.runs`, `.columns` and `.plot` are the controls, whose values can be set from Python."""
+class ShowStats(Request):
+    """Return the runs, and the plot and the table of those that are chosen."""
 
-    on_change: Callable[[], None] | None = None
+    type: Literal["show"]
+
+
+class ChooseStats(Request):
+    """Choose runs, columns, the plot or its figure; what is None stays."""
+
+    type: Literal["choose"]
+    runs: Annotated[list[Name], Field(max_length=MAX_RUNS)] | None = None
+    columns: Annotated[list[Name], Field(max_length=len(STATS))] | None = None
+    plot: Name | None = None
+    figure: Name | None = None
+
+
+class SaveStats(Request):
+    """Write the table or the plot to a file, named without its suffix."""
+
+    type: Literal["save"]
+    what: Literal["csv", "png"]
+    file: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class StatsPanel(RpcWidget):
+    """The panel; `choose` sets what the page shows, and a person's choice there is what the methods use."""
+
+    _widget = traitlets.Unicode("stats_view").tag(sync=True)
+    _requests = TypeAdapter(Annotated[ShowStats | ChooseStats | SaveStats, Field(discriminator="type")])
 
     def __init__(self, services: InvocationServices) -> None:
         self._services = services
-        # ipywidgets is not annotated: a typed attribute would make every use of it an unknown.
-        tall, wide = {"height": "132px"}, {"width": "260px"}
-        runs, columns = {**tall, "flex": "1 1 380px", "max_width": "470px"}, {**tall, "flex": "1 1 200px"}
-        self.runs: Any = ipywidgets.SelectMultiple(description="Runs", style=NARROW, layout=runs)
-        self.columns: Any = ipywidgets.SelectMultiple(
-            options=list(STATS), value=COLUMNS, description="Columns", style=LABEL, layout=columns
-        )
-        self.plot: Any = ipywidgets.Dropdown(options=PLOTS, description="Plot", style=NARROW, layout=wide)
-        self.figure: Any = ipywidgets.Dropdown(options=FIGURES, description="Figure", style=NARROW, layout=wide)
-        self.file: Any = ipywidgets.Text("stats", description="File", style=NARROW, layout=wide)
-        self._save: list[Any] = [_button("Save CSV", "Write the table"), _button("Save PNG", "Write the plot")]
-        # Not an Image widget, which has no text for page readers.
-        self._image: Any = ipywidgets.HTML()
-        self._table: Any = ipywidgets.HTML()
-        self._message: Any = ipywidgets.HTML()
-        side = ipywidgets.VBox(
-            [self.plot, self.figure, self.file, ipywidgets.HBox(self._save, layout={"margin": "0 0 0 58px"})]
-        )
-        self._style = ipywidgets.HTML()
-        self._banner = KernelBanner("studio.stats_view()")
-        controls = ipywidgets.HBox([self.runs, side, self.columns], layout={"flex_flow": "row wrap"})
-        box: Any = super()
-        box.__init__([self._banner, controls, self._message, self._image, self._table, self._style])
-        box.add_class("nbgraph-stats")
-        box.add_class(PANEL)
-        self._style.value = element("style", Html(STYLE.format(id=self.model_id)))
-        for each in (self.runs, self.columns, self.plot, self.figure):
-            each.observe(self._drawn, "value")
-        self._save[0].on_click(self._guarded(lambda: self.to_csv(f"{self.file.value}.csv")))
-        self._save[1].on_click(self._guarded(lambda: self.to_png(f"{self.file.value}.png")))
-        skip_cell_events(self.runs, self.columns, self.plot, self.figure, self.file, *self._save)
-        self._refreshes = Throttle(self.refresh)
-        self._end = services.events.subscribe(self._on_event)
-        self.refresh()
+        self._runs: list[str] = []
+        self._labels: dict[str, str] = {}
+        self.columns, self.plot, self.figure = list(COLUMNS), "timeline", FIGURES[0]
+        super().__init__()
+        self._endings = [services.events.subscribe(self._on_event), *on_other_kernels(services, self._notify)]
 
-    def refresh(self) -> None:
-        """Read the list of runs and draw again; the newest run is chosen if none is."""
-        sessions: Any = session_frame(self._services.performance_statistics.readable_rows())
-        options = [(_label(row), str(row["session"])) for row in sessions.head(MAX_RUNS).to_dict("records")]
-        chosen: set[str] = set(self.runs.value)
-        kept = [session for _, session in options if session in chosen]
-        # Setting the options clears the value: without this, the panel would draw an empty choice in between.
-        with self.hold_trait_notifications():
-            self.runs.options = options
-            self.runs.value = kept or [session for _, session in options[:1]]
-        self._drawn()
+    @property
+    def sessions(self) -> Any:
+        """One row per run, the newest first."""
+        return session_frame(self._services.performance_statistics.readable_rows())
+
+    @property
+    def runs(self) -> list[str]:
+        """The ids of the chosen runs, the oldest first; the newest run while none is chosen."""
+        return self._chosen(list(self.sessions["session"]))
+
+    def choose(
+        self,
+        runs: Iterable[str] | None = None,
+        *,
+        columns: Iterable[str] | None = None,
+        plot: str | None = None,
+        figure: str | None = None,
+    ) -> None:
+        """Choose runs by their ids, columns, the plot and its figure; None leaves the choice.
+
+        Raises
+        ------
+        ChoiceError
+            There is no such run, column, plot or figure; nothing is chosen.
+        """
+        possible = {
+            "a chosen run": (runs, list(self.sessions["session"]) if runs is not None else []),
+            "column": (columns, list(STATS)),
+            "plot": (None if plot is None else [plot], list(PLOTS.values())),
+            "figure": (None if figure is None else [figure], FIGURES),
+        }
+        chosen = {what: None if values is None else list(values) for what, (values, _) in possible.items()}
+        for what, values in chosen.items():
+            for value in values or ():
+                if value not in possible[what][1]:
+                    raise ChoiceError(what, value, possible[what][1])
+        if (wanted := chosen["a chosen run"]) is not None:
+            self._runs = wanted
+        if (shown := chosen["column"]) is not None:
+            # in the order of the frame, whatever was ticked first
+            self.columns = [name for name in STATS if name in shown]
+        self.plot, self.figure = plot or self.plot, figure or self.figure
+        self._notify()
 
     @property
     def frame(self) -> Any:
         """The rows of the chosen runs, all columns."""
         rows = self._services.performance_statistics.rows
-        return stats_frame(row for session in self._ordered() for row in rows(session))
+        return stats_frame(row for session in self.runs for row in rows(session))
 
     def draw(self) -> Figure:
         """Return the chosen plot as a new matplotlib figure."""
-        return draw_plot(self.frame, str(self.plot.value), str(self.figure.value))
+        return draw_plot(self.frame, self.plot, self.figure)
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the chosen columns of the chosen runs and return the absolute path."""
-        self.frame[list(self.columns.value)].to_csv(path, index=False)
+        self.frame[self.columns].to_csv(path, index=False)
         return Path(path).absolute()
 
     def to_png(self, path: str | Path) -> Path:
         """Write the chosen plot and return the absolute path."""
-        _write_png(self.draw(), path, 2 * DOTS_PER_INCH)
+        own: Any = self.draw()  # matplotlib leaves the options of savefig open
+        own.savefig(path, format="png", dpi=2 * DOTS_PER_INCH)
         return Path(path).absolute()
 
-    @property
-    def png(self) -> bytes:
-        """The plot on the page, as a PNG file; drawn when it is asked for."""
-        target = BytesIO()
-        _write_png(self.draw(), target, DOTS_PER_INCH)
-        return target.getvalue()
-
-    def table_html(self) -> Html:
-        """Return the chosen columns as an HTML table."""
+    def static_parts(self) -> list[Html]:
+        """Return the plot and the nodes of the chosen runs for a reader without a kernel."""
         frame = self.frame
-        chosen = frame[list(self.columns.value)].head(MAX_ROWS)
-        # A column without a single value, as that of VRAM without a GPU, only takes room.
-        if len(chosen):
-            chosen = chosen.loc[:, ~(chosen.isna() | (chosen == "")).all()]
-        parts = [frame_table(chosen, formatters={"seconds": seconds_text}, float_format="{:.1f}".format, na_rep="")]
-        if len(frame) > MAX_ROWS:
-            parts.append(element("p", f"{len(frame) - MAX_ROWS} more rows are in the CSV file"))
-        return element("div", *parts, class_="nbgraph-stats-table", tabindex=0)
+        try:
+            drawing = plot_image(draw_plot(frame, self.plot, self.figure), f"plot: {self.plot}")
+        except ValueError as error:
+            drawing = element("p", str(error))
+        head, rows, _ = table_of(frame, self.columns)
+        return [drawing, table(rows, head), *([_more(len(frame))] if len(frame) > MAX_ROWS else [])]
 
     def close(self) -> None:
-        """Unsubscribe and close the widgets."""
-        self._end()
-        self._banner.close()
+        """Unsubscribe and close the widget."""
+        for end in self._endings:
+            end()
         super().close()
 
     def __repr__(self) -> str:
-        return f"StatsPanel({len(self.runs.value)} of {len(self.runs.options)} runs, {self.plot.label})"
+        return f"StatsPanel({len(self.runs)} of {len(self.sessions)} runs, {self.plot})"
 
-    def _ordered(self) -> list[str]:
-        chosen: set[str] = set(self.runs.value)
-        return [session for _, session in reversed(self.runs.options) if session in chosen]
+    def _chosen(self, sessions: Sequence[str]) -> list[str]:
+        kept = [session for session in reversed(sessions) if session in set(self._runs)]
+        return kept or list(sessions[:1])
 
     def _on_event(self, event: Any) -> None:
         if isinstance(event, SessionFinished):
-            self._refreshes()
+            self._notify()
 
-    def _drawn(self, _: Any = None) -> None:
-        self._guarded(self._redraw)()
+    def _answer(self, request: Any, buffers: list[Any]) -> Answer:
+        if isinstance(request, SaveStats):
+            write = self.to_csv if request.what == "csv" else self.to_png
+            return {"type": "saved", "path": str(write(f"{request.file}.{request.what}"))}, []
+        if isinstance(request, ChooseStats):
+            self.choose(request.runs, columns=request.columns, plot=request.plot, figure=request.figure)
+        return self._shown(), []
 
-    def _redraw(self) -> None:
-        self._table.value = self.table_html()
-        self._image.value = plot_html(self.draw(), f"plot: {self.plot.value}")
-        if self.on_change is not None:
-            self.on_change()
+    def _shown(self) -> dict[str, Any]:
+        sessions = self.sessions
+        frame = self.frame
+        head, rows, numbers = table_of(frame, self.columns)
+        shown: dict[str, Any] = {
+            "type": "stats",
+            "runs": [self._run(row) for row in sessions.head(MAX_RUNS).to_dict("records")],
+            "total": len(sessions),
+            "chosen": self._chosen(list(sessions["session"])),
+            "columns": [[name, heading_of(name), name in self.columns] for name in STATS],
+            "plots": [[plot, label] for label, plot in PLOTS.items()],
+            "plot": self.plot,
+            "figures": [[name, heading_of(name)] for name in FIGURES],
+            "figure": self.figure,
+            "head": head,
+            "rows": rows,
+            "numbers": numbers,
+            "more": max(0, len(frame) - MAX_ROWS),
+        }
+        try:
+            return {**shown, "drawing": page_svg(draw_plot(frame, self.plot, self.figure)) if len(frame) else ""}
+        except (NbgraphError, ValueError, KeyError) as error:
+            return {**shown, "problem": str(error)}
 
-    def _guarded(self, act: Callable[[], Any]) -> Callable[..., None]:
-        """Return a callback for a control; it shows the result of `act`, or its error, under the controls."""
+    def _run(self, row: dict[Any, Any]) -> dict[str, Any]:
+        session = str(row["session"])
+        return {
+            "session": session,
+            "label": self._label(session),
+            "started": row["started"].timestamp(),
+            "seconds": float(row["seconds"]),
+            "nodes": int(row["nodes"]),
+            "cached": int(row["cached"]),
+            "failed": int(row["failed"]),
+        }
 
-        @wraps(act)
-        def guarded(*_: Any) -> None:
+    def _label(self, session: str) -> str:
+        """Return the label of a run as the queue has it; empty for a run that was deleted, and for the oldest."""
+        if session not in self._labels:
+            # In a folder a graph is read from a file, which takes too long for hundreds of runs.
+            if len(self._labels) >= MAX_LABELS:
+                return ""
             try:
-                done = act()
-            except (NbgraphError, ValueError, OSError, KeyError) as error:
-                self._message.value = element("p", str(error), role="alert", style=RED)
-            else:
-                self._message.value = element("p", f"saved as {done}", role="status") if done else ""
-
-        return guarded
+                self._labels[session] = graph_label(self._services.graph_execution_manager.get(session).graph)
+            except (NbgraphError, ValueError):  # deleted, or of a node type that is gone
+                self._labels[session] = ""
+        return self._labels[session]
 
 
-def _write_png(figure: Figure, target: str | Path | BytesIO, dots_per_inch: int) -> None:
-    own: Any = figure  # matplotlib leaves the options of savefig open
-    own.savefig(target, format="png", dpi=dots_per_inch)
+def table_of(frame: Any, columns: Sequence[str]) -> tuple[list[str], list[list[str]], list[bool]]:
+    """Return headings, rows of texts with their units, and which columns are numbers; columns without a value are out.
+
+    A column such as that of VRAM without a GPU only takes room.
+    """
+    chosen = frame[list(columns)].head(MAX_ROWS)
+    if len(chosen):
+        chosen = chosen.loc[:, ~(chosen.isna() | (chosen == "")).all()]
+    rows = [
+        [cell_text(name, value) for name, value in zip(chosen.columns, row)] for row in chosen.itertuples(index=False)
+    ]
+    numbers = [STATS[name].lower().startswith(("int", "float")) for name in chosen.columns]
+    return [heading_of(name) for name in chosen.columns], rows, numbers
 
 
-def plot_html(figure: Figure, about: str) -> Html:
-    """Return a figure as SVG in the page, its texts and lines in the colour of the text around it."""
+def _more(count: int) -> Html:
+    return element("p", f"{count - MAX_ROWS} more rows are in the CSV file")
+
+
+def plot_image(figure: Figure, about: str) -> Html:
+    """Return a figure as an image that can be read on light and dark pages, with its texts in grey."""
+    drawn = _svg(figure).replace("currentColor", plots.INK)
+    drawn = drawn.replace("font-family: inherit", "font-family: system-ui, sans-serif")
+    drawn = drawn.replace("<svg ", f'<svg fill="{plots.INK}" style="white-space: pre" ', 1)
+    return image(drawn.encode(), about, style="display:block;max-width:100%;height:auto")
+
+
+def page_svg(figure: Figure) -> str:
+    """Return a figure as SVG for a panel: texts in the font and colour of the panel, bars in colours of its theme."""
+    drawn = _svg(figure)
+    for colour, own in THEME.items():
+        drawn = drawn.replace(colour, own)
+    return drawn
+
+
+def _svg(figure: Figure) -> str:
     target = StringIO()
     own: Any = figure  # matplotlib leaves the options of savefig open
-    own.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    # Texts stay texts, which the page can show in its own font. The setting is one of the process.
+    with plots.DRAWING:
+        before = mpl.rcParams["svg.fonttype"]
+        mpl.rcParams["svg.fonttype"] = "none"
+        try:
+            own.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+        finally:
+            mpl.rcParams["svg.fonttype"] = before
     drawn = target.getvalue()
-    drawn = drawn[drawn.index("<svg") :]
-    # On a page the texts can have the contrast of the text around them.
+    drawn = re.sub(r"font-family: [^;\"]*", "font-family: inherit", drawn[drawn.index("<svg") :])
     for ink in ("#000000", plots.INK, plots.LIGHTER_INK):
         drawn = drawn.replace(ink, "currentColor")
-    return element("div", Html(drawn), role="img", aria_label=about, class_="nbgraph-plot")
+    return drawn
 
 
 def draw_plot(frame: Any, plot: str, column: str) -> Figure:
@@ -221,25 +307,26 @@ def draw_plot(frame: Any, plot: str, column: str) -> Figure:
     }
     draw, rows = by_plot[plot]
     figure = _figure(9, rows)
-    draw(shown, ax=figure.add_subplot()).set_title(title)
+    draw(shown, ax=_axes(figure)[0]).set_title(title)
     return figure
 
 
 def _comparison(frame: Any, sessions: list[str]) -> Figure:
     if len(sessions) != 2:
-        raise ValueError(f"two runs can be compared, and {len(sessions)} are chosen; choose two with Ctrl")
+        raise ValueError(f"two runs can be compared, and {len(sessions)} are chosen; tick two of the list")
     compared = compared_frame(*(frame[frame["session"] == session] for session in sessions)).head(MAX_PLOTTED)
     figure = _figure(9, len(compared))
     title = f"a: {sessions[0][:8]}, b: {sessions[1][:8]}"
-    ax: Any = plots.plot_comparison(compared, ax=figure.add_subplot())
+    ax: Any = plots.plot_comparison(compared, ax=_axes(figure)[0])
     ax.set_title(title, parse_math=False)
     return figure
 
 
 def _sides(frame: Any, sessions: list[str]) -> Figure:
     shown = frame[frame["session"].isin(sessions)]
-    figure = _figure(4.5 * max(1, len(sessions)), len(shown) / max(1, len(sessions)))
-    plots.plot_sessions(shown, axes=list(figure.subplots(1, max(1, len(sessions)), squeeze=False)[0]))
+    count = max(1, len(sessions))
+    figure = _figure(4.5 * count, len(shown) / count)
+    plots.plot_sessions(shown, axes=_axes(figure, count))
     return figure
 
 
@@ -248,11 +335,12 @@ def _figure(width: float, rows: float) -> Figure:
     return plots.own_figure(width, min(18.0, max(2.4, 0.3 * rows + 1.2)))
 
 
-def _label(row: dict[Any, Any]) -> str:
-    failed = f", {row['failed']} failed" if row["failed"] else ""
-    nodes = f"{row['nodes']} nodes, {row['cached']} cached{failed}"
-    return f"{row['started']:%H:%M:%S}  {nodes}, {row['seconds']:.2f} s  {row['session'][:8]}"
-
-
-def _button(text: str, tooltip: str) -> ipywidgets.Button:
-    return ipywidgets.Button(description=text, tooltip=tooltip, layout={"width": "109px", "margin": "2px 2px 2px 0"})
+def _axes(figure: Figure, columns: int = 1) -> list[Any]:
+    """Return so many Axes side by side, with no more lines around them than are needed to read them."""
+    found: list[Any] = list(figure.subplots(1, columns, squeeze=False)[0])
+    for ax in found:
+        ax.spines[["top", "right"]].set_visible(False)
+        for spine in ax.spines.values():
+            spine.set_alpha(FRAME)
+        ax.tick_params(length=0)
+    return found

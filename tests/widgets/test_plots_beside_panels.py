@@ -35,7 +35,7 @@ def comm_of(widget):
     return widget.comm.comm_id
 """
 WIDGETS = {
-    "stats view": "panel.plot",
+    "stats view": "panel",
     "queue": "queue",
     "run button of a form": "form._run_button",
     "input of a form": "next(iter(form._controls.values())).parts[0]",
@@ -64,7 +64,7 @@ def test_a_plot_is_whole_though_a_panel_hears_from_its_page_meanwhile(kernel, al
     cell = kernel.begin("plot(0.4)")
     for _ in range(3):
         kernel.settle(0.2)
-        kernel.ask(comm_id, {"type": "list"}, subshell)
+        kernel.ask(comm_id, {"type": "show" if widget == "stats view" else "list"}, subshell)
         kernel.change(comm_id, {}, subshell)
     outputs = kernel.end(cell)
     assert [output["image/png"] == alone for output in outputs if "image/png" in output] == [True]

@@ -88,7 +88,7 @@ def test_a_canvas_whose_kernel_was_restarted_by_somebody_else_says_so_when_it_is
 def test_panels_whose_kernel_is_gone_say_so_and_what_to_type(book, act):
     book.execute(EDITOR, PANELS)
     output = book.cell(EDITOR).locator(".jp-OutputArea")
-    expect(output.locator(".nbgraph-stats table")).to_be_visible(timeout=SOON)
+    expect(output.get_by_text("No run yet")).to_be_visible(timeout=SOON)
     expect(output.get_by_text("No pictures yet")).to_be_visible(timeout=SOON)
     act(book)
     if act is restart_elsewhere:
@@ -96,7 +96,9 @@ def test_panels_whose_kernel_is_gone_say_so_and_what_to_type(book, act):
         output.get_by_role("button", name="☆ Starred").click()
         output.locator(".nbp-cache").get_by_role("searchbox").first.fill("x")
         output.get_by_role("button", name="Pause").click()
-        output.locator(".nbgraph-stats").get_by_label("File").click()
+        stats = output.locator(".nbp-stats")
+        stats.get_by_text("Save").click()
+        stats.get_by_role("button", name="CSV").click()
         output.locator("button.jupyter-button", has_text="Run").click()
     for call in CALLS:
         banner = output.locator(".nbk-banner").filter(has=book.page.get_by_text(call, exact=True))

@@ -2,11 +2,13 @@
 
 import base64
 import re
+import time
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from widgets.live_kernel import WIDGET_VIEW, LiveKernel
+from widgets.panel_page import PanelPage
 
 import nbgraph as nb
 from nbgraph.errors import ChoiceError
@@ -49,16 +51,18 @@ def test_every_plot_is_drawn_of_two_runs_whatever_they_are_called(view, runs, pl
     figure = view.choose([runs[0], runs[3]], plot=plot).draw()
     assert isinstance(figure, Figure)
     assert figure.axes
-    assert view.widget.png.startswith(b"\x89PNG")
-    plot = view.widget._image.value
-    assert "currentColor" in plot
-    assert INK not in plot
-    assert "alert" not in view.widget._message.value
+    shown = PanelPage(view.widget).ask({"type": "show", "request": 1})[0]
+    assert "problem" not in shown
+    assert "currentColor" in shown["drawing"]
+    assert INK not in shown["drawing"]
+    assert "font-family: inherit" in shown["drawing"]
 
 
 def test_a_plot_that_cannot_be_drawn_is_said_under_the_controls_and_an_unknown_one_is_an_error(view, runs):
     view.choose([runs[0]], plot="Compare two runs")
-    assert "two runs can be compared, and 1 are chosen" in view.widget._message.value
+    shown = PanelPage(view.widget).ask({"type": "show", "request": 1})[0]
+    assert "two runs can be compared, and 1 are chosen" in shown["problem"]
+    assert "two runs can be compared" in view._html()
     with pytest.raises(ChoiceError, match=r"plot cannot be 'Pie' .*Timeline"):
         view.choose([runs[1]], plot="Pie")
     assert set(view.frame.session) == {runs[0].id}
@@ -75,18 +79,45 @@ def test_one_run_is_chosen_by_itself_or_its_id_and_what_is_none_is_told_those_th
     assert set(view.frame.session) == {runs[1].id}
 
 
-def test_the_table_and_the_message_show_markup_as_text(view, runs):
+def test_the_saved_table_shows_markup_as_text(view, runs):
     view.choose([runs[3]])
-    assert "&lt;img src=x" in view.widget.table_html()
-    view.widget.file.value = "/<b>/figures"
-    view.widget._save[0].click()
-    assert "&lt;b&gt;" in view.widget._message.value
-    assert "<b>" not in view.widget._message.value
+    assert "&lt;img src=x" in view._html()
+    assert "<img src=x" not in view._html()
+
+
+def test_a_page_chooses_runs_columns_and_a_plot_and_what_there_is_not_is_refused(view, runs):
+    page = PanelPage(view.widget)
+    chosen = {"runs": [runs[0].id, runs[1].id], "columns": ["seconds", "node"], "plot": "runs", "figure": "ram_peak_mb"}
+    shown, _ = page.ask({"type": "choose", **chosen, "request": 1})
+    assert shown["chosen"] == [runs[0].id, runs[1].id]
+    assert shown["head"] == ["Node", "Seconds"]
+    assert [row[0] for row in shown["rows"]] == ["sum", "sum"]
+    assert shown["numbers"] == [False, True]
+    for wrong in ({"plot": "pie"}, {"columns": ["colour"]}, {"figure": "node"}, {"runs": ["unknown"]}):
+        refused, _ = page.ask({"type": "choose", **wrong, "request": 2})
+        assert (refused["type"], next(iter(wrong.values()))[0][:3] in refused["message"]) == ("refused", True)
+    assert page.ask({"type": "show", "request": 3})[0]["plot"] == "runs"
+    refused, _ = page.ask({"type": "save", "what": "csv", "file": "/<b>/figures", "request": 4})
+    assert "<b>" in refused["message"]
+    assert refused["type"] == "refused"
+
+
+def test_a_run_is_named_by_what_it_made_and_a_page_hears_of_the_next(view, studio, runs):
+    page = PanelPage(view.widget)
+    shown, _ = page.ask({"type": "show", "request": 1})
+    assert [run["label"] for run in shown["runs"]] == ["bad", "sum", "sum", "sum"]
+    studio.run(Add(id="later", a=1, b=1), progress=False)
+    deadline = time.monotonic() + 10
+    while not page.news and time.monotonic() < deadline:
+        time.sleep(0.02)
+    shown, _ = page.ask({"type": "show", "request": 2})
+    assert shown["runs"][0]["label"] == "later"
+    assert shown["chosen"] == [shown["runs"][0]["session"]]
 
 
 def test_what_is_chosen_is_saved_as_csv_and_png(view, runs, tmp_path):
     view.choose(runs[:2])
-    view.widget.columns.value = ("node", "seconds")
+    view.widget.choose(columns=("node", "seconds"))
     table = pd.read_csv(view.to_csv(tmp_path / "a.csv"))
     assert list(table.columns) == ["node", "seconds"]
     assert len(table) == 2
@@ -97,7 +128,7 @@ def test_a_studio_without_runs_shows_an_empty_view(studio):
     view = studio.stats_view()
     assert len(view.frame) == 0
     assert repr(view) == "StatsView(0 runs)"
-    assert "StatsView(0 runs)" in view._repr_mimebundle_()["text/html"]
+    assert "0 runs" in view._repr_mimebundle_()["text/html"]
 
 
 @pytest.fixture(scope="module")
@@ -132,4 +163,4 @@ def test_a_cell_puts_out_the_widget_and_beside_it_html_without_its_markup(kernel
     assert "<b>blank" not in static["text/html"]
     assert len(static["text/html"]) < 60_000
     for found in re.findall(r"base64,([^\"]+)", static["text/html"]):
-        assert base64.b64decode(found)[:4] in (b"RIFF", b"\x89PNG")
+        assert base64.b64decode(found)[:4] in (b"RIFF", b"\x89PNG", b"<svg")

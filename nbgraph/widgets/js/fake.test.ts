@@ -5,7 +5,7 @@ export class FakeModel {
   sent: any[] = [];
   private listeners: ((content: any, buffers: DataView[]) => void)[] = [];
 
-  get(): unknown {
+  get(_name?: string): unknown {
     return undefined;
   }
   on(_: string, callback: any): void {

@@ -8,6 +8,7 @@ import type { Model, Widget } from "./model.ts";
 import { paint } from "./paint.ts";
 import { queueTable } from "./queue_table.ts";
 import { runView } from "./run_view.ts";
+import { statsView } from "./stats_view.ts";
 
 const panels = {
   cache_table: cacheTable,
@@ -16,6 +17,7 @@ const panels = {
   paint,
   run_view: runView,
   queue_table: queueTable,
+  stats_view: statsView,
 };
 
 export const widgets: Record<string, Widget> = {

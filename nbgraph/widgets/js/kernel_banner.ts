@@ -1,5 +1,7 @@
 // Says above a panel that its kernel is gone, and what to type for a new one; while it is, the panel takes no clicks.
+import "./form.css";
 import "./kernel.css";
+import "./panel.css";
 
 import { element, fill } from "./dom.ts";
 import { linkOf } from "./kernel.ts";
@@ -12,6 +14,7 @@ const CALLS: Record<string, string> = {
   queue_table: "studio.queue",
   run_view: "studio.queue",
   paint: "studio.paint(image)",
+  stats_view: "studio.stats_view()",
 };
 const GONE = "The kernel was restarted or ended: this shows what there was, and takes no clicks.";
 const SILENT = "Waiting for the kernel: it has not answered for a while. A cell may keep it busy.";
