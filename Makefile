@@ -15,7 +15,7 @@ WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-units test-browser test-gpu bench bench-compare bench-ui docs pictures lab check style types house coverage clean
+.PHONY: demo test test-units test-browser test-gpu bench bench-compare bench-ui docs pictures looks lab check style types house coverage clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2> /dev/null || $(PYTHON) -c '$(NEW_ENOUGH)' || { \
@@ -68,8 +68,13 @@ test-gpu: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/site/build.py --execute
 
-pictures: $(STAMP)
+pictures: $(STAMP) looks
 	cd tests && PYTHONPATH=. ../$(BIN)/python ../docs/draw.py
+
+# make looks LOOKS="form stats dark 600": every widget in both themes and two widths, or some of them, in out/looks
+LOOKS ?=
+looks: $(STAMP)
+	cd tests && PYTHONPATH=. ../$(BIN)/python ../docs/looks.py $(LOOKS)
 
 coverage: $(STAMP)
 	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -m "not browser" $(PARALLEL) \

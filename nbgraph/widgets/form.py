@@ -29,12 +29,6 @@ from nbgraph.widgets.static_fallback import StaticFallback
 Submit = Callable[[Graph], Run]
 LABELS = {"cfg_scale": "Guidance"}
 """What the canvas calls inputs by another word than their name."""
-STYLE = """
-.nbgraph-form { border: 1px solid var(--jp-border-color2, #dfe3e8); border-radius: 10px; padding: 10px 14px }
-.nbgraph-form :is(textarea, input, select) { border-radius: 6px }
-.nbgraph-form button { border-radius: 7px }
-.nbgraph-form .widget-label { color: var(--jp-ui-font-color2, #566370) }
-"""
 
 
 class GraphForm(widgets.VBox):
@@ -59,9 +53,9 @@ class GraphForm(widgets.VBox):
         named = isinstance(target, LibraryGraph)
         self._banner = KernelBanner(f"studio.form({json.dumps(target.name, ensure_ascii=False)})" if named else "")
         box: Any = super()
-        box.__init__([self._banner, *self._parts(target)], layout={"max_width": "1100px"})
-        box.add_class(PANEL)
-        box.add_class("nbgraph-form")
+        box.__init__([self._banner, *self._parts(target)])
+        for name in (PANEL, "nbp", "nbgraph-form"):
+            box.add_class(name)
         typed = [part for control in self._controls.values() for part in control.parts]
         skip_cell_events(self._run_button, self._cancel_button, *typed)
 
@@ -157,7 +151,7 @@ class GraphForm(widgets.VBox):
         return {"text/plain": repr(self), "text/html": self._html()}
 
     def _html(self) -> Html:
-        rows = [(element("span", self._labels[name], style=SOFT), str(value)) for name, value in self.values.items()]
+        rows = [(element("span", self._labels[name], style=SOFT), _shown(value)) for name, value in self.values.items()]
         result = static_bundle(self._current)["text/html"] if self._current is not None else ""
         return panel(self._title[:1].upper() + self._title[1:], table(rows), result)
 
@@ -181,15 +175,22 @@ class GraphForm(widgets.VBox):
 
     def _parts(self, target: LibraryGraph | Graph) -> list[Any]:
         description = target.description if isinstance(target, LibraryGraph) else ""
-        heading = element("b", self._title[:1].upper() + self._title[1:])
-        style = element("style", Html(STYLE))
-        title = widgets.HTML(joined([style, heading, element("small", description)], " "))
-        buttons = widgets.HBox([self._run_button, self._cancel_button], layout={"margin": "6px 0 0 126px"})
-        controls = [control.widget for control in self._controls.values()]
-        left = widgets.VBox([*controls, buttons], layout={"flex": "1 1 380px", "min_width": "280px"})
-        right = widgets.VBox([self._view], layout={"flex": "1 1 320px", "min_width": "260px"})
-        body = widgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "16px", "width": "100%"})
-        self._boxes = [title, buttons, left, right, body]
+        title = widgets.HTML(
+            joined([element("b", self._title[:1].upper() + self._title[1:]), element("span", description)], " ")
+        )
+        buttons = widgets.HBox([self._run_button, self._cancel_button])
+        # What to draw is typed first, so long texts stand above everything else.
+        controls = sorted(
+            (control.widget for control in self._controls.values()),
+            key=lambda control: not isinstance(control, widgets.Textarea),
+        )
+        left = widgets.VBox([*controls, buttons])
+        right = widgets.VBox([self._view])
+        body = widgets.HBox([left, right])
+        named = {"title": title, "buttons": buttons, "inputs": left, "result": right, "body": body}
+        for name, part in named.items():
+            part.add_class(f"nbgraph-form-{name}")
+        self._boxes = list(named.values())
         return [title, body]
 
     def _follow(self, run: Run) -> None:
@@ -211,6 +212,10 @@ class GraphForm(widgets.VBox):
             act()
         except Exception as error:
             self._view.say(str(error) or type(error).__name__)
+
+
+def _shown(value: Any) -> str:
+    return "auto" if value is None else str(value)
 
 
 def label_of(exposed: Exposed, spec: InputSpec) -> str:

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -22,10 +23,14 @@ LARGEST = 2**53
 LONGEST = 40
 """The most digits of a seed that are read."""
 SHOWN_SIZE = 128
-LABEL = {"description_width": "120px"}
-WIDE = {"width": "100%", "margin": "2px 0"}
-SMALL = {"width": "auto", "margin": "2px 0 2px 4px"}
-INDENT = "126px"
+LABEL = {"description_width": "initial"}
+FULL = {"width": "auto", "margin": "0"}
+WIDE = "nbgraph-wide"
+"""The class of a control that takes both columns of a form; js/form.css has the looks of all."""
+SPANS = {"steps": (1, 60, 20), "cfg_scale": (0, 20, 4)}
+"""The ranges that sliders cover of inputs whose limits are much wider, as the canvas has them, and where they begin."""
+MAX_SPAN = 4096
+"""The widest limits between which a slider is of use."""
 WHOLE = (widgets.IntSlider, widgets.BoundedIntText)
 NUMBERS = (*WHOLE, widgets.FloatSlider, widgets.BoundedFloatText)
 
@@ -54,36 +59,81 @@ class Control:
         return [self.widget]
 
 
-class OptionalNumber(Control):
-    """A number that may be None, which a checkbox beside it says."""
+class RangedNumber(Control):
+    """A number with a slider over the range that people use; beside it any value within the limits can be typed."""
 
-    def __init__(self, number: Any, value: Any, word: str, beside: Sequence[Any] = ()) -> None:
-        self.number, self.beside = number, beside
-        self.open = widgets.Checkbox(value=value is None, description=word, indent=False, layout=SMALL)
-        # Disabled rather than hidden: the last number is there again when the box is cleared.
-        number.disabled = value is None
-        self.open.observe(self._opened, "value")
-        super().__init__(widgets.HBox([number, *beside, self.open], layout={"width": "100%", "align_items": "center"}))
+    def __init__(self, slider: Any, number: Any) -> None:
+        self.slider, self.number = slider, number
+        # Not a link: a slider moves what lies outside its range to its end, and the number must stay as it was typed.
+        slider.observe(self._slid, "value")
+        number.observe(self._typed, "value")
+        self._typed()
+        box: Any = widgets.HBox([slider, number], layout=FULL)
+        box.add_class("nbgraph-ranged")
+        super().__init__(box)
 
     @property
     def value(self) -> Any:
-        return None if self.open.value else self.number.value
+        return self.number.value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.number.value = value
+
+    def refusal(self, value: Any) -> str:
+        return refusal(self.number, value)
+
+    @property
+    def parts(self) -> list[Any]:
+        return [self.slider, self.number, self.widget]
+
+    @property
+    def _within(self) -> Any:
+        return min(self.slider.max, max(self.slider.min, self.number.value))
+
+    def _typed(self, _: Any = None) -> None:
+        self.slider.value = self._within
+
+    def _slid(self, _: Any) -> None:
+        if self.slider.value != self._within:
+            self.number.value = self.slider.value
+
+
+class OptionalNumber(Control):
+    """A number that may be None, which a checkbox beside it says."""
+
+    def __init__(self, inner: Control, value: Any, word: str, beside: Sequence[Any] = ()) -> None:
+        self.inner, self.beside = inner, beside
+        self.number = inner.number if isinstance(inner, RangedNumber) else inner.widget
+        self.open = widgets.Checkbox(value=value is None, description=word, indent=False, layout=FULL)
+        self.open.observe(self._opened, "value")
+        self._opened()
+        box: Any = widgets.HBox([inner.widget, *beside, self.open], layout=FULL)
+        box.add_class("nbgraph-beside")
+        super().__init__(box)
+
+    @property
+    def value(self) -> Any:
+        return None if self.open.value else self.inner.value
 
     @value.setter
     def value(self, value: Any) -> None:
         self.open.value = value is None
         if value is not None:
-            self.number.value = value
+            self.inner.value = value
 
     def refusal(self, value: Any) -> str:
-        return "" if value is None else refusal(self.number, value)
+        return "" if value is None else self.inner.refusal(value)
 
     @property
     def parts(self) -> list[Any]:
-        return [self.number, *self.beside, self.open, self.widget]
+        return [*self.inner.parts, *self.beside, self.open, self.widget]
 
-    def _opened(self, change: Any) -> None:
-        self.number.disabled = bool(change["new"])
+    def _opened(self, _: Any = None) -> None:
+        # Disabled rather than hidden: the last number is there again when the box is cleared.
+        for part in self.inner.parts:
+            if "disabled" in part.traits():
+                part.disabled = self.open.value
 
 
 class SeedControl(OptionalNumber):
@@ -91,9 +141,9 @@ class SeedControl(OptionalNumber):
 
     def __init__(self, box: widgets.Text, value: int | None, low: int, high: int) -> None:
         self.low, self.high = low, high
-        self.die: Any = widgets.Button(icon="dice", tooltip="draw a seed", layout={"width": "42px"})
+        self.die: Any = widgets.Button(icon="dice", tooltip="another seed", layout={"width": "32px"})
         self.die.on_click(self._roll)
-        super().__init__(box, value, "drawn", [self.die])
+        super().__init__(Control(box), value, "random", [self.die])
 
     @property
     def value(self) -> int | None:
@@ -126,7 +176,7 @@ class ListControl(Control):
 
     def __init__(self, value: Any, optional: bool, **common: Any) -> None:
         self.optional = optional
-        super().__init__(widgets.Text(value=self._text(value), **common))
+        super().__init__(_wide(widgets.Text(value=self._text(value), **common)))
 
     @property
     def value(self) -> Any:
@@ -168,11 +218,11 @@ class PictureControl(Control):
         self.upload = widgets.FileUpload(
             accept=".png,.jpg,.jpeg,.webp",
             description=f"{label}: choose …",
-            layout={"width": "auto", "margin": f"2px 0 2px {INDENT}"},
+            layout=FULL,
         )
-        self.shown: Any = widgets.Image(layout={"margin": f"0 0 4px {INDENT}", "max_width": f"{SHOWN_SIZE}px"})
+        self.shown: Any = widgets.Image(layout={"margin": "6px 0 0", "max_width": f"{SHOWN_SIZE}px"})
         self.upload.observe(self._chosen, "value")
-        super().__init__(widgets.VBox([self.upload, self.shown], layout={"width": "100%"}))
+        super().__init__(_wide(widgets.VBox([self.upload, self.shown], layout=FULL)))
         self._show()
 
     @property
@@ -216,13 +266,10 @@ class LinkedInside(Control):
 
     def __init__(self, control: Control, label: str) -> None:
         self.control = control
-        margin = f"2px 0 2px {INDENT}"
-        self.linked = widgets.Checkbox(
-            value=True, description=f"{label}: linked inside", indent=False, layout={"width": "auto", "margin": margin}
-        )
+        self.linked = widgets.Checkbox(value=True, description=f"{label}: linked inside", indent=False, layout=FULL)
         self.linked.observe(self._show, "value")
         self._show()
-        super().__init__(widgets.VBox([self.linked, control.widget], layout={"width": "100%"}))
+        super().__init__(_wide(widgets.VBox([self.linked, control.widget], layout=FULL)))
 
     @property
     def value(self) -> Any:
@@ -265,13 +312,13 @@ def control_for(
         Performs an action of a control and shows its error.
     """
     kind = shown["control"]
-    common: dict[str, Any] = {"description": label, "style": LABEL, "layout": WIDE}
+    common: dict[str, Any] = {"description": label, "style": LABEL, "layout": FULL}
     if shown.get("description"):
         common["tooltip"] = shown["description"]
     if kind in ("int", "float", "seed"):
         return _number(shown, kind, value, common)
     if kind == "bool":
-        return Control(widgets.Checkbox(value=bool(value), **common))
+        return Control(widgets.Checkbox(value=bool(value), indent=False, **common))
     if kind == "choice":
         return Control(widgets.Dropdown(options=_with(shown["choices"], value), value=value, **common))
     if kind == "model":
@@ -279,7 +326,8 @@ def control_for(
         text = "" if value is None else str(value)
         return Control(widgets.Combobox(options=services.model_manager.names(), value=text, **common))
     if kind == "text":
-        return Control(widgets.Textarea(value=value or "", rows=3, **common))
+        hint = shown.get("description", "")
+        return Control(_wide(widgets.Textarea(value=value or "", rows=3, placeholder=hint, **common)))
     if kind == "list":
         return ListControl(value, bool(shown.get("optional")), **common)
     if kind == "image":
@@ -301,18 +349,28 @@ def _number(shown: Mapping[str, Any], kind: str, value: Any, common: dict[str, A
     limited = low is not None and high is not None
     span = high - low if low is not None and high is not None else LARGEST
     step = shown.get("step") or (1 if whole else 0.05 if span <= 2 else 0.5)
+    usual = SPANS.get(shown["name"]) if kind != "seed" else None
     first = value if value is not None else shown.get("default")
-    start = first if first is not None else max(low or 0, min(512 if whole and kind == "int" else 0, high or LARGEST))
-    # A slider needs two ends and a few values between; a seed has too many, an optional value must be typed.
-    if limited and kind != "seed" and not shown.get("optional"):
-        slider = widgets.IntSlider if whole else widgets.FloatSlider
-        return Control(slider(value=start, min=low, max=high, step=step, continuous_update=False, **common))
-    box = widgets.BoundedIntText if whole else widgets.BoundedFloatText
+    other = usual[2] if usual else max(low or 0, min(512 if whole and kind == "int" else 0, high or LARGEST))
+    start = first if first is not None else other
     limits = {"min": -LARGEST if low is None else low, "max": LARGEST if high is None else high}
-    number = box(value=start, step=step, **limits, **common)
-    if not shown.get("optional"):
-        return Control(number)
-    return OptionalNumber(number, value, "auto")
+    slider = partial(widgets.IntSlider if whole else widgets.FloatSlider, step=step, continuous_update=False, **common)
+    box = partial(widgets.BoundedIntText if whole else widgets.BoundedFloatText, step=step, **limits, **common)
+    optional = bool(shown.get("optional"))
+    # A slider needs two ends and a few values between; a seed has too many, an optional value must be typed.
+    if limited and kind != "seed" and not usual and not optional and span <= MAX_SPAN:
+        return Control(slider(value=start, min=low, max=high))
+    if usual:
+        ends = {"min": max(usual[0], limits["min"]), "max": min(usual[1], limits["max"])}
+        control = RangedNumber(slider(**ends, readout=False), box(value=start))
+    else:
+        control = Control(box(value=start))
+    return OptionalNumber(control, value, "auto") if optional else control
+
+
+def _wide(widget: Any) -> Any:
+    widget.add_class(WIDE)
+    return widget
 
 
 def _with(options: list[Any], value: Any) -> list[Any]:

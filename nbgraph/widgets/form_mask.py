@@ -7,10 +7,8 @@ import ipywidgets as widgets  # pyright: ignore[reportMissingTypeStubs] - it is 
 
 from nbgraph.errors import NbgraphError
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.widgets.form_controls import MISSING, LinkedInside, PictureControl
+from nbgraph.widgets.form_controls import FULL, MISSING, LinkedInside, PictureControl
 from nbgraph.widgets.paint import MaskPainter
-
-ITEM = {"width": "auto", "margin": "2px 0 2px 4px"}
 
 
 def is_mask(shown: Mapping[str, Any], label: str) -> bool:
@@ -28,10 +26,11 @@ class MaskControl(PictureControl):
         self._services, self._show_errors = services, guarded
         self._painter: MaskPainter | None = None
         self.button: Any = widgets.Button(
-            description="Paint …", icon="paint-brush", tooltip="paint the mask on the image", layout=ITEM
+            description="Paint …", icon="paint-brush", tooltip="paint the mask on the image", layout=FULL
         )
         self.button.on_click(self._clicked)
-        self._row = widgets.HBox([self.upload, self.button])
+        self._row: Any = widgets.HBox([self.upload, self.button])
+        self._row.add_class("nbgraph-beside")
         self._place: Any = widgets.VBox([], layout={"width": "100%"})
         self.widget.children = [self._row, self.shown, self._place]
 

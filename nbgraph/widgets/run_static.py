@@ -18,6 +18,8 @@ SHOWN_PICTURES = 16
 SHEET_PICTURES = 4
 SHOWN_NODES = 40
 GAP = 4
+ALONE, AMONG_OTHERS = 256, 128
+"""The least width of a picture on the page, in pixels: small models make small pictures."""
 
 _LINE = "1px solid var(--jp-border-color2, #dfe3e8)"
 _SOFT = "color: var(--jp-content-font-color2, #52606d)"
@@ -59,7 +61,7 @@ def static_bundle(run: ShownRun) -> dict[str, Any]:
 def run_html(state: RunState, pictures: list[Image.Image | str], count: int) -> Html:
     """Return a card: the status, the pictures or why there are none, results, errors, and nodes to unfold."""
     parts = [_head(state), _pictures(pictures, count), _results(state), *_problems(state), _nodes(state)]
-    style = f"border: {_LINE}; border-radius: 8px; max-width: 1100px; {_FONT}"
+    style = f"border: {_LINE}; border-radius: 10px; max-width: 1100px; box-sizing: border-box; {_FONT}"
     return element("div", *parts, class_="nbgraph-run", style=style)
 
 
@@ -82,7 +84,8 @@ def _head(state: RunState) -> Html:
 def _pictures(pictures: list[Image.Image | str], count: int) -> Html:
     if not pictures:
         return Html()
-    shown = joined((_picture(picture, f"picture {number}") for number, picture in enumerate(pictures, 1)), " ")
+    least = ALONE if len(pictures) == 1 else AMONG_OTHERS
+    shown = joined((_picture(picture, f"picture {number}", least) for number, picture in enumerate(pictures, 1)), " ")
     more = count - len(pictures)
     note = element("div", f"and {more} more in run.images", style=_SOFT) if more else Html()
     return element("div", shown, note, style="padding: 0 12px 8px 12px")
@@ -93,12 +96,12 @@ def _results(state: RunState) -> Html:
     return element("div", *lines, style=f"padding: 0 12px 8px 12px; {_CODE}") if lines else Html()
 
 
-def _picture(picture: Image.Image | str, label: str) -> Html:
+def _picture(picture: Image.Image | str, label: str, least: int) -> Html:
     if isinstance(picture, str):
         style = f"{_EMPTY}; border: {_LINE}"
         return element("span", picture, role="img", aria_label=f"{label}, {picture}", style=style)
-    width = min(PICTURE_SIZE, max(picture.width, 128))
-    style = "display: inline-block; max-width: 100%; border-radius: 4px; margin: 2px"
+    width = min(PICTURE_SIZE, max(picture.width, least))
+    style = "display: inline-block; max-width: 100%; border-radius: 6px; margin: 2px"
     about = f"{label}, {picture.width} x {picture.height}"
     return image(thumbnail(picture, PICTURE_SIZE), about, width=width, style=style)
 

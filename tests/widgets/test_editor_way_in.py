@@ -14,6 +14,19 @@ FINDINGS = """async () => {
   const { violations } = await axe.run(document.querySelector(".nbg"), { resultTypes: ["violations"] });
   return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 4).map((one) => one.html).join(" | ")}`);
 }"""
+WORDS_OF_THE_TRADE = {
+    "txt2img": "Text to image",
+    "img2img": "Image to image",
+    "generate": "Text to image",
+    "ksampler": "Denoise",
+    "checkpoint": "Model",
+    "vae decode": "Latents to image",
+    "upscale": "Upscale",
+    "loop": "Iterate",
+    "cfg": "Denoise",
+    "rotate": "Rotate image",
+}
+"""What other tools call it, and what it is here."""
 MANY = """
 from nbgraph.invocations import Integer
 editor = studio.edit(nb.Graph([Integer(id=f"n{number}", value=number) for number in range(210)])); editor
@@ -119,6 +132,18 @@ def test_keys_stay_live_when_the_focused_node_leaves_the_view(book):
     book.press("Escape")
 
 
+def test_each_word_of_the_trade_finds_its_node_first(book):
+    empty_canvas(book)
+    book.editor.focus()
+    book.press("Space")
+    words, found = book.editor.get_by_role("combobox", name="search node types"), {}
+    for word in WORDS_OF_THE_TRADE:
+        words.fill(word)
+        found[word] = book.editor.locator(".nbg-palette .nbg-choice-title").first.inner_text()
+    assert found == WORDS_OF_THE_TRADE
+    book.press("Escape")
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="npm ci was not run in nbgraph/widgets/js")
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_axe_finds_nothing_on_the_canvas(book, theme):
@@ -149,6 +174,10 @@ def test_axe_finds_nothing_on_the_canvas(book, theme):
     book.button("Run").click()
     book.ends_as("picture", "✓|cached")
     found["results"] = book.page.evaluate(FINDINGS)
+    book.node("picture").locator(".nbg-hero").click()
+    expect(book.editor.get_by_role("link", name="Save")).to_be_visible()
+    found["large"] = book.page.evaluate(FINDINGS)
+    book.press("Escape")
     book.choose("denoise")
     book.press("Delete")
     expect(book.node("picture").locator(".nbg-supply")).to_be_visible()

@@ -46,6 +46,17 @@ class EveryKind(BaseInvocation):
         return StringOutput(value=f"{self.prompt} {self.size} {self.way} {self.sizes}")
 
 
+@invocation("test_slow", title="Slow")
+class Slow(BaseInvocation):
+    """Steps before the prompt."""
+
+    steps: Annotated[int, Field(ge=1, le=1000)] = 20
+    prompt: str = ""
+
+    def invoke(self, context: InvocationContext) -> StringOutput:
+        return StringOutput(value=self.prompt)
+
+
 @pytest.fixture
 def form(studio):
     made = studio.form(Graph([EveryKind(id="all")]))
@@ -95,6 +106,39 @@ def test_what_may_be_left_open_has_a_tick_and_a_seed_has_a_die(form):
     assert isinstance(seed, SeedControl)
     assert seed.die in seed.widget.children
     assert not any(isinstance(child, widgets.Button) for child in width.widget.children)
+
+
+def test_a_number_with_wide_limits_has_a_slider_over_what_is_usual_and_takes_any_value_beside_it(studio):
+    form = studio.form(Graph([Slow(id="slow")]))
+    steps = control(form, "slow.steps")
+    assert (steps.slider.min, steps.slider.max, steps.number.max) == (1, 60, 1000)
+    steps.number.value = 400
+    assert (form.values["slow.steps"], steps.slider.value) == (400, 60)
+    steps.slider.value = 30
+    assert (form.values["slow.steps"], steps.number.value) == (30, 30)
+    form.values = {"slow.steps": 500}
+    assert form.values["slow.steps"] == 500
+    with pytest.raises(GraphError, match="from 1 to 1000, not 1001"):
+        form.values = {"slow.steps": 1001}
+    form.close()
+
+
+def test_a_number_that_may_be_left_open_is_disabled_while_it_is(studio):
+    form = studio.form("text to image")
+    steps = control(form, "steps")
+    steps.value = None
+    assert (form.values["steps"], steps.number.disabled) == (None, True)
+    steps.open.value = False
+    assert (form.values["steps"], steps.number.disabled) == (steps.number.value, False)
+    form.close()
+
+
+def test_what_to_draw_is_typed_above_everything_else(studio):
+    form = studio.form(Graph([Slow(id="slow")]))
+    inputs = form.children[-1].children[0]
+    assert isinstance(inputs.children[0], widgets.Textarea)
+    assert inputs.children[0].description == "slow.prompt"
+    form.close()
 
 
 def test_values_are_set_by_name_and_an_unknown_name_lists_those_there_are(form):

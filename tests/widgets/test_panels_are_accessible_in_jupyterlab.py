@@ -1,4 +1,4 @@
-"""What axe-core finds on gallery, cache, queue, stats and form, in both themes: nothing."""
+"""What axe-core finds on every panel, sheet and table, in both themes: nothing."""
 
 import pytest
 from playwright.sync_api import expect
@@ -39,8 +39,17 @@ PANELS = {
     "gallery": ("studio.images", ".nbp-tile"),
     "cache": ("studio.cache", ".nbp-cache [role=rowheader], .nbp-cache th[scope=row]"),
     "queue": ("studio.queue", ".nbp-pill"),
-    "stats": ("studio.stats_view().choose(runs)", ".nbgraph-stats svg"),
+    "stats": ("studio.stats_view().choose(runs)", ".nbp-stats svg"),
     "form": ("studio.form(graph())", "button"),
+    "comparison": ("studio.images.compare(*studio.images.frame.image_name[:2])", ".nbp-stage img"),
+    "sweep": ("studio.sweep(graph(), {'blank.height': [8, 16], 'blank.width': [8, 16]})", ".nbgraph-sweep img"),
+    "graphs": ("studio.graphs.save(graph(), 'small'); studio.graphs", "figure"),
+    "disk and models": ("display(studio.disk); studio.models", "table"),
+    "without a kernel": (
+        "views = studio.images, studio.cache, studio.queue, studio.stats_view()\n"
+        "for view in views: display(view._static(), raw=True)",
+        "table",
+    ),
     "run that ended": ("runs[0]", "details"),
     "run that goes on": ("live = studio.submit(Wait(id='wait', seconds=8)); live", "button"),
     "run that failed": ("studio.submit(Wait(id='wait', seconds=-1))", "[role=alert], pre, .nbr-error, details"),

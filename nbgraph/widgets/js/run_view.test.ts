@@ -143,6 +143,24 @@ describe("the run view", () => {
   });
 });
 
+describe("the pictures of a form", () => {
+  it("stay in a strip when another run begins, and come back by a click", () => {
+    close();
+    model.get = (name?: string) => name === "compact";
+    close = runView.render({ model: model as any, el });
+    model.tell(message({ pictures: ["a"] }), [bytes()]);
+    expect(find(".nbp-history").classList.contains("nbp-hidden")).toBe(true);
+    model.tell(message({ pictures: ["b"] }), [bytes()]);
+    const strip = [...el.querySelectorAll<HTMLElement>(".nbp-history button")];
+    expect(strip.map((one) => one.getAttribute("aria-pressed"))).toEqual(["true", "false"]);
+    const older = strip[1].querySelector("img")!.src;
+    strip[1].click();
+    expect(find(".nbp-run-pictures").querySelector("img")!.src).toBe(older);
+    model.tell(message({ pictures: ["a"] }), [bytes()]);
+    expect(el.querySelectorAll(".nbp-history button").length).toBe(2);
+  });
+});
+
 describe("texts", () => {
   it("names seconds as a person does", () => {
     expect([0.012, 1.34, 125].map(secondsText)).toEqual(["12 ms", "1.3 s", "2 min 5 s"]);

@@ -5,6 +5,7 @@ import "./run_view.css";
 import { attribute, element, fill, Pictures, write } from "./dom.ts";
 import { guard } from "./editor/guard.ts";
 import type { Model, Widget } from "./model.ts";
+import { History } from "./run_history.ts";
 import { headLine, type NodeState, nodeMeta, type RunMessage, type RunState, statusWord } from "./run_text.ts";
 
 const TICK = 250;
@@ -51,15 +52,18 @@ class RunCard {
   private problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
   private spoken = element("span", { class: "nbp-unseen", role: "status", "aria-live": "polite" });
   private clock: ReturnType<typeof setInterval>;
+  /** A form keeps its last pictures: one looks at a picture to make the next one better. */
+  private history: History | null = null;
 
   constructor(private model: Model) {
+    if (model.get("compact") === true) this.history = new History((url) => this.showOnly(url));
     this.root = element(
       "section",
       { class: "nbp nbp-card nbp-run nbp-hidden", "aria-label": "run" },
       element("div", { class: "nbp-bar" }, this.pill, this.line, element("span", { class: "nbp-space" }), this.cancel),
       this.track,
       this.problem,
-      element("div", { class: "nbp-run-body" }, this.list, this.shown, this.results),
+      element("div", { class: "nbp-run-body" }, this.list, this.shown, this.results, this.history?.root),
       this.spoken,
     );
     this.clock = setInterval(() => this.tick(), TICK);
@@ -71,6 +75,7 @@ class RunCard {
     clearInterval(this.clock);
     this.model.off("msg:custom", this.hear);
     this.pictures.clear();
+    this.history?.close();
   }
 
   private hear = (content: any, buffers: DataView[] = []): void => {
@@ -109,6 +114,7 @@ class RunCard {
   private drawHead(state: RunState): void {
     const live = state.status === "pending" || state.status === "running";
     if (!live) this.cancelling = false;
+    attribute(this.root, "data-live", live);
     write(this.pill, statusWord(state.status, this.cancelling));
     attribute(this.pill, "data-status", state.status);
     attribute(this.cancel, "class", `nbp-button nbp-danger${live ? "" : " nbp-hidden"}`);
@@ -180,9 +186,18 @@ class RunCard {
     const number = this.shown.querySelectorAll("img[data-picture]").length + 1;
     const picture = element("img", { class: "nbp-picture", alt: `picture ${number} of the run`, "data-picture": name });
     picture.src = this.pictures.put(name, bytes);
+    this.history?.add(name, bytes);
     this.shown.insertBefore(
       element("figure", {}, picture),
       this.previewFigure.parentNode === this.shown ? this.previewFigure : null,
+    );
+  }
+
+  /** Show a picture of a run before in place of those of this one. */
+  private showOnly(url: string): void {
+    fill(
+      this.shown,
+      element("figure", {}, element("img", { class: "nbp-picture", alt: "picture of a run before", src: url })),
     );
   }
 

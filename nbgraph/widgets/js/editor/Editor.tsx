@@ -92,7 +92,7 @@ export function Editor() {
       look: (ids) => canvas.current?.look(ids),
       toggleCode: () => setCode((shown) => !shown),
       showKeys: () => setSheet((shown) => !shown),
-      openPalette: () => openPalette(pointer.current ?? centre(root.current!), null),
+      openPalette: () => openPalette(pointer.current ?? paletteAt(root.current!), null),
       toggleMinimap: () => setMinimap((shown) => !(shown ?? isMapped(store))),
       prompt: (label, text) => new Promise((resolve) => setQuestion({ label, text, answer: resolve })),
     }),
@@ -225,7 +225,7 @@ export function Editor() {
               openMenu={openMenu}
             />
           )}
-          <Start open={begin} search={() => openPalette(centre(root.current!), null)} />
+          <Start open={begin} search={() => openPalette(paletteAt(root.current!), null)} />
           {opened && (
             <Palette
               at={inside(place.current!, opened.at, PALETTE)}
@@ -279,6 +279,12 @@ export function Editor() {
       </div>
     </div>
   );
+}
+
+/** Where the palette opens without a pointer: in the middle, over the upper half. */
+function paletteAt(root: HTMLElement): Opened["at"] {
+  const { x, y } = centre(root);
+  return { x: x - PALETTE.width / 2, y: y - PALETTE.height / 2 };
 }
 
 function GraphProblems() {

@@ -179,7 +179,7 @@ function Row({ offer, heading, id, chosen, present, point, choose }: RowProps) {
       >
         <span className="nbg-choice-title" title={offer.title}>
           {offer.title}
-          {present && <em> now</em>}
+          {present && <em> · in use</em>}
         </span>
         <span className="nbg-choice-about">{offer.about}</span>
       </div>

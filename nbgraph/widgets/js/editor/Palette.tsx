@@ -93,6 +93,11 @@ export function Palette({ at, loose, recent, choose, close }: Props) {
                 >
                   <CategoryIcon category={one.kind === "type" ? one.type.category : "library"} />
                   <span className="nbg-choice-title">{one.title}</span>
+                  {!title && (
+                    <span className="nbg-choice-about" aria-hidden="true">
+                      {one.kind === "template" ? "graph" : one.group}
+                    </span>
+                  )}
                 </div>
               ))}
             </div>

@@ -116,7 +116,7 @@ function RunButton() {
       type="button"
       className="nbg-b nbg-main"
       aria-label="Run"
-      title={`run${share ? `: ${share} nodes, the rest is cached` : ""} (${keysOf("run")})`}
+      title={`run${hintOf(share)} (${keysOf("run")})`}
       disabled={!canRun}
       onClick={() => store.runAll(null)}
     >
@@ -126,11 +126,19 @@ function RunButton() {
   );
 }
 
+const NOTHING = "all cached";
+
 /** "3 of 6": how many nodes would run; nothing where all of them would. */
 function shareOf(reasons: Record<string, Reason>, nodes: number): string {
   const all = Object.values(reasons);
   const runs = all.filter((one) => one.run).length;
-  return all.length && runs < nodes ? `${runs} of ${nodes}` : "";
+  if (!all.length || runs >= nodes) return "";
+  return runs ? `${runs} of ${nodes}` : NOTHING;
+}
+
+function hintOf(share: string): string {
+  if (!share) return "";
+  return share === NOTHING ? ": nothing has changed since the last run" : `: ${share} nodes, the rest is cached`;
 }
 
 function Times() {

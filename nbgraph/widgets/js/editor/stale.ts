@@ -6,7 +6,9 @@ type Edited = EditorState["edited"];
 
 let last: { document: GraphDocument; edited: Edited; found: Set<string> } | null = null;
 
-export function isStale({ document, edited, reasons }: EditorState, id: string): boolean {
+export function isStale({ document, edited, reasons, runs }: EditorState, id: string): boolean {
+  // What waits for its turn in a run shows the picture of the run before.
+  if (runs[id]?.status === "waiting") return true;
   if (!reasons[id]?.run) return false;
   if (last?.document !== document || last.edited !== edited) {
     last = { document, edited, found: following(document, edited) };
