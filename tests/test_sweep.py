@@ -124,7 +124,7 @@ def test_a_sweep_of_a_node_that_gives_a_number_has_it_in_its_frame(studio):
 def test_a_sweep_without_pictures_shows_itself_as_a_table(studio):
     grid = studio.sweep(Add(id="sum", b=2), {"sum.a": [1, 2]}, progress=False)
     assert grid._repr_png_() is None
-    assert "<td>4</td>" in grid._repr_html_()
+    assert ">4</td>" in grid._repr_html_()
     pictures = studio.sweep(BlankImage(id="page"), {"page.width": [8, 16]}, progress=False)
     assert pictures._repr_html_().count("<img") == 2
 

@@ -166,6 +166,6 @@ def _ink(color: ColorField, mode: str, resample_mode: Resampling) -> int | tuple
     opaque = Image.new("RGB", (1, 1), color.rgba[:3])
     # With alpha, PIL interpolates colours that are multiplied by their opacity, and takes the fill as one of those.
     share = color.a / 255 if mode.endswith("A") and resample_mode != "nearest" else 1
-    bands = (opaque.convert("L") if mode[0] == "L" else opaque).getdata()[0]
-    inks = tuple(round(band * share) for band in ((bands,) if mode[0] == "L" else bands))
+    bands = (opaque.convert("L") if mode[0] == "L" else opaque).tobytes()
+    inks = tuple(round(band * share) for band in bands)
     return (*inks, color.a) if mode.endswith("A") else inks[0] if mode == "L" else inks

@@ -187,7 +187,7 @@ class GraphForm(widgets.VBox):
         left = widgets.VBox([*controls, buttons])
         right = widgets.VBox([self._view])
         body = widgets.HBox([left, right])
-        named = {"title": title, "buttons": buttons, "inputs": left, "result": right, "body": body}
+        named: dict[str, Any] = {"title": title, "buttons": buttons, "inputs": left, "result": right, "body": body}
         for name, part in named.items():
             part.add_class(f"nbgraph-form-{name}")
         self._boxes = list(named.values())
