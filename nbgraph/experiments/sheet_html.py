@@ -17,6 +17,8 @@ from nbgraph.texts import value_text
 LINE = "1px solid var(--jp-border-color2,#dfe3e8)"
 LABEL = "padding:4px 8px;text-align:left;font-weight:600;vertical-align:middle;overflow-wrap:anywhere"
 ROW_LABEL = f"{LABEL};min-width:64px;max-width:200px;white-space:normal"
+ROW = "background:none"
+"""Notebooks colour every second row of a table, and pictures on white stand out from that."""
 CELL = "padding:3px;text-align:center;vertical-align:top;background:none"
 EMPTY = (
     f"width:128px;min-height:112px;padding:8px;box-sizing:border-box;display:grid;place-items:center;border:{LINE};"
@@ -100,10 +102,11 @@ def _grid(cells: Sequence[Cell], groups: Sequence[Group]) -> Html:
         if not rows or rows[-1][0] != label or head in rows[-1][1]:
             rows.append((label, {}))
         rows[-1][1].setdefault(head, []).append(cell)
-    corner = [element("th", style=LABEL)] if down else []
+    # No heading: page readers stumble over an empty one.
+    corner = [element("td", style=LABEL)] if down else []
     head = element("tr", *corner, *(element("th", text, scope="col", style=LABEL) for text in heads))
     body = [
-        element("tr", *_row_label(label, bool(down)), *(_cells(found.get(text, [])) for text in heads))
+        element("tr", *_row_label(label, bool(down)), *(_cells(found.get(text, [])) for text in heads), style=ROW)
         for label, found in rows
     ]
     table = element("table", element("thead", head) if across else "", element("tbody", *body))
