@@ -86,7 +86,8 @@ def test_two_canvases_run_one_after_the_other_and_both_stay_live(book):
     for canvas, steps in ((book.editor, 3), (second, 4)):
         canvas.get_by_label("denoise steps", exact=True).fill(str(steps))
         canvas.get_by_role("button", name="Run", exact=True).click()
-        expect(canvas.locator("img.nbg-result")).to_be_visible(timeout=LONG)
+        state = canvas.locator('.react-flow__node[data-id="picture"] .nbg-state')
+        expect(state).to_contain_text("✓", timeout=LONG)
     for canvas, steps in ((book.editor, 5), (second, 6)):
         canvas.get_by_label("denoise steps", exact=True).fill(str(steps))
     book.until(
