@@ -12,7 +12,7 @@ from nbgraph.diffusion.ip_adapters import FAMILIES as IP_ADAPTED
 from nbgraph.diffusion.known_models import known_model
 from nbgraph.diffusion.reference_limits import limits_of, reads_images
 from nbgraph.diffusion.weighted_prompt import FAMILIES as WEIGHTED
-from nbgraph.diffusion.whole_families import text_to_image_families, whole_reason
+from nbgraph.diffusion.whole_families import moving_reason, text_to_image_families, whole_reason
 
 TESTED = {
     "stable-diffusion": "Stable Diffusion 1.5, 2",
@@ -51,6 +51,18 @@ EDITING = {
     "qwenimage-edit-plus": "Qwen-Image-Edit Plus (2509 and later)",
 }
 """The families that are shown images beside the text, tried on tiny models by the tests: key and name."""
+TRIED_IN_STEPS = (
+    "stable-diffusion-pag", "stable-diffusion-xl-pag", "stable-diffusion-3-pag", "pixart-sigma-pag", "sana-pag",
+    "krea2", "nucleusmoe-image", "ovis",
+)  # fmt: skip
+"""Further families that run step by step, of which the tests try text to image alone."""
+TRIED_AS_A_WHOLE = (
+    "if", "hunyuan", "hunyuan-pag", "kandinsky", "kandinsky22", "kandinsky3", "wuerstchen", "cascade", "flux-control",
+    "cogview4-control", "ideogram4", "cogview3", "lumina", "lumina2", "z-image-omni", "prx", "qwenimage21",
+)  # fmt: skip
+"""The families that run as a whole, each compared by the tests with a call of its pipeline."""
+REFUSED = ("helios", "helios-pyramid")
+"""Families that are in diffusers' table and make no images."""
 EDITING_NOTES = """\
 Models for editing are shown images by `Reference(image=..., vae=model)`, which is linked to `EditPrompt` and to
 `DenoiseLatents`. Pictures equal those of diffusers' pipelines (difference 0), with one image and, where several are
@@ -142,8 +154,9 @@ CLASSES = """\
 What becomes of a folder that names one of the classes that the installed diffusers registers for text to image. *Step
 by step* is by the nodes of a prompt, noise, denoising and decoding; *as a whole* is by
 `WholePipeline(pipeline=PipelineLoader(model=...), prompt=..., arguments={...})`, which runs any pipeline of diffusers
-that gives images, with its own parameters, and equals a call of it (tried on Stable Diffusion, InstructPix2Pix and
-Lumina 2). Loaders of the steps refuse a folder that is run as a whole, and say so.
+that gives images, with its own parameters. Each row is tried on a tiny model and equals a call of the pipeline
+(difference 0); rows marked *text to image* are tried for that alone. HiDream and InstructPix2Pix, which are in no table
+of diffusers, are tried as a whole too. Loaders of the steps refuse a folder that is run as a whole, and say so.
 """
 
 
@@ -188,8 +201,12 @@ def _run_as(of: Family) -> str:
     same = family_of_class(of.pipeline().__name__)
     if same.key != of.key:
         return f"as {same.key}"
+    if of.key in REFUSED:
+        return f"refused: {moving_reason(of.pipeline())}"
     if reason := whole_reason(of):
-        return f"as a whole: {reason}"
+        return f"as a whole{'' if of.key in TRIED_AS_A_WHOLE else ', not tried'}: {reason}"
+    if of.key in TRIED_IN_STEPS:
+        return "step by step, text to image"
     return "step by step" if of.key in (*TESTED, *EDITING) else "step by step, not tried"
 
 

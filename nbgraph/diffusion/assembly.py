@@ -15,7 +15,7 @@ from typing import Any
 
 from diffusers import ControlNetModel
 
-from nbgraph.diffusion.classes import component_class
+from nbgraph.diffusion.classes import component_class, component_rows
 from nbgraph.diffusion.description import ModelDescription, describe_component, describe_model, describe_pipeline
 from nbgraph.diffusion.families import Family, family_of_class
 from nbgraph.diffusion.fingerprints import resolve_folder
@@ -113,8 +113,7 @@ def _combine(
 def describe_known(path: Path, known: KnownModel) -> ModelDescription:
     """Describe a kind of model by its configuration alone; components with weights cannot be loaded."""
     family = family_of_class(str(known.index["_class_name"]))
-    rows: dict[str, list[Any]] = {name: row for name, row in known.index.items() if isinstance(row, list)}
-    classes = {name: component_class(path, name, *row) for name, row in rows.items()}
+    classes = {name: component_class(path, name, *row) for name, row in component_rows(known.index).items()}
     sources = {name: _of_configuration(path, known.configs.get(name, {})) for name in classes}
     return describe_pipeline(path, family, classes, known.index, sources)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from diffusers import DiffusionPipeline
 
-from nbgraph.diffusion.classes import component_class
+from nbgraph.diffusion.classes import component_class, component_rows, pipeline_options
 from nbgraph.diffusion.families import Family, family_of_class
 from nbgraph.diffusion.fingerprints import file_identity, resolve_folder
 from nbgraph.diffusion.model_files import read_json
@@ -202,9 +202,7 @@ def _describe_pipeline(folder: Path, index: dict[str, Any], content: str) -> Mod
             f"models of the family {family.key!r} are not run step by step: {reason}; run {str(folder)!r} as a whole, "
             "by WholePipeline(pipeline=PipelineLoader(model=...))"
         )
-    listed: dict[str, list[Any]] = {name: row for name, row in index.items() if isinstance(row, list)}
-    rows = {name: row for name, row in listed.items() if len(row) == 2 and row[0] is not None}
-    classes = {name: component_class(folder, name, *row) for name, row in rows.items()}
+    classes = {name: component_class(folder, name, *row) for name, row in component_rows(index).items()}
     missing = [name for name in (family.denoiser, "vae", "scheduler") if name not in classes]
     if missing:
         raise ModelError(
@@ -232,7 +230,7 @@ def describe_pipeline(
             f"the model {str(path)!r} is an SDXL refiner, which goes over pictures of a base model and draws none by "
             "itself; nbgraph has no step for it. Use an SDXL base model"
         )
-    options = {name: value for name, value in index.items() if not isinstance(value, list) and not name.startswith("_")}
+    options = pipeline_options(index)
     found = _measure(path, family, classes, options, sources)
     return replace(found, inpaints=_task_of(found) == _INPAINTING)
 

@@ -90,6 +90,7 @@ def _default_of(pipeline: type[diffusers.DiffusionPipeline], argument: str) -> f
 
 _OVERRIDES: dict[str, dict[str, Any]] = {
     "z-image": {"cfg_off": 0.0, "conditioning_listed": True, "float_latents": True},
+    "krea2": {"cfg_off": 0.0},
 }
 """Facts that are not in the names of diffusers' source: where guidance begins other than above 1, other types."""
 

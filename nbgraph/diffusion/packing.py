@@ -1,5 +1,9 @@
 """Between spatial latents, which travel, and the packed sequences that some pipelines hold while they denoise."""
 
+import functools
+import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -15,8 +19,7 @@ def pack(components: Components, tensor: Tensor) -> Tensor:
     if not family.packed:
         return moved
     batch, channels, height, width = moved.shape
-    pipeline: Any = family.pipeline()
-    return pipeline._pack_latents(moved, batch, channels, height, width)
+    return _method(components, "_pack_latents")(moved, batch, channels, height, width)
 
 
 def unpack(components: Components, tensor: Tensor, width: int, height: int) -> Tensor:
@@ -26,9 +29,21 @@ def unpack(components: Components, tensor: Tensor, width: int, height: int) -> T
         scale = model.vae_scale_factor
         return tensor.transpose(1, 2).reshape(len(tensor), -1, height // scale, width // scale)
     if tensor.ndim == 3:
-        pipeline: Any = model.need_family().pipeline()
-        tensor = pipeline._unpack_latents(tensor, height, width, model.vae_scale_factor)
+        tensor = _method(components, "_unpack_latents")(tensor, height, width)
     return tensor[:, :, 0] if tensor.ndim == 5 else tensor
+
+
+def _method(components: Components, name: str) -> Callable[..., Tensor]:
+    """Return a method of the family's pipeline with what it reads of the model, from its arguments or from itself."""
+    model = components.model
+    pipeline: Any = model.need_family().pipeline()
+    patch = model.options.get("patch_size") or model.config("transformer").get("patch_size")
+    told = {"vae_scale_factor": model.vae_scale_factor, "patch_size": patch}
+    found = getattr(pipeline, name)
+    taken = inspect.signature(found).parameters
+    if "self" in taken:
+        return functools.partial(found, SimpleNamespace(**{**told, "patch_size": patch or 2}))
+    return functools.partial(found, **{key: value for key, value in told.items() if key in taken})
 
 
 def pack_like(components: Components, tensor: Tensor, other: Tensor) -> Tensor:

@@ -10,8 +10,11 @@ from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.controls import Control, control_modules, controlled_family
 from nbgraph.diffusion.description import empty_pipeline
 from nbgraph.diffusion.loop import Loop, looped_scheduler
+from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.schedulers import DEFAULT, make_scheduler
+
+_DENOISERS = ("unet", "transformer")
 
 
 def make_pipeline(
@@ -45,10 +48,21 @@ def make_pipeline(
         if steer and loop:
             modules[family.denoiser] = steer(modules[family.denoiser], loop)
         modules["scheduler"] = looped_scheduler(built, loop) if loop else built
-        pipeline = empty_pipeline(pipeline_class, modules)
+        pipeline = empty_pipeline(pipeline_class, own_denoiser(pipeline_class, modules))
     pipeline.loop, pipeline.chosen_device = loop, components.device
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def own_denoiser(pipeline_class: Any, modules: dict[str, Any]) -> dict[str, Any]:
+    """Return the modules of a pipeline, with a denoiser of its own over the same weights where the pipeline changes it.
+
+    Pipelines with perturbed attention guidance put their attention into the denoiser at the beginning of a call, and
+    take it out at its end, which a cancelled call never reaches.
+    """
+    if not hasattr(pipeline_class, "set_pag_applied_layers"):
+        return modules
+    return {name: share_weights(each) if name in _DENOISERS else each for name, each in modules.items()}
 
 
 @functools.lru_cache(maxsize=128)

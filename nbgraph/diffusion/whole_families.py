@@ -1,11 +1,14 @@
 """Families of models that are run as a whole only: what their pipelines do that steps one by one would not."""
 
 import inspect
+from typing import Any
 
 from nbgraph.diffusion.families import Family, class_names, family
 
 _REASONS = {
     "lumina2": "its pipeline puts an instruction before the positive text alone",
+    "cogview3": "its pipeline takes zeros for a negative prompt that comes encoded",
+    "lumina": "its pipeline brings a negative text to the length of the positive one",
     "hunyuan": "its pipeline encodes a text twice, by an index",
     "hunyuan-pag": "its pipeline encodes a text twice, by an index",
     "glm_image": "a language model writes tokens of the image before it is denoised",
@@ -17,6 +20,16 @@ _REASONS = {
     "cogview4-control": "its denoiser is given a control image beside the latents",
 }
 """What the source of a pipeline does not tell by its names alone."""
+
+
+_MOVING = ("num_frames", "audio_length_in_s", "audio_end_in_s")
+"""Parameters of pipelines that make videos or sounds."""
+
+
+def moving_reason(pipeline: Any) -> str:
+    """Return why a pipeline is not run at all, as it gives no images; "" for those that give some."""
+    found = next((name for name in _MOVING if name in inspect.signature(pipeline.__call__).parameters), None)
+    return "" if found is None else f"it takes {found!r}: it makes videos or sounds, and only images are made here"
 
 
 def whole_reason(of: Family) -> str:

@@ -11,13 +11,14 @@ import diffusers
 import torch
 from PIL import Image
 
-from nbgraph.diffusion.classes import component_class
+from nbgraph.diffusion.classes import component_class, component_rows, pipeline_options
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.description import ModelDescription, empty_pipeline
 from nbgraph.diffusion.model_files import read_json
-from nbgraph.diffusion.pipelines import driven
+from nbgraph.diffusion.pipelines import driven, own_denoiser
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.sources import Source
+from nbgraph.diffusion.whole_families import moving_reason
 from nbgraph.errors import CancelledError, ModelError, ModelNotFoundError, suggest
 
 _CLASS = "_class_name"
@@ -38,7 +39,8 @@ def describe_whole(folder: Path, fingerprint: str) -> ModelDescription:
     Raises
     ------
     ModelError
-        The folder names a class that is no pipeline of the installed diffusers, or lacks a component.
+        The folder names a class that is no pipeline of the installed diffusers or makes no images, or lacks a
+        component.
     ModelNotFoundError
         The folder is no model in the diffusers layout.
     """
@@ -48,16 +50,18 @@ def describe_whole(folder: Path, fingerprint: str) -> ModelDescription:
         )
     index = read_json(folder / "model_index.json")
     pipeline = _pipeline_class(folder, str(index.get(_CLASS)))
-    listed: dict[str, list[Any]] = {name: row for name, row in index.items() if isinstance(row, list)}
-    rows = {name: row for name, row in listed.items() if len(row) == 2 and row[0] is not None}
-    classes = {name: component_class(folder, name, *row) for name, row in rows.items()}
+    if reason := moving_reason(pipeline):
+        raise ModelError(
+            f"the model {str(folder)!r} names the pipeline {pipeline.__name__}, which is not run: {reason}"
+        )
+    classes = {name: component_class(folder, name, *row) for name, row in component_rows(index).items()}
     absent = [name for name in classes if not (folder / name).is_dir()]
     if absent:
         raise ModelError(
             f"the model {str(folder)!r} is incomplete: its model_index.json names {', '.join(absent)}, but there is no "
             "such folder in it. Copy or download it again"
         )
-    options = {name: value for name, value in index.items() if not isinstance(value, list) and not name.startswith("_")}
+    options = pipeline_options(index)
     sources = {name: Source(str(folder), fingerprint, folder / name, content=fingerprint) for name in classes}
     options[_CLASS] = pipeline.__name__
     return ModelDescription(folder, None, classes, options, 0, 1, 1, 0, 0, None, sources)
@@ -122,11 +126,17 @@ def run_whole(
 
     if "callback_on_step_end" in taken:
         given["callback_on_step_end"] = after_step
+    cards = [components.device] if components.device.type == "cuda" else []
     try:
-        with quiet(), torch.no_grad():
+        # some draw from torch's own state, and some seed it: a person's own seed stays as it is
+        with quiet(), torch.no_grad(), torch.random.fork_rng(devices=cards):  # pyright: ignore[reportUnknownMemberType]
+            torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
             result = pipeline(**given)
     except (ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{model.options[_CLASS]} refuses these inputs: {error}") from error
+    except NameError as error:
+        # modules of diffusers that do without an optional package name it all the same
+        raise ModelError(f"{model.options[_CLASS]} needs the package {error.name}; install it") from error
     images = _flat(getattr(result, "images", None))
     if not images or not all(isinstance(image, Image.Image) for image in images):
         fields = ", ".join(cast(Mapping[str, Any], result)) if isinstance(result, Mapping) else type(result).__name__
@@ -140,7 +150,7 @@ def _built(components: Components) -> Any:
     modules = {name: _own(module) for name, module in components.modules.items()}
     with quiet():
         pipeline_class = driven(_pipeline_class(model.folder, str(model.options[_CLASS])))
-        pipeline = empty_pipeline(pipeline_class, {**model.options, **modules})
+        pipeline = empty_pipeline(pipeline_class, {**model.options, **own_denoiser(pipeline_class, modules)})
     pipeline.chosen_device = components.device
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

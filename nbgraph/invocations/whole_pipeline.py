@@ -59,7 +59,7 @@ class PipelineLoader(BaseInvocation):
         return model.model_copy(update={"parts": (part,)})
 
 
-@invocation("whole_pipeline", title="Whole pipeline", category="image", version="1.0.0")
+@invocation("whole_pipeline", title="Whole pipeline", category="image", version="1.1.0")
 class WholePipeline(BaseInvocation):
     """Runs a pipeline of diffusers in one call, with the parameters of its own signature.
 
@@ -73,6 +73,9 @@ class WholePipeline(BaseInvocation):
         None, description="Image that the pipeline begins with or is shown, or a list; transparent parts become white"
     )
     mask_image: ImageField | None = Field(None, title="Mask", description="Where to paint: white is painted")
+    control_image: ImageField | None = Field(
+        None, description="Image that steers the pipeline, such as edges; transparent parts become white"
+    )
     width: int | None = Field(None, gt=0, le=32_768, description="Width of the image in pixels")
     height: int | None = Field(None, gt=0, le=32_768, description="Height of the image in pixels")
     num_inference_steps: int | None = Field(None, ge=1, le=1000, title="Steps", description="Number of steps")
@@ -101,6 +104,8 @@ class WholePipeline(BaseInvocation):
             given["image"] = images if isinstance(self.image, list) else images[0]
         if self.mask_image is not None:
             given["mask_image"] = open_mask(context, self.mask_image)
+        if self.control_image is not None:
+            given["control_image"] = open_on_white(context, self.control_image)
         names = tuple(context.models.describe(self.pipeline.model).classes)
         with context.models.use(self.pipeline.model, *names) as components:
             made = diffusion.run_whole(
@@ -117,7 +122,7 @@ class WholePipeline(BaseInvocation):
 
 
 _USUAL = (
-    "prompt", "negative_prompt", "image", "mask_image", "width", "height", "num_inference_steps", "guidance_scale",
-    "strength",
+    "prompt", "negative_prompt", "image", "mask_image", "control_image", "width", "height", "num_inference_steps",
+    "guidance_scale", "strength",
 )  # fmt: skip
 """Parameters that most pipelines have, each an input of the node."""

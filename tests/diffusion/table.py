@@ -18,7 +18,9 @@ TINY = {
     "sana": "sana",
     "auraflow": "auraflow",
 }
-"""The family of each tiny model."""
+"""The family of each tiny model that a row of the page is tried on."""
+EDITED = {"flux-kontext": "flux-kontext", "flux2": "flux2", "flux2-klein": "flux2-klein"}
+"""The family of each tiny model for editing whose text encoder reads no images: it runs as those of `TINY` do."""
 
 
 def able(ability: str) -> list[str]:

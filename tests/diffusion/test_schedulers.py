@@ -24,7 +24,7 @@ from nbgraph.errors import GraphError, ModelError
 from nbgraph.invocations import DenoiseLatents, ModelLoader, Noise, Prompt
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, sample
 from tests.diffusion.models import TinyModels
-from tests.tiny_models import BUILDERS
+from tests.diffusion.table import EDITED, TINY
 
 DIFFUSION = [name for name in SCHEDULER_NAMES if not name.startswith("flow_")]
 FLOW = ["default", "flow_euler", "flow_heun", "dpmpp_2m", "unipc", "deis", "dpmpp_2s", "dpmpp_2m_sde", "dpmpp_3m"]
@@ -129,9 +129,7 @@ def test_what_a_schedule_cannot_have_is_refused_before_a_step(studio, tiny, name
 
 
 def test_steps_and_guidance_are_those_of_the_family(tiny: TinyModels, tmp_path: Path) -> None:
-    # Lumina 2 runs as a whole; the two that edit need torchvision to be built, and have what "qwen" has.
-    in_steps = BUILDERS.keys() - {"lumina2", "qwen-edit", "qwen-edit-plus"}
-    found = {name: defaults_of(describe_model(tiny[name])) for name in in_steps}
+    found = {name: defaults_of(describe_model(tiny[name])) for name in (*TINY, *EDITED)}
     assert (found["sd15"].steps, found["sd15"].cfg) == (20, 7.5)
     assert (found["sdxl"].cfg, found["sd3"].steps) == (5.0, 28)
     assert {found[name].cfg for name in ("flux",)} == {1.0}

@@ -66,14 +66,19 @@ def build_t2i_adapter(folder: Path, width: int = 32, in_channels: int = 3, seed:
     return folder
 
 
-def build_image_encoder(folder: Path, projection: int = 32) -> Path:
-    """A CLIP vision model that sees pictures of 32x32, as IP-Adapters need one."""
-    torch.manual_seed(3)
+def image_encoder(projection: int = 32) -> CLIPVisionModelWithProjection:
+    """A CLIP vision model that sees pictures of 32x32."""
     config = CLIPVisionConfig(
         hidden_size=32, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, image_size=32, patch_size=8,
         projection_dim=projection,
     )  # fmt: skip
-    CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    return CLIPVisionModelWithProjection(config).eval()
+
+
+def build_image_encoder(folder: Path, projection: int = 32) -> Path:
+    """A CLIP vision model, as IP-Adapters need one."""
+    torch.manual_seed(3)
+    image_encoder(projection).save_pretrained(folder)
     return folder
 
 

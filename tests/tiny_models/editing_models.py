@@ -12,7 +12,6 @@ from diffusers import (
     Flux2Pipeline,
     Flux2Transformer2DModel,
     FluxKontextPipeline,
-    FluxTransformer2DModel,
     QwenImageEditPipeline,
     QwenImageEditPlusPipeline,
     QwenImageTransformer2DModel,
@@ -28,12 +27,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from tests.tiny_models.parts import CHAT, clip, clip_tokenizer, flux_vae, qwen_tokenizer, tiny_t5
+from tests.tiny_models.parts import CHAT, IMAGE_TOKENS, LISTED_CHAT, image_tokenizer, qwen_tokenizer
+from tests.tiny_models.transformer_models import build_flux
 
-_LISTED_CHAT = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'][0]['text'] }}<|im_end|>\n{% endfor %}"
-)
-_IMAGE_TOKENS = ["<|vision_start|>", "<|image_pad|>", "<|vision_end|>", "<|video_pad|>"]
 _FLUX2: dict[str, Any] = {
     "patch_size": 1, "in_channels": 16, "num_layers": 1, "num_single_layers": 1, "attention_head_dim": 16,
     "num_attention_heads": 2, "joint_attention_dim": 24, "timestep_guidance_channels": 16,
@@ -43,19 +39,7 @@ _FLUX2: dict[str, Any] = {
 
 def build_flux_kontext(folder: Path) -> Path:
     """FLUX.1 Kontext: the parts of Flux, in its own pipeline."""
-    torch.manual_seed(0)
-    tokenizer = clip_tokenizer(folder / "tokenizer")
-    t5_tokenizer, t5 = tiny_t5()
-    transformer = FluxTransformer2DModel(
-        patch_size=1, in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8), guidance_embeds=True,
-    )  # fmt: skip
-    FluxKontextPipeline(
-        transformer=transformer, scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
-        vae=flux_vae(), text_encoder=clip(tokenizer), tokenizer=tokenizer, text_encoder_2=t5,
-        tokenizer_2=t5_tokenizer,
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
+    return build_flux(folder, FluxKontextPipeline)
 
 
 def _flux2_vae() -> AutoencoderKLFlux2:
@@ -88,7 +72,7 @@ def build_flux2(folder: Path) -> Path:
     pipeline(
         transformer=Flux2Transformer2DModel(**_FLUX2),
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0), vae=_flux2_vae(),
-        text_encoder=Mistral3ForConditionalGeneration(config).eval(), tokenizer=qwen_tokenizer(_LISTED_CHAT),
+        text_encoder=Mistral3ForConditionalGeneration(config).eval(), tokenizer=qwen_tokenizer(LISTED_CHAT),
     ).save_pretrained(folder)  # fmt: skip
     return folder
 
@@ -111,10 +95,8 @@ def build_flux2_klein(folder: Path) -> Path:
 def build_qwen_edit(folder: Path, pipeline: Any = QwenImageEditPipeline) -> Path:
     """Qwen-Image-Edit: a vision-language text encoder that reads the image, packed latents."""
     torch.manual_seed(0)
-    tokenizer: Any = qwen_tokenizer(CHAT)
-    tokenizer.add_special_tokens({"additional_special_tokens": _IMAGE_TOKENS})
-    tokenizer.image_token, tokenizer.video_token = "<|image_pad|>", "<|video_pad|>"  # noqa: S105
-    start, image, end, video = tokenizer.convert_tokens_to_ids(_IMAGE_TOKENS)
+    tokenizer = image_tokenizer(CHAT)
+    start, image, end, video = tokenizer.convert_tokens_to_ids(IMAGE_TOKENS)
     config = Qwen2_5_VLConfig(
         text_config={
             "hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 2, "num_attention_heads": 2,

@@ -21,7 +21,7 @@ from transformers import Gemma2Config, Gemma2Model, GlmConfig, GlmModel
 from tests.tiny_models.parts import CHAT, qwen_tokenizer, tiny_t5, tiny_vae
 
 
-def _gemma() -> Gemma2Model:
+def gemma() -> Gemma2Model:
     config = Gemma2Config(
         hidden_size=8, intermediate_size=8, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
         head_dim=4, vocab_size=128, max_position_embeddings=512, pad_token_id=0, bos_token_id=None, eos_token_id=None,
@@ -62,7 +62,7 @@ def build_sana(folder: Path) -> Path:
         scaling_factor=0.41407,
     )  # fmt: skip
     SanaPipeline(
-        transformer=transformer, vae=vae, scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0), text_encoder=_gemma(),
+        transformer=transformer, vae=vae, scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0), text_encoder=gemma(),
         tokenizer=qwen_tokenizer(CHAT),
     ).save_pretrained(folder)  # fmt: skip
     return folder
@@ -97,7 +97,7 @@ def build_lumina2(folder: Path) -> Path:
     )  # fmt: skip
     tokenizer: Any = qwen_tokenizer(CHAT)
     Lumina2Pipeline(
-        transformer=transformer, vae=tiny_vae(shift_factor=0.1, scaling_factor=0.4), text_encoder=_gemma(),
+        transformer=transformer, vae=tiny_vae(shift_factor=0.1, scaling_factor=0.4), text_encoder=gemma(),
         tokenizer=tokenizer, scheduler=FlowMatchEulerDiscreteScheduler(),
     ).save_pretrained(folder)  # fmt: skip
     return folder

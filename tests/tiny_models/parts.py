@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from diffusers import AutoencoderKL, DDIMScheduler
 from transformers import (
@@ -19,13 +20,15 @@ WORDS = ("a", "red", "green", "blue", "apple", "pear", "cat", "dog", "house", "b
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 .,-_:;'<>|/\n"
 
 
-def clip_tokenizer(folder: Path) -> CLIPTokenizer:
-    """A CLIP tokenizer of letters and a few merges, 77 tokens long; written to `folder` and read again."""
-    folder.mkdir(parents=True, exist_ok=True)
+def clip_tokenizer(folder: Path | None = None) -> CLIPTokenizer:
+    """A CLIP tokenizer of letters and a few merges, 77 tokens long; written to `folder` and read again, if given."""
     letters = [chr(code) for code in range(33, 127)]
     merges = ["r e", "re d</w>", "c a", "ca t</w>", "d o", "do g</w>"]
     pieces = [*letters, *(f"{letter}</w>" for letter in letters), *(merge.replace(" ", "") for merge in merges)]
     vocabulary = {piece: number for number, piece in enumerate([*pieces, "<|startoftext|>", "<|endoftext|>"])}
+    if folder is None:
+        return CLIPTokenizer(vocabulary, [tuple(merge.split()) for merge in merges], model_max_length=77)  # type: ignore[arg-type]
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
     return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
@@ -78,9 +81,14 @@ def ddim() -> DDIMScheduler:
     )  # fmt: skip
 
 
+def pieces_of(*special: str) -> list[tuple[str, float]]:
+    """The pieces of a unigram tokenizer with their scores: special ones, a space, a few words, letters."""
+    pieces = [(piece, -9.0 if piece == "<unk>" else 0.0) for piece in special] + [("▁", -2.0)]
+    return pieces + [(f"▁{word}", -3.0) for word in WORDS] + [(letter, -5.0) for letter in _LETTERS[:36]]
+
+
 def tiny_t5() -> tuple[T5TokenizerFast, T5EncoderModel]:
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("▁", -2.0)]
-    pieces += [(f"▁{word}", -3.0) for word in WORDS] + [(letter, -5.0) for letter in _LETTERS[:36]]
+    pieces = pieces_of("<pad>", "</s>", "<unk>")
     tokenizer = T5TokenizerFast(vocab=pieces, extra_ids=0)
     config = T5Config(vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4, pad_token_id=0)
     return tokenizer, T5EncoderModel(config).eval()
@@ -97,4 +105,19 @@ def qwen_tokenizer(template: str) -> Qwen2Tokenizer:
     return tokenizer
 
 
+IMAGE_TOKENS = ["<|vision_start|>", "<|image_pad|>", "<|vision_end|>", "<|video_pad|>"]
+
+
+def image_tokenizer(template: str) -> Any:
+    """A tokenizer that knows the tokens of images, as those of vision-language models do."""
+    tokenizer: Any = qwen_tokenizer(template)
+    tokenizer.add_special_tokens({"additional_special_tokens": IMAGE_TOKENS})
+    tokenizer.image_token, tokenizer.video_token = "<|image_pad|>", "<|video_pad|>"  # noqa: S105
+    return tokenizer
+
+
 CHAT = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+LISTED_CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'][0]['text'] }}<|im_end|>\n{% endfor %}"
+)
+"""For pipelines that give the content of a message as a list."""

@@ -63,13 +63,13 @@ def build_sd3(folder: Path) -> Path:
     return folder
 
 
-def build_flux(folder: Path) -> Path:
+def build_flux(folder: Path, pipeline: Any = FluxPipeline) -> Path:
     """Flux: transformer with packed latents and an input for guidance, CLIP and T5, flow matching, dynamic shift."""
     torch.manual_seed(0)
     tokenizer = clip_tokenizer(folder / "tokenizer")
     t5_tokenizer, t5 = tiny_t5()
     transformer = FluxTransformer2DModel(**_FLUX, pooled_projection_dim=32, guidance_embeds=True)
-    FluxPipeline(
+    pipeline(
         transformer=transformer, scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
         vae=flux_vae(),
         text_encoder=clip(tokenizer), tokenizer=tokenizer, text_encoder_2=t5, tokenizer_2=t5_tokenizer,
