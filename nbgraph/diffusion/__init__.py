@@ -36,6 +36,9 @@ _HOMES = {
     "aesthetic_score": "metric_models",
     "check_weights": "description",
     "clip_score": "metric_models",
+    "combine_conditioning": "mixed_conditioning",
+    "masked_conditioning": "mixed_conditioning",
+    "Tiles": "rows",
     "concat_conditioning": "mixed_conditioning",
     "convert_pickle": "convert",
     "decode_many": "batching",
@@ -81,7 +84,7 @@ _HOMES = {
     "sampling_problems": "schedulers",
     "sample_as_tool": "tool_sampling",
     "scale_latents": "noise",
-    "shape_key": "batching",
+    "shape_key": "joining",
     "source_problem": "quantised",
     "takes_negative": "arguments",
     "tool_mask": "tool_inpaint",
@@ -99,7 +102,6 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.batching import denoise_together as denoise_together
     from nbgraph.diffusion.batching import encode_many as encode_many
     from nbgraph.diffusion.batching import encode_together as encode_together
-    from nbgraph.diffusion.batching import shape_key as shape_key
     from nbgraph.diffusion.cache_reports import CacheUser as CacheUser
     from nbgraph.diffusion.controls import Control as Control
     from nbgraph.diffusion.convert import convert_pickle as convert_pickle
@@ -113,6 +115,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.device import device_kind as device_kind
     from nbgraph.diffusion.image_prompts import ImagePrompt as ImagePrompt
     from nbgraph.diffusion.inpainting import encode_masked_image as encode_masked_image
+    from nbgraph.diffusion.joining import shape_key as shape_key
     from nbgraph.diffusion.latent_controls import encodes_controls as encodes_controls
     from nbgraph.diffusion.lora_files import embedding_tokens as embedding_tokens
     from nbgraph.diffusion.lora_files import lora_problem as lora_problem
@@ -122,7 +125,9 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.metric_models import clip_score as clip_score
     from nbgraph.diffusion.metric_models import lpips as lpips
     from nbgraph.diffusion.mixed_conditioning import average_conditioning as average_conditioning
+    from nbgraph.diffusion.mixed_conditioning import combine_conditioning as combine_conditioning
     from nbgraph.diffusion.mixed_conditioning import concat_conditioning as concat_conditioning
+    from nbgraph.diffusion.mixed_conditioning import masked_conditioning as masked_conditioning
     from nbgraph.diffusion.model_cache import ModelCache as ModelCache
     from nbgraph.diffusion.noise import blend_latents as blend_latents
     from nbgraph.diffusion.noise import draw_noise as draw_noise
@@ -145,6 +150,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.references import References as References
     from nbgraph.diffusion.references import encode_instruction as encode_instruction
     from nbgraph.diffusion.refs import WHOLE as WHOLE
+    from nbgraph.diffusion.rows import Tiles as Tiles
     from nbgraph.diffusion.sampling_options import SamplingOptions as SamplingOptions
     from nbgraph.diffusion.schedulers import sampling_problems as sampling_problems
     from nbgraph.diffusion.t2i_adapters import T2iAdapter as T2iAdapter

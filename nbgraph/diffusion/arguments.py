@@ -4,6 +4,8 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.families import Family
@@ -62,7 +64,7 @@ def call_arguments(
         is asked for.
     """
     family = components.model.need_family()
-    _check_inputs(family, positive, negative, begin)
+    check_conditioning(family, positive, negative, begin)
     guided = settings.cfg > family.cfg_off
     call: dict[str, Any] = {"height": begin.height, "width": begin.width, "num_inference_steps": settings.steps}
     if settings.options.sigmas is not None:
@@ -88,8 +90,10 @@ def call_arguments(
     return call
 
 
-def _check_inputs(family: Family, positive: Conditioning, negative: Conditioning | None, begin: Latents) -> None:
-    for name, value in (("positive", positive), ("negative", negative)):
+def check_conditioning(family: Family, positive: Conditioning, negative: Conditioning | None, begin: Latents) -> None:
+    """Raise `ModelError` for conditioning that is not finite, of another family, or of another number of images."""
+    prompts = [("positive", prompt) for prompt in positive.prompts]
+    for name, value in [*prompts, ("negative", negative)]:
         if value is None:
             continue
         for tensor in value.tensors.values():
@@ -160,5 +164,12 @@ def _embeddings(
         if len(tensor) == 1 and pictures > 1:
             tensor = tensor.repeat(pictures, *(1,) * (tensor.ndim - 1))
         if prefix + name in family.parameters:
-            arguments[prefix + name] = list(tensor) if family.conditioning_listed else tensor
+            arguments[prefix + name] = _listed(tensor, conditioning) if family.conditioning_listed else tensor
     return arguments
+
+
+def _listed(tensor: Tensor, conditioning: Conditioning) -> list[Tensor]:
+    """Return the (tokens, width) of each text, without what was added to make them alike."""
+    if not conditioning.lengths:
+        return list(tensor)
+    return [row[:length] for row, length in zip(tensor, conditioning.lengths, strict=True)]

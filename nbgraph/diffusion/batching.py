@@ -5,20 +5,19 @@ its own generator. When the device runs out of memory the batch is halved, down 
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from nbgraph.diffusion.arguments import DenoiseSettings
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.denoising import denoise
 from nbgraph.diffusion.device_memory import free_memory
+from nbgraph.diffusion.joining import join_conditioning, join_latents, shape_key, split_latents
 from nbgraph.diffusion.vae import decode_latents, encode_image
 from nbgraph.diffusion.values import Conditioning, Latents
-from nbgraph.errors import ModelError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -146,59 +145,6 @@ def run_in_batches(
     return [results[number] for number in range(len(items))]
 
 
-def join_conditioning(conditionings: Sequence[Conditioning]) -> Conditioning:
-    """Return one conditioning for several images.
-
-    Raises
-    ------
-    ModelError
-        They differ in family or in the number of tokens.
-    """
-    _check_joinable(conditionings, "conditionings")
-    names = conditionings[0].tensors
-    tensors = {name: torch.cat([one.tensors[name] for one in conditionings]) for name in names}
-    return replace(conditionings[0], tensors=tensors, text="", cut="", unknown=())
-
-
-def join_latents(latents: Sequence[Latents]) -> Latents:
-    """Return one value for the latents of several images.
-
-    Raises
-    ------
-    ModelError
-        They differ in family, size or stage.
-    """
-    _check_joinable(latents, "latents")
-    states = [one.rng_states for one in latents if one.rng_states is not None]
-    solvers = [one.solver for one in latents if one.solver is not None]
-    return replace(
-        latents[0],
-        tensor=torch.cat([one.tensor for one in latents]),
-        seeds=tuple(seed for one in latents for seed in one.seeds),
-        rng_states=torch.cat(states) if states else None,
-        solver={name: _join([solver[name] for solver in solvers]) for name in solvers[0]} if solvers else None,
-    )
-
-
-def split_latents(latents: Latents, sizes: Sequence[int]) -> list[Latents]:
-    """Return the inverse of `join_latents`: one value for each of `sizes`, of so many images."""
-    found: list[Latents] = []
-    begin = 0
-    for size in sizes:
-        span = slice(begin, begin + size)
-        found.append(
-            replace(
-                latents,
-                tensor=latents.tensor[span].clone(),
-                seeds=latents.seeds[span],
-                rng_states=None if latents.rng_states is None else latents.rng_states[span].clone(),
-                solver=None if latents.solver is None else {n: _slice(v, span) for n, v in latents.solver.items()},
-            )
-        )
-        begin += size
-    return found
-
-
 def _joined(latents: Sequence[Latents | None]) -> Latents | None:
     """Return `join_latents` of those that are not None; None without any."""
     given = [one for one in latents if one is not None]
@@ -210,42 +156,3 @@ def _repeat(conditioning: Conditioning, pictures: int) -> Conditioning:
     if len(conditioning) == pictures:
         return conditioning
     return join_conditioning([conditioning] * pictures)
-
-
-def shape_key(value: Latents | Conditioning | None) -> Hashable:
-    """Return a key that is equal for values that can be joined: by family, size, shape and stage, not by content."""
-    if value is None:
-        return None
-    if isinstance(value, Conditioning):
-        shapes = sorted((name, tuple(tensor.shape[1:])) for name, tensor in value.tensors.items())
-        return (value.family, value.size, *shapes)
-    stage = (value.window, value.solver is None, value.rng_states is None)
-    return (value.family, value.width, value.height, tuple(value.tensor.shape[1:]), *stage)
-
-
-def _check_joinable(values: Sequence[Any], what: str) -> None:
-    if len({shape_key(value) for value in values}) != 1:
-        raise ModelError(
-            f"{len(values)} {what} cannot be joined: they must be of one family, size and shape, at one step"
-        )
-
-
-def _join(values: list[Any]) -> Any:
-    """Concatenate the tensors of images.
-
-    Take numbers and small tensors, which belong to the schedule, from the first.
-    """
-    first = values[0]
-    if isinstance(first, Tensor) and first.ndim >= 3:
-        return torch.cat(values)
-    if isinstance(first, list):
-        return [_join(list(items)) for items in zip(*values)]
-    return first
-
-
-def _slice(value: Any, span: slice) -> Any:
-    if isinstance(value, Tensor) and value.ndim >= 3:
-        return value[span].clone()
-    if isinstance(value, list):
-        return [_slice(item, span) for item in cast(list[Any], value)]
-    return value

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nbgraph.diffusion.arguments import DenoiseSettings, call_arguments
+from nbgraph.diffusion.arguments import DenoiseSettings, call_arguments, check_conditioning
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.controls import Control, control_arguments
 from nbgraph.diffusion.description import ModelDescription, latent_patch
@@ -24,6 +24,7 @@ from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.preview import preview_image
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.references import References, area_arguments, reference_arguments, with_vae
+from nbgraph.diffusion.rows import Rows, Tiles, rows_of
 from nbgraph.diffusion.schedulers import make_scheduler
 from nbgraph.diffusion.steering import Steer, steering
 from nbgraph.diffusion.t2i_adapters import T2iAdapter, adapter_residuals
@@ -48,12 +49,14 @@ def denoise(
     latents: Latents | None = None,
     settings: DenoiseSettings = DenoiseSettings(),  # noqa: B008
     mask: Tensor | None = None,
+    differential: bool = False,
     kept: Latents | None = None,
     controls: Sequence[Control] = (),
     adapters: Sequence[T2iAdapter] = (),
     image_prompts: Sequence[ImagePrompt] = (),
     masked: MaskedImage | None = None,
     references: References | None = None,
+    tiles: Tiles | None = None,
     on_step: StepCallback | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     factors: Tensor | None = None,
@@ -71,17 +74,23 @@ def denoise(
     ----------
     positive, negative
         One conditioning for all images, or one for each. Without `negative` there is no classifier-free guidance, but
-        for SDXL that was trained with zeros for an empty prompt.
+        for SDXL that was trained with zeros for an empty prompt. Prompts that are combined with `positive` are each
+        denoised with, and their predictions are mixed by their masks and strengths.
     noise, latents
         (B, C, h, w) each, of one size.
     mask
         (h, w) or (B, 1, h, w) in [0, 1], of the size of the latents. It keeps `kept` where it is 0, or `latents`
         without `kept`; with both, unfinished latents continue and `noise` is only for what is kept. A model for
         inpainting uses `masked` instead.
+    differential
+        Whether numbers between 0 and 1 in the mask are shares of the steps, counted from the last, that a latent is
+        denoised for.
     controls, adapters, image_prompts
         ControlNets, T2I-Adapters and IP-Adapters with their images.
     references
         Images that a model for editing is shown beside the text.
+    tiles
+        Images that are larger than a tile are denoised in tiles that overlap.
     on_step
         Called after each step.
     cancelled
@@ -107,7 +116,12 @@ def denoise(
     continues = latents is not None and (noise is None or (mask is not None and latents.unfinished))
     begin = _beginning(components.model, noise, latents, settings, continues)
     components = with_vae(components, references)
-    prepared = _prepare(components, positive, negative, begin, settings, controls, adapters, image_prompts, masked)
+    rows = rows_of(components, positive, negative, begin, tiles)
+    if rows is not None:
+        _check_rows(rows, controls, adapters, masked, references)
+    prepared = _prepare(
+        components, positive, negative, begin, settings, controls, adapters, image_prompts, masked, rows, tiles
+    )
     prepared.call.update(reference_arguments(components.model.need_family(), references))
     begin, solver = _first_latents(prepared, begin, noise, latents, continues)
     loop = Loop(
@@ -118,15 +132,18 @@ def denoise(
         resume=latents is not None or settings.start > 0,
         solver=solver,
         after_step=step_reporter(components, begin, on_step, factors) if on_step else None,
-        change=keep_outside(components, mask, kept, noise) if mask is not None else None,
+        change=keep_outside(components, mask, kept, noise, differential) if mask is not None else None,
         check=functools.partial(check_step, components, settings.scheduler),
         cancelled=cancelled,
         generators=generators_of(begin),
+        gather=rows.gather if rows else None,
+        scatter=functools.partial(rows.scatter, width=begin.width, height=begin.height) if rows else None,
     )
     with components.watch(DENOISE, begin.width * begin.height * len(begin)):
         pipeline, result = prepared.run(loop, begin.tensor)
-    if loop.latest is not None and latent_patch(components.model.vae) > 1:
-        result = loop.latest  # klein returns latents as its VAE has them, even where they are not to be decoded
+    if loop.latest is not None and (rows is not None or latent_patch(components.model.vae) > 1):
+        # the pipeline returns rows; and klein latents as its VAE has them, even where they are not to be decoded
+        result = loop.latest
     return _finished(components, settings, begin, loop, pipeline.scheduler, result)
 
 
@@ -140,16 +157,49 @@ def _prepare(
     adapters: Sequence[T2iAdapter],
     image_prompts: Sequence[ImagePrompt],
     masked: MaskedImage | None,
+    rows: Rows | None,
+    tiles: Tiles | None,
 ) -> "_Prepared":
     """Return the call of the pipeline, with everything but the steps and the latents."""
     family = components.model.need_family()
+    if rows is not None:
+        check_conditioning(family, positive, negative, begin)
+        positive = rows.conditioning(positive, len(begin))
+        negative = None if negative is None else rows.conditioning(negative, len(begin))
+        begin = rows.begin(begin)
     call = call_arguments(components, positive, negative, begin, settings) | control_arguments(components, controls)
     call |= area_arguments(family, begin)
     guided = bool(family.cfg) and call[family.cfg] > family.cfg_off
     call |= image_prompt_arguments(components, image_prompts, len(begin), guided)
     residuals = adapter_residuals(components, adapters, begin.width, begin.height)
     shown = shown_beside(components, masked, begin) if components.model.inpaints else None
-    return _Prepared(components, call, settings, controls, steering(residuals, image_prompts, shown))
+    at_once = tiles.at_once if tiles is not None and rows is not None else None
+    return _Prepared(components, call, settings, controls, steering(residuals, image_prompts, shown, at_once), rows)
+
+
+def _check_rows(
+    rows: Rows,
+    controls: Sequence[Control],
+    adapters: Sequence[T2iAdapter],
+    masked: MaskedImage | None,
+    references: References | None,
+) -> None:
+    """Raise `ModelError` for what belongs to the whole image and is given to the denoiser beside each tile.
+
+    And for edits, whose images the text encoder of some models reads with each prompt.
+    """
+    if references is not None:
+        raise ModelError(
+            "a model for editing is given one instruction for the whole image; combine no prompts, no tiles"
+        )
+    if len(rows.corners) == 1:
+        return
+    given = {"ControlNets": controls, "T2I-Adapters": adapters, "models for inpainting": masked}
+    if names := [name for name, value in given.items() if value]:
+        raise ModelError(
+            f"an image in tiles cannot be denoised with {' and '.join(names)}, which see the whole image; leave the "
+            "tiles out, or steer a small image first and enlarge it"
+        )
 
 
 def _first_latents(
@@ -195,6 +245,7 @@ class _Prepared:
     settings: DenoiseSettings
     controls: Sequence[Control]
     steer: Steer | None
+    rows: Rows | None = None
 
     def run(self, loop: Loop, latents: Tensor) -> tuple[Any, Tensor]:
         """Return the pipeline after the steps of `loop`, and its latents, packed if the family packs them."""
@@ -202,7 +253,12 @@ class _Prepared:
         pipeline = make_pipeline(self.components, scheduler, loop, self.controls, self.steer)
         if loop.change is not None:
             check_mixes_noise(pipeline.scheduler)
-        given = {"latents": pack(self.components, latents), "generator": loop.generators, "output_type": "latent"}
+        generators = loop.generators
+        if self.rows is not None:
+            latents = self.rows.spread(latents)
+            # the scheduler draws for whole images, from the generators of the loop
+            generators = [torch.Generator("cpu") for _ in range(len(latents))]
+        given = {"latents": pack(self.components, latents), "generator": generators, "output_type": "latent"}
         try:
             with quiet():
                 return pipeline, pipeline(**self.call, **given, return_dict=False)[0]

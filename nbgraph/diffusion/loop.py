@@ -48,6 +48,10 @@ class Loop:
     cancelled: Callable[[], bool] = lambda: False
     generators: list[torch.Generator] = field(default_factory=list[torch.Generator])
     """One for each image, for all random numbers of the scheduler."""
+    gather: Callable[[Tensor, bool], Tensor] | None = None
+    """Called with a batch of several rows for an image and whether they are predictions; returns one row for each."""
+    scatter: Callable[[Tensor], Tensor] | None = None
+    """The inverse of `gather`, for latents."""
     latest: Tensor | None = None
     """The latents after the last evaluation, as the pipeline holds them; None before the first."""
     _at: list[int] = field(default_factory=list[int])
@@ -168,6 +172,9 @@ def _looped_scheduler_class(scheduler_class: Any, resume: bool) -> Any:
     @functools.wraps(scheduler_class.step)
     def step(self: Any, model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
         returns = kwargs.pop("return_dict", True)
+        if self.loop.gather is not None:
+            model_output, sample = self.loop.gather(model_output, True), self.loop.gather(sample, False)
+            kwargs.pop("generator", None)  # of the rows; those of the images are the loop's
         sigma = _flow_sigma(self)
         set_noise_sampler(self, sample, self.loop.generators)
         kwargs = noise_arguments(self, kwargs, self.loop.generators) | step_arguments(self)
@@ -177,6 +184,8 @@ def _looped_scheduler_class(scheduler_class: Any, resume: bool) -> Any:
             return _predicted(self, output, model_output, sample, sigma)
 
         after = self.loop.stepped(self, model_output, output[0], prediction)
+        if self.loop.scatter is not None:
+            after = self.loop.scatter(after)
         if returns:
             raise NotImplementedError("a looped scheduler answers with tuples only")
         return (after, *output[1:])

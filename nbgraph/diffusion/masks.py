@@ -57,9 +57,16 @@ def latents_to_keep(latents: Latents, kept: Latents | None) -> Latents:
 
 
 def keep_outside(
-    components: Components, mask: Tensor, latents: Latents | None, noise: Latents | None
+    components: Components,
+    mask: Tensor,
+    latents: Latents | None,
+    noise: Latents | None,
+    differential: bool = False,
 ) -> Callable[[Tensor, Any, int], Tensor]:
     """Return a function that restores the image where the mask is 0, noised as at that step, after each evaluation.
+
+    A `differential` mask restores it everywhere but where the mask is larger than the share of the evaluations that are
+    left: a latent of 0.25 is denoised for the last quarter of them.
 
     Raises
     ------
@@ -79,7 +86,10 @@ def keep_outside(
 
     def change(after: Tensor, scheduler: Any, evaluations: int) -> Tensor:
         spatial = unpack(components, after, noise.width, noise.height)
-        blended = (1 - inside) * mix_noise(scheduler, kept, over, evaluations) + inside * spatial
+        free = inside
+        if differential:
+            free = (inside > 1 - evaluations / len(scheduler.timesteps)).to(inside)
+        blended = (1 - free) * mix_noise(scheduler, kept, over, evaluations) + free * spatial
         return pack_like(components, blended, after)
 
     return change

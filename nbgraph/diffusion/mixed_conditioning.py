@@ -1,13 +1,41 @@
-"""Encoded prompts put together: averaged, or one after the other, with the meaning that ComfyUI gives both."""
+"""Encoded prompts put together: combined, averaged, one after the other, with the meaning that ComfyUI gives each."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from nbgraph.diffusion.values import Conditioning
 from nbgraph.errors import ModelError
+from nbgraph.image_modes import as_mask
+
+
+def combine_conditioning(parts: Sequence[Conditioning]) -> Conditioning:
+    """Return prompts that all count for the same image: its prediction is the mean of theirs, by mask and strength.
+
+    Raises
+    ------
+    ModelError
+        They are of different families or numbers of images, or were encoded by different models.
+    """
+    prompts = [replace(prompt, cut="", unknown=()) for part in parts for prompt in part.prompts]
+    _check_alike(prompts)
+    return replace(prompts[0], others=tuple(prompts[1:]))
+
+
+def masked_conditioning(given: Conditioning, mask: Image.Image | None, strength: float) -> Conditioning:
+    """Return prompts that count by `strength` where a mask is white, and not where it is black or transparent.
+
+    A mask that was given before is replaced. None counts everywhere.
+    """
+    values = None
+    if mask is not None:
+        grey = as_mask(mask)
+        values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8).reshape(grey.height, grey.width)
+    first, *others = (replace(prompt, mask=values, strength=strength) for prompt in given.prompts)
+    return replace(first, others=tuple(others), cut="", unknown=())
 
 
 def average_conditioning(to: Conditioning, other: Conditioning, strength: float) -> Conditioning:
@@ -25,6 +53,7 @@ def average_conditioning(to: Conditioning, other: Conditioning, strength: float)
     ModelError
         They are of different families, of different numbers of images, or come with different masks of tokens.
     """
+    _check_single((to, other))
     _check_alike((to, other))
     tensors = {}
     for name, first in to.tensors.items():
@@ -49,6 +78,7 @@ def concat_conditioning(parts: Sequence[Conditioning]) -> Conditioning:
     ModelError
         They are of different families or numbers of images, or their family takes one text for an image.
     """
+    _check_single(parts)
     _check_alike(parts)
     first = parts[0]
     tensors = {
@@ -57,6 +87,14 @@ def concat_conditioning(parts: Sequence[Conditioning]) -> Conditioning:
     }
     tokens = sum(part.tokens for part in parts)
     return replace(first, tensors=tensors, text=" | ".join(part.text for part in parts), tokens=tokens)
+
+
+def _check_single(parts: Sequence[Conditioning]) -> None:
+    if any(part.is_combined for part in parts):
+        raise ModelError(
+            "a prompt that is combined of several or has a mask has no average and is not joined; average or join the "
+            "prompts first, and combine the results"
+        )
 
 
 def _check_alike(parts: Sequence[Conditioning]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from nbgraph.diffusion.batch_parts import in_parts
 from nbgraph.diffusion.image_prompts import ImagePrompt
 from nbgraph.diffusion.inpainting import Shown
 from nbgraph.diffusion.loop import Loop
@@ -19,15 +20,19 @@ Steer = Callable[[Any, Loop], Any]
 
 
 def steering(
-    residuals: Sequence[Residuals], prompts: Sequence[ImagePrompt], shown: Shown | None = None
+    residuals: Sequence[Residuals],
+    prompts: Sequence[ImagePrompt],
+    shown: Shown | None = None,
+    at_once: int | None = None,
 ) -> Steer | None:
     """Return a function that makes a denoiser use the residuals and image prompts, each within its range.
 
     None without any.
 
-    `shown` adds the further channels of a model for inpainting to the latents.
+    `shown` adds the further channels of a model for inpainting to the latents. `at_once` is the number of rows of a
+    batch that the denoiser computes at once.
     """
-    if not residuals and not prompts and shown is None:
+    if not residuals and not prompts and shown is None and at_once is None:
         return None
 
     def steer(unet: Any, loop: Loop) -> Any:
@@ -37,6 +42,8 @@ def steering(
         plain: Callable[..., Any] = (
             unet.forward if is_streamed else functools.partial(cast(Any, type(unet)).forward, steered)
         )
+        if at_once is not None:
+            plain = in_parts(plain, at_once)
         processors = [p for p in steered.attn_processors.values() if hasattr(p, "to_k_ip")] if prompts else []
 
         def forward(*given: Any, **kwargs: Any) -> Any:

@@ -136,9 +136,17 @@ def sample_as_tool(
     cancelled: Any = lambda: False,
     factors: Tensor | None = None,
 ) -> Latents:
-    """Denoise latents as a tool does; `noise` None begins with what the latents hold. Zeros are an empty picture."""
+    """Denoise latents as a tool does; `noise` None begins with what the latents hold. Zeros are an empty picture.
+
+    Raises
+    ------
+    ModelError
+        A model for inpainting, or prompts that are combined of several.
+    """
     if components.model.inpaints:
         raise ModelError(f"{str(components.model.folder)!r} is a model for inpainting; use DenoiseLatents with a mask")
+    if any(each is not None and each.is_combined for each in (positive, negative)):
+        raise ModelError("prompts that are combined or have a mask are for DenoiseLatents; this node takes single ones")
     table = sigma_table(components.model, settings)
     levels = sampled_sigmas(table, settings)
     if len(levels) < 2:

@@ -5,13 +5,15 @@ file holds; `from_tensors` is its inverse. Neither ever holds a module.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from nbgraph.errors import ModelError
+
+_COMBINED = "combined conditioning"
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,9 @@ class Conditioning:
     name. `tokens` counts the tokens of the text and `token_limit` those the model takes; `cut` is the text that was
     dropped for it, and `unknown` the words the tokenizer has no token for. `size` is for models that are conditioned on
     sizes; None is the size that is generated.
+
+    `others` are further prompts for the same images, combined with this one: each counts by its `strength` where its
+    `mask`, (H, W) uint8, is not black; without a mask everywhere.
     """
 
     tensors: dict[str, Tensor]
@@ -140,9 +145,24 @@ class Conditioning:
     cut: str = ""
     unknown: tuple[str, ...] = field(default=())
     size: SizeConditioning | None = None
+    mask: Tensor | None = None
+    strength: float = 1.0
+    others: tuple["Conditioning", ...] = ()
+    lengths: tuple[int, ...] = ()
+    """The tokens of each text that `tensors` are padded from, within a run; () for texts of one length."""
 
     def __len__(self) -> int:
         return next(iter(self.tensors.values())).shape[0]
+
+    @property
+    def prompts(self) -> tuple["Conditioning", ...]:
+        """This prompt and all that are combined with it, each alone."""
+        return (replace(self, others=()), *self.others)
+
+    @property
+    def is_combined(self) -> bool:
+        """Whether it is more than one prompt that counts everywhere alike."""
+        return bool(self.others) or self.mask is not None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -158,7 +178,7 @@ class Conditioning:
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return named tensors and JSON-able metadata."""
-        metadata = {
+        metadata: dict[str, Any] = {
             "kind": "conditioning",
             "family": self.family,
             "text": self.text,
@@ -168,15 +188,38 @@ class Conditioning:
             "unknown": list(self.unknown),
             "size": asdict(self.size) if self.size else None,
         }
-        return dict(self.tensors), metadata
+        tensors = dict(self.tensors)
+        if self.is_combined or self.strength != 1.0:
+            # another kind, so that a version that knows no parts does not read the first alone
+            metadata |= {"kind": _COMBINED, "strength": self.strength, "others": []}
+            if self.mask is not None:
+                tensors["mask"] = self.mask
+            for number, other in enumerate(self.others):
+                named, told = other.to_tensors()
+                tensors |= {f"others.{number}.{name}": tensor for name, tensor in named.items()}
+                metadata["others"].append(told)
+        return tensors, metadata
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> "Conditioning":
         """Return the inverse of `to_tensors`; raise `ModelError` when the metadata is of another kind."""
-        _expect(metadata, "conditioning")
+        if metadata.get("kind") != _COMBINED:
+            _expect(metadata, "conditioning")
         known = {name: metadata[name] for name in ("family", "text", "tokens", "token_limit", "cut")}
-        size = SizeConditioning.from_json(metadata.get("size"))
-        return cls(tensors=dict(tensors), unknown=tuple(metadata["unknown"]), size=size, **known)
+        others: list[Conditioning] = []
+        for number, told in enumerate(metadata.get("others", ())):
+            start = f"others.{number}."
+            named = {name.removeprefix(start): each for name, each in tensors.items() if name.startswith(start)}
+            others.append(cls.from_tensors(named, told))
+        return cls(
+            tensors={name: each for name, each in tensors.items() if name != "mask" and not name.startswith("others.")},
+            unknown=tuple(metadata["unknown"]),
+            size=SizeConditioning.from_json(metadata.get("size")),
+            mask=tensors.get("mask"),
+            strength=metadata.get("strength", 1.0),
+            others=tuple(others),
+            **known,
+        )
 
 
 def _expect(metadata: dict[str, Any], kind: str) -> None:

@@ -17,7 +17,12 @@ from nbgraph.invocations.collections import (
     StringCollection,
 )
 from nbgraph.invocations.color_correct import CorrectColors
-from nbgraph.invocations.conditioning import AverageConditioning, ConcatConditioning
+from nbgraph.invocations.conditioning import (
+    AverageConditioning,
+    CombineConditioning,
+    ConcatConditioning,
+    MaskConditioning,
+)
 from nbgraph.invocations.control_flow import Collect, If, ItemOf, Iterate, Zip
 from nbgraph.invocations.denoise_inputs import BlendLatents, ControlNet, CreateDenoiseMask, Scheduler, VaeLoader
 from nbgraph.invocations.easing import StepEasing
@@ -91,6 +96,7 @@ __all__ = [
     "Color",
     "ColorMap",
     "Colourfulness",
+    "CombineConditioning",
     "CombineMasks",
     "CompareImages",
     "ConcatConditioning",
@@ -140,6 +146,7 @@ __all__ = [
     "LoadImage",
     "LoraLoader",
     "Lpips",
+    "MaskConditioning",
     "MaskEdge",
     "MaskFromAlpha",
     "MergeMetadata",

@@ -6,9 +6,42 @@ from pydantic import Field
 
 from nbgraph import diffusion
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.fields import ConditioningField
+from nbgraph.invocations.fields import ConditioningField, ImageField
 from nbgraph.invocations.outputs import ConditioningOutput
+from nbgraph.invocations.pictures import open_mask
 from nbgraph.invocations.prompt import save_conditioning
+
+
+@invocation("conditioning_combine", title="Combine prompts", category="conditioning", version="1.0.0")
+class CombineConditioning(BaseInvocation):
+    """Two encoded prompts for one image, as ComfyUI's ConditioningCombine: it follows both at once.
+
+    At each step the denoiser predicts with each prompt, and the predictions are averaged: with masks from Prompt in a
+    region, each prompt counts in its region. It takes as long as that many images.
+    """
+
+    conditioning_1: ConditioningField = Field(title="First prompt", description="Prompt for the image")
+    conditioning_2: ConditioningField = Field(title="Second prompt", description="Another prompt for the same image")
+
+    def invoke(self, context: InvocationContext) -> ConditioningOutput:
+        parts = [load_conditioning(context, each) for each in (self.conditioning_1, self.conditioning_2)]
+        return save_conditioning(context, diffusion.combine_conditioning(parts), [])
+
+
+@invocation("conditioning_mask", title="Prompt in a region", category="conditioning", version="1.0.0")
+class MaskConditioning(BaseInvocation):
+    """An encoded prompt that counts where a mask is white, as ComfyUI's ConditioningSetMask.
+
+    Combine it with prompts for the rest of the image. Where several prompts count, they count by their strengths.
+    """
+
+    conditioning: ConditioningField = Field(title="Prompt", description="Prompt for a part of the image")
+    mask: ImageField = Field(description="White where the prompt counts; brought to the size of the image")
+    strength: float = Field(1.0, gt=0, le=10, description="How much it counts beside other prompts")
+
+    def invoke(self, context: InvocationContext) -> ConditioningOutput:
+        given, mask = load_conditioning(context, self.conditioning), open_mask(context, self.mask)
+        return save_conditioning(context, diffusion.masked_conditioning(given, mask, self.strength), [])
 
 
 @invocation("conditioning_average", title="Average prompts", category="conditioning", version="1.0.0")

@@ -113,9 +113,12 @@ class ControlNet(BaseInvocation):
         return ControlOutput(control=control)
 
 
-@invocation("create_denoise_mask", title="Denoise mask", category="inpaint", version="1.2.0", static=True)
+@invocation("create_denoise_mask", title="Denoise mask", category="inpaint", version="1.3.0", static=True)
 class CreateDenoiseMask(BaseInvocation):
     """A mask for denoising: white is denoised, black is kept; `soft` blends the two along grey edges.
+
+    With `differential` grey is how much is changed, as if each pixel had its own `denoising_start`: half grey is
+    denoised for the second half of the steps.
 
     A mask with an alpha channel counts by brightness times opacity, so transparent is kept. The latents that are
     denoised are kept where the mask is black. If these are partly denoised, to be continued in a second node, give the
@@ -125,6 +128,9 @@ class CreateDenoiseMask(BaseInvocation):
 
     mask: ImageField = Field(description="White is denoised, black is kept; transparent counts as black")
     soft: bool = Field(False, description="Blend along grey edges instead of a hard border")
+    differential: bool = Field(
+        False, description="Take grey as how much is changed: each pixel is denoised for the last steps of its share"
+    )
     latents: LatentsField | None = Field(
         None,
         title="Latents to keep",
@@ -136,12 +142,21 @@ class CreateDenoiseMask(BaseInvocation):
     vae: VaeField | None = Field(None, title="VAE", description="Autoencoder of the model for inpainting")
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        if known.get("soft") and known.get("differential"):
+            yield "soft", "and differential are two meanings of grey; choose one"
         if {"image", "vae"} <= known.keys() and (known["image"] is None) != (known["vae"] is None):
             lacking, given = ("image", "vae") if known["image"] is None else ("vae", "image")
             yield lacking, f"is left out, and {given} is given; a model for inpainting needs both"
 
     def invoke(self, context: InvocationContext) -> DenoiseMaskOutput:
-        field = DenoiseMaskField(mask=self.mask, soft=self.soft, latents=self.latents, image=self.image, vae=self.vae)
+        field = DenoiseMaskField(
+            mask=self.mask,
+            soft=self.soft,
+            differential=self.differential,
+            latents=self.latents,
+            image=self.image,
+            vae=self.vae,
+        )
         return DenoiseMaskOutput(denoise_mask=field)
 
 

@@ -137,6 +137,7 @@ class ColorField(BaseModel):
 class DenoiseMaskField(BaseModel):
     """Where denoising may change a picture: white is denoised, black is kept; soft averages over each latent's cell.
 
+    In a differential mask grey is how much is changed: each latent is denoised for the last steps of its share.
     `latents` are what is kept, if not those that are denoised. `image` and `vae` are for models for inpainting, which
     are shown the image without what is masked.
     """
@@ -145,6 +146,7 @@ class DenoiseMaskField(BaseModel):
 
     mask: ImageField
     soft: bool = False
+    differential: bool = False
     latents: LatentsField | None = None
     image: ImageField | None = None
     vae: VaeField | None = None

@@ -54,7 +54,7 @@ def save_latents(context: InvocationContext, latents: Any) -> LatentsOutput:
     return LatentsOutput(latents=field, width=latents.width, height=latents.height)
 
 
-@invocation("denoise_latents", title="Denoise", category="latents", version="1.5.0")
+@invocation("denoise_latents", title="Denoise", category="latents", version="1.6.0")
 class DenoiseLatents(BaseInvocation):
     """Denoises: from noise alone to a new picture, from latents and noise to a changed one.
 
@@ -135,6 +135,19 @@ class DenoiseLatents(BaseInvocation):
         title="Start",
         description="Share of the schedule, 0 to 1, to skip; with latents, a higher share changes them less",
     )
+    tile_size: int | None = Field(
+        None,
+        ge=8,
+        le=32_768,
+        title="Tile",
+        description="Side of tiles in pixels, for images larger than the model was made for; left out, no tiles",
+    )
+    tile_overlap: int = Field(
+        64, ge=0, le=16_384, description="Pixels that neighbouring tiles share and are blended over"
+    )
+    tiles_at_once: int = Field(
+        1, ge=1, le=256, description="Tiles, or prompts of regions in them, computed at once: more memory, less time"
+    )
     denoising_end: float = Field(
         1.0,
         ge=0,
@@ -154,6 +167,11 @@ class DenoiseLatents(BaseInvocation):
             yield "denoising_end", f"is {end}, and must be more than denoising_start, which is {start}"
         elif {"steps", "denoising_start", "denoising_end"} <= known.keys():
             yield from no_step_problem(self._steps(known, context), start, end)
+        if known.get("tile_size") and known.get("tile_overlap", 0) > known["tile_size"] // 2:
+            yield (
+                "tile_overlap",
+                f"is {known['tile_overlap']}, and must be at most half of the tile: {known['tile_size'] // 2}",
+            )
         if known.get("steps") and known.get("sigmas") and known["steps"] != len(known["sigmas"]):
             yield "steps", f"is {known['steps']}, and there are {len(known['sigmas'])} sigmas; leave steps out"
         if "unet" in known:
@@ -230,6 +248,8 @@ class DenoiseLatents(BaseInvocation):
                 inputs,
                 settings,
                 mask=self._mask(context),
+                differential=self.denoise_mask is not None and self.denoise_mask.differential,
+                tiles=self._tiles(),
                 controls=[self._control(context, control, held) for control in listed(self.control)],
                 adapters=[self._adapter(context, adapter, held) for adapter in listed(self.t2i_adapter)],
                 image_prompts=[self._image_prompt(context, adapter, held) for adapter in listed(self.ip_adapter)],
@@ -255,6 +275,9 @@ class DenoiseLatents(BaseInvocation):
             end=step_at(steps, self.denoising_end),
             options=sampling_options(self.shift, self.timestep_spacing, self.sigmas),
         )
+
+    def _tiles(self) -> Any:
+        return self.tile_size and diffusion.Tiles(self.tile_size, self.tile_overlap, self.tiles_at_once)
 
     def _preview_factors(self, context: InvocationContext) -> Any:
         """Return the colours of previews, or None: then they are wrong, which is no reason for a run to fail."""
@@ -284,11 +307,12 @@ class DenoiseLatents(BaseInvocation):
         if self.latents is None:
             raise NbgraphError("a mask needs latents, which it keeps where it is black, and noise; link both")
         kept = load_latents(context, self.latents)
+        soft = self.denoise_mask.soft or self.denoise_mask.differential
         mask = in_plain_mode(context.images.get(self.denoise_mask.mask))
         if as_mask(mask).getbbox() is None:
             hint = "; if its shape is in its transparency, put MaskFromAlpha before it" if has_alpha(mask) else ""
             context.warn(f"the mask is black everywhere, so nothing is painted anew{hint}")
-        return diffusion.latent_mask(model, mask, kept.width, kept.height, self.denoise_mask.soft)
+        return diffusion.latent_mask(model, mask, kept.width, kept.height, soft)
 
     def _masked(self, context: InvocationContext) -> Any:
         """Return the mask and the masked image for a model for inpainting; None for other models."""
@@ -297,8 +321,9 @@ class DenoiseLatents(BaseInvocation):
             return None
         if not context.models.describe(self.unet.model).inpaints:
             return None
-        if given.soft:
-            context.warn("models for inpainting take a hard mask, so soft is not used")
+        if given.soft or given.differential:
+            name = "soft" if given.soft else "differential"
+            context.warn(f"models for inpainting take a hard mask, so {name} is not used")
         mask, image = (context.images.get(each) for each in (given.mask, given.image))
         with context.models.use(given.vae.model, "vae") as components:
             return diffusion.encode_masked_image(components, image, in_plain_mode(mask))
