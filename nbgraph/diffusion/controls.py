@@ -11,12 +11,15 @@ from torch import Tensor
 from nbgraph.diffusion.components import Components
 from nbgraph.diffusion.families import Family, family
 from nbgraph.diffusion.finite import check_finite
-from nbgraph.diffusion.latent_controls import NETS, encoding_means, latent_control_arguments
+from nbgraph.diffusion.latent_controls import NETS, TAKES_OVER, encoding_means, latent_control_arguments
+from nbgraph.diffusion.loop import Loop
+from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.spans import check_span
 from nbgraph.errors import ModelError
 from nbgraph.image_modes import on_white
 
 FAMILIES = ("stable-diffusion", "stable-diffusion-xl", *NETS)
+_UNION = "ControlNetUnionModel"
 _SHAPE = ("in_channels", "block_out_channels", "cross_attention_dim", "addition_embed_type")
 """What the configurations of a ControlNet and of the UNet it was made for have in common."""
 
@@ -25,7 +28,8 @@ _SHAPE = ("in_channels", "block_out_channels", "cross_attention_dim", "addition_
 class Control:
     """One ControlNet in use: its module, its image, its weight and its range of steps.
 
-    The image is resized to the size of the result. `start` and `end` are shares of all steps, 0 to 1.
+    The image is resized to the size of the result. `start` and `end` are shares of all steps, 0 to 1. `mode` is the
+    task of a ControlNet for several (union).
     """
 
     module: Any
@@ -33,14 +37,29 @@ class Control:
     weight: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    mode: int | None = None
 
 
-def controlled_family(components: Components) -> Family:
-    """Return the family of pipelines that takes ControlNets for this model; raise `ModelError` where there is none."""
+def controlled_family(components: Components, controls: Sequence[Control]) -> Family:
+    """Return the family of pipelines that takes these ControlNets for this model.
+
+    Raises
+    ------
+    ModelError
+        There is none, or ControlNets of one task and of several are given together.
+    """
     plain = components.model.need_family()
     if plain.key not in FAMILIES:
         raise ModelError(f"ControlNets work with models of {', '.join(FAMILIES)}, and this model is of {plain.key!r}")
-    return family(f"{plain.key}-controlnet")
+    of_several = [type(control.module).__name__ == _UNION for control in controls]
+    if not any(of_several):
+        return family(f"{plain.key}-controlnet")
+    if plain.key != "stable-diffusion-xl" or not all(of_several):
+        raise ModelError(
+            "a ControlNetUnionModel, for several tasks, works with Stable Diffusion XL, and beside others of its kind "
+            f"alone; this model is of {plain.key!r}, and there are {len(of_several) - sum(of_several)} others"
+        )
+    return family("stable-diffusion-xl-controlnet-union")
 
 
 def control_arguments(components: Components, controls: Sequence[Control]) -> dict[str, Any]:
@@ -53,15 +72,36 @@ def control_arguments(components: Components, controls: Sequence[Control]) -> di
     """
     if not controls:
         return {}
-    controlled_family(components)
+    of = controlled_family(components, controls)
     for control in controls:
         check_span("a ControlNet cannot steer", control.start, control.end)
+        _check_mode(control)
+    weights = [float(control.weight) for control in controls]
+    call = {**_image_arguments(components, controls), "controlnet_conditioning_scale": weights}
+    if any(control.mode is not None for control in controls):
+        call["control_mode"] = [control.mode for control in controls]
+        if of.key == "flux-controlnet" and len(controls) == 1:
+            call["control_mode"] = controls[0].mode
+    if "control_guidance_start" not in of.parameters:
+        return {**call, "controlnet_conditioning_scale": weights[0]}  # it takes one, and `checked_net` keeps its span
     return {
-        **_image_arguments(components, controls),
-        "controlnet_conditioning_scale": [float(control.weight) for control in controls],
+        **call,
         "control_guidance_start": [control.start for control in controls],
         "control_guidance_end": [control.end for control in controls],
     }
+
+
+def _check_mode(control: Control) -> None:
+    """Raise `ModelError` for a ControlNet of several tasks without its task, or of one with a task."""
+    config = control.module.config
+    tasks = config.get("num_control_type") if type(control.module).__name__ == _UNION else config.get("num_mode")
+    if tasks is None and control.mode is not None:
+        raise ModelError(f"the ControlNet is for one task, and is given the task {control.mode}; leave it out")
+    if tasks is not None and (control.mode is None or not 0 <= control.mode < tasks):
+        raise ModelError(
+            f"the ControlNet is for {tasks} tasks (union), and mode is {control.mode}; give the number of the task, 0 "
+            f"to {tasks - 1}, as the description of the ControlNet lists them"
+        )
 
 
 def _image_arguments(components: Components, controls: Sequence[Control]) -> dict[str, Any]:
@@ -70,27 +110,38 @@ def _image_arguments(components: Components, controls: Sequence[Control]) -> dic
         return latent_control_arguments(components, [control.module for control in controls], images)
     for control in controls:
         _check_fits(components, control)
-    return {"image": [on_white(control.image) for control in controls]}
+    name = "control_image" if type(controls[0].module).__name__ == _UNION else "image"
+    return {name: [on_white(control.image) for control in controls]}
 
 
-def control_modules(components: Components, controls: Sequence[Control]) -> dict[str, Any]:
+def control_modules(components: Components, controls: Sequence[Control], loop: Loop | None) -> dict[str, Any]:
     """Return what a ControlNet pipeline has beside the modules of the plain one: the nets, and the VAE they share."""
-    nets = [checked_net(control, number) for number, control in enumerate(controls, start=1)]
+    nets = [checked_net(control, number, loop) for number, control in enumerate(controls, start=1)]
     if components.model.need_family().key not in NETS:
-        return {"controlnet": nets}
+        # for one net of several tasks the pipeline takes no list
+        single = len(nets) == 1 and type(controls[0].module).__name__ == _UNION
+        return {"controlnet": nets[0] if single else nets}
     return {"controlnet": nets if len(nets) > 1 else nets[0], "vae": encoding_means(components["vae"])}
 
 
-def checked_net(control: Control, number: int) -> Any:
-    """Return the ControlNet for one run, which raises `ModelError` where it gives values that are not finite."""
+def checked_net(control: Control, number: int, loop: Loop | None = None) -> Any:
+    """Return the ControlNet for one run, which raises `ModelError` where it gives values that are not finite.
+
+    One whose pipeline steers over all steps gives nothing outside of its span.
+    """
     # a copy of the object over the same weights: other runs use the module too
     checked = copy.copy(control.module)
+    whole = type(control.module).__name__ in TAKES_OVER
+    if whole:
+        checked = share_weights(control.module)  # its pipeline puts parts of the transformer into it
     plain = cast(Any, type(control.module)).forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         given = plain(checked, *args, **kwargs)
         for residual in _tensors(given):
             check_finite(residual, f"ControlNet {number}", control.module.dtype)
+        if whole and loop is not None and not loop.within(control.start, control.end):
+            return {place: residual * 0 for place, residual in given.items()}
         return given
 
     checked.forward = forward

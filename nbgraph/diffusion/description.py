@@ -32,6 +32,7 @@ _CHANNELS_KNOWN = (*_INPAINTED, "stable-diffusion-3", "chroma", "qwenimage", "z-
 _COMPONENT_ROLES = {
     "Autoencoder": "vae", "AsymmetricAutoencoder": "vae", "ControlNet": "controlnet",
     "SD3ControlNet": "controlnet", "FluxControlNet": "controlnet", "QwenImageControlNet": "controlnet",
+    "ZImageControlNet": "controlnet",
     "T2IAdapter": "t2i_adapter",
     "CLIPVisionModelWithProjection": "image_encoder",
 }  # fmt: skip

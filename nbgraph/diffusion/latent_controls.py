@@ -1,4 +1,4 @@
-"""ControlNets of transformers, whose control image is encoded by the VAE: Stable Diffusion 3, Flux and Qwen-Image."""
+"""ControlNets of transformers, whose control image is encoded by the VAE, such as those of Flux and Qwen-Image."""
 
 import copy
 from collections.abc import Sequence
@@ -16,10 +16,14 @@ NETS = {
     "stable-diffusion-3": "SD3ControlNetModel",
     "flux": "FluxControlNetModel",
     "qwenimage": "QwenImageControlNetModel",
+    "z-image": "ZImageControlNetModel",
 }
 """The class of the ControlNets of each family."""
-_ONE_NET = ("qwenimage",)
+_SHAPE = ("in_channels", "joint_attention_dim", "num_attention_heads", "attention_head_dim", "dim", "n_heads")
+_ONE_NET = ("qwenimage", "z-image")
 """Families whose pipeline takes one ControlNet."""
+TAKES_OVER = ("ZImageControlNetModel",)
+"""ControlNets that have some of their layers from the transformer that they steer."""
 
 
 def encodes_controls(model: ModelDescription) -> bool:
@@ -35,7 +39,7 @@ def latent_control_arguments(
     Raises
     ------
     ModelError
-        A ControlNet of another model or of several tasks, more of them than the pipeline takes, or no VAE.
+        A ControlNet of another model, more of them than the pipeline takes, or no VAE.
     """
     key = components.model.need_family().key
     for net in nets:
@@ -74,12 +78,17 @@ def _check_fits(components: Components, net: Any) -> None:
             f"the ControlNet is a {type(net).__name__}, and models of the family {family.key!r} take a "
             f"{NETS[family.key]}"
         )
-    if getattr(net, "union", False):
-        raise ModelError("it is a ControlNet of several tasks (union), which needs its task as well; use one of one")
     ours, theirs = components[family.denoiser].config, net.config
     different = [
         f"{name} {theirs[name]} instead of {ours[name]}"
-        for name in ("in_channels", "joint_attention_dim", "num_attention_heads", "attention_head_dim")
+        for name in (
+            "in_channels",
+            "joint_attention_dim",
+            "num_attention_heads",
+            "attention_head_dim",
+            "dim",
+            "n_heads",
+        )
         if theirs.get(name) is not None and theirs[name] != ours.get(name)
     ]
     if different:

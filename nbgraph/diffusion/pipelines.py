@@ -13,6 +13,7 @@ from nbgraph.diffusion.loop import Loop, looped_scheduler
 from nbgraph.diffusion.patches import share_weights
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.schedulers import DEFAULT, make_scheduler
+from nbgraph.diffusion.step_caches import with_step_cache
 
 _DENOISERS = ("unet", "transformer")
 
@@ -38,17 +39,23 @@ def make_pipeline(
     steer
         Makes the denoiser of this run from the shared one.
     """
-    family = controlled_family(components) if controls else components.model.need_family()
+    family = controlled_family(components, controls) if controls else components.model.need_family()
     pipeline_class = driven(family.pipeline())
     with quiet():
         built = make_scheduler(components.model, scheduler)
         modules: dict[str, Any] = {**components.model.options, "vae": components.model.vae, **components.modules}
         if controls:
-            modules |= control_modules(components, controls)
+            modules |= control_modules(components, controls, loop)
+        current: list[Any] = []
+        if loop and family.denoiser in modules:
+            modules[family.denoiser] = with_step_cache(
+                components, modules[family.denoiser], lambda: current[0].current_timestep
+            )
         if steer and loop:
             modules[family.denoiser] = steer(modules[family.denoiser], loop)
         modules["scheduler"] = looped_scheduler(built, loop) if loop else built
         pipeline = empty_pipeline(pipeline_class, own_denoiser(pipeline_class, modules))
+    current.append(pipeline)
     pipeline.loop, pipeline.chosen_device = loop, components.device
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -9,6 +9,8 @@ from nbgraph.diffusion.fingerprints import fingerprint_path
 DtypeName = Literal["float32", "float16", "bfloat16"]
 PrecisionName = Literal["fp8", "int8", "nf4"]
 OffloadName = Literal["none", "component", "streaming"]
+StepCacheName = Literal["first_block", "pyramid", "faster"]
+CompileName = Literal["inductor", "aot_eager", "eager"]
 
 
 class _Frozen(BaseModel):
@@ -80,8 +82,35 @@ class TextualInversionPatch(_Frozen):
         return cls(path=str(path), fingerprint=fingerprint_path(path), token=token)
 
 
+class StepCachePatch(_Frozen):
+    """A step cache of diffusers over the denoiser, which changes the image a little.
+
+    `first_block` skips a step whose first block changes by less than `threshold`; `pyramid` and `faster` compute
+    attention at one of `every` steps.
+    """
+
+    kind: Literal["step_cache"] = "step_cache"
+    method: StepCacheName = "first_block"
+    threshold: float = 0.05
+    every: int = 2
+
+
+class CompilePatch(_Frozen):
+    """The denoiser compiled by torch: its repeated blocks, where diffusers knows them, else all of it."""
+
+    kind: Literal["compile"] = "compile"
+    backend: CompileName = "inductor"
+
+
 Patch = Annotated[
-    LoraPatch | FreeuPatch | SeamlessPatch | ClipSkipPatch | IpAdapterPatch | TextualInversionPatch,
+    LoraPatch
+    | FreeuPatch
+    | SeamlessPatch
+    | ClipSkipPatch
+    | IpAdapterPatch
+    | TextualInversionPatch
+    | StepCachePatch
+    | CompilePatch,
     Field(discriminator="kind"),
 ]
 

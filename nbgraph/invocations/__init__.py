@@ -2,7 +2,7 @@
 
 # before anything that imports numpy
 import nbgraph.invocations.libraries  # noqa: F401, I001 # pyright: ignore[reportUnusedImport]
-from nbgraph.invocations.adapters import ClipSkip, FreeU, LoraLoader, Seamless
+from nbgraph.invocations.adapters import ClipSkip, FreeU, LoraLoader, Seamless, StepCache
 from nbgraph.invocations.collections import (
     BooleanCollection,
     ConditioningCollection,
@@ -188,6 +188,7 @@ __all__ = [
     "SplitPrompt",
     "SplitString",
     "Ssim",
+    "StepCache",
     "StepEasing",
     "String",
     "StringCollection",

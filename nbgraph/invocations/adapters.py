@@ -12,7 +12,15 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from nbgraph import diffusion
-from nbgraph.diffusion.refs import ClipSkipPatch, FreeuPatch, LoraPatch, Patch, SeamlessPatch
+from nbgraph.diffusion.refs import (
+    ClipSkipPatch,
+    FreeuPatch,
+    LoraPatch,
+    Patch,
+    SeamlessPatch,
+    StepCacheName,
+    StepCachePatch,
+)
 from nbgraph.diffusion.what_is import what_is
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
@@ -194,6 +202,30 @@ class FreeU(BaseInvocation):
 
     def invoke(self, context: InvocationContext) -> UNetOutput:
         return UNetOutput(unet=patched(self.unet, FreeuPatch(b1=self.b1, b2=self.b2, s1=self.s1, s2=self.s2)))
+
+
+@invocation("step_cache", title="Step cache", category="model", version="1.0.0", static=True)
+class StepCache(BaseInvocation):
+    """Fewer computations for a picture that differs a little: parts of a step are used again at the next.
+
+    `first_block` skips a step whose first block changed by less than the threshold; `pyramid` and `faster` compute the
+    attention at one of so many steps. For transformers that diffusers caches: Flux, FLUX.2, Chroma, Qwen-Image,
+    CogView 4.
+    """
+
+    unet: UNetField = Field(
+        title="Denoiser",
+        description="Part of a model that removes noise, from a Model node or one that changes it, such as LoRA",
+    )
+    method: StepCacheName = Field("first_block", description="What is computed at some steps only")
+    threshold: float = Field(
+        0.05, ge=0, le=10, description="For first_block: change up to which a step is skipped; higher skips more"
+    )
+    every: int = Field(2, ge=2, le=100, description="For pyramid and faster: compute attention at one of so many steps")
+
+    def invoke(self, context: InvocationContext) -> UNetOutput:
+        patch = StepCachePatch(method=self.method, threshold=self.threshold, every=self.every)
+        return UNetOutput(unet=patched(self.unet, patch))
 
 
 def patched(part: Part, patch: Patch) -> Part:

@@ -72,7 +72,7 @@ class VaeLoader(BaseInvocation):
         return VaeOutput(vae=VaeField(model=context.models.resolve(self.vae_model, like(self.like or self.unet))))
 
 
-@invocation("controlnet", title="ControlNet", category="latents", version="1.0.0", static=True)
+@invocation("controlnet", title="ControlNet", category="latents", version="1.1.0", static=True)
 class ControlNet(BaseInvocation):
     """A ControlNet that guides denoising by an image: how strongly, and from which to which share of the steps."""
 
@@ -97,6 +97,13 @@ class ControlNet(BaseInvocation):
     end_step_percent: float = Field(
         1.0, ge=0, le=1, title="End", description="Share of the steps, 0 to 1, at which it ceases to take effect"
     )
+    mode: int | None = Field(
+        None,
+        ge=0,
+        le=255,
+        title="Task",
+        description="Task of a ControlNet for several (union), by the number that its description gives it",
+    )
 
     def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
         yield from model_problem(known, "control_model", "controlnet", context, "like")
@@ -109,6 +116,7 @@ class ControlNet(BaseInvocation):
             weight=self.control_weight,
             begin=self.begin_step_percent,
             end=self.end_step_percent,
+            mode=self.mode,
         )
         return ControlOutput(control=control)
 

@@ -162,6 +162,8 @@ class ControlField(BaseModel):
     weight: float
     begin: float
     end: float
+    mode: int | None = None
+    """The task of a ControlNet for several; None for those of one."""
 
 
 class T2iAdapterField(BaseModel):

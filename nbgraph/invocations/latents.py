@@ -338,7 +338,7 @@ class DenoiseLatents(BaseInvocation):
     def _control(context: InvocationContext, control: ControlField, held: ExitStack) -> Any:
         nets = held.enter_context(context.models.use(control.model, "controlnet"))
         image = context.images.get(control.image)
-        return diffusion.Control(nets["controlnet"], image, control.weight, control.begin, control.end)
+        return diffusion.Control(nets["controlnet"], image, control.weight, control.begin, control.end, control.mode)
 
     @staticmethod
     def _adapter(context: InvocationContext, adapter: T2iAdapterField, held: ExitStack) -> Any:

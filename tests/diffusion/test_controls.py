@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import (
     ControlNetModel,
+    ControlNetUnionModel,
     FluxControlNetModel,
     FluxControlNetPipeline,
     QwenImageControlNetModel,
@@ -15,6 +16,9 @@ from diffusers import (
     StableDiffusion3ControlNetPipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionXLControlNetPipeline,
+    StableDiffusionXLControlNetUnionPipeline,
+    ZImageControlNetModel,
+    ZImageControlNetPipeline,
 )
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
@@ -35,9 +39,12 @@ PIPELINES: dict[str, tuple[Any, Any]] = {
     "stable-diffusion-3": (StableDiffusion3ControlNetPipeline, SD3ControlNetModel),
     "flux": (FluxControlNetPipeline, FluxControlNetModel),
     "qwenimage": (QwenImageControlNetPipeline, QwenImageControlNetModel),
+    "z-image": (ZImageControlNetPipeline, ZImageControlNetModel),
 }
-ONE = ("qwen-image", 2)
-"""The pipeline of Qwen-Image takes one ControlNet."""
+ONE = ("qwen-image", "z-image")
+"""The pipelines of these take one ControlNet."""
+WHOLE = ("z-image",)
+"""The pipelines of these steer over all steps."""
 PICTURE = Image.linear_gradient("L").resize((SIDE, SIDE))
 SPAN = {"control_guidance_start": 0.0, "control_guidance_end": 0.6}
 
@@ -57,7 +64,8 @@ def _means(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [(name, count) for name in able("controlnet") for count in (1, 2) if (name, count) != ONE]
+    ("name", "count"),
+    [(name, count) for name in able("controlnet") for count in (1, 2) if count == 1 or name not in ONE],
 )
 def test_controls_do_what_diffusers_does_with_them(
     name: str, count: int, tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
@@ -74,7 +82,7 @@ def test_controls_do_what_diffusers_does_with_them(
         given["guidance_scale"] = 3.5  # as without a ControlNet; this pipeline has 7
     expected = pipeline(
         TEXT, negative_prompt=AVOID, height=SIDE, width=SIDE, num_inference_steps=5, output_type="latent",
-        generator=torch.Generator().manual_seed(SEED), **given, **SPAN,
+        generator=torch.Generator().manual_seed(SEED), **given, **({} if name in WHOLE else SPAN),
         controlnet_conditioning_scale=weights[0] if count == 1 else weights,
     ).images  # fmt: skip
     if expected.ndim == 3:
@@ -82,10 +90,47 @@ def test_controls_do_what_diffusers_does_with_them(
     expected = expected[:, :, 0] if expected.ndim == 5 else expected
     settings = DenoiseSettings(steps=5, cfg=4.0)
     with shared_cache.use(ref, "controlnet") as nets:
-        controls = [Control(nets["controlnet"], PICTURE, weight, 0.0, 0.6) for weight in weights]
+        end = 1.0 if name in WHOLE else 0.6
+        controls = [Control(nets["controlnet"], PICTURE, weight, 0.0, end) for weight in weights]
         found = sample(shared_cache, tiny[name], settings, controls=controls).tensor
     assert (found - expected).abs().max() == 0
     assert (found - sample(shared_cache, tiny[name], settings).tensor).abs().max() > 1e-2
+
+
+UNIONS: dict[str, tuple[Any, Any]] = {
+    "sdxl": (StableDiffusionXLControlNetUnionPipeline, ControlNetUnionModel),
+    "flux": (FluxControlNetPipeline, FluxControlNetModel),
+}
+
+
+@pytest.mark.parametrize(("name", "count"), [(name, count) for name in UNIONS for count in (1, 2)])
+def test_a_control_net_of_several_tasks_does_the_one_it_is_told(
+    name: str, count: int, tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
+) -> None:
+    ref = ModelRef.from_path(str(build_controlnet(tmp_path / name, Path(tiny[name].path), union=True)))
+    pipeline_class, net_class = UNIONS[name]
+    net = net_class.from_pretrained(ref.path, local_files_only=True)
+    pipeline = pipeline_class.from_pipe(tiny.pipeline(name), controlnet=net if count == 1 else [net, net])
+    pipeline.set_progress_bar_config(disable=True)
+    modes, weights, pictures = [2, 0][:count], [0.8, 0.4][:count], [PICTURE.convert("RGB")] * count
+    one = count == 1 and name == "flux"
+    expected = pipeline(
+        TEXT, negative_prompt=AVOID, height=SIDE, width=SIDE, num_inference_steps=4, output_type="latent",
+        generator=torch.Generator().manual_seed(SEED), control_image=pictures[0] if one else pictures,
+        control_mode=modes[0] if one else modes, controlnet_conditioning_scale=weights[0] if count == 1 else weights,
+        **({"true_cfg_scale": 4.0, "guidance_scale": 3.5} if name == "flux" else {"guidance_scale": 4.0}),
+    ).images  # fmt: skip
+    if expected.ndim == 3:
+        expected = pipeline._unpack_latents(expected, SIDE, SIDE, pipeline.vae_scale_factor)
+    settings = DenoiseSettings(steps=4, cfg=4.0)
+    with shared_cache.use(ref, "controlnet") as nets:
+        controls = [
+            Control(nets["controlnet"], PICTURE, weight, mode=mode) for weight, mode in zip(weights, modes, strict=True)
+        ]
+        found = sample(shared_cache, tiny[name], settings, controls=controls).tensor
+        other = sample(shared_cache, tiny[name], settings, controls=[Control(nets["controlnet"], PICTURE, mode=1)])
+    assert (found - expected).abs().max() == 0
+    assert (found - other.tensor).abs().max() > 1e-3
 
 
 def test_a_family_without_controls_and_a_span_the_wrong_way_round(
@@ -113,9 +158,12 @@ def test_a_control_net_of_another_family_or_size_or_one_too_many_is_refused(
         other = Control(FluxControlNetModel.from_config(config), PICTURE)
         with pytest.raises(ModelError, match="made for another model.*joint_attention_dim 16 instead of 32"):
             sample(shared_cache, tiny["flux"], settings, controls=[other])
-        union = Control(FluxControlNetModel.from_config({**nets["controlnet"].config, "num_mode": 4}), PICTURE)
-        with pytest.raises(ModelError, match="of several tasks"):
-            sample(shared_cache, tiny["flux"], settings, controls=[union])
+        union = FluxControlNetModel.from_config({**nets["controlnet"].config, "num_mode": 4})
+        for mode in (None, 4):
+            with pytest.raises(ModelError, match=f"for 4 tasks \\(union\\), and mode is {mode}; give.*0 to 3"):
+                sample(shared_cache, tiny["flux"], settings, controls=[Control(union, PICTURE, mode=mode)])
+        with pytest.raises(ModelError, match="is for one task, and is given the task 1"):
+            sample(shared_cache, tiny["flux"], settings, controls=[Control(nets["controlnet"], PICTURE, mode=1)])
     ref = control_ref(tiny, "qwen-image", tmp_path)
     with (
         shared_cache.use(ref, "controlnet") as nets,

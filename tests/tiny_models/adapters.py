@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from diffusers import (
     ControlNetModel,
+    ControlNetUnionModel,
     FluxControlNetModel,
     QwenImageControlNetModel,
     SD3ControlNetModel,
     T2IAdapter,
     UNet2DConditionModel,
+    ZImageControlNetModel,
 )
 from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -21,17 +23,23 @@ _NETS: dict[str, Any] = {
     "FluxTransformer2DModel": FluxControlNetModel,
     "QwenImageTransformer2DModel": QwenImageControlNetModel,
 }
+TASKS = 3
+"""The number of tasks of ControlNets for several."""
 
 
-def build_controlnet(folder: Path, model: Path) -> Path:
-    """A ControlNet for the denoiser of a tiny model, whose zero convolutions are not zero."""
+def build_controlnet(folder: Path, model: Path, union: bool = False) -> Path:
+    """A ControlNet for the denoiser of a tiny model, with convolutions that are not zero; a union has several tasks."""
     torch.manual_seed(1)
     if (model / "transformer").is_dir():
-        return _build_transformer_controlnet(folder, model)
+        return _build_transformer_controlnet(folder, model, union)
     unet = UNet2DConditionModel.from_pretrained(model, subfolder="unet", local_files_only=True)
-    control = ControlNetModel.from_unet(
-        unet, conditioning_embedding_out_channels=(16, 32), load_weights_from_unet=False
-    )
+    kind: Any = ControlNetUnionModel if union else ControlNetModel
+    control = kind.from_unet(unet, conditioning_embedding_out_channels=(16, 32), load_weights_from_unet=False)
+    if union:
+        width = unet.config.block_out_channels[0]
+        sized = {**control.config, "num_control_type": TASKS, "num_trans_channel": width, "num_trans_head": 4}
+        sized["num_proj_channel"] = width
+        control = kind.from_config(sized)
     for name, parameter in control.named_parameters():
         if parameter.abs().sum() == 0:
             torch.nn.init.normal_(parameter, std=0.05)
@@ -41,14 +49,30 @@ def build_controlnet(folder: Path, model: Path) -> Path:
     return folder
 
 
-def _build_transformer_controlnet(folder: Path, model: Path) -> Path:
+def _build_transformer_controlnet(folder: Path, model: Path, union: bool) -> Path:
     config = json.loads((model / "transformer" / "config.json").read_text())
+    if config["_class_name"] == "ZImageTransformer2DModel":
+        return _build_z_image_controlnet(folder, config)
     kind = _NETS[config["_class_name"]]
-    extra = {"extra_conditioning_channels": 0} if kind is SD3ControlNetModel else {}
+    extra: dict[str, Any] = {"extra_conditioning_channels": 0} if kind is SD3ControlNetModel else {}
+    extra |= {"num_mode": TASKS} if union else {}
     control: Any = kind.from_config({**config, "num_layers": 1, "num_single_layers": 1, **extra})
     for name, parameter in control.named_parameters():
         if parameter.abs().sum() == 0 or name.startswith(("controlnet_", "pos_embed_input")):
             torch.nn.init.normal_(parameter, std=0.2)
+    control.save_pretrained(folder)
+    return folder
+
+
+def _build_z_image_controlnet(folder: Path, config: dict[str, Any]) -> Path:
+    shared = {name: config[name] for name in ("dim", "n_heads", "n_kv_heads", "n_refiner_layers", "qk_norm")}
+    control = ZImageControlNetModel(
+        control_layers_places=[0], control_refiner_layers_places=[0], control_in_dim=config["in_channels"],
+        add_control_noise_refiner="control_noise_refiner", **shared,
+    )  # fmt: skip
+    for parameter in control.parameters():
+        if not torch.isfinite(parameter).all() or parameter.abs().sum() == 0:
+            torch.nn.init.normal_(parameter, std=0.05)
     control.save_pretrained(folder)
     return folder
 
