@@ -32,6 +32,10 @@ _HOMES = {
     "argument_problems": "whole_pipelines",
     "average_conditioning": "mixed_conditioning",
     "blend_latents": "noise",
+    "caption": "image_readers",
+    "estimate_depth": "image_readers",
+    "segment_at": "image_readers",
+    "segments_of": "image_readers",
     "check_precision": "quantised",
     "aesthetic_score": "metric_models",
     "check_weights": "description",
@@ -114,6 +118,10 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.device import default_dtype as default_dtype
     from nbgraph.diffusion.device import device_kind as device_kind
     from nbgraph.diffusion.image_prompts import ImagePrompt as ImagePrompt
+    from nbgraph.diffusion.image_readers import caption as caption
+    from nbgraph.diffusion.image_readers import estimate_depth as estimate_depth
+    from nbgraph.diffusion.image_readers import segment_at as segment_at
+    from nbgraph.diffusion.image_readers import segments_of as segments_of
     from nbgraph.diffusion.inpainting import encode_masked_image as encode_masked_image
     from nbgraph.diffusion.joining import shape_key as shape_key
     from nbgraph.diffusion.latent_controls import encodes_controls as encodes_controls

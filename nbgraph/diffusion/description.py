@@ -14,6 +14,7 @@ from nbgraph.diffusion.classes import component_class, component_rows, pipeline_
 from nbgraph.diffusion.families import Family, family_of_class
 from nbgraph.diffusion.fingerprints import file_identity, resolve_folder
 from nbgraph.diffusion.model_files import read_json
+from nbgraph.diffusion.reader_roles import reading_role
 from nbgraph.diffusion.refs import WHOLE, ModelRef
 from nbgraph.diffusion.sources import Source
 from nbgraph.diffusion.weights_fit import check_fits, has_weights, weightless
@@ -303,10 +304,13 @@ def _describe_component(folder: Path, config: dict[str, Any], content: str) -> M
     library = "diffusers" if "_class_name" in config else "transformers"
     class_name = str(config.get("_class_name") or next(iter(config.get("architectures") or ()), None))
     role = next((role for start, role in _COMPONENT_ROLES.items() if class_name.startswith(start)), None)
+    if role is None and library == "transformers":
+        role = reading_role(class_name)
     if role is None:
         raise ModelError(
             f"{str(folder)!r} holds a {class_name}, which is neither a whole model (there is no "
-            "model_index.json) nor a VAE, a ControlNet, a T2I-Adapter or an image encoder"
+            "model_index.json) nor a VAE, a ControlNet, a T2I-Adapter, an image encoder or a model that reads images "
+            "(depth, segments, clicks, captions)"
         )
     component = component_class(folder, role, library, class_name)
     return describe_component(folder, role, component, Source(str(folder), content, folder, content=content))

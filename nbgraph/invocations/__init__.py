@@ -39,6 +39,7 @@ from nbgraph.invocations.image_color import (
 )
 from nbgraph.invocations.image_compare import CompareImages
 from nbgraph.invocations.image_filter import BlurImage, CannyEdges, ColorMap, TileResample
+from nbgraph.invocations.image_readers import Caption, EstimateDepth, RemoveBackground, SegmentClicks, SegmentLabels
 from nbgraph.invocations.image_size import CropImage, PasteImage, ResizeImage, RotateImage, ScaleImage
 from nbgraph.invocations.infill import InfillColor, InfillSmooth, InfillTiles
 from nbgraph.invocations.inpaint_region import CropToMask, PasteRegion
@@ -91,6 +92,7 @@ __all__ = [
     "BooleanCollection",
     "CannyEdges",
     "ClipScore",
+    "Caption",
     "ClipSkip",
     "Collect",
     "Color",
@@ -115,6 +117,7 @@ __all__ = [
     "DynamicPrompt",
     "EditPrompt",
     "Entropy",
+    "EstimateDepth",
     "Float",
     "FloatCollection",
     "FloatMath",
@@ -172,6 +175,7 @@ __all__ = [
     "RangeOfSize",
     "Reference",
     "registry",
+    "RemoveBackground",
     "ReplaceString",
     "ResizeImage",
     "ResizeLatents",
@@ -183,6 +187,8 @@ __all__ = [
     "Scheduler",
     "SdxlPrompt",
     "Seamless",
+    "SegmentClicks",
+    "SegmentLabels",
     "Sharpness",
     "ShowImage",
     "SplitPrompt",
