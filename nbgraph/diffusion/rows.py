@@ -69,7 +69,7 @@ class Rows:
 
     def joined(self, rows: Tensor, mixed: bool) -> Tensor:
         """Return (B, C, H, W) from rows: predictions are `mixed` by their shares, latents are equal where they meet."""
-        grouped = rows.unflatten(0, (-1, len(self.corners), len(self.shares)))
+        grouped = rows.reshape(-1, len(self.corners), len(self.shares), *rows.shape[1:])
         images = grouped.new_zeros((len(grouped), grouped.shape[3], *self.shares.shape[-2:]))
         shares, window, total = (each.to(images) for each in (self.shares, self.window, self._total))
         for number, box in enumerate(self._boxes):
@@ -136,12 +136,12 @@ def rows_of(
     height, width = size if side is None else (min(size[0], side), min(size[1], side))
     overlap = 0 if tiles is None else max(0, tiles.overlap // scale)
     step = components.model.multiple_of // scale
-    corners = product(*(_starts(whole, tile, overlap, step) for whole, tile in zip(size, (height, width))))
+    tops, lefts = (_starts(whole, tile, overlap, step) for whole, tile in zip(size, (height, width)))
     return Rows(
         components,
         width * scale,
         height * scale,
-        tuple(corners),
+        tuple((top, left) for top in tops for left in lefts),
         _shares(positive.prompts, size),
         _window(height, width, overlap, size),
     )
