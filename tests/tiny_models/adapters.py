@@ -38,7 +38,8 @@ def build_controlnet(folder: Path, model: Path, union: bool = False) -> Path:
     if union:
         width = unet.config.block_out_channels[0]
         sized = {**control.config, "num_control_type": TASKS, "num_trans_channel": width, "num_trans_head": 4}
-        sized["num_proj_channel"] = width
+        # what a configuration was not given before keeps its default
+        sized |= {"num_proj_channel": width, "_use_default_values": []}
         control = kind.from_config(sized)
     for name, parameter in control.named_parameters():
         if parameter.abs().sum() == 0:
