@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from PIL.Image import Image
 
 from nbgraph.errors import GraphError, NbgraphError, NbgraphWarning, OwnWorkerError
-from nbgraph.experiments.axes import Axis, sweep_cells
-from nbgraph.experiments.metric_columns import MeasuredGraph, Metric, with_metrics
+from nbgraph.experiments.axes import Axis, axis_names, sweep_cells
+from nbgraph.experiments.metric_columns import MeasuredGraph, Metric, refuse_taken, with_metrics
 from nbgraph.loading import load
 from nbgraph.progress import Progress, ProgressStyle, ProgressTracker, ProgressTrackers, progress_display, shows_view
 from nbgraph.run import NodeLike, Run
@@ -21,7 +21,7 @@ from nbgraph.services.shared.graph.execution_state import GraphExecutionState, O
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.studio_base import StudioBase
-from nbgraph.sweep import Sweep, swept_node
+from nbgraph.sweep import OWN_COLUMNS, Sweep, swept_node
 from nbgraph.targets import Target, target_graph
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class StudioExperiments(StudioBase):
         shown = swept_node(graph, node)
         measured = with_metrics(graph, shown, metrics)
         cells = sweep_cells(measured.graph, values, runs, self.settings.max_sessions)
+        axes = [name for axis in values for name in axis_names(axis)]
+        refuse_taken(measured.columns, [*OWN_COLUMNS, *axes, *(f"{name}_name" for name in graph[shown].outputs())])
         # One metric that fails must not keep the others from being measured.
         on_error: OnError = "continue" if measured.columns else "stop"
         chosen, graphs = [each for each, _ in cells], [swept for _, swept in cells]

@@ -13,7 +13,7 @@ from nbgraph.invocations import Add, Iterate
 from nbgraph.plots import INK, own_figure, plot_by_type, plot_memory, plot_timeline
 from nbgraph.widgets.stats_view import draw_plot
 
-ROUNDS = 100 if os.environ.get("NBGRAPH_SOAK") else 5
+ROUNDS = 100 if os.environ.get("NBGRAPH_SOAK") else 10
 
 
 @pytest.fixture

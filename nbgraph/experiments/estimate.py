@@ -155,12 +155,15 @@ class Estimate:
 
     def _costs_text(self) -> str:
         cells = f"{self.runs} runs, " if self.runs > 1 else ""
-        nodes = f"{cells}{len(self.costs)} nodes, {self.cached} of them cached"
+        nodes = f"{cells}{len(self.costs)} node{'' if len(self.costs) == 1 else 's'}, {self.cached} of them cached"
+        if self.cached == len(self.costs):
+            return f"{nodes}: it takes no time"
         interval = self.interval
         if interval is None or self.seconds is None:
             known = fsum(each.seconds or 0.0 for each in self.costs)
             names = ", ".join(self.unknown)
-            return f"{nodes}: too little is known, as {names} never ran here; the others take about {_about(known)}"
+            others = f"; the others take about {_about(known)}" if known else ""
+            return f"{nodes}: too little is known, as {names} never ran here{others}"
         few = list(dict.fromkeys(c.type for c in self.costs if c.state == "runs" and c.learnt_from < FEW))
         note = f"; {', '.join(few)} ran fewer than {FEW} times, so the interval may be too narrow" if few else ""
         low, high = map(_about, interval)

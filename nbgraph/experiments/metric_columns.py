@@ -76,6 +76,15 @@ def with_metrics(graph: Graph, shown: str, metrics: Iterable[Metric]) -> Measure
     return MeasuredGraph(measured, columns)
 
 
+def refuse_taken(columns: Iterable[str], taken: Iterable[str]) -> None:
+    """Raise `GraphError` for metrics whose column would replace another one of the frame, such as an axis."""
+    known = set(taken)
+    text = "a metric cannot give the column {!r}, which the frame has already; give its node another id"
+    problems = [Problem("duplicate_field", text.format(name)) for name in columns if name in known]
+    if problems:
+        raise GraphError(problems)
+
+
 def _put(graph: Graph, shown: str, metric: Metric) -> tuple[str, MetricColumn]:
     """Put a metric into the graph, unless it is a node of it; return the name of its column and where it comes from."""
     if isinstance(metric, str) and metric not in METRICS:

@@ -77,9 +77,8 @@ class SweepPlots:
         _name_places(ax, places, levels)
         ax.set_xlabel(", ".join(addresses), **TEXT)
         ax.set_ylabel(metric, **TEXT)
-        ax.set_title(
-            f"{len(keys)} lines (by {' and '.join(unit) or 'cell'}), and their mean", fontsize="medium", **TEXT
-        )
+        each = " and ".join(unit) or "cell"
+        ax.set_title(f"thin: each {each} ({len(keys)}), thick: their mean", fontsize="medium", **TEXT)
         return ax
 
     def pairs(

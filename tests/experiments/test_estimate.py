@@ -144,3 +144,10 @@ def test_a_sample_of_cells_stands_for_all_of_them(studio):
     assert (part.runs, len(part.costs)) == (1000, 2000)
     # what all of them share is computed once
     assert [cost.state for cost in part.costs if cost.node == "first"].count("runs") == 1
+
+
+def test_an_estimate_reads_well_for_one_node_and_for_what_is_cached(studio):
+    total = Add(id="sum", a=1, b=2)
+    assert repr(studio.estimate(total)) == "1 node, 0 of them cached: too little is known, as add never ran here"
+    studio.run(total, progress=False)
+    assert repr(studio.estimate(total)) == "1 node, 1 of them cached: it takes no time"

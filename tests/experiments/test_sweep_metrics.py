@@ -151,3 +151,36 @@ def test_plots_draw_on_the_axes_they_are_given(studio):
     assert len(plot.pairs("side", metric="contrast", ax=Figure().add_subplot()).collections) == 2
     with pytest.raises(ChoiceError, match="page.side"):
         plot.effect("cfg", metric="contrast")
+
+
+@pytest.mark.parametrize("name", ["seconds", "status", "page.width", "image_name"])
+def test_a_metric_does_not_replace_another_column(studio, name):
+    page = BlankImage(id="page", width=8, height=8)
+    with pytest.raises(GraphError, match=f"a metric cannot give the column '{name}', which the frame has already"):
+        studio.sweep(page, {"page.width": [8, 16]}, metrics=[Sharpness(id=name)], progress=False)
+    assert studio.queue.frame.empty
+
+
+def test_a_metric_without_a_number_in_one_cell_leaves_the_others_and_the_statistics(studio):
+    @nb.node
+    def width_but_one(image: nb.Image) -> float:
+        return float("nan") if image.width == 16 else float(image.width)
+
+    page = BlankImage(id="page", width=8, height=8)
+    grid = studio.sweep(page, {"page.width": [8, 16, 24]}, metrics=[width_but_one], progress=False)
+    assert grid.frame.width_but_one.isna().tolist() == [False, True, False]
+    assert "8 -> 16: width_but_one cannot be compared" in grid.compare("width", metric="width_but_one").sentences[0]
+    assert grid.plot.effect("width", metric="width_but_one") is not None
+
+
+def test_values_given_twice_a_deleted_image_and_hostile_names_stay_in_their_cells(studio):
+    hostile = "$\\frac{<img src=x onerror=alert(1)>"
+    page = BlankImage(id="page", width=8, height=8)
+    axes = {"page.width": [8, 8, 16], "page.height": [8, 24]}
+    grid = studio.sweep(page, axes, metrics=[Sharpness(id=hostile)], progress=False)
+    assert len(grid) == len(grid.images) == 6
+    assert "<img src=x" not in grid._repr_html_()
+    grid.plot.heatmap(hostile).figure.canvas.draw()
+    studio.images.delete(grid.frame.image_name[5])
+    assert [picture is None for picture in grid.images] == [False] * 5 + [True]
+    assert "deleted" in grid._repr_html_()
