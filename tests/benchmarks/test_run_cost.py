@@ -16,6 +16,8 @@ nothing between them, takes 1.95. All steps of the loop written into one functio
 2.25: that saves 7 to 13 % of a chain, less than the 15 % for which clarity is given up. Without saving results, cache
 look-ups, stats rows or the pause of the collector the loop takes 0.0 to 0.15 less. Graph.of takes 0.3 to follow the
 edges, 0.2 for ids, 0.15 for edges, and the rest for three dictionaries with an entry for each node.
+
+From 1,000 to 100,000 nodes S grows by an exponent of 0.9 to 1.0; `measures.py` prints it beside its bound of 1.05.
 """
 
 import gc
