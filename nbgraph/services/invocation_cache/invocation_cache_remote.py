@@ -4,9 +4,9 @@
 person forgets, clears or turns off at the head is forgotten here. Entries of other sessions are kept here too, as the
 next session may use them; they count for nothing while the head has not their keys.
 
-**Asking.** The head sends the keys that it has with each session, so that a key it has not costs no message. An entry
-that is not here is asked for together with those that were stored after it: what was stored next is probably needed
-next.
+**Asking.** With each session the head sends the keys that are new to the worker, so that a key it has not costs no
+message. An entry that is not here is asked for together with those that were stored after it: what was stored next is
+probably needed next.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,15 +46,18 @@ class InvocationCacheRemote(InvocationCacheMemory):
         super().__init__(max_entries, max_bytes)
         self._head, self._localise, self._learn = head, localise, learn
         self._places: dict[bytes, int] = {}
-        self._head_keys: Sequence[bytes] = ()
+        self._head_keys: list[bytes] = []
         self._made: set[bytes] = set()
         self._found: list[bytes] = []
         self._fresh: list[CacheEntry] = []
         self._find = self._find_or_ask
 
-    def begin(self, keys: Sequence[bytes]) -> None:
-        """Begin a session; `keys` are those that the head has, in the order in which they were stored."""
-        self._head_keys, self._places = keys, {key: place for place, key in enumerate(keys)}
+    def begin(self, keys: Sequence[bytes], base: int = 0) -> None:
+        """Begin a session; `keys` are those that the head has after the first `base`, in the order of storing."""
+        if base == 0:
+            self._head_keys, self._places = [], {}
+        self._head_keys += keys
+        self._places.update((key, place) for place, key in enumerate(keys, base))
         self._made, self._fresh = set(), []
 
     def take_fresh(self) -> list[CacheEntry]:

@@ -38,6 +38,7 @@ from nbgraph.services.invocation_processor.cluster_connection import Connection
 from nbgraph.services.invocation_processor.cluster_dask import DaskFuture
 from nbgraph.services.invocation_processor.cluster_flights import CellGroup, Flight, Leg, Shipment, even_size
 from nbgraph.services.invocation_processor.cluster_intake import ClusterIntake
+from nbgraph.services.invocation_processor.cluster_keys import KnownKeys
 from nbgraph.services.invocation_processor.cluster_messages import Job, Letter
 from nbgraph.services.invocation_processor.cluster_parts import next_parts
 from nbgraph.services.invocation_processor.cluster_placement import Placement, place
@@ -294,10 +295,12 @@ class ClusterHead(ClusterIntake):
             first=first if leg.starts == 0 else "",
         )
 
-    def _keys_for(self, first: str) -> list[bytes] | None:
+    def _keys_for(self, first: str) -> KnownKeys | None:
         """Return the keys that the cache has, for a worker that does not see it."""
         facts = [self.facts[first]] if first in self.facts else list(self.facts.values())
-        return None if facts and all(each["shares_folder"] for each in facts) else self._all.invocation_cache.keys()
+        if facts and all(each["shares_folder"] for each in facts):
+            return None
+        return self._series.next(self._all.invocation_cache.keys(), first)
 
     # ends
 

@@ -19,6 +19,7 @@ from nbgraph.diffusion.fingerprints import fingerprint_path
 from nbgraph.errors import CancelledError, ClusterError, NbgraphError
 from nbgraph.services.images.portable_images import to_png
 from nbgraph.services.invocation_processor.cluster_dask import DaskWorker, on_thread, packed, task_is_given_up
+from nbgraph.services.invocation_processor.cluster_keys import KnownKeys, LearntKeys
 from nbgraph.services.invocation_processor.cluster_legs import LegRunner, RunningLeg
 from nbgraph.services.invocation_processor.cluster_link import HeadLink
 from nbgraph.services.invocation_processor.cluster_messages import (
@@ -108,6 +109,7 @@ class WorkerHost:
         """Those that run, and those of which the head has not everything."""
         self._letters: dict[str, Letter] = {}
         self._outputs: dict[str, Outputs] = {}
+        self._keys = LearntKeys()
         self._processor = WorkerProcessor()
         self._invoker: Invoker | None = None
         self.shares_folder = _sees_folder(studio)
@@ -204,7 +206,10 @@ class WorkerHost:
         if job.is_alone:
             self.services.model_manager.unload()
         if isinstance(cache, FollowsHead):
-            cache.begin(job.keys or [])
+            known = job.keys or KnownKeys(-1, 0, [])
+            if not self._keys.fits(known):
+                known = cast("KnownKeys | None", self.link.ask("keys")) or KnownKeys(-1, 0, [])
+            cache.begin(*self._keys.learn(known))
 
     def session_of(self, leg: RunningLeg) -> GraphExecutionState:
         """Return the session of a leg, as far as it is to run here; see `cluster_session.session_of`."""

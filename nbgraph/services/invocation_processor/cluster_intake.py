@@ -17,6 +17,7 @@ from nbgraph.errors import ClusterError, GraphError, NodeError, Problem
 from nbgraph.services.events.events_common import NodeWarned, SessionWaits
 from nbgraph.services.invocation_processor.cluster_connection import Connection
 from nbgraph.services.invocation_processor.cluster_flights import Flight, Leg
+from nbgraph.services.invocation_processor.cluster_keys import KeySeries
 from nbgraph.services.invocation_processor.cluster_messages import (
     Begun,
     LegResult,
@@ -57,6 +58,7 @@ class ClusterIntake(InvocationProcessorBase):
         self._forgotten: dict[str, list[str]] = {}
         """Legs that workers may forget, by worker."""
         self._lock = threading.Lock()
+        self._series = KeySeries()
 
     @property
     def _all(self) -> InvocationServices:
@@ -109,6 +111,9 @@ class ClusterIntake(InvocationProcessorBase):
         if question.what == "start":
             legs, facts = cast("tuple[list[str], WorkerFacts]", arguments)
             answer: object = [self._start(worker, leg, facts) for leg in legs]
+        elif question.what == "keys":
+            self._series.forget(worker)
+            answer = self._series.next(self._all.invocation_cache.keys(), worker)
         else:
             answer = answer_of(self._all, question.what, arguments)
         self.connection.call(worker, _ignore, give_answer, self.id, question.number, answer)

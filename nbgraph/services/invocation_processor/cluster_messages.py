@@ -7,6 +7,7 @@ indices. Legs whose nodes can share calls of a model are sent together.
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from nbgraph.services.invocation_processor.cluster_keys import KnownKeys
 from nbgraph.services.invocation_stats.invocation_stats_common import Measured
 from nbgraph.services.shared.graph.plan import Path
 
@@ -70,9 +71,9 @@ class Part(TypedDict):
 class Job:
     """What a worker is sent.
 
-    `modules` are imported there and `classes` defined; `models` are fingerprints by name. `keys` are those that the
-    head's cache has, for workers that do not see the folder. A job `is_alone` after one that ran out of memory. The
-    worker at the address `first` may begin it the first time without asking.
+    `modules` are imported there and `classes` defined; `models` are fingerprints by name. `keys` are those of the
+    head's cache that a worker which does not see the folder has not learnt. A job `is_alone` after one that ran
+    out of memory. The worker at the address `first` may begin it the first time without asking.
     """
 
     session: dict[str, Any]
@@ -81,7 +82,7 @@ class Job:
     modules: list[str]
     classes: bytes
     models: dict[str, str]
-    keys: list[bytes] | None
+    keys: KnownKeys | None
     is_cache_on: bool
     is_alone: bool
     leg: str = ""
@@ -157,7 +158,7 @@ class Mail:
 
 @dataclass(frozen=True)
 class Question:
-    """A worker waits for an answer; `what` is `start`, or what `HeadLike.ask` takes."""
+    """A worker waits for an answer; `what` is `start`, `keys`, or what `HeadLike.ask` takes."""
 
     worker: str
     number: int

@@ -29,8 +29,16 @@ class HeadLike(Protocol):
 class FollowsHead(Protocol):
     """A cache on a worker that does not see the studio's folder: the head's cache decides what is cached."""
 
-    def begin(self, keys: Sequence[bytes]) -> None:
-        """Begin a session; `keys` are those that the head has, in the order in which they were stored."""
+    def begin(self, keys: Sequence[bytes], base: int = 0) -> None:
+        """Begin a session.
+
+        Parameters
+        ----------
+        keys
+            Those that the head has, in the order in which they were stored, after the first `base` ones.
+        base
+            How many of those that were given before are still there; 0 forgets them.
+        """
         ...
 
     def take_fresh(self) -> list[Any]:
