@@ -57,7 +57,7 @@ class DynamicPrompt(BaseInvocation):
         except NbgraphError:
             raise
         except RecursionError:
-            raise NbgraphError("prompt refers to itself through its wildcards; remove a reference") from None
+            raise NbgraphError("prompt is nested too deeply, or refers to itself through its wildcards") from None
         # the package's parser raises many kinds of errors
         except Exception as error:
             raise NbgraphError(f"prompt is not a template: {error}; choices are written {{red|green}}") from None
