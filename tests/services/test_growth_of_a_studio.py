@@ -58,7 +58,7 @@ def test_small_runs_leave_nothing(studio, traced):
     assert after["sessions"] - before["sessions"] <= 5, "as many as the bytes allow"
     assert {**after, "sessions": 0} == {**before, "sessions": 0}
     assert opened_since(opened) == {}
-    assert started_since(threads) in ([], ["nbgraph worker"]), "a worker may have begun anew"
+    assert len(started_since(threads)) <= 1, "a worker may have begun anew"
 
 
 @pytest.mark.parametrize("kind", ["memory", "folder"])
@@ -92,7 +92,7 @@ def test_picture_runs_leave_nothing_but_their_pictures(studio):
     after = there_is(studio)
     assert {**after, "sessions": 0} == {**before, "sessions": 0}
     assert opened_since(opened) == {}
-    assert started_since(threads) in ([], ["nbgraph worker"]), "a worker may have begun anew"
+    assert len(started_since(threads)) <= 1, "a worker may have begun anew"
 
 
 def allocated() -> int:
