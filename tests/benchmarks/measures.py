@@ -147,8 +147,8 @@ def folder_runs() -> Figures:
     rows of results and of what they were made of 9.4, in batches of 1,024 and with the indices of `entry_table.py`;
     the graph as text 5.3, of which the values of nodes take 4; journal 0.6, stats 0.8, all else 2. Without the rows of
     what results were made of 3 would be saved, and without the three indices 3: what is downstream of a result, and
-    the lists of the cache, would then be found by reading all rows. That was the best of four runs on a busy machine;
-    there it varies from 18 to 29, and nobody has yet measured it on a quiet one.
+    the lists of the cache, would then be found by reading all rows. That was the quicker of two rounds on a busy
+    machine; there it varies from 18 to 37, and nobody has yet measured it on a quiet one.
     """
     size = 2_000
 
