@@ -326,7 +326,8 @@ def control_for(
         text = "" if value is None else str(value)
         return Control(widgets.Combobox(options=services.model_manager.names(), value=text, **common))
     if kind == "text":
-        hint = shown.get("description", "")
+        # The description is that of every prompt, whatever it is used for.
+        hint = "What the image should not show" if "negative" in label.lower() else shown.get("description", "")
         return Control(_wide(widgets.Textarea(value=value or "", rows=3, placeholder=hint, **common)))
     if kind == "list":
         return ListControl(value, bool(shown.get("optional")), **common)

@@ -257,7 +257,9 @@ def plot_image(figure: Figure, about: str) -> Html:
     """Return a figure as an image that can be read on light and dark pages, with its texts in grey."""
     drawn = _svg(figure).replace("currentColor", plots.INK)
     drawn = drawn.replace("font-family: inherit", "font-family: system-ui, sans-serif")
-    drawn = drawn.replace("<svg ", f'<svg fill="{plots.INK}" style="white-space: pre" ', 1)
+    drawn = drawn.replace("<svg ", f'<svg fill="{plots.INK}" ', 1)
+    # Figures beside bars begin with spaces, which keep them off the bars.
+    drawn = drawn.replace("*{stroke-linejoin", "text{white-space: pre} *{stroke-linejoin", 1)
     return image(drawn.encode(), about, style="display:block;max-width:100%;height:auto")
 
 

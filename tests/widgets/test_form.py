@@ -141,6 +141,13 @@ def test_what_to_draw_is_typed_above_everything_else(studio):
     form.close()
 
 
+def test_a_negative_prompt_says_that_it_takes_what_is_not_wanted(studio):
+    form = studio.form("text to image")
+    hints = [control(form, name).widget.placeholder for name in ("prompt", "negative_prompt")]
+    assert [hint.startswith("What the image should not show") for hint in hints] == [False, True]
+    form.close()
+
+
 def test_values_are_set_by_name_and_an_unknown_name_lists_those_there_are(form):
     form.values = {"all.prompt": "a red apple", "all.size": 32, "all.seed": 7}
     assert (form.values["all.prompt"], form.values["all.size"], form.values["all.seed"]) == ("a red apple", 32, 7)

@@ -63,6 +63,14 @@ def test_a_plot_that_cannot_be_drawn_is_said_under_the_controls_and_an_unknown_o
     shown = PanelPage(view.widget).ask({"type": "show", "request": 1})[0]
     assert "two runs can be compared, and 1 are chosen" in shown["problem"]
     assert "two runs can be compared" in view._html()
+
+
+def test_the_plot_of_a_saved_notebook_keeps_figures_off_the_bars(view, runs):
+    view.choose([runs[0]])
+    (drawing,) = (base64.b64decode(found).decode() for found in re.findall(r"svg\+xml;base64,([^\"]+)", view._html()))
+    assert "text{white-space: pre}" in drawing
+    assert "currentColor" not in drawing
+    assert ">sum<" in drawing
     with pytest.raises(ChoiceError, match=r"plot cannot be 'Pie' .*Timeline"):
         view.choose([runs[1]], plot="Pie")
     assert set(view.frame.session) == {runs[0].id}
