@@ -261,7 +261,7 @@ class Sweep:
         measured = self._measured()
         notes = [
             ", ".join(
-                f"{name} {shown_value(column[place])}" for name, column in measured.items() if column[place] is not None
+                f"{name} {_measure(column[place])}" for name, column in measured.items() if column[place] is not None
             )
             for place in range(len(self))
         ]
@@ -299,6 +299,11 @@ def _totals(run: Run, added: set[str]) -> CellTotals:
 
 def _sources(nodes: Iterable[str]) -> set[str]:
     return {node.partition("[")[0] for node in nodes}
+
+
+def _measure(value: Any) -> str:
+    """Return what a metric gave, a number in four digits: more of them say nothing beside an image."""
+    return f"{value:.4g}" if isinstance(value, float) else shown_value(value)
 
 
 def _are_numbers(column: Sequence[Any]) -> bool:

@@ -101,7 +101,7 @@ class Regressions:
         if few:
             names = ", ".join(dict.fromkeys(few))
             told.append(f"too few to tell of {names}: at least {FEWEST} executions are needed on each side")
-        return told or [f"no node ran in the last {self.recent_days:g} days, so there is nothing to compare"]
+        return told or [f"no node ran in the last {_days(self.recent_days)}, so there is nothing to compare"]
 
     def __repr__(self) -> str:
         return "\n".join(self.sentences)
@@ -121,7 +121,7 @@ class Regressions:
             for each in self.changes
         ]
         head = ("type", "model", "recent", "before", "seconds before", "seconds recent", "change", "verdict")
-        note = f"the last {self.recent_days:g} days beside the {self.days:g} days before"
+        note = f"the last {_days(self.recent_days)} beside the {_days(self.days)} before"
         return joined([table(rows, head) if rows else element("p", repr(self)), element("p", note)])
 
 
@@ -161,6 +161,10 @@ def regressions(
     ]
     corrected = holm([each.p for each in compared])
     return Regressions((_judged(each, p, level) for each, p in zip(compared, corrected)), days, recent_days)
+
+
+def _days(count: float) -> str:
+    return "day" if count == 1 else f"{count:g} days"
 
 
 def _compared(before: Sequence[Execution], recent: Sequence[Execution]) -> Change:

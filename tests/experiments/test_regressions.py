@@ -65,7 +65,7 @@ def test_what_loaded_a_model_what_is_older_and_what_is_quick_does_not_count():
     loading = executions([9.0] * 8, 0.1, has_loaded=True)
     old, quick = executions([0.1] * 9, 30), executions([0.0001] * 9, 0.1, type="add")
     assert regressions([*loading, *old, *quick], NOW).changes == []
-    assert "no node ran in the last 1 days" in repr(regressions([], NOW))
+    assert "no node ran in the last day, so" in repr(regressions([], NOW))
 
 
 def test_batches_are_compared_with_batches():
