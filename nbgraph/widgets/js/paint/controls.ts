@@ -90,9 +90,12 @@ export class Controls {
       ),
       this.bare,
       button("?", () => act.help(), { title: "Keys (?)", "aria-label": "keys", class: "nbp-button nbm-icon" }),
-      element("span", { class: "nbp-space" }),
-      act.leave && button("Close", () => act.leave?.(), { title: "Close (Esc); what is painted is kept" }),
-      this.use,
+      element(
+        "div",
+        { class: "nbm-ends" },
+        act.leave && button("Close", () => act.leave?.(), { title: "Close (Esc); what is painted is kept" }),
+        this.use,
+      ),
     );
   }
 
