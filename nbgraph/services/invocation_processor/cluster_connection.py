@@ -101,6 +101,11 @@ class Connection:
             self._seen = monotonic()
         return self._workers
 
+    def has(self, worker: str) -> bool:
+        """Return whether the scheduler knows a worker now."""
+        self._seen = 0.0
+        return worker in self.workers()
+
     def usable(self, facts: Mapping[str, WorkerFacts]) -> list[str]:
         """Return the workers that may get sessions; see `usable_workers`."""
         offered = {address: each["resources"] for address, each in self.workers().items()}

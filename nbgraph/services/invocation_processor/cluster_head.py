@@ -130,6 +130,7 @@ class ClusterHead(ClusterIntake):
         for leg in legs:
             del self._legs[leg.id], leg.flight.legs[leg.id]
             leg.flight.had_losses = True
+            leg.starts = max(leg.starts, 1)
             self._leave_shipment(leg)
         self._submit_again(legs)
         if task is not None:

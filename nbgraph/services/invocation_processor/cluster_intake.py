@@ -129,6 +129,9 @@ class ClusterIntake(InvocationProcessorBase):
             # Dask runs a task again whose result went with its worker
             self._run_again(leg)
             return None
+        sent_to = "" if leg.shipment is None else leg.shipment.where.first
+        if leg.starts == 0 and sent_to not in ("", worker) and not self.connection.has(sent_to):
+            leg.begin(sent_to)  # it was lost before its word that it begins had left it
         lost = leg.worker
         leg.begin(worker)
         if leg.is_lost:
