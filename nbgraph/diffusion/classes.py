@@ -28,11 +28,11 @@ def pipeline_options(index: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names_component(row: Any) -> bool:
-    """Return whether an entry is `[library, class]`, or `[None, None]` for an absent component."""
+    """Return whether an entry is `[library, class]`, or `[None, None]` for an absent component; spelt wrongly, too."""
     if not isinstance(row, list):
         return False
     parts = cast(list[Any], row)
-    return len(parts) == 2 and all(part is None or isinstance(part, str) for part in parts)
+    return len(parts) == 2 and any(part is None or isinstance(part, str) for part in parts)
 
 
 def component_class(folder: Path, name: str, library: Any, class_name: Any) -> type:
