@@ -76,11 +76,13 @@ def suggest(given: str, possible: Iterable[str], limit: int = 20) -> str:
 def _near_names(given: str, names: Iterable[str]) -> list[str]:
     """Return the names that are like `given`, the nearest first."""
     # Quotes of a repr would make any two short names alike.
-    plain = {name.casefold().strip("'\""): name for name in names}
+    plain: dict[str, list[str]] = {}
+    for name in names:
+        plain.setdefault(name.casefold().strip("'\""), []).append(name)
     wanted = given.casefold().strip("'\"")
     # A second guess must be nearer than an only one: a far one distracts from the first.
     near = get_close_matches(wanted, plain, n=3, cutoff=0.7) or get_close_matches(wanted, plain, n=1, cutoff=0.6)
-    return [plain[name] for name in near]
+    return [name for each in near for name in plain[each]][:3]
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ def test_a_suggestion_is_quoted_once():
 def test_only_near_names_are_suggested_and_at_most_three_of_them():
     sizes = ["width", "height", "width_1", "width_2", "width_3"]
     assert suggest("widht", ["width", "height"]) == "; did you mean 'width'?"
+    assert suggest("Nois", ["Noise", "noise"]) == "; did you mean 'Noise' or 'noise'?", "names may differ by case alone"
     assert suggest("width_", sizes) == "; did you mean 'width_3', 'width_2' or 'width_1'?"
     assert suggest("Width_1", ["height", "width_1"]) == "; did you mean 'width_1'?"
 

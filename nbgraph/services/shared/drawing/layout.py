@@ -18,7 +18,7 @@ PORT_HEIGHT, FIELD_HEIGHT, TEXT_HEIGHT, FOOT_HEIGHT = 24, 30, 66, 26
 """The parts of a node on the canvas in pixels, as its style sheet has them."""
 SVG_FOOT_HEIGHT = 8
 MAX_FIELDS = 6
-FOLDED = ("denoising_start", "denoising_end", "tiled")
+FOLDED = ("denoising_start", "denoising_end", "tiled", "tile_overlap", "tiles_at_once")
 BY_THE_WAY = ("width", "height", "seed")
 """Outputs that the canvas folds away beside a main one."""
 GAP_ACROSS = 66

@@ -14,7 +14,7 @@ export interface Rows {
 }
 
 /** Fields that are shown once they are used. */
-const RARE = new Set(["denoising_start", "denoising_end", "tiled"]);
+const RARE = new Set(["denoising_start", "denoising_end", "tiled", "tile_overlap", "tiles_at_once"]);
 /** Inputs that may be left out, and mostly are not. */
 const USUAL = new Set(["negative", "noise"]);
 /** Fields that people set most, whose value the model chooses where they are left out. */
