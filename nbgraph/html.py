@@ -149,8 +149,8 @@ def table_html(frame: "pd.DataFrame", note: str, rows: int = 20) -> Html:
 def _heading(note: str, more: str = "") -> Html:
     name, bracket, facts = note.partition("(")
     is_named = bracket and facts.endswith(")") and name.isidentifier()
-    title, about = (spaced(name), facts[:-1]) if is_named else ("", note)
-    return element("div", title, element("span", f"  {about}{more}", style=f"{SOFT};font-weight:400"), style=HEADING)
+    title, about = (spaced(name), f"  {facts[:-1]}") if is_named else ("", note)
+    return element("div", title, element("span", f"{about}{more}", style=f"{SOFT};font-weight:400"), style=HEADING)
 
 
 def pictures_html(pictures: Iterable[tuple[str, bytes | str]], note: str) -> Html:

@@ -53,7 +53,7 @@ def test_the_pictures_of_a_studio_show_one_that_cannot_be_read_as_that_word(stud
 
 def test_the_pictures_of_a_run_leave_it_out_and_count_it(run, why):
     assert [picture.size for picture in run.images] == [(100, 120)]
-    assert f"<p>1 picture, 1 {why}</p>" in run.images._repr_html_()
+    assert f">1 picture, 1 {why}</span>" in run.images._repr_html_()
 
 
 def test_a_run_shows_the_others_and_that_word_in_its_place(run, why):
