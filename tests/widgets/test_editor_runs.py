@@ -21,7 +21,7 @@ from nbgraph.widgets.run_state import run_state
 from nbgraph.widgets.subgraph import running_graph
 
 
-@invocation("test_slow", title="Slow")
+@invocation("test_editor_slow", title="Slow")
 class Slow(BaseInvocation):
     """Takes ten milliseconds a step."""
 

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 from widgets.panel_page import PanelPage
 
 import nbgraph as nb
+from nbgraph import painting
 from nbgraph.errors import NbgraphError, NotFoundError
 from nbgraph.invocations import BlankImage, CropImage
 from nbgraph.widgets.paint import MaskPainter
@@ -108,7 +109,9 @@ class TestWhatIsPaintedOn:
         mask = studio.images.get(studio.paint(picture, drawn).mask.image_name)
         assert (mask.mode, mask.getpixel((4, 4)), mask.getpixel((30, 30))) == ("L", 255, 0)
 
-    def test_nb_paint_paints_in_the_studio_that_was_opened_last(self, studio, picture):
+    def test_nb_paint_paints_in_the_studio_that_was_opened_last(self, studio, picture, monkeypatch):
+        # tests before this one may have left theirs open
+        monkeypatch.setattr(painting, "_open", [each for each in painting._open if each() is studio])
         with nb.Studio() as other:
             name = nb.paint(picture, spot()).mask.image_name
             assert other.services.images.exists(name)
