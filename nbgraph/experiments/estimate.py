@@ -142,7 +142,9 @@ class Estimate:
 
     @property
     def summary(self) -> str:
-        """The time and what is cached in a few words: `about 40 s, 12 nodes cached`."""
+        """The time and what is cached in a few words: `about 40 s, 12 nodes cached`; empty without nodes."""
+        if not self.costs:
+            return ""
         cached = f", {self.cached} node{'' if self.cached == 1 else 's'} cached" if self.cached else ""
         if self.cached == len(self.costs):
             return "everything is cached"

@@ -60,6 +60,10 @@ def until(editor: Heard, status: str, seconds: float = 20) -> dict:
     raise AssertionError(f"no run was {status}: {editor.heard[-3:]}")
 
 
+def test_an_empty_canvas_says_nothing_of_a_run(invoker):
+    assert Heard(Graph([]), invoker).tell({"type": "explain"})[-1]["expected"] == ""
+
+
 def test_what_a_run_will_cost_is_said_as_soon_as_enough_is_known(running):
     assert running.tell({"type": "explain"})[-1]["expected"] == ""
     running.tell({"type": "run"})
