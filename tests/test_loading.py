@@ -171,6 +171,7 @@ def test_a_module_that_uses_nbgraph_while_it_is_imported_waits_for_nobody(tmp_pa
 def test_the_first_run_returns_at_once_shows_what_it_waits_for_and_can_be_stopped_and_run_again():
     done = subprocess.run([sys.executable, FIRST_RUN], capture_output=True, text=True, timeout=300)
     assert done.stdout.split("\n")[-2] == "all is well", textwrap.indent(done.stdout + done.stderr, "  ")
+    assert "transformers" not in done.stderr, "a first picture warns of packages that it does not need"
 
 
 REFUSED = """

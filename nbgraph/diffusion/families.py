@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import diffusers
 
+from nbgraph.diffusion.quiet import quiet
 from nbgraph.errors import ModelError, suggest
 
 Task = Literal["text_to_image", "image_to_image", "inpaint"]
@@ -221,7 +222,8 @@ def class_names() -> dict[Task, dict[str, str]]:
 
 def pipeline_class(class_name: str) -> type[diffusers.DiffusionPipeline]:
     """Import a pipeline class by its name."""
-    return getattr(diffusers, class_name)
+    with quiet():  # transformers warns of an image processor that no pipeline here uses
+        return getattr(diffusers, class_name)
 
 
 def _executed(statements: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -170,7 +170,8 @@ def _own(module: Any) -> Any:
 def _pipeline_class(folder: Path, name: str) -> Any:
     """Return a pipeline class of diffusers: a model folder is data, and never says which code to import."""
     try:
-        found = getattr(diffusers, name, None)
+        with quiet():
+            found = getattr(diffusers, name, None)
         if isinstance(found, type) and issubclass(found, diffusers.DiffusionPipeline):
             return found
     except (ImportError, RuntimeError) as error:
