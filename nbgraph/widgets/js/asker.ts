@@ -1,4 +1,5 @@
 // Asks the kernel, and hears what it answers and what is new.
+import { sayAgain } from "./again.ts";
 import type { Model } from "./model.ts";
 
 export type Content = Record<string, any>;
@@ -12,6 +13,8 @@ interface Waiting {
 export class Asker {
   private next = Math.floor(Math.random() * 2 ** 40);
   private waiting = new Map<number, Waiting>();
+  /** Ends the repetition of the first question; null before it. */
+  private heardOnce: (() => void) | null = null;
 
   constructor(
     private readonly model: Model,
@@ -20,17 +23,22 @@ export class Asker {
     model.on("msg:custom", this.hear);
   }
 
-  /** Send a question; what it was answered, or an error with the text of the refusal. */
+  /** Send a question; what it was answered, or an error with the text of the refusal. The first must be a reading one. */
   ask(question: Content, buffers?: ArrayBuffer[]): Promise<Reply> {
     const request = this.next++;
     return new Promise((resolve, reject) => {
       this.waiting.set(request, { resolve, reject });
-      if (buffers?.length) this.model.send({ ...question, request }, undefined, buffers);
-      else this.model.send({ ...question, request });
+      const say = (): void => {
+        if (buffers?.length) this.model.send({ ...question, request }, undefined, buffers);
+        else this.model.send({ ...question, request });
+      };
+      if (this.heardOnce) say();
+      else this.heardOnce = sayAgain(say);
     });
   }
 
   close(): void {
+    this.heardOnce?.();
     this.model.off("msg:custom", this.hear);
     this.waiting.clear();
   }
@@ -39,6 +47,7 @@ export class Asker {
     if (content.type === "changed") return this.news(content);
     const asked = this.waiting.get(content.request);
     if (!asked) return;
+    this.heardOnce?.();
     this.waiting.delete(content.request);
     if (content.type === "refused") asked.reject(new Error(content.message));
     else asked.resolve([content, buffers]);

@@ -74,6 +74,38 @@ describe("the run view", () => {
     expect(find(".nbp-run").classList.contains("nbp-hidden")).toBe(true);
   });
 
+  it("asks again until it is answered, as a first question may wait for the end of the cell", () => {
+    vi.useFakeTimers();
+    close();
+    model.sent.length = 0;
+    close = runView.render({ model: model as any, el });
+    vi.advanceTimersByTime(400);
+    expect(model.sent).toHaveLength(1);
+    vi.advanceTimersByTime(200);
+    expect(model.sent).toEqual([{ type: "ready" }, { type: "ready" }]);
+    model.tell(message({ whole: false }));
+    vi.advanceTimersByTime(1000);
+    expect(model.sent).toHaveLength(3);
+    model.tell(message());
+    vi.advanceTimersByTime(60_000);
+    expect(model.sent).toHaveLength(3);
+  });
+
+  it("no longer asks once it is closed, or after six times", () => {
+    vi.useFakeTimers();
+    close();
+    model.sent.length = 0;
+    close = runView.render({ model: model as any, el });
+    vi.advanceTimersByTime(600_000);
+    expect(model.sent).toHaveLength(6);
+    model.sent.length = 0;
+    close();
+    close = runView.render({ model: model as any, el });
+    close();
+    vi.advanceTimersByTime(600_000);
+    expect(model.sent).toHaveLength(1);
+  });
+
   it("shows the nodes, the step of the running one, and what is left", () => {
     vi.useFakeTimers();
     model.tell(message({ nodes: [node({ id: "one", status: "cached", runs: 1, cached: 1 }), node()] }));

@@ -2,6 +2,7 @@
 import "./panel.css";
 import "./run_view.css";
 
+import { sayAgain } from "./again.ts";
 import { attribute, element, fill, Pictures, write } from "./dom.ts";
 import { guard } from "./editor/guard.ts";
 import type { Model, Widget } from "./model.ts";
@@ -52,6 +53,7 @@ class RunCard {
   private problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
   private spoken = element("span", { class: "nbp-unseen", role: "status", "aria-live": "polite" });
   private clock: ReturnType<typeof setInterval>;
+  private heardOnce: () => void;
   /** A form keeps its last pictures: one looks at a picture to make the next one better. */
   private history: History | null = null;
 
@@ -68,17 +70,20 @@ class RunCard {
     );
     this.clock = setInterval(() => this.tick(), TICK);
     model.on("msg:custom", this.hear);
-    model.send({ type: "ready" });
+    this.heardOnce = sayAgain(() => model.send({ type: "ready" }));
   }
 
   close(): void {
     clearInterval(this.clock);
+    this.heardOnce();
     this.model.off("msg:custom", this.hear);
     this.pictures.clear();
     this.history?.close();
   }
 
   private hear = (content: any, buffers: DataView[] = []): void => {
+    // What is new may have come because another page asked; the answer to this one is whole.
+    if (content?.whole !== false) this.heardOnce();
     if (content?.type === "run") this.take(content as RunMessage, buffers);
     else if (content?.type === "refused") this.complain(String(content.message));
   };
