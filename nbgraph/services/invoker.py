@@ -28,7 +28,7 @@ class Invoker:
         self.services.open()
         for service in self.services:
             service.start(self)
-        self._stock_library()
+        self.services.graph_library.stock(default_graphs)
 
     def stop(self) -> None:
         """Stop every service, in reverse order."""
@@ -37,13 +37,6 @@ class Invoker:
             ending.callback(self.services.close)
             for service in self.services:
                 ending.callback(service.stop)
-
-    def _stock_library(self) -> None:
-        """Put the default graphs into an empty library; one with graphs is left as a person has changed it."""
-        library = self.services.graph_library
-        if not library.list(per_page=1).total:
-            for graph in default_graphs():
-                library.set(graph)
 
     def invoke(self, session: GraphExecutionState, *, prepend: bool = False) -> SessionHandle:
         """Check a session and queue it.

@@ -9,6 +9,7 @@ from nbgraph.errors import NotFoundError
 from nbgraph.invocations.math import Add
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.item_storage.item_storage_base import ItemStorageBase
+from nbgraph.services.item_storage.item_storage_memory import ItemStorageMemory
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
@@ -83,3 +84,25 @@ def test_live_sessions_are_listed_while_another_thread_adds_some(services):
     finally:
         sys.setswitchinterval(before)
     assert {session.id for session in sessions.live()} == {session.id for session in made}
+
+
+def test_an_empty_library_is_filled_and_one_with_graphs_is_left_as_it_is(library):
+    library.stock(lambda: [adding("a", "a"), adding("b", "b")])
+    library.set(adding("c", "c"))
+    assert [item.name for item in library.list().items] == ["a", "b", "c"]
+    library.delete("a")
+    library.stock(lambda: [adding("a", "a")])
+    assert [item.name for item in library.list().items] == ["b", "c"]
+
+
+def test_in_memory_the_graphs_of_a_library_are_made_when_it_is_first_used():
+    library, made = ItemStorageMemory(LibraryGraph), []
+
+    def make() -> list[LibraryGraph]:
+        made.append("once")
+        return [adding("a", "a")]
+
+    library.stock(make)
+    assert made == []
+    assert [library.get("a").name for _ in range(2)] == ["a", "a"]
+    assert made == ["once"]

@@ -95,6 +95,18 @@ class ItemStorageBase(Service, Generic[Item]):
         """
         return self._deleted.add(callback)
 
+    def stock(self, make: Callable[[], Iterable[Item]]) -> None:
+        """Fill an empty storage; one with items is left as a person has changed it.
+
+        Parameters
+        ----------
+        make
+            Makes the items; it is called when they are needed.
+        """
+        if not self.list(per_page=1).total:
+            for item in make():
+                self.set(item)
+
     def get(self, item_id: str) -> Item:
         """Return an item.
 
