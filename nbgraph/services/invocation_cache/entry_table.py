@@ -102,6 +102,8 @@ _ORDERS = {
     "resources": "named",
     **{name: name for name in ("node", "type", "hits", "bytes", "seconds")},
 }
+SPECIAL = "\\%_"
+"""Characters that mean others in a pattern of LIKE."""
 KEY_BYTES = 16
 AT_ONCE = 500
 """Rows that are read by one query of many."""
@@ -283,7 +285,8 @@ class EntryTable:
         self._read_heads()
         heads = {number for number, head in list(self._heads.items()) if text in head.lower()}
         types = {name for name in self.types() if text in name.lower()}
-        parts = ["node LIKE ? ESCAPE '\\'", "inputs LIKE ? ESCAPE '\\'"]
+        escape = " ESCAPE '\\'" if any(map(text.__contains__, SPECIAL)) else ""  # costs a sixth of a search
+        parts = [f"node LIKE ?{escape}", f"inputs LIKE ?{escape}"]
         values: list[str | int] = [_like(text)] * 2
         for column, found in (("head", heads), ("type", types)):
             if found:
@@ -401,5 +404,5 @@ def _places(values: Collection[object]) -> str:
 
 def _like(text: str) -> str:
     """Return a pattern for LIKE that finds a text anywhere; characters that are not ASCII match any character."""
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return "%" + "".join(letter if letter.isascii() else "%" for letter in escaped) + "%"
+    escaped = (f"\\{letter}" if letter in SPECIAL else letter if letter.isascii() else "%" for letter in text)
+    return f"%{''.join(escaped)}%"

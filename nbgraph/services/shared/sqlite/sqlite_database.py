@@ -31,6 +31,9 @@ from nbgraph.services.shared.sqlite.store_folder import FileKind, OpenedDatabase
 from nbgraph.services.shared.sqlite.write_ahead_log import HARD_LIMIT, SOFT_LIMIT, WriteAheadLog
 
 WAIT_SECONDS = 10.0
+PAGE_CACHE_KIB = 64 * 1024
+"""The most of the file that SQLite keeps in memory. By its own limit of 2 MB, a list of 100,000 results reads most of
+the file again: a search takes 23 ms instead of 15."""
 ROWS_WITHOUT_ROOM = 32
 """Rows that are deleted in one transaction on a full disk."""
 SqlValue = str | bytes | int | float | None
@@ -138,6 +141,7 @@ class SqliteDatabase:
         self._opened = OpenedDatabase(self.folder)
         self.log = self._patience.retry(lambda: WriteAheadLog(connection, self.folder.database), stop)
         connection.execute("PRAGMA cell_size_check=ON")
+        connection.execute(f"PRAGMA cache_size={-PAGE_CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys=ON")
         # a full check reads the whole file, so it is made only where a kernel crashed
         if self.was_dirty:
