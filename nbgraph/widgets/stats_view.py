@@ -81,6 +81,7 @@ class StatsPanel(RpcWidget):
         self._services = services
         self._runs: list[str] = []
         self._labels: dict[str, str] = {}
+        self._drawn: tuple[str, str, Any, Html] | None = None
         self.columns, self.plot, self.figure = list(COLUMNS), "timeline", FIGURES[0]
         super().__init__()
         self._endings = [services.events.subscribe(self._on_event), *on_other_kernels(services, self._notify)]
@@ -153,12 +154,18 @@ class StatsPanel(RpcWidget):
     def static_parts(self) -> list[Html]:
         """Return the plot and the nodes of the chosen runs for a reader without a kernel."""
         frame = self.frame
-        try:
-            drawing = plot_image(draw_plot(frame, self.plot, self.figure), f"plot: {self.plot}")
-        except ValueError as error:
-            drawing = element("p", str(error))
+        # a notebook shows the panel again and again, and drawing takes a tenth of a second
+        if self._drawn is None or self._drawn[:2] != (self.plot, self.figure) or not self._drawn[2].equals(frame):
+            self._drawn = (self.plot, self.figure, frame, self._static_plot(frame))
+        drawing = self._drawn[3]
         head, rows, _ = table_of(frame, self.columns)
         return [drawing, table(rows, head), *([_more(len(frame))] if len(frame) > MAX_ROWS else [])]
+
+    def _static_plot(self, frame: Any) -> Html:
+        try:
+            return plot_image(draw_plot(frame, self.plot, self.figure), f"plot: {self.plot}")
+        except ValueError as error:
+            return element("p", str(error))
 
     def close(self) -> None:
         """Unsubscribe and close the widget."""

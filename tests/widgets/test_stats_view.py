@@ -2,11 +2,11 @@
 
 import base64
 import re
-import time
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from waiting import comes_true
 from widgets.live_kernel import WIDGET_VIEW, LiveKernel
 from widgets.panel_page import PanelPage
 
@@ -115,9 +115,7 @@ def test_a_run_is_named_by_what_it_made_and_a_page_hears_of_the_next(view, studi
     shown, _ = page.ask({"type": "show", "request": 1})
     assert [run["label"] for run in shown["runs"]] == ["bad", "sum", "sum", "sum"]
     studio.run(Add(id="later", a=1, b=1), progress=False)
-    deadline = time.monotonic() + 10
-    while not page.news and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert comes_true(lambda: page.news)
     shown, _ = page.ask({"type": "show", "request": 2})
     assert shown["runs"][0]["label"] == "later"
     assert shown["chosen"] == [shown["runs"][0]["session"]]
@@ -137,6 +135,17 @@ def test_a_studio_without_runs_shows_an_empty_view(studio):
     assert len(view.frame) == 0
     assert repr(view) == "StatsView(0 runs)"
     assert "0 runs" in view._repr_mimebundle_()["text/html"]
+
+
+def test_the_plot_of_a_reader_without_a_kernel_is_drawn_anew_where_it_is_another(view, studio):
+    panel = view.choose(plot="Timeline").widget
+    first, *_ = panel.static_parts()
+    assert panel.static_parts()[0] is first
+    studio.run(Add(id="later", a=7, b=1), progress=False)
+    second, *_ = panel.static_parts()
+    view.choose(plot="Node types over runs")
+    third, *_ = panel.static_parts()
+    assert len({first, second, third}) == 3
 
 
 @pytest.fixture(scope="module")
