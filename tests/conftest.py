@@ -11,10 +11,14 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # on a busy machine a good example may take any time
 settings.register_profile("nbgraph", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nbgraph")
+gc.disable()  # while tests are collected: what imports make stays
 
 
 FIRST = ("test_binder.py", "test_install_without_node.py", "test_editor_front_end.py")
 """Files with a test of half a minute that mostly waits: at the end of a session it would leave a core without work."""
+
+MANY_OBJECTS = 100_000
+"""Made since the last time objects were hidden from the collector."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,6 +30,15 @@ def pytest_collection_finish() -> None:
     """Hide the million objects of imported modules from the collector: it is called where models are let go of."""
     gc.collect()
     gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imports_are_hidden() -> None:
+    """Hide also what earlier files imported: with it, each of the collections that tests ask for takes a second."""
+    if len(gc.get_objects(2)) > MANY_OBJECTS:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture

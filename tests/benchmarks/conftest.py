@@ -12,3 +12,8 @@ def _nothing_is_frozen() -> Iterator[None]:
     gc.unfreeze()
     yield
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imports_are_hidden() -> None:
+    """Not here."""
