@@ -11,7 +11,7 @@ import psutil
 
 DRAWN = re.compile(r"[0-9a-f]{8,}|\d+")
 """Numbers, and names that are drawn anew for each studio."""
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 def open_descriptors() -> Counter[str]:

@@ -7,11 +7,11 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 from descriptors import open_descriptors, opened_since
 from pictures import apple
+from waiting import comes_true
 
 import nbgraph as nb
 from nbgraph.invocations import Add
@@ -48,14 +48,6 @@ def unets() -> int:
 
 def workers() -> int:
     return sum(thread.name == "nbgraph worker" for thread in threading.enumerate())
-
-
-def comes_true(condition, seconds=10.0) -> bool:
-    """Whether a condition holds, now or within some seconds: threads end on their own."""
-    end = monotonic() + seconds
-    while not condition() and monotonic() < end:
-        sleep(0.02)
-    return condition()
 
 
 @pytest.mark.parametrize("kind", ["memory", "folder"])
@@ -125,7 +117,7 @@ def test_a_studio_that_is_dropped_while_it_runs_finishes_the_run(make_studio):
     run = studio.submit(Add(id="sum", a=1, b=2))
     del studio
     gc.collect()
-    assert run.wait(10)["sum"].value == 3
+    assert run.wait(60)["sum"].value == 3
     services = weakref.ref(run.services)
     del run
     assert comes_true(lambda: gc.collect() is not None and services() is None)

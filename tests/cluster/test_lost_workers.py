@@ -124,8 +124,8 @@ def opened_by_workers(cluster: LocalCluster) -> set[str]:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait until something holds, at most 10 seconds."""
-    end = monotonic() + 10
+    """Wait until something holds, at most a minute."""
+    end = monotonic() + 60
     while not is_so():
         assert monotonic() < end
         sleep(0.1)

@@ -76,7 +76,7 @@ def counts(studio) -> tuple[int, int]:
     return len(services.latents.records()), len(services.retention._intermediates())
 
 
-def is_cleaned_to(studio, expected, seconds=10.0) -> bool:
+def is_cleaned_to(studio, expected, seconds=60.0) -> bool:
     """Whether cleaning leaves so much; the worker may hold a session for a moment after its end."""
     end = monotonic() + seconds
     while (left := counts(studio)) != expected and monotonic() < end:

@@ -92,7 +92,7 @@ def test_studios_that_come_and_go_leave_no_listener_and_no_open_file(folder):
     for _ in range(50):
         nb.Studio(folder).close()
     nb.Studio(folder)  # dropped without being closed; a thread of its own may hold it for a moment
-    deadline = monotonic() + 10
+    deadline = monotonic() + 60
     while logger.handlers != before[1] and monotonic() < deadline:
         gc.collect()
         sleep(0.01)

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 
 import pytest
 from PIL import Image
+from waiting import comes_true
 
 import nbgraph as nb
 from nbgraph.services.invocation_services import InvocationServices
@@ -40,14 +41,6 @@ def start_kernel(folder: Path) -> Iterator[Callable[[str], tuple[Kernel, Path]]]
     for kernel in started:
         kernel.kill()
         kernel.communicate()
-
-
-def comes_true(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Give whether a condition holds, now or within some seconds."""
-    end = monotonic() + seconds
-    while not condition() and monotonic() < end:
-        sleep(0.01)
-    return condition()
 
 
 def stray_file(folder: Path, letter: str = "a") -> Path:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from jupyter_client.manager import start_new_kernel
@@ -38,6 +39,12 @@ class LiveKernel:
             mine = message["parent_header"].get("msg_id") == message_id
             if mine and message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 return outputs
+
+    def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Take what comes from threads until a condition holds."""
+        end = time.monotonic() + seconds
+        while not condition():
+            self._take([], end - time.monotonic())
 
     def settle(self, seconds: float) -> None:
         """Take what comes from threads for so long."""

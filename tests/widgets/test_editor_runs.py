@@ -49,7 +49,7 @@ class Held(BaseInvocation):
         return IntegerOutput(value=2)
 
 
-def until(editor: Heard, status: str, seconds: float = 20) -> dict:
+def until(editor: Heard, status: str, seconds: float = 60) -> dict:
     """The last told run message with that status."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

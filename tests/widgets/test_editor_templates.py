@@ -1,9 +1,8 @@
 """What the canvas is told to begin with: library graphs, node types of cells, labels, and seeds that were drawn."""
 
-import time
-
 import pytest
 from pydantic import Field
+from waiting import comes_true
 from widgets.conftest import Heard
 
 from nbgraph.invocations import Noise
@@ -79,8 +78,6 @@ def test_a_seed_that_was_drawn_is_told_in_digits(invoker):
     editor.tell({"type": "run"})
     feed = editor._feed
     assert feed is not None
-    end = time.monotonic() + 20
-    while feed.status != "completed" and time.monotonic() < end:
-        time.sleep(0.01)
+    assert comes_true(lambda: feed.status == "completed")
     assert feed.states["drawn"].seed == str(2**63)
     editor.close()

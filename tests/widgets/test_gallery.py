@@ -7,6 +7,7 @@ from io import BytesIO
 import pytest
 from ipywidgets.widgets.widget import _instances
 from PIL import Image
+from waiting import comes_true
 from widgets.panel_page import PanelPage
 
 import nbgraph as nb
@@ -29,13 +30,6 @@ def page(studio):
     gallery = Gallery(studio.services)
     yield PanelPage(gallery)
     gallery.close()
-
-
-def wait_until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def listed(shown, **more):
@@ -124,7 +118,7 @@ def test_the_prompts_and_the_model_of_a_graph_are_found():
 def test_another_seed_makes_another_picture_and_a_graph_without_one_is_refused(studio, remixed):
     page, run = remixed
     assert page.ask({"type": "again", "name": run["blank"].image_name})[0]["type"] == "done"
-    wait_until(lambda: studio.images.count == 2)
+    assert comes_true(lambda: studio.images.count == 2)
     first, second = (record.width for record in studio.services.images.list().items)
     assert first != second
     fixed = studio.run(BlankImage(id="blank", width=16, height=8), progress=False)["blank"].image_name

@@ -52,7 +52,7 @@ def test_a_run_is_a_view_that_follows_it_to_its_end(studio):
     view = run._display_()
     assert isinstance(view, RunView)
     studio.queue.resume()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while view._state is None or view._state.status != "completed":
         assert time.monotonic() < until, "the view was not told of the end"
         time.sleep(0.02)

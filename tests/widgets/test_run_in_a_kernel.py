@@ -102,8 +102,7 @@ def test_a_run_is_a_widget_only_while_it_runs(kernel):
 def test_a_submitted_run_shows_itself_and_ends_by_itself(kernel):
     outputs = kernel.run("job = studio.submit(wait(seconds=1.0, tag='job')); job")
     assert WIDGET_VIEW in outputs[0]
-    kernel.settle(2.5)
-    assert "completed" in outputs[0]["text/html"]
+    kernel.until(lambda: "completed" in outputs[0].get("text/html", ""))
     assert WIDGET_VIEW not in outputs[0]
 
 
@@ -119,8 +118,7 @@ def test_a_form_leaves_what_was_typed_and_its_picture_beside_the_widget(kernel):
     assert 'class="nbgraph-static nbgraph-static-' in outputs[1]["text/html"]
     assert "<img" not in outputs[1]["text/html"]
     kernel.run("form.run().wait()")
-    kernel.settle(3)
-    assert "<img" in outputs[1]["text/html"]
+    kernel.until(lambda: "<img" in outputs[1]["text/html"])
 
 
 @pytest.mark.parametrize("style", ["'text'", "False", "seen.append"])

@@ -1,0 +1,15 @@
+"""Waiting for what another thread or process does: as long as a busy machine may take, and no longer than needed."""
+
+from collections.abc import Callable
+from time import monotonic, sleep
+
+PATIENCE = 60.0
+"""Seconds after which what has not happened never will."""
+
+
+def comes_true(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
+    """Return whether a condition holds, now or within some seconds."""
+    end = monotonic() + seconds
+    while not condition() and monotonic() < end:
+        sleep(0.01)
+    return bool(condition())
