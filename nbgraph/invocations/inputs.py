@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 
 from nbgraph.invocations.types import is_optional
@@ -26,6 +27,10 @@ class _Required:
 
 
 REQUIRED = _Required()
+
+
+RARE: dict[str, JsonValue] = {"rare": True}
+"""`Field(json_schema_extra=RARE)` marks an input that few people set."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,17 @@ class InputSpec:
         """The input in words, for help and documents: its title where that is not its name, and its description."""
         parts = (self.info.title, self.info.description)
         return ". ".join(part for part in parts if part) or self.label
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """How the input is shown, as its class says by `Field(json_schema_extra=...)`: "control", "rare"."""
+        extra = self.info.json_schema_extra
+        return {} if extra is None or callable(extra) else extra
+
+    @property
+    def rare(self) -> bool:
+        """True for an input that the canvas folds away until it is used."""
+        return self.extra.get("rare") is True
 
     @property
     def optional(self) -> bool:

@@ -35,6 +35,7 @@ from nbgraph.invocations.fields import (
     UNetField,
     VaeField,
 )
+from nbgraph.invocations.inputs import RARE
 from nbgraph.invocations.outputs import LatentsOutput
 from nbgraph.invocations.references import load_references, reference_problems
 
@@ -44,7 +45,11 @@ Vae = Annotated[
     VaeField, Field(title="VAE", description="Autoencoder between images and latents, from a Model or a VAE node")
 ]
 Tiled = Annotated[
-    bool, Field(description="Work in overlapping tiles: less memory for large images, faint seams at worst")
+    bool,
+    Field(
+        description="Work in overlapping tiles: less memory for large images, faint seams at worst",
+        json_schema_extra=RARE,
+    ),
 ]
 
 
@@ -134,6 +139,7 @@ class DenoiseLatents(BaseInvocation):
         le=1,
         title="Start",
         description="Share of the schedule, 0 to 1, to skip; with latents, a higher share changes them less",
+        json_schema_extra=RARE,
     )
     tile_size: int | None = Field(
         None,
@@ -143,10 +149,18 @@ class DenoiseLatents(BaseInvocation):
         description="Side of tiles in pixels, for images larger than the model was made for; left out, no tiles",
     )
     tile_overlap: int = Field(
-        64, ge=0, le=16_384, description="Pixels that neighbouring tiles share and are blended over"
+        64,
+        ge=0,
+        le=16_384,
+        description="Pixels that neighbouring tiles share and are blended over",
+        json_schema_extra=RARE,
     )
     tiles_at_once: int = Field(
-        1, ge=1, le=256, description="Tiles, or prompts of regions in them, computed at once: more memory, less time"
+        1,
+        ge=1,
+        le=256,
+        description="Tiles, or prompts of regions in them, computed at once: more memory, less time",
+        json_schema_extra=RARE,
     )
     denoising_end: float = Field(
         1.0,
@@ -154,6 +168,7 @@ class DenoiseLatents(BaseInvocation):
         le=1,
         title="End",
         description="Share of the schedule, 0 to 1, at which to stop; below 1 some noise is left for another node",
+        json_schema_extra=RARE,
     )
 
     @classmethod

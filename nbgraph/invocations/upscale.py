@@ -12,6 +12,7 @@ from nbgraph import diffusion
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
 from nbgraph.invocations.denoise_inputs import model_problem
 from nbgraph.invocations.fields import ImageField, UpscalerField
+from nbgraph.invocations.inputs import RARE
 from nbgraph.invocations.outputs import ImageOutput
 from nbgraph.invocations.pictures import check_size, open_picture
 
@@ -68,7 +69,13 @@ class Upscale(BaseInvocation):
     overlap: int = Field(
         32, ge=0, le=512, multiple_of=16, description="Pixels around a tile that are computed with it and not kept"
     )
-    tiles_at_once: int = Field(1, ge=1, le=64, description="Tiles that are computed together; more take more memory")
+    tiles_at_once: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Tiles that are computed together; more take more memory",
+        json_schema_extra=RARE,
+    )
 
     def batch_key(self, context: InvocationContext) -> Hashable:
         return self.model_dump_json(exclude={"image"})

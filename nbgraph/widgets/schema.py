@@ -92,6 +92,8 @@ def _input(node: str, spec: InputSpec) -> dict[str, Any]:
     if not spec.required:
         # A default may be any object; the canvas shows one that is not JSON as text.
         shown["default"] = to_jsonable_python(spec.default, fallback=str)
+    if spec.rare:
+        shown["rare"] = True
     if spec.info.title:
         shown["label"] = spec.info.title
     if spec.info.description:
@@ -105,8 +107,7 @@ def _input(node: str, spec: InputSpec) -> dict[str, Any]:
 
 
 def _control(node: str, spec: InputSpec) -> str:
-    extra = spec.info.json_schema_extra
-    control: Any = None if extra is None or callable(extra) else extra.get("control")
+    control: Any = spec.extra.get("control")
     if isinstance(control, str):
         return control
     # Names of models come from the studio, which the class does not know.

@@ -18,7 +18,6 @@ PORT_HEIGHT, FIELD_HEIGHT, TEXT_HEIGHT, FOOT_HEIGHT = 24, 30, 66, 26
 """The parts of a node on the canvas in pixels, as its style sheet has them."""
 SVG_FOOT_HEIGHT = 8
 MAX_FIELDS = 6
-FOLDED = ("denoising_start", "denoising_end", "tiled", "tile_overlap", "tiles_at_once")
 BY_THE_WAY = ("width", "height", "seed")
 """Outputs that the canvas folds away beside a main one."""
 GAP_ACROSS = 66
@@ -94,7 +93,7 @@ def node_height(graph: GraphLike, node_id: str) -> int:
     fields = [
         TEXT_HEIGHT if is_long_text(name, spec.annotation) else FIELD_HEIGHT
         for name, spec in node.inputs().items()
-        if name not in linked and name not in FOLDED and (spec.required or values.get(name) is not None)
+        if name not in linked and not spec.rare and (spec.required or values.get(name) is not None)
     ]
     rows = max(len(linked), len(outputs), 1)
     typed = len(values.keys() & node.model_fields_set)

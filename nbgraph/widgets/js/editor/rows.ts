@@ -13,8 +13,6 @@ export interface Rows {
   foldedOutputs: NodeType["outputs"];
 }
 
-/** Fields that are shown once they are used. */
-const RARE = new Set(["denoising_start", "denoising_end", "tiled", "tile_overlap", "tiles_at_once"]);
 /** Inputs that may be left out, and mostly are not. */
 const USUAL = new Set(["negative", "noise"]);
 /** Fields that people set most, whose value the model chooses where they are left out. */
@@ -61,7 +59,7 @@ function isShown(spec: InputType, input: Input | undefined, before: number): boo
   // A choice that may be left to the program says nothing until it is made.
   if ((spec.control === "choice" || spec.control === "model") && spec.optional && value == null) return false;
   if (spec.required || ALWAYS.has(spec.control)) return true;
-  return !RARE.has(spec.name) && !(spec.optional && value === null) && before < MAX_FIELDS;
+  return !spec.rare && !(spec.optional && value === null) && before < MAX_FIELDS;
 }
 
 const isDefault = (value: unknown, usual: unknown): boolean => JSON.stringify(value) === JSON.stringify(usual);

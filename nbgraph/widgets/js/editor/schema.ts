@@ -24,6 +24,8 @@ export interface InputType {
   optional: boolean;
   many: boolean;
   default?: any;
+  /** Its field is shown once it is used. */
+  rare?: boolean;
   /** The label, where the class gives one. */
   label?: string;
   description?: string;

@@ -74,7 +74,7 @@ const types: Record<string, NodeType> = {
       free("denoise_mask", "DenoiseMaskField"),
       { ...value("steps", "int", "int", 20), min: 1, max: 1000 },
       value("cfg_scale", "float", "float", 7.5),
-      value("denoising_start", "float", "float", 0),
+      { ...value("denoising_start", "float", "float", 0), rare: true },
     ],
     [["latents", "LatentsField"], ...SIZES],
   ),
