@@ -9,10 +9,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
+from os.path import isfile
 from pathlib import Path, PurePath
 from typing import Any
 
+from nbgraph import diffusion
 from nbgraph.config import Settings
+from nbgraph.diffusion.what_is import what_is
 from nbgraph.errors import ModelError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.recipes.comfy_import import RESIZE
@@ -105,8 +108,13 @@ class _ComfyExport(GraphExport):
         self.give(unet=model, clip=([made, 1], model), vae=[made, 2])
 
     def _family(self, name: str) -> str:
+        """Return the family of a model, from headers and configuration files; "" where it is not known."""
         try:
-            return self.models.describe(self.models.resolve(name)).need_family().key
+            path = self.models.path_of(name)
+            if not isfile(path):
+                return diffusion.describe_model(path).need_family().key
+            facts = what_is(path)
+            return facts.family if facts.kind in ("checkpoint", "denoiser") else ""
         except ModelError:
             return ""
 
@@ -155,7 +163,7 @@ class _ComfyExport(GraphExport):
         clip, base = self.value(node, "clip")
         skipped: int = self.value(node, "skipped_layers")
         if not base.family:
-            self.problem("clip", f"the model {base.name!r} is not here, and how layers are counted is told by its kind")
+            self.problem("clip", f"the model {base.name!r} is not here, and layers are counted by its kind")
         last = XL_DEFAULT if base.family == "stable-diffusion-xl" else 1
         made = self._node("CLIPSetLastLayer", stop_at_clip_layer=-(skipped + last), clip=clip)
         self.give(clip=([made, 0], base))
@@ -310,7 +318,7 @@ class _ComfyExport(GraphExport):
         if shift is None:
             return model.source
         if not model.family:
-            self.problem("shift", f"the model {model.name!r} is not here, and how it is shifted is told by its kind")
+            self.problem("shift", f"the model {model.name!r} is not here, and its kind decides how it is shifted")
         class_type = SHIFTED.get(model.family, "ModelSamplingAuraFlow")
         if class_type == "ModelSamplingFlux":
             # of equal shifts at both ends, the size of the image does not count

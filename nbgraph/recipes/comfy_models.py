@@ -93,7 +93,7 @@ class ModelReader(ComfyReader):
             self.report.differs(f"VAE {name!r}", "taken from the model's own folder")
             return (Out(folder, "vae"),)
         self.report.extend(found)
-        # how its latents are scaled is told by the model that a file is used with
+        # the model that a VAE file is used with says how its latents are scaled
         used_with = None if self.shelf.is_folder(known) else self._denoiser()
         return (Out(self._add("vae_loader", "vae", vae_model=known, unet=used_with), "vae"),)
 

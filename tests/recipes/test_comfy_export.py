@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import nbgraph as nb
+from nbgraph.diffusion import fingerprints
 from nbgraph.diffusion.tool_names import ToolSamplerName, ToolScheduleName
 from nbgraph.diffusion.tool_sampling import ToolSettings, batch_noise, noised, sampled_sigmas
 from nbgraph.diffusion.tool_sigmas import flow_table, flux_shift
@@ -218,6 +219,18 @@ def without_shift_rounding(graph: Graph, read: Graph) -> Graph:
             assert near == pytest.approx(node.shift, rel=1e-12)
             values[f"{node_id}.shift"] = near
     return graph.with_values(values)
+
+
+def test_the_family_of_a_large_file_is_read_from_its_header(tmp_path):
+    file = write_header(tmp_path / "xl.safetensors", full_size("sdxl"))
+    fingerprints._known.pop((str(file), fingerprints.file_identity(file)))
+    model = ModelLoader(model="xl")
+    text = ToolPrompt(text="a", clip=ClipSkip(clip=model, skipped_layers=1))
+    sampler = ToolSampler(unet=model, positive=text, negative=text, width=64, height=64, seed=1)
+    image = SaveImage(image=LatentsToImage(latents=sampler, vae=model))
+    written = json.loads(Graph.of(image).to_comfy([tmp_path])).values()
+    assert [node["inputs"].get("stop_at_clip_layer") for node in written if "LastLayer" in node["class_type"]] == [-3]
+    assert fingerprints.known_sha256(str(file)) == ""  # it was not read as a whole
 
 
 def test_parts_in_files_of_their_own_are_written_and_read_again(tmp_path):

@@ -97,7 +97,7 @@ class ModelManagerBase(Service):
         """
         if precision is not None:
             self.check_precision(precision)
-        path = self._path_of(name)
+        path = self.path_of(name)
         found = tuple(self._part(use, part) for use, part in (parts or {}).items())
         fingerprint = fingerprint_path(path)
         return ModelField(
@@ -137,9 +137,18 @@ class ModelManagerBase(Service):
     def _part(self, use: str, name: str) -> ModelPart:
         if use == "configuration":
             return ModelPart(use=use, path=name, fingerprint=name)
-        return ModelPart.from_path(use, self._path_of(name))
+        return ModelPart.from_path(use, self.path_of(name))
 
-    def _path_of(self, name: str) -> str:
+    def path_of(self, name: str) -> str:
+        """Return the path of a model's files, without reading them; names as for `resolve`.
+
+        Raises
+        ------
+        ModelNotFoundError
+            There is no such model; the text suggests similar names.
+        ModelError
+            The file is not one of weights.
+        """
         # listed names before paths, so that a file in the working directory cannot change what a graph means
         if listed := self._listed(name):
             return listed
