@@ -218,6 +218,7 @@ class MaskPainter(RpcWidget):
     def _earlier(self) -> ImageRecord | None:
         """Return the newest mask that another painter, of this kernel or an earlier one, stored for this image."""
         query = ImageQuery(category="mask", text=self._content)
+        # The search finds the text anywhere in the metadata, those of masks from other programs included.
         found = (
             record
             for record in self._images.list(query, per_page=16).items

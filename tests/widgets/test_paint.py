@@ -208,6 +208,11 @@ class TestLater:
         page.save(Image.new("L", (64, 48)))
         assert PaintPage(studio.paint(picture)).ask({"type": "ready"})[0]["earlier"] is None
 
+    def test_a_mask_that_only_mentions_the_image_is_not_offered(self, studio, picture, page):
+        content = studio.services.images.content(page.widget.image.image_name)
+        studio.services.images.save(spot(), category="mask", metadata={"made from": content})
+        assert page.ask({"type": "ready"})[0]["earlier"] is None
+
     def test_two_painters_on_one_image_do_not_take_each_others_masks_away(self, studio, picture, page):
         page.save(spot())
         second = PaintPage(studio.paint(picture))
