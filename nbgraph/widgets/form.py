@@ -18,7 +18,7 @@ from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph, is_linked_inside
 from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.widgets.form_controls import MISSING, Control, LinkedInside, control_for
-from nbgraph.widgets.form_mask import MaskControl, is_mask, join_images
+from nbgraph.widgets.form_pictures import image_control, join_images
 from nbgraph.widgets.kernel_banner import PANEL, KernelBanner
 from nbgraph.widgets.rpc import skip_cell_events
 from nbgraph.widgets.run_static import static_bundle
@@ -164,9 +164,9 @@ class GraphForm(widgets.VBox):
             value = node.literals().get(one.field, shown.get("default"))
             label = self._labels[one.alias] = label_of(one, node.inputs()[one.field])
             control = (
-                MaskControl(label, value, services, self._with_errors_shown)
-                if is_mask(shown, label)
-                else control_for(shown, label, value, services, self._with_errors_shown)
+                image_control(shown, label, value, services, self._with_errors_shown)
+                if shown["control"] == "image"
+                else control_for(shown, label, value, services.model_manager.names)
             )
             if control is not None:
                 found[one.alias] = LinkedInside(control, label) if is_linked_inside(self._graph, one) else control

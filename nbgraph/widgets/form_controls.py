@@ -11,10 +11,8 @@ import ipywidgets as widgets  # pyright: ignore[reportMissingTypeStubs] - it is 
 from traitlets import TraitError
 
 from nbgraph.errors import suggest
-from nbgraph.invocations.fields import DRAWN_MAX, SEED_MAX, ImageField
-from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.invocations.fields import DRAWN_MAX, SEED_MAX
 from nbgraph.texts import value_text
-from nbgraph.widgets.pictures import MAX_UPLOAD, open_upload, thumbnail
 
 MISSING = object()
 """The value of an input without one."""
@@ -22,7 +20,6 @@ LARGEST = 2**53
 """The largest integer that a page holds exactly."""
 LONGEST = 40
 """The most digits of a seed that are read."""
-SHOWN_SIZE = 128
 LABEL = {"description_width": "initial"}
 FULL = {"width": "auto", "margin": "0"}
 WIDE = "nbgraph-wide"
@@ -176,7 +173,7 @@ class ListControl(Control):
 
     def __init__(self, value: Any, optional: bool, **common: Any) -> None:
         self.optional = optional
-        super().__init__(_wide(widgets.Text(value=self._text(value), **common)))
+        super().__init__(wide(widgets.Text(value=self._text(value), **common)))
 
     @property
     def value(self) -> Any:
@@ -208,59 +205,6 @@ class ListControl(Control):
         return "" if is_list else f"takes a list of plain values, such as [1, 2, 3], not {value_text(value)}"
 
 
-class PictureControl(Control):
-    """An image from a file, stored in the studio when it is chosen; a small copy is shown."""
-
-    def __init__(self, label: str, value: Any, services: InvocationServices, guarded: Callable[..., Any]) -> None:
-        self._images = services.images
-        self._field = value if isinstance(value, ImageField) else None
-        self._guarded = guarded
-        self.upload = widgets.FileUpload(
-            accept=".png,.jpg,.jpeg,.webp",
-            description=f"{label}: choose …",
-            layout=FULL,
-        )
-        self.shown: Any = widgets.Image(layout={"margin": "6px 0 0", "max_width": f"{SHOWN_SIZE}px"})
-        self.upload.observe(self._chosen, "value")
-        super().__init__(_wide(widgets.VBox([self.upload, self.shown], layout=FULL)))
-        self._show()
-
-    @property
-    def value(self) -> Any:
-        return self._field or MISSING
-
-    @value.setter
-    def value(self, value: Any) -> None:
-        self._field = ImageField(image_name=getattr(value, "image_name", value))
-        self._show()
-
-    def refusal(self, value: Any) -> str:
-        name = getattr(value, "image_name", value)
-        if not isinstance(name, str):
-            return f"takes a picture of the studio, or its name, not {value_text(value)}"
-        return "" if self._images.exists(name) else f"there is no picture {name!r}; studio.images.frame lists them"
-
-    @property
-    def parts(self) -> list[Any]:
-        return [self.upload, self.shown, self.widget]
-
-    def _chosen(self, change: Any) -> None:
-        self._guarded(lambda: self._take(change["new"]))
-
-    def _take(self, files: Any) -> None:
-        for file in files:
-            # The page says the size; `open_upload` limits the pixels.
-            if file["size"] > MAX_UPLOAD:
-                raise ValueError(f"the file {file['name']!r} is larger than {MAX_UPLOAD:,} bytes")
-            self.value = self._images.save(open_upload(bytes(file["content"])), category="user").image_name
-
-    def _show(self) -> None:
-        field = self._field
-        self.shown.layout.display = "none" if field is None else ""
-        if field is not None:
-            self.shown.value = thumbnail(self._images.get(field.image_name), SHOWN_SIZE)
-
-
 class LinkedInside(Control):
     """An input that is linked inside a library graph. A checkbox keeps the link; without it the control is shown."""
 
@@ -269,7 +213,7 @@ class LinkedInside(Control):
         self.linked = widgets.Checkbox(value=True, description=f"{label}: linked inside", indent=False, layout=FULL)
         self.linked.observe(self._show, "value")
         self._show()
-        super().__init__(_wide(widgets.VBox([self.linked, control.widget], layout=FULL)))
+        super().__init__(wide(widgets.VBox([self.linked, control.widget], layout=FULL)))
 
     @property
     def value(self) -> Any:
@@ -293,10 +237,8 @@ class LinkedInside(Control):
         self.control.widget.layout.display = "none" if self.linked.value else None
 
 
-def control_for(
-    shown: Mapping[str, Any], label: str, value: Any, services: InvocationServices, guarded: Callable[..., Any]
-) -> Control | None:
-    """Return the control of an input, or None if nothing can be typed there.
+def control_for(shown: Mapping[str, Any], label: str, value: Any, models: Callable[[], list[str]]) -> Control | None:
+    """Return the control of an input that is typed or chosen, or None if nothing can be typed there.
 
     Parameters
     ----------
@@ -306,10 +248,8 @@ def control_for(
         The text beside the control.
     value
         The first value.
-    services
-        The services, for the names of models and stored images.
-    guarded
-        Performs an action of a control and shows its error.
+    models
+        Returns the names of models to suggest.
     """
     kind = shown["control"]
     common: dict[str, Any] = {"description": label, "style": LABEL, "layout": FULL}
@@ -324,15 +264,13 @@ def control_for(
     if kind == "model":
         # Names are suggested, and the path of any file may be typed; a wrong one is named before the run.
         text = "" if value is None else str(value)
-        return Control(widgets.Combobox(options=services.model_manager.names(), value=text, **common))
+        return Control(widgets.Combobox(options=models(), value=text, **common))
     if kind == "text":
         # The description is that of every prompt, whatever it is used for.
         hint = "What the image should not show" if "negative" in label.lower() else shown.get("description", "")
-        return Control(_wide(widgets.Textarea(value=value or "", rows=3, placeholder=hint, **common)))
+        return Control(wide(widgets.Textarea(value=value or "", rows=3, placeholder=hint, **common)))
     if kind == "list":
         return ListControl(value, bool(shown.get("optional")), **common)
-    if kind == "image":
-        return PictureControl(label, value, services, guarded)
     if kind == "colour":
         return Control(widgets.ColorPicker(value=value or "black", **common))
     return Control(widgets.Text(value="" if value is None else str(value), **common)) if kind == "line" else None
@@ -369,7 +307,8 @@ def _number(shown: Mapping[str, Any], kind: str, value: Any, common: dict[str, A
     return OptionalNumber(control, value, "auto") if optional else control
 
 
-def _wide(widget: Any) -> Any:
+def wide(widget: Any) -> Any:
+    """Let a widget take both columns of a form; return it."""
     widget.add_class(WIDE)
     return widget
 

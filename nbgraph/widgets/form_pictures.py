@@ -1,4 +1,4 @@
-"""The control of a mask in a form: chosen as a file like any image, or painted on the image of the form."""
+"""The controls of images and masks in a form: chosen as a file, or a mask painted on the image of the form."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,14 +6,67 @@ from typing import Any
 import ipywidgets as widgets  # pyright: ignore[reportMissingTypeStubs] - it is not annotated
 
 from nbgraph.errors import NbgraphError
+from nbgraph.invocations.fields import ImageField
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.widgets.form_controls import FULL, MISSING, LinkedInside, PictureControl
+from nbgraph.texts import value_text
+from nbgraph.widgets.form_controls import FULL, MISSING, Control, LinkedInside, wide
 from nbgraph.widgets.paint import MaskPainter
+from nbgraph.widgets.pictures import MAX_UPLOAD, open_upload, thumbnail
+
+SHOWN_SIZE = 128
 
 
-def is_mask(shown: Mapping[str, Any], label: str) -> bool:
-    """Return whether an input takes a mask, by its name and its label in the form."""
-    return shown["control"] == "image" and "mask" in f"{shown['name']} {label}".lower()
+class PictureControl(Control):
+    """An image from a file, stored in the studio when it is chosen; a small copy is shown."""
+
+    def __init__(self, label: str, value: Any, services: InvocationServices, guarded: Callable[..., Any]) -> None:
+        self._images = services.images
+        self._field = value if isinstance(value, ImageField) else None
+        self._guarded = guarded
+        self.upload = widgets.FileUpload(
+            accept=".png,.jpg,.jpeg,.webp",
+            description=f"{label}: choose …",
+            layout=FULL,
+        )
+        self.shown: Any = widgets.Image(layout={"margin": "6px 0 0", "max_width": f"{SHOWN_SIZE}px"})
+        self.upload.observe(self._chosen, "value")
+        super().__init__(wide(widgets.VBox([self.upload, self.shown], layout=FULL)))
+        self._show()
+
+    @property
+    def value(self) -> Any:
+        return self._field or MISSING
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._field = ImageField(image_name=getattr(value, "image_name", value))
+        self._show()
+
+    def refusal(self, value: Any) -> str:
+        name = getattr(value, "image_name", value)
+        if not isinstance(name, str):
+            return f"takes a picture of the studio, or its name, not {value_text(value)}"
+        return "" if self._images.exists(name) else f"there is no picture {name!r}; studio.images.frame lists them"
+
+    @property
+    def parts(self) -> list[Any]:
+        return [self.upload, self.shown, self.widget]
+
+    def _chosen(self, change: Any) -> None:
+        self._guarded(lambda: self._take(change["new"]))
+
+    def _take(self, files: Any) -> None:
+        for file in files:
+            # The page says the size; `open_upload` limits the pixels.
+            if file["size"] > MAX_UPLOAD:
+                raise ValueError(f"the file {file['name']!r} is larger than {MAX_UPLOAD:,} bytes")
+            self.value = self._images.save(open_upload(bytes(file["content"])), category="user").image_name
+
+    def _show(self) -> None:
+        field = self._field
+        self.shown.layout.display = "none" if field is None else ""
+        if field is not None:
+            self.shown.value = thumbnail(self._images.get(field.image_name), SHOWN_SIZE)
 
 
 class MaskControl(PictureControl):
@@ -86,3 +139,25 @@ def join_images(controls: Mapping[str, Any]) -> None:
         inner = control.control if isinstance(control, LinkedInside) else control
         if isinstance(inner, MaskControl):
             inner.image = image
+
+
+def image_control(
+    shown: Mapping[str, Any], label: str, value: Any, services: InvocationServices, guarded: Callable[..., Any]
+) -> PictureControl:
+    """Return the control of an image, or of a mask if the name of the input or its label says so.
+
+    Parameters
+    ----------
+    shown
+        The input as `schema.node_type` describes it.
+    label
+        The text beside the control.
+    value
+        The first value: an image of the studio, or None.
+    services
+        The services, for stored images.
+    guarded
+        Performs an action of a control and shows its error.
+    """
+    is_mask = "mask" in f"{shown['name']} {label}".lower()
+    return (MaskControl if is_mask else PictureControl)(label, value, services, guarded)
