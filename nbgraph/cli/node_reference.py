@@ -1,5 +1,6 @@
 """Writes the node reference docs/nodes.md from the registry: `python -m nbgraph.cli.node_reference`."""
 
+import ast
 import inspect
 import sys
 from pathlib import Path
@@ -208,20 +209,13 @@ def example_of(cls: type[BaseInvocation]) -> str:
     if arguments is None:
         required = [spec for spec in cls.inputs().values() if spec.required]
         arguments = ", ".join(f"{spec.name}={_argument(cls, spec)}" for spec in required)
-    names = [name for name, _, _ in LINES if _mentions(arguments, name)]
+    needed = {node.id for node in ast.walk(ast.parse(f"f({arguments})")) if isinstance(node, ast.Name)}
     # Backwards through the lines, so that what a needed line needs is found in the same pass.
-    needed = set(names)
     for name, _, needs in reversed(LINES):
         if name in needed:
             needed.update(needs)
     lines = [f"{name} = {call}" for name, call, _ in LINES if name in needed]
     return "\n".join([*lines, f"node = {cls.__name__}({arguments})"])
-
-
-def _mentions(arguments: str, name: str) -> bool:
-    # Whole words: "image" occurs in "image_grid" too.
-    words = arguments.replace("[", " ").replace("]", " ").replace("=", " ").replace(",", " ").replace(")", " ").split()
-    return name in words
 
 
 def _argument(cls: type[BaseInvocation], spec: InputSpec) -> str:

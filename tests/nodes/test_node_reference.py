@@ -1,5 +1,6 @@
 """The node reference: every node is in it as it is, with an example that works."""
 
+import ast
 import inspect
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def test_every_node_is_documented_exported_and_has_a_valid_example(name):
     assert type(node) is cls
     graph = nb.Graph.of(node).validate()
     assert nb.Graph.from_json(graph.to_json()) == graph
+
+
+def test_every_variable_of_an_example_is_used_in_it():
+    for name, cls in NODES.items():
+        names = [node for node in ast.walk(ast.parse(example_of(cls))) if isinstance(node, ast.Name)]
+        made = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        assert made - {node.id for node in names if isinstance(node.ctx, ast.Load)} == {"node"}, name
 
 
 @pytest.mark.parametrize("name", sorted(set(NODES) - NEED_MODELS))
