@@ -41,7 +41,7 @@ ABILITIES = {
     "lora": "LoRA",
     "clip_skip": "CLIP skip",
     "weights": "weights in prompts",
-    "sizes": "told sizes",
+    "sizes": "size conditioning",
 }
 EDITING = {
     "flux-kontext": "FLUX.1 Kontext",
@@ -89,7 +89,7 @@ TAIL = """\
 - *in pieces*: steps 0 to 3 and then 3 to 8 are exactly steps 0 to 8, with everything else that the row has: over a
   picture, within a mask (its node is given the latents that are kept), steered, with a LoRA. Image to image and inpaint
   need it; the pipelines of diffusers that cannot be stopped part-way take noise and all their steps.
-- *told sizes*: the original size, the crop and the target size of `SdxlPrompt`.
+- *size conditioning*: the original size, the crop and the target size of `SdxlPrompt`.
 - Sana: its pipeline puts a long instruction before the positive text unless `complex_human_instruction=None`; here
   texts are encoded as they are written.
 
@@ -133,7 +133,7 @@ and every mode on a GPU follow its documentation and are not tried.
   device that they need, and so are folders with a `quantization_config` where that is missing.
 - `precision=`: `ModelLoader(model=..., precision="fp8")` keeps the denoiser's weights in 8 bits and casts each layer
   while it computes; `int8` needs torchao or optimum-quanto, `nf4` bitsandbytes and a CUDA device. Pictures change a
-  little. No LoRA can be put over `fp8`, or over `int8` by quanto.
+  little. No LoRA can be applied to `fp8`, nor to `int8` by quanto.
 - `offload=`: `component` moves a part to the device while it is used, `streaming` fetches it block by block, `none`
   leaves it there for good; without it the studio chooses by free memory (`Settings(offload=...)`), with room for what
   computing took before with that model and size. Pictures are equal. A node that runs out of memory of the device is
@@ -190,7 +190,7 @@ def page() -> str:
 
 
 def _classes() -> list[str]:
-    """The table of every class that diffusers registers for text to image."""
+    """Return the table of every class that diffusers registers for text to image."""
     rows = [CLASSES, "| family of diffusers | pipeline | here |", "|---|---|---|"]
     for of in text_to_image_families():
         rows.append(f"| {of.key} | {of.pipeline().__name__} | {_run_as(of)} |")
@@ -211,7 +211,7 @@ def _run_as(of: Family) -> str:
 
 
 def _defaults() -> list[str]:
-    """The table of what is taken where a graph says nothing, for the kinds of models whose configurations ship."""
+    """Return the table of sizes, steps and guidance that a graph leaves out, for kinds of models that ship."""
     rows = [
         "## Where a graph says nothing",
         "",
@@ -223,14 +223,14 @@ def _defaults() -> list[str]:
     for name in DRAWN:
         model = describe_known(Path(name), known_model(name))
         own = defaults_of(model)
-        is_told = model.need_family().key == "flux" and model.config("transformer").get("guidance_embeds")
-        distilled = f"{own.guidance or 3.5:g}" if is_told else ""
+        takes_guidance = model.need_family().key == "flux" and model.config("transformer").get("guidance_embeds")
+        distilled = f"{own.guidance or 3.5:g}" if takes_guidance else ""
         rows.append(f"| `{name}` | {model.width}x{model.height} | {own.steps} | {own.cfg:g} | {distilled} |")
     return [*rows, ""]
 
 
 def _editing() -> list[str]:
-    """The table of models that are shown images."""
+    """Return the table of models for editing, which take images."""
     rows = [
         "## Models for editing",
         "",

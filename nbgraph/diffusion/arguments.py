@@ -60,8 +60,8 @@ def call_arguments(
     Raises
     ------
     ModelError
-        Conditioning of another family or of another number of images, or no negative conditioning for the guidance that
-        is asked for.
+        Conditioning of another family or of another number of images, or a `cfg` that needs a negative conditioning
+        where there is none.
     """
     family = components.model.need_family()
     check_conditioning(family, positive, negative, begin)
@@ -121,25 +121,25 @@ def _size_arguments(
 
     A negative conditioning without sizes takes those of the positive one.
     """
-    told: dict[str, tuple[int, ...]] = {}
+    sizes: dict[str, tuple[int, ...]] = {}
     for prefix, conditioning in (("", positive), ("negative_", negative)):
         size = conditioning.size if conditioning else None
         if size is None:
             continue
         if prefix + "original_size" not in family.parameters:
             raise ModelError(
-                f"models of the family {family.key!r} are told no original size, crop or target size"
+                f"models of the family {family.key!r} take no original size, crop or target size"
                 f"{' of a negative prompt' if prefix else ''}; encode the text with a plain Prompt"
             )
         drawn = (begin.width, begin.height)
         if size.target and f"{prefix}target_size" not in family.parameters:
-            raise ModelError(f"models of the family {family.key!r} are told no target size; leave it out")
-        told |= {
+            raise ModelError(f"models of the family {family.key!r} take no target size; leave it out")
+        sizes |= {
             f"{prefix}original_size": (size.original or drawn)[::-1],
             f"{prefix}crops_coords_top_left": size.crop[::-1],
             f"{prefix}target_size": (size.target or drawn)[::-1],
         }
-    return {name: size for name, size in told.items() if name in family.parameters}
+    return {name: size for name, size in sizes.items() if name in family.parameters}
 
 
 def takes_negative(family: Family) -> bool:
@@ -148,7 +148,7 @@ def takes_negative(family: Family) -> bool:
 
 
 def makes_negative(model: ModelDescription) -> bool:
-    """Whether the pipeline itself makes zeros of a missing negative conditioning: `force_zeros_for_empty_prompt`."""
+    """Return whether the pipeline itself takes zeros for a missing negative conditioning."""
     name, pipeline = "force_zeros_for_empty_prompt", model.need_family().pipeline()
     own = inspect.signature(pipeline.__init__).parameters.get(name)
     return own is not None and bool(model.options.get(name, own.default))

@@ -122,8 +122,8 @@ def _describe_vae(facts: FileFacts, fingerprint: str, base: ModelDescription | N
     """Describe a VAE alone. The scale of its latents is not in the file, but in the model it is used with."""
     if base is None or "vae" not in base.classes:
         raise ModelError(
-            f"{facts.path!r} is a VAE ({facts.variant}), and how its latents are scaled is told by the model it is "
-            "used with; give that model, in a VaeLoader as like=model.vae, or its denoiser as unet="
+            f"{facts.path!r} is a VAE ({facts.variant}), and its file does not say how its latents are scaled; give "
+            "the model it is used with, in a VaeLoader as like=model.vae, or its denoiser as unet="
         )
     path = Path(facts.path)
     source = _of_file(path, fingerprint, "vae", base.config("vae"))
@@ -171,7 +171,7 @@ def _with_file(described: ModelDescription, part: ModelPart) -> ModelDescription
 
 
 def _fits(facts: FileFacts, fingerprint: str, known: KnownModel) -> bool:
-    """Whether the denoiser in a file is of the sizes that the shipped configuration has."""
+    """Return whether the denoiser in a file has the sizes of the shipped configuration."""
     described = describe_known(Path(facts.path), known)
     name = described.need_family().denoiser
     try:

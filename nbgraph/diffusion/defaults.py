@@ -51,7 +51,7 @@ def default_cfg(model: ModelDescription, has_negative: bool) -> float:
 
 
 def defaults_of(model: ModelDescription) -> Defaults:
-    """Return what a model draws well with; of a family without a row, the defaults of its pipeline."""
+    """Return the steps and guidance that suit a model; for a family without a row, the defaults of its pipeline."""
     family = model.need_family()
     scheduler = model.classes["scheduler"].__name__
     if scheduler in _FEW_STEPS:

@@ -128,7 +128,7 @@ def denoise(
         settings.steps,
         settings.start,
         settings.end,
-        # pipelines scale what they begin with as if it were noise, which latents are not
+        # pipelines scale the values they begin with as if they were noise, which latents are not
         resume=latents is not None or settings.start > 0,
         solver=solver,
         after_step=step_reporter(components, begin, on_step, factors) if on_step else None,
@@ -142,7 +142,7 @@ def denoise(
     with components.watch(DENOISE, begin.width * begin.height * len(begin)):
         pipeline, result = prepared.run(loop, begin.tensor)
     if loop.latest is not None and (rows is not None or latent_patch(components.model.vae) > 1):
-        # the pipeline returns rows; and klein latents as its VAE has them, even where they are not to be decoded
+        # the pipeline returns rows; that of klein returns latents in the scale of its VAE even if nothing is decoded
         result = loop.latest
     return _finished(components, settings, begin, loop, pipeline.scheduler, result)
 
@@ -184,9 +184,10 @@ def _check_rows(
     masked: MaskedImage | None,
     references: References | None,
 ) -> None:
-    """Raise `ModelError` for what belongs to the whole image and is given to the denoiser beside each tile.
+    """Raise `ModelError` for inputs that cannot be divided among the rows of an image.
 
-    And for edits, whose images the text encoder of some models reads with each prompt.
+    ControlNets, T2I-Adapters and masked images belong to the whole image, not to a tile. The images of an edit are
+    read with one prompt by the text encoders of some models.
     """
     if references is not None:
         raise ModelError(
@@ -205,7 +206,7 @@ def _check_rows(
 def _first_latents(
     prepared: "_Prepared", begin: Latents, noise: Latents | None, latents: Latents | None, continues: bool
 ) -> tuple[Latents, dict[str, Any] | None]:
-    """Return the latents that the first step is given, and the state of the solver that they stopped with."""
+    """Return the latents of the first step, and the state of the solver when they stopped (None for a new run)."""
     if noise is not None and not continues and (latents is not None or prepared.settings.start):
         return replace(begin, tensor=prepared.noised(latents, noise)), None
     if latents is not None and latents.window is not None and latents.unfinished:
@@ -217,7 +218,7 @@ def _first_latents(
 def _finished(
     components: Components, settings: DenoiseSettings, begin: Latents, loop: Loop, scheduler: Any, result: Tensor
 ) -> Latents:
-    """Return what a run leaves as a value, with all that another run needs to continue it."""
+    """Return the latents of a run, with the states of generators and solver that another run needs to continue."""
     stopped = loop.last < settings.steps
     return replace(
         begin,

@@ -260,12 +260,12 @@ def _task_of(model: ModelDescription) -> str:
     if task and (task != _INPAINTING or family.key not in _INPAINTED):
         raise ModelError(
             f"the {family.denoiser} of {str(model.folder)!r} takes {given} channels: it is a model for {task}, "
-            f"which is given more than the {latents} channels of latents; use its base model, steps give it no more"
+            f"which needs more than the {latents} channels of latents, and no node provides them; use its base model"
         )
     if not task and given not in (None, plain) and family.key in _CHANNELS_KNOWN:
         raise ModelError(
             f"the {family.denoiser} of {str(model.folder)!r} takes {given} channels, and its latents have {plain}; "
-            "what it is given beside them is not known. Use a model for text to image or for inpainting"
+            "the meaning of the others is not known. Use a model for text to image or for inpainting"
         )
     return task
 

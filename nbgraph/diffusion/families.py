@@ -85,7 +85,7 @@ class Family:
 
 @cache
 def _default_of(pipeline: type[diffusers.DiffusionPipeline], argument: str) -> float | None:
-    """Return the default of an argument of a pipeline's `__call__`; each denoising asks for it."""
+    """Return the default of an argument of a pipeline's `__call__`; kept, since each denoising reads it."""
     return inspect.signature(pipeline.__call__).parameters[argument].default
 
 
@@ -101,14 +101,14 @@ _EDITING = ("qwenimage-edit", "qwenimage-edit-plus")
 _CONTROL = re.compile(r"-controlnet(-union)?(-inpaint)?(-pag)?$")
 """A folder saved from a ControlNet pipeline is its plain model and a ControlNet, which is loaded separately."""
 _LCM_AS = {"lcm": "stable-diffusion"}
-"""The plain pipeline draws with a model for few steps as its own does, by the scheduler that the folder names."""
+"""Models for few steps whose own pipeline equals the plain one with the scheduler that their folder names."""
 _OTHER_TASKS = {
     "InstructPix2Pix": "instruct-pix2pix",
     "Depth2Img": "pictures by depth",
     "Upscale": "upscaling",
     "ImageVariation": "variations of a picture",
 }
-"""Tasks that no node does, by what names the pipelines of them."""
+"""Tasks that no node does, by a part of the names of their pipelines."""
 _ALONE = {"FluxFillPipeline": "flux"}
 """Pipelines that are in no table of diffusers, but do the steps of a family with a denoiser of more channels."""
 
@@ -173,7 +173,7 @@ def _pipelines(key: str) -> tuple[tuple[Task, type[diffusers.DiffusionPipeline]]
     begins = _drawing()[key]
     found: dict[Task, str] = {"text_to_image": begins}
     for task, names in class_names().items():
-        # A pipeline that is shown images and begins with noise stands under both tasks.
+        # A pipeline that takes images and begins with noise is listed under both tasks.
         if names.get(key, begins) != begins:
             found[task] = names[key]
     return tuple((task, pipeline_class(name)) for task, name in found.items())

@@ -88,8 +88,8 @@ def check_unchanged(path: str, fingerprint: str) -> None:
     """Raise `ModelError` if the files at `path` no longer have that fingerprint; called when they have been loaded."""
     if fingerprint_path(path) != fingerprint:
         raise ModelError(
-            f"the files of {path!r} were changed after this run had looked at them, so what was loaded is not what "
-            "the run would be remembered by; run it again"
+            f"the files of {path!r} were changed after this run had looked at them, so its results would be "
+            "stored under the hash of the earlier files; run it again"
         )
 
 

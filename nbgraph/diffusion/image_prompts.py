@@ -50,9 +50,9 @@ def image_prompt_arguments(
     ModelError
         The model has not one IP-Adapter for each image prompt.
     """
-    laid = [patch for patch in components.patches if isinstance(patch, IpAdapterPatch)]
-    if len(laid) != len(prompts):
-        raise ModelError(f"there are {len(prompts)} image prompts for {len(laid)} IP-Adapters over the model")
+    adapters = [patch for patch in components.patches if isinstance(patch, IpAdapterPatch)]
+    if len(adapters) != len(prompts):
+        raise ModelError(f"there are {len(prompts)} image prompts for the {len(adapters)} IP-Adapters of the model")
     for prompt in prompts:
         check_span("an IP-Adapter cannot work", prompt.start, prompt.end)
     if not prompts:

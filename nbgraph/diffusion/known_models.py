@@ -91,7 +91,7 @@ def known_model_for(facts: FileFacts) -> KnownModel | None:
 
 
 def _prediction_of_sd2(facts: FileFacts) -> str:
-    """What a Stable Diffusion 2 predicts, told as ComfyUI tells it: by how far the biases of one norm are apart.
+    """Return the prediction type of a Stable Diffusion 2, found as in ComfyUI by the spread of the biases of one norm.
 
     The models for 768 pixels predict v, those for 512 epsilon, and their headers are the same.
     """

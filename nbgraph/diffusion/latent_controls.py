@@ -23,7 +23,7 @@ _SHAPE = ("in_channels", "joint_attention_dim", "num_attention_heads", "attentio
 _ONE_NET = ("qwenimage", "z-image")
 """Families whose pipeline takes one ControlNet."""
 TAKES_OVER = ("ZImageControlNetModel",)
-"""ControlNets that have some of their layers from the transformer that they steer."""
+"""ControlNets that use some layers of the transformer that they steer."""
 
 
 def encodes_controls(model: ModelDescription) -> bool:

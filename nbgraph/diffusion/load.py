@@ -66,7 +66,7 @@ def load_component(
             "Copy or download it again"
         )
     options: dict[str, Any] = {"local_files_only": True}
-    # of Auto classes the configuration in the folder could name code of its own
+    # the configuration of an Auto class could name code in the folder
     if component.__name__.startswith("Auto") and component.__module__.startswith("transformers"):
         options["trust_remote_code"] = False
     if not has_weights(component):
@@ -77,7 +77,8 @@ def load_component(
     options |= {"variant": chosen} if chosen else {}
     options |= loading_options(precision, dtype)
     if not issubclass(component, ModelMixin):
-        options["ignore_mismatched_sizes"] = True  # so that they come as rows, for `check_loaded` to refuse
+        # `info` names them then, so that `check_loaded` refuses them in its own words
+        options["ignore_mismatched_sizes"] = True
     with LOAD_LOCK, quiet():
         check_fits(component, folder, variant)
         loaded, info = _from_pretrained(component, folder, options)

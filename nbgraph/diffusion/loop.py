@@ -208,10 +208,7 @@ def _flow_sigma(scheduler: Any) -> Tensor | None:
 
 
 def _predicted(scheduler: Any, output: Any, model_output: Tensor, sample: Tensor, sigma: Tensor | None) -> Tensor:
-    """Return the clean latents that the model predicts by now, where the scheduler has them.
-
-    Else the latents themselves.
-    """
+    """Return the denoised latents that the model predicts at this step; the latents themselves if that is not known."""
     if sigma is not None:
         return sample - sigma.to(sample.device) * model_output
     if len(output) > 1 and isinstance(output[1], Tensor) and output[1].shape == sample.shape:

@@ -71,13 +71,13 @@ class Layer:
 
     @property
     def rank(self) -> int:
-        """How many rows the down factor has."""
+        """The number of rows of the down factor."""
         return self.down.shape[0]
 
 
 @dataclass(frozen=True)
 class LoraFile:
-    """The layers of a LoRA by component and module, and what its trainer wrote down of its configuration, or None."""
+    """The layers of a LoRA by component and module, and the configuration that its trainer recorded, or None."""
 
     components: Mapping[str, Mapping[str, Layer]]
     metadata: Mapping[str, Any] | None
@@ -97,7 +97,7 @@ class _Stored:
 
 
 def lora_problem(path: str | Path) -> str | None:
-    """What is wrong with a LoRA's file whatever the model, in one line; None if it can be a LoRA."""
+    """Return the problem of a LoRA file, whatever the model, in one line; None if it can be a LoRA."""
     try:
         _sort(str(path), Path(path))
     except ModelError as error:
@@ -122,7 +122,15 @@ def embedding_tokens(path: str | Path) -> list[str]:
 def read_lora(path: str, file: Path, pipeline: Any, denoiser: str, layers_per_block: Any) -> LoraFile:
     """Return the layers of a LoRA for models of `pipeline`'s family, whose denoiser is the component `denoiser`.
 
-    `layers_per_block` is that of a UNet, None of a transformer. `ModelError` for a tensor that is of no use.
+    Parameters
+    ----------
+    layers_per_block
+        As in the configuration of a UNet; None for a transformer.
+
+    Raises
+    ------
+    ModelError
+        A tensor of the file would not be used.
     """
     stored = _sort(path, file)
     with open_weights(file) as opened:
@@ -159,7 +167,7 @@ def read_lora(path: str, file: Path, pipeline: Any, denoiser: str, layers_per_bl
 
 
 def _read_pairs(path: str, opened: OpenedWeights, stored: list[_Stored]) -> dict[str, Tensor]:
-    """The factors of all layers by their keys; kin that is no pair becomes one, whose alpha is its rank."""
+    """Return the factors of all layers by their keys; kin that is no pair becomes one, whose alpha is its rank."""
     tensors: dict[str, Tensor] = {}
     for layer in stored:
         if not layer.factors:
@@ -177,7 +185,7 @@ def _read_pairs(path: str, opened: OpenedWeights, stored: list[_Stored]) -> dict
 
 
 def _sort(path: str, file: Path) -> list[_Stored]:
-    """The layers of a file; `ModelError` for tensors that belong to none, by their kind."""
+    """Return the layers of a file; raise `ModelError` for tensors that belong to none, by their kind."""
     header = read_header(file)
     check_types(f"the weights of the LoRA {path!r}", header)
     layers: dict[str, _Stored] = {}
@@ -325,7 +333,7 @@ def _rename(
 
 
 def _known_name(key: str) -> str:
-    """The name of a factor in a naming that diffusers reads, where the one of the file is a mixture of two."""
+    """Return the name of a factor in a naming that diffusers reads, where the one of the file is a mixture of two."""
     if _ORIGINAL.fullmatch(key):
         return key.replace(".lora_A.", ".lora_down.").replace(".lora_B.", ".lora_up.")
     return f"transformer.{found[1]}" if (found := _OURS.fullmatch(key)) else key

@@ -69,7 +69,9 @@ def _inject(model: ModelDescription, name: str, module: Any, patch: LoraPatch, f
     layers = _by_module(module, found.components[name])
     own = {inner for inner, _ in module.named_modules()}
     strange = sorted(inner for inner in layers if inner not in own)
-    problem = f"{len(strange)} of its {len(layers)} layers there are for modules it has not, such as {strange[:1]}"
+    problem = (
+        f"{len(strange)} of its {len(layers)} layers there are for modules it does not have, such as {strange[:1]}"
+    )
     try:
         if strange:
             raise ValueError(problem)
@@ -122,7 +124,7 @@ def _config(name: str, layers: Mapping[str, Layer], metadata: Mapping[str, Any] 
     if own:
         config = make(**{**own, "target_modules": list(layers)})
         if config.use_dora or config.bias != "none" or config.modules_to_save:
-            raise ValueError("its metadata tells of DoRA, of biases or of whole modules, which are not applied here")
+            raise ValueError("its metadata names DoRA, biases or whole modules, which are not applied here")
         return config
     ranks = {f"^{inner.replace('.', '[.]')}": layer.rank for inner, layer in layers.items()}
     first = next(iter(ranks.values()))

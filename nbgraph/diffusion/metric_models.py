@@ -1,7 +1,7 @@
 """Networks that score images: CLIP with a text, an aesthetic predictor over CLIP, and LPIPS between two images.
 
-They run on the CPU, so that they take no memory from what draws, and the two used last are kept. Weights are read from
-safetensors only.
+They run on the CPU, so that they take no memory of the device from models that generate, and the two used last are
+kept. Weights are read from safetensors only.
 
 Sources: CLIP score, J. Hessel and others, CLIPScore, 2021, here 100 times the cosine, as torchmetrics gives it;
 aesthetic predictor, C. Schuhmann, improved-aesthetic-predictor, 2022; LPIPS, R. Zhang and others, The unreasonable

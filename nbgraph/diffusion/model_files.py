@@ -65,7 +65,7 @@ def choose_variant(folder: Path, variant: str | None) -> str | None:
 def read_headers(folder: Path, base: str, variant: str | None, index_first: bool) -> dict[str, StoredTensor]:
     """Return what the weights of that base name and variant in `folder` hold, by name, all shards together.
 
-    `index_first` tells which is read where there are shards with an index and a whole file as well. `ModelError` for a
+    `index_first` chooses which is read where there are both shards with an index and a whole file. `ModelError` for a
     file that is missing or cannot be read, and for shards that do not hold what their index says.
     """
     ending = f".{variant}" if variant else ""

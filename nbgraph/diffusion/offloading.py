@@ -63,7 +63,7 @@ def next_mode(mode: OffloadMode) -> OffloadMode | None:
 
 
 class Lowered:
-    """What takes less memory of a device since it ran out there: modes of components, and VAEs that work in tiles."""
+    """Components that take less memory of a device since it ran out: in lower modes, or VAEs in tiles."""
 
     def __init__(self) -> None:
         self._modes: dict[tuple[str, str], OffloadMode] = {}

@@ -1,4 +1,4 @@
-"""Between spatial latents, which travel, and the packed sequences that some pipelines hold while they denoise."""
+"""Convert spatial latents (B, C, h, w) to the packed sequences that some pipelines denoise, and back."""
 
 import functools
 import inspect
@@ -34,16 +34,16 @@ def unpack(components: Components, tensor: Tensor, width: int, height: int) -> T
 
 
 def _method(components: Components, name: str) -> Callable[..., Tensor]:
-    """Return a method of the family's pipeline with what it reads of the model, from its arguments or from itself."""
+    """Return a method of the family's pipeline, bound to the numbers of the model that it takes or reads of `self`."""
     model = components.model
     pipeline: Any = model.need_family().pipeline()
     patch = model.options.get("patch_size") or model.config("transformer").get("patch_size")
-    told = {"vae_scale_factor": model.vae_scale_factor, "patch_size": patch}
+    numbers = {"vae_scale_factor": model.vae_scale_factor, "patch_size": patch}
     found = getattr(pipeline, name)
     taken = inspect.signature(found).parameters
     if "self" in taken:
-        return functools.partial(found, SimpleNamespace(**{**told, "patch_size": patch or 2}))
-    return functools.partial(found, **{key: value for key, value in told.items() if key in taken})
+        return functools.partial(found, SimpleNamespace(**{**numbers, "patch_size": patch or 2}))
+    return functools.partial(found, **{key: value for key, value in numbers.items() if key in taken})
 
 
 def pack_like(components: Components, tensor: Tensor, other: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ def encode_prompt(
 
 
 def encodes_alike(family: Family) -> bool:
-    """Whether every text becomes the same number of tokens, so that texts encoded together are as if each were alone.
+    """Return whether every text becomes equally many tokens, so that texts encoded together are as if alone.
 
     Where that differs, an embedding comes with a mask, or as one of a list, or is only as long as the longest text.
     """
@@ -114,7 +114,7 @@ def encode_prompts(
 
 
 def check_encoders(components: Components, pipeline: Any) -> None:
-    """Raise `ModelError` for a model that lacks a text encoder. The T5 of SD3 may be missing, and is zeros then.
+    """Raise `ModelError` for a model that lacks a text encoder; the T5 of SD3 may be missing: zeros replace it.
 
     The pipeline reads the width of these zeros from the transformer, and nothing else.
     """

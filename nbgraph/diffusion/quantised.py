@@ -72,9 +72,9 @@ def source_problem(precision: str | None, source: Source) -> str:
 
 
 def lora_problem_over(precision: str | None) -> str:
-    """Return why no LoRA can be put over a denoiser of that precision; "" if one can."""
+    """Return why no LoRA can be applied to a denoiser of that precision; "" if one can."""
     if precision == "fp8" or (precision == "int8" and int8_backend() == "quanto"):
-        return f"a LoRA cannot be put over weights in {precision} here; leave precision= out, or use int8 with torchao"
+        return f"a LoRA cannot be applied to weights in {precision}; leave precision= out, or use int8 with torchao"
     return ""
 
 
@@ -112,7 +112,7 @@ def is_plain(tensor: torch.Tensor) -> bool:
 
 
 def _lacking_package(method: str) -> str:
-    """The package that a method needs and that is not installed; "" if it is."""
+    """Return the package that a method needs and that is not installed; "" if it is."""
     module, package = _PACKAGES[method]
     try:
         return "" if importlib.util.find_spec(module) is not None else package

@@ -100,7 +100,7 @@ def encode_instruction(components: Components, text: str, images: Sequence[Image
 
 
 class _EncodedError(Exception):
-    """Carries what `encode_prompt` gave out of a pipeline's call."""
+    """Carries the result of `encode_prompt` out of a pipeline's call."""
 
     def __init__(self, values: Any) -> None:
         super().__init__()

@@ -210,5 +210,5 @@ def _own_memory(tensor: Tensor, name: str, dtype: torch.dtype, kept: tuple[str, 
 
 
 def _is_shared(tensor: Tensor) -> bool:
-    """Whether a tensor is a view of a larger one, as chunks of one stored tensor are, which would keep all of it."""
+    """Return whether a tensor is a view of a larger one, as chunks of a stored tensor are; it would keep all of it."""
     return not tensor.is_contiguous() or tensor.untyped_storage().nbytes() != tensor.nbytes

@@ -1,4 +1,4 @@
-"""A UNet for one run, steered at each step by adapters; the one it is made from learns nothing of it."""
+"""A UNet for one run, steered at each step by adapters; the shared one is not changed."""
 
 import copy
 import functools

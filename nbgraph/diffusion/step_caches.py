@@ -31,7 +31,7 @@ def with_step_cache(components: Components, denoiser: Any, timestep: Callable[[]
     if not asked:
         return denoiser
     if len(asked) > 1:
-        raise ModelError(f"there are {len(asked)} step caches over the model, and it takes one; leave the others out")
+        raise ModelError(f"there are {len(asked)} step caches for the model, and it takes one; leave the others out")
     if not hasattr(denoiser, "enable_cache"):
         raise ModelError(
             f"{type(denoiser).__name__}, the denoiser of {str(components.model.folder)!r}, has no step caches in "

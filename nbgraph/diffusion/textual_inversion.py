@@ -80,7 +80,7 @@ def read_embedding_header(path: str, token: str | None = None) -> EmbeddingFile:
 
 
 def _one_of(path: str, bundled: Mapping[str, Any], token: str | None) -> str:
-    """The token of one of the embeddings in a LoRA's file; `ModelError` where it is not clear which."""
+    """Return the token of one of the embeddings in a LoRA's file; raise `ModelError` where it is not clear which."""
     named = next((each for each in bundled if token is not None and each.casefold() == token.casefold()), None)
     if named is None and len(bundled) > 1:
         raise ModelError(f"{path!r} is a LoRA with the embeddings {', '.join(bundled)}; give one of them as token=")

@@ -62,7 +62,7 @@ def encode_for_inpainting(
 
 
 def whole_latents(model: ModelDescription, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the part of an image that has a latent for each square of its pixels."""
+    """Return (left, top, right, bottom) of the part of an image that whole latents cover, in pixels."""
     step = model.vae_scale_factor
     left, top = width % step // 2, height % step // 2
     return left, top, left + width // step * step, top + height // step * step

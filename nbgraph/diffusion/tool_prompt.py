@@ -90,7 +90,7 @@ def _comfy_pieces(text: str, weight: float) -> Iterator[Piece]:
 
 
 def _in_parentheses(text: str) -> list[str]:
-    """The text cut where parentheses open and close at the outermost level; one that is never closed is open text."""
+    """Return the text, cut where outermost parentheses open and close; one that is never closed is open text."""
     parts: list[str] = []
     current, depth = "", 0
     for letter in text:
@@ -174,7 +174,7 @@ class _Encoder:
         self.layer = -(skipped + (2 if self.is_xl else 1))
 
     def encode(self, chunks: Sequence[list[Piece]]) -> _Encoded:
-        """(1, 77 * chunks, width), the pooled embedding of the first chunk, and how many tokens the text has."""
+        """Return (1, 77 * chunks, width), the pooled embedding of the first chunk, and how many tokens the text has."""
         with TOKENIZER_LOCK:
             filled = [part for pieces in chunks for part in self._filled(self._groups(pieces))]
         states, pooled = self._run([[token for token, _ in part] for part in filled])
@@ -190,7 +190,7 @@ class _Encoder:
         return _Encoded(states.reshape(1, -1, states.shape[-1]).cpu(), pooled[:1].cpu(), sum(map(len, filled)))
 
     def _groups(self, pieces: list[Piece]) -> Iterator[Weighted]:
-        """Tokens that stay together if they are few: the texts of one weight of ComfyUI, single tokens of A1111."""
+        """Yield tokens that stay together if they are few: the texts of one weight in ComfyUI, single ones in A1111."""
         for text, weight in pieces:
             tokens = self.tokenizer(text, add_special_tokens=False, truncation=False)["input_ids"]
             group = [(token, weight) for token in tokens]

@@ -136,7 +136,18 @@ def sample_as_tool(
     cancelled: Any = lambda: False,
     factors: Tensor | None = None,
 ) -> Latents:
-    """Denoise latents as a tool does; `noise` None begins with what the latents hold. Zeros are an empty picture.
+    """Denoise latents as a tool does.
+
+    Parameters
+    ----------
+    begin
+        (B, C, h, w); zeros are an empty image.
+    noise
+        (B, C, h, w), added at the level of the first step; None if the latents hold their noise already.
+    mask
+        (1, 1, h, w) in [0, 1], 1 where the image is denoised; None denoises all of it.
+    factors
+        Colours of the previews, from `preview.fit_factors`.
 
     Raises
     ------
@@ -212,7 +223,7 @@ def _finished(
     is_scaled: bool,
     generators: list[torch.Generator],
 ) -> Latents:
-    """The latents as the tool hands them on: those that still hold noise are unscaled."""
+    """Return the latents as the tool passes them on: those that still hold noise are unscaled."""
     tensor = unpack(components, result, begin.width, begin.height).float().to("cpu", copy=True)
     if is_scaled:
         tensor = tensor * math.sqrt(1 + last**2)
@@ -257,7 +268,7 @@ def last_level(levels: Levels, sampler: str) -> float:
 
 
 def _fixed(base: Any) -> Any:
-    """A class of scheduler whose levels and timesteps are always those in `fixed`."""
+    """Return a scheduler class whose levels and timesteps are always those in `fixed`."""
 
     def set_timesteps(
         self: Any, num_inference_steps: int | None = None, device: Any = None, sigmas: Any = None, mu: Any = None

@@ -49,7 +49,7 @@ class SigmaTable:
         return float(np.exp(np.interp(timestep, np.arange(len(logs)), logs)))
 
     def timestep_of(self, sigma: float, nearest: bool = True) -> float:
-        """Return what the denoiser is told of a level, 0 to 1000: the nearest trained one, or a place between two."""
+        """Return the timestep of a level, 0 to 1000, as the denoiser takes it: the nearest one, or between two."""
         if self.flow:
             return sigma * 1000
         logs = np.log(self.levels)

@@ -1,6 +1,6 @@
-"""Files of upscalers, of the many architectures that spandrel tells by their weights.
+"""Files of upscalers, of the many architectures that spandrel recognises by their weights.
 
-spandrel is an extra (`pip install nbgraph[upscale]`). Files are safetensors only; the header tells what they are.
+spandrel is an extra (`pip install nbgraph[upscale]`). Files are safetensors only; the header says what they are.
 """
 
 import functools
@@ -55,7 +55,7 @@ class Upscaler(torch.nn.Module):
 
 
 def describe_if_upscaler(path: Path, fingerprint: str) -> ModelDescription | None:
-    """Return the description of an upscaler; None for a file that is none, as far as its header tells.
+    """Return the description of an upscaler; None for a file that is none, as far as its header shows.
 
     Raises
     ------

@@ -185,7 +185,7 @@ def _sample(encoded: Any, seed: int | None) -> Tensor:
 
 
 def _chosen(components: Components, tiled: bool) -> Any:
-    """The VAE, in tiles if that is asked for, or if it ran out of memory before."""
+    """Return the VAE, in tiles if requested, or if it ran out of memory before."""
     return _tiled(components["vae"]) if tiled or components.tiled else components["vae"]
 
 

@@ -195,9 +195,9 @@ class Conditioning:
             if self.mask is not None:
                 tensors["mask"] = self.mask
             for number, other in enumerate(self.others):
-                named, told = other.to_tensors()
+                named, facts = other.to_tensors()
                 tensors |= {f"others.{number}.{name}": tensor for name, tensor in named.items()}
-                metadata["others"].append(told)
+                metadata["others"].append(facts)
         return tensors, metadata
 
     @classmethod
@@ -207,10 +207,10 @@ class Conditioning:
             _expect(metadata, "conditioning")
         known = {name: metadata[name] for name in ("family", "text", "tokens", "token_limit", "cut")}
         others: list[Conditioning] = []
-        for number, told in enumerate(metadata.get("others", ())):
+        for number, facts in enumerate(metadata.get("others", ())):
             start = f"others.{number}."
             named = {name.removeprefix(start): each for name, each in tensors.items() if name.startswith(start)}
-            others.append(cls.from_tensors(named, told))
+            others.append(cls.from_tensors(named, facts))
         return cls(
             tensors={name: each for name, each in tensors.items() if name != "mask" and not name.startswith("others.")},
             unknown=tuple(metadata["unknown"]),

@@ -19,7 +19,7 @@ _REASONS = {
     "flux-control": "its denoiser is given a control image beside the latents",
     "cogview4-control": "its denoiser is given a control image beside the latents",
 }
-"""What the source of a pipeline does not tell by its names alone."""
+"""Reasons that the names in a pipeline's source do not show."""
 
 
 _MOVING = ("num_frames", "audio_length_in_s", "audio_end_in_s")

@@ -118,7 +118,7 @@ REFUSALS = {
     "lora": "take no LoRA",
     "clip_skip": "cannot skip layers",
     "weights": "weights in prompts work with",
-    "sizes": "are told no original size",
+    "sizes": "take no original size",
 }
 
 

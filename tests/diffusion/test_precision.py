@@ -84,10 +84,10 @@ def test_a_lora_over_fp8_is_refused_before_a_step(studio, tiny, tmp_path):
     file = build_lora(tmp_path / "lora.safetensors", Path(tiny["sd15"].path))
     model = ModelLoader(model=tiny["sd15"].path, precision="fp8")
     lora = LoraLoader(id="lora", lora=file, unet=model, clip=model)
-    with pytest.raises(GraphError, match="lora.unet: a LoRA cannot be put over weights in fp8 here; leave precision="):
+    with pytest.raises(GraphError, match="lora.unet: a LoRA cannot be applied to weights in fp8; leave precision="):
         studio.run(Noise(unet=lora, seed=1, width=64, height=64), progress=False)
     ref = at(tiny["sd15"], "fp8").with_patch(LoraPatch.from_file(str(file)))
-    with pytest.raises(ModelError, match="cannot be put over weights in fp8"):
+    with pytest.raises(ModelError, match="cannot be applied to weights in fp8"):
         sample(ModelCache(device="cpu"), ref, SETTINGS)
 
 

@@ -67,7 +67,7 @@ def test_other_families_are_told_the_sizes_of_the_positive_text(
     assert (found - drawn(shared_cache, tiny[name], (None, None))).abs().max() > 1e-3
     with pytest.raises(ModelError, match="of a negative prompt"):
         drawn(shared_cache, tiny[name], (size, OTHER))
-    with pytest.raises(ModelError, match="are told no target size; leave it out"):
+    with pytest.raises(ModelError, match="take no target size; leave it out"):
         drawn(shared_cache, tiny[name], (SIZE, None))
 
 
@@ -90,7 +90,7 @@ def test_a_model_without_sizes_or_a_second_encoder_says_so(tiny: TinyModels, sha
             encode_prompt(components, TEXT, style="a blue house")
     with (
         shared_cache.use(tiny["sd15"], "denoiser") as components,
-        pytest.raises(ModelError, match="are told no original size"),
+        pytest.raises(ModelError, match="take no original size"),
     ):
         denoise(components, sized, None, noise(tiny["sd15"]), settings=DenoiseSettings(steps=2, cfg=1.0))
 

@@ -58,7 +58,7 @@ def test_models_without_step_caches_and_two_of_them_are_refused(tiny: TinyModels
     patch = StepCachePatch()
     with pytest.raises(ModelError, match="UNet2DConditionModel, the denoiser of .*, has no step caches"):
         drawn(shared_cache, tiny["sd15"].with_patch(patch))
-    with pytest.raises(ModelError, match="there are 2 step caches over the model"):
+    with pytest.raises(ModelError, match="there are 2 step caches for the model"):
         drawn(shared_cache, tiny["flux"].with_patch(patch).with_patch(patch))
 
 
