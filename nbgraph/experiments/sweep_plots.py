@@ -1,4 +1,3 @@
-# pyright: basic
 """Plots of a sweep's metrics: Axes in, Axes out."""
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from nbgraph.texts import one_line, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 LONGEST_LABEL = 28
 MOST_WRITTEN = 400
@@ -63,23 +63,24 @@ class SweepPlots:
             The sweep has no such axis or column of numbers.
         """
         addresses, unit, levels, means = self._means(axis, metric, by)
-        ax = ax or new_axes(10)
+        drawn = _canvas(ax, 10)
         places = _places(levels)
         keys = list(dict.fromkeys(key for units in means for key in units))
         for key in keys:
-            ax.plot(places, [units.get(key, nan) for units in means], **SEED_STYLE)
+            drawn.plot(places, [units.get(key, nan) for units in means], **SEED_STYLE)
         middle = np.array([float(np.mean(list(units.values()))) if units else nan for units in means])
         pairs = [each.paired for each in self._comparison(addresses, unit, metric).differences]
-        ax.plot(places, middle, color="tab:blue", linewidth=2.5, marker="o")
+        drawn.plot(places, middle, color="tab:blue", linewidth=2.5, marker="o")
         # An interval is of the difference to the first value, which has none.
         errors = [(each.difference - each.low, each.high - each.difference) for each in pairs]
-        ax.errorbar(places[1:], middle[1:], np.nan_to_num(np.abs(errors)).T, fmt="none", ecolor="tab:blue", capsize=4)
-        _name_places(ax, places, levels)
-        ax.set_xlabel(", ".join(addresses), **TEXT)
-        ax.set_ylabel(metric, **TEXT)
+        widths = np.nan_to_num(np.abs(errors)).T
+        drawn.errorbar(places[1:], middle[1:], widths, fmt="none", ecolor="tab:blue", capsize=4)
+        _name_places(drawn, places, levels)
+        drawn.set_xlabel(", ".join(addresses), **TEXT)
+        drawn.set_ylabel(metric, **TEXT)
         each = " and ".join(unit) or "cell"
-        ax.set_title(f"thin: each {each} ({len(keys)}), thick: their mean", fontsize="medium", **TEXT)
-        return ax
+        drawn.set_title(f"thin: each {each} ({len(keys)}), thick: their mean", fontsize="medium", **TEXT)
+        return drawn
 
     def pairs(
         self, axis: str | tuple[str, ...], *, metric: str, by: str | None = None, ax: "Axes | None" = None
@@ -98,20 +99,21 @@ class SweepPlots:
         addresses, unit, levels, means = self._means(axis, metric, by)
         if len(levels) < 2:
             raise NbgraphError(f"{', '.join(addresses)} has one value; pairs need two")
-        ax = ax or new_axes(12)
+        drawn = _canvas(ax, 12)
         first, name = means[0], addresses[0].rpartition(".")[2]
         for level, units in zip(levels[1:], means[1:]):
             common = [key for key in first if key in units]
             points = [first[key] for key in common], [units[key] for key in common]
-            ax.scatter(*points, s=28, alpha=0.8, label=f"{name} {_shown(level)}")
+            drawn.scatter(*points, s=28, alpha=0.8, label=f"{name} {_shown(level)}")
         ends = [value for units in means for value in units.values()]
         if ends:
-            ax.plot([min(ends), max(ends)], [min(ends), max(ends)], color="tab:gray", linestyle="--", linewidth=1)
-        ax.set_xlabel(f"{metric} with {name} {_shown(levels[0])}", **TEXT)
-        ax.set_ylabel(f"{metric} with the others", **TEXT)
-        ax.set_title(f"a point for each {' and '.join(unit) or 'cell'}", fontsize="medium", color=ink_of(ax), **TEXT)
-        add_legend(ax)
-        return ax
+            drawn.plot([min(ends), max(ends)], [min(ends), max(ends)], color="tab:gray", linestyle="--", linewidth=1)
+        drawn.set_xlabel(f"{metric} with {name} {_shown(levels[0])}", **TEXT)
+        drawn.set_ylabel(f"{metric} with the others", **TEXT)
+        title = f"a point for each {' and '.join(unit) or 'cell'}"
+        drawn.set_title(title, fontsize="medium", color=ink_of(drawn), **TEXT)
+        add_legend(drawn)
+        return drawn
 
     def heatmap(
         self, metric: str, *, x: str | None = None, y: str | None = None, ax: "Axes | None" = None, **kwargs: Any
@@ -141,18 +143,18 @@ class SweepPlots:
         for row, found in enumerate(_by_level(cells, values, down)):
             inner = dict(_mean_by(*found, across))
             table[row] = [inner.get(repr(list(column)), nan) for column in columns]
-        ax = ax or new_axes(max(5, 1.3 * len(rows)))
-        image = ax.imshow(table, aspect="auto", **{"cmap": "viridis", **kwargs})
-        _name_places(ax, range(len(columns)), columns)
-        ax.set_yticks(range(len(rows)), [_shown(row) for row in rows], **TEXT)
-        ax.set_xlabel(", ".join(across), **TEXT)
-        ax.set_ylabel(", ".join(down), **TEXT)
-        _write_numbers(ax, table, image)
-        bar = ax.figure.colorbar(image, ax=ax)
-        bar.set_label(metric, color=ink_of(ax), **TEXT)
-        bar.ax.tick_params(colors=ink_of(ax))
+        drawn = _canvas(ax, max(5, 1.3 * len(rows)))
+        image = drawn.imshow(table, aspect="auto", **{"cmap": "viridis", **kwargs})
+        _name_places(drawn, range(len(columns)), columns)
+        drawn.set_yticks(range(len(rows)), [_shown(row) for row in rows], **TEXT)
+        drawn.set_xlabel(", ".join(across), **TEXT)
+        drawn.set_ylabel(", ".join(down), **TEXT)
+        _write_numbers(drawn, table, image)
+        bar = drawn.figure.colorbar(image, ax=drawn)
+        bar.set_label(metric, color=ink_of(drawn), **TEXT)
+        bar.ax.tick_params(colors=ink_of(drawn))
         bar.outline.set_visible(False)
-        return ax
+        return drawn
 
     def _means(
         self, axis: Any, metric: str, by: str | None
@@ -208,7 +210,12 @@ def _mean_by(
     return [(key, float(np.mean(found))) for key, found in groups.items()]
 
 
-def _write_numbers(ax: "Axes", table: np.ndarray, image: Any) -> None:
+def _canvas(ax: "Axes | None", rows: float) -> Any:
+    """Return the Axes to draw on. matplotlib is typed in part only, so that its methods are not checked here."""
+    return ax or new_axes(rows)
+
+
+def _write_numbers(ax: Any, table: "NDArray[np.float64]", image: Any) -> None:
     if table.size > MOST_WRITTEN:
         return
     for (row, column), value in np.ndenumerate(table):
@@ -227,7 +234,7 @@ def _places(levels: Sequence[Level]) -> list[float]:
     return [float(value) for value in alone] if is_number else [float(place) for place in range(len(levels))]
 
 
-def _name_places(ax: "Axes", places: Sequence[float], levels: Sequence[Level]) -> None:
+def _name_places(ax: Any, places: Sequence[float], levels: Sequence[Level]) -> None:
     labels = [_shown(level) for level in levels]
     is_long = sum(map(len, labels)) > 60
     ax.set_xticks(places, labels, **TEXT)

@@ -1,11 +1,12 @@
 """The autoencoder: 64x64 pixels to 4x16x16 latents and back, trained on the drawings alone."""
 
 import time
+from typing import Any
 
 import torch
-from diffusers import AutoencoderTiny
 
 from .data import to_signed
+from .nets import Autoencoder, backpropagate, new_autoencoder, split
 from .schedule import Schedule
 
 BATCH = 16
@@ -13,9 +14,9 @@ LEARNING_RATE = 2e-3
 LATENT_NOISE = 0.05  # standard deviation; makes the decoder forgive small errors of the denoiser
 
 
-def build() -> AutoencoderTiny:
+def build() -> Autoencoder:
     """Return an untrained autoencoder of 0.26 M parameters: one latent pixel for 4x4 pixels."""
-    return AutoencoderTiny(
+    return new_autoencoder(
         encoder_block_out_channels=(32, 32, 32),
         decoder_block_out_channels=(32, 32, 32),
         num_encoder_blocks=(1, 1, 2),
@@ -25,7 +26,7 @@ def build() -> AutoencoderTiny:
     )
 
 
-def loss(autoencoder: AutoencoderTiny, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def loss(autoencoder: Autoencoder, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (training loss, mean absolute error) for images in [-1, 1] of shape (n, 3, 64, 64)."""
     latents = autoencoder.encode(images).latents
     decoded = autoencoder.decode(latents + LATENT_NOISE * torch.randn_like(latents)).sample.float()
@@ -36,10 +37,10 @@ def loss(autoencoder: AutoencoderTiny, images: torch.Tensor) -> tuple[torch.Tens
     return error.mean() + torch.nn.functional.mse_loss(decoded, images) + 0.5 * edges + 1e-3 * size, error.mean()
 
 
-def train(autoencoder: AutoencoderTiny, pixels: torch.Tensor, schedule: Schedule) -> None:
+def train(autoencoder: Autoencoder, pixels: torch.Tensor, schedule: Schedule) -> None:
     """Train in place on uint8 pixels (n, 3, 64, 64) until the schedule ends."""
     device = next(autoencoder.parameters()).device
-    optimizer = torch.optim.AdamW(autoencoder.parameters(), LEARNING_RATE, betas=(0.9, 0.99), fused=True)
+    optimizer: Any = torch.optim.AdamW(autoencoder.parameters(), LEARNING_RATE, betas=(0.9, 0.99), fused=True)
     autoencoder.train().to(memory_format=torch.channels_last)
     mean_error, started = 0.0, time.monotonic()
     for step, progress in schedule:
@@ -49,7 +50,7 @@ def train(autoencoder: AutoencoderTiny, pixels: torch.Tensor, schedule: Schedule
         images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             total, error = loss(autoencoder, images)
-        total.backward()
+        backpropagate(total)
         torch.nn.utils.clip_grad_norm_(autoencoder.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -61,8 +62,8 @@ def train(autoencoder: AutoencoderTiny, pixels: torch.Tensor, schedule: Schedule
 
 
 @torch.no_grad()
-def encode(autoencoder: AutoencoderTiny, pixels: torch.Tensor, batch: int = 256) -> torch.Tensor:
+def encode(autoencoder: Autoencoder, pixels: torch.Tensor, batch: int = 256) -> torch.Tensor:
     """Encode uint8 pixels (n, 3, 64, 64) to unscaled float32 latents (n, 4, 16, 16) on the CPU."""
     device = next(autoencoder.parameters()).device
-    parts = [autoencoder.encode(to_signed(part).to(device)).latents.cpu() for part in pixels.split(batch)]
+    parts = [autoencoder.encode(to_signed(part).to(device)).latents.cpu() for part in split(pixels, batch)]
     return torch.cat(parts)

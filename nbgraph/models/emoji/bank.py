@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderTiny
-from safetensors.torch import load_file, save_file
 
+from .checkpoint import read_tensors, write_tensors
 from .data import Drawing, halved
 from .looks import Looks, show
+from .nets import Autoencoder
 from .text import Prompts
 
 CORE_WEIGHT = 3.0  # how much more often a core drawing is shown
@@ -22,7 +22,7 @@ VARIANTS = 16  # looks of each drawing, the first of them plain
 @torch.no_grad()
 def write_bank(
     path: Path,
-    model: AutoencoderTiny,
+    model: Autoencoder,
     listed: list[Drawing],
     layers: torch.Tensor,
     generator: torch.Generator,
@@ -35,7 +35,8 @@ def write_bank(
         getattr(looks, name)[::VARIANTS] = values[::VARIANTS]
     looks.mirrored &= ~torch.tensor([drawing.is_sided for drawing in listed]).repeat_interleave(VARIANTS)
     looks.turn *= ~torch.tensor([drawing.is_clock for drawing in listed]).repeat_interleave(VARIANTS)
-    device, encoded = next(model.parameters()).device, []
+    device = next(model.parameters()).device
+    encoded: list[torch.Tensor] = []
     model.to(memory_format=torch.channels_last)  # a third faster on a CPU
     for index, layer in enumerate(layers):
         rows = slice(index * VARIANTS, (index + 1) * VARIANTS)
@@ -45,7 +46,7 @@ def write_bank(
         )
     unfinished = path.with_suffix(".unfinished")
     stored = {f"looks/{name}": values for name, values in asdict(looks).items()}
-    save_file(stored | {"latents": torch.stack(encoded).contiguous()}, unfinished)
+    write_tensors(stored | {"latents": torch.stack(encoded).contiguous()}, unfinished)
     unfinished.replace(path)
 
 
@@ -59,7 +60,7 @@ class Bank:
     @staticmethod
     def read(path: Path) -> "Bank":
         """Return what `write_bank` wrote."""
-        stored = load_file(path)
+        stored = read_tensors(path)
         return Bank(stored.pop("latents"), Looks(**{name.removeprefix("looks/"): v for name, v in stored.items()}))
 
     def factor(self) -> float:

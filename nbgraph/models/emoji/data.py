@@ -13,6 +13,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch.nn.functional import interpolate
 
+from .nets import from_array
+
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")  # Debian: fonts-noto-color-emoji
 BITMAP_SIZE = 109  # the only size the font holds
 CANVAS, MARGIN = 64, 2  # pixels
@@ -76,7 +78,7 @@ class Drawing:
 def drawings(font: Path = FONT) -> list[Drawing]:
     """List every drawing that the font holds and Unicode names, in code point order (1,267 with Noto of 2022)."""
     face = ImageFont.truetype(str(font), BITMAP_SIZE)
-    found = []
+    found: list[Drawing] = []
     for first, last in BLOCKS:
         for code_point in range(first, last + 1):
             name = unicodedata.name(chr(code_point), "").lower()
@@ -120,7 +122,7 @@ def place(drawn: Image.Image) -> Image.Image:
 def canvases(listed: list[Drawing], font: Path = FONT) -> torch.Tensor:
     """Return all drawings: uint8, (drawings, 3, 64, 64)."""
     rows = [np.asarray(place(picture(drawing, font))) for drawing in listed]
-    return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).contiguous()
+    return from_array(np.stack(rows)).permute(0, 3, 1, 2).contiguous()
 
 
 def layers(listed: list[Drawing], font: Path = FONT) -> torch.Tensor:
@@ -128,7 +130,7 @@ def layers(listed: list[Drawing], font: Path = FONT) -> torch.Tensor:
     stacked = torch.zeros(len(listed), 4, LARGE, LARGE, dtype=torch.uint8)
     for index, drawing in enumerate(listed):
         resized, (left, top) = scaled(picture(drawing, font), LARGE)
-        rows = torch.from_numpy(np.asarray(resized).copy()).permute(2, 0, 1)
+        rows = from_array(np.asarray(resized).copy()).permute(2, 0, 1)
         stacked[index, :, top : top + resized.height, left : left + resized.width] = rows
     return stacked
 

@@ -1,19 +1,21 @@
 """The text encoder and the UNet that learn together, and the noise schedule they learn under."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from safetensors.torch import load_file
-from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+from transformers import CLIPTextConfig, CLIPTextModel
 
+from .checkpoint import read_tensors
+from .nets import WordTokenizer
 from .text import TOKENS
 
 WIDTH = 128  # values a token
 
 
-def build_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
+def build_text_encoder(tokenizer: WordTokenizer) -> CLIPTextModel:
     """Return an untrained text encoder: (n, TOKENS) ids to (n, TOKENS, WIDTH); 0.6 M parameters."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
@@ -74,7 +76,9 @@ def build_scheduler() -> DDIMScheduler:
 class Denoiser(torch.nn.Module):
     """UNet and text encoder as one module whose output is its own training loss."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    signal: torch.Tensor
+
+    def __init__(self, tokenizer: WordTokenizer) -> None:
         super().__init__()
         self.unet = build_unet()
         self.text_encoder = build_text_encoder(tokenizer)
@@ -82,13 +86,13 @@ class Denoiser(torch.nn.Module):
 
     def begin_from(self, folder: Path) -> None:
         """Take the weights of an exported model; words that its vocabulary lacks keep their random ones."""
-        self.unet.load_state_dict(load_file(folder / "unet" / "diffusion_pytorch_model.safetensors"))
-        words = load_file(folder / "text_encoder" / "model.safetensors")
+        self.unet.load_state_dict(read_tensors(folder / "unet" / "diffusion_pytorch_model.safetensors"))
+        words = read_tensors(folder / "text_encoder" / "model.safetensors")
         (embedding,) = (name for name in words if name.endswith("token_embedding.weight"))
         known = words.pop(embedding)
         self.text_encoder.load_state_dict(words, strict=False)
         with torch.no_grad():
-            self.text_encoder.get_input_embeddings().weight[: len(known)] = known
+            cast(Any, self.text_encoder).get_input_embeddings().weight[: len(known)] = known
 
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor, lateness: float) -> torch.Tensor:
         """Return the mean squared error of the predicted velocity.

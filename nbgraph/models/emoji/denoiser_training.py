@@ -7,6 +7,7 @@ which is slower by a third on an idle machine, and by far more where other progr
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed
@@ -16,7 +17,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from . import checkpoint
 from .bank import Batches
 from .denoiser import Denoiser
+from .nets import Stateful, seed_torch
 from .schedule import Schedule
+
+_averaged: Any = AveragedModel
 
 BATCH = 64
 LEARNING_RATE = 1.5e-3
@@ -67,13 +71,13 @@ def train(
     of pictures a step.
     """
     device = model.signal.device
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY))
-    optimizer = torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-    parts = {"model": model, "average": average}
+    average: Any = _averaged(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY))
+    optimizer: Any = torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    parts: dict[str, Stateful] = {"model": model, "average": average}
     if path.exists():
         facts = checkpoint.load(path, parts, optimizer)
         schedule.step, schedule.spent = int(facts["step"]), facts["seconds"]
-        torch.manual_seed(schedule.step + team.rank)
+        seed_torch(schedule.step + team.rank)
         batches.chance.seed(schedule.step + team.rank)
     schedule.agree = team.agree
     together = team.join(model)

@@ -7,17 +7,19 @@ the old weights, to draw the edges that 64 pixels cannot hold.
 
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import torch
-from diffusers import AutoencoderTiny
 from torch import nn
 from torch.nn.functional import l1_loss, mse_loss, unfold
 
 from . import checkpoint
 from .data import halved
 from .looks import Looks, show
+from .nets import Autoencoder, backpropagate, new_autoencoder
 from .schedule import Schedule
 
+_linalg: Any = torch.linalg
 CHANNELS = 32
 BATCH = 8
 LEARNING_RATE = 1e-3
@@ -27,9 +29,9 @@ OLD_DECODER = {0: 0, 2: 2, 3: 3, 6: 5, 7: 6, 10: 8, 11: 9, 14: 10}  # layer of t
 IDENTITY = (4, 8)  # blocks of the new decoder that begin by handing on what they get
 
 
-def build() -> AutoencoderTiny:
+def build() -> Autoencoder:
     """Return an untrained autoencoder: one latent pixel for 8x8 pixels."""
-    return AutoencoderTiny(
+    return new_autoencoder(
         encoder_block_out_channels=(CHANNELS,) * 4,
         decoder_block_out_channels=(CHANNELS,) * 4,
         num_encoder_blocks=(0, 1, 1, 2),
@@ -40,7 +42,7 @@ def build() -> AutoencoderTiny:
 
 
 @torch.no_grad()
-def enlarged(old: AutoencoderTiny, pictures: torch.Tensor) -> AutoencoderTiny:
+def enlarged(old: Autoencoder, pictures: torch.Tensor) -> Autoencoder:
     """Return an autoencoder of twice the size that begins with what the old one knows.
 
     `pictures` (n, 3, 128, 128) in [0, 1] are those on which its encoder is to agree with the old one.
@@ -69,14 +71,16 @@ def agree(fine: nn.Conv2d, halving: nn.Conv2d, old: nn.Conv2d, pictures: torch.T
     seen = unfold(pictures, 5, padding=2, stride=2).transpose(1, 2).flatten(0, 1)
     seen = torch.cat([seen, torch.ones(len(seen), 1)], dim=1).double()
     normal = seen.T @ seen + 1e-3 * torch.eye(seen.shape[1])
-    solved = torch.linalg.solve(normal, seen.T @ wanted.double()).float().T  # (channels, 76)
+    solved: torch.Tensor = _linalg.solve(normal, seen.T @ wanted.double()).float().T  # (channels, 76)
     kernel = solved[:, :-1].view(-1, 3, 5, 5)
-    nn.init.zeros_(fine.weight), nn.init.zeros_(fine.bias), nn.init.zeros_(halving.weight)
+    bias = cast(torch.Tensor, fine.bias)
+    for weights in (fine.weight, bias, halving.weight):
+        nn.init.zeros_(weights)
     for row in range(3):
         for column in range(3):
             for colour in range(3):
                 fine.weight[9 * colour + 3 * row + column, colour, row, column] = 1
-    fine.bias[27] = 1
+    bias[27] = 1
     halving.weight[:, 27, 1, 1] = solved[:, -1]
     for row in range(5):  # each of the 5x5 pixels through the most central place that reaches it
         for column in range(5):
@@ -86,7 +90,7 @@ def agree(fine: nn.Conv2d, halving: nn.Conv2d, old: nn.Conv2d, pictures: torch.T
             halving.weight[:, [inner, 9 + inner, 18 + inner], down, right] = kernel[:, :, row, column]
 
 
-def loss(model: AutoencoderTiny, latents: torch.Tensor, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def loss(model: Autoencoder, latents: torch.Tensor, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (training loss, mean absolute error) of decoding unscaled latents to pictures in [-1, 1]."""
     decoded = model.decode(latents + LATENT_NOISE * torch.randn_like(latents)).sample.float()
     error = l1_loss(decoded, pictures)
@@ -94,13 +98,13 @@ def loss(model: AutoencoderTiny, latents: torch.Tensor, pictures: torch.Tensor) 
     return error + mse_loss(decoded, pictures) + 0.5 * edges, error
 
 
-def train(new: AutoencoderTiny, old: AutoencoderTiny, layers: torch.Tensor, schedule: Schedule, path: Path) -> None:
+def train(new: Autoencoder, old: Autoencoder, layers: torch.Tensor, schedule: Schedule, path: Path) -> None:
     """Train the decoder of `new` in place on the latents of `old`, going on from the checkpoint at `path`, if any.
 
     `layers` (drawings, 4, 128, 128) are the drawings; each is shown in a new look every time.
     """
     device = next(new.parameters()).device
-    optimizer = torch.optim.AdamW(new.decoder.parameters(), LEARNING_RATE, betas=(0.9, 0.99), fused=True)
+    optimizer: Any = torch.optim.AdamW(new.decoder.parameters(), LEARNING_RATE, betas=(0.9, 0.99), fused=True)
     if path.exists():
         facts = checkpoint.load(path, {"autoencoder": new}, optimizer)
         schedule.step, schedule.spent = int(facts["step"]), facts["seconds"]
@@ -114,7 +118,7 @@ def train(new: AutoencoderTiny, old: AutoencoderTiny, layers: torch.Tensor, sche
         with torch.no_grad():
             latents = old.encode((2 * halved(pictures) - 1).to(device)).latents
         total, error = loss(new, latents, (2 * pictures - 1).to(device))
-        total.backward()
+        backpropagate(total)
         nn.utils.clip_grad_norm_(new.decoder.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

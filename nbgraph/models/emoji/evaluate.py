@@ -10,26 +10,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from . import FOLDER, GUIDANCE, STEPS, data
 from .likeness import Gallery, all_apart, spread
 from .looks import GROUNDS
+from .nets import Pipeline, integers, load_pipeline
 
 BATCH = 32
 APART = 0.1  # root mean squared difference from which on a person tells two pictures of one drawing apart
 
 
-def load(folder: Path) -> StableDiffusionPipeline:
+def load(folder: Path) -> Pipeline:
     """Load the model in single precision, without progress bars."""
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None)
+    pipeline = load_pipeline(folder, torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 def generate(
-    pipeline: StableDiffusionPipeline, prompts: list[str], seed: int, steps: int = STEPS, guidance: float = GUIDANCE
+    pipeline: Pipeline, prompts: list[str], seed: int, steps: int = STEPS, guidance: float = GUIDANCE
 ) -> Iterator[torch.Tensor]:
     """Yield one uint8 image (3, side, side) a prompt, all from the same seed."""
     for first in range(0, len(prompts), BATCH):
@@ -53,19 +53,19 @@ def accuracy(
 ) -> None:
     """Print how many of the images show the drawings tried, all and core, on which grounds, and the misses."""
     found = gallery.find(torch.stack(images).float() / 255)
-    right = {index: index == other for index, other in zip(tried, found.drawing.tolist(), strict=True)}
+    right = {index: index == other for index, other in zip(tried, integers(found.drawing), strict=True)}
     core = [ok for index, ok in right.items() if listed[index].is_core]
     print(f"{label}: core {sum(core)} of {len(core)}, all {sum(right.values())} of {len(right)}", flush=True)
-    counts = torch.bincount(found.ground, minlength=len(GROUNDS)).tolist()
+    counts = integers(torch.bincount(found.ground, minlength=len(GROUNDS)))
     print("  grounds:", ", ".join(f"{name} {count}" for name, count in zip(GROUNDS, counts, strict=True) if count))
     print(f"  mirrored {found.mirrored.sum()}, turned {(found.turn != 0).sum()}, mean scale {found.scale.mean():.2f}")
-    misses = [(listed[i].name, listed[j].name) for i, j in zip(tried, found.drawing.tolist(), strict=True) if i != j]
+    misses = [(listed[i].name, listed[j].name) for i, j in zip(tried, integers(found.drawing), strict=True) if i != j]
     print("  misses:", "; ".join(f"{asked} -> {got}" for asked, got in misses))
 
 
 def main() -> None:
     """Print the accuracy over the core and over all names for each seed, the misses, and how far seeds differ."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", type=Path, default=FOLDER)
     parser.add_argument("--font", type=Path, default=data.FONT)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])

@@ -1,30 +1,31 @@
 """Write a trained model as a plain diffusers folder: half-precision safetensors under their default names."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import torch
-from diffusers import AutoencoderTiny, StableDiffusionPipeline
-from safetensors.torch import load_file
-from transformers import PreTrainedTokenizerFast
 
+from .checkpoint import read_tensors
 from .denoiser import Denoiser, build_scheduler
+from .nets import WordTokenizer, load_autoencoder, new_pipeline
 
 
-def export(work: Path, out: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def export(work: Path, out: Path, tokenizer: WordTokenizer) -> None:
     """Write what the work folder holds below `out`, taking the running average of the denoiser's weights."""
-    weights = load_file(work / "denoiser.safetensors")
+    weights = read_tensors(work / "denoiser.safetensors")
     prefix = "average/module."
     model = Denoiser(tokenizer)
     model.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)})
-    vae = AutoencoderTiny.from_pretrained(work / "enlarged", torch_dtype=torch.float16)
-    pipeline = StableDiffusionPipeline(
+    vae = load_autoencoder(work / "enlarged", torch.float16)
+    text_encoder, unet = cast(Any, model.text_encoder), cast(Any, model.unet)
+    pipeline = new_pipeline(
         vae=vae,
-        text_encoder=model.text_encoder.half(),
+        text_encoder=text_encoder.half(),
         tokenizer=tokenizer,
-        unet=model.unet.half(),
+        unet=unet.half(),
         scheduler=build_scheduler(),
         safety_checker=None,
         feature_extractor=None,
@@ -39,7 +40,7 @@ def export(work: Path, out: Path, tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 @contextmanager
-def edited_json(path: Path) -> Iterator[dict]:
+def edited_json(path: Path) -> Generator[dict[str, Any]]:
     """Hand out the object of a JSON file, and write it back afterwards."""
     content = json.loads(path.read_text())
     yield content

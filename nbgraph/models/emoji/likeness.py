@@ -5,12 +5,14 @@ drawings cut out in the same way. The nearest one counts, by mean squared differ
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from .data import Drawing, halved
 from .looks import TINTS, Looks, grounds, show
+from .nets import integers, split
 
 SIDE = 32  # pixels of a picture cut out
 FILL = 30 / 32  # of them that the longer side of the drawing takes
@@ -50,7 +52,7 @@ def cut_out(pictures: torch.Tensor, ground: torch.Tensor) -> tuple[torch.Tensor,
     """Return (pictures (n, 3, SIDE, SIDE), scale (n,)): what differs from the ground, brought to one size."""
     side = pictures.shape[-1]
     clear = (pictures - grounds()[ground].view(-1, 3, 1, 1)).abs().amax(dim=1) > CLEAR
-    bounds = []
+    bounds: list[tuple[torch.Tensor, torch.Tensor]] = []
     for axis in (2, 1):  # across, then down
         filled = clear.sum(dim=3 - axis) > side // 64
         filled |= ~filled.any(dim=1, keepdim=True)  # an empty picture is taken whole
@@ -78,8 +80,8 @@ class Gallery:
     def rows(self, ground: int, tint: int) -> torch.Tensor:
         """Return all drawings on a ground, in a tint: (drawings, 3 * SIDE * SIDE)."""
         if (ground, tint) not in self._kept:
-            parts = []
-            for part in self.layers.split(64):
+            parts: list[torch.Tensor] = []
+            for part in split(self.layers, 64):
                 looks = Looks.plain(len(part))
                 looks.ground, looks.tint = looks.ground + ground, looks.tint + tint
                 parts.append(cut_out(halved(show(part, looks)), looks.ground)[0].flatten(1))
@@ -99,7 +101,7 @@ class Gallery:
             for mirrored in (False, True):
                 flipped = (upright.flip(-1) if mirrored else upright).flatten(1)
                 barred = (self.sided & mirrored) | (self.clocks & (turn != 0))
-                for number, tint in [(int(g), t) for g in ground.unique() for t in range(len(TINTS))]:
+                for number, tint in [(g, t) for g in integers(cast(Any, ground).unique()) for t in range(len(TINTS))]:
                     chosen = (ground == number).nonzero().flatten()
                     distances = torch.cdist(flipped[chosen], self.rows(number, tint)).square() / flipped.shape[1]
                     distance, drawing = distances.masked_fill(barred, torch.inf).min(dim=1)

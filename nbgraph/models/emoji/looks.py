@@ -78,7 +78,7 @@ class Looks:
 
     def words(self, index: int) -> list[str]:
         """Return the words that describe one look."""
-        found = []
+        found: list[str] = []
         if self.scale[index] < SMALL:
             found.append("small")
         if self.mirrored[index]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 
 @dataclass
@@ -25,7 +26,9 @@ class Schedule:
         started = self.clock() - self.spent
         while True:
             self.spent = self.clock() - started
-            progress = self.agree(self.step / self.steps if self.steps else self.spent / (60 * self.minutes))
+            progress = self.agree(
+                self.step / self.steps if self.steps else self.spent / (60 * cast(float, self.minutes))
+            )
             if progress >= 1:
                 return
             yield self.step, progress

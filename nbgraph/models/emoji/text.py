@@ -8,11 +8,13 @@ and "on blue" alike, so that it is not taken for the colour of what is drawn.
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from .looks import GROUNDS
+from .nets import WordTokenizer
 
 TOKENS = 16  # the longest prompt, start and end included
 START, END, PADDING, UNKNOWN = "<|start|>", "<|end|>", "<|padding|>", "<|unknown|>"
@@ -22,7 +24,7 @@ EMPTY_SHARE, SHORTENED_SHARE, UNKNOWN_SHARE = 0.1, 0.04, 0.1
 LOOK_WORD_SHARE = 0.3  # how often a word of the picture's look is in its prompt
 
 
-def build_tokenizer(names: list[str]) -> PreTrainedTokenizerFast:
+def build_tokenizer(names: list[str]) -> WordTokenizer:
     """Return a tokenizer that knows every word of the names; `unk_token_id` marks any other word."""
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
     little = "|".join(LITTLE_WORDS)
@@ -50,7 +52,8 @@ def build_tokenizer(names: list[str]) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{START} $A {END}", special_tokens=[(word, vocabulary[word]) for word in (START, END)]
     )
-    return PreTrainedTokenizerFast(
+    fast: Any = PreTrainedTokenizerFast
+    return fast(
         tokenizer_object=tokenizer,
         bos_token=START,
         eos_token=END,
@@ -60,7 +63,7 @@ def build_tokenizer(names: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def unknown_words(tokenizer: PreTrainedTokenizerFast, prompt: str) -> list[str]:
+def unknown_words(tokenizer: WordTokenizer, prompt: str) -> list[str]:
     """Return the words of a prompt, as typed, that the model has never seen."""
     encoded = tokenizer(prompt, return_offsets_mapping=True)
     pairs = zip(encoded.input_ids, encoded.offset_mapping, strict=True)
@@ -74,7 +77,7 @@ class Prompts:
     may mean the red or the green one while "smiling face" stays itself.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, names: list[list[str]]) -> None:
+    def __init__(self, tokenizer: WordTokenizer, names: list[list[str]]) -> None:
         """`names` holds for each drawing all its names, the Unicode name first."""
         self.unknown = tokenizer.unk_token_id
         self.padding = tokenizer.pad_token_id
@@ -95,7 +98,7 @@ class Prompts:
         """
         kind = chance.random()
         if kind < EMPTY_SHARE:
-            words = []
+            words: list[int] = []
         elif kind < EMPTY_SHARE + SHORTENED_SHARE and self.shortened[index]:
             words = list(chance.choice(self.shortened[index]))
         else:

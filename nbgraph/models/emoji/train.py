@@ -14,24 +14,25 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import AutoencoderTiny
-from transformers import PreTrainedTokenizerFast
 
 from . import FOLDER, autoencoder, data, denoiser_training, enlarge
 from .bank import Bank, Batches, write_bank
 from .denoiser import Denoiser
 from .export import export
 from .looks import Looks, show
+from .nets import Autoencoder, WordTokenizer, autoencoder_config, load_autoencoder, seed_torch
 from .schedule import Schedule
 from .text import Prompts, build_tokenizer
 
+_multiprocessing: Any = torch.multiprocessing
 SEED = 0
 FITTED = 64  # pictures on which the larger encoder is to agree with the smaller one
 
 
-def trained_autoencoder(args: argparse.Namespace, listed: list[data.Drawing]) -> AutoencoderTiny:
+def trained_autoencoder(args: argparse.Namespace, listed: list[data.Drawing]) -> Autoencoder:
     """Return the autoencoder of the work folder, taking it from the model to begin from or training it if need be."""
     folder = args.work / "autoencoder"
     if not folder.exists() and args.begin:
@@ -41,7 +42,7 @@ def trained_autoencoder(args: argparse.Namespace, listed: list[data.Drawing]) ->
         schedule = Schedule(minutes=args.autoencoder_minutes)
         autoencoder.train(model, data.canvases(listed, args.font), schedule)
         model.save_pretrained(folder)
-    return AutoencoderTiny.from_pretrained(folder, torch_dtype=torch.float32).eval().to(args.device)
+    return load_autoencoder(folder, torch.float32).eval().to(args.device)
 
 
 def train_decoder(args: argparse.Namespace, listed: list[data.Drawing]) -> None:
@@ -61,7 +62,7 @@ def clock(device: str) -> Callable[[], float]:
     return time.process_time if device == "cpu" else time.monotonic
 
 
-def tokenizer_for(names: list[list[str]]) -> PreTrainedTokenizerFast:
+def tokenizer_for(names: list[list[str]]) -> WordTokenizer:
     """Return a tokenizer for the names of all drawings."""
     return build_tokenizer([name for own in names for name in own])
 
@@ -71,14 +72,14 @@ def train_denoiser(rank: int, args: argparse.Namespace) -> None:
     listed = data.drawings(args.font)
     names = data.all_names(listed)
     tokenizer = tokenizer_for(names)
-    torch.manual_seed(SEED)
+    seed_torch(SEED)
     model = Denoiser(tokenizer)
     if args.begin:
         model.begin_from(args.begin)
     model.to(args.device)
-    torch.manual_seed(SEED + rank)
+    seed_torch(SEED + rank)
     bank = Bank.read(args.work / "latents.safetensors")
-    factor = AutoencoderTiny.load_config(args.work / "autoencoder")["scaling_factor"]
+    factor = autoencoder_config(args.work / "autoencoder")["scaling_factor"]
     batches = Batches(listed, Prompts(tokenizer, names), bank, factor, random.Random(SEED + rank))
     schedule = Schedule(steps=args.steps, minutes=args.minutes, clock=clock(args.device))
     team = denoiser_training.Team(rank, args.processes, args.work / "meeting")
@@ -88,7 +89,7 @@ def train_denoiser(rank: int, args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints; reused if it exists")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder the model is written to")
     parser.add_argument("--font", type=Path, default=data.FONT, help="Noto Color Emoji with bitmaps")
@@ -104,7 +105,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--processes", type=int, help="denoiser training processes (default: one a core, 1 on a GPU)")
     given = parser.parse_args()
-    if given.begin and len(AutoencoderTiny.load_config(given.begin / "vae")["decoder_block_out_channels"]) != 3:
+    if given.begin and len(autoencoder_config(given.begin / "vae")["decoder_block_out_channels"]) != 3:
         parser.error(f"--begin {given.begin} draws 128 pixels; give a model of 64, as the work folder begins with one")
     if not given.steps and not given.minutes:
         given.minutes = 82.0
@@ -116,7 +117,7 @@ def main() -> None:
     """Run the stages that are not done yet, then export."""
     args = arguments()
     args.work.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(SEED)
+    seed_torch(SEED)
     listed = data.drawings(args.font)
     bank = args.work / "latents.safetensors"
     if not bank.exists():
@@ -129,7 +130,7 @@ def main() -> None:
     if not (args.work / "enlarged").exists():
         train_decoder(args, listed)
     (args.work / "meeting").unlink(missing_ok=True)
-    torch.multiprocessing.spawn(train_denoiser, (args,), args.processes)
+    _multiprocessing.spawn(train_denoiser, (args,), args.processes)
     export(args.work, args.out, tokenizer_for(data.all_names(listed)))
 
 

@@ -1,6 +1,7 @@
-# pyright: basic
-# Dask is typed in part only; this is the one module that sees it without types
-"""The narrow door to dask.distributed: what is used of it, with types."""
+"""The narrow door to dask.distributed: what is used of it, with types.
+
+Dask is typed in part only. The protocols of this module are what the others see; no other module imports Dask.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -16,6 +17,7 @@ RUNNING = (Status.running, Status.paused, Status.closing_gracefully)
 SEND_SECONDS = 0.001
 CLOSE_SECONDS = 5.0
 T = TypeVar("T")
+_pickle: Any = dask_pickle
 
 
 class Metrics(TypedDict, total=False):
@@ -170,7 +172,7 @@ def scheduler_address(client: DaskClient) -> str:
 
 def workers_of(client: DaskClient) -> dict[str, WorkerInfo]:
     """Return what the scheduler knows of each worker, by address."""
-    return cast("dict[str, WorkerInfo]", dict(cast(Client, client).scheduler_info()["workers"]))
+    return dict(cast(Any, client).scheduler_info()["workers"])
 
 
 def has_dashboard(client: DaskClient) -> bool:
@@ -253,12 +255,12 @@ async def on_thread(function: Callable[..., T], *arguments: object) -> T:
 
 def packed(value: object) -> bytes:
     """Return a value as Dask sends it."""
-    return bytes(dask_pickle.dumps(value))
+    return bytes(_pickle.dumps(value))
 
 
 def unpacked(data: bytes) -> object:
     """Return the value that a process of the same cluster packed."""
-    return dask_pickle.loads(data)
+    return _pickle.loads(data)
 
 
 def watch_head(client: DaskClient, studio: str, gone_seconds: float) -> bool:
@@ -297,7 +299,8 @@ def _head_watch(head: str, studio: str, gone_seconds: float) -> SchedulerPlugin:
 
         def remove_client(self, scheduler: Scheduler, client: str) -> None:
             if client == head:
-                scheduler.loop.call_later(gone_seconds, self.forget)
+                loop: Any = scheduler.loop
+                loop.call_later(gone_seconds, self.forget)
 
         async def forget(self) -> None:
             # a client that lost its connection for a moment is there again, under its id
