@@ -1,15 +1,15 @@
 """The container: every service that sessions share. Only this module imports implementations."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from importlib import import_module
 from logging import INFO
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from nbgraph.config import RecipeParts, Settings
 from nbgraph.errors import ClusterError, StoreError
+from nbgraph.invocations.types import JsonObject, JsonValue
 from nbgraph.loading import load
 from nbgraph.services.events.events_base import EventServiceBase
 from nbgraph.services.events.events_memory import EventServiceMemory
@@ -123,7 +123,9 @@ class InvocationServices:
         )
 
     @classmethod
-    def remote(cls, settings: Settings, head: HeadLike, localise: Callable[[object], object]) -> "InvocationServices":
+    def remote(
+        cls, settings: Settings, head: HeadLike, localise: Callable[[JsonValue], JsonValue]
+    ) -> "InvocationServices":
         """Return services in memory for a worker that does not see the studio's folder.
 
         Parameters
@@ -139,7 +141,7 @@ class InvocationServices:
         images, latents = images_remote.ImageServiceRemote(head), latents_remote.LatentsServiceRemote(head)
         services.images, services.latents = images, latents
 
-        def learn(kind: str, record: Mapping[str, Any]) -> None:
+        def learn(kind: str, record: JsonObject) -> None:
             (images if kind == "image" else latents).learn(record)
 
         services.invocation_cache = InvocationCacheRemote(

@@ -1,10 +1,10 @@
 """Images on a worker of a cluster that does not see the studio's folder: what is not here is fetched from the head."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from PIL import Image
 
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.images.images_common import ImageRecord
 from nbgraph.services.images.images_memory import ImageServiceMemory
 from nbgraph.services.images.portable_images import from_png
@@ -19,7 +19,7 @@ class ImageServiceRemote(ImageServiceMemory):
         self._head = head
         self._learned: set[str] = set()
 
-    def learn(self, record: Mapping[str, Any]) -> None:
+    def learn(self, record: JsonObject) -> None:
         """Take the record of an image that the head has."""
         name = record["image_name"]
         if name not in self._records:
@@ -32,11 +32,11 @@ class ImageServiceRemote(ImageServiceMemory):
 
     def _get(self, image_name: str) -> ImageRecord | None:
         if image_name not in self._records and (record := self._head.ask("record", "image", image_name)) is not None:
-            self.learn(record)
+            self.learn(cast(JsonObject, record))
         return self._records.get(image_name)
 
     def _load(self, record: ImageRecord) -> Image.Image:
         if record.image_name not in self._images:
-            data = self._head.ask("resource", "image", record.image_name)
+            data = cast(bytes, self._head.ask("resource", "image", record.image_name))
             self._images[record.image_name] = from_png(data, record)
         return super()._load(record)

@@ -9,12 +9,13 @@ message. An entry that is not here is asked for together with those that were st
 probably needed next.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import cast
 
+from nbgraph.invocations.types import JsonObject, JsonValue
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
 from nbgraph.services.invocation_cache.invocation_cache_memory import InvocationCacheMemory
-from nbgraph.services.invocation_cache.portable_entries import entry_from_wire
+from nbgraph.services.invocation_cache.portable_entries import EntryAnswer, entry_from_wire
 from nbgraph.services.shared.head import HeadLike
 
 READ_AHEAD = 256
@@ -40,8 +41,8 @@ class InvocationCacheRemote(InvocationCacheMemory):
         max_entries: int,
         max_bytes: int,
         head: HeadLike,
-        localise: Callable[[Any], Any],
-        learn: Callable[[str, Mapping[str, Any]], None],
+        localise: Callable[[JsonValue], JsonValue],
+        learn: Callable[[str, JsonObject], None],
     ) -> None:
         super().__init__(max_entries, max_bytes)
         self._head, self._localise, self._learn = head, localise, learn
@@ -85,7 +86,7 @@ class InvocationCacheRemote(InvocationCacheMemory):
         """Fetch the entry of a key of the head, and those of the keys after it."""
         wanted = [key for key in self._head_keys[place : place + READ_AHEAD] if key not in self._entries]
         found: dict[bytes, CacheEntry] = {}
-        for row in self._head.ask("entries", wanted):
+        for row in cast("list[EntryAnswer]", self._head.ask("entries", wanted)):
             for kind, record in row["records"]:
                 self._learn(kind, record)
             if (entry := entry_from_wire(row, self._localise)) is not None:

@@ -12,12 +12,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from nbgraph.config import PREFIX, Settings
 from nbgraph.diffusion.fingerprints import fingerprint_path
 from nbgraph.errors import CancelledError, ClusterError, NbgraphError
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.images.portable_images import to_png
+from nbgraph.services.invocation_cache.portable_entries import FollowsHead
 from nbgraph.services.invocation_processor.cluster_dask import DaskWorker, on_thread, packed, task_is_given_up
 from nbgraph.services.invocation_processor.cluster_keys import KnownKeys, LearntKeys
 from nbgraph.services.invocation_processor.cluster_legs import LegRunner, RunningLeg
@@ -43,7 +45,6 @@ from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invoker import Invoker
 from nbgraph.services.latents.tensor_files import to_bytes
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.head import FollowsHead
 from nbgraph.services.shared.sqlite.store_folder import StoreFolder
 
 logger = logging.getLogger("nbgraph")
@@ -327,7 +328,7 @@ class WorkerHost:
         )
 
 
-def worker_settings(given: Mapping[str, Any]) -> Settings:
+def worker_settings(given: JsonObject) -> Settings:
     """Return the head's settings, but those that this worker's environment decides."""
     own = {name for name in OWN_SETTINGS if f"{PREFIX}{name.upper()}" in os.environ}
     return Settings(**{name: value for name, value in given.items() if name not in own})

@@ -11,6 +11,7 @@ from nbgraph.errors import GraphError, IterationLimitError, NbgraphError, NodeEr
 from nbgraph.loading import looking_while_waiting
 from nbgraph.services.events.events_common import SessionWaits
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
+from nbgraph.services.invocation_cache.portable_entries import FollowsHead
 from nbgraph.services.invocation_processor.batch_runner import runner_of
 from nbgraph.services.invocation_processor.cluster_messages import (
     FailureRow,
@@ -27,7 +28,6 @@ from nbgraph.services.invocation_processor.node_batches import BatchLimits, Held
 from nbgraph.services.invocation_processor.session_runner import SessionRunner
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
-from nbgraph.services.shared.head import FollowsHead
 
 logger = logging.getLogger("nbgraph")
 

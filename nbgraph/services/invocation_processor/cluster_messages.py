@@ -7,6 +7,7 @@ indices. Legs whose nodes can share calls of a model are sent together.
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from nbgraph.services.invocation_cache.portable_entries import EntryRow
 from nbgraph.services.invocation_processor.cluster_keys import KnownKeys
 from nbgraph.services.invocation_stats.invocation_stats_common import Measured
 from nbgraph.services.shared.graph.plan import Path
@@ -97,7 +98,7 @@ class MailBatch(TypedDict):
     seeds: list[tuple[str, Path, dict[str, int]]]
     rows: list[Measured]
     zero: float
-    entries: list[dict[str, Any]]
+    entries: list[EntryRow]
     resources: list[ResourceName]
     events: list[EventRow]
     node: str
@@ -163,7 +164,7 @@ class Question:
     worker: str
     number: int
     what: str
-    arguments: tuple[Any, ...]
+    arguments: tuple[object, ...]
 
 
 Message = Begun | Mail | Question

@@ -6,11 +6,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from io import BytesIO
 from time import time
-from typing import Any
+from typing import cast
 
 from PIL import Image
 
 from nbgraph.errors import NbgraphError, NbgraphWarning
+from nbgraph.invocations.base import BaseInvocationOutput
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.events import events_common
 from nbgraph.services.events.events_common import (
     Event,
@@ -24,7 +26,7 @@ from nbgraph.services.events.events_common import (
 from nbgraph.services.images.images_common import ImageQuery, ImageRecord
 from nbgraph.services.images.portable_images import from_png, to_png
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry
-from nbgraph.services.invocation_cache.portable_entries import entry_from_wire, entry_to_wire
+from nbgraph.services.invocation_cache.portable_entries import EntryAnswer, entry_from_wire, entry_to_wire
 from nbgraph.services.invocation_processor.cluster_messages import (
     LegResult,
     MailBatch,
@@ -104,7 +106,7 @@ class SessionResults:
         for name, values in batch["events"]:
             self._dispatch(name, values)
 
-    def _keep(self, batch: MailBatch, worker: WorkerFacts, outputs: Mapping[Key, Any]) -> None:
+    def _keep(self, batch: MailBatch, worker: WorkerFacts, outputs: Mapping[Key, BaseInvocationOutput]) -> None:
         """Store what a worker that sees the folder has stored itself: journal, stats, cached results."""
         session, services = self.session, self._services
         if self._journal is not None:
@@ -117,7 +119,7 @@ class SessionResults:
             if (entry := entry_from_wire(row)) is not None:
                 services.invocation_cache.save(entry)
 
-    def _dispatch(self, name: str, values: dict[str, Any]) -> None:
+    def _dispatch(self, name: str, values: JsonObject) -> None:
         event: Event = getattr(events_common, name)(**values)
         if isinstance(event, NodeProgress) and event.preview is not None:
             event.preview = Image.open(BytesIO(event.preview), formats=("PNG",))
@@ -177,31 +179,39 @@ def _name_of(resource: Resource) -> str:
     return str(record["image_name"] if "image_name" in record else record["name"])
 
 
-def answer_of(services: InvocationServices, what: str, arguments: Sequence[Any]) -> Any:
+def answer_of(services: InvocationServices, what: str, arguments: Sequence[object]) -> object:
     """Return what a worker without the folder asks for, None if it is not here.
 
     `entries` takes keys, and gives cached results with the records of the resources that they name; `record` and
     `resource` take kind and name, and give the record, or the bytes.
     """
     if what == "entries":
-        found = [services.invocation_cache.peek(key) for key in arguments[0]]
+        found = [services.invocation_cache.peek(key) for key in cast("list[bytes]", arguments[0])]
         return [row for entry in found if entry is not None and (row := _entry_row(services, entry)) is not None]
-    kind, name = arguments
-    store = services.images if kind == "image" else services.latents
+    kind, name = cast(ResourceName, arguments)
+    return _record(services, kind, name) if what == "record" else _file(services, kind, name)
+
+
+def _record(services: InvocationServices, kind: str, name: str) -> JsonObject | None:
     try:
-        if what == "record":
-            return asdict(store.record(name))
+        return asdict((services.images if kind == "image" else services.latents).record(name))
+    except NbgraphError:
+        return None
+
+
+def _file(services: InvocationServices, kind: str, name: str) -> bytes | None:
+    try:
         return to_png(services.images.get(name)) if kind == "image" else to_bytes(services.latents.get(name)[0])
     except NbgraphError:
         return None
 
 
-def _entry_row(services: InvocationServices, entry: CacheEntry) -> dict[str, Any] | None:
+def _entry_row(services: InvocationServices, entry: CacheEntry) -> EntryAnswer | None:
     row = entry_to_wire(entry)
     if row is None:
         return None
-    records: list[tuple[str, dict[str, Any]]] = []
+    records: list[tuple[str, JsonObject | None]] = []
     for name in entry.resources:
         kind = "image" if services.images.exists(name) else "tensors"
-        records.append((kind, answer_of(services, "record", (kind, name))))
-    return {**row, "records": records}
+        records.append((kind, _record(services, kind, name)))
+    return EntryAnswer(**row, records=records)

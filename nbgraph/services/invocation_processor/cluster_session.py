@@ -18,7 +18,8 @@ from nbgraph.errors import ClusterError, ModelError
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.invocations.function import FunctionInvocation, node
 from nbgraph.invocations.node_registry import registry
-from nbgraph.services.invocation_processor.cluster_messages import Job
+from nbgraph.invocations.types import JsonObject, JsonValue
+from nbgraph.services.invocation_processor.cluster_messages import Job, Outputs
 from nbgraph.services.model_manager.model_manager_base import ModelManagerBase
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 
@@ -41,7 +42,7 @@ def pickled_classes(classes: Classes) -> bytes:
     ClusterError
         One of them refers to something that cannot be sent.
     """
-    sent: list[tuple[Any, ...]] = []
+    sent: list[tuple[object, ...]] = []
     for cls in classes:
         if cls.__module__ != "__main__":
             continue
@@ -56,7 +57,7 @@ def pickled_classes(classes: Classes) -> bytes:
     return bytes(_cloudpickle.dumps(sent)) if sent else b""
 
 
-def _as_function(cls: type[FunctionInvocation]) -> tuple[Any, ...]:
+def _as_function(cls: type[FunctionInvocation]) -> tuple[object, ...]:
     """Return the function of a node and what `nb.node` was told, as its class cannot be written."""
     use_cache = None if cls.cached_by_default and not cls.cached_in_any_case else cls.cached_by_default
     options = {
@@ -91,7 +92,7 @@ def missing_modules(names: list[str]) -> list[str]:
     return [name for name in names if is_missing(name)]
 
 
-def session_of(job: Job, outputs: list[Any], models: ModelManagerBase, worker: str) -> GraphExecutionState:
+def session_of(job: Job, outputs: Outputs, models: ModelManagerBase, worker: str) -> GraphExecutionState:
     """Return the session of a job, as far as it is to run here.
 
     Parameters
@@ -123,7 +124,7 @@ def session_of(job: Job, outputs: list[Any], models: ModelManagerBase, worker: s
     if job.classes:
         define_classes(job.classes)
     compare_models(job.models, models, worker)
-    data: dict[str, Any] = {**job.session, "outputs": outputs or job.session["outputs"]}
+    data: JsonObject = {**job.session, "outputs": outputs or job.session["outputs"]}
     data["outputs"] = with_local_paths(data["outputs"], models, worker)
     if (part := job.part) is not None:
         data["targets"] = part["targets"]
@@ -136,7 +137,7 @@ def session_of(job: Job, outputs: list[Any], models: ModelManagerBase, worker: s
     return GraphExecutionState.from_dict(data)
 
 
-def _with_ancestors(graph: Mapping[str, Any], targets: Iterable[str]) -> set[str]:
+def _with_ancestors(graph: JsonObject, targets: Iterable[str]) -> set[str]:
     """Return nodes of a graph in JSON, and all that they depend on."""
     parents: dict[str, list[str]] = {}
     for edge in graph["edges"]:
@@ -162,7 +163,7 @@ def compare_models(wanted: Mapping[str, str], models: ModelManagerBase, worker: 
             raise _other_model(name, worker)
 
 
-def with_local_paths(value: Any, models: ModelManagerBase, worker: str) -> Any:
+def with_local_paths(value: JsonValue, models: ModelManagerBase, worker: str) -> JsonValue:
     """Return JSON values in which models, parts and patches have the paths that they have on this worker.
 
     Raises
@@ -173,29 +174,29 @@ def with_local_paths(value: Any, models: ModelManagerBase, worker: str) -> Any:
     if not any(True for _ in _references(value)):
         return value
     if isinstance(value, dict):
-        given = cast(dict[str, Any], value)
+        given = cast(JsonObject, value)
         found = {name: with_local_paths(each, models, worker) for name, each in given.items()}
         return {**found, "path": _local_path(found, models, worker)} if _is_reference(found) else found
     return [with_local_paths(each, models, worker) for each in value]
 
 
-def _is_reference(value: Mapping[str, Any]) -> bool:
+def _is_reference(value: JsonObject) -> bool:
     return isinstance(value.get("path"), str) and isinstance(value.get("fingerprint"), str)
 
 
-def _references(value: Any) -> Iterator[Mapping[str, Any]]:
+def _references(value: JsonValue) -> Iterator[JsonObject]:
     if isinstance(value, dict):
-        given = cast(dict[str, Any], value)
+        given = cast(JsonObject, value)
         if _is_reference(given):
             yield given
         for each in given.values():
             yield from _references(each)
     elif isinstance(value, list | tuple):
-        for each in cast(list[Any], value):
+        for each in cast("list[JsonValue]", value):
             yield from _references(each)
 
 
-def _local_path(reference: Mapping[str, Any], models: ModelManagerBase, worker: str) -> str:
+def _local_path(reference: JsonObject, models: ModelManagerBase, worker: str) -> str:
     path, fingerprint = reference["path"], reference["fingerprint"]
     if path == fingerprint:  # a configuration is named by its kind; it has no file
         return path

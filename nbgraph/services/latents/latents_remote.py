@@ -1,8 +1,8 @@
 """Tensors on a worker of a cluster that does not see the studio's folder: what is not here is fetched from the head."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
+from nbgraph.invocations.types import JsonObject
 from nbgraph.services.latents.latents_common import TensorDict, TensorRecord
 from nbgraph.services.latents.latents_memory import LatentsServiceMemory
 from nbgraph.services.latents.tensor_files import from_bytes
@@ -17,7 +17,7 @@ class LatentsServiceRemote(LatentsServiceMemory):
         self._head = head
         self._learned: set[str] = set()
 
-    def learn(self, record: Mapping[str, Any]) -> None:
+    def learn(self, record: JsonObject) -> None:
         """Take the record of tensors that the head has."""
         name = record["name"]
         if name not in self._records:
@@ -30,10 +30,11 @@ class LatentsServiceRemote(LatentsServiceMemory):
 
     def _get(self, name: str) -> TensorRecord | None:
         if name not in self._records and (record := self._head.ask("record", "tensors", name)) is not None:
-            self.learn(record)
+            self.learn(cast(JsonObject, record))
         return self._records.get(name)
 
     def _load(self, record: TensorRecord) -> TensorDict:
         if record.name not in self._tensors:
-            self._tensors[record.name] = from_bytes(self._head.ask("resource", "tensors", record.name), record.name)
+            data = cast(bytes, self._head.ask("resource", "tensors", record.name))
+            self._tensors[record.name] = from_bytes(data, record.name)
         return super()._load(record)

@@ -1,13 +1,12 @@
 """Requests and reports of a service on a worker of a cluster to the kernel that it works for."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol
 
 
 class HeadLike(Protocol):
     """The kernel that a worker works for, as the worker's services see it."""
 
-    def ask(self, what: str, *arguments: Any) -> Any:
+    def ask(self, what: str, *arguments: object) -> object:
         """Return the head's answer, waiting for it.
 
         Parameters
@@ -17,30 +16,15 @@ class HeadLike(Protocol):
         arguments
             Texts, numbers, bytes and lists of them.
 
+        Returns
+        -------
+        object
+            To `entries` (a list of keys) a list of `EntryAnswer`; to `record` (kind and name) the fields of a record,
+            to `resource` (kind and name) the bytes of a file; None for what the head has not.
+
         Raises
         ------
         CancelledError
             The session was cancelled, or the head is gone.
         """
-        ...
-
-
-@runtime_checkable
-class FollowsHead(Protocol):
-    """A cache on a worker that does not see the studio's folder: the head's cache decides what is cached."""
-
-    def begin(self, keys: Sequence[bytes], base: int = 0) -> None:
-        """Begin a session.
-
-        Parameters
-        ----------
-        keys
-            Those that the head has, in the order in which they were stored, after the first `base` ones.
-        base
-            How many of those that were given before are still there; 0 forgets them.
-        """
-        ...
-
-    def take_fresh(self) -> list[Any]:
-        """Return the entries that were made since the last time, for the head."""
         ...
