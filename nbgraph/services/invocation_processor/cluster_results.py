@@ -210,8 +210,11 @@ def _entry_row(services: InvocationServices, entry: CacheEntry) -> EntryAnswer |
     row = entry_to_wire(entry)
     if row is None:
         return None
-    records: list[tuple[str, JsonObject | None]] = []
+    records: list[tuple[str, JsonObject]] = []
     for name in entry.resources:
         kind = "image" if services.images.exists(name) else "tensors"
-        records.append((kind, _record(services, kind, name)))
+        record = _record(services, kind, name)
+        if record is None:  # deleted meanwhile: the worker computes the result anew
+            return None
+        records.append((kind, record))
     return EntryAnswer(**row, records=records)
