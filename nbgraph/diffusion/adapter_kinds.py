@@ -18,6 +18,8 @@ _KINDS = (
     ("lora", re.compile(r"[._]lora\d*[._](A|B|up|down)|\.lora_linear_layer\.")),
     ("full differences", re.compile(r"\.diff(_b)?$")),
 )
+_FLUX_IP = ".ip_adapter_double_stream_k_proj."
+"""Names a layer of the IP-Adapters of Flux by XLabs."""
 _CROSS_ATTENTION = re.compile(r"attn2[._](to_[kv]|processor[._]to_[kv]_lora)")
 _TRANSFORMERS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("flux2", re.compile(r"single_stream_modulation|double_stream_modulation")),
@@ -47,7 +49,11 @@ def adapter_kind(tensors: Tensors, metadata: Mapping[str, Any]) -> tuple[str, st
     The variant of a LoRA ends with its algorithm.
     """
     names = list(tensors)
-    if any(name.startswith("ip_adapter.") or ".to_k_ip." in name for name in names):
+    if any(name.startswith("ip_adapter.") or ".to_k_ip." in name or _FLUX_IP in name for name in names):
+        if any(_FLUX_IP in name or name.endswith(".to_k_ip.bias") for name in names):
+            return "ip-adapter", "flux", ""
+        if any(".norm_ip_k." in name for name in names):
+            return "ip-adapter", "stable-diffusion-3", ""
         return "ip-adapter", *_by_width(tensors, r"\.to_[kv]_ip\.weight$")
     if "adapter.body.0.resnets.0.block1.weight" in tensors or "body.0.block1.weight" in tensors:
         return "t2i-adapter", "", ""

@@ -35,7 +35,8 @@ _COMPONENT_ROLES = {
     "SD3ControlNet": "controlnet", "FluxControlNet": "controlnet", "QwenImageControlNet": "controlnet",
     "ZImageControlNet": "controlnet",
     "T2IAdapter": "t2i_adapter",
-    "CLIPVisionModelWithProjection": "image_encoder",
+    "CLIPVisionModelWithProjection": "image_encoder", "CLIPModel": "image_encoder",
+    "SiglipVisionModel": "image_encoder", "SiglipModel": "image_encoder",
 }  # fmt: skip
 
 

@@ -50,7 +50,7 @@ _KINDS = {
     "biases": r"\.lora_(B|up)\..*bias$|\.bias$",
     "embeddings of words": r"^bundle_emb\.|emb_params|string_to_param|^clip_[lg]$|lora_embedding_",
     "a Control-LoRA": r"^lora_controlnet$|norm\.scale$",
-    "an IP-Adapter": r"^(image_proj|ip_adapter)\.",
+    "an IP-Adapter": r"^(image_proj|ip_adapter|ip_adapter_proj_model)\.",
     "a whole checkpoint": r"^(model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\.",
 }
 _TEXT_TO_PEFT = DIFFUSERS_TO_PEFT | DIFFUSERS_OLD_TO_PEFT

@@ -53,7 +53,7 @@ def patches_for(model: ModelDescription, name: str, patches: tuple[Patch, ...]) 
         FreeuPatch: name == "unet",
         SeamlessPatch: name in ("unet", "vae"),
         ClipSkipPatch: False,
-        IpAdapterPatch: name == "unet",
+        IpAdapterPatch: name == denoiser,
         StepCachePatch: False,
         CompilePatch: name == denoiser,
     }

@@ -1,4 +1,4 @@
-"""A UNet for one run, steered at each step by adapters; the shared one is not changed."""
+"""A denoiser for one run, steered at each step by adapters; the one it is made from is not changed."""
 
 import copy
 import functools
@@ -51,7 +51,8 @@ def steering(
             sample, *args = given or (kwargs.pop("hidden_states"),)
             scales = [prompt.weight if loop.within(prompt.start, prompt.end) else 0.0 for prompt in prompts]
             for processor in processors:
-                processor.scale = scales
+                # Stable Diffusion 3 takes one adapter
+                processor.scale = scales if isinstance(processor.scale, list) else scales[0]
             added = _sum([each.features for each in residuals if loop.within(each.start, each.end)])
             if added:
                 repeated = [torch.cat([feature] * len(sample)) for feature in added]

@@ -34,7 +34,14 @@ from nbgraph.services.events.events_common import Event, NodeProgress
 from tests.diffusion.drawing import AVOID, SEED, TEXT
 from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
-from tests.tiny_models import build_controlnet, build_image_encoder, build_ip_adapter, build_lora, build_t2i_adapter
+from tests.tiny_models import (
+    build_controlnet,
+    build_image_encoder,
+    build_ip_adapter,
+    build_lora,
+    build_siglip,
+    build_t2i_adapter,
+)
 
 STEPS, SIDE = 8, 32
 SPAN = {"begin_step_percent": 0.25, "end_step_percent": 0.75}
@@ -186,9 +193,9 @@ def _t2i_adapter(cells: Cells, name: str, model: ModelLoader, picture: Any) -> I
 
 
 def _ip_adapter(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:
-    cells.built("image_encoder", build_image_encoder)
+    encoder = cells.built("siglip", build_siglip) if name == "sd3" else cells.built("clip", build_image_encoder)
     file = cells.built(f"ip-{name}.safetensors", lambda path: build_ip_adapter(path, cells.folder(name)))
-    return {"ip_adapter": IpAdapter(image=picture, ip_adapter_model=file, **SPAN)}
+    return {"ip_adapter": IpAdapter(image=picture, ip_adapter_model=file, image_encoder=str(encoder), **SPAN)}
 
 
 def _lora(cells: Cells, name: str, model: ModelLoader, picture: Any) -> Inputs:

@@ -1,4 +1,4 @@
-"""IP-Adapters: what diffusers' pipelines draw with them, by separate steps, and a UNet that never learns of them."""
+"""IP-Adapters: what diffusers' pipelines draw with them, by separate steps, and a denoiser that is not changed."""
 
 from pathlib import Path
 from typing import Any
@@ -7,23 +7,35 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import CLIPVisionModelWithProjection
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    CLIPVisionModelWithProjection,
+    SiglipConfig,
+    SiglipImageProcessorPil,
+    SiglipModel,
+    SiglipVisionModel,
+)
 
 from nbgraph.diffusion.denoising import DenoiseSettings, denoise
 from nbgraph.diffusion.image_prompts import ImagePrompt
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import IpAdapterPatch, LoraPatch, ModelRef
 from nbgraph.diffusion.values import Latents
+from nbgraph.diffusion.what_is import what_is
 from nbgraph.errors import ModelError
 from tests.diffusion.drawing import AVOID, SEED, SIDE, TEXT, encode, noise, sample
 from tests.diffusion.models import TinyModels
 from tests.diffusion.table import able
 from tests.diffusion.test_patches import train_lora
-from tests.tiny_models import build_image_encoder, build_ip_adapter
+from tests.tiny_models import build_image_encoder, build_ip_adapter, build_siglip
 
 PICTURE = Image.linear_gradient("L").resize((SIDE, SIDE)).convert("RGB")
 OTHER = Image.radial_gradient("L").resize((SIDE, SIDE)).convert("RGB")
 SETTINGS = DenoiseSettings(steps=5, cfg=4.0)
+SMALL_TEXT = {
+    "hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 99,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny: TinyModels) -> Path:
     """Adapters `sd15-4.safetensors` and so on, and the image encoder they were made for."""
     made = tmp_path_factory.mktemp("ip")
     build_image_encoder(made / "encoder")
+    build_siglip(made / "siglip")
     for name in able("ip_adapter"):
         for seed in (4, 5):
             build_ip_adapter(made / f"{name}-{seed}.safetensors", Path(tiny[name].path), seed=seed)
@@ -42,7 +55,8 @@ def patch(folder: Path, name: str, seed: int = 4) -> IpAdapterPatch:
 
 
 def draw(cache: ModelCache, ref: ModelRef, folder: Path, prompts: list[dict[str, Any]], **given: Any) -> Latents:
-    with cache.use(ModelRef.from_path(str(folder / "encoder")), "image_encoder") as held:
+    encoder = given.pop("encoder", "siglip" if "sd3" in ref.path else "encoder")
+    with cache.use(ModelRef.from_path(str(folder / encoder)), "image_encoder") as held:
         shown = [ImagePrompt(held["image_encoder"], **prompt) for prompt in prompts]
         return sample(cache, ref, given.pop("settings", SETTINGS), image_prompts=shown, **given)
 
@@ -51,16 +65,24 @@ def plain(
     tiny: TinyModels, name: str, folder: Path, seeds: list[int], scales: list[float], images: Any, cfg: float = 4.0
 ) -> torch.Tensor:
     pipeline = tiny.pipeline(name)
-    pipeline.image_encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "encoder", local_files_only=True)
-    files = [f"{name}-{seed}.safetensors" for seed in seeds]
-    pipeline.load_ip_adapter(
-        str(folder), subfolder="", weight_name=files, local_files_only=True, low_cpu_mem_usage=False
-    )
-    pipeline.set_ip_adapter_scale(scales)
-    return pipeline(
-        TEXT, negative_prompt=AVOID, height=SIDE, width=SIDE, num_inference_steps=5, guidance_scale=cfg,
+    if name == "sd3":
+        pipeline.image_encoder = SiglipVisionModel.from_pretrained(folder / "siglip", local_files_only=True)
+        pipeline.feature_extractor = SiglipImageProcessorPil(size={"height": 32, "width": 32})
+        options: dict[str, Any] = {"weight_name": f"sd3-{seeds[0]}.safetensors"}
+    else:
+        encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "encoder", local_files_only=True)
+        pipeline.image_encoder = encoder
+        options = {"weight_name": [f"{name}-{seed}.safetensors" for seed in seeds]}
+    pipeline.load_ip_adapter(str(folder), subfolder="", local_files_only=True, low_cpu_mem_usage=False, **options)
+    pipeline.set_ip_adapter_scale(scales[0] if name == "sd3" else scales)
+    guidance = {"true_cfg_scale" if name == "flux" else "guidance_scale": cfg}
+    latents = pipeline(
+        TEXT, negative_prompt=AVOID, height=SIDE, width=SIDE, num_inference_steps=5, **guidance,
         generator=torch.Generator().manual_seed(SEED), output_type="latent", ip_adapter_image=images,
     ).images  # fmt: skip
+    if name == "flux":
+        return pipeline._unpack_latents(latents, SIDE, SIDE, pipeline.vae_scale_factor)
+    return latents
 
 
 @pytest.mark.parametrize("cfg", [4.0, 1.0])
@@ -75,15 +97,18 @@ def test_an_adapter_does_what_diffusers_does_with_it_and_leaves_the_model_alone(
     assert (found - plain(tiny, name, folder, [4], [0.7], PICTURE, cfg)).abs().max() == 0
     assert (found - before).abs().max() > 1e-2
     assert torch.equal(sample(shared_cache, tiny[name], settings).tensor, before)
-    with shared_cache.use(tiny[name], "unet") as components:
-        assert components["unet"].encoder_hid_proj is None
-        assert components["unet"].config.encoder_hid_dim_type is None
+    with shared_cache.use(tiny[name], "denoiser") as components:
+        denoiser = components["unet" if name.startswith("sd1") or name in ("sd2", "sdxl") else "transformer"]
+        assert getattr(denoiser, "encoder_hid_proj", None) is None
+        assert getattr(denoiser.config, "encoder_hid_dim_type", None) is None
+        assert not any(hasattr(processor, "to_k_ip") for processor in denoiser.attn_processors.values())
 
 
-def test_two_adapters_and_several_pictures(tiny: TinyModels, shared_cache: ModelCache, folder: Path) -> None:
-    ref = tiny["sd15"].with_patch(patch(folder, "sd15", 4)).with_patch(patch(folder, "sd15", 5))
+@pytest.mark.parametrize("name", ["sd15", "flux"])
+def test_two_adapters_and_several_pictures(name: str, tiny: TinyModels, shared_cache: ModelCache, folder: Path) -> None:
+    ref = tiny[name].with_patch(patch(folder, name, 4)).with_patch(patch(folder, name, 5))
     prompts = [{"images": [PICTURE, OTHER], "weight": 0.7}, {"images": [OTHER], "weight": 0.4}]
-    expected = plain(tiny, "sd15", folder, [4, 5], [0.7, 0.4], [[PICTURE, OTHER], [OTHER]])
+    expected = plain(tiny, name, folder, [4, 5], [0.7, 0.4], [[PICTURE, OTHER], [OTHER]])
     assert (draw(shared_cache, ref, folder, prompts).tensor - expected).abs().max() == 0
 
 
@@ -129,8 +154,8 @@ def test_adapters_that_do_not_fit_say_so(
     shown = [{"images": [PICTURE]}]
     with pytest.raises(ModelError, match="does not fit this UNet, and was trained for another model"):
         draw(shared_cache, tiny["sdxl"].with_patch(patch(folder, "sd15")), folder, shown)
-    with pytest.raises(ModelError, match="IP-Adapters work with Stable Diffusion 1.5, 2 and XL.*'flux'"):
-        draw(shared_cache, tiny["flux"].with_patch(patch(folder, "sd15")), folder, shown)
+    with pytest.raises(ModelError, match="IP-Adapters work with Stable Diffusion .* and with Flux, .*'chroma'"):
+        draw(shared_cache, tiny["chroma"].with_patch(patch(folder, "sd15")), folder, shown)
     (tmp_path / "adapter.bin").write_bytes(b"")
     with pytest.raises(ModelError, match="pickles are never loaded"):
         draw(
@@ -149,6 +174,85 @@ def test_adapters_that_do_not_fit_say_so(
         shared_cache.use(wide, "image_encoder") as held,
     ):
         sample(shared_cache, ref, SETTINGS, image_prompts=[ImagePrompt(held["image_encoder"], [PICTURE])])
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux"])
+def test_adapters_of_another_family_or_width_do_not_fit_a_transformer(
+    name: str, tiny: TinyModels, shared_cache: ModelCache, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"does not fit this (SD3|Flux)Transformer, and was trained for another model"):
+        draw(shared_cache, tiny[name].with_patch(patch(folder, "sd15")), folder, [{"images": [PICTURE]}])
+    state = load_file(folder / f"{name}-4.safetensors")
+    last = "image_proj.proj_out" if name == "sd3" else "image_proj.proj"
+    for part in ("weight", "bias"):
+        state[f"{last}.{part}"] = state[f"{last}.{part}"][:16]
+    save_file(state, tmp_path / "narrow.safetensors")
+    narrow = tiny[name].with_patch(IpAdapterPatch.from_file(str(tmp_path / "narrow.safetensors")))
+    with pytest.raises(ModelError, match=r"image tokens are of width \d+, and this model takes 32"):
+        draw(shared_cache, narrow, folder, [{"images": [PICTURE]}])
+
+
+def test_stable_diffusion_3_takes_one_adapter_with_one_picture_and_each_family_its_own_encoder(
+    tiny: TinyModels, shared_cache: ModelCache, folder: Path
+) -> None:
+    one, image = tiny["sd3"].with_patch(patch(folder, "sd3")), {"images": [PICTURE]}
+    with pytest.raises(ModelError, match="takes one IP-Adapter, and is given 2"):
+        draw(shared_cache, one.with_patch(patch(folder, "sd3", 5)), folder, [image, image])
+    with pytest.raises(ModelError, match="is shown one image, and is given 2"):
+        draw(shared_cache, one, folder, [{"images": [PICTURE, OTHER]}])
+    with pytest.raises(ModelError, match="needs a SigLIP as image encoder, and is given a CLIPVisionModelWithProj"):
+        draw(shared_cache, one, folder, [image], encoder="encoder")
+    flux = tiny["flux"].with_patch(patch(folder, "flux"))
+    with pytest.raises(ModelError, match="needs a CLIP as image encoder, and is given a SiglipVisionModel"):
+        draw(shared_cache, flux, folder, [image], encoder="siglip")
+
+
+def test_adapters_of_flux_are_read_in_the_naming_of_their_authors(
+    tiny: TinyModels, shared_cache: ModelCache, folder: Path, tmp_path: Path
+) -> None:
+    renamed = {}
+    for name, tensor in load_file(folder / "flux-4.safetensors").items():
+        part, _, rest = name.partition(".")
+        number, _, layer = rest.partition(".")
+        side = f"ip_adapter_double_stream_{layer[3:4]}_proj.{layer.rpartition('.')[2]}"
+        theirs = f"double_blocks.{number}.processor.{side}"
+        renamed[f"ip_adapter_proj_model.{rest}" if part == "image_proj" else theirs] = tensor
+    save_file(renamed, tmp_path / "xlabs.safetensors")
+    other = tiny["flux"].with_patch(IpAdapterPatch.from_file(str(tmp_path / "xlabs.safetensors")))
+    same = tiny["flux"].with_patch(patch(folder, "flux"))
+    found = [draw(shared_cache, ref, folder, [{"images": [PICTURE]}]).tensor for ref in (other, same)]
+    assert torch.equal(*found)
+    assert (what_is(tmp_path / "xlabs.safetensors").kind, what_is(tmp_path / "xlabs.safetensors").family) == (
+        "ip-adapter",
+        "flux",
+    )
+
+
+def test_an_adapter_is_shown_pictures_by_a_whole_clip_or_siglip(
+    tiny: TinyModels, shared_cache: ModelCache, folder: Path, tmp_path: Path
+) -> None:
+    for name, whole in (("flux", whole_clip(folder)), ("sd3", whole_siglip(folder))):
+        whole.save_pretrained(tmp_path / name)
+        ref = tiny[name].with_patch(patch(folder, name))
+        half = draw(shared_cache, ref, folder, [{"images": [PICTURE]}]).tensor
+        found = draw(shared_cache, ref, folder, [{"images": [PICTURE]}], encoder=str(tmp_path / name)).tensor
+        assert torch.equal(found, half)
+
+
+def whole_clip(folder: Path) -> CLIPModel:
+    """A CLIP whose half that sees pictures is the image encoder of the adapters."""
+    half = CLIPVisionModelWithProjection.from_pretrained(folder / "encoder", local_files_only=True)
+    whole = CLIPModel(CLIPConfig(text_config=SMALL_TEXT, vision_config=half.config.to_dict(), projection_dim=32))
+    whole.vision_model, whole.visual_projection = half.vision_model, half.visual_projection
+    return whole
+
+
+def whole_siglip(folder: Path) -> SiglipModel:
+    """A SigLIP whose half that sees pictures is the image encoder of the adapters."""
+    half = SiglipVisionModel.from_pretrained(folder / "siglip", local_files_only=True)
+    whole = SiglipModel(SiglipConfig(text_config=SMALL_TEXT, vision_config=half.config.to_dict()))
+    whole.vision_model = half
+    return whole
 
 
 def test_an_adapter_that_is_shown_nothing_and_a_span_the_wrong_way_round(

@@ -6,7 +6,13 @@ Each `build_NAME(folder)` writes one model and returns the folder. Pictures are 
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.tiny_models.adapters import build_controlnet, build_image_encoder, build_ip_adapter, build_t2i_adapter
+from tests.tiny_models.adapters import (
+    build_controlnet,
+    build_image_encoder,
+    build_ip_adapter,
+    build_siglip,
+    build_t2i_adapter,
+)
 from tests.tiny_models.editing_models import (
     build_flux2,
     build_flux2_klein,
@@ -73,6 +79,7 @@ __all__ = [
     "build_sd2",
     "build_sd3",
     "build_sdxl",
+    "build_siglip",
     "build_t2i_adapter",
     "build_z_image",
 ]

@@ -1,4 +1,4 @@
-"""Tiny networks that steer a model with a UNet: ControlNet, T2I-Adapter, IP-Adapter and its image encoder."""
+"""Tiny networks that steer a model: ControlNet, T2I-Adapter, IP-Adapter and its image encoder."""
 
 import json
 from pathlib import Path
@@ -15,8 +15,10 @@ from diffusers import (
     UNet2DConditionModel,
     ZImageControlNetModel,
 )
+from diffusers.models.attention_processor import SD3IPAdapterJointAttnProcessor2_0
+from diffusers.models.embeddings import IPAdapterTimeImageProjection
 from safetensors.torch import save_file
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, SiglipVisionConfig, SiglipVisionModel
 
 _NETS: dict[str, Any] = {
     "SD3Transformer2DModel": SD3ControlNetModel,
@@ -107,8 +109,55 @@ def build_image_encoder(folder: Path, projection: int = 32) -> Path:
     return folder
 
 
+def build_siglip(folder: Path) -> Path:
+    """A SigLIP vision model of width 32 that sees pictures of 32x32, as IP-Adapters of SD3 need one."""
+    torch.manual_seed(3)
+    config = SiglipVisionConfig(
+        hidden_size=32, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, image_size=32, patch_size=8
+    )
+    SiglipVisionModel(config).eval().save_pretrained(folder)
+    return folder
+
+
+def _flux_ip_adapter(config: dict[str, Any], projection: int, seed: int) -> dict[str, torch.Tensor]:
+    generator, width = torch.Generator().manual_seed(seed), config["joint_attention_dim"]
+    inner = config["num_attention_heads"] * config["attention_head_dim"]
+    state = {
+        "image_proj.proj.weight": torch.randn(4 * width, projection, generator=generator) * 0.3,
+        "image_proj.proj.bias": torch.zeros(4 * width),
+        "image_proj.norm.weight": torch.ones(width),
+        "image_proj.norm.bias": torch.zeros(width),
+    }
+    for number in range(config["num_layers"]):
+        for part in ("k", "v"):
+            layer = torch.randn(inner, width, generator=generator) * 0.3
+            state[f"ip_adapter.{number}.to_{part}_ip.weight"] = layer
+            state[f"ip_adapter.{number}.to_{part}_ip.bias"] = torch.randn(inner, generator=generator)
+    return state
+
+
+def _sd3_ip_adapter(config: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
+    inner, head = config["num_attention_heads"] * config["attention_head_dim"], config["attention_head_dim"]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        projection = IPAdapterTimeImageProjection(
+            embed_dim=32, output_dim=inner, hidden_dim=64, heads=1, num_queries=4, timestep_in_dim=32
+        )
+        state = {f"image_proj.{name}": tensor for name, tensor in projection.state_dict().items()}
+        for number in range(config["num_layers"]):
+            processor = SD3IPAdapterJointAttnProcessor2_0(inner, inner, head, 64)
+            named = processor.state_dict().items()
+            state |= {f"ip_adapter.{number}.{name}": 2 * tensor.clone() for name, tensor in named}
+    return state
+
+
 def build_ip_adapter(file: Path, model: Path, projection: int = 32, seed: int = 4) -> Path:
-    """An IP-Adapter for the UNet of a tiny SD1.5 or SDXL: one .safetensors file, four tokens for a picture."""
+    """An IP-Adapter for a tiny SD1.5, SDXL, Flux or SD3: one .safetensors file, four tokens for a picture."""
+    if (model / "transformer").is_dir():
+        config = json.loads((model / "transformer" / "config.json").read_text())
+        is_flux = config["_class_name"] == "FluxTransformer2DModel"
+        save_file(_flux_ip_adapter(config, projection, seed) if is_flux else _sd3_ip_adapter(config, seed), file)
+        return file
     unet = UNet2DConditionModel.from_pretrained(model, subfolder="unet", local_files_only=True)
     generator, width = torch.Generator().manual_seed(seed), unet.config.cross_attention_dim
     state = {
