@@ -152,6 +152,7 @@ ARGUMENTS = {
     "prompt": 'text="a red apple", clip=model',
     "paste_region": "image=picture, painted=picture, mask=picture, region=CropToMask(image=picture, mask=picture)",
     "edit_prompt": 'text="make the apple green", clip=model',
+    "control_lora": 'image=picture, lora="models/flux1-depth-lora.safetensors"',
     "step_cache": 'unet=ModelLoader(model="models/flux1-dev"), threshold=0.1',
     "reference": 'image=picture, vae=ModelLoader(model="models/flux2-klein")',
     "image_aesthetic_score": 'image=picture, model=MetricModel(model="clip"), predictor=MetricModel(model="head")',

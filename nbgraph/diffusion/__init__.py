@@ -15,6 +15,8 @@ _HOMES = {
     "CacheUser": "cache_reports",
     "Conditioning": "values",
     "Control": "controls",
+    "ControlImage": "inpainting",
+    "control_lora_problem": "control_loras",
     "DenoiseInput": "batching",
     "DenoiseSettings": "denoising",
     "DeviceMeter": "meters",
@@ -107,6 +109,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.batching import encode_many as encode_many
     from nbgraph.diffusion.batching import encode_together as encode_together
     from nbgraph.diffusion.cache_reports import CacheUser as CacheUser
+    from nbgraph.diffusion.control_loras import control_lora_problem as control_lora_problem
     from nbgraph.diffusion.controls import Control as Control
     from nbgraph.diffusion.convert import convert_pickle as convert_pickle
     from nbgraph.diffusion.defaults import default_cfg as default_cfg
@@ -122,6 +125,7 @@ if TYPE_CHECKING:
     from nbgraph.diffusion.image_readers import estimate_depth as estimate_depth
     from nbgraph.diffusion.image_readers import segment_at as segment_at
     from nbgraph.diffusion.image_readers import segments_of as segments_of
+    from nbgraph.diffusion.inpainting import ControlImage as ControlImage
     from nbgraph.diffusion.inpainting import encode_masked_image as encode_masked_image
     from nbgraph.diffusion.joining import shape_key as shape_key
     from nbgraph.diffusion.latent_controls import encodes_controls as encodes_controls

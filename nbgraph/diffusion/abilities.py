@@ -59,6 +59,7 @@ TRIED_IN_STEPS = (
 TRIED_AS_A_WHOLE = (
     "if", "hunyuan", "hunyuan-pag", "kandinsky", "kandinsky22", "kandinsky3", "wuerstchen", "cascade", "flux-control",
     "cogview4-control", "ideogram4", "cogview3", "lumina", "lumina2", "z-image-omni", "prx", "qwenimage21",
+    "glm_image",
 )  # fmt: skip
 """The families that run as a whole, each compared by the tests with a call of its pipeline."""
 REFUSED = ("helios", "helios-pyramid")
@@ -109,6 +110,7 @@ What a file is, `nbgraph models --inspect FILE` and `studio.models.inspect(path)
 | LoRA | yes | yes | yes | yes | yes | yes | yes |
 | LoHa, LoKr, DoRA, whole differences | yes | yes | yes | yes | yes | yes | yes |
 | textual inversion | yes | yes |  | for its CLIP |  |  |  |
+| control LoRA (Canny, Depth) |  |  |  | yes |  |  |  |
 | inpainting models, Fill | yes | yes |  | yes |  |  |  |
 | refiner, control, edit, depth models | refused | refused |  | refused |  |  |  |
 | `precision=`: `fp8`, `int8`, `nf4` | yes | yes | yes | yes | yes | yes | yes |
@@ -145,6 +147,8 @@ and every mode on a GPU follow its documentation and are not tried.
 - LoRA: in the namings of kohya, diffusers, PEFT, ComfyUI, ai-toolkit and FLUX.1's authors; OFT, (IA)3, GLoRA, Tucker
   factors, trained norms and biases are refused by name. Embeddings in a LoRA's file are for a `TextualInversion` with
   the same file.
+- Control LoRAs: `ControlLora(image=..., lora=FILE)`, linked to `control` of the denoising node. They work at all steps,
+  one at a time, beside plain LoRAs; pictures equal those of `FluxControlPipeline` (difference 0).
 - Pickles (`.ckpt`, `.pt`, `.bin`) are never loaded; `nbgraph models --convert FILE` writes one that you trust as
   safetensors.
 """

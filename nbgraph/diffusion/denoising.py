@@ -16,7 +16,7 @@ from nbgraph.diffusion.controls import Control, control_arguments
 from nbgraph.diffusion.description import ModelDescription, latent_patch
 from nbgraph.diffusion.finite import check_finite, check_step
 from nbgraph.diffusion.image_prompts import ImagePrompt, image_prompt_arguments
-from nbgraph.diffusion.inpainting import MaskedImage, shown_beside
+from nbgraph.diffusion.inpainting import ControlImage, MaskedImage, Shown, shown_beside
 from nbgraph.diffusion.loop import Loop
 from nbgraph.diffusion.masks import check_mixes_noise, keep_outside, latents_to_keep, mix_noise, noise_level
 from nbgraph.diffusion.packing import pack, unpack
@@ -24,6 +24,7 @@ from nbgraph.diffusion.pipelines import make_pipeline
 from nbgraph.diffusion.preview import preview_image
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.references import References, area_arguments, reference_arguments, with_vae
+from nbgraph.diffusion.refs import ControlLoraPatch
 from nbgraph.diffusion.rows import Rows, Tiles, rows_of
 from nbgraph.diffusion.schedulers import make_scheduler
 from nbgraph.diffusion.steering import Steer, steering
@@ -55,6 +56,7 @@ def denoise(
     adapters: Sequence[T2iAdapter] = (),
     image_prompts: Sequence[ImagePrompt] = (),
     masked: MaskedImage | None = None,
+    control_image: ControlImage | None = None,
     references: References | None = None,
     tiles: Tiles | None = None,
     on_step: StepCallback | None = None,
@@ -87,6 +89,8 @@ def denoise(
         denoised for.
     controls, adapters, image_prompts
         ControlNets, T2I-Adapters and IP-Adapters with their images.
+    control_image
+        The image of a control LoRA, which is a patch of the model; needs the component `vae`.
     references
         Images that a model for editing is shown beside the text.
     tiles
@@ -118,9 +122,10 @@ def denoise(
     components = with_vae(components, references)
     rows = rows_of(components, positive, negative, begin, tiles)
     if rows is not None:
-        _check_rows(rows, controls, adapters, masked, references)
+        _check_rows(rows, controls, adapters, masked or control_image, references)
+    shown = _shown(components, masked, control_image, begin)
     prepared = _prepare(
-        components, positive, negative, begin, settings, controls, adapters, image_prompts, masked, rows, tiles
+        components, positive, negative, begin, settings, controls, adapters, image_prompts, shown, rows, tiles
     )
     prepared.call.update(reference_arguments(components.model.need_family(), references))
     begin, solver = _first_latents(prepared, begin, noise, latents, continues)
@@ -156,7 +161,7 @@ def _prepare(
     controls: Sequence[Control],
     adapters: Sequence[T2iAdapter],
     image_prompts: Sequence[ImagePrompt],
-    masked: MaskedImage | None,
+    shown: Shown | None,
     rows: Rows | None,
     tiles: Tiles | None,
 ) -> "_Prepared":
@@ -172,16 +177,31 @@ def _prepare(
     guided = bool(family.cfg) and call[family.cfg] > family.cfg_off
     call |= image_prompt_arguments(components, image_prompts, len(begin), guided)
     residuals = adapter_residuals(components, adapters, begin.width, begin.height)
-    shown = shown_beside(components, masked, begin) if components.model.inpaints else None
     at_once = tiles.at_once if tiles is not None and rows is not None else None
     return _Prepared(components, call, settings, controls, steering(residuals, image_prompts, shown, at_once), rows)
+
+
+def _shown(
+    components: Components, masked: MaskedImage | None, control: ControlImage | None, begin: Latents
+) -> Shown | None:
+    """Return what adds further channels to the latents: of a model for inpainting, or of a control LoRA."""
+    if components.model.inpaints:
+        return shown_beside(components, masked, begin)
+    laid = sum(isinstance(patch, ControlLoraPatch) for patch in components.patches)
+    if laid != (control is not None):
+        raise ModelError(f"there are {int(control is not None)} control images for {laid} control LoRAs")
+    if control is None:
+        return None
+    from nbgraph.diffusion.control_loras import control_beside
+
+    return control_beside(components, control, begin)
 
 
 def _check_rows(
     rows: Rows,
     controls: Sequence[Control],
     adapters: Sequence[T2iAdapter],
-    masked: MaskedImage | None,
+    beside: MaskedImage | ControlImage | None,
     references: References | None,
 ) -> None:
     """Raise `ModelError` for inputs that cannot be divided among the rows of an image.
@@ -195,7 +215,7 @@ def _check_rows(
         )
     if len(rows.corners) == 1:
         return
-    given = {"ControlNets": controls, "T2I-Adapters": adapters, "models for inpainting": masked}
+    given = {"ControlNets": controls, "T2I-Adapters": adapters, "models for inpainting or control LoRAs": beside}
     if names := [name for name, value in given.items() if value]:
         raise ModelError(
             f"an image in tiles cannot be denoised with {' and '.join(names)}, which see the whole image; leave the "

@@ -34,6 +34,13 @@ class MaskedImage:
     latents: Latents
 
 
+@dataclass(frozen=True)
+class ControlImage:
+    """The control image of a control LoRA, which is resized to the size of the result."""
+
+    image: Image.Image
+
+
 def encode_masked_image(
     components: Components, image: Image.Image, mask: Image.Image, seed: int | None = None
 ) -> MaskedImage:

@@ -53,6 +53,9 @@ _KINDS = {
     "an IP-Adapter": r"^(image_proj|ip_adapter|ip_adapter_proj_model)\.",
     "a whole checkpoint": r"^(model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\.",
 }
+_WIDENED = re.compile(r"(^|\.)(x_embedder|img_in)\.lora_A(\.\w+)?\.weight$")
+_WIDE = 128
+"""Channels of a patch of latents of Flux, and as many of a control image."""
 _TEXT_TO_PEFT = DIFFUSERS_TO_PEFT | DIFFUSERS_OLD_TO_PEFT
 _RENAMING_ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, NotImplementedError)
 
@@ -103,6 +106,11 @@ def lora_problem(path: str | Path) -> str | None:
     except ModelError as error:
         return str(error)
     return None
+
+
+def is_control_lora(header: Mapping[str, StoredTensor]) -> bool:
+    """Return whether a file is a LoRA that widens the first layer of a Flux transformer, for a control image."""
+    return any(_WIDENED.search(name) and tensor.shape[-1] == _WIDE for name, tensor in header.items())
 
 
 def bundled_embeddings(header: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -188,6 +196,11 @@ def _sort(path: str, file: Path) -> list[_Stored]:
     """Return the layers of a file; raise `ModelError` for tensors that belong to none, by their kind."""
     header = read_header(file)
     check_types(f"the weights of the LoRA {path!r}", header)
+    if is_control_lora(header):
+        raise ModelError(
+            f"the LoRA {path!r} is a control LoRA of Flux, which needs a control image beside it; give both to a "
+            "ControlLora node"
+        )
     layers: dict[str, _Stored] = {}
     alphas: dict[str, str] = {}
     rest: list[str] = []

@@ -16,9 +16,14 @@ from nbgraph.diffusion.refs import LoraPatch
 from nbgraph.errors import ModelError
 
 
-def apply_loras(model: ModelDescription, name: str, module: Any, patches: list[LoraPatch]) -> None:
-    """Add each LoRA's layers for the component `name` to `module`, which is a copy, with the patches' weights."""
-    weights: dict[str, float] = {}
+def apply_loras(
+    model: ModelDescription, name: str, module: Any, patches: list[LoraPatch], others: Mapping[str, float]
+) -> None:
+    """Add each LoRA's layers for the component `name` to `module`, which is a copy, with the patches' weights.
+
+    `others` are the names and weights of layers that it has already.
+    """
+    weights = dict(others)
     for number, patch in enumerate(patches):
         found = _read(model, patch)
         if name in found.components and _inject(model, name, module, patch, found, adapter=f"lora_{number}"):

@@ -22,6 +22,7 @@ from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.refs import (
     ClipSkipPatch,
     CompilePatch,
+    ControlLoraPatch,
     FreeuPatch,
     IpAdapterPatch,
     LoraPatch,
@@ -54,6 +55,7 @@ def patches_for(model: ModelDescription, name: str, patches: tuple[Patch, ...]) 
         SeamlessPatch: name in ("unet", "vae"),
         ClipSkipPatch: False,
         IpAdapterPatch: name == denoiser,
+        ControlLoraPatch: name == denoiser,
         StepCachePatch: False,
         CompilePatch: name == denoiser,
     }
@@ -77,7 +79,9 @@ def apply_patches(model: ModelDescription, name: str, module: Any, patches: tupl
                 patched.enable_freeu(s1=patch.s1, s2=patch.s2, b1=patch.b1, b2=patch.b2)
             elif isinstance(patch, SeamlessPatch):
                 make_seamless(patched, patch.axes)
-        apply_loras(model, name, patched, [patch for patch in patches if isinstance(patch, LoraPatch)])
+        widened = [patch for patch in patches if isinstance(patch, ControlLoraPatch)]
+        others = _lay_control_lora(model, patched, widened)
+        apply_loras(model, name, patched, [patch for patch in patches if isinstance(patch, LoraPatch)], others)
         lay_ip_adapters(patched, [patch for patch in patches if isinstance(patch, IpAdapterPatch)])
         if embeddings:
             extended_encoder(model, name, patched, embeddings)
@@ -85,6 +89,14 @@ def apply_patches(model: ModelDescription, name: str, module: Any, patches: tupl
             if isinstance(patch, CompilePatch):
                 compile_denoiser(patched, patch.backend)
         return patched.eval().requires_grad_(False)
+
+
+def _lay_control_lora(model: ModelDescription, denoiser: Any, patches: list[ControlLoraPatch]) -> dict[str, float]:
+    if not patches:
+        return {}
+    from nbgraph.diffusion.control_loras import lay_control_lora  # which imports the pipeline of Flux
+
+    return lay_control_lora(model, denoiser, patches)
 
 
 def compile_denoiser(module: Any, backend: str) -> None:

@@ -68,6 +68,20 @@ class IpAdapterPatch(_Frozen):
         return cls(path=str(path), fingerprint=fingerprint_path(path))
 
 
+class ControlLoraPatch(_Frozen):
+    """A control LoRA, which widens the denoiser. `weight` scales its effect; its image is an argument of `denoise`."""
+
+    kind: Literal["control_lora"] = "control_lora"
+    path: str
+    fingerprint: str
+    weight: float = 1.0
+
+    @classmethod
+    def from_file(cls, path: str, weight: float = 1.0) -> "ControlLoraPatch":
+        """Return the patch at `path`, with its fingerprint; raise `ModelNotFoundError` when there is no such file."""
+        return cls(path=str(path), fingerprint=fingerprint_path(path), weight=weight)
+
+
 class TextualInversionPatch(_Frozen):
     """Trained vectors for the text encoders, which a prompt names by `token`."""
 
@@ -108,6 +122,7 @@ Patch = Annotated[
     | SeamlessPatch
     | ClipSkipPatch
     | IpAdapterPatch
+    | ControlLoraPatch
     | TextualInversionPatch
     | StepCachePatch
     | CompilePatch,

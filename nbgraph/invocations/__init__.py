@@ -24,7 +24,14 @@ from nbgraph.invocations.conditioning import (
     MaskConditioning,
 )
 from nbgraph.invocations.control_flow import Collect, If, ItemOf, Iterate, Zip
-from nbgraph.invocations.denoise_inputs import BlendLatents, ControlNet, CreateDenoiseMask, Scheduler, VaeLoader
+from nbgraph.invocations.denoise_inputs import (
+    BlendLatents,
+    ControlLora,
+    ControlNet,
+    CreateDenoiseMask,
+    Scheduler,
+    VaeLoader,
+)
 from nbgraph.invocations.easing import StepEasing
 from nbgraph.invocations.image import BlankImage, Image, LoadImage, SaveImage, ShowImage
 from nbgraph.invocations.image_color import (
@@ -105,6 +112,7 @@ __all__ = [
     "Conditioning",
     "ConditioningCollection",
     "Contrast",
+    "ControlLora",
     "ControlNet",
     "ConvertImage",
     "CoreMetadata",

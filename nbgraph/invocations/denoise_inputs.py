@@ -1,18 +1,31 @@
 """Inputs of denoising besides prompts: schedulers, masks, ControlNets, blended latents, other VAEs."""
 
 from collections.abc import Iterator, Mapping
+from os.path import isfile
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from nbgraph import diffusion
+from nbgraph.diffusion.fingerprints import fingerprint_path
 from nbgraph.diffusion.scheduler_names import SchedulerName
 from nbgraph.errors import ModelError
+from nbgraph.invocations.adapters import lora_file
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
-from nbgraph.invocations.fields import ControlField, DenoiseMaskField, ImageField, LatentsField, UNetField, VaeField
+from nbgraph.invocations.fields import (
+    ControlField,
+    DenoiseMaskField,
+    ImageField,
+    LatentsField,
+    ModelField,
+    UNetField,
+    VaeField,
+)
 from nbgraph.invocations.latents import load_latents, save_latents
 from nbgraph.invocations.model_parts import like
 from nbgraph.invocations.outputs import LatentsOutput
+from nbgraph.texts import value_text
 
 
 class SchedulerOutput(BaseInvocationOutput):
@@ -117,6 +130,42 @@ class ControlNet(BaseInvocation):
             begin=self.begin_step_percent,
             end=self.end_step_percent,
             mode=self.mode,
+        )
+        return ControlOutput(control=control)
+
+
+@invocation("control_lora", title="Control LoRA", category="latents", version="1.0.0", static=True)
+class ControlLora(BaseInvocation):
+    """A control LoRA of FLUX.1, such as Canny or Depth, and the image that it guides denoising by, at all steps.
+
+    The denoiser sees the image beside the latents. It is linked to `control` of the denoising node, as a ControlNet is.
+    """
+
+    image: ImageField = Field(
+        title="Control image",
+        description="Control image of the kind the LoRA was trained on, such as Canny edges or a depth map",
+    )
+    lora: Path = Field(
+        title="Control LoRA", description="Control LoRA by its name in this studio, or the path of its file"
+    )
+    weight: float = Field(1.0, ge=0, le=2, description="How strongly the LoRA counts; 1 is as trained")
+
+    def check(self, known: Mapping[str, Any], context: InvocationContext) -> Iterator[tuple[str, str]]:
+        lora = None if known.get("lora") is None else lora_file(known["lora"], context)
+        if lora is not None and not isfile(lora):
+            yield "lora", f"there is no file {value_text(str(lora))} (looked in {Path.cwd()})"
+        elif lora is not None and (problem := diffusion.control_lora_problem(lora)):
+            yield "lora", problem
+
+    def invoke(self, context: InvocationContext) -> ControlOutput:
+        path = str(lora_file(self.lora, context))
+        control = ControlField(
+            model=ModelField(name=path, path=path, fingerprint=fingerprint_path(path)),
+            image=self.image,
+            weight=self.weight,
+            begin=0.0,
+            end=1.0,
+            is_lora=True,
         )
         return ControlOutput(control=control)
 

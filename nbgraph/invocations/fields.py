@@ -164,6 +164,8 @@ class ControlField(BaseModel):
     end: float
     mode: int | None = None
     """The task of a ControlNet for several; None for those of one."""
+    is_lora: bool = False
+    """Whether the model is a control LoRA, which works at all steps."""
 
 
 class T2iAdapterField(BaseModel):

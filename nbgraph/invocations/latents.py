@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from nbgraph import diffusion
-from nbgraph.diffusion.refs import IpAdapterPatch
+from nbgraph.diffusion.refs import ControlLoraPatch, IpAdapterPatch
 from nbgraph.diffusion.scheduler_names import SchedulerName
 from nbgraph.errors import NbgraphError
 from nbgraph.image_modes import as_mask, has_alpha, in_plain_mode
@@ -88,7 +88,7 @@ class DenoiseLatents(BaseInvocation):
         None, title="Mask", description="Where to denoise; without it everywhere"
     )
     control: ControlField | list[ControlField] | None = Field(
-        None, title="ControlNet", description="Control images and their models, one or a list"
+        None, title="ControlNet", description="Control images and their ControlNets or control LoRAs, one or a list"
     )
     t2i_adapter: T2iAdapterField | list[T2iAdapterField] | None = Field(
         None, title="T2I-Adapter", description="Control images and their adapters, one or a list"
@@ -265,7 +265,8 @@ class DenoiseLatents(BaseInvocation):
                 mask=self._mask(context),
                 differential=self.denoise_mask is not None and self.denoise_mask.differential,
                 tiles=self._tiles(),
-                controls=[self._control(context, control, held) for control in listed(self.control)],
+                controls=[self._control(context, each, held) for each in listed(self.control) if not each.is_lora],
+                control_image=self._control_image(context),
                 adapters=[self._adapter(context, adapter, held) for adapter in listed(self.t2i_adapter)],
                 image_prompts=[self._image_prompt(context, adapter, held) for adapter in listed(self.ip_adapter)],
                 masked=self._masked(context),
@@ -344,10 +345,20 @@ class DenoiseLatents(BaseInvocation):
             return diffusion.encode_masked_image(components, image, in_plain_mode(mask))
 
     def _adapted(self) -> ModelField:
-        """Return the model with the IP-Adapters as patches, in their order."""
+        """Return the model with the IP-Adapters and control LoRAs as patches, in their order."""
         model = self.unet.model
         laid = [IpAdapterPatch(path=a.adapter.path, fingerprint=a.adapter.fingerprint) for a in listed(self.ip_adapter)]
-        return model.model_copy(update={"patches": (*model.patches, *laid)})
+        widened = [
+            ControlLoraPatch(path=each.model.path, fingerprint=each.model.fingerprint, weight=each.weight)
+            for each in listed(self.control)
+            if each.is_lora
+        ]
+        return model.model_copy(update={"patches": (*model.patches, *widened, *laid)})
+
+    def _control_image(self, context: InvocationContext) -> Any:
+        """Return the image of a control LoRA; None without one."""
+        image = next((each.image for each in listed(self.control) if each.is_lora), None)
+        return None if image is None else diffusion.ControlImage(context.images.get(image))
 
     @staticmethod
     def _control(context: InvocationContext, control: ControlField, held: ExitStack) -> Any:

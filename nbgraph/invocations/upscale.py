@@ -25,9 +25,9 @@ class UpscalerOutput(BaseInvocationOutput):
 
 @invocation("upscaler_loader", title="Upscaler", category="model", version="1.0.0", static=True)
 class UpscalerLoader(BaseInvocation):
-    """An upscaler from a .safetensors file: ESRGAN, SwinIR, DAT, HAT, Compact and many more; needs the extra `upscale`.
+    """An upscaler from a .safetensors file: ESRGAN, SwinIR, DAT, HAT, Compact and many more.
 
-    The file says of which architecture it is, and by how much it enlarges.
+    The file says of which architecture it is, and by how much it enlarges. All but Compact need the extra `upscale`.
     """
 
     upscaler_model: str = Field(

@@ -20,6 +20,7 @@ MODEL_KINDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("transformer_loader", "model"): ("denoiser", "checkpoint"),
     ("transformer_loader", "parts"): ("folder", "checkpoint"),
     ("lora_loader", "lora"): ("lora",),
+    ("control_lora", "lora"): ("lora",),
     ("vae_loader", "vae_model"): ("vae",),
     ("controlnet", "control_model"): ("controlnet",),
     ("t2i_adapter", "t2i_adapter_model"): ("t2i-adapter",),

@@ -31,7 +31,7 @@ def sample(cache: ModelCache, ref: ModelRef, settings: DenoiseSettings, **given:
     positive, negative = encode(cache, ref, TEXT), encode(cache, ref, AVOID)
     if "noise" not in given and "latents" not in given:
         given["noise"] = noise(ref)
-    parts = ("denoiser", "vae") if "controls" in given else ("denoiser",)
+    parts = ("denoiser", "vae") if {"controls", "control_image"} & given.keys() else ("denoiser",)
     with cache.use(ref, *parts) as components:
         return denoise(components, positive, negative, settings=settings, **given)
 

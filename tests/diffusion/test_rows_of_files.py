@@ -23,6 +23,7 @@ TOLD, ADDED, REFUSED = (
     "test_what_is_not_applied_is_refused_by_kind_in_one_line",
 )
 FORMULA, LAYOUT = "test_what_is_added_is_what_the_formula_says", "test_every_layout_is_read_as_diffusers_reads_it"
+CONTROLLED = "test_a_control_lora_does_what_diffusers_does_with_it_and_leaves_the_model_alone"
 QUANTISED_FOLDER = "test_a_quantised_folder_names_what_is_missing"
 UNFIT, OLD = (
     "test_weights_that_do_not_fit_are_refused",
@@ -191,6 +192,7 @@ ROWS: list[tuple[str, str, str, str, str]] = [
     ("LoRA: LoKr", "works", KIN, FORMULA, "LoKr, split"),
     ("LoRA: whole differences", "works", KIN, FORMULA, "whole"),
     ("LoRA: embeddings beside", "works", LORA, "test_embeddings_in_the_file_of_a_lora_are_left_to_a_node_for_them", ""),
+    ("LoRA: control LoRA of Flux", "works", "test_control_loras", CONTROLLED, ""),
     ("LoRA: OFT, (IA)3, GLoRA", "refused", LORA, REFUSED, "OFT"),
     ("LoRA: of another base", "refused", KIN, "test_a_lora_for_another_base_is_refused_before_it_runs", ""),
     ("embedding: A1111", "works", WORDS, LAYOUT, "A1111"),

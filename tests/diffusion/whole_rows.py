@@ -11,6 +11,7 @@ from transformers import Siglip2ImageProcessorPil, Siglip2VisionConfig, Siglip2V
 
 from tests.diffusion.models import TinyModels
 from tests.tiny_models import newer_families, unet_families
+from tests.tiny_models.glm_image import glm_image
 
 Build = Callable[[TinyModels], Any]
 UNBINNED = {"use_resolution_binning": False}
@@ -119,6 +120,7 @@ AS_A_WHOLE: dict[str, Row] = {
     ),
     "qwenimage21": Row(alone(newer_families.qwen_image21)),
     "prx": Row(alone(newer_families.prx), UNBINNED),
+    "glm_image": Row(alone(glm_image)),
     "hidream": Row(alone(newer_families.hidream), {"max_sequence_length": 64}),
 }
 """Families that run as a whole; HiDream is in no table of diffusers."""

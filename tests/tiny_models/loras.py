@@ -1,5 +1,6 @@
 """LoRAs of random layers for the tiny models, in the files that their pipelines write."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from diffusers import DiffusionPipeline
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 
@@ -26,3 +28,26 @@ def build_lora(file: Path, model: Path, seed: int = 0, alpha: int = 8) -> Path:
 def _layers(module: Any, targets: list[str], alpha: int) -> dict[str, torch.Tensor]:
     module.add_adapter(LoraConfig(r=4, lora_alpha=alpha, init_lora_weights=False, target_modules=targets))
     return get_peft_model_state_dict(module)
+
+
+def build_control_lora(file: Path, model: Path, seed: int = 6) -> Path:
+    """A control LoRA for a tiny Flux: it widens the first layer, has biases beside its factors, and replaces norms."""
+    config = json.loads((model / "transformer" / "config.json").read_text())
+    generator = torch.Generator().manual_seed(seed)
+    inner = config["num_attention_heads"] * config["attention_head_dim"]
+    shapes = {
+        "x_embedder": (inner, 2 * config["in_channels"]),
+        "transformer_blocks.0.attn.to_q": (inner, inner),
+        "single_transformer_blocks.0.attn.to_v": (inner, inner),
+    }
+    state: dict[str, torch.Tensor] = {}
+    for name, (out, into) in shapes.items():
+        state[f"transformer.{name}.lora_A.weight"] = torch.randn(4, into, generator=generator) * 0.3
+        state[f"transformer.{name}.lora_B.weight"] = torch.randn(out, 4, generator=generator) * 0.3
+        state[f"transformer.{name}.lora_B.bias"] = torch.randn(out, generator=generator) * 0.3
+    width = config["attention_head_dim"]
+    for name in ("norm_q", "norm_added_k"):
+        norm = 1 + torch.rand(width, generator=generator)
+        state[f"transformer.transformer_blocks.0.attn.{name}.weight"] = norm
+    save_file(state, file)
+    return file
