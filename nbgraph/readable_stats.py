@@ -59,7 +59,9 @@ def stats_html(stats: Any) -> Html:
 def _columns(stats: Any) -> list[str]:
     # which run a node is of, where there are several
     runs = ["session"] if stats["session"].nunique() > 1 else []
-    return [*runs, *SHOWN]
+    # of nodes that ran with a step cache or compiled, where there are some
+    faster = ["speedup"] if "speedup" in stats else []
+    return [*runs, *SHOWN, *faster]
 
 
 def _note(stats: Any) -> str:

@@ -19,7 +19,7 @@ from nbgraph.results import NodeResult, Pictures
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.invocation_processor.invocation_processor_base import SessionHandle
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.shared.graph.execution_state import depth_first
+from nbgraph.services.shared.graph.execution_state import GraphExecutionState, depth_first
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.plan import Prepared
 from nbgraph.texts import value_text
@@ -234,9 +234,16 @@ class Run:
     def stats(self) -> "pd.DataFrame":
         """One row per prepared node: seconds, memory (MB), cached, error.
 
-        A cell shows eight columns; `.wide` shows all of them.
+        A cell shows eight columns; `.wide` shows all of them. If a denoiser had a step cache or was compiled, which
+        changes images, a column `speedup` says so.
         """
-        return readable(stats_frame(self.services.performance_statistics.rows(self.id)))
+        rows = list(self.services.performance_statistics.rows(self.id))
+        frame = stats_frame(rows)
+        used = _speedups(self.session)
+        if any(used.values()):
+            found = [used.get((row.source, row.path), "") for row in rows]
+            frame.insert(list(frame.columns).index("seconds"), "speedup", found)
+        return readable(frame)
 
     @property
     def node_seconds(self) -> float:
@@ -337,3 +344,31 @@ def run_id(run: Run | str) -> str:
     if isinstance(given, str):
         return given
     raise ChoiceError("a run", given, ["a Run", "the id of a run, as in studio.queue.frame"])
+
+
+def _speedups(session: GraphExecutionState) -> dict[tuple[str, tuple[int, ...]], str]:
+    """Return the step cache and the compiler of the denoiser that a node ran with, by node and path, as a text."""
+    found: dict[tuple[str, tuple[int, ...]], str] = {}
+    # other nodes pass a denoiser on, or read its sizes
+    denoising = {cls for cls in session.plan.node_types if {"unet", "positive"} <= cls.inputs().keys()}
+    nodes = session.plan.nodes if denoising else ()
+    for planned in nodes:
+        if type(planned.node) not in denoising:
+            continue
+        edge = next((each for each in planned.inputs if each.field == "unet"), None)
+        if edge is None:
+            continue
+        given = session.outputs_of(nodes[edge.parent].id)
+        for path in session.outputs_of(planned.id):
+            source = given.get(path if edge.keep is None else tuple(path[place] for place in edge.keep))
+            if source is not None:
+                patches = getattr(source, edge.output).model.patches
+                found[planned.id, path] = ", ".join(filter(None, map(_speedup, patches)))
+    return found
+
+
+def _speedup(patch: Any) -> str:
+    """Return how a patch of a model makes its denoiser faster, "" for one that does not."""
+    if patch.kind == "step_cache":
+        return f"{patch.method} cache"
+    return f"compiled by {patch.backend}" if patch.kind == "compile" else ""

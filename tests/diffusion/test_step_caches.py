@@ -10,7 +10,7 @@ from nbgraph.diffusion.denoising import DenoiseSettings
 from nbgraph.diffusion.model_cache import ModelCache
 from nbgraph.diffusion.refs import CompilePatch, ModelRef, StepCachePatch
 from nbgraph.errors import CancelledError, ModelError
-from nbgraph.invocations import DenoiseLatents, ModelLoader, Noise, Prompt, StepCache
+from nbgraph.invocations import DenoiseLatents, Iterate, ModelLoader, Noise, Prompt, StepCache
 from tests.diffusion.drawing import noise, sample
 from tests.diffusion.models import TinyModels
 
@@ -64,8 +64,13 @@ def test_models_without_step_caches_and_two_of_them_are_refused(tiny: TinyModels
 
 @pytest.mark.parametrize("name", ["sd15", "flux"])
 def test_a_compiled_denoiser_draws_the_same_image(name: str, tiny: TinyModels, shared_cache: ModelCache) -> None:
-    compiled = drawn(shared_cache, tiny[name].with_patch(CompilePatch(backend="eager")))
+    patched = tiny[name].with_patch(CompilePatch(backend="eager"))
+    compiled = drawn(shared_cache, patched)
     assert (compiled - drawn(shared_cache, tiny[name])).abs().max() < 1e-4
+    for ref, is_compiled in ((patched, True), (tiny[name], False)):
+        with shared_cache.use(ref, "denoiser") as components:
+            (denoiser,) = components.modules.values()
+        assert any(module._compiled_call_impl is not None for module in denoiser.modules()) == is_compiled
 
 
 def test_what_makes_a_denoiser_faster_is_part_of_the_key(tiny: TinyModels) -> None:
@@ -81,8 +86,17 @@ def test_what_makes_a_denoiser_faster_is_part_of_the_key(tiny: TinyModels) -> No
             node(plain, StepCache(unet=plain, threshold=0.1)),
             node(plain, StepCache(unet=plain)),
         ]
-        found = [studio.run(each, progress=False).stats.set_index("node").cached["drawn"] for each in (*made, *made)]
-        assert found == [False] * 3 + [True] * 3
+        runs = [studio.run(each, progress=False) for each in (*made, *made)]
+        assert [run.stats.set_index("node").cached["drawn"] for run in runs] == [False] * 3 + [True] * 3
+        assert "speedup" not in runs[0].stats
+        for run in (runs[1], runs[4]):
+            told = run.stats.set_index("node").speedup
+            assert (told["drawn"], set(told.drop("drawn"))) == ("first_block cache", {""})
+            assert "speedup</th>" in run.stats._repr_html_()
         compiled = ModelLoader(model=tiny["flux"].path, compiler="eager")
         stats = studio.run(node(compiled, compiled), progress=False).stats.set_index("node")
         assert not stats.cached["drawn"]
+        assert stats.speedup["drawn"] == "compiled by eager"
+        each = Iterate(collection=[0.1, 0.2])
+        run = studio.run(node(plain, StepCache(unet=plain, method="pyramid", threshold=each)), progress=False)
+        assert list(run.stats.speedup[run.stats.source == "drawn"]) == ["pyramid cache"] * 2
