@@ -11,20 +11,24 @@ from PIL import Image, ImageDraw
 from transformers import Qwen2VLProcessor
 
 import nbgraph as nb
-from nbgraph.errors import GraphError
+from nbgraph.errors import GraphError, NodeError
 from nbgraph.invocations import (
     BlurImage,
+    Collect,
     CreateDenoiseMask,
     DenoiseLatents,
     EditPrompt,
     ImageToLatents,
+    Iterate,
     LatentsToImage,
     ModelLoader,
     Noise,
     Prompt,
     Reference,
 )
+from nbgraph.invocations import Image as ImageNode
 from nbgraph.invocations.fields import ImageField
+from nbgraph.services.events.events_common import Event, NodeProgress
 from tests.diffusion.models import TinyModels
 
 WIDTH, HEIGHT, STEPS, SEED = 32, 48, 3, 7
@@ -187,6 +191,31 @@ def refused(studio: nb.Studio, node: Any, match: str) -> None:
 
 def test_more_images_than_a_model_takes_are_refused_before_a_node_runs(tiny, pictures, uncached):
     refused(uncached, edit(uncached, "flux-kontext", tiny, pictures), "there are 2 reference images.*take 1; put them")
+
+
+def test_images_that_are_collected_are_counted_before_a_node_runs_as_far_as_they_are_known(tiny, pictures, uncached):
+    model = ModelLoader(model=tiny["flux-kontext"].path)
+    images = [ImageNode(image=saved(uncached, picture)) for picture in pictures]
+    refusal = "there are 2 reference images.*take 1; put them"
+    for image in (Collect(item=images), Collect(item=images[0], collection=[images[1].image])):
+        refused(
+            uncached, edit(uncached, "flux-kontext", tiny, [], reference=Reference(image=image, vae=model)), refusal
+        )
+    one = Reference(image=Collect(item=images[:1]), vae=model)
+    assert uncached.run(edit(uncached, "flux-kontext", tiny, [], reference=one), progress=False).status == "completed"
+
+
+def test_images_whose_number_only_the_run_knows_are_refused_before_a_step(tiny, pictures, uncached):
+    model = ModelLoader(model=tiny["flux-kontext"].path)
+    each = Iterate(collection=[saved(uncached, picture) for picture in pictures])
+    made = Collect(item=BlurImage(image=each))
+    node = edit(uncached, "flux-kontext", tiny, [], reference=Reference(image=made, vae=model))
+    steps: list[Event] = []
+    end = uncached.services.events.subscribe(lambda event: isinstance(event, NodeProgress) and steps.append(event))
+    with pytest.raises(NodeError, match="there are 2 reference images.*take 1; put them"):
+        uncached.run(node, progress=False)
+    end()
+    assert not steps
 
 
 def test_an_image_that_is_too_small_or_too_wide_is_refused_before_a_node_runs(tiny, uncached):

@@ -1,7 +1,7 @@
 """Looks at a session before anything runs: the graph as a whole, and each node's own `check`.
 
 Nodes that are quick and pure (`static`) are run for this, so that what they give is known: a model's sizes, a list's
-length. What depends on anything else stays unknown.
+length. A collect of such values gives a known list. What depends on anything else stays unknown.
 
 Some checks need torch. Loading it takes long, so where it is not there yet such checks are left to the worker thread.
 """
@@ -14,8 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from nbgraph.errors import NbgraphError, Problems
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, is_link
+from nbgraph.invocations.control_flow import Collect
 from nbgraph.invocations.fields import ModelField, ResourceField, models_in, resources_in
 from nbgraph.invocations.input_problems import input_problems
+from nbgraph.invocations.outputs import CollectionOutput
 from nbgraph.invocations.types import NodeValue
 from nbgraph.invocations.valid import validated
 from nbgraph.loading import NotLoadedError, without_waiting
@@ -72,6 +74,9 @@ def _look_at(
 ) -> None:
     """Add what is wrong with a node to `problems`, and what it gives, if that is known, to `outputs`."""
     cls = type(planned.node)
+    if cls is Collect:
+        _collect(planned, outputs)
+        return
     known, runnable = _known_inputs(planned, outputs), None
     if planned.node_type.rules:
         try:
@@ -88,6 +93,25 @@ def _look_at(
             outputs[planned.rank] = (runnable or cls(**known)).invoke(context)
         except NbgraphError as error:
             problems.add("bad_value", str(error), planned.id)
+
+
+def _collect(planned: PlannedNode, outputs: dict[int, NodeValue]) -> None:
+    """Add the list that a collect gives to `outputs`, if all its items are known.
+
+    What an iterate node hands out is not known, so no list here depends on the path.
+    """
+    linked = {edge.field for edge in planned.inputs}
+    if "item" not in linked or not all(edge.parent in outputs for edge in planned.inputs):
+        return
+    collection = [] if "collection" in linked else list(planned.values["collection"])
+    items: list[NodeValue] = []
+    for edge in planned.inputs:
+        value = getattr(outputs[edge.parent], edge.output)
+        if edge.field == "item":
+            items.append(value)
+        else:
+            collection += value
+    outputs[planned.rank] = CollectionOutput(collection=[*collection, *items])
 
 
 def _check_resources(session: GraphExecutionState, problems: Problems, resource_problem: ResourceProblem) -> None:
