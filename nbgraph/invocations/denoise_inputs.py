@@ -13,6 +13,7 @@ from nbgraph.diffusion.scheduler_names import SchedulerName
 from nbgraph.errors import ModelError
 from nbgraph.invocations.adapters import lora_file
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
+from nbgraph.invocations.denoise_steps import shape_problem
 from nbgraph.invocations.fields import (
     ControlField,
     DenoiseMaskField,
@@ -204,6 +205,10 @@ class CreateDenoiseMask(BaseInvocation):
         if {"image", "vae"} <= known.keys() and (known["image"] is None) != (known["vae"] is None):
             lacking, given = ("image", "vae") if known["image"] is None else ("vae", "image")
             yield lacking, f"is left out, and {given} is given; a model for inpainting needs both"
+        if isinstance(mask := known.get("mask"), ImageField) and isinstance(image := known.get("image"), ImageField):
+            sizes = [(each.width, each.height) for each in map(context.images.record, (mask, image))]
+            if problem := shape_problem(*sizes):
+                yield "mask", problem
 
     def invoke(self, context: InvocationContext) -> DenoiseMaskOutput:
         field = DenoiseMaskField(

@@ -10,6 +10,8 @@ from nbgraph.invocations.fields import ModelField
 
 Item = TypeVar("Item")
 MOST_STEPS = 1000
+_SAME_SHAPE = 0.02
+"""Relative difference of two ratios of width to height up to which they are one shape, cut to whole latents."""
 
 
 def sampling_options(shift: float | None, spacing: Any, sigmas: list[float] | None) -> Any:
@@ -29,6 +31,19 @@ def mask_problem(inpaints: bool, known: Mapping[str, Any]) -> tuple[str, str] | 
     if not inpaints and mask is not None and any(known.get(name, mask) is None for name in ("latents", "noise")):
         return "denoise_mask", "needs latents, which it keeps where it is black, and noise; link both"
     return None
+
+
+def shape_problem(mask: tuple[int, int], image: tuple[int, int]) -> str:
+    """Return what is wrong with a mask of that (width, height) for an image; "" if it has the shape of the image.
+
+    A smaller or larger one is resized. One of another shape would be stretched, and paint elsewhere than it shows.
+    """
+    if abs(mask[0] * image[1] - mask[1] * image[0]) <= _SAME_SHAPE * mask[1] * image[0]:
+        return ""
+    return (
+        f"is {mask[0]} x {mask[1]}, and the image {image[0]} x {image[1]}, of another shape; put ResizeImage or "
+        "CropImage before one of them"
+    )
 
 
 def negative_problem(given: Any, model: ModelField, context: InvocationContext) -> Iterator[tuple[str, str]]:

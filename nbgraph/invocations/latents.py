@@ -21,6 +21,7 @@ from nbgraph.invocations.denoise_steps import (
     negative_problem,
     no_step_problem,
     sampling_options,
+    shape_problem,
     step_at,
 )
 from nbgraph.invocations.fields import (
@@ -325,6 +326,8 @@ class DenoiseLatents(BaseInvocation):
         kept = load_latents(context, self.latents)
         soft = self.denoise_mask.soft or self.denoise_mask.differential
         mask = in_plain_mode(context.images.get(self.denoise_mask.mask))
+        if problem := shape_problem(mask.size, (kept.width, kept.height)):
+            raise NbgraphError(f"the mask {problem}")
         if as_mask(mask).getbbox() is None:
             hint = "; if its shape is in its transparency, put MaskFromAlpha before it" if has_alpha(mask) else ""
             context.warn(f"the mask is black everywhere, so nothing is painted anew{hint}")
@@ -341,6 +344,8 @@ class DenoiseLatents(BaseInvocation):
             name = "soft" if given.soft else "differential"
             context.warn(f"models for inpainting take a hard mask, so {name} is not used")
         mask, image = (context.images.get(each) for each in (given.mask, given.image))
+        if problem := shape_problem(mask.size, image.size):
+            raise NbgraphError(f"the mask {problem}")
         with context.models.use(given.vae.model, "vae") as components:
             return diffusion.encode_masked_image(components, image, in_plain_mode(mask))
 

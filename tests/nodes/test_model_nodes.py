@@ -146,6 +146,23 @@ def test_a_mask_without_latents_is_refused_before_the_run(model, studio, put):
         studio.run(denoise(model, denoise_mask=mask), progress=False)
 
 
+def test_a_mask_of_another_shape_is_refused_before_a_step_and_one_of_another_size_is_resized(model, studio, drawn, put):
+    picture = put(PillowImage.linear_gradient("L").resize((64, 64)).convert("RGB"))
+
+    def masked(size, **more):
+        mask = PillowImage.new("L", size)
+        mask.paste(255, (0, 0, size[0] // 2, size[1]))
+        latents = ImageToLatents(image=picture, vae=model)
+        given = CreateDenoiseMask(mask=put(mask), **more)
+        return denoise(model, latents=latents, denoising_start=0.4, denoise_mask=given)
+
+    assert torch.equal(drawn(masked((64, 64))), drawn(masked((128, 128))))
+    with pytest.raises(NodeError, match="the mask is 64 x 32, and the image 64 x 64, of another shape; put Resize"):
+        studio.run(masked((64, 32)), progress=False)
+    with pytest.raises(GraphError, match="mask: is 64 x 32, and the image 64 x 64, of another shape"):
+        studio.run(masked((64, 32), image=picture, vae=model), progress=False)
+
+
 def test_controlnets_steer_one_or_several(folder, model, drawn, put):
     picture = put(PillowImage.linear_gradient("L").resize((64, 64)))
 
