@@ -92,7 +92,7 @@ ALLOWED = {
         "html",
         "notebook",
     },
-    "models": {"errors"},
+    "models": {"errors", "diffusion"},
     "painting": {"errors"},
     "threads": set(),
     "templates": {"errors", "invocations", GRAPH},

@@ -1,10 +1,10 @@
-"""Files of upscalers, of the many architectures that spandrel recognises by their weights.
+"""Files of upscalers: compact ones, and the many architectures that spandrel recognises by their weights.
 
 spandrel is an extra (`pip install nbgraph[upscale]`). Files are safetensors only; the header says what they are.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,33 +14,33 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from nbgraph.diffusion.compact_upscaler import CompactUpscaler
 from nbgraph.diffusion.description import ModelDescription
 from nbgraph.diffusion.file_headers import NotWeights
 from nbgraph.diffusion.file_tensors import open_weights
 from nbgraph.diffusion.fingerprints import file_identity
-from nbgraph.diffusion.model_files import StoredTensor
+from nbgraph.diffusion.model_files import StoredTensor, read_header
 from nbgraph.diffusion.quiet import quiet
 from nbgraph.diffusion.sources import Source
-from nbgraph.diffusion.what_is import header_of, what_is
+from nbgraph.diffusion.what_is import compact_shape, header_of, what_is
 from nbgraph.errors import ModelError
 
 ROLE = "upscaler"
 _UNKNOWN = "unknown file"
 """What `what_is` calls weights of no model that it knows; spandrel knows most architectures of upscalers."""
 _TYPES = {"F64": torch.float64, "F16": torch.float16, "BF16": torch.bfloat16}
-_NEEDED = "an upscaler needs the package spandrel: pip install 'nbgraph[upscale]'"
+_NEEDED = "an upscaler of this kind needs the package spandrel: pip install 'nbgraph[upscale]'"
 
 
 class Upscaler(torch.nn.Module):
     """A network that enlarges images by `scale`, 1 for one that restores them."""
 
-    def __init__(self, described: Any) -> None:
+    def __init__(
+        self, network: torch.nn.Module, call: Callable[[Tensor], Tensor], scale: int, takes_tiles: bool
+    ) -> None:
+        """Wrap a network; `call` runs it on images, and pads them to what the architecture needs."""
         super().__init__()
-        self.described = described
-        self.network = described.model
-        self.scale: int = described.scale
-        self.name = f"{described.architecture.name} x{described.scale}"
-        self.takes_tiles: bool = described.tiling.name == "SUPPORTED"
+        self.network, self._call, self.scale, self.takes_tiles = network, call, scale, takes_tiles
 
     @property
     def dtype(self) -> torch.dtype:
@@ -50,8 +50,7 @@ class Upscaler(torch.nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> (B, 3, h * scale, w * scale) in [0, 1]."""
         weight = next(self.network.parameters())
-        # The descriptor pads to what the architecture needs, and takes the padding away.
-        return self.described(image.to(weight.device, weight.dtype))
+        return self._call(image.to(weight.device, weight.dtype))
 
 
 def describe_if_upscaler(path: Path, fingerprint: str) -> ModelDescription | None:
@@ -65,11 +64,12 @@ def describe_if_upscaler(path: Path, fingerprint: str) -> ModelDescription | Non
     facts, header = what_is(path), header_of(path, file_identity(path))
     if facts.kind not in (ROLE, _UNKNOWN) or isinstance(header, NotWeights) or header.format != "safetensors":
         return None
-    if find_spec("spandrel") is None:
+    is_compact = compact_shape(header.tensors) is not None
+    if not is_compact and find_spec("spandrel") is None:
         if facts.kind == ROLE:
             raise ModelError(f"{str(path)!r} is an upscaler, and {_NEEDED}")
         return None
-    if _architecture(header.tensors) is None:
+    if not is_compact and _architecture(header.tensors) is None:
         return None
     source = Source(str(path), fingerprint, file=path, part=ROLE, given={}, content=f"{fingerprint} {ROLE}")
     return ModelDescription(path, None, {ROLE: Upscaler}, {}, 0, 1, 1, 0, 0, None, {ROLE: source})
@@ -84,6 +84,8 @@ def load_upscaler(source: Source, dtype: torch.dtype) -> Upscaler:
         It takes or gives other than red, green and blue, or inpaints or restores faces by another kind of input.
     """
     tensors = _read(source.where)
+    if (shape := compact_shape(read_header(source.where))) is not None:
+        return _compact(tensors, shape, dtype)
     try:
         with quiet():
             described = _spandrel().ModelLoader(device="cpu").load_from_state_dict(tensors)
@@ -100,9 +102,21 @@ def load_upscaler(source: Source, dtype: torch.dtype) -> Upscaler:
             f"{str(source.where)!r} is a {described.architecture.name} that takes {channels[0]} and gives "
             f"{channels[1]} channels; use an upscaler of colour images, 3 to 3"
         )
-    upscaler = Upscaler(described).eval().requires_grad_(False)
+    made: Any = described
+    upscaler = Upscaler(made.model, made, made.scale, made.tiling.name == "SUPPORTED").eval().requires_grad_(False)
     half = {torch.float16: described.supports_half, torch.bfloat16: described.supports_bfloat16}
     return upscaler.to(dtype if half.get(dtype, False) else torch.float32)
+
+
+def _compact(tensors: dict[str, Tensor], shape: tuple[int, int, int], dtype: torch.dtype) -> Upscaler:
+    with torch.device("meta"):
+        network = CompactUpscaler(*shape)
+    network.load_state_dict({name: tensor.to(dtype) for name, tensor in tensors.items()}, assign=True)
+
+    def call(image: Tensor) -> Tensor:
+        return network(image).clamp(0, 1)
+
+    return Upscaler(network, call, shape[2], True).eval().requires_grad_(False)
 
 
 def _read(file: Path) -> dict[str, Tensor]:

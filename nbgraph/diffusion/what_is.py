@@ -5,6 +5,7 @@ holds nothing known, the facts say so, and nothing is guessed.
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -200,7 +201,25 @@ def _upscaler(tensors: Tensors, _: Mapping[str, Any]) -> tuple[str, str, str] | 
     names = set(tensors)
     old = {"model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight"}
     new = {"conv_first.weight", "body.0.rdb1.conv1.weight"}
+    if (shape := compact_shape(tensors)) is not None:
+        return "upscaler", "", f"Compact x{shape[2]}"
     return ("upscaler", "", "ESRGAN") if old <= names or new <= names else None
+
+
+def compact_shape(tensors: Tensors) -> tuple[int, int, int] | None:
+    """Return (width, layers, scale) of a `CompactUpscaler` of colour images, by its tensors; None for anything else."""
+    first, count = tensors.get("body.0.weight"), sum(name.endswith(".bias") for name in tensors)
+    last = tensors.get(f"body.{2 * count - 2}.bias")
+    if first is None or last is None or count < 2 or len(first.shape) != 4 or len(last.shape) != 1:
+        return None
+    width, scale = first.shape[0], math.isqrt(last.shape[0] // 3)
+    sides = [3, *[width] * (count - 1)], [*[width] * (count - 1), 3 * scale**2]
+    expected: dict[str, tuple[int, ...]] = {}
+    for number, (into, out) in enumerate(zip(*sides)):
+        expected |= {f"body.{2 * number}.weight": (out, into, 3, 3), f"body.{2 * number}.bias": (out,)}
+    expected |= {f"body.{2 * number + 1}.weight": (width,) for number in range(count - 1)}
+    same = {name: tuple(tensor.shape) for name, tensor in tensors.items()} == expected
+    return (width, count - 2, scale) if same and scale else None
 
 
 def precision_of(header: FileHeader) -> str:

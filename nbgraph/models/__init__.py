@@ -1,1 +1,1 @@
-"""The models that ship with the package, as plain diffusers folders."""
+"""The models that ship with the package: a plain diffusers folder, and an upscaler for what it draws."""

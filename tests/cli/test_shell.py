@@ -51,7 +51,7 @@ def test_a_person_types_completes_errs_interrupts_and_leaves(tmp_path):
         ("add | mul --link -1 ", ["value"]),
         ("add | mul --link -1 value ", ["a", "b"]),
         ("add | mul --link_node ", ["0", "1", "-1", "-2"]),
-        ("model_loader --model ", ["emoji"]),
+        ("model_loader --model ", ["emoji", "emoji_x2.safetensors"]),
         ("img_resize --resample_mode b", ["box", "bilinear", "bicubic"]),
         ("l2i --tiled ", ["true", "false"]),
         ("cache ", ["explain", "forget", "list"]),

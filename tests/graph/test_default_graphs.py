@@ -54,7 +54,7 @@ REQUIRED = {
     "edit by instruction": {"image", "model"},
     "hires fix": set(),
     "ControlNet": {"image", "model", "control_model"},
-    "upscale": {"image", "upscaler"},
+    "upscale": {"image"},
 }
 
 
