@@ -250,6 +250,10 @@ class TestFrame:
         assert extended.crop((16, 0, 80, 48)).tobytes() == original.tobytes()
         crop = CropImage(id="crop", image=studio.images.add(original), **painter.frame._asdict())
         assert studio.run(crop, progress=False)[crop].image.size == mask.size
+        form = studio.form("outpaint")
+        form.values = {"image": studio.images.add(original), **painter.frame._asdict()}
+        assert {name: form.values[name] for name in Frame._fields} == painter.frame._asdict()
+        form.close()
 
     def test_a_mask_in_the_frame_before_is_refused(self, page):
         assert "the mask is 64 x 48, and the image 80 x 48" in page.save(spot(), pads=[16, 0, 0, 0])["message"]
