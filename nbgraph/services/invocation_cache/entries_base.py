@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from nbgraph.services.invocation_cache.entry_lists import EntryQuery
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheRow, StoredKeys
 from nbgraph.services.service import Service
 from nbgraph.services.shared.pagination import Page, page_bounds
 
@@ -61,10 +61,21 @@ class EntriesBase(Service):
             found, total = self._page(query, page * per_page, per_page)
         return Page(found, page, per_page, total)
 
-    def keys(self) -> list[bytes]:
-        """Return the keys of all entries, in the order in which they were stored."""
+    def keys_after(self, mark: tuple[int, int] | None) -> StoredKeys:
+        """Return the keys that were stored since an earlier reading, in time proportional to their number.
+
+        Parameters
+        ----------
+        mark
+            The mark of that reading; None for all keys.
+
+        Returns
+        -------
+        StoredKeys
+            All keys instead if an entry was dropped since then.
+        """
         self.write_pending()
-        return self._keys()
+        return self._keys_after(mark)
 
     def types(self) -> list[str]:
         """Return the node types that have entries, by name."""
@@ -100,6 +111,10 @@ class EntriesBase(Service):
     @abstractmethod
     def _keys(self) -> list[bytes]:
         """Return the keys of all entries."""
+
+    @abstractmethod
+    def _keys_after(self, mark: tuple[int, int] | None) -> StoredKeys:
+        """Return the keys that were stored since a mark, or all."""
 
     @abstractmethod
     def _page(self, query: EntryQuery, offset: int, limit: int) -> tuple[Sequence[CacheRow], int]:

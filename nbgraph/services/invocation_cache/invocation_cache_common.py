@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from msgspec import Struct
 from pydantic import JsonValue
@@ -13,6 +14,17 @@ from nbgraph.texts import shorten
 
 MADE_EARLIER = "its result was made by an earlier version of nbgraph, which distinguished results in another way"
 MADE_LATER = "its result was made by a later version of nbgraph, which distinguishes results in another way"
+
+
+class StoredKeys(NamedTuple):
+    """Keys of a cache, in the order in which they were stored: all of them, or those that came since another reading.
+
+    `mark` is what `keys_after` needs to continue from here.
+    """
+
+    mark: tuple[int, int]
+    keys: list[bytes]
+    are_all: bool
 
 
 class CacheRow(Struct):

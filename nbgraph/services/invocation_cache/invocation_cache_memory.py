@@ -1,12 +1,13 @@
 """The cache in memory: a dictionary, and a reverse index from resources to keys."""
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from operator import attrgetter
 from threading import RLock
 
 from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuery, select_rows
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, with_descendants
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, StoredKeys, with_descendants
 from nbgraph.services.shared.interrupts import defer_interrupt
 
 _used = attrgetter("used")
@@ -28,7 +29,7 @@ class InvocationCacheMemory(InvocationCacheBase):
         self._bytes = 0
         self._uses = 0
         self._oldest: list[tuple[int, bytes]] = []
-        self._changes = 0
+        self._changes = self._dropped = 0
         self._listed = NO_LIST
         self._lock = RLock()
 
@@ -75,6 +76,7 @@ class InvocationCacheMemory(InvocationCacheBase):
                 if entry is None:
                     continue
                 dropped += 1
+                self._dropped += 1
                 self._bytes -= entry.bytes
                 released += entry.resources
                 for name in entry.resources:
@@ -101,6 +103,15 @@ class InvocationCacheMemory(InvocationCacheBase):
 
     def _keys(self) -> list[bytes]:
         return list(self._entries)
+
+    def _keys_after(self, mark: tuple[int, int] | None) -> StoredKeys:
+        with self._lock:
+            now = len(self._entries) + self._dropped, self._dropped
+            stored, dropped = mark or (0, -1)
+            are_all = dropped != self._dropped
+            count = len(self._entries) if are_all else now[0] - stored
+            newest_first = list(islice(reversed(self._entries), count))
+            return StoredKeys(now, newest_first[::-1], are_all)
 
     def _page(self, query: EntryQuery, offset: int, limit: int) -> tuple[Sequence[CacheRow], int]:
         """Return a page.

@@ -20,7 +20,7 @@ from nbgraph.invocations.node_registry import registry
 from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuery, select_rows
 from nbgraph.services.invocation_cache.entry_table import EntryTable, StoredRow
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase, resource_names
-from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, with_descendants
+from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, StoredKeys, with_descendants
 from nbgraph.services.invocation_cache.local_index import LocalIndex
 from nbgraph.services.invocation_cache.read_ahead import ReadAhead
 from nbgraph.services.shared.interrupts import defer_interrupt
@@ -29,6 +29,7 @@ from nbgraph.services.shared.sqlite.damaged_rows import DAMAGE
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
 USES_SECONDS = 30.0
+_KEYS_AFTER = "SELECT entries, number, key FROM cache_totals LEFT JOIN cache_entries ON number > ? ORDER BY number"
 
 
 class InvocationCacheSqlite(InvocationCacheBase):
@@ -207,6 +208,17 @@ class InvocationCacheSqlite(InvocationCacheBase):
     def _keys(self) -> list[bytes]:
         unwritten = self._flush()
         return self._table.keys() + [entry.key for entry in unwritten]
+
+    def _keys_after(self, mark: tuple[int, int] | None) -> StoredKeys:
+        self._flush()
+        newest, count = mark or (0, 0)
+        rows = self._database.rows(_KEYS_AFTER, (newest,))
+        added = [(number, key) for _, number, key in rows if key is not None]
+        # numbers are never given twice, so where the counts agree none of the earlier entries is gone
+        if mark is not None and count + len(added) != rows[0][0]:
+            return self._keys_after(None)
+        newest = added[-1][0] if added else newest
+        return StoredKeys((newest, count + len(added)), [key for _, key in added], mark is None)
 
     def _page(self, query: EntryQuery, offset: int, limit: int) -> tuple[Sequence[CacheRow], int]:
         if unwritten := self._flush():

@@ -36,7 +36,8 @@ class ClusterEnds(ClusterIntake):
         self._shipments: list[Shipment] = []
         """Those that have legs which have not ended."""
         self._spent: list[DaskFuture | None] = []
-        """Tasks that have ended; Dask forgets them together with the next one that is sent, which costs no message."""
+        """Tasks that have ended with nothing to return. They are let go of each second: Dask tells the worker of each,
+        and what it sends a worker within 5 ms after that waits."""
         self._waiting: list[Flight] = []
         """Those that were taken from the queue and are not sent: they run alone, or begin the next group."""
         self._hold = ExitStack()
@@ -108,7 +109,8 @@ class ClusterEnds(ClusterIntake):
         shipment, leg.shipment = leg.shipment, None
         if shipment in self._shipments and not any(self._legs.get(each.id) is each for each in shipment.legs):
             self._shipments.remove(shipment)
-            self._spent.append(shipment.future)
+            if all(each.is_reported for each in shipment.legs):
+                self._spent.append(shipment.future)
             shipment.future = None
 
     def _leg_ended(self, flight: Flight, leg: Leg) -> None:

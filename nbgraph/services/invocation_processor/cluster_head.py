@@ -242,7 +242,6 @@ class ClusterHead(ClusterEnds):
         except BaseException:
             self._shipments.remove(shipment)
             raise
-        self._spent.clear()
 
     def _send(self, shipment: Shipment, where: Placement) -> None:
         jobs = [self._job_of(leg, where.first) for leg in shipment.legs]
@@ -285,4 +284,4 @@ class ClusterHead(ClusterEnds):
         facts = [self.facts[first]] if first in self.facts else list(self.facts.values())
         if facts and all(each["shares_folder"] for each in facts):
             return None
-        return self._series.next(self._all.invocation_cache.keys(), first)
+        return self._new_keys(first)

@@ -16,14 +16,14 @@ from typing import Protocol, cast, runtime_checkable
 
 from nbgraph.config import PREFIX, Settings
 from nbgraph.diffusion.fingerprints import fingerprint_path
-from nbgraph.errors import CancelledError, ClusterError, NbgraphError
+from nbgraph.errors import CancelledError, ClusterError, NbgraphError, StoreReadOnlyError
 from nbgraph.invocations.types import JsonObject
 from nbgraph.services.images.portable_images import to_png
 from nbgraph.services.invocation_cache.portable_entries import FollowsHead
 from nbgraph.services.invocation_processor.cluster_dask import DaskWorker, on_thread, packed, task_is_given_up
 from nbgraph.services.invocation_processor.cluster_keys import KnownKeys, LearntKeys
 from nbgraph.services.invocation_processor.cluster_legs import LegRunner, RunningLeg
-from nbgraph.services.invocation_processor.cluster_link import HeadLink
+from nbgraph.services.invocation_processor.cluster_link import BEGUN_SECONDS, HeadLink
 from nbgraph.services.invocation_processor.cluster_messages import (
     Begun,
     Job,
@@ -109,6 +109,8 @@ class WorkerHost:
         self._legs: dict[str, RunningLeg] = {}
         """Those that run, and those of which the head has not everything."""
         self._letters: dict[str, Letter] = {}
+        self._begun: Begun | None = None
+        """Legs that have begun, of which the head has not heard."""
         self._outputs: dict[str, Outputs] = {}
         self._keys = LearntKeys()
         self._processor = WorkerProcessor()
@@ -123,13 +125,23 @@ class WorkerHost:
                 self.problem = f"worker {self.name!r} cannot open the studio: {error}"
 
     def _open(self, settings: Settings) -> InvocationServices:
-        if self.shares_folder:
-            services = InvocationServices.sqlite(self._studio.folder, settings)
-        else:
+        services = self._open_folder(settings)
+        if services is None:
             services = InvocationServices.remote(settings, self.link, self._localise)
         services.processor = self._processor
         services.performance_statistics.worker = self.name
         return services
+
+    def _open_folder(self, settings: Settings) -> InvocationServices | None:
+        """Open the studio's folder; None for a worker that cannot use it, and works without."""
+        if not self.shares_folder:
+            return None
+        try:
+            return InvocationServices.sqlite(self._studio.folder, settings)
+        except StoreReadOnlyError as error:
+            logger.warning("worker %s works in memory: %s", self.name, error)
+            self.shares_folder = False
+            return None
 
     def _localise(self, output: object) -> object:
         return with_local_paths(output, self.services.model_manager, self.name)
@@ -190,7 +202,9 @@ class WorkerHost:
         is_first = all(job.first == self._worker.address and job.leg not in self._legs for job in jobs)
         if is_first and not self.problem:
             self._legs |= {leg.id: leg for leg in legs}
-            self.link.tell(Begun(self._worker.address, [leg.id for leg in legs], self.facts()))
+            self._begun = Begun(self._worker.address, [leg.id for leg in legs], self.facts())
+            # a session that ends sooner says both in one message, which takes a fifth of its time less
+            self.link.announce(BEGUN_SECONDS)
             return legs
         # a worker was lost, or Dask chose another: the head counts, and knows what has finished meanwhile
         found = cast("list[Outputs | None] | None", self.link.ask("start", [leg.id for leg in legs], self.facts()))
@@ -229,11 +243,14 @@ class WorkerHost:
                 result["batches"] = leg.outbox.rest()
             letter = Letter(leg.id, [], self._made(leg, result["batches"], self._studio.letter_bytes), result)
             self._mark_sent(Letter(leg.id, result["batches"], letter.resources))
-            message = packed(Mail(self._worker.address, [letter], []))
+            begun, self._begun = self._begun, None
+            message = packed(Mail(self._worker.address, [letter], [], begun))
             if len(message) <= self._studio.message_bytes:
                 self.link.send(message)
-            else:
-                self._letters[leg.id] = letter
+                return
+            self._letters[leg.id] = letter
+            if begun is not None:
+                self.link.tell(Mail(self._worker.address, [], [], begun))
 
     def cancel(self, leg: str) -> None:
         """Ask a leg to end; one that has ended, or is not here, stays as it is."""
@@ -263,11 +280,12 @@ class WorkerHost:
             if leg.outbox is not None and (batches := leg.outbox.unsent()):
                 resources = self._made(leg, batches, self._studio.message_bytes)
                 letters.append(Letter(leg.id, batches, resources))
-        if not letters:
+        begun, self._begun = self._begun, None
+        if not letters and begun is None:
             return
-        message = packed(Mail(self._worker.address, letters, []))
+        message = packed(Mail(self._worker.address, letters, [], begun))
         if len(message) > self._studio.message_bytes:
-            message = packed(Mail(self._worker.address, [], [letter.leg for letter in letters]))
+            message = packed(Mail(self._worker.address, [], [letter.leg for letter in letters], begun))
         else:
             for letter in letters:
                 self._mark_sent(letter)

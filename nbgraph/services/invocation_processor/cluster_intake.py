@@ -17,7 +17,7 @@ from nbgraph.errors import ClusterError, GraphError, NodeError, Problem
 from nbgraph.services.events.events_common import NodeWarned, SessionWaits
 from nbgraph.services.invocation_processor.cluster_connection import Connection
 from nbgraph.services.invocation_processor.cluster_flights import Flight, Leg
-from nbgraph.services.invocation_processor.cluster_keys import KeySeries
+from nbgraph.services.invocation_processor.cluster_keys import KeySeries, KnownKeys
 from nbgraph.services.invocation_processor.cluster_messages import (
     Begun,
     LegResult,
@@ -86,9 +86,9 @@ class ClusterIntake(InvocationProcessorBase):
         self._inbox.put(partial(self._handle, message))
 
     def _handle(self, message: Message) -> None:
-        if isinstance(message, Begun):
-            self._begun(message)
-        elif isinstance(message, Mail):
+        if isinstance(message, Mail):
+            if message.begun is not None:
+                self._begun(message.begun)
             for letter in message.letters:
                 self._letter(letter, message.worker)
             for leg in message.waiting:
@@ -113,10 +113,15 @@ class ClusterIntake(InvocationProcessorBase):
             answer: object = [self._start(worker, leg, facts) for leg in legs]
         elif question.what == "keys":
             self._series.forget(worker)
-            answer = self._series.next(self._all.invocation_cache.keys(), worker)
+            answer = self._new_keys(worker)
         else:
             answer = answer_of(self._all, question.what, arguments)
         self.connection.call(worker, _ignore, give_answer, self.id, question.number, answer)
+
+    def _new_keys(self, worker: str) -> KnownKeys:
+        """Return the keys of the cache that a worker has to learn."""
+        self._series.take(self._all.invocation_cache.keys_after(self._series.mark))
+        return self._series.next(worker)
 
     def _start(self, worker: str, leg_id: str, facts: WorkerFacts) -> Outputs | None:
         """Let a worker start a leg: return the results that the head has got meanwhile; None if it must not start."""

@@ -15,6 +15,7 @@ from nbgraph.services.invocation_processor.cluster_messages import Message, Ques
 
 LOOK_SECONDS = 0.5
 MAIL_SECONDS = 0.1
+BEGUN_SECONDS = 0.02
 
 
 class _Question:
@@ -66,14 +67,14 @@ class HeadLink:
             question.answer = answer
             question.answered.open()
 
-    def announce(self) -> None:
+    def announce(self, seconds: float = MAIL_SECONDS) -> None:
         """Have what is new sent a moment later; calls within that moment are one message."""
         if not self._announced:
             self._announced = True
-            self._worker.loop.add_callback(self._post_later)
+            self._worker.loop.add_callback(self._post_later, seconds)
 
-    def _post_later(self) -> None:
-        self._worker.loop.call_later(MAIL_SECONDS, self._post_now)
+    def _post_later(self, seconds: float) -> None:
+        self._worker.loop.call_later(seconds, self._post_now)
 
     def _post_now(self) -> object:
         self._announced = False

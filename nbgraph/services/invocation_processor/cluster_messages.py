@@ -150,11 +150,15 @@ class Begun:
 
 @dataclass(frozen=True)
 class Mail:
-    """Letters that are small enough to be sent unasked, and legs whose mail the head has to fetch."""
+    """Letters that are small enough to be sent unasked, and legs whose mail the head has to fetch.
+
+    `begun` came first: what begins and ends within a moment is one message.
+    """
 
     worker: str
     letters: list[Letter]
     waiting: list[str]
+    begun: Begun | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ class Question:
     arguments: tuple[object, ...]
 
 
-Message = Begun | Mail | Question
+Message = Mail | Question
 
 
 def nothing_done(status: str, facts: WorkerFacts, refusal: list[ProblemRow] | None = None) -> LegResult:
