@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from time import monotonic
 from types import MappingProxyType
 from typing import Literal
+from weakref import ref
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,6 +30,7 @@ from nbgraph.services.events.events_common import (
     SessionWaits,
 )
 from nbgraph.services.invocation_stats.invocation_stats_common import COMPLETED
+from nbgraph.services.shared.interrupts import defer_interrupt
 
 ProgressStyle = bool | Literal["text", "widget"] | Callable[["Progress"], None]
 STYLES = (True, False, "text", "widget")
@@ -138,7 +141,7 @@ class ProgressTracker:
         self.stopped_at, self.message, self.preview = "", "", None
         self.step = self.steps = 0
         self.waits_for = ""
-        self._session_id = session_id
+        self.session_id = session_id
         self._began = self._seen = monotonic()
         self._first_step, self._first_seen, self._last_seen = 0, 0.0, 0.0
         self._status, self._total = "pending", 0
@@ -202,7 +205,7 @@ class ProgressTracker:
         return (self._last_seen - self._first_seen) / steps if steps > 0 else None
 
     def __call__(self, event: Event) -> None:
-        if event.session_id != self._session_id:
+        if event.session_id != self.session_id:
             return
         if isinstance(event, NodeProgress):
             self._step(event)
@@ -253,29 +256,55 @@ class ProgressTracker:
 class ProgressTrackers:
     """Follows many sessions with one listener: each event is given to the tracker of its session alone.
 
-    With a listener for each of a thousand cells of a sweep, every event of one would be given to a thousand trackers.
+    With a listener for each of a thousand sessions, every event of one would be given to a thousand trackers. It
+    listens as long as one of the sessions has not ended; a tracker that nobody holds is forgotten.
 
     Parameters
     ----------
     events
-        The events of the sessions; `close()` unsubscribes.
+        The events of the sessions.
     """
 
     def __init__(self, events: EventServiceBase) -> None:
-        self._trackers: dict[str, ProgressTracker] = {}
-        self.close = events.subscribe(self, each_node=False)
+        self._events = events
+        self._trackers: dict[str, tuple[ref[ProgressTracker], ...]] = {}
+        self._lock = Lock()
+        self._unsubscribe: Callable[[], None] | None = None
 
     def track(self, session_id: str) -> ProgressTracker:
         """Return a tracker of a session, which gets its events until it has ended."""
-        tracker = self._trackers[session_id] = ProgressTracker(session_id)
+        tracker = ProgressTracker(session_id)
+        with defer_interrupt(), self._lock:
+            # a run that is to be resumed, and cannot be, is followed by another one still
+            self._trackers[session_id] = (*self._trackers.get(session_id, ()), ref(tracker))
+            if self._unsubscribe is None:
+                self._unsubscribe = self._events.subscribe(self, each_node=False)
         return tracker
 
+    def forget(self, *trackers: ProgressTracker) -> None:
+        """Pass no more events to trackers, such as those of sessions that could not be queued."""
+        with defer_interrupt(), self._lock:
+            for tracker in trackers:
+                known = self._trackers.get(tracker.session_id, ())
+                self._keep(tracker.session_id, tuple(each for each in known if each() is not tracker))
+
+    def _keep(self, session_id: str, trackers: tuple[ref[ProgressTracker], ...]) -> None:
+        """Have a session followed by these trackers only; unsubscribe with the last session."""
+        if trackers:
+            self._trackers[session_id] = trackers
+            return
+        self._trackers.pop(session_id, None)
+        if self._unsubscribe is not None and not self._trackers:
+            self._unsubscribe()
+            self._unsubscribe = None
+
     def __call__(self, event: Event) -> None:
-        tracker = self._trackers.get(event.session_id)
-        if tracker is not None:
-            tracker(event)
-            if isinstance(event, SessionFinished):
-                del self._trackers[event.session_id]
+        for each in self._trackers.get(event.session_id, ()):
+            if (tracker := each()) is not None:
+                tracker(event)
+        if isinstance(event, SessionFinished):
+            with defer_interrupt(), self._lock:
+                self._keep(event.session_id, ())
 
 
 def shows_view(style: ProgressStyle) -> bool:

@@ -9,7 +9,7 @@ from nbgraph.errors import RecipeError
 from nbgraph.frames import reasons_frame
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
-from nbgraph.progress import ProgressStyle, ProgressTracker, progress_display, shows_view
+from nbgraph.progress import ProgressStyle, progress_display, shows_view
 from nbgraph.recipes.made import recipe_of
 from nbgraph.recipes.upstream import Upstream
 from nbgraph.run import Run, run_id
@@ -181,12 +181,11 @@ class Studio(StudioExperiments):
             No run of that id is stored.
         """
         session_id = run_id(run)
-        tracker = ProgressTracker(session_id)
-        tracker.listen(self.services.events)
+        tracker = self._trackers.track(session_id)
         try:
             handle = self.invoker.resume(session_id)
         except BaseException:
-            tracker.close()
+            self._trackers.forget(tracker)
             raise
         self._started.append(session_id)
         return Run(handle, self.services, tracker)

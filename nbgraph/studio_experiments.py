@@ -305,15 +305,15 @@ class StudioExperiments(StudioBase):
         # All are checked before the first one runs.
         are_checked = [self.invoker.check(session) for session in sessions]
         runs = list[Run]()
-        trackers = ProgressTrackers(self.services.events)
+        trackers = list[ProgressTracker]()
         try:
             # What they can do in one call of a model is done together.
             with self.services.processor.group() as group:
                 for session, is_checked in zip(sessions, are_checked):
-                    tracker = trackers.track(session.id)
+                    trackers.append(self._trackers.track(session.id))
                     handle = self.invoker.queue(session, is_checked=is_checked, group=group)
                     self._started.append(session.id)
-                    runs.append(Run(handle, self.services, tracker))
+                    runs.append(Run(handle, self.services, trackers[-1]))
             show = show_cells(runs)
             # with nothing to show, the last is waited for first: each wait wakes this thread beside the worker
             for run in runs if show is not None else runs[:1] + runs[:0:-1]:
@@ -327,7 +327,7 @@ class StudioExperiments(StudioBase):
             self._wait_for(runs)
             raise
         finally:
-            trackers.close()
+            self._trackers.forget(*trackers)
         return runs
 
     @staticmethod
@@ -352,15 +352,14 @@ class StudioExperiments(StudioBase):
         profile: bool = False,
     ) -> Run:
         # It listens before the session is queued, or it would miss the first events.
-        tracker = ProgressTracker(session.id)
-        tracker.listen(self.services.events)
+        tracker = self._trackers.track(session.id)
         profiler = load("nbgraph.run_profile").RunProfiler(session.id) if profile else None
         try:
             if profiler is not None:
                 profiler.listen(self.services.events)
             handle = self.invoker.queue(session, prepend=prepend, is_checked=is_checked, group=group)
         except BaseException:
-            tracker.close()
+            self._trackers.forget(tracker)
             if profiler is not None:
                 profiler.close()
             raise
@@ -380,6 +379,11 @@ class StudioExperiments(StudioBase):
         return GraphExecutionState(graph, max_iterations=self.settings.max_iterations, **how)
 
     _last_profile: "Profile | None" = None
+
+    @cached_property
+    def _trackers(self) -> ProgressTrackers:
+        """Follow the runs that were started here."""
+        return ProgressTrackers(self.services.events)
 
     @cached_property
     def _started(self) -> deque[str]:

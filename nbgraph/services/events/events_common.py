@@ -103,7 +103,7 @@ class NodeWarned(Event):
 
 
 class SessionFinished(Event):
-    """A session ended: completed, failed or cancelled."""
+    """A session ended: completed, failed or cancelled. One that is cancelled while it waits has not started before."""
 
     status: str
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import cast
 
 from nbgraph.errors import ClusterError
+from nbgraph.services.events.events_common import SessionFinished
 from nbgraph.services.invocation_processor.cluster_common import WorkerRow
 from nbgraph.services.invocation_processor.cluster_connection import LETTER_BYTES, Connection
 from nbgraph.services.invocation_processor.cluster_flights import CellGroup
@@ -138,6 +139,7 @@ class InvocationProcessorDask(ClusterHead):
             handle.cancel.requested = True
             if self.services.queue.cancel(session_id):
                 handle.session.cancel()
+                self.services.events.dispatch(SessionFinished(session_id, "cancelled"))
                 self._end(handle, "cancelled")
             else:
                 self._inbox.put(partial(self._cancel, session_id))

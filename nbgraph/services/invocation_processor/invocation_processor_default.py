@@ -10,7 +10,7 @@ from time import monotonic
 from nbgraph.errors import CancelledError, GraphError, IterationLimitError, NodeError, StoreError
 from nbgraph.latch import Bell, Latch
 from nbgraph.loading import looking_while_waiting
-from nbgraph.services.events.events_common import SessionWaits
+from nbgraph.services.events.events_common import SessionFinished, SessionWaits
 from nbgraph.services.invocation_processor.batch_runner import runner_of
 from nbgraph.services.invocation_processor.group_runner import Cell, CellRunner, GroupRunner, can_join
 from nbgraph.services.invocation_processor.invocation_processor_base import InvocationProcessorBase, SessionHandle
@@ -95,6 +95,7 @@ class InvocationProcessorDefault(InvocationProcessorBase):
             handle.cancel.requested = True
             if self.services.queue.cancel(session_id):
                 handle.session.cancel()
+                self.services.events.dispatch(SessionFinished(session_id, "cancelled"))
                 self._close(handle, "cancelled")
         return True
 
