@@ -2,8 +2,11 @@
 
 import os
 import signal
+import time
+import warnings
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from threading import Lock
 from time import monotonic, sleep
 from typing import Any
 
@@ -80,6 +83,44 @@ def fatal(image: nb.Image, notes: str, times: int = 1) -> int:
 def unsendable(value: int = 0) -> list[Any]:
     """Return what is not JSON."""
     return [object()]
+
+
+class Held(Exception):  # noqa: N818 - an error of somebody else
+    """An error that can be neither pickled nor, if asked for its text, shown."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__(says)
+        self.lock, self.says = Lock(), says
+
+    def __str__(self) -> str:
+        if not self.says:
+            raise RuntimeError("no text")
+        return self.says
+
+
+@nb.node(type="test_cluster_leaving", use_cache=False)
+def leaving(how: str = "") -> int:
+    """Fail in a way that would harm who has to send the error."""
+    if how == "exit":
+        raise SystemExit(3)
+    if how:
+        raise Held("held" if how == "lock" else "")
+    return 3
+
+
+@nb.node(type="test_cluster_talking", use_cache=False)
+def talking(context: InvocationContext) -> int:
+    """Print, and warn in two ways."""
+    print("x" * 100_000)  # noqa: T201 - what is printed on a worker goes to its log
+    warnings.warn("not seen", stacklevel=1)
+    context.warn("seen by a person")
+    return 7
+
+
+def set_zone(name: str) -> None:
+    """Put this process into another time zone."""
+    os.environ["TZ"] = name
+    time.tzset()
 
 
 @invocation("test_cluster_joined", category="test")
