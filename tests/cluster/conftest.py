@@ -1,4 +1,4 @@
-"""One cluster of two worker processes for all tests here: starting it, and torch in it, takes seconds.
+"""One cluster of two worker processes for all tests here: starting it takes seconds.
 
 It ends with the last of them: its connections come and go, beside which others could not count what is open.
 """
@@ -10,18 +10,31 @@ from typing import Any
 import dask
 import pytest
 from distributed import LocalCluster
+from distributed.utils import get_mp_context
 
 from nbgraph import Settings, Studio
+
+IMPORTED = ["distributed", "tests.cluster.imported"]
+SETTINGS = {
+    # a worker that is killed again and again must not be given up by the cluster of the tests
+    "distributed.deploy.lost-worker-timeout": "1 hour",
+    # processes are forked from one that has imported all: one that replaces a killed worker would import torch again
+    "distributed.worker.multiprocessing-method": "forkserver",
+}
 
 
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[LocalCluster]:
-    # a worker that is killed again and again must not be given up by the cluster of the tests
     with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
+        dask.config.set(SETTINGS),
+        _workers() as cluster,
     ):
         yield cluster
+
+
+def _workers() -> LocalCluster:
+    get_mp_context().set_forkserver_preload(IMPORTED)
+    return LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0)
 
 
 @pytest.fixture(params=["folder", "none"])
