@@ -78,6 +78,7 @@ class Lab:
         }
         command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={self.port}"]
         command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0"]
+        command += ["--expose-app-in-browser"]
         self.log = (folder / "lab.log").open("w")
         self._process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
         self._wait()
@@ -103,7 +104,7 @@ class Lab:
     def end_sessions(self) -> None:
         """End all kernels; one that is just being restarted cannot be ended until it has."""
         for session in json.loads(self.ask("api/sessions")):
-            for _ in range(10):
+            for _ in range(60):
                 try:
                     self.ask(f"api/sessions/{session['id']}", "DELETE")
                     break
@@ -130,7 +131,7 @@ class Lab:
     def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> bytes:
         """What the server answers, as a program asks it."""
         address, headers = f"http://127.0.0.1:{self.port}/{path}", {"Authorization": f"token {TOKEN}"}
-        with urlopen(Request(address, body, headers, method=method), timeout=10) as answer:
+        with urlopen(Request(address, body, headers, method=method), timeout=60) as answer:
             return answer.read()
 
     def _wait(self, seconds: float = 90) -> None:

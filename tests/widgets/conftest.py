@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 from widgets.browser import find_browser
-from widgets.notebook_page import EDITOR, Desk, NotebookPage, open_desk
+from widgets.notebook_page import EDITOR, HOLD, Desk, NotebookPage, open_desk
 
 from nbgraph.invocations import Add, Integer, Noise, Prompt
 from nbgraph.services.invocation_services import InvocationServices
@@ -14,6 +14,7 @@ from nbgraph.services.invoker import Invoker
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.widgets.editor import GraphEditor
 
+expect.set_options(timeout=30_000)  # a busy machine may take more than the five seconds of the default
 SETUP = """
 import nbgraph as nb
 from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt, registry
@@ -93,7 +94,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 @pytest.fixture(scope="module")
 def notebook(desk: Desk, request: pytest.FixtureRequest) -> Iterator[NotebookPage]:
     """One notebook for a whole file of tests."""
-    with desk.notebook(request.path.stem, "0", SETUP, "2 + 2") as opened:
+    with desk.notebook(request.path.stem, "0", SETUP + HOLD, "2 + 2") as opened:
         yield opened
 
 

@@ -15,6 +15,30 @@ EDITOR, PYTHON, OTHER = 0, 1, 2
 TIDY = """%reset -f
 __import__("ipywidgets").Widget.close_all()
 """
+RUN_CELL = """async ([number, source, waits, patience]) => {
+  const panel = [...window.jupyterapp.shell.widgets("main")].find(one => one.content?.model?.cells);
+  await panel.sessionContext.ready;
+  panel.content.activeCellIndex = number;
+  if (source !== null) panel.content.activeCell.model.sharedModel.setSource(source);
+  const ended = window.jupyterapp.commands.execute("notebook:run-cell");
+  if (!waits) return;
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Error("the cell did not end")), patience));
+  await Promise.race([ended, late]);
+}"""
+"""Runs a cell by the command behind Ctrl+Enter: on a busy machine keys may miss the cell, or hit it twice."""
+HOLD = """
+def hold_at(step, file):
+    "Hold every run that tells of this step, until there is a file; returns what ends it."
+    import time
+    from pathlib import Path
+
+    def hold(event):
+        while type(event).__name__ == "NodeProgress" and event.step == step and not Path(file).exists():
+            time.sleep(0.02)
+
+    return studio.services.events.subscribe(hold)
+"""
+"""What a page shows in the middle of a run is looked at while the run is held, however slow the page is."""
 
 
 def write_notebook(path: Path, *cells: str) -> None:
@@ -103,30 +127,36 @@ class NotebookPage:
         return self.page.locator(".jp-Notebook .jp-Cell").nth(number)
 
     def run(self, number: int) -> None:
-        """Run a cell and wait for its end; on a busy machine the keys may miss the cell, so look and press again."""
-        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=LONG)
-        prompt = self.cell(number).locator(".jp-InputPrompt").first
-        before = prompt.inner_text()
-        self.cell(number).scroll_into_view_if_needed()
-        for _ in range(5):
-            self.cell(number).locator(".cm-content").click()
-            self.page.keyboard.press("Control+Enter")
-            with suppress(AssertionError):
-                expect(prompt).not_to_have_text(before, timeout=4000)
-                expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=LONG)
-                return
-        raise AssertionError(f"cell {number} did not run: {self.output(number)}")
-
-    def write(self, number: int, source: str) -> None:
-        """Write another source into a cell."""
-        self.cell(number).locator(".cm-content").click()
-        self.page.keyboard.press("Control+a")
-        self.page.keyboard.insert_text(source)
+        """Run a cell and wait for its end."""
+        self._run(number, None)
 
     def execute(self, number: int, source: str) -> None:
-        """Write another source into a cell and run it."""
-        self.write(number, source)
-        self.run(number)
+        """Write another source into a cell, run it, and wait for its end."""
+        self._run(number, source)
+
+    def start(self, number: int, source: str) -> Locator:
+        """Write another source into a cell and start it; the cell."""
+        self._run(number, source, waits=False)
+        return self.cell(number)
+
+    def _run(self, number: int, source: str | None, waits: bool = True) -> None:
+        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=LONG)
+        self.page.evaluate(RUN_CELL, [number, source, waits, LONG])
+
+    @contextmanager
+    def held_at(self, step: int) -> Iterator[None]:
+        """Hold the run that begins in the block at this step, until its end; the kernel needs `HOLD`."""
+        self.go.unlink(missing_ok=True)
+        self.execute(PYTHON, f"end_of_hold = hold_at({step}, {str(self.go)!r})")
+        try:
+            yield
+        finally:
+            self.go.touch()
+
+    @property
+    def go(self) -> Path:
+        """A file beside the notebook, for which code in the kernel waits."""
+        return self.path.parent / "go"
 
     def output(self, number: int) -> str:
         """The text a cell has put out."""
@@ -221,24 +251,6 @@ class NotebookPage:
     def press(self, keys: str) -> None:
         """Press keys, with the focus where it is."""
         self.page.keyboard.press(keys)
-
-
-def start(book: NotebookPage, source: str) -> Locator:
-    """Write a source into the first cell and start it; the cell."""
-    book.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=LONG)
-    cell = book.cell(EDITOR)
-    cell.locator(".cm-content").click()
-    book.page.keyboard.press("Control+a")
-    book.page.keyboard.insert_text(source)
-    prompt = cell.locator(".jp-InputPrompt").first
-    before = prompt.inner_text()
-    for _ in range(5):
-        book.page.keyboard.press("Control+Enter")
-        # A quick cell is never seen as "[*]:": only a prompt that stays the same says that the keys missed the cell.
-        with suppress(AssertionError):
-            expect(prompt).not_to_have_text(before, timeout=4000)
-            break
-    return cell
 
 
 class Desk:

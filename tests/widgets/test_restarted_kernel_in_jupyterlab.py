@@ -8,7 +8,6 @@ from playwright.sync_api import Locator, expect
 from widgets.notebook_page import EDITOR, PYTHON, NotebookPage
 
 pytestmark = pytest.mark.browser
-SOON = 30_000
 SETUP = """
 import nbgraph as nb
 from nbgraph.invocations import Add, Integer
@@ -64,12 +63,12 @@ def test_the_last_edit_before_a_restart_is_there_in_the_next_kernel_and_in_the_o
     expect(book.editor.get_by_role("status").filter(has_text="portrait")).to_be_visible()
     restart(book)
     banner = gone(book)
-    expect(banner).to_contain_text('studio.edit("portrait")', timeout=SOON)
+    expect(banner).to_contain_text('studio.edit("portrait")')
     banner.get_by_role("button", name="Open it here again").click()
-    expect(banner).to_contain_text("run the cell that makes it", timeout=SOON)
+    expect(banner).to_contain_text("run the cell that makes it")
     book.run(PYTHON)
     banner.get_by_role("button", name="Open it here again").click()
-    expect(gone(book)).to_have_count(0, timeout=SOON)
+    expect(gone(book)).to_have_count(0)
     expect(book.field("integer", "value")).to_have_value("31415")
     book.field("integer", "value").fill("27182")
     expect(book.button("Undo")).to_be_enabled()
@@ -80,7 +79,7 @@ def test_the_last_edit_before_a_restart_is_there_in_the_next_kernel_and_in_the_o
 def test_a_canvas_whose_kernel_was_restarted_by_somebody_else_says_so_when_it_is_used(book):
     restart_elsewhere(book)
     book.field("integer", "value").fill("99")
-    expect(gone(book)).to_contain_text('studio.edit("portrait")', timeout=SOON)
+    expect(gone(book)).to_contain_text('studio.edit("portrait")')
     expect(book.button("Run")).to_be_disabled()
 
 
@@ -88,8 +87,8 @@ def test_a_canvas_whose_kernel_was_restarted_by_somebody_else_says_so_when_it_is
 def test_panels_whose_kernel_is_gone_say_so_and_what_to_type(book, act):
     book.execute(EDITOR, PANELS)
     output = book.cell(EDITOR).locator(".jp-OutputArea")
-    expect(output.get_by_text("No run yet")).to_be_visible(timeout=SOON)
-    expect(output.get_by_text("No pictures yet")).to_be_visible(timeout=SOON)
+    expect(output.get_by_text("No run yet")).to_be_visible()
+    expect(output.get_by_text("No pictures yet")).to_be_visible()
     act(book)
     if act is restart_elsewhere:
         book.page.wait_for_timeout(1500)
@@ -102,6 +101,6 @@ def test_panels_whose_kernel_is_gone_say_so_and_what_to_type(book, act):
         output.locator("button.jupyter-button", has_text="Run").click()
     for call in CALLS:
         banner = output.locator(".nbk-banner").filter(has=book.page.get_by_text(call, exact=True))
-        expect(banner).to_be_visible(timeout=SOON)
+        expect(banner).to_be_visible()
         expect(banner.get_by_role("button", name="Copy")).to_be_enabled()
     expect(output.locator("[inert] .nbp-gallery")).to_be_attached()

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from playwright.sync_api import Locator, expect
-from widgets.notebook_page import LONG, start
+from widgets.notebook_page import HOLD, LONG
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror='window.planted=1'><script>window.planted=1</script>"
@@ -28,6 +28,7 @@ def text_to_image(steps, seed=7):
 
 studio.run(text_to_image(1), progress=False)
 studio.cache.clear()
+{HOLD}
 """
 RUN, OTHER = 0, 1
 
@@ -55,53 +56,55 @@ def step_of(cell: Locator) -> int:
 
 
 def test_progress_moves_previews_come_and_the_picture_stays_without_a_widget(book):
-    cell = start(book, "run = studio.run(text_to_image(150, seed=1))")
-    first = step_of(cell)
-    expect(cell.get_by_alt_text("preview of the picture")).to_be_visible(timeout=LONG)
-    expect(cell.locator(".nbp-head-line")).to_contain_text("left")
-    assert step_of(cell) >= first
+    with book.held_at(100):
+        cell = book.start(RUN, "run = studio.run(text_to_image(150, seed=1))")
+        first = step_of(cell)
+        expect(cell.get_by_alt_text("preview of the picture")).to_be_visible(timeout=LONG)
+        expect(cell.locator(".nbp-head-line")).to_contain_text("left")
+        assert step_of(cell) >= first
     expect(cell.locator(".nbgraph-run")).to_contain_text("completed", timeout=LONG)
     expect(cell.locator(".nbp-run")).to_have_count(0)
     assert cell.locator(".nbgraph-run img").evaluate("picture => picture.naturalWidth") > 0
     expect(cell.locator(".jp-OutputArea-child")).to_have_count(1)
+    book.execute(OTHER, "end_of_hold()")
 
 
 def test_cancel_stops_a_blocking_run_in_the_middle_of_a_step_sequence(book):
-    cell = start(book, "run = studio.run(text_to_image(1000, seed=2))")
+    cell = book.start(RUN, "run = studio.run(text_to_image(1000, seed=2))")
     step_of(cell)
     cell.get_by_role("button", name="Cancel").click()
-    expect(cell.locator(".nbgraph-run")).to_contain_text("cancelled", timeout=20_000)
+    expect(cell.locator(".nbgraph-run")).to_contain_text("cancelled", timeout=LONG)
     book.execute(OTHER, "print(run.status, len(run.session), run.session.status)")
     assert "cancelled 3 cancelled" in book.output(OTHER)
 
 
 def test_cancel_stops_a_submitted_run(book):
-    cell = start(book, "job = studio.submit(text_to_image(1000, seed=3)); job")
+    cell = book.start(RUN, "job = studio.submit(text_to_image(1000, seed=3)); job")
     step_of(cell)
     cell.get_by_role("button", name="Cancel").press("Enter")
-    expect(cell.locator(".nbgraph-run")).to_contain_text("cancelled", timeout=20_000)
+    expect(cell.locator(".nbgraph-run")).to_contain_text("cancelled", timeout=LONG)
 
 
 def test_stop_ends_a_blocking_run_and_the_next_cell_runs(book):
-    cell = start(book, "studio.run(text_to_image(1000, seed=4))")
+    cell = book.start(RUN, "studio.run(text_to_image(1000, seed=4))")
     step_of(cell)
     book.page.get_by_role("button", name=re.compile("Interrupt")).first.click()
-    expect(cell.locator(".jp-OutputArea")).to_contain_text("KeyboardInterrupt", timeout=20_000)
+    expect(cell.locator(".jp-OutputArea")).to_contain_text("KeyboardInterrupt", timeout=LONG)
     expect(cell.locator(".nbgraph-run")).to_contain_text("cancelled")
     book.execute(OTHER, "print(studio.run(text_to_image(3), progress=False).status)")
     assert "completed" in book.output(OTHER)
 
 
 def test_a_saved_notebook_shows_its_pictures_without_a_kernel(book):
-    cell = start(book, "studio.run(text_to_image(40, seed=5))")
+    cell = book.start(RUN, "studio.run(text_to_image(40, seed=5))")
     expect(cell.locator(".nbgraph-run img")).to_be_visible(timeout=LONG)
-    book.page.keyboard.press("Control+s")
-    path = book.lab.folder / book.name
-    for _ in range(100):
-        if "nbgraph-run" in path.read_text():
-            break
-        book.page.wait_for_timeout(200)
-    saved = json.loads(path.read_text())
+
+    def is_saved() -> bool:
+        book.press("Control+s")
+        return "nbgraph-run" in book.path.read_text()
+
+    book.until(is_saved, "the picture is not in the file")
+    saved = json.loads(book.path.read_text())
     data = saved["cells"][RUN]["outputs"][0]["data"]
     assert "application/vnd.jupyter.widget-view+json" not in data
     saved["metadata"]["kernelspec"] = {"name": "no-such-kernel", "display_name": "none", "language": "python"}
@@ -117,13 +120,13 @@ def test_a_saved_notebook_shows_its_pictures_without_a_kernel(book):
 
 def test_hostile_texts_stay_texts_live_saved_in_the_form_and_in_the_queue(book):
     source = "studio.run(broken(id=HOSTILE, text=HOSTILE), on_error='continue')"
-    cell = start(book, source)
+    cell = book.start(RUN, source)
     expect(cell.locator(".nbgraph-run [role=alert]")).to_contain_text(HOSTILE, timeout=LONG)
-    cell = start(book, "studio.queue.pause(); job = studio.submit(broken(id=HOSTILE, text=HOSTILE + '2')); job")
+    cell = book.start(RUN, "studio.queue.pause(); job = studio.submit(broken(id=HOSTILE, text=HOSTILE + '2')); job")
     expect(cell.locator(".nbp-run-name")).to_contain_text(HOSTILE, timeout=LONG)
-    cell = start(book, "form = studio.form(broken(id=HOSTILE, text=HOSTILE)); form.run(); form")
+    cell = book.start(RUN, "form = studio.form(broken(id=HOSTILE, text=HOSTILE)); form.run(); form")
     expect(cell.locator(".jupyter-widgets").first).to_be_visible(timeout=LONG)
-    cell = start(book, "studio.queue")
+    cell = book.start(RUN, "studio.queue")
     expect(cell.locator(".nbp-queue-label").first).to_contain_text(HOSTILE, timeout=LONG)
     cell.get_by_role("button", name="Resume").click()
     expect(cell.locator('tr[data-status="failed"] .nbp-queue-error').first).to_contain_text(HOSTILE, timeout=LONG)
@@ -132,13 +135,13 @@ def test_hostile_texts_stay_texts_live_saved_in_the_form_and_in_the_queue(book):
 
 
 def test_a_form_runs_and_shows_the_picture_and_errors_under_it(book):
-    cell = start(book, "form = studio.form('text to image'); form")
+    cell = book.start(RUN, "form = studio.form('text to image'); form")
     cell.get_by_label("Prompt", exact=True).fill("a yellow star")
     cell.locator("button.jupyter-button", has_text="Run").click()
     expect(cell.locator(".nbp-run img[data-picture]")).to_be_visible(timeout=LONG)
     book.execute(OTHER, "print(form.values['prompt'])")
     assert "a yellow star" in book.output(OTHER)
-    cell = start(book, "form = studio.form('image to image'); form")
+    cell = book.start(RUN, "form = studio.form('image to image'); form")
     cell.locator("button.jupyter-button", has_text="Run").click()
     expect(cell.locator(".nbp-problem")).to_contain_text("image", timeout=LONG)
 
@@ -152,7 +155,7 @@ for number in range(6):
     studio.submit(Add(a=number, b=1)).wait()
     __import__("time").sleep(0.4)
     axes.plot([1, 3, 2])"""
-    cell = start(book, "from IPython.display import display; display(studio.stats_view()); studio.queue")
+    cell = book.start(RUN, "from IPython.display import display; display(studio.stats_view()); studio.queue")
     expect(cell.locator(".nbp-bar").first).to_be_visible(timeout=LONG)
     book.execute(OTHER, draw)
     pictures = book.cell(OTHER).locator(".jp-OutputArea-output img")
@@ -162,7 +165,7 @@ for number in range(6):
 
 def test_the_queue_is_live_and_moves_and_cancels_runs(book):
     book.execute(OTHER, "studio.queue.clear(); studio.queue.pause(); jobs = []")
-    cell = start(book, "studio.queue")
+    cell = book.start(RUN, "studio.queue")
     expect(cell.locator(".nbp-empty")).to_be_visible(timeout=LONG)
     book.execute(OTHER, "jobs = [studio.submit(text_to_image(2, seed=seed)) for seed in (11, 12, 13)]")
     rows = cell.locator("tbody tr[data-session]")

@@ -47,10 +47,9 @@ class Measured:
 
     def opening(self) -> dict[str, Any]:
         """Seconds until nodes are painted, from the run of the cell and from the message that opens the widget."""
-        self.book.write(0, "editor = studio.edit(graph); editor")
         self.page.evaluate("probe.watch()")
         before, _ = self.processor.seconds()
-        self.book.run(0)
+        self.book.execute(0, "editor = studio.edit(graph); editor")
         self.page.wait_for_function("probe.settled")
         after, _ = self.processor.seconds()
         shown = [one for one in self.page.evaluate("probe.shown") if one["count"]]
