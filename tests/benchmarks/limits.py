@@ -1,0 +1,154 @@
+"""Why a figure misses its bound: what sets the limit, measured in the same run, right after the figure.
+
+Each function returns a line that says what the figure cannot be less than, and how that is known.
+"""
+
+import gc
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from bare_loop import run_bare
+from measures import NODES, chain, in_floors
+from picture_measures import MODEL, PLAIN, QUIET_FLOOR, child
+
+import nbgraph as nb
+from nbgraph.invocations import Add, Collect, Iterate
+
+ROUNDS, LONG_BODY = 5, 30
+STORED, AT_ONCE = 2_000, 1_024
+TABLES = ("cache_entries", "cache_sources")
+MADE = f"SELECT sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql != '' AND tbl_name IN {TABLES}"
+OTHER_PACKAGES = """
+import sys
+import nbgraph as nb
+nb.Studio()
+top = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+print(*(name for name in sys.modules if name.partition(".")[0] in top - {"nbgraph", "floor", "__main__"}))
+"""
+IMPORTS = """
+import time
+from importlib import import_module
+import ipykernel.kernelapp
+from floor import floor_seconds
+before = floor_seconds(3_000, 1)
+began = time.process_time()
+for name in NAMES.split():
+    import_module(name)
+seconds = time.process_time() - began
+print(seconds / ((before + floor_seconds(3_000, 1)) / 2))
+"""
+CLASSES = """
+import time
+from pydantic import BaseModel
+from floor import floor_seconds
+meta, spent, depth = type(BaseModel), 0.0, 0
+make = meta.__new__
+def timed(*given, **options):
+    global spent, depth
+    depth += 1
+    began = time.process_time()
+    try:
+        return make(*given, **options)
+    finally:
+        depth -= 1
+        spent += (time.process_time() - began) * (depth == 0)
+meta.__new__ = timed
+before = floor_seconds(3_000, 1)
+import nbgraph.studio
+print(spent / ((before + floor_seconds(3_000, 1)) / 2))
+"""
+STUDIO_ALONE = "import time; import nbgraph as nb; nb.Studio(); print(time.process_time())"
+
+
+def of_a_chain() -> str:
+    """Say what a chain costs before its first node, and its loop without anything between the features."""
+    parts: list[tuple[float, float, float]] = []
+    for _ in range(ROUNDS):
+        target = chain(NODES)
+        gc.collect()
+        building = in_floors(nb.Graph.of, target)
+        graph = nb.Graph.of(target)
+        planning = in_floors(nb.GraphExecutionState, graph)
+        plan = nb.GraphExecutionState(graph).plan
+        parts.append((building, planning, in_floors(run_bare, plan, {}, id)))
+    building, planning, loop = (median(column) / NODES for column in zip(*parts))
+    return (
+        f"Graph.of {building:.2f}, the plan {planning:.2f}, the features of the loop with nothing between them"
+        f" {loop:.2f}, all measured now; test_run_cost.py says why calls between them stay"
+    )
+
+
+def of_a_map() -> str:
+    """Say what a node of a map costs where a block of many is handed out at once."""
+    costs: list[float] = []
+    for _ in range(ROUNDS):
+        node = Iterate(collection=list(range(NODES // LONG_BODY))).output("item")
+        for _ in range(LONG_BODY):
+            node = Add(a=node, b=1).output("value")
+        target = Collect(item=node)
+        gc.collect()
+        with nb.Studio() as studio:
+            costs.append(in_floors(studio.run, target, progress=False) / NODES)
+    return f"with a body of {LONG_BODY} nodes it is {median(costs):.2f}; the rest is a block for every three"
+
+
+def of_storing() -> str:
+    """Say what SQLite takes for the rows of results alone, put into an empty table with the same indices."""
+    return f"SQLite takes {median(_stored_rows() for _ in range(ROUNDS)):.1f} of it for the rows of results alone"
+
+
+def _stored_rows() -> float:
+    with TemporaryDirectory() as folder:
+        with nb.Studio(folder) as studio:
+            studio.run(chain(STORED), progress=False)
+        with closing(sqlite3.connect(Path(folder) / "nbgraph.db", isolation_level=None)) as kept:
+            made = [sql for (sql,) in kept.execute(MADE)]
+            rows = {name: kept.execute(f"SELECT * FROM {name}").fetchall() for name in TABLES}  # noqa: S608
+        with closing(sqlite3.connect(Path(folder) / "other.db", isolation_level=None)) as other:
+            other.execute("PRAGMA journal_mode=WAL")
+            other.execute("PRAGMA synchronous=NORMAL")
+            for sql in made:
+                other.execute(sql)
+            return in_floors(_insert, other, rows) * QUIET_FLOOR / STORED * 1e6
+
+
+def _insert(connection: sqlite3.Connection, rows: dict[str, list[tuple]]) -> None:
+    for name, all_rows in rows.items():
+        places = ", ".join("?" * len(all_rows[0]))
+        for start in range(0, len(all_rows), AT_ONCE):
+            connection.execute("BEGIN")
+            connection.executemany(f"INSERT INTO {name} VALUES ({places})", all_rows[start : start + AT_ONCE])  # noqa: S608
+            connection.execute("COMMIT")
+
+
+def of_a_first_studio() -> str:
+    """Say what the packages that a studio needs take without nbgraph, and what pydantic takes to make its classes."""
+    codes = (IMPORTS.replace("NAMES", repr(child(OTHER_PACKAGES))), CLASSES)
+    packages, classes = (median(float(child(code)) for _ in range(ROUNDS)) * QUIET_FLOOR for code in codes)
+    return (
+        f"the packages that it imports take {packages:.2f} s, and pydantic {classes:.2f} s to make the classes of node"
+        " types, fields and messages, both measured now"
+    )
+
+
+def of_a_first_picture() -> str:
+    """Say what share of a plain picture a studio is, without which there is no picture."""
+    codes = (PLAIN.format(model=MODEL), STUDIO_ALONE, "import time; print(time.process_time())")
+    plain, studio, nothing = (median(float(child(code)) for _ in range(3)) for code in codes)
+    times = 1 + (studio - nothing) / plain
+    return f"import and a studio take {studio - nothing:.2f} s, all of a plain picture {plain:.1f} s: {times:.2f} times"
+
+
+LIMITS: dict[str, Callable[[], str]] = {
+    "chain, new": of_a_chain,
+    "fan-out with a collect, new": of_a_chain,
+    "map, new": of_a_map,
+    "storing in a folder": of_storing,
+    "first nb.Studio() in a kernel": of_a_first_studio,
+    "first picture beside plain diffusers": of_a_first_picture,
+}
+"""By figure; one that misses its bound and is not here has no known reason."""
