@@ -15,7 +15,7 @@ WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-units test-browser test-gpu bench bench-compare bench-ui docs pictures looks lab check style types house coverage clean
+.PHONY: demo test test-units test-browser test-notebooks test-gpu bench bench-compare bench-ui docs pictures looks lab check style types house coverage clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2> /dev/null || $(PYTHON) -c '$(NEW_ENOUGH)' || { \
@@ -40,17 +40,20 @@ style: $(STAMP)
 types: $(STAMP)
 	$(BIN)/pyright
 
-# The checker of types uses one core alone, so it runs beside the tests. These check the front end, too.
+# The checker of types uses one core alone, so it runs beside the tests. These check the front end, too. Tests in a
+# browser mostly wait for pages and kernels, so the notebooks compute meanwhile, with less right to the cores.
 test: style
 	@$(MAKE) --no-print-directory -j2 types test-units
-	$(MAKE) --no-print-directory test-browser
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(PARALLEL) $(NOTEBOOKS)
+	@$(MAKE) --no-print-directory -j2 test-browser test-notebooks
 
 test-units: $(STAMP)
 	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -rs -m "not browser" $(PARALLEL)
 
 test-browser: $(STAMP)
 	$(BIN)/python -m pytest tests/widgets -rs -m browser $(PARALLEL)
+
+test-notebooks: $(STAMP)
+	nice $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(PARALLEL) $(NOTEBOOKS)
 
 ROUNDS ?= 5
 bench: $(STAMP)
