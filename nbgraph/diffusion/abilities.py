@@ -91,6 +91,8 @@ TAIL = """\
   picture, within a mask (its node is given the latents that are kept), steered, with a LoRA. Image to image and inpaint
   need it; the pipelines of diffusers that cannot be stopped part-way take noise and all their steps.
 - *size conditioning*: the original size, the crop and the target size of `SdxlPrompt`.
+- *IP-Adapter*: Stable Diffusion 3 takes one adapter with one image, read by a SigLIP; the others take several, and CLIP
+  reads their images. Files of Flux may have the names of diffusers or of XLabs.
 - Sana: its pipeline puts a long instruction before the positive text unless `complex_human_instruction=None`; here
   texts are encoded as they are written.
 
