@@ -23,11 +23,14 @@ studio = nb.Studio()
 
 @nb.invocation("wait", title="Wait", category="test", version="1.0.0")
 class Wait(nb.BaseInvocation):
-    seconds: float = 0
+    fails: bool = False
 
     def invoke(self, context) -> FloatOutput:
-        time.sleep(self.seconds)
-        return FloatOutput(value=self.seconds)
+        if self.fails:
+            raise ValueError("there is nothing to wait for")
+        while not context.is_cancelled():
+            time.sleep(0.02)
+        return FloatOutput(value=0)
 
 def graph(width=16):
     return ResizeImage(id="small", image=BlankImage(id="blank", width=width, height=16, color="red"), width=8, height=8)
@@ -51,8 +54,11 @@ PANELS = {
         "table",
     ),
     "run that ended": ("runs[0]", "details"),
-    "run that goes on": ("live = studio.submit(Wait(id='wait', seconds=8)); live", "button"),
-    "run that failed": ("studio.submit(Wait(id='wait', seconds=-1))", "[role=alert], pre, .nbr-error, details"),
+    "run that goes on": ("live = studio.submit(Wait(id='wait')); live", "button"),
+    "run that failed": (
+        "live.cancel(); studio.submit(Wait(id='wait', fails=True))",
+        "[role=alert], pre, .nbr-error, details",
+    ),
 }
 
 
