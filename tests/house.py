@@ -39,7 +39,6 @@ REASONS = {
     "nbgraph.diffusion.mixed_conditioning": SUBJECT + "average and join prompts",
     "nbgraph.diffusion.noise": SUBJECT + "noise and sizes of latents",
     "nbgraph.diffusion.offloading": "where weights are while they compute; the model cache has 380 lines",
-    "nbgraph.diffusion.reader_roles": "names of classes of transformers; description has 350 lines",
     "nbgraph.diffusion.rows": "prompts and tiles as rows of a batch; denoising has 380 lines",
     "nbgraph.diffusion.scheduler_noise": "a correction of diffusers' schedulers; knows nothing of the loop",
     "nbgraph.diffusion.steering": "a denoiser for one run; knows nothing of latents and steps, denoising has 320 lines",

@@ -14,7 +14,6 @@ from nbgraph.diffusion.classes import component_class, component_rows, pipeline_
 from nbgraph.diffusion.families import Family, family_of_class
 from nbgraph.diffusion.fingerprints import file_identity, resolve_folder
 from nbgraph.diffusion.model_files import read_json
-from nbgraph.diffusion.reader_roles import reading_role
 from nbgraph.diffusion.refs import WHOLE, ModelRef
 from nbgraph.diffusion.sources import Source
 from nbgraph.diffusion.weights_fit import check_fits, has_weights, weightless
@@ -38,6 +37,15 @@ _COMPONENT_ROLES = {
     "CLIPVisionModelWithProjection": "image_encoder", "CLIPModel": "image_encoder",
     "SiglipVisionModel": "image_encoder", "SiglipModel": "image_encoder",
 }  # fmt: skip
+
+_READERS_BY_END = {
+    "ForDepthEstimation": "depth",
+    "ForSemanticSegmentation": "segments",
+    "ForUniversalSegmentation": "segments",
+    "ForInstanceSegmentation": "segments",
+}
+_READERS_BY_NAME = {"SamModel": "clicks", "SamHQModel": "clicks", "Sam2Model": "clicks"}
+_CAPTIONS = ("BlipForConditionalGeneration", "GitForCausalLM", "VisionEncoderDecoderModel")
 
 
 @dataclass(frozen=True)
@@ -315,6 +323,15 @@ def _describe_component(folder: Path, config: dict[str, Any], content: str) -> M
         )
     component = component_class(folder, role, library, class_name)
     return describe_component(folder, role, component, Source(str(folder), content, folder, content=content))
+
+
+def reading_role(class_name: str) -> str | None:
+    """Return what a class of transformers reads of images: depth, segments, clicks or captions; None for others."""
+    if class_name in _CAPTIONS:
+        return "captions"
+    return _READERS_BY_NAME.get(class_name) or next(
+        (role for end, role in _READERS_BY_END.items() if class_name.endswith(end)), None
+    )
 
 
 def describe_component(path: Path, role: str, component: type, source: Source) -> ModelDescription:
