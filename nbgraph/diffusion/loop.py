@@ -17,8 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nbgraph.diffusion.scheduler_noise import noise_arguments, set_noise_sampler
-from nbgraph.diffusion.warm_up import choose_warm_up, end_warm_up, evaluations_before_steps, step_arguments
+from nbgraph.diffusion.scheduler_fixes import (
+    choose_warm_up,
+    end_warm_up,
+    evaluations_before_steps,
+    noise_arguments,
+    set_noise_sampler,
+    step_arguments,
+)
 from nbgraph.errors import CancelledError
 
 AfterStep = Callable[[int, int, Callable[[], Tensor]], None]

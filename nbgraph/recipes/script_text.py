@@ -61,7 +61,7 @@ WIDTH = 118
 DRAWING = ("DPMSolverSDEScheduler",)
 """Schedulers that draw noise from a generator of their own, which nbgraph replaces by that of the image."""
 WARMING_UP = ("PNDMScheduler", "LMSDiscreteScheduler")
-"""Schedulers whose beginning part-way is mended in nbgraph, see `diffusion/warm_up.py`."""
+"""Schedulers whose beginning part-way is mended in nbgraph, see `diffusion/scheduler_fixes.py`."""
 
 
 class ScriptText:
