@@ -105,7 +105,6 @@ REASONS = {
     "nbgraph.widgets.cache_table": DOOR + "the widget of studio.cache, which loads ipywidgets",
     "nbgraph.widgets.code_pane": "the graph as code beside the canvas; with the editor it would have 460 lines",
     "nbgraph.widgets.derived": "facts about a document, which itself knows nothing of problems and types",
-    "nbgraph.widgets.dropped_file": "reads files of strangers, tested without a canvas; the editor has 380 lines",
     "nbgraph.widgets.form": DOOR + "studio.form",
     "nbgraph.widgets.form_pictures": "controls of images and masks; the other controls have 350 lines",
     "nbgraph.widgets.open_editors": DOOR + "studio.edit",

@@ -25,10 +25,10 @@ from nbgraph.widgets.changes import GONE, read_changes
 from nbgraph.widgets.code_pane import answer_code
 from nbgraph.widgets.derived import ShownDocument, problem_to_json
 from nbgraph.widgets.document import GraphDocument, StaleRevisionError, Update
-from nbgraph.widgets.dropped_file import answer_file
 from nbgraph.widgets.dry_run import MAX_EXPLAINED, Reasons
 from nbgraph.widgets.exact_numbers import to_page
 from nbgraph.widgets.graph_changes import apply_changes
+from nbgraph.widgets.graph_file import answer_file
 from nbgraph.widgets.library_graphs import templates
 from nbgraph.widgets.paint import MaskPainter, painter_on
 from nbgraph.widgets.picture_answers import PictureAnswers

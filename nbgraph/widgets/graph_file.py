@@ -1,4 +1,4 @@
-"""Graph files opened for the canvas, also where a part cannot be read: that part is named and left out, not guessed."""
+"""Files opened for the canvas or dropped on it. A part that cannot be read is named and left out, not guessed."""
 
 import json
 from os import PathLike
@@ -9,12 +9,18 @@ from typing import Any, cast
 from nbgraph.errors import GraphError, NotFoundError, Problem
 from nbgraph.invocations.node_registry import registry
 from nbgraph.recipes.chunks import is_picture
-from nbgraph.recipes.local import open_recipe
+from nbgraph.recipes.local import open_recipe, shelf_of
+from nbgraph.recipes.opened import Opened
+from nbgraph.recipes.reading import read_recipe
+from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.drawing.layout import read_layout
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.graph_json import foreign_error, foreign_object
 from nbgraph.texts import value_text
+from nbgraph.widgets.graph_state import GraphState
 
+MAX_FILE = 32 * 2**20
+SHOWN = 3
 NEWEST = 1
 """The newest version of the format that is known here."""
 
@@ -172,3 +178,34 @@ def _named(problems: tuple[Problem, ...], shown: int = 5) -> str:
     texts = "; ".join(str(problem) for problem in problems[:shown])
     more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
     return f"parts that cannot be read are left out: {texts}{more}"
+
+
+def answer_file(services: InvocationServices, name: str, buffers: list[Any]) -> dict[str, Any]:
+    """Return `{"template", "report"}` for a file in the first buffer: its graph as a template, and a line of report.
+
+    Raises
+    ------
+    RecipeError, GraphError
+        The file holds no graph that can be read; nothing is changed.
+    """
+    if len(buffers) != 1:
+        raise ValueError(f"a file comes in one buffer, and {len(buffers)} came")
+    data = bytes(buffers[0][: MAX_FILE + 1])
+    if len(data) > MAX_FILE:
+        raise ValueError(f"the file is larger than {MAX_FILE:,} bytes")
+    opened = read_recipe(data, shelf_of(services.model_manager), name)
+    state = GraphState()
+    changes, _ = state.update(opened.graph, state.changed(opened.graph))
+    # Nodes that are not installed cannot be made on the canvas; the report names them.
+    made = [change.to_json() for change in changes if change.kind != "unknown"]
+    template = {"name": name, "description": opened.kind, "changes": made}
+    return {"type": "file", "template": template, "report": _report(opened)}
+
+
+def _report(opened: Opened) -> str:
+    found = [*opened.report.of("missing"), *opened.report.of("differs")]
+    if not found:
+        return f"read {opened.kind}"
+    texts = [f"{each.what} ({each.state}{': ' if each.why else ''}{each.why})" for each in found[:SHOWN]]
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return f"read {opened.kind}, not exactly: {'; '.join(texts)}{more}"
