@@ -32,6 +32,7 @@ REASONS = {
     "nbgraph.cli.worker_program": DOOR + "nbgraph worker",
     "nbgraph.diffusion.adapter_kinds": "kinds of adapters by their tensors, as denoiser_kinds; what_is has 260 lines",
     "nbgraph.diffusion.batch_parts": "a batch computed in parts; knows nothing of adapters, as steering does",
+    "nbgraph.diffusion.compact_upscaler": "the network of the upscaler that ships; its files have 150 lines",
     "nbgraph.diffusion.convert": SUBJECT + "pickles to safetensors",
     "nbgraph.diffusion.header_index": "a file that keeps facts; only the list of studio.models reads many headers",
     "nbgraph.diffusion.image_readers": SUBJECT + "depth, segments, captions",

@@ -204,11 +204,7 @@ def _check_rows(
     beside: MaskedImage | ControlImage | None,
     references: References | None,
 ) -> None:
-    """Raise `ModelError` for inputs that cannot be divided among the rows of an image.
-
-    ControlNets, T2I-Adapters and masked images belong to the whole image, not to a tile. The images of an edit are
-    read with one prompt by the text encoders of some models.
-    """
+    """Raise `ModelError` for inputs that belong to the whole image, and cannot be divided among its rows."""
     if references is not None:
         raise ModelError(
             "a model for editing is given one instruction for the whole image; combine no prompts, no tiles"

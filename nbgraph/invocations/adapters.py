@@ -24,8 +24,7 @@ from nbgraph.diffusion.refs import (
 from nbgraph.diffusion.what_is import what_is
 from nbgraph.errors import NbgraphError
 from nbgraph.invocations.base import BaseInvocation, BaseInvocationOutput, InvocationContext, invocation
-from nbgraph.invocations.fields import ClipField, ModelField, UNetField, VaeField
-from nbgraph.invocations.latents import Vae
+from nbgraph.invocations.fields import ClipField, ModelField, UNetField, Vae, VaeField
 from nbgraph.texts import value_text
 
 Part = TypeVar("Part", UNetField, ClipField, VaeField)

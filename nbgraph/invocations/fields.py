@@ -108,6 +108,12 @@ class VaeField(BaseModel):
     model: ModelField
 
 
+Vae = Annotated[
+    VaeField, Field(title="VAE", description="Autoencoder between images and latents, from a Model or a VAE node")
+]
+"""The input of nodes that encode or decode."""
+
+
 class ColorField(BaseModel):
     """A colour: red, green, blue and opacity, 0 to 255; also by name or code: `color="red"`, `color="#ff8800"`."""
 

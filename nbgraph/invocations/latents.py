@@ -4,7 +4,7 @@ import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from traceback import format_exc
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -34,7 +34,6 @@ from nbgraph.invocations.fields import (
     ReferenceField,
     T2iAdapterField,
     UNetField,
-    VaeField,
 )
 from nbgraph.invocations.inputs import RARE
 from nbgraph.invocations.outputs import LatentsOutput
@@ -42,16 +41,6 @@ from nbgraph.invocations.references import load_references, reference_problems
 
 logger = logging.getLogger("nbgraph")
 Spacing = Literal["leading", "linspace", "trailing"]
-Vae = Annotated[
-    VaeField, Field(title="VAE", description="Autoencoder between images and latents, from a Model or a VAE node")
-]
-Tiled = Annotated[
-    bool,
-    Field(
-        description="Work in overlapping tiles: less memory for large images, faint seams at worst",
-        json_schema_extra=RARE,
-    ),
-]
 
 
 def save_latents(context: InvocationContext, latents: Any) -> LatentsOutput:

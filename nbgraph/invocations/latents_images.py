@@ -1,14 +1,24 @@
 """Between latents and images: decode and encode."""
 
 from collections.abc import Hashable, Sequence
+from typing import Annotated
 
 from pydantic import Field
 
 from nbgraph import diffusion
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.fields import ImageField, LatentsField
-from nbgraph.invocations.latents import Tiled, Vae, load_latents, save_latents
+from nbgraph.invocations.fields import ImageField, LatentsField, Vae
+from nbgraph.invocations.inputs import RARE
+from nbgraph.invocations.latents import load_latents, save_latents
 from nbgraph.invocations.outputs import ImageOutput, LatentsOutput
+
+Tiled = Annotated[
+    bool,
+    Field(
+        description="Work in overlapping tiles: less memory for large images, faint seams at worst",
+        json_schema_extra=RARE,
+    ),
+]
 
 
 @invocation("l2i", title="Latents to image", category="latents", version="1.0.0")

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from nbgraph import diffusion
 from nbgraph.invocations.base import BaseInvocation, InvocationContext, invocation
-from nbgraph.invocations.fields import LatentsField
-from nbgraph.invocations.latents import Vae, load_latents, save_latents
+from nbgraph.invocations.fields import LatentsField, Vae
+from nbgraph.invocations.latents import load_latents, save_latents
 from nbgraph.invocations.outputs import LatentsOutput
 from nbgraph.invocations.pictures import Side, check_sides, check_size
 

@@ -19,8 +19,9 @@ from nbgraph.invocations.fields import (
     LatentsField,
     Seed,
     UNetField,
+    Vae,
 )
-from nbgraph.invocations.latents import Vae, load_latents, save_latents
+from nbgraph.invocations.latents import load_latents, save_latents
 from nbgraph.invocations.outputs import ConditioningOutput, LatentsOutput
 from nbgraph.invocations.prompt import save_conditioning
 
