@@ -79,6 +79,16 @@ def fatal(image: nb.Image, notes: str, times: int = 1) -> int:
     return os.getpid()
 
 
+@nb.node(type="test_cluster_lasting", use_cache=False)
+def lasting(context: InvocationContext, notes: str) -> int:
+    """Go on until it is started a second time; return how often it was."""
+    note(notes, "begun")
+    while lines(notes) == ["begun"]:
+        sleep(0.02)
+        context.progress(1, 1000)
+    return len(lines(notes))
+
+
 @nb.node(type="test_cluster_unsendable", use_cache=False)
 def unsendable(value: int = 0) -> list[Any]:
     """Return what is not JSON."""

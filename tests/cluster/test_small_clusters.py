@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import sleep
 
 import pytest
@@ -13,7 +14,7 @@ from nbgraph import NodeError, Studio
 from nbgraph.errors import GraphError
 from nbgraph.invocations import Add
 from nbgraph.services.invocation_processor import cluster_connection, cluster_host
-from tests.cluster.cluster_nodes import patient, pattern
+from tests.cluster.cluster_nodes import lasting, patient, pattern
 
 
 @pytest.fixture
@@ -81,6 +82,20 @@ def test_two_kernels_use_one_cluster_beside_each_other(in_process: Callable[...,
         assert len(one.images.frame) == 0
         assert len(other.images.frame) == 4
     assert one.run(Add(id="sum", a=1, b=2), progress=False)["sum"].value == 3
+
+
+def test_a_run_of_a_worker_that_ends_in_an_orderly_way_is_not_cancelled_but_runs_elsewhere(
+    in_process: Callable[..., Studio], tmp_path: Path
+):
+    studio = in_process([{}, {}])
+    cluster = studio.services.processor.connection.client.cluster
+    run = studio.submit(lasting(id="lasting", notes=str(tmp_path / "notes")))
+    while not run.progress.step:
+        sleep(0.01)
+    (ending,) = [row.worker for row in studio.cluster.frame.itertuples() if row.run]
+    cluster.sync(cluster.workers[int(ending)].close)
+    assert (run.wait(30).status, run["lasting"].value) == ("completed", 2)
+    assert str(1 - int(ending)) in run.stats.worker.tolist()
 
 
 def test_a_worker_of_another_version_that_joins_late_is_shown_and_gets_nothing(

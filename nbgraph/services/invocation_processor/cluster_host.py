@@ -109,6 +109,7 @@ class WorkerHost:
         self._legs: dict[str, RunningLeg] = {}
         """Those that run, and those of which the head has not everything."""
         self._letters: dict[str, Letter] = {}
+        self._is_closing = False
         self._begun: Begun | None = None
         """Legs that have begun, of which the head has not heard."""
         self._outputs: dict[str, Outputs] = {}
@@ -154,9 +155,8 @@ class WorkerHost:
         return self._invoker.services
 
     def close(self) -> None:
-        """Cancel what runs, wait for it, and close the services."""
-        for leg in list(self._legs):
-            self.cancel(leg)
+        """End what runs, wait for it, and close the services."""
+        self._is_closing = True
         self._turn.acquire(timeout=STOP_SECONDS)
         if self._invoker is not None:
             try:
@@ -180,7 +180,8 @@ class WorkerHost:
     def run(self, jobs: Sequence[Job]) -> dict[str, Letter]:
         """Run legs on this thread; return the ends of those whose ends were too large to be sent unasked."""
         with self._turn:
-            self.link.is_gone = is_gone = task_is_given_up(self._worker)
+            is_given_up = task_is_given_up(self._worker)
+            self.link.is_gone = is_gone = lambda: self._is_closing or is_given_up()
             self._letters = {}
             legs = self._begin(jobs)
             if self.problem:
@@ -236,6 +237,8 @@ class WorkerHost:
 
     def end(self, leg: RunningLeg, result: LegResult) -> None:
         """Send how a leg ended, at once if that is small."""
+        if result["status"] == "cancelled" and not leg.is_cancelled and self.link.is_gone():
+            return  # nobody cancelled it: this worker ends, and another one runs it
         if not self.shares_folder and leg.session is not None:
             self.services.performance_statistics.reset_stats(leg.session.id)  # the head has them
         with self._posting:  # before it what was sent already, or it would be fetched once more
