@@ -9,18 +9,19 @@ processor; the same command goes on from the last checkpoint.
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny
 from PIL import Image
-from safetensors.torch import save_file
 from torch.nn.functional import l1_loss
 
 from nbgraph.diffusion.compact_upscaler import CompactUpscaler
 
 from . import FOLDER, checkpoint, data
+from .checkpoint import write_tensors
 from .looks import Looks, show
+from .nets import Autoencoder, backpropagate, from_array, integers, load_autoencoder, seed_torch, split
 from .schedule import Schedule
 
 WIDTH, LAYERS, SCALE = 32, 6, 2
@@ -35,12 +36,14 @@ FACTS = {"modelspec.title": "x2 for 64-pixel emoji", "modelspec.license": "OFL-1
 
 
 @torch.no_grad()
-def pairs(layers: torch.Tensor, vae: AutoencoderTiny) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def pairs(layers: torch.Tensor, vae: Autoencoder) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return drawings at 128 pixels, at 64, and at 64 by the autoencoder: uint8, (variants * n, 3, side, side)."""
     generator = torch.Generator().manual_seed(SEED)
-    large, small, decoded = [], [], []
+    large: list[torch.Tensor] = []
+    small: list[torch.Tensor] = []
+    decoded: list[torch.Tensor] = []
     for variant in range(VARIANTS):
-        for some in layers.split(64):
+        for some in split(layers, 64):
             count = len(some)
             look = Looks.draw(count, generator, posed=variant > 1) if variant else Looks.plain(count)
             pictures = show(some, look)
@@ -57,10 +60,11 @@ def patches(
     large: torch.Tensor, small: torch.Tensor, decoded: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw a batch of inputs (n, 3, 32, 32) and what they are to become (n, 3, 64, 64), in [0, 1]."""
-    inputs, wanted = [], []
+    inputs: list[torch.Tensor] = []
+    wanted: list[torch.Tensor] = []
     side = small.shape[-1] - PATCH + 1
-    for index in torch.randint(len(small), (BATCH,), generator=generator).tolist():
-        row, column = torch.randint(side, (2,), generator=generator).tolist()
+    for index in integers(torch.randint(len(small), (BATCH,), generator=generator)):
+        row, column = integers(torch.randint(side, (2,), generator=generator))
         source = small if torch.rand((), generator=generator) < 0.5 else decoded
         turns = int(torch.randint(4, (), generator=generator))
         given = source[index, :, row : row + PATCH, column : column + PATCH]
@@ -70,9 +74,11 @@ def patches(
     return torch.stack(inputs) / 255, torch.stack(wanted) / 255
 
 
-def train(model: CompactUpscaler, drawn: tuple[torch.Tensor, ...], schedule: Schedule, path: Path) -> None:
+def train(
+    model: CompactUpscaler, drawn: tuple[torch.Tensor, torch.Tensor, torch.Tensor], schedule: Schedule, path: Path
+) -> None:
     """Train in place, going on from the checkpoint at `path`, if any; print the mean absolute error."""
-    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.99))
+    optimizer: Any = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.99))
     if path.exists():
         facts = checkpoint.load(path, {"upscaler": model}, optimizer)
         schedule.step, schedule.spent = int(facts["step"]), facts["seconds"]
@@ -83,7 +89,7 @@ def train(model: CompactUpscaler, drawn: tuple[torch.Tensor, ...], schedule: Sch
         inputs, wanted = patches(*drawn, generator)
         error = l1_loss(model(inputs), wanted)
         optimizer.zero_grad()
-        error.backward()
+        backpropagate(error)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         mean_error += 0.02 * (error.item() - mean_error) if mean_error else error.item()
@@ -100,7 +106,7 @@ def measure(model: CompactUpscaler, held: tuple[torch.Tensor, ...]) -> None:
     """Print the mean peak signal-to-noise ratio of held-out drawings, in dB, beside those of Lanczos."""
     large, *inputs = held
     for name, small in zip(("drawings", "by the autoencoder"), inputs, strict=True):
-        ours = torch.cat([model(some / 255).clamp(0, 1) for some in small.split(32)])
+        ours = torch.cat([model(some / 255).clamp(0, 1) for some in split(small, 32)])
         lanczos = torch.stack([enlarged_by_lanczos(each) for each in small])
         ratios = [ratio(made, large / 255).mean() for made in (ours, lanczos)]
         better = (ratio(ours, large / 255) > ratio(lanczos, large / 255)).float().mean()
@@ -116,19 +122,19 @@ def enlarged_by_lanczos(small: torch.Tensor) -> torch.Tensor:
     """Return a uint8 picture (3, h, w) at twice its size, in [0, 1], as Pillow makes it."""
     picture = Image.fromarray(small.permute(1, 2, 0).numpy())
     made = picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.asarray(made).copy()).permute(2, 0, 1) / 255
+    return from_array(np.asarray(made).copy()).permute(2, 0, 1) / 255
 
 
 def export(model: CompactUpscaler, path: Path) -> None:
     """Write the weights in half precision, and give the model these."""
     half = {name: tensor.half() for name, tensor in model.state_dict().items()}
-    save_file(half, path, FACTS)
+    write_tensors(half, path, **FACTS)
     model.load_state_dict({name: tensor.float() for name, tensor in half.items()})
 
 
 def main() -> None:
     """Train, measure, and write the weights in half precision."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder for the checkpoint; reused if it exists")
     parser.add_argument("--out", type=Path, default=FOLDER.parent / "emoji_x2.safetensors", help="file to write")
     parser.add_argument("--font", type=Path, default=data.FONT, help="Noto Color Emoji with bitmaps")
@@ -136,9 +142,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    torch.manual_seed(SEED)
+    seed_torch(SEED)
     args.work.mkdir(parents=True, exist_ok=True)
-    vae = AutoencoderTiny.from_pretrained(FOLDER / "vae", torch_dtype=torch.float32).eval()
+    vae = load_autoencoder(FOLDER / "vae", torch.float32).eval()
     listed = data.drawings(args.font)
     layers = data.layers(listed, args.font)
     held = torch.arange(len(listed)) % HELD_OUT == HELD_OUT // 2
