@@ -97,6 +97,20 @@ def test_controls_do_what_diffusers_does_with_them(
     assert (found - sample(shared_cache, tiny[name], settings).tensor).abs().max() > 1e-2
 
 
+def test_a_net_that_its_pipeline_uses_at_all_steps_keeps_to_its_span(
+    tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path
+) -> None:
+    ref, half = control_ref(tiny, "z-image", tmp_path), DenoiseSettings(steps=4, cfg=4.0, end=2)
+    plain = sample(shared_cache, tiny["z-image"], half).tensor
+    with shared_cache.use(ref, "controlnet") as nets:
+        early, late = (
+            sample(shared_cache, tiny["z-image"], half, controls=[Control(nets["controlnet"], PICTURE, 0.8, start)])
+            for start in (0.0, 0.6)
+        )
+    assert (late.tensor - plain).abs().max() == 0
+    assert (early.tensor - plain).abs().max() > 1e-3
+
+
 UNIONS: dict[str, tuple[Any, Any]] = {
     "sdxl": (StableDiffusionXLControlNetUnionPipeline, ControlNetUnionModel),
     "flux": (FluxControlNetPipeline, FluxControlNetModel),
