@@ -42,6 +42,8 @@ HEADING = "font-weight:600;margin:0 0 8px"
 TABLE = "border-collapse:collapse;border:0;margin:0;font-size:12.5px;font-variant-numeric:tabular-nums"
 ROW = "background:none;border-top:1px solid var(--jp-border-color2,#dfe3e8)"
 CELL = "padding:4px 18px 4px 0;max-width:420px;overflow-wrap:break-word;vertical-align:top"
+UNWRAPPED = 20
+"""Letters that a cell of a table may have to stay on one line."""
 COVER = (
     "display:block;width:100%;height:132px;object-fit:contain;padding:8px;box-sizing:border-box;margin:0;"
     "background:var(--jp-layout-color2,#f4f5f7)"
@@ -118,11 +120,17 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str] = (), numbers: Sequ
 
     def row(tag: str, cells: Sequence[str]) -> Html:
         own = styles or [plain] * len(cells)
-        return element("tr", *(element(tag, cell, style=style) for cell, style in zip(cells, own)), style=ROW)
+        parts = (element(tag, cell, style=style + _wrapping(cell)) for cell, style in zip(cells, own))
+        return element("tr", *parts, style=ROW)
 
     parts = [element("thead", row("th", head))] if head else []
     whole = element("table", *parts, element("tbody", *(row("td", cells) for cells in rows)), style=TABLE)
     return element("div", whole, style="overflow:auto")
+
+
+def _wrapping(cell: str) -> str:
+    """Return the style by which a number with its unit, or a time, stays on one line of a narrow page."""
+    return "" if isinstance(cell, Html) or len(cell) > UNWRAPPED else ";white-space:nowrap"
 
 
 def frame_table(frame: "pd.DataFrame") -> Html:
@@ -138,12 +146,14 @@ def frame_table(frame: "pd.DataFrame") -> Html:
 
 
 def table_html(frame: "pd.DataFrame", note: str, rows: int = 20) -> Html:
-    """Return the first rows of a frame as a card, headed by a note that also says how many are left out.
-
-    A note such as `Cache(3 results)` becomes a heading and the facts about it.
-    """
+    """Return the first rows of a frame as a card, headed by a note that also says how many are left out."""
     left_out = f"; {len(frame) - rows} more rows" if len(frame) > rows else ""
-    return element("div", _heading(note, left_out), frame_table(frame.head(rows)), style=PANEL)
+    return noted(note, *([frame_table(frame.head(rows))] if len(frame) else []), more=left_out)
+
+
+def noted(note: str, *parts: str, more: str = "") -> Html:
+    """Return a card headed by a note: one such as `Cache(3 results)` becomes a heading and the facts about it."""
+    return element("div", _heading(note, more), *parts, style=PANEL)
 
 
 def _heading(note: str, more: str = "") -> Html:
@@ -167,7 +177,7 @@ def pictures_html(pictures: Iterable[tuple[str, bytes | str]], note: str) -> Htm
         element("figure", _thumbnail(caption, data), element("figcaption", caption, style=CAPTION), style=FIGURE)
         for caption, data in pictures
     ]
-    return element("div", _heading(note), element("div", *figures), style=PANEL)
+    return noted(note, element("div", *figures))
 
 
 def _thumbnail(caption: str, data: bytes | str) -> Html:

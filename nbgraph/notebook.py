@@ -12,7 +12,16 @@ TARGET = "nbgraph.open_document"
 
 
 class Opener(Protocol):
-    """An object that has documents: a studio."""
+    """An object that has documents and runs: a studio."""
+
+    @property
+    def services(self) -> object:
+        """The services in which it keeps both."""
+        ...
+
+    def remix_on_page(self) -> str:
+        """Return the model id of the widget that makes new things from runs on the page."""
+        ...
 
     def open_on_page(self, document_id: str) -> str:
         """Return the model id of a canvas of that document; empty if it is not here."""
@@ -69,6 +78,11 @@ def offer_documents(opener: Opener) -> None:
     if is_in_notebook():
         _openers.add(opener)
         shell().kernel.comm_manager.register_target(TARGET, _open_on_page)
+
+
+def remix_on_page(services: object) -> str:
+    """Return the model id of the widget that makes new things from runs in these services; empty without a page."""
+    return next((opener.remix_on_page() for opener in list(_openers) if opener.services is services), "")
 
 
 def _open_on_page(comm: Any, message: Any) -> None:

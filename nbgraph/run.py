@@ -13,7 +13,7 @@ from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
 from nbgraph.notebook import is_in_notebook, shell
 from nbgraph.progress import UPDATE_SECONDS, Progress, ProgressTracker
-from nbgraph.readable_stats import readable
+from nbgraph.readable_frames import readable
 from nbgraph.recipes.saved_pictures import picture_of_run
 from nbgraph.results import NodeResult, Pictures
 from nbgraph.services.images.kept_pictures import picture_or_why

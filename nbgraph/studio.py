@@ -9,12 +9,15 @@ from nbgraph.errors import RecipeError
 from nbgraph.frames import reasons_frame
 from nbgraph.invocations.fields import ImageField, resources_in
 from nbgraph.loading import load
+from nbgraph.notebook import is_open
 from nbgraph.progress import ProgressStyle, progress_display, shows_view
+from nbgraph.readable_frames import explained_note, in_card
 from nbgraph.recipes.made import recipe_of
 from nbgraph.recipes.upstream import Upstream
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.shared.graph.execution_state import OnError
+from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import LibraryGraph
 from nbgraph.studio_experiments import STOP_SECONDS, StudioExperiments, Values
 from nbgraph.targets import Target, target_graph
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from nbgraph.recipes.lock import Lock
     from nbgraph.recipes.replay import Replayed
     from nbgraph.widgets.form import GraphForm
+    from nbgraph.widgets.remix import Remix
+    from nbgraph.widgets.run_remix import RunRemix
 
 
 class Studio(StudioExperiments):
@@ -65,6 +70,8 @@ class Studio(StudioExperiments):
     11
     >>> studio.close()
     """
+
+    _run_remix: "RunRemix | None" = None
 
     def run(
         self,
@@ -205,7 +212,7 @@ class Studio(StudioExperiments):
         """
         session = self._session(target, values)
         session.graph.validate()
-        return reasons_frame(explain(session, self.services))
+        return in_card(reasons_frame(explain(session, self.services)), explained_note)
 
     def lock(self, path: str | PathLike[str] | None = None, runs: Sequence[Run | str] | Run | None = None) -> "Lock":
         """Write what runs ran with into a small file: versions, models, code of nodes, values and drawn seeds.
@@ -313,4 +320,17 @@ class Studio(StudioExperiments):
     @cached_property
     def images(self) -> ImagesView:
         """The stored images: `.frame`, `.get(name)`, `.star(name)`, `.delete(name)`; a cell shows a gallery."""
-        return ImagesView(self.services, lambda graph: self._editors.of_graph(graph), self.submit)
+        return ImagesView(self.services, lambda: self._remix)
+
+    @cached_property
+    def _remix(self) -> "Remix":
+        def open_on_canvas(graph: Graph) -> str:
+            return str(self._editors.of_graph(graph).model_id)
+
+        return load("nbgraph.widgets.remix").Remix(self.services, open_on_canvas, self.submit)
+
+    def remix_on_page(self) -> str:
+        """Return the model id of the widget that makes new things from the runs that cells show."""
+        if self._run_remix is None or not is_open(self._run_remix):
+            self._run_remix = load("nbgraph.widgets.run_remix").RunRemix(self._remix)
+        return str(self._run_remix.model_id)

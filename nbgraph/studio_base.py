@@ -16,7 +16,7 @@ from nbgraph.errors import ClusterError, NbgraphError, NotFoundError
 from nbgraph.frames import compared_frame, loaded_frame, stats_frame
 from nbgraph.loading import load
 from nbgraph.notebook import offer_documents
-from nbgraph.readable_stats import readable
+from nbgraph.readable_frames import compared_note, in_card, loaded_note, readable
 from nbgraph.run import Run, run_id
 from nbgraph.services.invocation_processor.cluster_common import ClusterLike
 from nbgraph.services.invocation_services import InvocationServices
@@ -188,6 +188,10 @@ class StudioBase:
         except NbgraphError:  # the studio was closed, or its folder is gone
             return ""
 
+    def remix_on_page(self) -> str:
+        """Return the model id of the widget that makes new things from the runs that cells show; empty without one."""
+        return ""
+
     @cached_property
     def graphs(self) -> "GraphsView[GraphEditor]":
         """The drawings kept here: `.frame`, `.open(name)`, `.versions(name)`, `.save(graph, name)`; shown, as cards."""
@@ -222,7 +226,7 @@ class StudioBase:
         NotFoundError
             There are no stats of one of the runs.
         """
-        return compared_frame(self._stats_of(first), self._stats_of(second))
+        return in_card(compared_frame(self._stats_of(first), self._stats_of(second)), compared_note)
 
     def _stats_of(self, run: Run | str) -> "pd.DataFrame":
         rows = self.services.performance_statistics.rows(run_id(run))
@@ -330,7 +334,7 @@ class StudioBase:
     @property
     def loaded_models(self) -> "pd.DataFrame":
         """One row per model component in memory: device, dtype, MB of parameters and buffers, patches, uses."""
-        return loaded_frame(self.services.model_manager.loaded())
+        return in_card(loaded_frame(self.services.model_manager.loaded()), loaded_note)
 
     def unload_models(self, name: str | None = None) -> int:
         """Remove a model, or all of them, from memory.

@@ -12,6 +12,7 @@ ROOT = Path(nbgraph.__file__).parent
 GRAPH = "services.shared"
 
 _STUDIO = {
+    "readable_frames",
     "studio_base",
     "targets",
     "experiments",
@@ -55,16 +56,16 @@ ALLOWED = {
     "grammar": {"errors", "gc_pause", "invocations", GRAPH},
     "frames": {"loading", "services", GRAPH, "invocations", "diffusion", "errors"},
     "plots": {"frames", "errors"},
-    "readable_stats": {"frames"},
+    "readable_frames": {"frames"},
     "file_writing": {"errors"},
     "html": set(),
     "notebook": {"loading"},
     "progress": {"services", GRAPH, "errors", "loading", "notebook"},
     "results": {"services", GRAPH, "invocations", "errors", "html", "recipes"},
     "recipes": {"errors", "config", "loading", "image_modes", "invocations", "diffusion", "services", GRAPH},
-    "run_profile": {"errors", "file_writing", "frames", "loading", "plots", "readable_stats", "services"},
+    "run_profile": {"errors", "file_writing", "frames", "loading", "plots", "readable_frames", "services"},
     "run": {
-        "readable_stats",
+        "readable_frames",
         "run_profile",
         "recipes",
         "loading",
@@ -79,6 +80,7 @@ ALLOWED = {
         "notebook",
     },
     "views": {
+        "readable_frames",
         "recipes",
         "loading",
         "services",
@@ -97,7 +99,7 @@ ALLOWED = {
     "threads": set(),
     "templates": {"errors", "invocations", GRAPH},
     "experiments": {
-        "readable_stats",
+        "readable_frames",
         "recipes",
         "run",
         "frames",
@@ -145,7 +147,7 @@ ALLOWED = {
     },
     "studio_base": {
         "painting",
-        "readable_stats",
+        "readable_frames",
         "targets",
         "run",
         "recipes",
@@ -160,7 +162,7 @@ ALLOWED = {
         "invocations",
     },
     "studio_experiments": {"run_profile", *_STUDIO},
-    "studio": {"studio_experiments", *_STUDIO},
+    "studio": {"studio_experiments", "notebook", *_STUDIO},
     "doctor": {"config", "services", GRAPH},
     "mcp_server": {
         "studio",

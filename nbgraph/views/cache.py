@@ -8,6 +8,7 @@ from nbgraph.errors import ChoiceError
 from nbgraph.frames import cache_frame, reasons_frame
 from nbgraph.html import Html, table_html
 from nbgraph.invocations.base import BaseInvocation
+from nbgraph.readable_frames import explained_note, in_card
 from nbgraph.services.invocation_cache.explanation import explain
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
@@ -62,7 +63,7 @@ class CacheView(Shown):
         asked = graph if isinstance(graph, Graph) else Graph.of(graph)
         session = GraphExecutionState(asked)
         session.graph.validate()
-        reasons = reasons_frame(explain(session, self._services))
+        reasons = in_card(reasons_frame(explain(session, self._services)), explained_note)
         # A new dict, because the widget may iterate over the old one on another thread.
         self._asked = {**self._asked, asked.id: asked}
         while len(self._asked) > ASKED:

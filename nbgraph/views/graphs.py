@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nbgraph.errors import NbgraphError
 from nbgraph.frames import documents_frame, versions_frame
-from nbgraph.html import Card, Html, cards_html
+from nbgraph.html import Card, Html, cards_html, noted
 from nbgraph.invocations.base import BaseInvocation
 from nbgraph.services.graph_documents.graph_documents_common import DocumentRecord
 from nbgraph.services.invocation_services import InvocationServices
@@ -118,9 +118,7 @@ class GraphsView(Generic[Canvas]):
         cards = [self._card(record, now, opening_call(record.name, taken)) for record in records[:SHOWN]]
         more = len(records) - len(cards)
         if not records:
-            return cards_html(
-                [], 'No drawings yet: studio.edit("portrait") opens a canvas that is kept under that name.'
-            )
+            return noted("Graphs(none yet)", 'studio.edit("portrait") opens a canvas that is kept under that name.')
         note = f"{count(len(records), 'document')}{f', {more} more in studio.graphs.frame' if more else ''}"
         return cards_html(cards, note)
 

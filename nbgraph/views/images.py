@@ -22,7 +22,6 @@ from nbgraph.services.images.images_base import mode_error, thumbnail_of
 from nbgraph.services.images.images_common import ImageQuery
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.invocation_services import InvocationServices
-from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.views.base import Shown, widget_class
 from nbgraph.views.comparison import Comparison, label_of
 
@@ -38,13 +37,8 @@ class ImagesView(Shown):
     `.compare(a, b)` shows two side by side. In a notebook the view is a gallery.
     """
 
-    def __init__(
-        self,
-        services: InvocationServices,
-        open_graph: Callable[[Graph], Any] | None = None,
-        submit: Callable[[Graph], object] | None = None,
-    ) -> None:
-        self._services, self._open_graph, self._submit = services, open_graph, submit
+    def __init__(self, services: InvocationServices, remix: Callable[[], Any] | None = None) -> None:
+        self._services, self._remix = services, remix
         self._images = services.images
 
     @property
@@ -125,14 +119,7 @@ class ImagesView(Shown):
         return images_frame(self._images.list(query, per_page=max(1, self.count)).items)
 
     def _make_widget(self) -> Any:
-        remix = None
-        if self._open_graph is not None and self._submit is not None:
-            open_graph = self._open_graph
-
-            def open_on_canvas(graph: Graph) -> str:
-                return str(open_graph(graph).model_id)
-
-            remix = widget_class("remix", "Remix")(self._services, open_on_canvas, self._submit)
+        remix = None if self._remix is None else self._remix()
         return widget_class("gallery", "Gallery")(self._services, remix=remix)
 
     def _html(self) -> Html:
@@ -142,7 +129,7 @@ class ImagesView(Shown):
         ]
         pictures = [(label, one if isinstance(one, str) else thumbnail_of(one, STATIC_SIZE)) for label, one in found]
         more = page.total - len(pictures)
-        return pictures_html(pictures, f"{self!r}{f', {more} more' if more else ''}")
+        return pictures_html(pictures, f"{repr(self)[:-1]}, {more} more)" if more else repr(self))
 
     def __len__(self) -> int:
         return self.count

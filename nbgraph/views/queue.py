@@ -11,7 +11,7 @@ from nbgraph.views.base import Shown, widget_class
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
 
-STATIC_COLUMNS = ["number", "status", "session", "submitted", "started", "ended", "error"]
+STATIC_COLUMNS = ["number", "status", "seconds", "submitted", "error", "session"]
 
 
 class QueueView(Shown):
@@ -65,7 +65,8 @@ class QueueView(Shown):
     def _html(self) -> Html:
         # The newest runs first: a saved notebook shows only the first rows.
         frame: Any = self.frame
-        return table_html(frame.iloc[::-1].filter(STATIC_COLUMNS), repr(self))
+        timed = frame.assign(seconds=(frame["ended"] - frame["started"]).dt.total_seconds())
+        return table_html(timed.iloc[::-1][STATIC_COLUMNS], repr(self))
 
     def __len__(self) -> int:
         return len(self._queue.rows())

@@ -1,5 +1,6 @@
 """The cache table in a notebook cell: entries to sort, filter and forget, and which nodes of a graph would run now."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import traitlets
@@ -83,7 +84,7 @@ class CacheTable(RpcWidget):
         self._thumbnails = Thumbnails(services.images)
         self._graphs = GraphChoices(services)
         super().__init__()
-        self._endings = [
+        endings: list[Callable[[], object]] = [
             services.events.subscribe(self._on_event),
             services.images.on_deleted(self._notify),
             services.latents.on_deleted(self._notify),
@@ -93,18 +94,13 @@ class CacheTable(RpcWidget):
         shell: Any = get_ipython()
         if shell is not None:
             shell.events.register("post_run_cell", self._notify)
-            self._endings.append(lambda: shell.events.unregister("post_run_cell", self._notify))
+            endings.append(lambda: shell.events.unregister("post_run_cell", self._notify))
+        self._endings = endings
 
     def ask_about(self, graph: Graph) -> None:
         """Offer a graph under "What would run now"."""
         self._graphs.add(graph)
         self._notify()
-
-    def close(self) -> None:
-        """Unsubscribe from everything and close the widget."""
-        while self._endings:
-            self._endings.pop()()
-        super().close()
 
     def __repr__(self) -> str:
         return f"CacheTable({self._cache.status().size} results)"

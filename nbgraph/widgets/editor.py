@@ -1,6 +1,6 @@
 """The canvas: a graph edited in a notebook cell. The graph on it is the Python object, not a copy of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -69,6 +69,7 @@ class GraphEditor(RpcWidget):
     _widget = traitlets.Unicode("editor").tag(sync=True)
     _document = traitlets.Dict().tag(sync=True)
     _requests = messages.REQUESTS
+    _painter: MaskPainter | None = None
 
     def __init__(
         self,
@@ -87,21 +88,24 @@ class GraphEditor(RpcWidget):
         self._sent_types: Mapping[str, NodeClass] = {}
         self._outer: list[tuple[GraphDocument, str]] = []
         self._feed = None
-        self._painter: MaskPainter | None = None
         self._reasons = Reasons(invoker.services) if invoker is not None else None
         self._open(GraphDocument(graph, read_only))
         super().__init__(_document=self._snapshot())
         self._static = StaticFallback(self._id, lambda: self.show().mimebundle(), DRAWN_AFTER, DRAWN_WITHIN)
+        endings: list[Callable[[], object]] = [self._static.close]
+        self._endings = endings
         if invoker is not None:
             self._picture_answers = PictureAnswers(invoker.services)
             self._feed = RunFeed(invoker.services, graph.id, self._post, self._ran)
+            endings.append(self._feed.close)
         if autosave is not None:
             autosave.acquire()
-            self._autosave_end = autosave.on_state.add(lambda _: self._post({"type": "saved", **autosave.state()}))
+            endings.append(autosave.release)
+            endings.append(autosave.on_state.add(lambda _: self._post({"type": "saved", **autosave.state()})))
         shell: Any = get_ipython()
-        self._events = shell.events if shell is not None else None
-        if self._events is not None:
-            self._events.register("post_run_cell", self._after_cell)
+        if shell is not None:
+            shell.events.register("post_run_cell", self._after_cell)
+            endings.append(lambda: self._stop_hearing_cells(shell.events))
 
     @property
     def graph(self) -> Graph:
@@ -160,18 +164,13 @@ class GraphEditor(RpcWidget):
 
     def close(self) -> None:
         """Save the drawing and unsubscribe from everything."""
-        if self.autosave is not None and self.comm is not None:
-            self._autosave_end()
-            self.autosave.release()
-        self._static.close()
-        if self._feed is not None:
-            self._feed.close()
         if self._painter is not None:
             self._painter.close()
-        if self._events is not None:
-            with suppress(ValueError):
-                self._events.unregister("post_run_cell", self._after_cell)
         super().close()
+
+    def _stop_hearing_cells(self, events: Any) -> None:
+        with suppress(ValueError):
+            events.unregister("post_run_cell", self._after_cell)
 
     def __repr__(self) -> str:
         return f"GraphEditor({self.graph!r})"

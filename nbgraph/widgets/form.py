@@ -116,11 +116,12 @@ class GraphForm(widgets.VBox):
 
     def close(self) -> None:
         """Close the form, the widgets in it, and cancel its run."""
+        # Python closes a form that it collects, also one whose construction was interrupted.
+        if self.comm is None:
+            return
         box: Any = super()
         layout = box.layout
         box.close()
-        if not layout.comm:  # closed already
-            return
         layout.close()
         self.cancel()
         self._static.close()

@@ -94,12 +94,6 @@ class Gallery(RpcWidget):
             *on_other_kernels(services, self._notify),
         ]
 
-    def close(self) -> None:
-        """Stop listening to the pictures."""
-        for end in self._endings:
-            end()
-        super().close()
-
     def __repr__(self) -> str:
         return f"Gallery({self._services.images.list(per_page=1).total} pictures)"
 
@@ -148,7 +142,7 @@ class Gallery(RpcWidget):
         if self._remix is None:
             raise NbgraphError("this gallery has no studio to run in; show studio.images")
         if how == "again":
-            self._remix.again(record)
+            self._remix.again(self._remix.graph_of(record))
             return {"type": "done"}, []
         model = self._remix.canvas(record) if how == "canvas" else self._remix.as_input(record)
         return {"type": "canvas", "model": model}, []

@@ -57,7 +57,15 @@ function hideStaticFallback(model) {
 }
 
 export default {
-  initialize: ({ model }) => hideStaticFallback(model),
+  initialize({ model }) {
+    const show = hideStaticFallback(model);
+    // A widget that works without a view begins as soon as the page knows it.
+    const started = model.get("_starts") ? load(model).then((widget) => widget.start(model)) : undefined;
+    return () => {
+      show();
+      started?.then((end) => end());
+    };
+  },
   async render({ model, el }) {
     try {
       return (await load(model)).render({ model, el });
@@ -106,6 +114,10 @@ class BundledWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Close the widget and its layout, which ipywidgets would keep."""
         own: Any = self  # ipywidgets is not annotated
+        # Python closes a widget that it collects, also one whose construction was interrupted: that one has no comm,
+        # and to ask for its layout would make one.
+        if own.comm is None:
+            return
         layout = own.layout
         super().close()
         layout.close()

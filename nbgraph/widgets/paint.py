@@ -114,6 +114,7 @@ class MaskPainter(RpcWidget):
             self._mask = self._mask or self._store(painted, is_draft=False).image_name
         super().__init__(_use="Use mask" if use is not None else "", _extends=extends)
         self._static = StaticFallback(self._id, self._static_bundle)
+        self._endings = [self._static.close]
 
     @property
     def image(self) -> ImageField:
@@ -160,13 +161,6 @@ class MaskPainter(RpcWidget):
     def frame(self) -> Frame:
         """The frame about the image, in its pixels: the inputs `x`, `y`, `width`, `height` of the graph `outpaint`."""
         return self._pads.frame(self._size)
-
-    def close(self) -> None:
-        """Close the widget; what was painted stays in the studio."""
-        # A painter that refused its image has no page; Python closes it too when it is collected.
-        if self.comm is not None:
-            self._static.close()
-            super().close()
 
     def __repr__(self) -> str:
         mask = f"mask {self._mask[:8]}" if self._mask else "nothing painted"

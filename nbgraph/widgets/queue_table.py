@@ -49,12 +49,6 @@ class QueueTable(RpcWidget):
         super().__init__()
         self._endings = [self._queue.on_changed(self._notify), *on_other_kernels(services, self._notify)]
 
-    def close(self) -> None:
-        """Unsubscribe and close."""
-        for end in self._endings:
-            end()
-        super().close()
-
     def _answer(self, request: Any, buffers: list[Any]) -> Answer:
         if isinstance(request, ChangeRun):
             self._change_run(request.type, request.session)

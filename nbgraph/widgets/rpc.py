@@ -1,7 +1,7 @@
 """Requests of pages and their answers. Every message is validated first; a bad one is refused and changes nothing."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import current_thread, main_thread
 from typing import Annotated, Any, cast
 
@@ -35,10 +35,12 @@ class RpcWidget(BundledWidget):
 
     Subclasses define `_requests`, the messages they accept, and `_answer`, which performs one. `_notify()` may be
     called from any thread and at any rate: pages are sent `_change()` at most four times a second, and `on_change()` is
-    called then; neither happens before a page has sent a request.
+    called then; neither happens before a page has sent a request. What a subclass puts into `_endings`, the functions
+    that end its subscriptions, is called by `close()`, the last one first.
     """
 
     _requests: TypeAdapter[Any]
+    _endings: Sequence[Callable[[], object]] = ()
     on_change: Callable[[], None] | None = None
 
     def __init__(self, **traits: Any) -> None:
@@ -48,6 +50,13 @@ class RpcWidget(BundledWidget):
         own: Any = self  # ipywidgets is not annotated
         own.on_msg(self._on_message)
         use_comm_subshell(self)
+
+    def close(self) -> None:
+        """End all subscriptions and close the widget. Closing twice is harmless."""
+        endings, self._endings = self._endings, ()
+        for end in reversed(endings):
+            end()
+        super().close()
 
     def _answer(self, request: Any, buffers: list[Any]) -> Answer | None:
         """Perform a request and return the answer, or None if it was sent already."""

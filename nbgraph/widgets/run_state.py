@@ -111,15 +111,20 @@ def run_state(run: ShownRun, most: int | None = None) -> RunState:
 
 def picture_names(run: ShownRun) -> list[str]:
     """Return the names of the images of the run so far, in order, without intermediate ones."""
+    return pictures_of(run.session, run.services)
+
+
+def pictures_of(session: GraphExecutionState, services: InvocationServices) -> list[str]:
+    """Return the names of the images that a session has given, in order, without intermediate ones."""
     # A dict keeps the order and drops the repetitions of cached results.
     names: dict[str, None] = {}
-    for planned in run.session.plan.nodes:
+    for planned in session.plan.nodes:
         if "image" in planned.node.outputs() and not planned.values["is_intermediate"]:
-            for output in run.session.outputs_of(planned.id).values():
+            for output in session.outputs_of(planned.id).values():
                 names.update(
                     {field.image_name: None for field in resources_in(output) if isinstance(field, ImageField)}
                 )
-    return [name for name in names if run.services.images.exists(name)]
+    return [name for name in names if services.images.exists(name)]
 
 
 def _results(session: GraphExecutionState) -> list[str]:

@@ -44,23 +44,38 @@ MARKS = {
     "skipped": "–",
 }
 WORDS = {"skipped": "not run"}
+NOTHING = Html()
 
 
-def static_bundle(run: ShownRun) -> dict[str, Any]:
-    """The run as text, as HTML, and as PNG if it gave pictures; the pictures are at most 512 pixels wide and high."""
+def static_bundle(run: ShownRun, remix: str = "") -> dict[str, Any]:
+    """Return the run as text, as HTML, and as PNG if it gave pictures.
+
+    Parameters
+    ----------
+    run
+        The run. Its pictures are at most 512 pixels wide and high.
+    remix
+        The model id of the `RunRemix` that offers to make new things from it; empty for none.
+    """
     state = run_state(run, SHOWN_NODES)
     names = picture_names(run)
     # A saved notebook grows by each image, so only the first are in it.
     found = [picture_or_why(run.services.images, name) for name in names[:SHOWN_PICTURES]]
-    bundle: dict[str, Any] = {"text/plain": repr(run), "text/html": run_html(state, found, len(names))}
+    place = remix_place(remix, run.id) if remix else NOTHING
+    bundle: dict[str, Any] = {"text/plain": repr(run), "text/html": run_html(state, found, len(names), place)}
     if pictures := [picture for picture in found if isinstance(picture, Image.Image)]:
         bundle["image/png"] = b64encode(png(_sheet(pictures[:SHEET_PICTURES]))).decode()
     return bundle
 
 
-def run_html(state: RunState, pictures: list[Image.Image | str], count: int) -> Html:
-    """Return a card: the status, the pictures or why there are none, results, errors, and nodes to unfold."""
-    parts = [_head(state), _pictures(pictures, count), _results(state), *_problems(state), _nodes(state)]
+def remix_place(remix: str, run_id: str) -> Html:
+    """Return the empty element into which the page of a `RunRemix` puts the buttons of a run."""
+    return element("div", class_=f"nbgraph-remix-{remix}", data_run=run_id)
+
+
+def run_html(state: RunState, pictures: list[Image.Image | str], count: int, place: Html = NOTHING) -> Html:
+    """Return a card: status, pictures or why there are none, results, errors, a place for buttons, nodes to unfold."""
+    parts = [_head(state), _pictures(pictures, count), _results(state), *_problems(state), place, _nodes(state)]
     style = f"border: {_LINE}; border-radius: 10px; max-width: 1100px; box-sizing: border-box; {_FONT}"
     return element("div", *parts, class_="nbgraph-run", style=style)
 

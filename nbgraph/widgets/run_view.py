@@ -10,6 +10,7 @@ from IPython.display import DisplayHandle
 from pydantic import TypeAdapter
 
 from nbgraph.errors import NbgraphError
+from nbgraph.notebook import remix_on_page
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.services.shared.interrupts import defer_interrupt
 from nbgraph.widgets.pictures import thumbnail
@@ -40,22 +41,24 @@ class Cancel(Request):
 class RunView(RpcWidget):
     """Shows one run after the other: `watch(run)`, then `refresh()` repeatedly, and once after its end.
 
-    A `compact` view leaves out the nodes and Cancel, as a form does not show the graph; it shows errors too.
+    A `compact` view leaves out the nodes and Cancel, as a form does not show the graph; it shows errors too. With
+    `remix`, the model id of a `RunRemix`, new things can be made from a run that has ended.
     """
 
     _widget = traitlets.Unicode("run_view").tag(sync=True)
     _requests = TypeAdapter(Ready | Cancel)
 
     compact = traitlets.Bool(False).tag(sync=True)
+    _remix = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, run: ShownRun | None = None, *, compact: bool = False) -> None:
+    def __init__(self, run: ShownRun | None = None, *, compact: bool = False, remix: str = "") -> None:
         self._run, self._state, self._problem = run, None, ""
         self._preview: bytes = b""
         self._drawn: Any = None
         self._pictures: dict[str, bytes] = {}
         self._read_at = self._took = 0.0
         self._lock = RLock()
-        super().__init__(compact=compact)
+        super().__init__(compact=compact, _remix=remix)
 
     def watch(self, run: ShownRun) -> None:
         """Show another run."""
@@ -136,6 +139,7 @@ class RunView(RpcWidget):
         shown = {name: value for name, value in state._asdict().items() if name != "nodes"}
         content = {
             "type": "run",
+            "run": self._run.id if self._run is not None else "",
             "state": shown,
             "nodes": [node._asdict() for node in nodes],
             "whole": nodes is state.nodes,
@@ -207,7 +211,7 @@ class RunDisplay:
             logger.exception("the run %s can no longer be shown", self._run.id)
 
     def _end(self) -> None:
-        self._show(static_bundle(self._run))
+        self._show(static_bundle(self._run, remix_on_page(self._run.services)))
         if self._view is not None:
             self._view.refresh()
             self._view.close()
@@ -221,9 +225,9 @@ class RunDisplay:
             self._handle.display(bundle, raw=True)
 
 
-def following_view(run: ShownRun) -> RunView:
-    """Return a view that follows the run to its end, for front ends that cannot replace outputs."""
-    view = RunView(run)
+def following_view(run: ShownRun, remix: str = "") -> RunView:
+    """Return a view that follows the run to its end, for places whose output cannot be replaced; `remix` as there."""
+    view = RunView(run, remix=remix)
     if not run.is_done:
 
         def follow() -> None:

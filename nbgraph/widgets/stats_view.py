@@ -167,12 +167,6 @@ class StatsPanel(RpcWidget):
         except ValueError as error:
             return element("p", str(error))
 
-    def close(self) -> None:
-        """Unsubscribe and close the widget."""
-        for end in self._endings:
-            end()
-        super().close()
-
     def __repr__(self) -> str:
         return f"StatsPanel({len(self.runs)} of {len(self.sessions)} runs, {self.plot})"
 

@@ -1,10 +1,13 @@
 """Whatever happens in a studio, nobody who listens to events fails at it, and one who does goes on listening."""
 
+import gc
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ipywidgets.widgets.widget import _instances
 from msgspec.structs import fields
 
 from nbgraph.errors import NbgraphWarning
@@ -20,9 +23,17 @@ from nbgraph.services.events.events_common import (
 )
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.studio import Studio
+from nbgraph.widgets import editor as editor_module
 from nbgraph.widgets.cache_table import CacheTable
 from nbgraph.widgets.editor import GraphEditor
+from nbgraph.widgets.form import GraphForm
+from nbgraph.widgets.gallery import Gallery
+from nbgraph.widgets.kernel_banner import KernelBanner
+from nbgraph.widgets.paint import MaskPainter
+from nbgraph.widgets.queue_table import QueueTable
 from nbgraph.widgets.run_feed import RunFeed
+from nbgraph.widgets.run_remix import RunRemix
+from nbgraph.widgets.run_view import RunView
 from nbgraph.widgets.stats_view import StatsPanel
 
 EVENTS = sorted(Event.__subclasses__(), key=lambda event: event.__name__)
@@ -119,3 +130,41 @@ def test_a_listener_that_fails_is_told_once_and_goes_on_listening(studio, warned
 def test_a_listener_that_fails_stops_no_run_where_warnings_are_errors(studio):
     studio.services.events.subscribe(lambda event: event.nothing)
     assert studio.submit(GRAPH).wait().status == "completed"
+
+
+WIDGETS = [
+    GraphEditor,
+    Gallery,
+    CacheTable,
+    QueueTable,
+    StatsPanel,
+    MaskPainter,
+    RunView,
+    RunRemix,
+    KernelBanner,
+    GraphForm,
+]
+
+
+@pytest.mark.parametrize("kind", WIDGETS)
+def test_a_widget_whose_construction_was_interrupted_is_collected_without_a_word(kind, monkeypatch):
+    noticed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", noticed.append)
+    made = kind.__new__(kind)
+    del made
+    gc.collect()
+    assert noticed == []
+
+
+def test_an_editor_that_was_interrupted_when_its_page_knew_it_can_be_closed(monkeypatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = set(_instances)
+    monkeypatch.setattr(editor_module, "StaticFallback", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        GraphEditor(GRAPH)
+    left = [widget for key, widget in _instances.items() if key not in before and isinstance(widget, GraphEditor)]
+    assert len(left) == 1
+    left[0].close()
+    assert left[0].comm is None

@@ -69,6 +69,23 @@ def test_progress_moves_previews_come_and_the_picture_stays_without_a_widget(boo
     book.execute(OTHER, "end_of_hold()")
 
 
+def test_a_run_that_has_ended_is_made_again_with_another_seed_and_opened_on_a_canvas_below(book):
+    book.execute(RUN, "run = studio.run(text_to_image(1, seed=6))")
+    cell = book.cell(RUN)
+    cell.get_by_role("button", name="Another seed").click()
+    again = cell.locator(".nbp-run")
+    expect(again.get_by_alt_text("picture 1 of the run")).to_be_visible(timeout=LONG)
+    again.get_by_role("button", name="Open on canvas").click()
+    canvas = cell.locator(".nbg-editor")
+    expect(canvas).to_be_focused(timeout=LONG)
+    expect(canvas.get_by_label("noise seed", exact=True)).not_to_have_value(re.compile("^6?$"))
+    expect(cell.locator(".nbgraph-run img")).to_be_visible()
+    cell.get_by_role("button", name="Close the run").click()
+    expect(canvas).to_have_count(0)
+    book.save()
+    assert "Open on canvas" not in book.path.read_text()
+
+
 def test_cancel_stops_a_blocking_run_in_the_middle_of_a_step_sequence(book):
     cell = book.start(RUN, "run = studio.run(text_to_image(1000, seed=2))")
     step_of(cell)

@@ -247,10 +247,14 @@ describe("the table of the cache", () => {
 describe("units", () => {
   it("are what people read", () => {
     expect([bytes(12), bytes(2048), bytes(5 * 2 ** 30)]).toEqual(["12 B", "2.0 KB", "5.0 GB"]);
-    expect([seconds(0), seconds(0.25), seconds(2.34), seconds(125)]).toEqual([
+    expect([0, 0.012, 0.25, 0.9996, 2.34, 59.97, 119.7, 125].map(seconds)).toEqual([
       "< 1 ms",
+      "12 ms",
       "250 ms",
+      "1.0 s",
       "2.3 s",
+      "1 min 0 s",
+      "2 min 0 s",
       "2 min 5 s",
     ]);
     expect([age(100, 100), age(0, 600), age(0, 7200)]).toEqual(["0 s ago", "10 min ago", "2 h ago"]);

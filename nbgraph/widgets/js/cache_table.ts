@@ -9,8 +9,8 @@ import { entryRow, heading, type Sort } from "./cache_table/rows.ts";
 import { WouldRun } from "./cache_table/why.ts";
 import { confirmation } from "./confirm.ts";
 import { element, fill, Pictures, write } from "./dom.ts";
-import { guard } from "./editor/guard.ts";
 import type { Model, Widget } from "./model.ts";
+import { mounted } from "./mounted.ts";
 import { button, Pager, Questions } from "./paging.ts";
 import { bytes, count } from "./units.ts";
 
@@ -270,15 +270,4 @@ class TableView {
   }
 }
 
-export const cacheTable: Widget = {
-  render({ model, el }) {
-    const view = new TableView(model);
-    const release = guard(el);
-    el.append(view.root);
-    return () => {
-      release();
-      view.close();
-      el.replaceChildren();
-    };
-  },
-};
+export const cacheTable: Widget = { render: ({ model, el }) => mounted(new TableView(model), el) };

@@ -7,7 +7,7 @@ import "./editor/node.css";
 import { ReactFlowProvider } from "@xyflow/react";
 import { createRoot } from "react-dom/client";
 
-import { CanvasBelow } from "./canvas_below.ts";
+import { Below } from "./below.ts";
 import { element } from "./dom.ts";
 import { OpenBelowContext, ReopenContext, StoreContext } from "./editor/context.ts";
 import { Editor } from "./editor/Editor.tsx";
@@ -29,7 +29,7 @@ function storeOf(model: Model): EditorStore {
 export const editor: Widget = {
   render({ model, el }) {
     const place = element("div", { class: "nbg-place" });
-    const below = new CanvasBelow(model, (context) => editor.render(context));
+    const below = new Below(model, (context) => editor.render(context));
     el.replaceChildren(place, below.root);
     const root = createRoot(place);
     const openBelow = (id: string): void => void below.show(id);

@@ -3,19 +3,20 @@ import "./panel.css";
 import "./gallery.css";
 
 import type { Content } from "./asker.ts";
-import { CanvasBelow } from "./canvas_below.ts";
+import { Below } from "./below.ts";
 import { confirmation } from "./confirm.ts";
 import { attribute, element, fill, Pictures, write } from "./dom.ts";
-import { guard } from "./editor/guard.ts";
 import { editor } from "./editor.tsx";
 import { Choice } from "./gallery/choice.ts";
 import { compareView } from "./gallery/compare.ts";
 import { listenToGrid } from "./gallery/keys.ts";
-import { pictureView, type Remix } from "./gallery/picture.ts";
+import { pictureView } from "./gallery/picture.ts";
 import type { Compared, Doomed, Opened, Page, Picture } from "./gallery/protocol.ts";
 import { tile } from "./gallery/tile.ts";
 import type { Model, Widget } from "./model.ts";
+import { mounted } from "./mounted.ts";
 import { button, Pager, Questions } from "./paging.ts";
+import type { Remix } from "./remix_bar.ts";
 import { count } from "./units.ts";
 
 const PER_PAGE = 24;
@@ -31,7 +32,7 @@ class GalleryView {
   private page: Page = { page: 0, pages: 0, total: 0, pictures: [] };
   private opened = "";
   private readonly choice = new Choice();
-  private readonly below: CanvasBelow;
+  private readonly below: Below;
   private asked = 0;
   private typing: ReturnType<typeof setTimeout> | undefined;
 
@@ -78,7 +79,7 @@ class GalleryView {
   private readonly list: HTMLElement;
 
   constructor(private readonly model: Model) {
-    this.below = new CanvasBelow(model, editor.render);
+    this.below = new Below(model, editor.render);
     const pair = (model.get("_compared") as string[] | undefined) ?? [];
     this.questions = new Questions(model, () => pair.length || this.load());
     write(this.pager.where, "Waiting for the kernel…");
@@ -123,6 +124,7 @@ class GalleryView {
       },
       turn: (by) => this.turn(by),
     });
+    this.drawChoice();
     this.list.classList.toggle("nbp-hidden", pair.length > 0);
     if (pair.length) this.openCompare(pair, false);
     else this.load(0);
@@ -354,15 +356,4 @@ function deleteQuestion(names: string[], doomed: Doomed) {
   };
 }
 
-export const gallery: Widget = {
-  render({ model, el }) {
-    const view = new GalleryView(model);
-    const release = guard(el);
-    el.append(view.root);
-    return () => {
-      release();
-      view.close();
-      el.replaceChildren();
-    };
-  },
-};
+export const gallery: Widget = { render: ({ model, el }) => mounted(new GalleryView(model), el) };

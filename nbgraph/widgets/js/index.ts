@@ -4,9 +4,10 @@ import { followTheme } from "./editor/theme.ts";
 import { editor } from "./editor.tsx";
 import { gallery } from "./gallery.ts";
 import { kernelBanner, withBanner } from "./kernel_banner.ts";
-import type { Model, Widget } from "./model.ts";
+import type { Model, Started, Widget } from "./model.ts";
 import { paint } from "./paint.ts";
 import { queueTable } from "./queue_table.ts";
+import { runRemix } from "./run_remix.ts";
 import { runView } from "./run_view.ts";
 import { statsView } from "./stats_view.ts";
 
@@ -20,8 +21,9 @@ const panels = {
   stats_view: statsView,
 };
 
-export const widgets: Record<string, Widget> = {
+export const widgets: Record<string, Widget | Started> = {
   editor,
+  run_remix: runRemix,
   ...Object.fromEntries(Object.entries(panels).map(([name, panel]) => [name, themed(withBanner(name, panel))])),
 };
 
@@ -41,5 +43,6 @@ function themed(panel: Widget): Widget {
 
 /** For hosts that take the code with each widget, as marimo does; the loader takes `widgets`. */
 export default {
-  render: (context: { model: Model; el: HTMLElement }) => widgets[String(context.model.get("_widget"))].render(context),
+  render: (context: { model: Model; el: HTMLElement }) =>
+    (widgets[String(context.model.get("_widget"))] as Widget).render(context),
 };

@@ -26,3 +26,8 @@ export interface Model {
 export interface Widget {
   render(context: { model: Model; el: HTMLElement }): () => void;
 }
+
+/** A widget without a view: it works on the page from when the page knows it. */
+export interface Started {
+  start(model: Model): () => void;
+}

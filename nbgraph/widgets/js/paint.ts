@@ -3,9 +3,9 @@ import "./panel.css";
 import "./paint.css";
 
 import { element, fill, write } from "./dom.ts";
-import { guard } from "./editor/guard.ts";
 import { linkOf } from "./kernel.ts";
 import type { Model, Widget } from "./model.ts";
+import { mounted } from "./mounted.ts";
 import { button } from "./paging.ts";
 import { Controls, SIZE } from "./paint/controls.ts";
 import { KEYS, type Keyboard, keyDown, keyUp } from "./paint/keys.ts";
@@ -358,14 +358,9 @@ function ago(seconds: number): string {
 /** Show the widget in an element; `host` takes the mask where it is for something. Returns what ends it. */
 export function showPaint(model: Model, el: HTMLElement, host?: PaintHost): () => void {
   const view = new PaintView(linkOf(model).model, host);
-  const release = guard(view.root);
-  el.append(view.root);
+  const close = mounted(view, el);
   if (host) view.focus();
-  return () => {
-    release();
-    view.close();
-    view.root.remove();
-  };
+  return close;
 }
 
 export const paint: Widget = { render: ({ model, el }) => showPaint(model, el) };

@@ -4,8 +4,8 @@ import "./queue_table.css";
 
 import { Asker, type Content } from "./asker.ts";
 import { element, fill, write } from "./dom.ts";
-import { guard } from "./editor/guard.ts";
 import type { Model, Widget } from "./model.ts";
+import { mounted } from "./mounted.ts";
 import { age, seconds } from "./units.ts";
 
 const TICK = 1000;
@@ -183,15 +183,4 @@ class QueueView {
   }
 }
 
-export const queueTable: Widget = {
-  render({ model, el }) {
-    const view = new QueueView(model);
-    const release = guard(view.root);
-    el.append(view.root);
-    return () => {
-      release();
-      view.close();
-      view.root.remove();
-    };
-  },
-};
+export const queueTable: Widget = { render: ({ model, el }) => mounted(new QueueView(model), el) };

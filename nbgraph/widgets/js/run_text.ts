@@ -1,4 +1,5 @@
 // What a run view says, as texts made from the state of a run.
+import { seconds } from "./units.ts";
 
 export interface NodeState {
   id: string;
@@ -30,6 +31,8 @@ export interface RunState {
 
 export interface RunMessage {
   type: "run";
+  /** The id of the run. */
+  run: string;
   state: RunState | null;
   nodes: NodeState[];
   whole: boolean;
@@ -39,20 +42,13 @@ export interface RunMessage {
   problem: string;
 }
 
-/** `12 ms`, `1.3 s`, `2 min 5 s` */
-export function secondsText(seconds: number): string {
-  if (seconds < 0.1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
-}
-
 /** `3 done, 1 cached · 4.2 s · about 8 s left`; `later` is how long ago the kernel said so. */
 export function headLine(state: RunState, later: number): string {
   const live = state.status === "running";
   const parts = [`${state.done} done${state.cached ? `, ${state.cached} cached` : ""}`];
   if (state.status === "pending") parts[0] = "waiting for its turn";
   if (live && state.waits_for) parts[0] = state.waits_for;
-  parts.push(secondsText(state.seconds + (live ? later : 0)));
+  parts.push(seconds(state.seconds + (live ? later : 0)));
   if (live && state.left !== null) {
     const left = Math.max(1, Math.round(state.left - later));
     parts.push(`about ${left < 60 ? `${left} s` : `${Math.round(left / 60)} min`} left`);
@@ -69,8 +65,7 @@ export function statusWord(status: string, cancelling: boolean): string {
 export function nodeMeta(node: NodeState): string {
   const many = node.of !== null && node.of > 1 ? `${node.runs}/${node.of} · ` : node.runs > 1 ? `${node.runs}× · ` : "";
   if (node.status === "cached") return `${many}cached`;
-  if (node.status === "done")
-    return `${many}${node.cached ? `${node.cached} cached · ` : ""}${secondsText(node.seconds)}`;
+  if (node.status === "done") return `${many}${node.cached ? `${node.cached} cached · ` : ""}${seconds(node.seconds)}`;
   if (node.status === "waiting") return "";
   if (node.status === "skipped") return "not run";
   return `${many}${node.status}`;

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { attribute, element } from "./dom.ts";
 import { FakeModel, HOSTILE } from "./fake.test.ts";
-import { headLine, type NodeState, nodeMeta, type RunState, secondsText } from "./run_text.ts";
+import { headLine, type NodeState, nodeMeta, type RunState } from "./run_text.ts";
 import { runView } from "./run_view.ts";
 
 const state = (more: Partial<RunState> = {}): RunState => ({
@@ -194,9 +194,6 @@ describe("the pictures of a form", () => {
 });
 
 describe("texts", () => {
-  it("names seconds as a person does", () => {
-    expect([0.012, 1.34, 125].map(secondsText)).toEqual(["12 ms", "1.3 s", "2 min 5 s"]);
-  });
   it("counts on between messages, and never below a second left", () => {
     expect(headLine(state(), 20)).toBe("2 done, 1 cached · 24.0 s · about 1 s left");
     expect(headLine(state({ status: "pending", left: null }), 5)).toBe("waiting for its turn · 4.0 s");

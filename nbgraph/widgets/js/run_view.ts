@@ -4,8 +4,9 @@ import "./run_view.css";
 
 import { sayAgain } from "./again.ts";
 import { attribute, element, fill, Pictures, write } from "./dom.ts";
-import { guard } from "./editor/guard.ts";
 import type { Model, Widget } from "./model.ts";
+import { mounted } from "./mounted.ts";
+import { placeClass } from "./remix_bar.ts";
 import { History } from "./run_history.ts";
 import { headLine, type NodeState, nodeMeta, type RunMessage, type RunState, statusWord } from "./run_text.ts";
 
@@ -19,6 +20,8 @@ const MARKS: Record<string, string> = {
   waiting: "·",
   skipped: "–",
 };
+
+const isLive = ({ status }: RunState): boolean => status === "pending" || status === "running";
 
 class RunCard {
   readonly root: HTMLElement;
@@ -51,6 +54,8 @@ class RunCard {
   private preview = element("img", { class: "nbp-picture", alt: "preview of the picture" });
   private previewFigure = element("figure", {}, this.preview, element("figcaption", {}, "preview"));
   private problem = element("p", { class: "nbp-problem nbp-hidden", role: "alert" });
+  /** Holds the place for the buttons of a run that has ended, which run_remix.ts puts there. */
+  private remix = element("div");
   private spoken = element("span", { class: "nbp-unseen", role: "status", "aria-live": "polite" });
   private clock: ReturnType<typeof setInterval>;
   private heardOnce: () => void;
@@ -66,6 +71,7 @@ class RunCard {
       this.track,
       this.problem,
       element("div", { class: "nbp-run-body" }, this.list, this.shown, this.results, this.history?.root),
+      this.remix,
       this.spoken,
     );
     this.clock = setInterval(() => this.tick(), TICK);
@@ -101,6 +107,15 @@ class RunCard {
     this.drawHead(message.state);
     fill(this.results, ...message.state.results.map((text) => element("div", {}, text)));
     this.drawRunning(message.state);
+    this.offerRemix(message);
+  }
+
+  private offerRemix({ run, state }: RunMessage): void {
+    const id = String(this.model.get("_remix") ?? "");
+    const place = id && !isLive(state!) && element("div", { class: placeClass(id), "data-run": run });
+    // The buttons stay while messages of the same run come.
+    if (!place) fill(this.remix);
+    else if ((this.remix.firstElementChild as HTMLElement | null)?.dataset.run !== run) fill(this.remix, place);
   }
 
   private className(isShown: boolean): string {
@@ -117,7 +132,7 @@ class RunCard {
   }
 
   private drawHead(state: RunState): void {
-    const live = state.status === "pending" || state.status === "running";
+    const live = isLive(state);
     if (!live) this.cancelling = false;
     attribute(this.root, "data-live", live);
     write(this.pill, statusWord(state.status, this.cancelling));
@@ -228,15 +243,4 @@ class RunCard {
   }
 }
 
-export const runView: Widget = {
-  render({ model, el }) {
-    const card = new RunCard(model);
-    const release = guard(card.root);
-    el.append(card.root);
-    return () => {
-      release();
-      card.close();
-      card.root.remove();
-    };
-  },
-};
+export const runView: Widget = { render: ({ model, el }) => mounted(new RunCard(model), el) };

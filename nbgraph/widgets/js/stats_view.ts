@@ -4,8 +4,8 @@ import "./stats_view.css";
 
 import type { Content } from "./asker.ts";
 import { attribute, element, fill, write } from "./dom.ts";
-import { guard } from "./editor/guard.ts";
 import type { Model, Widget } from "./model.ts";
+import { mounted } from "./mounted.ts";
 import { button, Questions } from "./paging.ts";
 import { drawing } from "./stats_view/drawing.ts";
 import { nodesTable } from "./stats_view/nodes.ts";
@@ -218,15 +218,4 @@ class StatsCard {
   }
 }
 
-export const statsView: Widget = {
-  render({ model, el }) {
-    const card = new StatsCard(model);
-    const release = guard(card.root);
-    el.append(card.root);
-    return () => {
-      release();
-      card.close();
-      card.root.remove();
-    };
-  },
-};
+export const statsView: Widget = { render: ({ model, el }) => mounted(new StatsCard(model), el) };

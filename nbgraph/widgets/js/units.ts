@@ -12,10 +12,13 @@ export function bytes(count: number): string {
   return `${size.toFixed(size < 10 ? 1 : 0)} ${steps[step]}`;
 }
 
+/** `< 1 ms`, `12 ms`, `1.3 s`, `2 min 5 s` */
 export function seconds(value: number): string {
   if (value < 0.001) return "< 1 ms";
-  if (value < 1) return `${Math.round(value * 1000)} ms`;
-  return value < 60 ? `${value.toFixed(1)} s` : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+  if (value < 0.9995) return `${Math.round(value * 1000)} ms`;
+  if (value < 59.95) return `${value.toFixed(1)} s`;
+  const whole = Math.round(value);
+  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
 /** How long ago a time in seconds since 1970 was. */

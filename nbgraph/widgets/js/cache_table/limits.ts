@@ -25,7 +25,7 @@ export function limits(change: (limits: { max_entries: number; max_bytes: number
   });
   const form = element(
     "form",
-    { class: "nbp-limits" },
+    { class: "nbp-drop nbp-limits" },
     element("label", {}, "Entries", entries),
     element("label", {}, "MB", size),
     element("button", { class: "nbp-button nbp-main", type: "submit" }, "Set"),

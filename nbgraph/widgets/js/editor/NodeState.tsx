@@ -1,4 +1,5 @@
 // The state of a node, one chip in its header: how its run went, or whether it will run and why.
+import { seconds } from "../units.ts";
 import { useStored } from "./context.ts";
 import type { NodeRun, Reason } from "./protocol.ts";
 import { isStale } from "./stale.ts";
@@ -76,6 +77,3 @@ const Sign = ({ words }: { words: string }) => (
 const Because = ({ text }: { text: string }) => <span className="nbg-reason nbg-unseen">{text}</span>;
 
 const reasonText = (reason: Reason): string => (reason.run ? `will run: ${reason.because}` : "cached");
-
-export const seconds = (value: number): string =>
-  value < 0.1 ? `${Math.max(1, Math.round(value * 1000))} ms` : `${value.toFixed(1)} s`;

@@ -1,17 +1,11 @@
 // One picture in full size, what is known of it, and the graph that made it.
-import { element, write } from "../dom.ts";
+import { element } from "../dom.ts";
 import { button } from "../paging.ts";
+import { type Remix, remixBar } from "../remix_bar.ts";
 import { bytes } from "../units.ts";
 import type { Opened, Picture } from "./protocol.ts";
 
 const SMALL = 192;
-
-/** What can be made of a picture again. */
-export interface Remix {
-  canvas: () => void;
-  input: () => void;
-  again: () => void;
-}
 
 export interface PictureActions {
   back: () => void;
@@ -41,7 +35,7 @@ export function pictureView(opened: Opened, full: string, graph: string, actions
       element("a", { class: "nbp-button", href: full, download: `${picture.name}.png` }, "Save as PNG"),
       button("Delete", actions.remove, { class: "nbp-button nbp-danger" }),
     ),
-    remixBar(opened, actions.remix),
+    remixBar({ ...whereMade(opened, actions.remix), python: opened.python }),
     element(
       "div",
       { class: "nbp-open-body" },
@@ -65,25 +59,9 @@ export function pictureView(opened: Opened, full: string, graph: string, actions
   return view;
 }
 
-/** Buttons that begin something new from the picture; what needs its graph is not offered where there is none. */
-function remixBar(opened: Opened, remix: Remix | undefined): HTMLElement | null {
-  const made = opened.graph === "";
-  const copied = element("span", { class: "nbp-soft", role: "status" });
-  const copy = async (): Promise<void> => {
-    const done = await navigator.clipboard?.writeText(opened.python).then(
-      () => true,
-      () => false,
-    );
-    write(copied, done ? "copied" : "the browser lets no one copy; it is below, under As Python");
-  };
-  const parts = [
-    remix && made && button("Open on canvas", remix.canvas, { title: "its graph, with the seed that was drawn" }),
-    remix && button("Use as input", remix.input, { title: "begin a new picture from this one" }),
-    remix && made && button("Another seed", remix.again, { title: "run its graph again with another seed" }),
-    made && opened.python ? button("Copy as Python", copy) : null,
-  ].filter((one) => !!one);
-  return parts.length ? element("div", { class: "nbp-bar nbp-remix" }, ...parts, copied) : null;
-}
+/** What needs the graph of the picture is not offered where there is none. */
+const whereMade = ({ graph }: Opened, remix: Remix | undefined): Remix =>
+  remix && graph !== "" ? { input: remix.input } : (remix ?? {});
 
 /** Small pictures are shown larger, pixel by pixel rather than blurred. */
 export function crisp(picture: Picture): string {

@@ -1,4 +1,4 @@
-// A canvas that the kernel opened for a picture, shown under the gallery or the canvas it was opened from.
+// A widget that the kernel opened, a canvas or a run, shown under the panel it was opened from.
 import { element, fill } from "./dom.ts";
 import { linkOf } from "./kernel.ts";
 import type { Model, Widget } from "./model.ts";
@@ -6,17 +6,27 @@ import { button } from "./paging.ts";
 
 const SETTLED = 150;
 
-export class CanvasBelow {
+/** What the line above the widget says. */
+interface Words {
+  title: string;
+  note: string;
+  close: string;
+}
+
+const CANVAS: Words = { title: "Canvas", note: "kept in studio.graphs", close: "Close the canvas" };
+
+export class Below {
   readonly root = element("div", { class: "nbp-below" });
   private clean = (): void => {};
 
-  /** `render` is that of the editor. */
+  /** `render` is that of the widget, of the editor for a canvas. */
   constructor(
     private readonly model: Model,
     private readonly render: Widget["render"],
+    private readonly words = CANVAS,
   ) {}
 
-  /** Show the canvas of a model in place of the one before. */
+  /** Show the widget of a model in place of the one before. */
   async show(id: string): Promise<void> {
     const found = await this.model.widget_manager?.get_model(id);
     if (!found) return;
@@ -25,10 +35,10 @@ export class CanvasBelow {
     const bar = element(
       "div",
       { class: "nbp nbp-bar" },
-      element("span", { class: "nbp-title" }, "Canvas"),
-      element("span", { class: "nbp-soft" }, "kept in studio.graphs"),
+      element("span", { class: "nbp-title" }, this.words.title),
+      element("span", { class: "nbp-soft" }, this.words.note),
       element("span", { class: "nbp-space" }),
-      button("Close the canvas", () => this.close()),
+      button(this.words.close, () => this.close()),
     );
     fill(this.root, bar, place);
     this.clean = this.render({ model: linkOf(found as unknown as Model).model, el: place });

@@ -1,4 +1,4 @@
-"""Stats in a cell: eight columns a person reads; all columns are there for code."""
+"""Frames in a cell: cards a person reads; all columns are there for code."""
 
 import copy
 import pickle
@@ -10,7 +10,7 @@ import nbgraph as nb
 from nbgraph.errors import NodeError
 from nbgraph.frames import STATS, stats_frame
 from nbgraph.invocations import Add
-from nbgraph.readable_stats import SHOWN, readable
+from nbgraph.readable_frames import SHOWN, readable
 
 
 @nb.node(category="test")
@@ -51,3 +51,17 @@ def test_stats_of_nothing_are_shown():
     empty = readable(stats_frame([]))
     assert "0 nodes" in empty._repr_html_()
     assert "0 nodes" in repr(empty)
+
+
+def test_models_in_memory_and_what_would_run_are_cards_in_a_cell_and_frames_in_code(studio):
+    total = Add(id="sum", a=1, b=2)
+    explained = studio.explain(total)
+    assert "Would run<span" in explained._repr_html_()
+    assert "1 of 1 node<" in explained._repr_html_()
+    assert ">Will run</th>" in explained._repr_html_()
+    assert type(explained[["node"]]) is pd.DataFrame
+    first, second = (studio.run(total, progress=False) for _ in range(2))
+    assert "none of 1 node<" in studio.cache.why(total)._repr_html_()
+    assert "Compared<span" in studio.compare(first, second)._repr_html_()
+    assert "none is in memory" in studio.loaded_models._repr_html_()
+    assert "<table" not in studio.loaded_models._repr_html_()
