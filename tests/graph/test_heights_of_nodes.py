@@ -5,6 +5,7 @@ import pytest
 import nbgraph as nb
 from nbgraph.invocations import LatentsToImage
 from nbgraph.invocations.base import invocation
+from nbgraph.services.shared.default_graphs import inpaint
 from nbgraph.services.shared.drawing.layout import FIELD_HEIGHT, GAP_DOWN, layered_positions, node_height
 from nbgraph.widgets.schema import node_type
 
@@ -30,6 +31,13 @@ def test_an_input_that_is_rare_takes_no_room_and_the_page_knows_it():
     assert shown == {"latents": False, "vae": False, "tiled": True}
     graph = nb.Graph([LatentsToImage(id="shown"), OpenlyTiled(id="open")])
     assert node_height(graph, "open") == node_height(graph, "shown") + FIELD_HEIGHT
+
+
+def test_an_image_that_is_chosen_on_the_canvas_covers_no_node_below_it():
+    graph = inpaint().graph
+    assert node_height(graph, "source") == pytest.approx(123, abs=30)
+    places = layered_positions(graph, list(graph.nodes))
+    assert abs(places["source"]["y"] - places["white"]["y"]) >= 123
 
 
 def test_nodes_of_a_layer_are_near_each_other():

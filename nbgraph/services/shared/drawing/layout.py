@@ -5,8 +5,9 @@ The canvas and the drawing in SVG show the same positions, because both read the
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, get_args
 
+from nbgraph.invocations.fields import ImageField
 from nbgraph.invocations.types import JsonObject, JsonValue
 from nbgraph.services.shared.graph.edges import GraphLike
 from nbgraph.services.shared.graph.topology import topological_order
@@ -91,7 +92,7 @@ def node_height(graph: GraphLike, node_id: str) -> int:
     linked, values = {link.field for link in graph.links(node_id)}, node.literals()
     outputs = [name for name in node.outputs() if name not in BY_THE_WAY]
     fields = [
-        TEXT_HEIGHT if is_long_text(name, spec.annotation) else FIELD_HEIGHT
+        TEXT_HEIGHT if is_long_text(name, spec.annotation) or _is_image(spec.annotation) else FIELD_HEIGHT
         for name, spec in node.inputs().items()
         if name not in linked and not spec.rare and (spec.required or values.get(name) is not None)
     ]
@@ -106,6 +107,11 @@ def node_height(graph: GraphLike, node_id: str) -> int:
 def is_long_text(name: str, annotation: object) -> bool:
     """Return whether an input is a text of several lines."""
     return annotation is str and name in ("text", "prompt", "negative_prompt", "caption")
+
+
+def _is_image(annotation: object) -> bool:
+    """Return whether an input is an image, which the canvas shows as high as a text."""
+    return ImageField in (annotation, *get_args(annotation))
 
 
 def missing_positions(graph: LaidOut) -> dict[str, dict[str, float]]:

@@ -148,7 +148,7 @@ export function Editor() {
     close();
   };
   const begin = (template: Template, run: boolean): void => {
-    insert(view, template, null);
+    insert(view, template, null, run);
     back();
     if (run) store.runAll(null);
   };

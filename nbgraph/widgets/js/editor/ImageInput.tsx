@@ -5,7 +5,7 @@ import { useStore, useStored } from "./context.ts";
 import type { ControlProps } from "./Field.tsx";
 import { upload } from "./files.ts";
 import { NO_IMAGE } from "./menus.ts";
-import { isMask, paintingAt } from "./painting.ts";
+import { givesMask, isMask, paintingAt, paintingOf } from "./painting.ts";
 
 export function ImageInput({ node, label, spec, value, disabled, set }: ControlProps) {
   const store = useStore();
@@ -41,14 +41,16 @@ export function ImageInput({ node, label, spec, value, disabled, set }: ControlP
     if (!file) return;
     await take(file);
   };
+  const takesMask = useStored((state) => isMask(spec) || givesMask(state, node));
   const paint = (): void => {
-    const painting = paintingAt(store.state.getState(), node, spec.name);
+    const state = store.state.getState();
+    const painting = isMask(spec) ? paintingAt(state, node, spec.name) : paintingOf(state, node);
     if (painting) store.showPaint(painting);
     else store.toast(NO_IMAGE, "refusal");
   };
   return (
     <span className="nbg-image-input">
-      {isMask(spec) && (
+      {takesMask && (
         <button type="button" className="nbg-paint-button" disabled={disabled} onClick={paint}>
           Paint…
         </button>
@@ -62,9 +64,14 @@ export function ImageInput({ node, label, spec, value, disabled, set }: ControlP
       </button>
       {open && (
         <span className="nbg-gallery nowheel" role="dialog" aria-label="pictures">
-          <label className="nbg-upload">
-            upload a file
-            <input type="file" accept="image/png,image/jpeg,image/webp" onChange={(event) => void chooseFile(event)} />
+          <label className="nbg-b nbg-upload">
+            Upload a file…
+            <input
+              className="nbg-unseen"
+              type="file"
+              accept="image/png,image/jpeg,image/webp"
+              onChange={(event) => void chooseFile(event)}
+            />
           </label>
           {newest.map((one) => (
             <button key={one} type="button" aria-label={`picture ${one.slice(0, 8)}`} onClick={() => choose(one)}>

@@ -4,6 +4,7 @@ import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { compareView } from "../gallery/compare.ts";
 import type { Opened } from "../gallery/protocol.ts";
 import { useStore, useStored } from "./context.ts";
+import type { EditorState } from "./state.ts";
 import type { EditorStore } from "./store.ts";
 
 interface Props {
@@ -32,7 +33,12 @@ function Large({ node, url, takeAsInput, openCanvas, back }: Props & { node: str
   const store = useStore();
   const results = useStored((state) => state.results[node] ?? NONE);
   const name = useStored((state) => state.names[url] ?? "");
-  const before = useStored((state) => state.names[(state.results[node] ?? NONE)[results.indexOf(url) + 1] ?? ""] ?? "");
+  const nameAt = (state: EditorState, by: number): string =>
+    state.names[results[results.indexOf(url) + by] ?? ""] ?? "";
+  const before = useStored((state) => nameAt(state, 1));
+  const after = useStored((state) => nameAt(state, -1));
+  // The oldest has none before it, and is compared with the one after it.
+  const compared: [string, string] = before ? [before, name] : [name, after];
   const readOnly = useStored((state) => state.readOnly !== "");
   const [shown, setShown] = useFull(store, name);
   const [comparing, setComparing] = useState(false);
@@ -122,8 +128,8 @@ function Large({ node, url, takeAsInput, openCanvas, back }: Props & { node: str
           type="button"
           className="nbg-b"
           aria-pressed={comparing}
-          disabled={!before}
-          title={before ? "with the result before it" : "there is no result before it"}
+          disabled={!before && !after}
+          title={before ? "with the result before it" : after ? "with the result after it" : "there is no other result"}
           onClick={() => setComparing(!comparing)}
         >
           Compare
@@ -150,7 +156,7 @@ function Large({ node, url, takeAsInput, openCanvas, back }: Props & { node: str
         )}
       </div>
       {comparing ? (
-        <Comparison names={[before, name]} />
+        <Comparison names={compared} />
       ) : (
         <img
           className={`nbg-large-image${picture && picture.width <= SMALL ? " nbg-crisp" : ""}`}

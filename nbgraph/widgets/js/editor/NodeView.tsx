@@ -18,6 +18,7 @@ import { hintOf, shortLabel } from "./labels.ts";
 import { NodeState } from "./NodeState.tsx";
 import { limits } from "./NumberInput.tsx";
 import { type Context, isWanted, supply } from "./needs.ts";
+import { givesMask } from "./painting.ts";
 import type { Problem } from "./protocol.ts";
 import { Picture } from "./Results.tsx";
 import { foldText, isLinked, isNegative, rowsOf } from "./rows.ts";
@@ -51,7 +52,8 @@ export const NodeView = memo(function NodeView({ id, data, selected, height }: N
     collapsed && "nbg-collapsed",
   ];
   const negative = useStored((store) => isNegative(store.document, id));
-  const title = negative && node.type === "prompt" ? "Negative prompt" : (type?.title ?? node.type);
+  const mask = useStored((store) => givesMask(store, id));
+  const title = negative && node.type === "prompt" ? "Negative prompt" : mask ? "Mask" : (type?.title ?? node.type);
   const colour = { "--k": categoryColour(type?.category ?? "") } as object;
   return (
     <div
@@ -66,7 +68,7 @@ export const NodeView = memo(function NodeView({ id, data, selected, height }: N
       {type && !collapsed && !far && <Rows {...data} type={type} problems={problems} />}
       {(collapsed || far || !type) && <Stubs {...data} type={type} />}
       {!far && <Problems problems={others} />}
-      {far ? <Picture id={id} far /> : !collapsed && <Result id={id} />}
+      {far ? <Picture id={id} far /> : !collapsed && <Result id={id} shown={isChosen(node)} />}
     </div>
   );
 });
@@ -95,7 +97,7 @@ function Header({ node, title, type }: { node: GraphNode; title: string; type: N
       <span className="nbg-title" title={hint}>
         {title}
       </span>
-      <span className="nbg-id">{isNamed(node, title) ? node.id : ""}</span>
+      {isNamed(node, title) && <span className="nbg-id">{node.id}</span>}
       {mark && <span className={`nbg-mark nbg-mark-${mark}`}>{mark}</span>}
       {mode && <span className="nbg-mode">{mode === "mute" ? "muted" : "bypassed"}</span>}
       <NodeState id={node.id} short={title.length > 14} />
@@ -275,11 +277,15 @@ function Problems({ problems }: { problems: Problem[] }) {
   );
 }
 
-function Result({ id }: { id: string }) {
+/** Whether a node is an image that was chosen, which its field shows already. */
+const isChosen = ({ type, inputs: { image } }: GraphNode): boolean =>
+  type === "image" && image !== undefined && "value" in image && Boolean(image.value);
+
+function Result({ id, shown }: { id: string; shown: boolean }) {
   const run = useStored((one) => one.runs[id]);
   return (
     <>
-      <Picture id={id} />
+      {!shown && <Picture id={id} />}
       {run?.error && (
         <p className="nbg-error" role="alert">
           {run.error}

@@ -1,11 +1,12 @@
 // What can be done with the whole graph, and how its run goes.
 import { type ReactNode, useState } from "react";
 
+import { count } from "../units.ts";
 import { useStore, useStored } from "./context.ts";
 import { Icon, type Sign } from "./icons.tsx";
 import { type Command, keysOf } from "./keys.ts";
 import { type Items, Menu } from "./Menu.tsx";
-import type { NodeRun, Reason } from "./protocol.ts";
+import type { NodeRun, Problem, Reason } from "./protocol.ts";
 import { typeOf } from "./schema.ts";
 import type { EditorState } from "./state.ts";
 import type { EditorStore } from "./store.ts";
@@ -20,6 +21,9 @@ interface Props {
 }
 
 const TIMES = [1, 2, 4, 8];
+/** An empty canvas has nothing to run, and a library graph runs as part of the graph around it. */
+const isRunnable = ({ canRun, path, document }: EditorState): boolean =>
+  canRun && path.length === 0 && document.nodes.size > 0;
 const isBusy = (state: EditorState): boolean => state.run.status === "running" || state.run.status === "cancelling";
 
 export function Toolbar({ act, openTemplates, code, full, toggleFull }: Props) {
@@ -109,7 +113,7 @@ export function Toolbar({ act, openTemplates, code, full, toggleFull }: Props) {
 
 function RunButton() {
   const store = useStore();
-  const canRun = useStored((one) => one.canRun && one.path.length === 0);
+  const canRun = useStored(isRunnable);
   const share = useStored((one) => shareOf(one.reasons, one.document.nodes.size));
   return (
     <button
@@ -127,6 +131,8 @@ function RunButton() {
 }
 
 const NOTHING = "all cached";
+/** What the kernel says of a graph that would run nothing. */
+const ALL_CACHED = "everything is cached";
 
 /** "3 of 6": how many nodes would run; nothing where all of them would. */
 function shareOf(reasons: Record<string, Reason>, nodes: number): string {
@@ -143,7 +149,7 @@ function hintOf(share: string): string {
 
 function Times() {
   const store = useStore();
-  const canRun = useStored((one) => one.canRun && one.path.length === 0);
+  const canRun = useStored(isRunnable);
   const [times, setTimes] = useState(4);
   const run = (count: number): void => {
     setTimes(count);
@@ -218,6 +224,7 @@ function Dropdown({ label, disabled, square, items, children }: DropdownProps) {
 
 /** "Denoise 12 / 30 · 4 s left" while it runs, what came of it after. */
 function RunLine() {
+  const store = useStore();
   const run = useStored((store) => store.run);
   const runs = useStored((store) => store.runs);
   const live = useStored((store) => store.live);
@@ -227,20 +234,31 @@ function RunLine() {
   const all = Object.values(runs);
   const done = all.filter((one) => one.status === "done" || one.status === "cached").length;
   const cached = all.filter((one) => one.status === "cached").length;
-  const wrong = Object.values(problems).flat().length;
+  const open = openText(Object.values(problems).flat());
   const parts = [];
-  if (!live) parts.push("no kernel: look only");
+  if (!live) parts.push(store.isWaiting ? "waiting for the kernel…" : "no kernel: look only");
   else if (run.status === "running" && running) parts.push(running);
   else if (run.status) parts.push(`${run.status} ${done} of ${all.length}${cached ? `, ${cached} cached` : ""}`);
   if (live && run.waitsFor) parts.push(run.waitsFor);
-  if (live && expected && run.status !== "running") parts.push(expected);
+  // The button says that all is cached.
+  const next = run.status && expected === ALL_CACHED ? "" : expected;
+  if (live && next && run.status !== "running") parts.push(run.status ? `next run: ${next}` : next);
   if (run.waiting) parts.push(`${run.waiting} in the queue`);
-  if (live && wrong && run.status !== "running") parts.push(`${wrong} open ${wrong === 1 ? "point" : "points"}`);
+  if (live && open && run.status !== "running") parts.push(open);
   return (
     <span className="nbg-run-line" role="status" aria-live="polite">
       {parts.join(" · ")}
     </span>
   );
+}
+
+/** "2 inputs missing, 1 problem" */
+function openText(problems: Problem[]): string {
+  const missing = problems.filter((one) => one.kind === "missing_input").length;
+  const others = problems.length - missing;
+  return [missing && `${count(missing, "input")} missing`, others && count(others, "problem")]
+    .filter(Boolean)
+    .join(", ");
 }
 
 function runningNode({ runs, document, schema, since, heard }: EditorState): string {

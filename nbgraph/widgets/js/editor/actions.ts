@@ -9,7 +9,7 @@ import { type AnyFlowNode, endsOf } from "./flow.ts";
 import type { Command } from "./keys.ts";
 import { layout, type Size } from "./layout.ts";
 import { modelFor } from "./needs.ts";
-import { FIT } from "./opening.ts";
+import { FIT, readableFrom } from "./opening.ts";
 import type { Template } from "./protocol.ts";
 import { usedOutputs } from "./rows.ts";
 import { typeOf } from "./schema.ts";
@@ -139,8 +139,8 @@ export function aspectOf(root: HTMLElement): number {
   return clientWidth && clientHeight ? clientWidth / clientHeight : 1.8;
 }
 
-/** Put a library graph onto the canvas: at its start where it is empty, else about a place. */
-export function insert(view: View, template: Template, at: { x: number; y: number } | null): void {
+/** Put a library graph onto the canvas, at its start where it is empty, else about a place; look at its `end` or start. */
+export function insert(view: View, template: Template, at: { x: number; y: number } | null, end = false): void {
   const { store } = view;
   const size = (document: GraphDocument, id: string): Size => {
     const node = document.nodes.get(id)!;
@@ -150,7 +150,8 @@ export function insert(view: View, template: Template, at: { x: number; y: numbe
   const { changes, ids } = inserted(store.document, template, at ?? { x: 0, y: 0 }, size, aspectOf(view.root));
   store.edit(changes);
   if (!empty) view.select(ids);
-  view.look(ids);
+  const places = ids.map((id) => ({ id, x: store.document.nodes.get(id)?.layout.x ?? 0 }));
+  view.look(readableFrom(places, view.root.clientWidth, end));
 }
 
 /** Add a node at a place on the canvas, linked to the loose end if there is one. */

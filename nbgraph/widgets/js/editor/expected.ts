@@ -24,7 +24,8 @@ export interface Expected {
   handles: NodeHandle[];
 }
 
-export const isTall = (input: InputType): boolean => input.control === "text";
+/** Texts, and images: an image that is chosen changes no height. */
+export const isTall = (input: InputType): boolean => input.control === "text" || input.control === "image";
 
 export function expected(node: GraphNode, type: NodeType | undefined, used = "", open = false): Expected {
   if (!type) return { measured: { width: WIDTH, height: PLACEHOLDER }, handles: [] };

@@ -110,7 +110,9 @@ describe("a result in full size", () => {
       act(async () => document.activeElement?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })));
     await press("ArrowLeft");
     expect(model.sent.at(-1)).toMatchObject({ type: "picture", name: "old" });
-    expect(button("Compare").disabled).toBe(true);
+    await act(async () => button("Compare").click());
+    expect(model.sent.at(-1)).toMatchObject({ type: "compare", names: ["old", "new"] });
+    await act(async () => button("Compare").click());
     await press("ArrowRight");
     expect(place.textContent).toContain("1 of 2");
     await press("Escape");

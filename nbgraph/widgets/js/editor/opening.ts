@@ -46,6 +46,16 @@ export function openingViewport(nodes: AnyFlowNode[], { width, height }: Size): 
   return { x: EDGE - first.x * READABLE, y, zoom: READABLE };
 }
 
+/**
+ * Of nodes that do not all fit into a view where they can be read, those that do: from the beginning of the graph, or from
+ * its end, where the picture is.
+ */
+export function readableFrom(nodes: { id: string; x: number }[], width: number, end: boolean): string[] {
+  const sorted = [...nodes].sort((a, b) => (end ? b.x - a.x : a.x - b.x));
+  const room = (width * (1 - FIT.padding)) / READABLE - COLUMN;
+  return sorted.filter(({ x }) => Math.abs(x - sorted[0].x) <= room || x === sorted[0].x).map(({ id }) => id);
+}
+
 /** The top left corner of where the graph begins: of its leftmost nodes the highest. */
 function beginning(nodes: AnyFlowNode[]): { x: number; y: number } {
   const x = Math.min(...nodes.map((node) => node.position.x));

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 
 import type { Change } from "./changes.ts";
 import { apply, emptyDocument, type GraphDocument } from "./document.ts";
-import { maskChanges, paintingAt, paintingOf } from "./painting.ts";
+import { givesMask, maskChanges, paintingAt, paintingOf } from "./painting.ts";
 import { emptySchema, type InputType } from "./schema.ts";
 
 const image = (name: string): InputType => ({
@@ -86,4 +86,29 @@ it("a node without an image of its own is painted on the nearest result, and on 
   expect(paintingOf(state(bare), "paste")).toBeNull();
   const run = { results: { decode: ["blob:1"] }, names: { "blob:1": "result1" } };
   expect(paintingOf(state(bare, run), "paste")).toMatchObject({ image: "result1", from: null });
+});
+
+const template = apply(emptyDocument(), [
+  ["node", "photo", "", { type: "image" }],
+  PHOTO,
+  ["node", "white", "", { type: "image" }],
+  ["node", "crop", "", { type: "crop_to_mask" }],
+  ["input", "crop", "image", { links: [["photo", "image"]] }],
+  ["input", "crop", "mask", { links: [["white", "image"]] }],
+]);
+
+it("an image node that is still empty takes the mask that is painted, from whichever node one paints", () => {
+  for (const id of ["photo", "white", "crop"]) {
+    const painting = paintingOf(state(template), id)!;
+    expect(painting).toMatchObject({ image: "photo1", mask: null });
+    const after = apply(template, maskChanges(state(template), painting, used("mask1")));
+    expect(after.nodes.get("white")?.inputs.image).toEqual({ value: { image_name: "mask1" } });
+    expect(after.nodes.size).toBe(3);
+  }
+});
+
+it("an image node gives a mask where nodes take it as that alone", () => {
+  expect(["photo", "white", "crop"].map((id) => givesMask(state(template), id))).toEqual([false, true, false]);
+  const both = apply(template, [["input", "crop", "image", { links: [["white", "image"]] }]]);
+  expect(givesMask(state(both), "white")).toBe(false);
 });

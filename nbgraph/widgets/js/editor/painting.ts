@@ -39,7 +39,35 @@ export function paintingOf(state: Known, id: string): Painting | null {
   const node = state.document.nodes.get(id);
   if (!node) return null;
   const [first] = inputsOf(state.schema, node, true);
-  return first ? paintingAt(state, id, first.name) : paintingOn(state, id);
+  if (first) return paintingAt(state, id, first.name);
+  const use = maskUse(state, node);
+  return use ? paintingAt(state, use[0].id, use[1].name) : paintingOn(state, id);
+}
+
+type Drawn = Pick<EditorState, "document" | "schema">;
+type Uses = Map<string, [GraphNode, InputType] | null>;
+
+/** Whether a node is an image that other nodes take as their mask, and as nothing else. */
+export const givesMask = (state: Drawn, id: string): boolean => Boolean(maskUses(state).get(id));
+
+const maskUse = (state: Drawn, node: GraphNode): [GraphNode, InputType] | null => maskUses(state).get(node.id) ?? null;
+
+const uses = new WeakMap<GraphDocument, { schema: Schema; found: Uses }>();
+
+/** For each image node the first input that takes it as its mask; null where one takes it as an image. */
+function maskUses({ document, schema }: Drawn): Uses {
+  const before = uses.get(document);
+  if (before?.schema === schema) return before.found;
+  const found: Uses = new Map();
+  for (const taker of document.nodes.values())
+    for (const spec of typeOf(schema, taker)?.inputs ?? [])
+      for (const [source] of spec.control === "image" ? linksOf(taker.inputs[spec.name]) : []) {
+        if (document.nodes.get(source)?.type !== "image") continue;
+        if (!isMask(spec)) found.set(source, null);
+        else if (!found.has(source)) found.set(source, [taker, spec]);
+      }
+  uses.set(document, { schema, found });
+  return found;
 }
 
 /** Whether a node has an image or takes a mask, so that its menu has the item. */
@@ -110,11 +138,11 @@ function give(document: GraphDocument, node: GraphNode, field: string, mask: str
 const isOwn = (document: GraphDocument, node: GraphNode, field: string): boolean =>
   typed(node, field) !== null || maskNode(document, node, field) !== null;
 
-/** The image node that gives an input its mask. */
+/** The image node that gives an input its mask, be it chosen already or still empty. */
 function maskNode(document: GraphDocument, node: GraphNode, field: string): GraphNode | null {
   const [link] = linksOf(node.inputs[field]);
   const source = link && document.nodes.get(link[0]);
-  return source?.type === "image" && typed(source, "image") ? source : null;
+  return source?.type === "image" && !linksOf(source.inputs.image).length ? source : null;
 }
 
 function maskNow(document: GraphDocument, node: GraphNode, field: string): string | null {

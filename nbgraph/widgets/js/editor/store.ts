@@ -92,6 +92,10 @@ export class EditorStore {
   get lost(): boolean {
     return this.now.lost;
   }
+  /** Whether the page has a kernel that may still answer; an exported page has none. */
+  get isWaiting(): boolean {
+    return !this.lost && Boolean(this.model.widget_manager?.kernel);
+  }
 
   private set(part: Partial<EditorState>): void {
     this.state.setState(part);

@@ -5,6 +5,7 @@ import { apply, emptyDocument, type GraphDocument, linksOf } from "./document.ts
 import { expected } from "./expected.ts";
 import { firstFit } from "./fitting.ts";
 import { supply } from "./needs.ts";
+import { readableFrom } from "./opening.ts";
 import { foldText, isNegative, rowsOf, usedOutputs } from "./rows.ts";
 import { emptySchema, type InputType, type NodeType } from "./schema.ts";
 import { type Found, LIBRARY, OWN, RECENT, search } from "./search.ts";
@@ -255,5 +256,16 @@ describe("a wire dropped on a node", () => {
     const loose = { node: "n", name: "noise", side: "source" } as const;
     expect(firstFit(document, schema, loose, "d")).toMatchObject({ target: "d", field: "latents" });
     expect(firstFit(document, schema, loose, "m")).toBeUndefined();
+  });
+});
+
+describe("what of a new graph is in view", () => {
+  const nodes = [0, 300, 300, 600, 900].map((x, number) => ({ id: String(number), x }));
+  it("is all of it where there is room, else its beginning, and its end where it runs at once", () => {
+    expect(readableFrom(nodes, 1100, false)).toHaveLength(5);
+    expect(readableFrom(nodes, 600, false)).toEqual(["0", "1", "2"]);
+    expect(readableFrom(nodes, 600, true)).toEqual(["4", "3"]);
+    expect(readableFrom(nodes, 100, true)).toEqual(["4"]);
+    expect(readableFrom([], 600, true)).toEqual([]);
   });
 });
