@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 SHOWN = ("node", "type", "status", "cached", "seconds", "ram_peak_mb", "vram_peak_mb", "error")
 NUMBERS = ("seconds", "ram_peak_mb", "vram_peak_mb")
+OFTEN_EMPTY = ("vram_peak_mb", "error")
+"""Columns that a cell shows where they say something: memory of a GPU, and what failed."""
 MOST_ROWS = 60
 LONGEST_ERROR = 80
 MB = 2**20
 
 
 def readable(stats: "pd.DataFrame") -> "pd.DataFrame":
-    """Return a frame of stats that a cell shows in eight columns; `.wide` is the plain frame of all."""
+    """Return a frame of stats that a cell shows in at most eight columns; `.wide` is the plain frame of all."""
     return _stats_class()(stats)
 
 
@@ -84,7 +86,7 @@ def _card_class(note: Callable[[Any], str]) -> Any:
 @cache
 def _stats_class() -> Any:
     class StatsFrame(_plain_class()):
-        """A DataFrame of stats, of which a cell shows eight columns."""
+        """A DataFrame of stats, of which a cell shows at most eight columns."""
 
         def _repr_html_(self) -> Html:
             return stats_html(self)
@@ -108,7 +110,12 @@ def _columns(stats: Any) -> list[str]:
     runs = ["session"] if stats["session"].nunique() > 1 else []
     # of nodes that ran with a step cache or compiled, where there are some
     faster = ["speedup"] if "speedup" in stats else []
-    return [*runs, *SHOWN, *faster]
+    shown = (name for name in SHOWN if name not in OFTEN_EMPTY or _has_values(stats[name]))
+    return [*runs, *shown, *faster]
+
+
+def _has_values(column: Any) -> bool:
+    return bool((column.notna() & (column.astype("str") != "")).any())
 
 
 def _note(stats: Any) -> str:

@@ -234,8 +234,8 @@ class Run:
     def stats(self) -> "pd.DataFrame":
         """One row per prepared node: seconds, memory (MB), cached, error.
 
-        A cell shows eight columns; `.wide` shows all of them. If a denoiser had a step cache or was compiled, which
-        changes images, a column `speedup` says so.
+        A cell shows at most eight columns; `.wide` shows all of them. If a denoiser had a step cache or was compiled,
+        which changes images, a column `speedup` says so.
         """
         rows = list(self.services.performance_statistics.rows(self.id))
         frame = stats_frame(rows)

@@ -331,6 +331,7 @@ class Studio(StudioExperiments):
 
     def remix_on_page(self) -> str:
         """Return the model id of the widget that makes new things from the runs that cells show."""
-        if self._run_remix is None or not is_open(self._run_remix):
-            self._run_remix = load("nbgraph.widgets.run_remix").RunRemix(self._remix)
-        return str(self._run_remix.model_id)
+        shown = self._run_remix
+        if shown is None or not is_open(shown):
+            shown = self._run_remix = load("nbgraph.widgets.run_remix").RunRemix(self._remix)
+        return str(shown.model_id)

@@ -201,7 +201,7 @@ class StudioBase:
     def stats(self) -> "pd.DataFrame":
         """One row per prepared node of every stored run: seconds, memory in MB, cached, status, error.
 
-        A cell shows eight columns; `.wide` shows all of them.
+        A cell shows at most eight columns; `.wide` shows all of them.
         """
         return readable(stats_frame(self.services.performance_statistics.readable_rows()))
 

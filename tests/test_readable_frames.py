@@ -19,10 +19,12 @@ def stats_failing(number: int) -> int:
     raise ValueError("<b>no</b>")
 
 
-def test_a_cell_shows_eight_columns_and_code_has_all(studio):
+def test_a_cell_shows_eight_columns_without_empty_ones_and_code_has_all(studio):
     stats = studio.run(Add(id="sum", a=1, b=2), progress=False).stats
     html = stats._repr_html_()
-    assert [f">{name}</th>" in html for name in SHOWN] == [True] * 8
+    assert [name for name in SHOWN if f">{name}</th>" not in html] == ["vram_peak_mb", "error"]
+    full = readable(stats.wide.assign(vram_peak_mb=2.0, error="no"))._repr_html_()
+    assert [f">{name}</th>" in full for name in SHOWN] == [True] * 8
     assert "model_hits" not in html
     assert "model_hits" in stats.wide._repr_html_()
     assert list(stats.columns) == list(STATS)

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from nbgraph.html import Html, element, image, joined
+from nbgraph.html import CARD, Html, element, image, joined
 from nbgraph.image_modes import in_plain_mode
 from nbgraph.services.images.kept_pictures import picture_or_why
 from nbgraph.texts import seconds_text
@@ -76,7 +76,7 @@ def remix_place(remix: str, run_id: str) -> Html:
 def run_html(state: RunState, pictures: list[Image.Image | str], count: int, place: Html = NOTHING) -> Html:
     """Return a card: status, pictures or why there are none, results, errors, a place for buttons, nodes to unfold."""
     parts = [_head(state), _pictures(pictures, count), _results(state), *_problems(state), place, _nodes(state)]
-    style = f"border: {_LINE}; border-radius: 10px; max-width: 1100px; box-sizing: border-box; {_FONT}"
+    style = f"{CARD}; max-width: 1100px; box-sizing: border-box; {_FONT}"
     return element("div", *parts, class_="nbgraph-run", style=style)
 
 

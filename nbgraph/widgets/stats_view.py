@@ -158,8 +158,8 @@ class StatsPanel(RpcWidget):
         if self._drawn is None or self._drawn[:2] != (self.plot, self.figure) or not self._drawn[2].equals(frame):
             self._drawn = (self.plot, self.figure, frame, self._static_plot(frame))
         drawing = self._drawn[3]
-        head, rows, _ = table_of(frame, self.columns)
-        return [drawing, table(rows, head), *([_more(len(frame))] if len(frame) > MAX_ROWS else [])]
+        head, rows, numbers = table_of(frame, self.columns)
+        return [drawing, table(rows, head, numbers), *([_more(len(frame))] if len(frame) > MAX_ROWS else [])]
 
     def _static_plot(self, frame: Any) -> Html:
         try:
