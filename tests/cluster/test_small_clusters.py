@@ -11,7 +11,7 @@ from distributed.security import Security
 
 import nbgraph as nb
 from nbgraph import NodeError, Studio
-from nbgraph.errors import GraphError
+from nbgraph.errors import ClusterError, GraphError
 from nbgraph.invocations import Add
 from nbgraph.services.invocation_processor import cluster_connection, cluster_host
 from tests.cluster.cluster_nodes import lasting, patient, pattern
@@ -96,6 +96,17 @@ def test_a_run_of_a_worker_that_ends_in_an_orderly_way_is_not_cancelled_but_runs
     cluster.sync(cluster.workers[int(ending)].close)
     assert (run.wait(30).status, run["lasting"].value) == ("completed", 2)
     assert str(1 - int(ending)) in run.stats.worker.tolist()
+
+
+def test_a_run_whose_cluster_is_closed_is_interrupted_and_the_next_one_is_refused(in_process: Callable[..., Studio]):
+    studio = in_process([{}])
+    run = studio.submit(patient(id="patient", seconds=60))
+    while not run.progress.step:
+        sleep(0.01)
+    studio.services.processor.connection.client.cluster.close()
+    assert run.wait(30).status == "interrupted"
+    with pytest.raises(ClusterError, match="the scheduler of the cluster is gone; start it again"):
+        studio.submit(Add(id="sum", a=1, b=2))
 
 
 def test_a_worker_of_another_version_that_joins_late_is_shown_and_gets_nothing(

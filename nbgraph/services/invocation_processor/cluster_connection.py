@@ -67,9 +67,24 @@ class Connection:
     message_bytes: int = 0
     _workers: dict[str, WorkerInfo] = field(default_factory=dict[str, WorkerInfo])
     _seen: float = 0.0
+    _opened_at: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the scheduler is there, and the one at which the studio was opened.
+
+        Raises
+        ------
+        ClusterError
+            The connection to the scheduler is lost.
+        """
+        if not (found := dask.scheduler_id(self.client)):
+            raise ClusterError("the scheduler of the cluster is gone; start it again, and open the studio once more")
+        return found == self._opened_at
 
     def open(self, studio: StudioFacts, hear: Callable[[Message], None]) -> None:
         """Have all workers open the studio, now and when they join, and hear their messages."""
+        self._opened_at = dask.scheduler_id(self.client)
         self.client.subscribe_topic(studio.id, lambda event: hear(cast(Message, dask.unpacked(event[1]))))
         dask.register_worker_plugin(self.client, NbgraphWorker(studio))
 

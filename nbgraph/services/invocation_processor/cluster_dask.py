@@ -170,6 +170,12 @@ def scheduler_address(client: DaskClient) -> str:
     return str(cast(Any, client).scheduler.address)
 
 
+def scheduler_id(client: DaskClient) -> str:
+    """Return the id of the scheduler, which another one at its address has not; "" while there is no connection."""
+    real = cast(Any, client)
+    return str(real._scheduler_identity.get("id", "")) if real.status == "running" else ""
+
+
 def workers_of(client: DaskClient) -> dict[str, WorkerInfo]:
     """Return what the scheduler knows of each worker, by address."""
     return dict(cast(Any, client).scheduler_info()["workers"])

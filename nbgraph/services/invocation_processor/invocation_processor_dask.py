@@ -43,6 +43,9 @@ class InvocationProcessorDask(ClusterHead):
     def start(self, invoker: InvokerLike) -> None:
         """Let all workers open the studio."""
         super().start(invoker)
+        self._open_on_workers()
+
+    def _open_on_workers(self) -> None:
         database = self._all.database
         folder, kernel = ("", "") if database is None else (str(database.folder.root), database.kernel)
         settings = self.connection.settings.model_dump(mode="json")
@@ -96,6 +99,8 @@ class InvocationProcessorDask(ClusterHead):
         """Return what workers are sent; raises before anything is queued if it cannot be sent."""
         if self._stopping or not self._close.alive:
             raise ClusterError("this studio is closed; open another, such as nb.Studio(folder, cluster=...)")
+        if not self.connection.is_open:
+            self._open_on_workers()  # a scheduler that was started again knows nothing of the studio
         classes = list(session.plan.node_types)
         modules = modules_of(classes)
         self._check_modules(modules)
