@@ -96,6 +96,7 @@ def test_nodes_are_collapsed_muted_bypassed_renamed_and_moved(book):
     book.press("Enter")
     expect(book.node("grain")).to_be_visible()
     expect(book.editor.locator(".react-flow__edge")).to_have_count(7)
+    book.until(lambda: "grain" in layout_of(book)["nodes"], "the kernel does not know the new name")
     x, y = layout_of(book)["nodes"]["grain"].values()
     book.choose("grain")
     book.press("ArrowRight")

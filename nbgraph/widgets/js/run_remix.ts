@@ -77,7 +77,10 @@ class RunButtons {
       again: () => void open("again", this.again),
     };
     for (const way of ["canvas", "input", "again"] as const) if (!ways.includes(way)) delete remix[way];
-    fill(this.parts, remixBar({ ...remix, python }), this.questions.problem);
+    fill(this.parts, remixBar({ ...remix, python }));
+    // Below the run: an alert in it would be one of the run.
+    this.questions.problem.classList.add("nbp");
+    this.below.prepend(this.questions.problem);
   }
 }
 
