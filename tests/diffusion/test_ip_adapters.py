@@ -262,7 +262,7 @@ def test_an_adapter_that_is_shown_nothing_and_a_span_the_wrong_way_round(
     text = encode(shared_cache, ref, TEXT)
     with (
         shared_cache.use(ref, "denoiser") as components,
-        pytest.raises(ModelError, match="0 image prompts for 1 IP-Adapters"),
+        pytest.raises(ModelError, match="0 image prompts for the 1 IP-Adapters"),
     ):
         denoise(components, text, text, noise(ref), settings=SETTINGS)
     with pytest.raises(ModelError, match="cannot work from 0.8 to 0.2"):
