@@ -1,6 +1,6 @@
-"""Why a figure misses its bound: what sets the limit, measured in the same run, right after the figure.
+"""What a figure that misses its bound is made of, measured in the same run, right after the figure.
 
-Each function returns a line that says what the figure cannot be less than, and how that is known.
+Each function returns a line of parts that cannot be left out. They need not add up to the bound: the rest is open.
 """
 
 import gc

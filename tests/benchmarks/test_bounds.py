@@ -15,14 +15,14 @@ MOST = int(os.environ.get("NBGRAPH_BENCH_ROUNDS", "5"))
 
 
 def line_of(figure: str, values: list[float]) -> str:
-    """Return a figure's line: its bound, its median and range, and whether it is met, or what the limit is."""
+    """Return a figure's line: its bound, its median and range, and whether it is met, or what of it is known."""
     shown = f"{median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
     bound = BOUNDS.get(figure)
     if bound is None:
         return f"{figure:<40}{'':>24}{shown:<28}for comparison"
     is_met = median(values) >= bound.value if bound.is_least else median(values) <= bound.value
     limit = f"{'>=' if bound.is_least else '<='} {bound.value:g}"
-    verdict = "met" if is_met else f"missed; the limit: {LIMITS[figure]()}" if figure in LIMITS else "MISSED"
+    verdict = "met" if is_met else f"missed; of it: {LIMITS[figure]()}" if figure in LIMITS else "MISSED"
     return f"{figure:<40}{limit:>9} {bound.unit:<14}{shown:<28}{verdict}"
 
 
