@@ -104,7 +104,8 @@ class ClusterHead(ClusterEnds):
         for flight in self._flights.values() if not known else ():
             self.services.events.dispatch(SessionWaits(flight.id, NO_WORKER))
         for shipment in list(self._shipments) if known else ():
-            if shipment.is_stuck(known.keys()):
+            # a worker that has just joined may run it, and is not among those that were known a moment ago
+            if shipment.is_stuck(known.keys()) and not self.connection.has(shipment.worker):
                 self._send_again(shipment)
         self._dispatch()
 
