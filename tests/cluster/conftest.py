@@ -10,31 +10,18 @@ from typing import Any
 import dask
 import pytest
 from distributed import LocalCluster
-from distributed.utils import get_mp_context
 
 from nbgraph import Settings, Studio
-
-IMPORTED = ["distributed", "tests.cluster.imported"]
-SETTINGS = {
-    # a worker that is killed again and again must not be given up by the cluster of the tests
-    "distributed.deploy.lost-worker-timeout": "1 hour",
-    # processes are forked from one that has imported all: one that replaces a killed worker would import torch again
-    "distributed.worker.multiprocessing-method": "forkserver",
-}
 
 
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[LocalCluster]:
+    # a worker that is killed again and again must not be given up by the cluster of the tests
     with (
-        dask.config.set(SETTINGS),
-        _workers() as cluster,
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
     ):
         yield cluster
-
-
-def _workers() -> LocalCluster:
-    get_mp_context().set_forkserver_preload(IMPORTED)
-    return LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0)
 
 
 @pytest.fixture(params=["folder", "none"])
