@@ -40,11 +40,12 @@ style: $(STAMP)
 types: $(STAMP)
 	$(BIN)/pyright
 
-# The checker of types uses one core alone, so it runs beside the tests. These check the front end, too. Tests in a
-# browser mostly wait for pages and kernels, so the notebooks compute meanwhile, with less right to the cores.
+# The checker of types uses one core alone, so it runs beside the tests. These check the front end, too. Nothing runs
+# beside the tests in a browser: they are the ones that a busy machine could make fail.
 test: style
 	@$(MAKE) --no-print-directory -j2 types test-units
-	@$(MAKE) --no-print-directory -j2 test-browser test-notebooks
+	$(MAKE) --no-print-directory test-browser
+	$(MAKE) --no-print-directory test-notebooks
 
 test-units: $(STAMP)
 	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -rs -m "not browser" $(PARALLEL)
@@ -53,7 +54,7 @@ test-browser: $(STAMP)
 	$(BIN)/python -m pytest tests/widgets -rs -m browser $(PARALLEL)
 
 test-notebooks: $(STAMP)
-	nice $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(PARALLEL) $(NOTEBOOKS)
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(PARALLEL) $(NOTEBOOKS)
 
 ROUNDS ?= 5
 bench: $(STAMP)
