@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakSet
 
-from nbgraph.gc_pause import gc_pause
+from nbgraph.gc_pause import gc_pause, settle
 from nbgraph.latch import Latch
 
 LOOK_SECONDS = 0.1
@@ -178,6 +178,7 @@ def _run(name: str, import_it: Callable[[str], ModuleType], started: _Import) ->
             # what an import makes stays: without collections, torch and diffusers take a fifth less processor time
             with gc_pause():
                 started.module = import_it(name)
+                settle()
         else:
             known.left.wait()  # another thread was started for it at the same time
             started.module, started.error = known.module, known.error

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -138,6 +138,37 @@ def test_the_collector_pauses_while_a_module_is_imported_and_goes_on_then(name):
     with pytest.raises(ModuleNotFoundError):
         load(f"{name}.missing", lambda module: import_missing())
     assert gc.isenabled()
+
+
+@pytest.fixture
+def _nothing_is_frozen() -> Iterator[None]:
+    was_frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    yield
+    if was_frozen:
+        gc.freeze()
+
+
+@pytest.mark.usefixtures("_nothing_is_frozen")
+def test_what_an_import_made_is_not_examined_by_the_next_collections(name):
+    made = [[]]
+
+    def import_it(name: str) -> ModuleType:
+        module = ModuleType(name)
+        module.made = made.pop()
+        return module
+
+    held = load(name, import_it).made
+    assert any(one is held for one in gc.get_objects(generation=2))
+    assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.usefixtures("_nothing_is_frozen")
+def test_objects_that_other_code_has_frozen_stay_frozen(name):
+    gc.freeze()
+    load(name, ModuleType)
+    assert gc.get_freeze_count() > 0
+    gc.unfreeze()
 
 
 def test_a_collector_that_a_person_turned_off_stays_off(name):

@@ -51,7 +51,7 @@ import nbgraph as nb
 from pictures import apple
 with nb.Studio() as studio:
     studio.run(apple(steps=4), progress=False).images[0].load()
-print(time.process_time())
+    print(time.process_time())
 """
 PLAIN = """
 import time
@@ -65,7 +65,10 @@ print(time.process_time())
 
 
 def first_picture() -> Figures:
-    """A picture of a fresh process, everything in it, beside the same with diffusers alone before and after it."""
+    """A picture of a fresh process, everything in it, beside the same with diffusers alone before and after it.
+
+    Both are read when the picture is there: neither has released its model, which a studio does when it is closed.
+    """
     plain = PLAIN.format(model=MODEL)
     before = float(child(plain))
     ours = float(child(PICTURE))
