@@ -113,6 +113,7 @@ REASONS = {
     "nbgraph.widgets.kernel_banner": "one widget; its TypeScript has the same name",
     "nbgraph.widgets.open_editors": DOOR + "studio.edit",
     "nbgraph.widgets.painted": "images and masks of the brush, without the widget; with it 450 lines",
+    "nbgraph.widgets.run_remix": f"{DOOR}the buttons of ended runs, of which a studio that shows none needs nothing",
     "nbgraph.widgets.run_feed": "the runs on a canvas, tested without a canvas; the editor has 340 lines",
     "nbgraph.widgets.stats_view": DOOR + "the widget of studio.stats_view, which loads matplotlib",
     "nbgraph.widgets.subgraph": "changes to graphs that need no widget; the editor has 340 lines",
