@@ -10,9 +10,9 @@ JS := nbgraph/widgets/js
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB ?=
 # Tests run in as many processes as there are cores, a file in one of them. Their helpers start Python often, which is
-# quicker with compiled files.
+# quicker with compiled files. A process that died is not replaced: its test would only die again.
 WORKERS ?= auto
-PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-units test-browser test-notebooks test-gpu bench bench-compare bench-ui docs pictures looks lab check style types house coverage clean

@@ -242,21 +242,27 @@ def test_lists_and_choices_are_what_the_rows_say_in_every_store(stores, results,
 
 
 class Queries:
-    """Notes the plan of every query to a database, and how much it does, in steps of SQLite's machine."""
+    """Notes the plan of every query to a database, and how much it does, in steps of SQLite's machine.
+
+    The handlers are set and taken away while no other thread reads or writes: Python sets them without releasing its
+    interpreter lock, and a statement that runs would wait for that lock in its callback, for ever.
+    """
 
     def __init__(self, database: SqliteDatabase) -> None:
-        self._connection = database._open_connection
+        self._connection, self._lock = database._open_connection, database._lock
         self.texts: list[str] = []
         self.steps = 0
 
     def __enter__(self) -> "Queries":
-        self._connection.set_trace_callback(self.texts.append)
-        self._connection.set_progress_handler(self._step, 10)
+        with self._lock:
+            self._connection.set_trace_callback(self.texts.append)
+            self._connection.set_progress_handler(self._step, 10)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.set_trace_callback(None)
-        self._connection.set_progress_handler(None, 0)
+        with self._lock:
+            self._connection.set_trace_callback(None)
+            self._connection.set_progress_handler(None, 0)
 
     def _step(self) -> int:
         self.steps += 10
