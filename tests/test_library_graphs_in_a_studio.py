@@ -4,7 +4,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from nbgraph.errors import GraphError, NotFoundError
-from nbgraph.invocations import Add, If
+from nbgraph.invocations import Add, If, ModelLoader, Noise
 from nbgraph.invocations.fields import ImageField
 from nbgraph.services.shared.default_graphs import default_graphs, inpaint, larger_image, outpaint
 from nbgraph.services.shared.graph.graph import Graph
@@ -50,16 +50,21 @@ def test_inpaint_changes_only_what_is_masked_and_outpaint_keeps_all_that_was_the
     picture = Image.linear_gradient("L").resize((96, 80)).convert("RGB")
     mask = Image.new("L", picture.size)
     mask.paste(255, (30, 30, 60, 60))
-    small = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 2, "seed": 7}
+    quick = {"prompt": "a red apple", "steps": 2, "seed": 7}
     names = (studio.services.images.save(each).image_name for each in (picture, mask))
     image, white = (ImageField(image_name=name) for name in names)
-    painted = studio.run(inpaint(), {"image": image, "mask": white, "feather": 4, **small}, progress=False)
+    painted = studio.run(inpaint(), {"image": image, "mask": white, "feather": 4, **quick}, progress=False)
     change = ImageChops.difference(painted["image"].image, picture)
     left, top, right, bottom = change.getbbox()
     assert (left >= 26, top >= 26, right <= 64, bottom <= 64) == (True,) * 4
-    beyond = studio.run(outpaint(), {"image": image, "x": -16, "y": -16, **small}, progress=False)["image"].image
-    assert beyond.size == (64, 64)
-    assert beyond.convert("RGB").crop((16, 16, 64, 64)).tobytes() == picture.crop((0, 0, 48, 48)).tobytes()
+    drawn = Noise(unet=ModelLoader(model="emoji"), seed=0)
+    own = studio.run(drawn, progress=False)[drawn]
+    assert painted["decoded"].image.size == (own.width, own.height), "without a size, the model's own"
+    beyond = studio.run(outpaint(), {"image": image, "x": -16, "y": -16, **quick}, progress=False)["image"].image
+    assert beyond.size == (own.width, own.height)
+    kept = (min(own.width - 16, picture.width), min(own.height - 16, picture.height))
+    old = beyond.convert("RGB").crop((16, 16, 16 + kept[0], 16 + kept[1]))
+    assert old.tobytes() == picture.crop((0, 0, *kept)).tobytes()
 
 
 def test_hires_fix_draws_twice_as_large(studio):

@@ -37,7 +37,7 @@ def test_an_image_that_is_chosen_on_the_canvas_covers_no_node_below_it():
     graph = inpaint().graph
     assert node_height(graph, "source") == pytest.approx(123, abs=30)
     places = layered_positions(graph, list(graph.nodes))
-    assert abs(places["source"]["y"] - places["white"]["y"]) >= 123
+    assert abs(places["source"]["y"] - places["mask"]["y"]) >= 123
 
 
 def test_nodes_of_a_layer_are_near_each_other():

@@ -88,7 +88,7 @@ def inpaint() -> LibraryGraph:
         **_NODES,
         "crop": {"type": "crop_to_mask"},
         "latents": {"type": "i2l"},
-        "mask": {"type": "create_denoise_mask"},
+        "denoise_mask": {"type": "create_denoise_mask"},
         "denoise": {**_NODES["denoise"], "denoising_start": 0.2},
         "decoded": {"type": "l2i", "is_intermediate": True},
         "image": {"type": "paste_region"},
@@ -96,23 +96,23 @@ def inpaint() -> LibraryGraph:
     edges = [edge for edge in _EDGES if "image." not in edge] + [
         "crop.image -> latents.image",
         "model.vae -> latents.vae",
-        "crop.width -> noise.width",
-        "crop.height -> noise.height",
+        "noise.width -> crop.width",
+        "noise.height -> crop.height",
         "latents.latents -> denoise.latents",
-        "crop.mask -> mask.mask",
-        "mask.denoise_mask -> denoise.denoise_mask",
+        "crop.mask -> denoise_mask.mask",
+        "denoise_mask.denoise_mask -> denoise.denoise_mask",
         "denoise.latents -> decoded.latents",
         "model.vae -> decoded.vae",
         "decoded.image -> image.painted",
         "crop.region -> image.region",
         "source.image -> crop.image",
         "source.image -> image.image",
-        "white.image -> crop.mask",
-        "white.image -> image.mask",
+        "mask.image -> crop.mask",
+        "mask.image -> image.mask",
     ]
-    nodes |= {"source": {"type": "image"}, "white": {"type": "image"}}
-    inputs = {"image": "source.image", "mask": "white.image", "denoising_start": "denoise.denoising_start", **_INPUTS}
-    inputs |= {"width": "crop.width", "height": "crop.height", "padding": "crop.padding", "feather": "image.feather"}
+    nodes |= {"source": {"type": "image"}, "mask": {"type": "image"}}
+    inputs = {"image": "source.image", "mask": "mask.image", "denoising_start": "denoise.denoising_start", **_INPUTS}
+    inputs |= {"padding": "crop.padding", "feather": "image.feather"}
     description = "Paints within the white of a mask, at the size of width and height; the rest stays as it is."
     return LibraryGraph.from_dict(_data("inpaint", INPAINT, description, nodes, edges, inputs))
 
@@ -124,9 +124,9 @@ def outpaint() -> LibraryGraph:
         "rgba": {"type": "img_conv", "mode": "RGBA", "is_intermediate": True},
         "frame": {"type": "img_crop", "is_intermediate": True},
         "filled": {"type": "infill_smooth", "is_intermediate": True},
-        "white": {"type": "tomask", "invert": True},
+        "mask": {"type": "tomask", "invert": True},
         "latents": {"type": "i2l"},
-        "mask": {"type": "create_denoise_mask"},
+        "denoise_mask": {"type": "create_denoise_mask"},
         "denoise": {**_NODES["denoise"], "denoising_start": 0.1},
         "decoded": {"type": "l2i", "is_intermediate": True},
         "image": {"type": "img_paste"},
@@ -134,21 +134,20 @@ def outpaint() -> LibraryGraph:
     edges = [edge for edge in _EDGES if "image." not in edge] + [
         "rgba.image -> frame.image",
         "frame.image -> filled.image",
-        "frame.image -> white.image",
+        "frame.image -> mask.image",
         "filled.image -> latents.image",
         "model.vae -> latents.vae",
-        "frame.width -> noise.width",
-        "frame.height -> noise.height",
+        "noise.width -> frame.width",
+        "noise.height -> frame.height",
         "latents.latents -> denoise.latents",
-        "white.image -> mask.mask",
-        "mask.denoise_mask -> denoise.denoise_mask",
+        "mask.image -> denoise_mask.mask",
+        "denoise_mask.denoise_mask -> denoise.denoise_mask",
         "denoise.latents -> decoded.latents",
         "model.vae -> decoded.vae",
         "decoded.image -> image.base_image",
         "frame.image -> image.image",
     ]
     inputs = {"image": "rgba.image", "x": "frame.x", "y": "frame.y", **_INPUTS}
-    inputs |= {"width": "frame.width", "height": "frame.height"}
     description = (
         "Continues an image beyond its frame: x and y are where the new frame begins, negative to the outside."
     )
