@@ -74,3 +74,9 @@ def test_what_the_readme_links_to_is_in_the_source_distribution():
 
 def test_type_checkers_are_told_that_the_package_has_types():
     assert (Path(nbgraph.__file__).parent / "py.typed").is_file()
+
+
+def test_no_two_files_of_tests_have_the_same_name():
+    """As folders of tests are no packages, plain `pytest` would refuse the second one."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
