@@ -15,7 +15,8 @@ from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.texts import value_text
 
 LINE = "1px solid var(--jp-border-color2,#dfe3e8)"
-LABEL = "padding:4px 8px;text-align:left;font-weight:600;vertical-align:middle;overflow-wrap:anywhere"
+LABEL = "padding:4px 8px;text-align:left;font-weight:600;vertical-align:middle;overflow-wrap:break-word"
+# break-word: a column is at least as wide as its longest word, unless that is wider than any column may be
 ROW_LABEL = f"{LABEL};min-width:64px;max-width:200px;white-space:normal"
 ROW = "background:none"
 """Notebooks colour every second row of a table, and pictures on white stand out from that."""
