@@ -253,6 +253,10 @@ class Sweep:
         cells = [resources_in([values[place] for values in given]) for place in range(len(self))]
         return [[found.image_name for found in cell if isinstance(found, ImageField)] for cell in cells]
 
+    def _makes_images(self) -> bool:
+        """Return whether the node's outputs are images, made or not."""
+        return any(isinstance(given, type) and issubclass(given, ImageField) for given in self._node.outputs().values())
+
     def _shown(self) -> list[Image.Image | str]:
         """Return for each cell its images as one, or a text that says why there is none."""
         return [_picture_of(names, run) for names, run in zip(self._image_names(), self.runs)]
@@ -283,7 +287,9 @@ class Sweep:
         return buffer.getvalue()
 
     def _repr_html_(self) -> Html:
-        return self._grids() if any(self._image_names()) else table_html(self.frame, repr(self))
+        # a grid from the start where images will come, so that nothing moves when the first one does
+        is_awaited = self._makes_images() and not all(run.is_done for run in self.runs)
+        return self._grids() if is_awaited or any(self._image_names()) else table_html(self.frame, repr(self))
 
 
 def _totals(run: Run, added: set[str]) -> CellTotals:

@@ -104,6 +104,28 @@ def test_cancel_stops_the_cells_that_have_not_ended_and_keeps_the_others(studio,
     assert handle.shown[-1]["text/plain"].startswith("2 of 4 cells, 2 cancelled")
 
 
+def test_images_have_their_places_before_the_first_one_is_made(studio, handle, monkeypatch):
+    monkeypatch.setattr(studio_experiments, "shows_view", lambda style: True)
+    gate, shown = threading.Event(), []
+
+    class Panel(live.SweepPanel):
+        def show(self, html):
+            super().show(html)
+            shown.append(html)
+            gate.set()
+
+    @nb.node
+    def live_width(number: int) -> int:
+        gate.wait(20)
+        return number
+
+    monkeypatch.setattr(live, "SweepPanel", Panel)
+    page = BlankImage(id="page", width=live_width(id="width", number=8), height=8)
+    studio.sweep(page, {"width.number": [8, 16, 24]})
+    assert "nbgraph-sweep" in shown[0]
+    assert shown[0].count("running") + shown[0].count("pending") == 3
+
+
 def test_an_interrupt_leaves_no_widget_and_no_cell_that_goes_on(studio, handle, monkeypatch):
     monkeypatch.setattr(studio_experiments, "shows_view", lambda style: True)
     gate = threading.Event()
