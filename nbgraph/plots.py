@@ -14,6 +14,7 @@ from threading import RLock, current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -21,7 +22,6 @@ from nbgraph.texts import seconds_text, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
 STATUS_COLOURS = {"completed": "tab:blue", "cached": "tab:green", "failed": "tab:red", "cancelled": "tab:orange"}
 STATUS_HATCHES = {"cached": "///", "failed": "xx", "cancelled": ".."}
@@ -259,6 +259,15 @@ def _unit(column: str) -> str:
     return " ".join(word.upper() if word in ("ram", "vram") else word for word in words)
 
 
+class NotebookAxes(Axes):
+    """Axes that a cell does not also show as text above their plot, when they are the value of its last line."""
+
+    def _ipython_display_(self) -> None:
+        figure: Any = self.figure
+        if "inline" not in plt.get_backend() or not plt.fignum_exists(getattr(figure, "number", -1)):
+            raise NotImplementedError  # nothing shows the plot by itself: IPython then shows the text
+
+
 class NotebookFigure(Figure):
     """A figure without background that is drawn by one thread at a time."""
 
@@ -290,7 +299,7 @@ def own_figure(width: float, height: float) -> Figure:
 
 def axes_of(figure: Figure, columns: int = 1) -> "list[Axes]":
     """Return so many Axes side by side, in the grey of this module."""
-    found: list[Axes] = list(figure.subplots(1, columns, squeeze=False)[0])
+    found: list[Axes] = list(figure.subplots(1, columns, squeeze=False, subplot_kw={"axes_class": NotebookAxes})[0])
     for ax in found:
         ax.set_facecolor("none")
         ax.tick_params(axis="x", colors=INK)

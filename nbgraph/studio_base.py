@@ -30,6 +30,7 @@ from nbgraph.views.graphs import GraphsView
 from nbgraph.views.models import ModelsView
 from nbgraph.views.queue import QueueView
 from nbgraph.views.stats import StatsView
+from nbgraph.views.studio import studio_html
 
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - its types are in its code
@@ -363,6 +364,9 @@ class StudioBase:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _repr_html_(self) -> str:
+        return studio_html(self.services, self.folder)
 
     def __repr__(self) -> str:
         where = "in memory" if self.folder is None else str(self.folder)

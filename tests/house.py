@@ -105,6 +105,7 @@ REASONS = {
     "nbgraph.views.graphs": VIEW + "studio.graphs",
     "nbgraph.views.queue": VIEW + "studio.queue",
     "nbgraph.views.stats": VIEW + "studio.stats_view",
+    "nbgraph.views.studio": VIEW + "studio itself",
     "nbgraph.widgets.cache_table": DOOR + "the widget of studio.cache, which loads ipywidgets",
     "nbgraph.widgets.code_pane": "the graph as code beside the canvas; with the editor it would have 460 lines",
     "nbgraph.widgets.derived": "facts about a document, which itself knows nothing of problems and types",

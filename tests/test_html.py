@@ -16,6 +16,7 @@ from nbgraph.recipes.opened import Finding, Opened, Report
 from nbgraph.recipes.replay import Difference, Replayed
 from nbgraph.services.shared.graph.graph import Graph
 from nbgraph.services.shared.graph.library import Exposed, LibraryGraph
+from nbgraph.views.studio import studio_html
 from nbgraph.widgets.run_static import static_bundle
 from nbgraph.widgets.static_fallback import StaticFallback
 from tests.tiny_models.headers import write_header
@@ -111,6 +112,10 @@ def registry_of(studio):
     return registry._repr_mimebundle_()["text/html"]
 
 
+def studio_in_a_folder(studio):
+    return studio_html(studio.services, HOSTILE)
+
+
 VIEWS = {
     "cache": cache_of,
     "comparison": comparison_of,
@@ -125,6 +130,7 @@ VIEWS = {
     "results": results_of,
     "run": lambda studio: static_bundle(failed_run(studio))["text/html"],
     "stats": stats_of,
+    "studio": studio_in_a_folder,
     "svg": lambda studio: Graph([String(id=HOSTILE, value=HOSTILE)]).show().svg,
     "sweep": lambda studio: studio.sweep(String(id="text"), {"text.value": [HOSTILE]}, progress=False)._repr_html_(),
 }

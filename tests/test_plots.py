@@ -25,6 +25,12 @@ def stats(studio):
     return studio.run(graph, progress=False).stats
 
 
+def test_axes_say_what_they_are_where_nothing_else_shows_their_plot(stats):
+    with pytest.raises(NotImplementedError):  # by which IPython takes the text
+        plot_timeline(stats)._ipython_display_()
+    plt.close("all")
+
+
 @pytest.mark.parametrize("plot", [plot_timeline, plot_memory, plot_by_type])
 def test_a_plot_draws_on_the_axes_it_is_given_and_returns_them(plot, stats):
     _, ax = plt.subplots()

@@ -1,6 +1,7 @@
 """What a notebook does with a studio, on the shipped model."""
 
 import gc
+import re
 import weakref
 
 import pandas as pd
@@ -48,6 +49,30 @@ def test_explain_names_the_input_that_changed_and_what_follows_from_it(studio):
         "image": True,
     }
     assert "noise" in reasons.because["denoise"]
+
+
+def test_explain_says_how_often_a_cached_result_was_used(studio):
+    total = Add(id="total", a=1, b=2)
+    said = []
+    for _ in range(3):
+        studio.run(total, progress=False)
+        said.append(studio.explain(total).because[0])
+    assert said == ["cached", "cached, used 1 time", "cached, used 2 times"]
+
+
+def test_the_card_of_a_studio_says_where_it_is_what_it_keeps_and_the_calls_that_show_it(tmp_path):
+    with nb.Studio(tmp_path / "kept") as studio:
+        studio.run(BlankImage(width=8, height=8), progress=False)
+        studio.graphs.save(nb.Graph.of(Add(a=1, b=2)), "sum")
+        card = re.sub(r"<[^>]*>", "|", studio._repr_html_())
+        assert f"in the folder {tmp_path / 'kept'}" in card
+        facts = re.findall(r"(Pictures|Runs|Drawings|Cached results|Loaded models)\|+([^|]+)\|+(studio\.\w+)", card)
+        assert [" ".join(fact) for fact in facts] == [
+            "Pictures 1 studio.images", "Runs 1 studio.queue", "Drawings 1 studio.graphs",
+            "Cached results 1 studio.cache", "Loaded models none studio.loaded_models",
+        ]  # fmt: skip
+        for call in re.findall(r"studio\.(\w+)", card):
+            assert hasattr(studio, call)
 
 
 def test_what_explain_says_is_what_then_happens(studio):

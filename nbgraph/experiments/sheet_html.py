@@ -10,7 +10,7 @@ from PIL import Image
 
 from nbgraph.experiments.axes import shown_name
 from nbgraph.experiments.sheet import SMALLEST_CELL, grown
-from nbgraph.html import FONT, SOFT, Html, element, image, joined
+from nbgraph.html import SOFT, Html, element, image, joined, noted
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.texts import value_text
 
@@ -31,8 +31,12 @@ FAILED = "color:var(--jp-error-color1,#c62828)"
 PICTURE_SIZE = 256
 MOST_CELLS = 256
 """Images in one display: each is some kilobytes of the saved notebook."""
+# Cards take their colours from the notebook; a page that stands alone gives them by the scheme of its reader.
 PAGE_STYLE = (
-    ":root{color-scheme:light dark}"
+    ":root{color-scheme:light dark;"
+    "--jp-layout-color1:light-dark(#fff,#1f2329);--jp-layout-color2:light-dark(#f4f5f7,#15171a);"
+    "--jp-content-font-color1:light-dark(#1f2933,#e4e7eb);--jp-content-font-color2:light-dark(#52606d,#9aa5b1);"
+    "--jp-border-color2:light-dark(#dfe3e8,#3a3f47)}"
     "body{margin:24px;font:14px/1.4 system-ui,sans-serif;background:Canvas;color:CanvasText}"
     "table{border-collapse:collapse}"
 )
@@ -58,7 +62,7 @@ def sheet_html(cells: Sequence[Cell], groups: Sequence[Group], note: str, limit:
     groups
         The addresses of each axis.
     note
-        The line below.
+        The heading.
     limit
         Cells that are shown; the note says how many are left out.
     """
@@ -72,7 +76,7 @@ def sheet_html(cells: Sequence[Cell], groups: Sequence[Group], note: str, limit:
         for number, (label, found) in enumerate(grids.items())
     ]
     more = f"; {left_out} more cells: sweep.images, sweep.to_html(path)" if left_out > 0 else ""
-    return element("div", *parts, element("p", note + more, style=SOFT), class_="nbgraph-sweep", style=FONT)
+    return noted(note, element("div", *parts, class_="nbgraph-sweep"), more=more)
 
 
 def page_html(content: Html, title: str) -> str:

@@ -70,6 +70,11 @@ def test_a_plot_is_whole_though_a_panel_hears_from_its_page_meanwhile(kernel, al
     assert [output["image/png"] == alone for output in outputs if "image/png" in output] == [True]
 
 
+def test_a_plot_that_is_the_last_line_of_a_cell_is_shown_without_the_text_of_its_axes(kernel):
+    outputs = kernel.run("studio.run(Add(a=1, b=2), progress=False).plot.timeline()")
+    assert ["image/png" in output for output in outputs] == [True]
+
+
 def picture(number: int) -> bytes:
     """A plot as a cell draws it, with pyplot."""
     figure, axes = plt.subplots(figsize=(4, 3), layout="constrained")

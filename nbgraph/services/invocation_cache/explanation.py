@@ -92,7 +92,7 @@ def _look(session: GraphExecutionState, prepared: Prepared, heads: Heads, servic
     entry = services.invocation_cache.peek(key) if key else None
     if entry is not None:
         session.complete(prepared, entry.output)
-        because = f"cached {entry.hits} times used" if entry.hits else "cached"
+        because = f"cached, used {entry.hits} time{'' if entry.hits == 1 else 's'}" if entry.hits else "cached"
         return reason(False, because + COMPARED * bool(models_in(entry.output)), key)
     session.fail(prepared, "")
     return reason(True, _because(prepared, key_source, key, services), key)

@@ -25,9 +25,18 @@ STYLE = (
     ".n{fill:#fff;stroke:#9aa5b1}.h{fill:#e8edf3}.t{font:600 13px sans-serif;fill:#1f2933}"
     ".f{font:12px sans-serif;fill:#3e4c59}.v{font:12px sans-serif;fill:#616e7c}"
     ".e{fill:none;stroke:#7b8794;stroke-width:2}.k{fill:#f5f7fa;stroke:#9aa5b1;stroke-dasharray:6 4}"
+)
+DARK = (
     "@media(prefers-color-scheme:dark){.n{fill:#1f2933;stroke:#52606d}.h{fill:#323f4b}.t{fill:#f5f7fa}.f{fill:#cbd2d9}"
     ".v{fill:#9aa5b1}.k{fill:#27333f;stroke:#52606d}}"
 )
+"""For readers whose system is dark, such as the README of a repository."""
+THEMED = "max-width:100%;filter:invert(calc(var(--jp-shadow-base-lightness,0)*.027))"
+"""The style of a drawing in a notebook, whose theme need not be that of the system.
+
+An SVG in an image cannot see the page, so its light colours are inverted: this variable, the only number that differs
+between the themes of Jupyter, is 0 in light ones and 32 in dark ones. .864 turns white into the grey of cards.
+"""
 
 
 class GraphDrawing:
@@ -48,7 +57,8 @@ class GraphDrawing:
     @property
     def html(self) -> Html:
         """The drawing as an image in HTML, which is shown in untrusted notebooks too, unlike SVG."""
-        return image(self.svg.encode("utf-8", "replace"), self._text, style="max-width:100%")
+        light = self.svg.replace(DARK, "")
+        return image(light.encode("utf-8", "replace"), self._text, style=THEMED)
 
     def mimebundle(self) -> dict[str, str]:
         """Return the drawing as a notebook takes it, by media type."""
@@ -87,7 +97,7 @@ def draw_graph(graph: LaidOut) -> Html:
     return element(
         "svg",
         element("title", repr(graph)),
-        element("style", Html(STYLE)),
+        element("style", Html(STYLE + DARK)),
         *parts,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"{left:g} {top:g} {width:g} {height:g}",
