@@ -27,6 +27,14 @@ MODEL_KINDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("ip_adapter", "ip_adapter_model"): ("ip-adapter",),
     ("ip_adapter", "image_encoder"): ("image encoder", "clip"),
     ("textual_inversion", "embedding"): ("embedding",),
+    ("upscaler_loader", "upscaler_model"): ("upscaler",),
+    ("pipeline_loader", "model"): ("folder",),
+    ("depth_estimation", "depth_model"): ("folder",),
+    ("segment_labels", "segmentation_model"): ("folder",),
+    ("remove_background", "segmentation_model"): ("folder",),
+    ("segment_clicks", "sam_model"): ("folder",),
+    ("caption", "caption_model"): ("folder",),
+    ("metric_model", "model"): ("folder",),
 }
 """Inputs that name a model, by (node type, input), and the kinds of files they take, as in `studio.models`."""
 LIMITS = {"ge": "min", "gt": "above", "le": "max", "lt": "below", "multiple_of": "step"}

@@ -1,5 +1,6 @@
 """The code beside the canvas: what is typed is drawn, or refused with its line; nothing is drawn over other edits."""
 
+import re
 from typing import Any
 
 import pytest
@@ -101,6 +102,18 @@ def test_an_input_that_names_a_model_has_a_picker(address):
     assert name in registry()[node_type].inputs()
     [shown] = [one for one in node_types([node_type])[node_type]["inputs"] if one["name"] == name]
     assert (shown["control"], tuple(shown["kinds"])) == ("model", MODEL_KINDS[address])
+
+
+def test_every_text_that_names_a_model_has_a_picker():
+    named = {
+        (name, spec.name)
+        for name, cls in registry().items()
+        for spec in cls.inputs().values()
+        if cls.__module__.startswith("nbgraph.")
+        and re.search(r"\bby its name in this studio\b|\bpath of a diffusers folder\b", spec.info.description or "")
+    }
+    assert len(named) > 10
+    assert named <= MODEL_KINDS.keys()
 
 
 def test_the_picker_lists_the_models_of_the_studio_with_their_kinds(invoker, tmp_path):
