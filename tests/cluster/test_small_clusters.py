@@ -2,19 +2,22 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import sleep
 
 import pytest
-from distributed import LocalCluster, Scheduler, SpecCluster, Worker
+from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker
 from distributed.security import Security
 
 import nbgraph as nb
-from nbgraph import NodeError, Studio
+from nbgraph import NodeError, Settings, Studio
 from nbgraph.errors import ClusterError, GraphError
 from nbgraph.invocations import Add
 from nbgraph.services.invocation_processor import cluster_connection, cluster_host
+from nbgraph.services.invocation_processor.invocation_processor_dask import InvocationProcessorDask
 from tests.cluster.cluster_nodes import lasting, patient, pattern
+from tests.waiting import comes_true
 
 
 @pytest.fixture
@@ -96,6 +99,56 @@ def test_a_run_of_a_worker_that_ends_in_an_orderly_way_is_not_cancelled_but_runs
     cluster.sync(cluster.workers[int(ending)].close)
     assert (run.wait(30).status, run["lasting"].value) == ("completed", 2)
     assert str(1 - int(ending)) in run.stats.worker.tolist()
+
+
+def test_a_worker_that_was_gone_before_a_run_was_sent_to_it_counts_as_no_loss_of_the_run(
+    in_process: Callable[..., Studio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cluster_connection, "FRESH_SECONDS", 60.0)  # the head hears late that a worker is gone
+    studio = in_process([{}, {}, {}])
+    connection = studio.services.processor.connection
+    cluster, gone = connection.client.cluster, next(iter(connection.workers()))
+    assert connection.has(gone)
+    cluster.sync(worker_at(cluster, gone).close)
+    assert comes_true(lambda: gone not in cluster.scheduler.workers)
+    run = studio.submit(lasting(id="lasting", notes=str(tmp_path / "notes")))
+    assert comes_true(lambda: run.progress.step)
+    (ending,) = [row.address for row in studio.cluster.frame.itertuples() if row.run]
+    cluster.sync(worker_at(cluster, ending).close)
+    assert (run.wait(30).status, run["lasting"].value) == ("completed", 2)
+
+
+def worker_at(cluster: SpecCluster, address: str) -> Worker:
+    """Return the worker of an address."""
+    (found,) = [worker for worker in cluster.workers.values() if worker.address == address]
+    return found
+
+
+def test_a_run_whose_workers_are_restarted_is_interrupted_with_the_reason_and_can_be_resumed(
+    in_process: Callable[..., Studio],
+):
+    studio = in_process([{}])
+    run = studio.submit(patient(id="patient", seconds=60))
+    assert comes_true(lambda: run.progress.step)
+    connection = studio.services.processor.connection
+    with Client(connection.client.cluster, set_as_default=False) as client, suppress(TimeoutError):
+        client.restart(timeout=0.5)  # nothing starts a worker again that is in this process
+    assert run.wait(30).status == "interrupted"
+    assert run.session.errors["session"].startswith("the workers of the cluster were restarted by Client.restart(); ")
+    resumed = studio.resume(run)
+    connection.client.cluster.scale(2)
+    assert comes_true(lambda: resumed.progress.step)
+    resumed.cancel()
+
+
+def test_a_processor_that_is_collected_on_the_thread_of_the_event_loop_closes_its_connection(
+    in_process: Callable[..., Studio],
+):
+    cluster = in_process([{}]).services.processor.connection.client.cluster
+    dropped = [InvocationProcessorDask(cluster_connection.connect(cluster, Settings()))]
+    client = dropped[0].connection.client
+    client.loop.add_callback(dropped.clear)
+    assert comes_true(lambda: client.status == "closed", 10)
 
 
 def test_a_run_whose_cluster_is_closed_is_interrupted_and_the_next_one_is_refused(in_process: Callable[..., Studio]):

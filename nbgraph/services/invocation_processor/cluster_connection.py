@@ -121,6 +121,10 @@ class Connection:
         self._seen = 0.0
         return worker in self.workers()
 
+    def was_lost_with(self, worker: str, task: str) -> bool:
+        """Return whether a worker is gone, and was to run a task when the scheduler lost it."""
+        return not self.has(worker) and task in dask.lost_tasks(self.client, worker)
+
     def usable(self, facts: Mapping[str, WorkerFacts]) -> list[str]:
         """Return the workers that may get sessions; see `usable_workers`."""
         offered = {address: each["resources"] for address, each in self.workers().items()}
@@ -171,7 +175,7 @@ class Connection:
         has_gpus = any(GPU in each["resources"] for each in self.workers().values())
         return dask.start_task(
             self.client,
-            jobs[0].leg,
+            jobs[0].leg,  # its name, as in `Shipment.task`
             run_legs,
             # packed once, so that Dask does not look into it
             (studio, dask.packed(list(jobs))),

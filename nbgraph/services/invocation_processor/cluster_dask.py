@@ -3,7 +3,7 @@
 Dask is typed in part only. The protocols of this module are what the others see; no other module imports Dask.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypedDict, TypeVar, cast
 
@@ -181,6 +181,12 @@ def workers_of(client: DaskClient) -> dict[str, WorkerInfo]:
     return dict(cast(Any, client).scheduler_info()["workers"])
 
 
+def lost_tasks(client: DaskClient, worker: str) -> set[str]:
+    """Return the tasks that a worker was to run when the scheduler lost it, which the scheduler knows for an hour."""
+    events = cast("Sequence[tuple[float, Mapping[str, Any]]]", cast(Any, client).get_events(worker) or ())
+    return {str(key) for _, event in events for key in event.get("processing-tasks", ())}
+
+
 def has_dashboard(client: DaskClient) -> bool:
     """Return whether the scheduler has a page of its own."""
     return "dashboard" in cast(Client, client).scheduler_info(n_workers=0)["services"]
@@ -207,6 +213,11 @@ def start_task(
         priority=priority,
         pure=False,
     )
+
+
+def why_cancelled(error: BaseException) -> str:
+    """Return the reason that Dask gives for a task that was cancelled; "" if it gives none."""
+    return str(getattr(error, "reason", ""))
 
 
 def call_on_worker(

@@ -62,6 +62,11 @@ class Shipment:
         return next((leg.worker for leg in self.legs if leg.worker), self.where.first)
 
     @property
+    def task(self) -> str:
+        """The name of the task at the scheduler."""
+        return self.legs[0].id
+
+    @property
     def has_begun(self) -> bool:
         """Whether a worker has said that it runs it."""
         return any(leg.worker for leg in self.legs)

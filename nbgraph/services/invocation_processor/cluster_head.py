@@ -115,7 +115,7 @@ class ClusterHead(ClusterEnds):
         for leg in legs:
             del self._legs[leg.id], leg.flight.legs[leg.id]
             leg.flight.had_losses = True
-            leg.starts = max(leg.starts, 1)
+            leg.starts = leg.starts or int(self._was_lost(shipment.worker, leg))
             self._leave_shipment(leg)
         self._submit_again(legs)
         if task is not None:

@@ -16,6 +16,7 @@ from typing import cast
 from nbgraph.errors import ClusterError, GraphError, NodeError, Problem
 from nbgraph.services.events.events_common import NodeWarned, SessionWaits
 from nbgraph.services.invocation_processor.cluster_connection import Connection
+from nbgraph.services.invocation_processor.cluster_dask import why_cancelled
 from nbgraph.services.invocation_processor.cluster_flights import Flight, Leg
 from nbgraph.services.invocation_processor.cluster_keys import KeySeries, KnownKeys
 from nbgraph.services.invocation_processor.cluster_messages import (
@@ -42,7 +43,13 @@ from nbgraph.services.invocation_processor.invocation_processor_base import Invo
 from nbgraph.services.invocation_services import InvocationServices
 
 logger = logging.getLogger("nbgraph")
-SCHEDULER_GONE = ("FutureCancelledError", "CancelledError", "CommClosedError")
+CANCELLED = ("FutureCancelledError", "CancelledError", "CommClosedError")
+SCHEDULER_GONE = "the scheduler of the cluster is gone"
+WHY_CANCELLED = {
+    "": SCHEDULER_GONE,
+    "scheduler-connection-lost": SCHEDULER_GONE,
+    "scheduler-restart": "the workers of the cluster were restarted by Client.restart()",
+}
 Task = Callable[[], object]
 
 
@@ -135,7 +142,7 @@ class ClusterIntake(InvocationProcessorBase):
             self._run_again(leg)
             return None
         sent_to = "" if leg.shipment is None else leg.shipment.where.first
-        if leg.starts == 0 and sent_to not in ("", worker) and not self.connection.has(sent_to):
+        if leg.starts == 0 and sent_to not in ("", worker) and self._was_lost(sent_to, leg):
             leg.begin(sent_to)  # it was lost before its word that it begins had left it
         lost = leg.worker
         leg.begin(worker)
@@ -148,6 +155,11 @@ class ClusterIntake(InvocationProcessorBase):
         leg.flight.results.start()
         self.services.events.dispatch(SessionWaits(leg.flight.id, ""))
         return leg.flight.results.output_rows() if leg.starts > 1 else []
+
+    def _was_lost(self, worker: str, leg: Leg) -> bool:
+        """Return whether a worker was lost with a leg; one that was gone before it was sent has not tried to run it."""
+        task = "" if leg.shipment is None else leg.shipment.task
+        return self.connection.was_lost_with(worker, task)
 
     # mail
 
@@ -286,9 +298,10 @@ class ClusterIntake(InvocationProcessorBase):
         name = type(error).__name__
         if flight.is_given_up:
             flight.status = flight.status or "cancelled"
-        elif name in SCHEDULER_GONE:
+        elif name in CANCELLED:
             flight.status = "interrupted"
-            flight.results.errors["session"] = "the scheduler of the cluster is gone; studio.resume(run) continues it"
+            why = WHY_CANCELLED.get(why_cancelled(error), "its task was cancelled, not by this studio")
+            flight.results.errors["session"] = f"{why}; studio.resume(run) continues it"
         else:
             flight.status = "failed"
             text = f"{name}: {error}" if name != "ClusterError" else str(error)

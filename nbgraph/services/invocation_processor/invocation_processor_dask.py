@@ -38,7 +38,7 @@ class InvocationProcessorDask(ClusterHead):
         super().__init__(connection)
         self._checked_modules: set[str] = set()
         self._limits = BatchLimits(connection.settings.batch_size, connection.settings.batch_pixels)
-        self._close = weakref.finalize(self, connection.close, self.id)
+        self._close = weakref.finalize(self, _close_dropped, connection, self.id)
 
     def start(self, invoker: InvokerLike) -> None:
         """Let all workers open the studio."""
@@ -66,7 +66,8 @@ class InvocationProcessorDask(ClusterHead):
             self._inbox.put(lambda: None)
             self._thread_ended.wait(STOP_SECONDS)
             self._thread = None
-        self._close()
+        if self._close.detach() is not None:
+            self.connection.close(self.id)
         super().stop()
 
     def submit(
@@ -189,3 +190,15 @@ class InvocationProcessorDask(ClusterHead):
     def dashboard(self) -> str:
         """The link to Dask's dashboard; empty where there is none."""
         return self.connection.dashboard
+
+
+def _close_dropped(connection: Connection, studio: str) -> None:
+    """Close the connection of a studio that nobody closed, on a thread of its own.
+
+    The collector may call this on the thread of Dask's event loop, which closing waits for, or on one that holds a lock
+    that the loop needs.
+    """
+    if threading.main_thread().is_alive():
+        threading.Thread(target=connection.close, args=(studio,), name="nbgraph close", daemon=True).start()
+    else:  # the process ends, and would not wait for another thread
+        connection.close(studio)
