@@ -6,7 +6,7 @@ compared(recipe, picture, made)    equal, or how far the two pictures are apart
 """
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, cast
@@ -33,8 +33,13 @@ from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.shared.graph.expand import expand
 from nbgraph.services.shared.graph.graph import Graph
 
-FILE_INPUTS = {"lora": "lora", "embedding": "textual_inversion", "ip_adapter_model": "ip_adapter"}
-"""Inputs that are files over a model, and the kind of fact that a recipe has of them."""
+FILE_INPUTS = {
+    "lora": ("lora", "model"),
+    "embedding": ("textual_inversion",),
+    "ip_adapter_model": ("ip_adapter", "model"),
+}
+"""Inputs that are files over a model, and the kinds of fact that a recipe may have of them: a control LoRA and an
+IP-Adapter are models of their own there. The first kind is what a person calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +107,10 @@ def plan_replay(recipe: Recipe, services: InvocationServices, shelf: Shelf) -> R
         found = [_model_here(address, each, recipe, services, differences, problems) for each in names]
         if found != names:
             values[address] = found[0] if isinstance(name, str) else found
-    for field_name, kind in FILE_INPUTS.items():
+    for field_name, kinds in FILE_INPUTS.items():
         for address, name in _typed(nodes, {field_name}):
             given = str(name)
-            path = _file_here(address, given, kind, recipe, services, shelf, differences, problems)
+            path = _file_here(address, given, kinds, recipe, services, shelf, differences, problems)
             if path and path != given:
                 values[address] = path
     for address, given in _given_pictures(nodes):
@@ -217,7 +222,7 @@ def _model_here(
 def _file_here(
     address: str,
     name: str,
-    kind: str,
+    kinds: Sequence[str],
     recipe: Recipe,
     services: InvocationServices,
     shelf: Shelf,
@@ -226,7 +231,7 @@ def _file_here(
 ) -> str:
     """Return the path here of a LoRA or another file over a model, looked for as a model is; "" if there is none."""
     listed = Path(services.model_manager.file_of(name))
-    fact = _fact_of(recipe, str(listed), kind) or _fact_of(recipe, name, kind)
+    fact = _fact_of(recipe, str(listed), *kinds) or _fact_of(recipe, name, *kinds)
     wanted = fact.fingerprint if fact else ""
     named = [
         path for path in (listed, *shelf.loras) if path.is_file() and path.name in (listed.name, fact and fact.name)
@@ -238,6 +243,7 @@ def _file_here(
     if listed.is_dir():
         return name
     if not named:
+        kind = kinds[0]
         text = f"there is no {kind.replace('_', ' ')} {PurePath(name).name!r} here"
         text += (
             "; put it into a folder named lora in a model folder" if kind == "lora" else "; put it into a model folder"

@@ -9,7 +9,18 @@ from PIL import Image as PillowImage
 import nbgraph as nb
 from nbgraph.diffusion.fingerprints import fingerprint_path
 from nbgraph.errors import GraphError, RecipeError
-from nbgraph.invocations import BlankImage, BlurImage, Image, Iterate, LoadImage, LoraLoader, ModelLoader, Range
+from nbgraph.invocations import (
+    BlankImage,
+    BlurImage,
+    ControlLora,
+    Image,
+    IpAdapter,
+    Iterate,
+    LoadImage,
+    LoraLoader,
+    ModelLoader,
+    Range,
+)
 from nbgraph.invocations.function import node
 from nbgraph.recipes.local import shelf_of
 from nbgraph.recipes.recipe import Recipe, recipe_from_json
@@ -153,19 +164,28 @@ def loras(folder: Path, **contents: bytes) -> dict[str, str]:
     return {name: fingerprint_path(folder / "Lora" / f"{name}.safetensors") for name in contents}
 
 
-@pytest.mark.parametrize("given", ["ink", "/elsewhere/ink.safetensors", "Lora/ink.safetensors"])
-def test_a_lora_is_looked_for_by_the_name_it_has_in_the_studio(tmp_path, given):
+@pytest.mark.parametrize(
+    ("given", "field", "node_type", "kind"),
+    [
+        ("ink", "lora", LoraLoader, "lora"),
+        ("/elsewhere/ink.safetensors", "lora", LoraLoader, "lora"),
+        ("Lora/ink.safetensors", "lora", LoraLoader, "lora"),
+        ("ink", "lora", ControlLora, "model"),
+        ("ink", "ip_adapter_model", IpAdapter, "model"),
+    ],
+)
+def test_a_file_over_a_model_is_looked_for_by_the_name_it_has_in_the_studio(tmp_path, given, field, node_type, kind):
     found = loras(tmp_path, ink=b"ink", paint=b"paint")
     graph = nb.Graph()
-    graph.add_node(LoraLoader(id="lora", lora=given))
+    graph.add_node(node_type(id="node", **{field: given}))
     folder = tmp_path / "Lora"
 
     def planned(fingerprint: str) -> tuple[Path, list[str]]:
-        fact = {"name": "ink.safetensors", "fingerprint": fingerprint, "kind": "lora"}
+        fact = {"name": "ink.safetensors", "fingerprint": fingerprint, "kind": kind}
         recipe = Recipe(nbgraph=nb.__version__, graph=graph.to_dict(), models=(fact,))
         with nb.Studio(settings=nb.Settings(device="cpu", model_folders=[tmp_path])) as studio:
             plan = plan_replay(recipe, studio.services, shelf_of(studio.services.model_manager))
-        used = Path(studio.services.model_manager.file_of(str(plan.graph["lora"].lora)))
+        used = Path(studio.services.model_manager.file_of(str(getattr(plan.graph["node"], field))))
         return used, [each.name for each in plan.differences if each.kind == "model"]
 
     assert planned(found["ink"]) == (folder / "ink.safetensors", [])
