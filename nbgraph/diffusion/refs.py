@@ -1,6 +1,6 @@
 """Names of models and of their patches: plain data for graphs, keys and JSON."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,18 +17,34 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class LoraPatch(_Frozen):
+class _OfFile(_Frozen):
+    # its subclasses declare path and fingerprint: declared here, they would come first in their JSON, and change keys
+    @classmethod
+    def from_file(cls, path: str, **values: float | str) -> Self:
+        """Return the patch of a file, with the file's fingerprint.
+
+        Parameters
+        ----------
+        path
+            The file.
+        values
+            Other fields, such as `weight`.
+
+        Raises
+        ------
+        ModelNotFoundError
+            There is no such file.
+        """
+        return cls.model_validate({"path": path, "fingerprint": fingerprint_path(path), **values})
+
+
+class LoraPatch(_OfFile):
     """A LoRA file. `weight` scales its effect: 0 is none, 1 is as trained."""
 
     kind: Literal["lora"] = "lora"
     path: str
     fingerprint: str
     weight: float = 0.75
-
-    @classmethod
-    def from_file(cls, path: str, weight: float = 0.75) -> "LoraPatch":
-        """Return the patch at `path`, with its fingerprint; raise `ModelNotFoundError` when there is no such file."""
-        return cls(path=str(path), fingerprint=fingerprint_path(path), weight=weight)
 
 
 class FreeuPatch(_Frozen):
@@ -55,20 +71,15 @@ class ClipSkipPatch(_Frozen):
     layers: int = Field(ge=0)
 
 
-class IpAdapterPatch(_Frozen):
+class IpAdapterPatch(_OfFile):
     """The weights of an IP-Adapter. Its images and its strength are arguments of `denoise`."""
 
     kind: Literal["ip_adapter"] = "ip_adapter"
     path: str
     fingerprint: str
 
-    @classmethod
-    def from_file(cls, path: str) -> "IpAdapterPatch":
-        """Return the patch at `path`, with its fingerprint; raise `ModelNotFoundError` when there is no such file."""
-        return cls(path=str(path), fingerprint=fingerprint_path(path))
 
-
-class ControlLoraPatch(_Frozen):
+class ControlLoraPatch(_OfFile):
     """A control LoRA, which widens the denoiser. `weight` scales its effect; its image is an argument of `denoise`."""
 
     kind: Literal["control_lora"] = "control_lora"
@@ -76,24 +87,14 @@ class ControlLoraPatch(_Frozen):
     fingerprint: str
     weight: float = 1.0
 
-    @classmethod
-    def from_file(cls, path: str, weight: float = 1.0) -> "ControlLoraPatch":
-        """Return the patch at `path`, with its fingerprint; raise `ModelNotFoundError` when there is no such file."""
-        return cls(path=str(path), fingerprint=fingerprint_path(path), weight=weight)
 
-
-class TextualInversionPatch(_Frozen):
+class TextualInversionPatch(_OfFile):
     """Trained vectors for the text encoders, which a prompt names by `token`."""
 
     kind: Literal["textual_inversion"] = "textual_inversion"
     path: str
     fingerprint: str
     token: str
-
-    @classmethod
-    def from_file(cls, path: str, token: str) -> "TextualInversionPatch":
-        """Return the patch at `path`, with its fingerprint; raise `ModelNotFoundError` when there is no such file."""
-        return cls(path=str(path), fingerprint=fingerprint_path(path), token=token)
 
 
 class StepCachePatch(_Frozen):

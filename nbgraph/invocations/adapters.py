@@ -97,7 +97,7 @@ class LoraLoader(BaseInvocation):
             yield from _base_problem(lora, known["unet"].model, context)
 
     def invoke(self, context: InvocationContext) -> LoraOutput:
-        patch = LoraPatch.from_file(str(lora_file(self.lora, context)), self.weight)
+        patch = LoraPatch.from_file(str(lora_file(self.lora, context)), weight=self.weight)
         for part in (self.unet, self.clip):
             laid = [each for each in part.model.patches if isinstance(each, LoraPatch)]
             if any(each.fingerprint == patch.fingerprint for each in laid):

@@ -52,4 +52,4 @@ class TextualInversion(BaseInvocation):
         if any(each.token.casefold() == token.casefold() for each in others):
             text = f"a textual inversion {token!r} is applied to this model already; give token= another word"
             raise NbgraphError(text)
-        return ClipOutput(clip=patched(self.clip, TextualInversionPatch.from_file(path, token)))
+        return ClipOutput(clip=patched(self.clip, TextualInversionPatch.from_file(path, token=token)))

@@ -64,7 +64,7 @@ def test_a_control_lora_does_what_diffusers_does_with_it_and_leaves_the_model_al
     tiny: TinyModels, shared_cache: ModelCache, file: Path
 ) -> None:
     before = sample(shared_cache, tiny["flux"], SETTINGS).tensor
-    found = draw(shared_cache, tiny["flux"].with_patch(ControlLoraPatch.from_file(str(file), 0.8)))
+    found = draw(shared_cache, tiny["flux"].with_patch(ControlLoraPatch.from_file(str(file), weight=0.8)))
     assert (found - plain(tiny, file, 0.8)).abs().max() == 0
     assert (found - before).abs().max() > 1e-2
     assert torch.equal(sample(shared_cache, tiny["flux"], SETTINGS).tensor, before)
@@ -78,7 +78,9 @@ def test_a_control_lora_and_a_lora_go_together(
 ) -> None:
     lora = build_lora(tmp_path / "lora.safetensors", Path(tiny["flux"].path))
     both = (
-        tiny["flux"].with_patch(LoraPatch.from_file(str(lora), 0.5)).with_patch(ControlLoraPatch.from_file(str(file)))
+        tiny["flux"]
+        .with_patch(LoraPatch.from_file(str(lora), weight=0.5))
+        .with_patch(ControlLoraPatch.from_file(str(file)))
     )
     assert (draw(shared_cache, both) - plain(tiny, file, 1.0, lora)).abs().max() == 0
 

@@ -138,7 +138,7 @@ def test_two_pieces_are_the_whole_and_a_batch_is_its_pictures(
 def test_a_lora_and_an_adapter_go_together(
     tiny: TinyModels, shared_cache: ModelCache, folder: Path, tmp_path: Path
 ) -> None:
-    lora = LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), 0.8)
+    lora = LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), weight=0.8)
     prompts = [{"images": [PICTURE]}]
     one_way = tiny["sd15"].with_patch(lora).with_patch(patch(folder, "sd15"))
     other_way = tiny["sd15"].with_patch(patch(folder, "sd15")).with_patch(lora)

@@ -127,7 +127,7 @@ def added(module: torch.nn.Module) -> dict[str, Tensor]:
 
 def patch_of(state: dict[str, Tensor], file: Path, metadata: dict[str, str] | None = None) -> LoraPatch:
     save_file({name: value.contiguous().clone() for name, value in state.items()}, file, metadata)
-    return LoraPatch.from_file(str(file), WEIGHT)
+    return LoraPatch.from_file(str(file), weight=WEIGHT)
 
 
 ATTENTION = ("attn2.to_q", "attn2.to_v", "attn2.to_out.0")
@@ -344,7 +344,7 @@ def test_embeddings_in_the_file_of_a_lora_are_left_to_a_node_for_them(
         words.token = "Silk"
         found = studio.run(words, progress=False)[words].clip.model
     save_file({"emb_params": silk}, tmp_path / "silk.safetensors")
-    alone = TextualInversionPatch.from_file(str(tmp_path / "silk.safetensors"), "silk")
+    alone = TextualInversionPatch.from_file(str(tmp_path / "silk.safetensors"), token="silk")
     expected = encode(shared_cache, tiny["sd15"].with_patch(alone), "a silk dog").tensors["prompt_embeds"]
     assert torch.equal(encode(shared_cache, found, "a silk dog").tensors["prompt_embeds"], expected)
 

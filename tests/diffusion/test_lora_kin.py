@@ -96,7 +96,7 @@ def check(tiny: Any, model: str, end: str, make: Callable[[Tensor], Made], folde
         state = {f"{named(module)}.{name}": tensor.contiguous() for name, tensor in tensors.items()}
         state[f"{named(module)}.alpha"] = torch.tensor(ALPHA)
         save_file(state, folder / "lora.safetensors")
-        ref = tiny[model].with_patch(LoraPatch.from_file(str(folder / "lora.safetensors"), STRENGTH))
+        ref = tiny[model].with_patch(LoraPatch.from_file(str(folder / "lora.safetensors"), weight=STRENGTH))
         with cache.use(ref, component) as patched:
             assert patched[component].get_submodule(module).weight.allclose(expected(before), atol=1e-6)
         assert torch.equal(plain.get_submodule(module).weight, before)

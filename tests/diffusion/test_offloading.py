@@ -70,7 +70,7 @@ def test_every_mode_draws_the_same(caches, tiny, name):
 
 def test_loras_and_batches_draw_the_same_in_every_mode(caches, tiny, tmp_path):
     file = build_lora(tmp_path / "lora.safetensors", Path(tiny["sd15"].path))
-    ref = tiny["sd15"].with_patch(LoraPatch.from_file(str(file), 3.0))
+    ref = tiny["sd15"].with_patch(LoraPatch.from_file(str(file), weight=3.0))
     found = {mode: sample(cache, ref, SETTINGS).tensor for mode, cache in caches.items()}
     assert all(torch.equal(tensor, found["auto"]) for tensor in found.values())
     assert not torch.equal(found["auto"], sample(caches["streaming"], tiny["sd15"], SETTINGS).tensor)

@@ -38,7 +38,7 @@ def plain(pipeline: StableDiffusionPipeline, **given: object) -> torch.Tensor:
 def test_a_patched_picture_leaves_the_plain_one_alone(tiny: TinyModels, tmp_path: Path) -> None:
     cache, found = ModelCache(device="cpu"), dict[str, torch.Tensor]()
     plain_ref = tiny["sd15"]
-    lora = plain_ref.with_patch(LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), 1.0))
+    lora = plain_ref.with_patch(LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), weight=1.0))
     expected = {"plain": sample(cache, plain_ref, SETTINGS).tensor, "lora": sample(cache, lora, SETTINGS).tensor}
     threads = [
         threading.Thread(target=lambda n=name, r=ref: found.update({n: sample(cache, r, SETTINGS).tensor}))
@@ -53,7 +53,7 @@ def test_a_patched_picture_leaves_the_plain_one_alone(tiny: TinyModels, tmp_path
 
 def test_a_patched_component_shares_the_weights_and_goes_with_them(tiny: TinyModels, tmp_path: Path) -> None:
     cache = ModelCache(device="cpu")
-    lora = tiny["sd15"].with_patch(LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), 1.0))
+    lora = tiny["sd15"].with_patch(LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), weight=1.0))
     with cache.use(tiny["sd15"], "unet") as first, cache.use(lora, "unet") as second:
         shared = {id(p) for p in first["unet"].parameters()}
         assert shared < {id(p) for p in second["unet"].parameters()}
@@ -65,7 +65,7 @@ def test_a_patched_component_shares_the_weights_and_goes_with_them(tiny: TinyMod
 
 def test_patched_components_move_with_their_weights(tiny: TinyModels, tmp_path: Path) -> None:
     cache = ModelCache(device=torch.device("cpu:0"), vram_bytes=0, dtype="float32")
-    lora = tiny["sd15"].with_patch(LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), 1.0))
+    lora = tiny["sd15"].with_patch(LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), weight=1.0))
     with cache.use(lora, "unet"):
         assert {row.device for row in cache.loaded()} == {"cpu:0"}
     with cache.use(tiny["sd15"], "vae"):
@@ -73,7 +73,7 @@ def test_patched_components_move_with_their_weights(tiny: TinyModels, tmp_path: 
 
 
 def test_a_lora_of_weight_zero_changes_nothing(tiny: TinyModels, shared_cache: ModelCache, tmp_path: Path) -> None:
-    ref = tiny["sd15"].with_patch(LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), 0.0))
+    ref = tiny["sd15"].with_patch(LoraPatch.from_file(train_lora(tiny, "sd15", tmp_path), weight=0.0))
     assert torch.equal(sample(shared_cache, ref, SETTINGS).tensor, sample(shared_cache, tiny["sd15"], SETTINGS).tensor)
 
 

@@ -96,7 +96,7 @@ def test_a_lora_over_int8_counts_and_leaves_the_shared_weights(tiny, tmp_path):
     cache, lora = ModelCache(device="cpu"), build_lora(tmp_path / "lora.safetensors", Path(tiny["sd15"].path))
     ref = at(tiny["sd15"], "int8")
     plain = sample(cache, ref, SETTINGS).tensor
-    with_lora = sample(cache, ref.with_patch(LoraPatch.from_file(str(lora), 2.0)), SETTINGS).tensor
+    with_lora = sample(cache, ref.with_patch(LoraPatch.from_file(str(lora), weight=2.0)), SETTINGS).tensor
     assert (with_lora - plain).abs().max() > 1e-3
     assert torch.equal(sample(cache, ref, SETTINGS).tensor, plain)
 

@@ -30,7 +30,7 @@ def vectors(count: int, seed: int = 1, width: int = WIDTH) -> Tensor:
 
 
 def laid(ref: ModelRef, file: Path, token: str) -> ModelRef:
-    return ref.with_patch(TextualInversionPatch.from_file(str(file), token))
+    return ref.with_patch(TextualInversionPatch.from_file(str(file), token=token))
 
 
 def written(file: Path, **tensors: Tensor) -> Path:
