@@ -1,12 +1,11 @@
-"""The tables of the cache in a studio's folder, and every query to them.
+"""The tables of the cache in a studio's folder, and the queries that add, drop, find and read entries by key.
 
 The key source of an entry is kept in two parts. Its head, with the code of the node class, is the same for all results
 of a class, and is stored once. `cache_sources` has a row for each entry that another was computed from, so that the
 entries downstream of a result are found without reading others. Numbers of entries are never used again, so a row there
 that outlives its entry has no effect.
 
-Indices serve look-ups and the usual orders. Lists by size, time or use, and searches for a text, read the narrow front
-of every row: an index costs each stored result 2.5 us of 16, a list 15 ms.
+Lists for people are in `entry_pages.py`.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from json import dumps, loads
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
-from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuery, may_be_name
+from nbgraph.services.invocation_cache.entry_lists import EntryChoice
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow
 from nbgraph.services.shared.sqlite.damaged_rows import readable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
@@ -67,7 +66,7 @@ _INSERT = (
     " (key, type, head, bytes, seconds, created, hits, used, named, node, resources, sources, inputs, output)"
     " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)"
 )
-_SELECT = (
+SELECT_ROWS = (
     "SELECT number, key, node, type, head, inputs, sources, seconds, resources, bytes, created, hits, output"
     " FROM cache_entries "
 )
@@ -97,13 +96,6 @@ UNION SELECT made.key FROM affected
 _SOURCES = """
 SELECT number, CASE WHEN length(sources) <= ? THEN sources END FROM cache_entries WHERE key IN ({places})
 """
-_ORDERS = {
-    "created": "number",
-    "resources": "named",
-    **{name: name for name in ("node", "type", "hits", "bytes", "seconds")},
-}
-SPECIAL = "\\%_"
-"""Characters that mean others in a pattern of LIKE."""
 KEY_BYTES = 16
 AT_ONCE = 500
 """Rows that are read by one query of many."""
@@ -113,7 +105,7 @@ MOST_SOURCES = 1_000
 
 Item = TypeVar("Item")
 RawRow = tuple[Any, ...]
-"""A row of `_SELECT`: what other programs may have written, checked where it is read."""
+"""A row of `SELECT_ROWS`: what other programs may have written, checked where it is read."""
 RowFields = tuple[bytes, str, str, str, bytes, tuple[bytes, ...], float, tuple[str, ...], int, float, int]
 """The fields of a `CacheRow`, in their order, without `used`."""
 
@@ -172,8 +164,8 @@ class EntryTable:
     def delete(self, connection: Connection, keys: Sequence[bytes]) -> int:
         """Delete entries; returns how many there were."""
         gone = 0
-        for some in _parts(keys):
-            places = _places(some)
+        for some in in_parts(keys):
+            places = places_for(some)
             rows = connection.execute(_SOURCES.format(places=places), [MOST_SOURCES * KEY_BYTES, *some])
             pairs = [
                 (source, number) for number, sources in rows if isinstance(sources, bytes) for source in _split(sources)
@@ -208,11 +200,11 @@ class EntryTable:
 
     def row(self, key: bytes) -> RawRow | None:
         """Return the row of a key, None if there is none."""
-        return self._database.row(_SELECT + "WHERE key = ?", (key,))
+        return self._database.row(SELECT_ROWS + "WHERE key = ?", (key,))
 
     def rows_after(self, number: int, count: int) -> list[RawRow]:
         """Return the rows that were stored right after the one of that number, those of the next `count` numbers."""
-        return self._database.rows(_SELECT + "WHERE number > ? AND number <= ?", (number, number + count))
+        return self._database.rows(SELECT_ROWS + "WHERE number > ? AND number <= ?", (number, number + count))
 
     def naming(self, resource: str) -> list[bytes]:
         """Return the keys of the entries that name a resource."""
@@ -246,7 +238,7 @@ class EntryTable:
         if choice.resource is not None:
             chosen.append(_NAMING)
             values.append(choice.resource)
-        parts = list(_parts(list(choice.keys), MOST_PARAMETERS)) or [()]
+        parts = list(in_parts(list(choice.keys), MOST_PARAMETERS)) or [()]
         found = [self._affected([*chosen, *_rows_of_keys(some)], [*values, *some], downstream) for some in parts]
         if len(found) == 1:
             return found[0]
@@ -258,81 +250,6 @@ class EntryTable:
             return []
         query = _AFFECTED.format(chosen=" UNION ".join(chosen), downstream=_DOWNSTREAM if downstream else "")
         return [key for (key,) in self._database.rows(query, values)]
-
-    # listing
-
-    def page(self, query: EntryQuery, offset: int, limit: int) -> tuple[list[RawRow], int]:
-        """Return the rows of a page, and how many rows the query means in all."""
-        order, way = _ORDERS[query.sort], "DESC" if query.descending else "ASC"
-        ordered = f"ORDER BY {order} {way}, number {way} "
-        if query.text:
-            found = self._search(query, ordered)
-            return self._numbered(found[offset : offset + limit]), len(found)
-        where, values = ("WHERE type = ? ", [query.type]) if query.type else ("", [])
-        rows = f"cache_entries {where}"
-        if order in ("hits", "bytes", "named") and query.descending:  # read from the end, equal rows displace none
-            rows = f"(SELECT number, {order} FROM {rows}ORDER BY number DESC LIMIT -1) "  # noqa: S608
-        select = f"SELECT number FROM {rows}{ordered}LIMIT ? OFFSET ?"  # noqa: S608
-        numbers = [number for (number,) in self._database.rows(select, [*values, limit, offset])]
-        if not query.type:
-            return self._numbered(numbers), self.totals()[0]
-        count = "SELECT count(*) FROM cache_entries WHERE type = ?"
-        return self._numbered(numbers), self._database.rows(count, values)[0][0]
-
-    def _search(self, query: EntryQuery, ordered: str) -> list[int]:
-        """Return the numbers of the rows that a text is found in, in their order."""
-        text = query.text.lower()
-        self._read_heads()
-        heads = {number for number, head in list(self._heads.items()) if text in head.lower()}
-        types = {name for name in self.types() if text in name.lower()}
-        escape = " ESCAPE '\\'" if any(map(text.__contains__, SPECIAL)) else ""  # costs a sixth of a search
-        parts = [f"node LIKE ?{escape}", f"inputs LIKE ?{escape}"]
-        values: list[str | int] = [_like(text)] * 2
-        for column, found in (("head", heads), ("type", types)):
-            if found:
-                parts.append(f"{column} IN ({_places(found)})")
-                values += found
-        if may_be_name(text):
-            parts += ["hex(key) LIKE ?", "(named AND resources LIKE ?)"]
-            values += [_like(text)] * 2
-        where = f"({' OR '.join(parts)})"
-        if query.type:
-            where, values = f"type = ? AND {where}", [query.type, *values]
-        columns = "number" if text.isascii() else "number, node, inputs, head, type"
-        rows = self._database.rows(f"SELECT {columns} FROM cache_entries WHERE {where} {ordered}", values)  # noqa: S608
-        if text.isascii():
-            return [number for (number,) in rows]
-        # LIKE folds the case of ASCII letters only, so what it found with others in the text is looked at again
-        return [
-            number
-            for number, node, inputs, head, name in rows
-            if text in node.lower() or text in inputs.lower() or head in heads or name in types
-        ]
-
-    def numbers_by_use(self, node: str | None = None) -> list[int]:
-        """Return the numbers of all entries, or of those of one prepared node, the least recently used first."""
-        where, values = ("WHERE node = ? ", (node,)) if node is not None else ("", ())
-        rows = self._database.rows(f"SELECT number FROM cache_entries {where}ORDER BY used, number", values)  # noqa: S608
-        return [number for (number,) in rows]
-
-    def numbered(self, numbers: Sequence[int]) -> Iterator[RawRow]:
-        """Yield the rows of these numbers in their order, some at a time; rows deleted meanwhile are skipped."""
-        for some in _parts(numbers):
-            yield from self._numbered(some)
-
-    def of_keys(self, keys: Sequence[bytes]) -> list[RawRow]:
-        """Return the rows of these keys, in the order in which they were stored."""
-        found = [
-            row
-            for some in _parts(list(dict.fromkeys(keys)))
-            for row in self._database.rows(f"{_SELECT}WHERE key IN ({_places(some)})", some)
-        ]
-        return sorted(found)
-
-    def _numbered(self, numbers: Sequence[int]) -> list[RawRow]:
-        rows = self._database.rows(f"{_SELECT}WHERE number IN ({_places(numbers)})", numbers)
-        by_number = {row[0]: row for row in rows}
-        return [by_number[number] for number in numbers if number in by_number]
 
     # rows as entries
 
@@ -351,6 +268,11 @@ class EntryTable:
         names = () if resources == "[]" else tuple(loads(resources))
         code, made_of = self.head(head), _split(sources)
         return key, node, type_name, code, inputs.encode(), made_of, seconds, names, size, created, hits
+
+    def heads_with(self, text: str) -> set[int]:
+        """Return the numbers of the heads that have a text of small letters in them."""
+        self._read_heads()
+        return {number for number, head in list(self._heads.items()) if text in head.lower()}
 
     def head(self, number: int) -> str:
         """Return a head by its number; `KeyError` if it is not there."""
@@ -393,16 +315,12 @@ def _split(sources: bytes) -> tuple[bytes, ...]:
     return tuple(sources[start : start + KEY_BYTES] for start in range(0, len(sources), KEY_BYTES))
 
 
-def _parts(values: Sequence[Item], size: int = AT_ONCE) -> Iterator[Sequence[Item]]:
+def in_parts(values: Sequence[Item], size: int = AT_ONCE) -> Iterator[Sequence[Item]]:
+    """Yield values in parts, since SQLite limits the parameters of a query."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
 
-def _places(values: Collection[object]) -> str:
+def places_for(values: Collection[object]) -> str:
+    """Return the placeholders of values in a query."""
     return ", ".join("?" * len(values))
-
-
-def _like(text: str) -> str:
-    """Return a pattern for LIKE that finds a text anywhere; characters that are not ASCII match any character."""
-    escaped = (f"\\{letter}" if letter in SPECIAL else letter if letter.isascii() else "%" for letter in text)
-    return f"%{''.join(escaped)}%"

@@ -18,6 +18,7 @@ from nbgraph.errors import StoreFullError, UnknownNodeTypeError
 from nbgraph.invocations.node_output import BaseInvocationOutput, may_name_resources
 from nbgraph.invocations.node_registry import registry
 from nbgraph.services.invocation_cache.entry_lists import EntryChoice, EntryQuery, select_rows
+from nbgraph.services.invocation_cache.entry_pages import EntryPages
 from nbgraph.services.invocation_cache.entry_table import EntryTable, StoredRow
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase, resource_names
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow, StoredKeys, with_descendants
@@ -39,6 +40,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
         super().__init__(max_entries, max_bytes)
         self._database = database
         self._table = EntryTable(database)
+        self._pages = EntryPages(database, self._table)
         self._known = LocalIndex(database)
         self._ahead = ReadAhead(self._table)
         self._find = self._look_up
@@ -202,7 +204,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
     def _rows(self, node: str | None = None) -> Iterator[CacheRow]:
         unwritten = self._flush()
         self._write_uses_if_room()
-        yield from self._table.read(self._table.numbered(self._table.numbers_by_use(node)))
+        yield from self._table.read(self._pages.numbered(self._pages.numbers_by_use(node)))
         yield from [entry for entry in unwritten if node in (None, entry.node)]
 
     def _keys(self) -> list[bytes]:
@@ -226,7 +228,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
             return found[offset : offset + limit], len(found)
         if query.sort == "hits":
             self._write_uses()
-        rows, total = self._table.page(query, offset, limit)
+        rows, total = self._pages.page(query, offset, limit)
         return [self._with_uses(row) for row in self._table.read(rows)], total
 
     def _types(self) -> list[str]:
@@ -235,7 +237,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
     def _rows_of(self, keys: Sequence[bytes]) -> list[CacheRow]:
         wanted = set(keys)
         unwritten = [entry for entry in self._flush() if entry.key in wanted]
-        return [*map(self._with_uses, self._table.read(self._table.of_keys(keys))), *unwritten]
+        return [*map(self._with_uses, self._table.read(self._pages.of_keys(keys))), *unwritten]
 
     def _affected(self, choice: EntryChoice, downstream: bool) -> list[bytes]:
         unwritten = self._flush()
@@ -256,7 +258,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
 
     def _stored(self) -> list[CacheRow]:
         """Return everything that is written, in the order in which it was."""
-        return list(self._table.read(self._table.of_keys(self._table.keys())))
+        return list(self._table.read(self._pages.of_keys(self._table.keys())))
 
     def _with_uses(self, row: StoredRow) -> StoredRow:
         """Count the uses of a row that are not written yet."""
