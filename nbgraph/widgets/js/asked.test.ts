@@ -112,6 +112,21 @@ describe("asking", () => {
     two.close();
     expect(kernel.listeners).toHaveLength(0);
   });
+
+  it("repeats its first question until it is answered, but none that changes something", () => {
+    vi.useFakeTimers();
+    const said = (type: string): number => {
+      const kernel = new FakeKernel();
+      const asker = new Asker(kernel, () => {});
+      void asker.ask({ type });
+      vi.advanceTimersByTime(20_000);
+      asker.close();
+      return kernel.sent.length;
+    };
+    const times = ["list", "offers", "ready", "show", "delete", "use"].map(said);
+    vi.useRealTimers();
+    expect(times).toEqual([6, 6, 6, 6, 1, 1]);
+  });
 });
 
 describe("the gallery", () => {

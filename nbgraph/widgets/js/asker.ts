@@ -4,6 +4,8 @@ import type { Model } from "./model.ts";
 
 export type Content = Record<string, any>;
 export type Reply = [Content, DataView[]];
+/** Questions that change nothing, so that the first one may come more than once: what views ask when they are shown. */
+const READING = new Set(["list", "offers", "ready", "show"]);
 interface Waiting {
   resolve: (reply: Reply) => void;
   reject: (error: Error) => void;
@@ -23,7 +25,7 @@ export class Asker {
     model.on("msg:custom", this.hear);
   }
 
-  /** Send a question; what it was answered, or an error with the text of the refusal. The first must be a reading one. */
+  /** Send a question; what it was answered, or an error with the text of the refusal. */
   ask(question: Content, buffers?: ArrayBuffer[]): Promise<Reply> {
     const request = this.next++;
     return new Promise((resolve, reject) => {
@@ -32,7 +34,7 @@ export class Asker {
         if (buffers?.length) this.model.send({ ...question, request }, undefined, buffers);
         else this.model.send({ ...question, request });
       };
-      if (this.heardOnce) say();
+      if (this.heardOnce || !READING.has(String(question.type))) say();
       else this.heardOnce = sayAgain(say);
     });
   }
