@@ -2,14 +2,21 @@
 
 import random
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from nbgraph import Graph, GraphExecutionState
 from nbgraph.invocations.outputs import IntegerOutput
+from nbgraph.services.images.images_common import ImageQuery
 from nbgraph.services.invocation_cache.invocation_cache_base import InvocationCacheBase
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, StoredKeys
+from nbgraph.services.invocation_cache.portable_entries import EntryAnswer
 from nbgraph.services.invocation_processor.cluster_keys import KeySeries, KnownKeys, LearntKeys
+from nbgraph.services.invocation_processor.cluster_results import answer_of
 from nbgraph.services.invocation_services import InvocationServices
+from nbgraph.services.invoker import Invoker
+from tests.cluster.cluster_nodes import pattern
 
 
 def test_a_worker_gets_the_keys_that_were_added_since_its_last_session():
@@ -33,11 +40,16 @@ def test_after_a_key_was_dropped_all_are_sent():
 
 
 @pytest.fixture(params=["memory", "folder"])
-def cache(request: pytest.FixtureRequest, tmp_path: Path):
+def services(request: pytest.FixtureRequest, tmp_path: Path):
     in_memory = request.param == "memory"
     services = InvocationServices.memory() if in_memory else InvocationServices.sqlite(tmp_path / "studio")
-    yield services.invocation_cache
+    yield services
     services.close()
+
+
+@pytest.fixture
+def cache(services: InvocationServices) -> InvocationCacheBase:
+    return services.invocation_cache
 
 
 def store(cache: InvocationCacheBase, number: int) -> bytes:
@@ -90,3 +102,22 @@ def test_a_worker_knows_what_the_head_has_whatever_happened(cache: InvocationCac
         added, base = learnt.learn(known)
         there[:] = [*there[:base], *added]
         assert there == stored
+
+
+def test_a_cached_result_whose_image_was_deleted_is_not_sent_to_a_worker(services: InvocationServices):
+    sent: list[list[str]] = []
+
+    def ask(*_: object) -> None:
+        rows = cast(
+            "list[EntryAnswer]", answer_of(services, "entries", [services.invocation_cache.keys_after(None).keys])
+        )
+        sent.append([str(record["image_name"]) for row in rows for _, record in row["records"]])
+
+    services.images.on_deleted(ask)  # it is called before the cache, which has the entry still
+    with Invoker(services) as invoker:
+        invoker.invoke(GraphExecutionState(Graph.of(pattern(id="pattern")))).wait(60)
+        (name,) = [record.image_name for record in services.images.records(ImageQuery())]
+        ask()
+        services.images.delete(name)
+        ask()
+    assert sent == [[name], [], []]
