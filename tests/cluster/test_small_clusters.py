@@ -9,14 +9,16 @@ from time import sleep
 import pytest
 from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker
 from distributed.security import Security
+from PIL import Image as PillowImage
 
 import nbgraph as nb
 from nbgraph import NodeError, Settings, Studio
-from nbgraph.errors import ClusterError, GraphError
+from nbgraph.errors import ClusterError, GraphError, StoreError
 from nbgraph.invocations import Add
-from nbgraph.services.invocation_processor import cluster_connection, cluster_host
+from nbgraph.invocations.fields import ImageField
+from nbgraph.services.invocation_processor import cluster_connection, cluster_host, cluster_intake
 from nbgraph.services.invocation_processor.invocation_processor_dask import InvocationProcessorDask
-from tests.cluster.cluster_nodes import lasting, patient, pattern
+from tests.cluster.cluster_nodes import lasting, patient, pattern, uncached
 from tests.waiting import comes_true
 
 
@@ -191,6 +193,23 @@ def test_a_model_that_the_worker_lacks_is_named(in_process: Callable[..., Studio
     monkeypatch.setattr(cluster_host, "session_of", refuse_models)
     with pytest.raises(GraphError, match="worker '0' has no model 'emoji'"):
         studio.run(node, progress=False)
+
+
+def test_a_question_of_a_worker_that_the_head_cannot_answer_ends_the_run(
+    in_process: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch
+):
+    studio = in_process([{}])
+    studio.services.images.save(PillowImage.new("RGB", (8, 8)))
+
+    def fail(*_: object) -> object:
+        raise StoreError("the folder is gone")
+
+    monkeypatch.setattr(cluster_intake, "answer_of", fail)
+    (name,) = studio.images.frame.image_name
+    run = studio.submit(uncached(id="changed", image=ImageField(image_name=name)))
+    assert run.wait(30).status == "failed"
+    assert "the kernel could not answer worker inproc://" in str(run.session.errors)
+    assert "StoreError: the folder is gone" in str(run.session.errors)
 
 
 def refuse_models(job: cluster_host.Job, *rest: object) -> object:

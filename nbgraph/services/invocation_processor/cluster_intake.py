@@ -114,16 +114,23 @@ class ClusterIntake(InvocationProcessorBase):
             self.connection.call(message.worker, _ignore, cancel_leg, self.id, leg_id)
 
     def _answer(self, question: Question) -> None:
+        try:
+            answer = self._answer_to(question)
+        except Exception as error:  # a folder that is busy or gone, say: without an answer the worker waits for ever
+            logger.exception("a question of a worker could not be answered")
+            text = f"the kernel could not answer worker {question.worker}: {type(error).__name__}: {error}"
+            answer = ClusterError(text)
+        self.connection.call(question.worker, _ignore, give_answer, self.id, question.number, answer)
+
+    def _answer_to(self, question: Question) -> object:
         worker, arguments = question.worker, question.arguments
         if question.what == "start":
             legs, facts = cast("tuple[list[str], WorkerFacts]", arguments)
-            answer: object = [self._start(worker, leg, facts) for leg in legs]
-        elif question.what == "keys":
+            return [self._start(worker, leg, facts) for leg in legs]
+        if question.what == "keys":
             self._series.forget(worker)
-            answer = self._new_keys(worker)
-        else:
-            answer = answer_of(self._all, question.what, arguments)
-        self.connection.call(worker, _ignore, give_answer, self.id, question.number, answer)
+            return self._new_keys(worker)
+        return answer_of(self._all, question.what, arguments)
 
     def _new_keys(self, worker: str) -> KnownKeys:
         """Return the keys of the cache that a worker has to learn."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from itertools import count
 
-from nbgraph.errors import CancelledError
+from nbgraph.errors import CancelledError, ClusterError
 from nbgraph.latch import Latch
 from nbgraph.services.invocation_processor.cluster_dask import DaskWorker, packed
 from nbgraph.services.invocation_processor.cluster_messages import Message, Question
@@ -46,7 +46,15 @@ class HeadLink:
         self._announced = False
 
     def ask(self, what: str, *arguments: object) -> object:
-        """Return the head's answer, waiting for it; None on the thread that would bring it."""
+        """Return the head's answer, waiting for it; None on the thread that would bring it.
+
+        Raises
+        ------
+        ClusterError
+            The head could not answer.
+        CancelledError
+            The head is gone.
+        """
         # the loop's own thread brings the answer: there nothing can be waited for, and nothing more is known
         if threading.get_ident() == self._worker.thread_id:
             return None
@@ -59,6 +67,8 @@ class HeadLink:
                     raise CancelledError("the kernel that this worker works for is gone")
         finally:
             del self._questions[number]
+        if isinstance(question.answer, ClusterError):
+            raise question.answer
         return question.answer
 
     def answer(self, number: int, answer: object) -> None:
