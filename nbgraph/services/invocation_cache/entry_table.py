@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from nbgraph.services.invocation_cache.entry_lists import EntryChoice
 from nbgraph.services.invocation_cache.invocation_cache_common import CacheEntry, CacheRow
+from nbgraph.services.shared.sqlite.batch import insert_rows
 from nbgraph.services.shared.sqlite.damaged_rows import readable
 from nbgraph.services.shared.sqlite.sqlite_database import SqliteDatabase
 
@@ -61,11 +62,13 @@ CREATE TRIGGER cache_entry_dropped AFTER DELETE ON cache_entries BEGIN
     UPDATE cache_totals SET entries = entries - 1, bytes = bytes - old.bytes;
 END;
 """
-_INSERT = (
+_INSERT_ENTRY = (
     "INSERT OR IGNORE INTO cache_entries"
     " (key, type, head, bytes, seconds, created, hits, used, named, node, resources, sources, inputs, output)"
-    " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)"
 )
+_ENTRY = "(?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_SOURCE, _INSERT_RESOURCE = "INSERT OR IGNORE INTO cache_sources", "INSERT OR IGNORE INTO cache_resources"
+_PAIR = "(?, ?)"
 SELECT_ROWS = (
     "SELECT number, key, node, type, head, inputs, sources, seconds, resources, bytes, created, hits, output"
     " FROM cache_entries "
@@ -134,7 +137,7 @@ class EntryTable:
         rows = [_values(entry, heads[entry.head], output) for entry, output in zip(entries, outputs)]
         newest = connection.execute(_NEWEST).fetchone()
         before = 0 if newest is None else newest[0]
-        if connection.executemany(_INSERT, rows).rowcount == len(rows):
+        if insert_rows(connection, _INSERT_ENTRY, _ENTRY, rows) == len(rows):
             self._relate(connection, enumerate(entries, before + 1))
             return
         # another kernel had some of them: its rows have smaller numbers, and keep the relations that it noted
@@ -151,8 +154,8 @@ class EntryTable:
                 sources += [(source, number) for source in entry.sources]
             if entry.resources:
                 resources += [(name, number) for name in entry.resources]
-        connection.executemany("INSERT OR IGNORE INTO cache_sources VALUES (?, ?)", sources)
-        connection.executemany("INSERT OR IGNORE INTO cache_resources VALUES (?, ?)", resources)
+        insert_rows(connection, _INSERT_SOURCE, _PAIR, sources)
+        insert_rows(connection, _INSERT_RESOURCE, _PAIR, resources)
 
     def _head_number(self, connection: Connection, head: str) -> int:
         """Return the number of a head. It is read in each transaction: another kernel may have deleted it."""

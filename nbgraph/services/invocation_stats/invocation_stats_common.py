@@ -98,22 +98,27 @@ class MeasuredRows:
         return len(self._measured)
 
     def __iter__(self) -> Iterator[NodeStats]:
+        memory, of_memory = None, ()
         for each in self._measured:
+            if each.memory is not memory:
+                memory = each.memory
+                of_memory = structs.astuple(memory)
+            # by position, in the order of the fields: by name a row takes 2.4 us instead of 0.9
             yield NodeStats(
-                session_id=self._session_id,
-                node=each.node,
-                source=each.source,
-                type=each.type,
-                path=each.path,
-                status=each.status,
-                cached=each.cached,
-                started=self._zero + each.began,
-                seconds=each.seconds,
-                seed=each.seed,
-                error=each.error,
-                worker=self._worker,
-                device=self._device,
-                **structs.asdict(each.memory),
+                self._session_id,
+                each.node,
+                each.source,
+                each.type,
+                each.path,
+                each.status,
+                each.cached,
+                self._zero + each.began,
+                each.seconds,
+                *of_memory,
+                each.seed,
+                each.error,
+                self._worker,
+                self._device,
             )
 
 
