@@ -20,7 +20,7 @@ ROOT = HERE.parents[1]
 Figures = dict[str, float]
 NAMES = (
     *("runs", "growth", "memory", "folder_runs", "lists", "invalidation", "sweeps"),
-    *("first_studio", "first_picture", "busy", "pictures"),
+    *("first_studio", "first_picture", "busy", "pictures", "real_sizes"),
 )
 
 

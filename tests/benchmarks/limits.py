@@ -12,13 +12,16 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from bare_loop import run_bare
+from floor import floor_seconds
 from measures import NODES, chain, in_floors
 from picture_measures import MODEL, PLAIN, QUIET_FLOOR, child
+from pydantic_core import to_json
 
 import nbgraph as nb
 from nbgraph.invocations import Add, Collect, Iterate
+from nbgraph.services.shared.sqlite.batch import insert_rows
 
-ROUNDS, LONG_BODY = 5, 30
+ROUNDS, LONG_BODY, LOOKS = 5, 30, 40
 STORED, AT_ONCE = 2_000, 1_024
 TABLES = ("cache_entries", "cache_sources")
 MADE = f"SELECT sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql != '' AND tbl_name IN {TABLES}"
@@ -97,8 +100,16 @@ def of_a_map() -> str:
 
 
 def of_storing() -> str:
-    """Say what SQLite takes for the rows of results alone, put into an empty table with the same indices."""
-    return f"SQLite takes {median(_stored_rows() for _ in range(ROUNDS)):.1f} of it for the rows of results alone"
+    """Say what of it is not the run loop's, and how far F moves between one look at it and the next."""
+    rows = median(_stored_rows() for _ in range(ROUNDS))
+    session = nb.GraphExecutionState(nb.Graph.of(chain(STORED)))
+    text = median(in_floors(lambda: to_json(session.to_dict())) for _ in range(ROUNDS)) * QUIET_FLOOR / STORED * 1e6
+    looks = sorted(floor_seconds(3_000, 1) * 1e6 for _ in range(LOOKS))
+    return (
+        f"SQLite takes {rows:.1f} for the rows of results alone, and the graph as JSON {text:.1f}; it is the difference"
+        f" of two runs in F, which was {looks[0]:.1f} to {looks[-1]:.1f} us in {LOOKS} looks just now (half of them"
+        f" {looks[LOOKS // 4]:.1f} to {looks[-LOOKS // 4]:.1f}), and varies with it"
+    )
 
 
 def _stored_rows() -> float:
@@ -118,10 +129,10 @@ def _stored_rows() -> float:
 
 def _insert(connection: sqlite3.Connection, rows: dict[str, list[tuple]]) -> None:
     for name, all_rows in rows.items():
-        places = ", ".join("?" * len(all_rows[0]))
+        places = f"({', '.join('?' * len(all_rows[0]))})"
         for start in range(0, len(all_rows), AT_ONCE):
             connection.execute("BEGIN")
-            connection.executemany(f"INSERT INTO {name} VALUES ({places})", all_rows[start : start + AT_ONCE])  # noqa: S608
+            insert_rows(connection, f"INSERT INTO {name}", places, all_rows[start : start + AT_ONCE])
             connection.execute("COMMIT")
 
 

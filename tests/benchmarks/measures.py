@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from floor import floor_seconds
-from picture_measures import QUIET_FLOOR, Figures, busy, first_picture, first_studio, pictures
+from picture_measures import QUIET_FLOOR, Figures, busy, first_picture, first_studio
+from plain_call import pictures, real_sizes
 
 import nbgraph as nb
 from nbgraph.invocations import Add, BlankImage, Collect, Iterate, Multiply
@@ -70,6 +71,7 @@ BOUNDS = {
     "a picture beside two busy loops": Bound(2, "times"),
     "its processor time beside them": Bound(1.2, "times"),
     "a graph beside the plain pipeline call": Bound(1.02, "times"),
+    "of the shipped model, a graph beside it": Bound(1.02, "times"),
     "eight seeds beside eight alone": Bound(2, "times as many", is_least=True),
 }
 
@@ -145,12 +147,13 @@ def slope(costs: list[tuple[int, float]]) -> float:
 def folder_runs() -> Figures:
     """A chain in a folder: new beside new in memory, and in another studio on the folder after that was closed.
 
-    What storing is made of, us a node, by timers around each write of a chain of 2,000 that took 18 in all: SQLite's
-    rows of results and of what they were made of 9.4, in batches of 1,024 and with the indices of `entry_table.py`;
-    the graph as text 5.3, of which the values of nodes take 4; journal 0.6, stats 0.8, all else 2. Without the rows of
-    what results were made of 3 would be saved, and without the three indices 3: what is downstream of a result, and
-    the lists of the cache, would then be found by reading all rows. That was the quicker of two rounds on a busy
-    machine; there it varies from 18 to 37, and nobody has yet measured it on a quiet one.
+    What storing is made of, us a node, by timers around each part on a busy machine, of 22: SQLite's rows of results
+    and of what they were made of 8 (10.4 with a statement for each row), their texts 3; the graph as text 5.5, of which
+    the values of nodes take 4; stats 2, journal 1.5, all else 2. Without the three indices of `entry_table.py` 2.5
+    would be saved, without the trigger that counts 1: lists of the cache, and its limits, would then read all rows.
+    Neither the file system (the same in memory, no time of the system), nor the collector (1.1), nor waiting for the
+    interpreter is a part of it. It varies as F does: with F at 2.7 to 5.2 us within one run it was 10 to 32 around a
+    median of 20 to 24, the same beside a process that counts or walks through memory.
     """
     size = 2_000
 
@@ -246,7 +249,7 @@ MEASURES: dict[str, Callable[[], Figures]] = {
     each.__name__: each
     for each in (
         *(runs, growth, memory, folder_runs, lists, invalidation, sweeps),
-        *(first_studio, first_picture, busy, pictures),
+        *(first_studio, first_picture, busy, pictures, real_sizes),
     )
 }
 

@@ -1,4 +1,4 @@
-"""Figures of fresh processes and of pictures: the first studio, the first picture, busy cores, seeds together."""
+"""Figures of fresh processes: the first studio, the first picture, pictures beside busy cores."""
 
 import contextlib
 import os
@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 import nbgraph as nb
 
@@ -16,8 +15,6 @@ QUIET_FLOOR = 3.3e-6
 PATH = os.pathsep.join([str(Path(__file__).parent.parent), *sys.path])
 MODEL = str(Path(nb.__file__).parent / "models" / "emoji")
 Figures = dict[str, float]
-PAIRS = 7
-"""Pictures by a graph in a round, each between two by the plain call: even one call varies by a tenth."""
 
 
 def child(code: str) -> str:
@@ -138,48 +135,3 @@ def busy() -> Figures:
     finally:
         asked.close()
         drawing.wait()
-
-
-def pictures() -> Figures:
-    """Twenty steps of the shipped model, beside the pipeline's own call; and eight seeds, together and one by one."""
-    import torch
-    from diffusers import StableDiffusionPipeline
-    from pictures import apple
-    from test_batch_throughput import SEEDS, timed
-    from test_batch_throughput import pictures as seeds_together
-
-    steps, cfg = 20, 4.0
-    torch.set_num_threads(1)
-    pipeline = StableDiffusionPipeline.from_pretrained(MODEL, dtype=torch.float32, local_files_only=True)
-    pipeline.set_progress_bar_config(disable=True)
-
-    def plain(seed: int) -> float:
-        began = time.process_time()
-        generator = torch.Generator("cpu").manual_seed(seed)
-        given = {"negative_prompt": "", "num_inference_steps": steps, "guidance_scale": cfg, "generator": generator}
-        _ = pipeline("a red apple", **given)
-        return time.process_time() - began
-
-    with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
-
-        def graph(seed: int) -> float:
-            began = time.process_time()
-            with studio.cache.off():
-                studio.run(apple(steps=steps), {"noise.seed": seed}, progress=False)
-            return time.process_time() - began
-
-        plain(0)
-        graph(0)
-        before, *pairs = [plain(1), *((graph(seed), plain(seed)) for seed in range(1, PAIRS + 1))]
-        afters = [after for _, after in pairs]
-        befores = [before, *afters[:-1]]
-        ratios = [2 * ours / (one + other) for (ours, _), one, other in zip(pairs, befores, afters)]
-        itself = [other / one for one, other in zip(befores, afters)]
-        node = seeds_together("emoji", range(SEEDS), steps=8)
-        timed(studio, node, False, time.process_time)
-        together, alone = (timed(studio, node, strict, time.process_time)[0] for strict in (False, True))
-    return {
-        "a graph beside the plain pipeline call": median(ratios),
-        "the plain pipeline call beside itself": median(itself),
-        "eight seeds beside eight alone": alone / together,
-    }

@@ -7,7 +7,7 @@ import pytest
 from limits import LIMITS
 from measures import BOUNDS, MEASURES, Figures
 
-FEWER = {"growth": 3, "memory": 3, "lists": 3, "invalidation": 3, "busy": 3}
+FEWER = {"growth": 3, "memory": 3, "lists": 3, "invalidation": 3, "busy": 3, "real_sizes": 1}
 QUICK = {"runs": 3, "folder_runs": 3, "first_studio": 2}
 MOST = int(os.environ.get("NBGRAPH_BENCH_ROUNDS", "5"))
 """Rounds of a figure, those in `FEWER` at most so many, of those in `QUICK` so many times more, as they vary most;

@@ -7,7 +7,8 @@ import pytest
 from benchmarks import compare
 from benchmarks.measures import BOUNDS, MEASURES
 
-SOURCE = "".join((compare.HERE / name).read_text() for name in ("picture_measures.py", "measures.py"))
+FILES = ("picture_measures.py", "plain_call.py", "measures.py")
+SOURCE = "".join((compare.HERE / name).read_text() for name in FILES)
 
 
 def test_each_measure_can_be_compared():

@@ -120,7 +120,7 @@ def test_entries_can_be_listed_while_a_run_uses_them(invoker):
 
 def test_rows_of_quick_nodes_can_be_read_while_others_run(invoker):
     behind: list[int] = []
-    done, every = count(1), 20  # to read all rows after each node would take most of the time
+    done, every = count(1), 50  # to read all rows after each node would take most of the time
 
     def listen(event: Event) -> None:
         if isinstance(event, NodeCompleted) and (number := next(done)) % every == 0:
