@@ -170,7 +170,7 @@ def _run(name: str, import_it: Callable[[str], ModuleType], started: _Import) ->
     _thread.under_way = started
     _started.append(started)
     try:
-        with _registering:
+        with _registering:  # this alone: the imports themselves may run beside each other
             known = _imports.get(name)
             if known is None or known.error is not None:
                 known = _imports[name] = started
@@ -234,6 +234,7 @@ def _wait_for_running() -> None:
             each.left.wait(FORK_SECONDS)
 
 
+# the first one asked, since a finder that knows a module is the last
 sys.meta_path.insert(0, _AbandonedImports())  # type: ignore[arg-type]
 atexit.register(_abandon_running)
 if hasattr(os, "register_at_fork"):

@@ -85,6 +85,7 @@ def apply_patches(model: ModelDescription, name: str, module: Any, patches: tupl
         lay_ip_adapters(patched, [patch for patch in patches if isinstance(patch, IpAdapterPatch)])
         if embeddings:
             extended_encoder(model, name, patched, embeddings)
+        # last, so that what is compiled has all other patches in it
         for patch in patches:
             if isinstance(patch, CompilePatch):
                 compile_denoiser(patched, patch.backend)
@@ -112,6 +113,7 @@ def compile_denoiser(module: Any, backend: str) -> None:
 
 def share_weights(module: torch.nn.Module) -> Any:
     """Return a copy of the module tree that holds the same parameter and buffer objects as the original."""
+    # the memo of `deepcopy`: what is in it counts as copied already, and is used as it is
     kept = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     return copy.deepcopy(module, kept)
 

@@ -110,6 +110,7 @@ class InvocationCacheSqlite(InvocationCacheBase):
             return False
 
     def _write(self, entries: list[CacheEntry]) -> None:
+        # before the entries are stored: what another kernel drops after that must not be known here
         moment = self._known.moment
         try:
             outputs = list(map(_output_text, entries))

@@ -73,6 +73,7 @@ class KeptRun:
 
     def is_answer(self, session: GraphExecutionState, heads: Heads) -> bool:
         """Return whether a session of the same plan would have these results, as far as they are still cached."""
+        # with a lower limit of iterations, a list that ran then may be too long now
         if self._texts is None or session.max_iterations < self._limit or self._heads != heads:
             return False
         if session.outputs or session.errors or session.cancelled:  # it has begun, or is not to begin

@@ -31,7 +31,7 @@ class LocalIndex:
         """Forget everything; the next look-ups read the database."""
         with self._lock:
             self._drops = self._database.drops.value
-            self._adds = -1
+            self._adds = -1  # no value of the counter, so that the keys are read at the next question
             self._newest = 0
             self._too_many = False
             self._entries: dict[bytes, CacheEntry] = {}
@@ -61,7 +61,7 @@ class LocalIndex:
             return
         with self._lock:
             if moment != self._database.drops.value:
-                return
+                return  # they may be among those that were dropped
             if len(self._entries) > MOST_ENTRIES or self._characters > MOST_CHARACTERS:
                 self._entries, self._characters = {}, 0
             for entry in entries:

@@ -118,7 +118,7 @@ class Connection:
 
     def has(self, worker: str) -> bool:
         """Return whether the scheduler knows a worker now."""
-        self._seen = 0.0
+        self._seen = 0.0  # what is known may be a second old
         return worker in self.workers()
 
     def was_lost_with(self, worker: str, task: str) -> bool:
@@ -274,6 +274,7 @@ def _local(settings: Settings) -> Connection:
     gpus = visible_gpus()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = local_workers(gpus, cores, os.environ.get("OMP_NUM_THREADS", ""))
+    # one session at a time on each; a limit of Dask's own would kill a worker whose models take what they may
     common = {"nthreads": 1, "memory_limit": 0, "host": "127.0.0.1", "silence_logs": logging.WARN}
     cluster = dask.start_cluster(
         {

@@ -59,7 +59,7 @@ class ClusterEnds(ClusterIntake):
         """Take over what a task returned: the ends of legs that were too large for a message, or why there are none."""
         for leg in shipment.legs:
             if self._legs.get(leg.id) is not leg:
-                continue
+                continue  # it has ended by a message, or was submitted again
             if isinstance(end, dict):
                 letter = cast("dict[str, Letter]", end).get(leg.id)
                 if letter is not None and letter.result is not None and letter.result["status"] == "unusable":
@@ -100,7 +100,7 @@ class ClusterEnds(ClusterIntake):
             self._submit(again)
         except Exception as error:
             for leg in again:
-                self._legs[leg.id] = leg
+                self._legs[leg.id] = leg  # `_end_leg` ends legs that are known only
                 leg.end = error
                 self._end_leg(leg)
 
@@ -150,7 +150,9 @@ class ClusterEnds(ClusterIntake):
         del self._flights[flight.id]
         if not self._flights:
             self._hold.close()
+        # after `_hold` is closed: while sessions run nothing is deleted
         services.retention.ended(session)
+        # last, since whoever waits reads what is stored above
         self._end(flight.handle, status)
 
     def _cancel(self, session_id: str) -> None:

@@ -40,6 +40,7 @@ class Leg:
     def begin(self, worker: str) -> None:
         """Note that a worker begins it, from its first batch of mail."""
         self.starts += 1
+        # a worker numbers its batches from the first one, whatever another has sent of this leg
         self.worker, self.seen, self.is_busy, self.has_mail = worker, 0, False, False
 
     def continues(self, batches: Sequence[MailBatch]) -> bool:

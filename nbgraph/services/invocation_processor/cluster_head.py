@@ -74,7 +74,7 @@ class ClusterHead(ClusterEnds):
                 except Empty:
                     if self._may_end():
                         return
-                except Exception:
+                except Exception:  # one message that fails must not end the thread, on which all sessions depend
                     logger.exception("a message about the cluster could not be handled")
                 if self._stopping and self._may_end():
                     return
@@ -89,6 +89,7 @@ class ClusterHead(ClusterEnds):
         self._inbox.get(timeout=LOOK_SECONDS)()
 
     def _may_end(self) -> bool:
+        # under the lock of `_keep_working`: a session submitted now is seen here, or starts another thread
         with self._lock:
             if self._flights or not self._inbox.empty() or (self._handles and not self._stopping):
                 return False
@@ -151,6 +152,7 @@ class ClusterHead(ClusterEnds):
     def _room(self) -> int:
         """Return how many tasks may be sent: one for each worker, and some more where their number follows load."""
         workers = len(self._usable())
+        # a cluster that follows the load starts workers only while tasks wait
         spare = 0 if self.connection.is_fixed else max(2, workers)
         return workers + spare - len(self._shipments)
 
@@ -161,6 +163,7 @@ class ClusterHead(ClusterEnds):
         busy = {shipment.worker for shipment in self._shipments}
         unplaced = sum(not shipment.worker for shipment in self._shipments)
         idle = [each for each in self._usable() if each not in busy]
+        # Dask will give the tasks without a place to some of them; which ones is not known
         return idle[: max(0, len(idle) - unplaced)]
 
     def _take_flights(self) -> list[Flight]:
@@ -206,6 +209,7 @@ class ClusterHead(ClusterEnds):
                 self._submit([flight.new_leg(None) for flight in flights])
                 return
             (flight,) = flights
+            # idle workers are left to the sessions that wait: cutting this one would only delay them
             waiting = len(self._handles) - len(self._flights)
             idle = len(self._idle()) - waiting
             parts = [] if flight.is_alone else next_parts(flight.handle.session, idle, self._batch_size, flight.tried)
@@ -246,6 +250,7 @@ class ClusterHead(ClusterEnds):
 
     def _send(self, shipment: Shipment, where: Placement) -> None:
         jobs = [self._job_of(leg, where.first) for leg in shipment.legs]
+        # all legs of a task run on one worker, which needs the keys once
         jobs[0] = replace(jobs[0], keys=self._keys_for(where.first))
         future = self.connection.submit(self.id, jobs, where, shipment.legs[0].flight.item.priority)
         shipment.future = future

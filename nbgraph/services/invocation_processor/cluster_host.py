@@ -157,6 +157,7 @@ class WorkerHost:
     def close(self) -> None:
         """End what runs, wait for it, and close the services."""
         self._is_closing = True
+        # what runs ends at its next step; a step that takes longer ends with the process
         self._turn.acquire(timeout=STOP_SECONDS)
         if self._invoker is not None:
             try:
@@ -200,6 +201,7 @@ class WorkerHost:
     def _begin(self, jobs: Sequence[Job]) -> list[RunningLeg]:
         """Return the legs that may be run here: all of those that were sent to this worker, else the head is asked."""
         legs = [RunningLeg(job) for job in jobs]
+        # a task that comes back to the same worker asks too: its first start counts
         is_first = all(job.first == self._worker.address and job.leg not in self._legs for job in jobs)
         if is_first and not self.problem:
             self._legs |= {leg.id: leg for leg in legs}
@@ -219,7 +221,7 @@ class WorkerHost:
         cache = self.services.invocation_cache
         if job.is_cache_on != cache.enabled:
             (cache.enable if job.is_cache_on else cache.disable)()
-        if job.is_alone:
+        if job.is_alone:  # memory ran out before: this time all of it is free
             self.services.model_manager.unload()
         if isinstance(cache, FollowsHead):
             known = job.keys or KnownKeys(-1, 0, [])

@@ -87,6 +87,7 @@ class ClusterIntake(InvocationProcessorBase):
     def hear(self, message: Message) -> None:
         """Take a message of a worker, on the thread of the client's event loop."""
         if isinstance(message, Mail):
+            # at once, not on the head's thread: the end of the task comes next, and must find it
             for letter in message.letters:
                 if letter.result is not None and (leg := self._legs.get(letter.leg)) is not None:
                     leg.is_reported = True
@@ -267,6 +268,7 @@ class ClusterIntake(InvocationProcessorBase):
         end, flight = leg.end, leg.flight
         if isinstance(end, dict):
             self.facts = {**self.facts, leg.worker: end["facts"]}
+            # mail that the end of the leg has overtaken
             if left := [batch for batch in end["batches"] if batch["number"] > leg.seen]:
                 leg.is_busy = True
                 if not leg.continues(left):

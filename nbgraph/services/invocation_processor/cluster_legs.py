@@ -98,6 +98,7 @@ class LegRunner:
     def _run_alone(self, leg: RunningLeg) -> None:
         with self._ended(leg) as outcome:
             session, outbox = self._begin(leg)
+            # node by node where memory ran out before
             limits = BatchLimits(1, self._limits.pixels) if leg.job.is_alone else self._limits
             runner = runner_of(session, self._host.services, self._is_cancelled(leg), limits)
             outcome.runner = runner
@@ -163,7 +164,7 @@ class LegRunner:
 
     def _end(self, leg: RunningLeg, outcome: "_Outcome") -> None:
         services, result = self._host.services, nothing_done(outcome.status, self._host.facts(), outcome.refusal)
-        services.flush()
+        services.flush()  # where the folder is shared, the head reads it as soon as it hears of the end
         if outcome.error:
             result["errors"]["session"] = outcome.error
         if leg.session is not None and leg.outbox is not None and outcome.runner is not None:

@@ -87,7 +87,7 @@ class HeadLink:
         self._worker.loop.call_later(seconds, self._post_now)
 
     def _post_now(self) -> object:
-        self._announced = False
+        self._announced = False  # before it looks: what comes during the post is announced anew
         return self._post()
 
     def send(self, message: bytes) -> None:

@@ -243,7 +243,7 @@ class GroupRunner:
         if is_out_of_memory(error):
             size = max(1, len(cells) // 2)
             self._sizes[cells[0].batch] = size
-            del error
+            del error  # its frames hold the tensors of the call
             cells[0].runner.free_memory()
             return self._try_together(cells[:size]) if size > 1 else cells[:1]
         note_failed_batch(helds, error, place)

@@ -99,6 +99,7 @@ class Batch(Generic[Row]):
             rows = list(waiting)
             if rows:
                 self._write(rows)
+                # after the write, so that what fails stays; rows that came meanwhile are behind these
                 for _ in rows:
                     waiting.popleft()
             self._written = monotonic()

@@ -70,6 +70,7 @@ class FolderWatch:
                 return False
         if version != self._version:
             self._version = version
+            # not under the lock: a callback may subscribe or unsubscribe
             self._callbacks(None)
         return True
 
