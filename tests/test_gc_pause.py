@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
+from waiting import imports_have_ended
 
 from nbgraph import gc_pause
 from nbgraph.gc_pause import QUICK_SECONDS, GcFreeze
@@ -27,6 +28,7 @@ class Clock:
 
 @pytest.fixture(autouse=True, scope="module")
 def _nothing_is_frozen() -> Iterator[None]:
+    assert imports_have_ended()
     gc.unfreeze()
     yield
     gc.collect()

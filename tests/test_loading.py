@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 from interrupting import interrupted_at_every_step
+from waiting import imports_have_ended
 
 from nbgraph.errors import CancelledError
 from nbgraph.latch import Latch
@@ -127,6 +128,7 @@ def import_missing() -> ModuleType:
 
 
 def test_the_collector_pauses_while_a_module_is_imported_and_goes_on_then(name):
+    assert imports_have_ended()
     found: list[bool] = []
 
     def look(module: str) -> ModuleType:
@@ -172,6 +174,7 @@ def test_objects_that_other_code_has_frozen_stay_frozen(name):
 
 
 def test_a_collector_that_a_person_turned_off_stays_off(name):
+    assert imports_have_ended()
     gc.disable()
     try:
         load(name, ModuleType)
@@ -237,7 +240,7 @@ try:
     with without_waiting():
         load("slow_package")
 except NotLoadedError:
-    pass
+    assert imports_have_ended()
 """
 
 
