@@ -240,7 +240,7 @@ try:
     with without_waiting():
         load("slow_package")
 except NotLoadedError:
-    assert imports_have_ended()
+    pass
 """
 
 
