@@ -6,6 +6,7 @@ Each function returns a line of parts that cannot be left out. They need not add
 import gc
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,7 @@ from bare_loop import run_bare
 from floor import floor_seconds
 from measures import NODES, chain, in_floors
 from picture_measures import MODEL, PLAIN, QUIET_FLOOR, child
+from plain_call import SMALL_PAIRS, SMALL_STEPS, beside, by_graph, plain_call, seconds_of
 from pydantic_core import to_json
 
 import nbgraph as nb
@@ -154,6 +156,29 @@ def of_a_first_picture() -> str:
     return f"import and a studio take {studio - nothing:.2f} s, all of a plain picture {plain:.1f} s: {times:.2f} times"
 
 
+def of_a_small_picture() -> str:
+    """Say what the plain call takes on a thread of its own, as in a graph, and what a run takes beside its nodes."""
+    import torch
+
+    torch.set_num_threads(1)
+    plain = plain_call(MODEL, SMALL_STEPS, 64)
+
+    def threaded(seed: int) -> float:
+        with ThreadPoolExecutor(1) as pool:
+            return seconds_of(lambda: pool.submit(plain, seed).result())
+
+    times, itself = beside(threaded, plain, SMALL_PAIRS)
+    with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
+        ours = by_graph(studio, MODEL, SMALL_STEPS, 64, is_cached=True)
+        ours(1)
+        cached = median(ours(1) for _ in range(ROUNDS)) * 1e3
+        seconds = median(plain(seed) for seed in range(ROUNDS))
+    return (
+        f"on a thread of its own, as in a graph, the plain call is {times:.3f} times itself on the caller's (which is"
+        f" {itself:.3f} times the one before); a run with all results cached takes {cached:.1f} ms of {seconds:.2f} s"
+    )
+
+
 LIMITS: dict[str, Callable[[], str]] = {
     "chain, new": of_a_chain,
     "fan-out with a collect, new": of_a_chain,
@@ -161,5 +186,6 @@ LIMITS: dict[str, Callable[[], str]] = {
     "storing in a folder": of_storing,
     "first nb.Studio() in a kernel": of_a_first_studio,
     "first picture beside plain diffusers": of_a_first_picture,
+    "of the shipped model, a graph beside it": of_a_small_picture,
 }
 """By figure; one that misses its bound and is not here has no known reason."""
