@@ -71,7 +71,8 @@ class StudioExperiments(StudioBase):
         node
             The node whose output is shown; needed when the graph ends in more than one.
         runs
-            How many times each combination is run.
+            How many times each combination is run. Seeds that are left open are drawn once each time, so that cells
+            differ in nothing but the values.
         metrics
             What is measured of each image, a column each: a name (`"sharpness"`, `"contrast"`, `"colourfulness"`,
             `"entropy"`), a node that compares with a reference (`Ssim(reference=image)`), a class of nodes of one's own

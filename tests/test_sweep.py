@@ -47,6 +47,25 @@ def test_a_sweep_multiplies_its_axes_and_has_a_row_for_each_cell(studio):
     assert set(frame.status) == {"completed"}
 
 
+def seeds_of(grid):
+    return [run.session.graph["noise"].seed for run in grid.runs]
+
+
+def test_cells_of_a_sweep_share_a_seed_that_is_left_open_unless_they_are_repeated(studio):
+    noise = Noise(id="noise", unet=ModelLoader(model="emoji"))
+    first, second, *repeated = seeds_of(studio.sweep(noise, {"noise.width": [16, 32]}, runs=2, progress=False))
+    assert first == second != repeated[0] == repeated[1]
+    assert seeds_of(studio.sweep(noise, {"noise.seed": [3, 4]}, progress=False)) == [3, 4]
+
+
+def test_a_seed_below_an_iteration_is_drawn_for_each_item_of_a_sweep_too(studio):
+    sides = Iterate(id="each", collection=[16, 16])
+    noise = Noise(id="noise", unet=ModelLoader(model="emoji"), width=sides)
+    grid = studio.sweep(noise, {"noise.height": [16, 32]}, progress=False)
+    assert seeds_of(grid) == [None, None]
+    assert len({name for names in grid.frame.noise_name for name in names}) == 4
+
+
 def test_the_picture_of_a_sweep_has_a_column_for_each_value_of_the_last_axis(studio):
     grid = studio.sweep(apple(), {"denoise.cfg_scale": [2, 4], "noise.seed": range(3)}, progress=False)
     width, height = grid.image.size

@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import product
 from math import prod
+from random import SystemRandom
 from typing import Any, cast
 
 from nbgraph.errors import GraphError, Problem, Problems
 from nbgraph.experiments.batch import Batch, BatchDatum
+from nbgraph.invocations.fields import DRAWN_MAX
 from nbgraph.services.shared.graph.graph import Graph
+from nbgraph.services.shared.graph.topology import topological_order
 from nbgraph.texts import value_text
 
 Axis = str | tuple[str, ...]
@@ -82,6 +85,9 @@ def shown_name(name: str) -> str:
 def sweep_cells(graph: Graph, values: Mapping[Axis, Any], runs: int, limit: int) -> Cells:
     """Return the cells of a sweep in order, the last axis varying fastest.
 
+    A seed that is left open is drawn once for all cells, and again each time that they are repeated: cells with seeds
+    of their own would differ in more than what is swept.
+
     Parameters
     ----------
     graph, values, runs
@@ -94,6 +100,32 @@ def sweep_cells(graph: Graph, values: Mapping[Axis, Any], runs: int, limit: int)
     GraphError
         An address or value is wrong, a part does not occur in its text, or there are too many cells; with all problems.
     """
+    cells = _cells(graph, values, runs, limit)
+    open_seeds = [address for address in _open_seeds(graph) if not any(address in names for names, _ in cells)]
+    if not open_seeds:
+        return cells
+    draw = SystemRandom()
+    drawn = [{address: draw.randint(0, DRAWN_MAX) for address in open_seeds} for _ in range(runs)]
+    once = len(cells) // len(drawn)
+    return [(names, swept.with_values(drawn[number // once])) for number, (names, swept) in enumerate(cells)]
+
+
+def _open_seeds(graph: Graph) -> Iterator[str]:
+    """Yield the addresses of seeds that one run draws once: those below an iterate node are drawn for each item."""
+    repeated: set[str] = set()
+    parents = {id: [link.source for link in graph.links(id) if link.source in graph.nodes] for id in graph.nodes}
+    for node_id in topological_order(parents)[0]:
+        node = graph.nodes[node_id]
+        if node.type == "iterate" or repeated.intersection(parents[node_id]):
+            repeated.add(node_id)
+            continue
+        linked = {link.field for link in graph.links(node_id)}
+        for name, spec in node.inputs().items():
+            if spec.seed and name not in linked and getattr(node, name, None) is None:
+                yield f"{node_id}.{name}"
+
+
+def _cells(graph: Graph, values: Mapping[Axis, Any], runs: int, limit: int) -> Cells:
     groups = batch_data(values)
     parts = [datum.address for group in groups for datum in group if isinstance(datum.address, TextPart)]
     if not parts or runs * prod(max(len(datum.items) for datum in group) for group in groups) > limit:
