@@ -42,6 +42,15 @@ HEADING = "font-weight:600;margin:0 0 8px"
 TABLE = "border-collapse:collapse;border:0;margin:0;font-size:12.5px;font-variant-numeric:tabular-nums"
 ROW = "background:none;border-top:1px solid var(--jp-border-color2,#dfe3e8)"
 CELL = "padding:4px 18px 4px 0;max-width:420px;overflow-wrap:break-word;vertical-align:top"
+DRAWING = (
+    "display:block;max-width:100%;height:auto;filter:invert(calc(var(--jp-shadow-base-lightness,0)*.027)) "
+    "hue-rotate(calc(var(--jp-shadow-base-lightness,0)*5.625deg))"
+)
+"""The style of an SVG for white pages, which an image cannot adapt to the theme of the notebook around it.
+
+It is inverted by the only number that differs between the themes of Jupyter, 0 in light ones and 32 in dark ones: white
+becomes the grey of cards, and the hues stay. Where styles are taken away it stays light.
+"""
 UNWRAPPED = 20
 """Letters that a cell of a table may have to stay on one line."""
 COVER = (

@@ -1,6 +1,7 @@
 """The card of a studio in a cell: what it keeps, where, and the calls that show it or make more."""
 
 from os import PathLike
+from os.path import basename
 
 from nbgraph.html import SOFT, Html, element, noted, table
 from nbgraph.services.invocation_services import InvocationServices
@@ -24,7 +25,7 @@ def studio_html(services: InvocationServices, folder: str | PathLike[str] | None
     ways = [(what, _code(call)) for what, call in MAKES]
     return noted(
         f"Studio({where})",
-        table(rows, ["what", "kept", "to see it"]),
+        table(rows, ["What", "Kept", "To see it"]),
         element("div", "To make something", style=f"{SOFT};margin:10px 0 2px"),
         table(ways),
     )
@@ -33,7 +34,7 @@ def studio_html(services: InvocationServices, folder: str | PathLike[str] | None
 def _kept(services: InvocationServices) -> list[tuple[str, str, str]]:
     """Return what is kept, how much of it, and the call that shows it."""
     components = services.model_manager.loaded()
-    names = shorten(", ".join(dict.fromkeys(each.model for each in components)), LONGEST_NAMES)
+    names = shorten(", ".join(dict.fromkeys(basename(each.model) for each in components)), LONGEST_NAMES)
     loaded = f"{names}, {size_text(sum(each.bytes for each in components))}" if components else "none"
     cached, runs = services.invocation_cache.status().size, services.queue.rows()
     active = sum(row.status in ("pending", "in_progress") for row in runs)

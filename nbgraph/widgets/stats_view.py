@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter
 from nbgraph import plots
 from nbgraph.errors import ChoiceError, NbgraphError
 from nbgraph.frames import STATS, compared_frame, session_frame, stats_frame
-from nbgraph.html import Html, element, image, table
+from nbgraph.html import DRAWING, Html, element, image, table
 from nbgraph.services.events.events_common import SessionFinished
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.texts import cell_text, heading_of
@@ -36,6 +36,8 @@ COLUMNS = ["node", "type", "status", "cached", "seconds", "ram_peak_mb", "vram_p
 MAX_ROWS, MAX_PLOTTED, MAX_SIDES, MAX_RUNS, MAX_LABELS = 200, 60, 4, 500, 60
 """Rows of the table, nodes of a plot, plots side by side, runs to choose from, and runs whose graphs are read."""
 DOTS_PER_INCH = 96
+INK = "#1f2933"
+"""The colour of texts in a plot that is saved with the notebook."""
 FRAME = 0.35
 """Opacity of the lines around a plot."""
 THEME = {
@@ -255,13 +257,13 @@ def _more(count: int) -> Html:
 
 
 def plot_image(figure: Figure, about: str) -> Html:
-    """Return a figure as an image that can be read on light and dark pages, with its texts in grey."""
-    drawn = _svg(figure).replace("currentColor", plots.INK)
+    """Return a figure as an image that follows the theme of the notebook, with its texts in the ink of cards."""
+    drawn = _svg(figure).replace("currentColor", INK)
     drawn = drawn.replace("font-family: inherit", "font-family: system-ui, sans-serif")
-    drawn = drawn.replace("<svg ", f'<svg fill="{plots.INK}" ', 1)
+    drawn = drawn.replace("<svg ", f'<svg fill="{INK}" ', 1)
     # Figures beside bars begin with spaces, which keep them off the bars.
     drawn = drawn.replace("*{stroke-linejoin", "text{white-space: pre} *{stroke-linejoin", 1)
-    return image(drawn.encode(), about, style="display:block;max-width:100%;height:auto")
+    return image(drawn.encode(), about, style=DRAWING)
 
 
 def page_svg(figure: Figure) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nbgraph.html import Html, element, image, joined
+from nbgraph.html import DRAWING, Html, element, image, joined
 from nbgraph.invocations.types import JsonObject, NodeValue
 from nbgraph.services.shared.drawing.layout import (
     HEAD_HEIGHT,
@@ -31,12 +31,6 @@ DARK = (
     ".v{fill:#9aa5b1}.k{fill:#27333f;stroke:#52606d}}"
 )
 """For readers whose system is dark, such as the README of a repository."""
-THEMED = "max-width:100%;filter:invert(calc(var(--jp-shadow-base-lightness,0)*.027))"
-"""The style of a drawing in a notebook, whose theme need not be that of the system.
-
-An SVG in an image cannot see the page, so its light colours are inverted: this variable, the only number that differs
-between the themes of Jupyter, is 0 in light ones and 32 in dark ones. .864 turns white into the grey of cards.
-"""
 
 
 class GraphDrawing:
@@ -58,7 +52,7 @@ class GraphDrawing:
     def html(self) -> Html:
         """The drawing as an image in HTML, which is shown in untrusted notebooks too, unlike SVG."""
         light = self.svg.replace(DARK, "")
-        return image(light.encode("utf-8", "replace"), self._text, style=THEMED)
+        return image(light.encode("utf-8", "replace"), self._text, style=DRAWING)
 
     def mimebundle(self) -> dict[str, str]:
         """Return the drawing as a notebook takes it, by media type."""

@@ -27,6 +27,7 @@ import type { Place } from "./menus.ts";
 import { NodeView } from "./NodeView.tsx";
 import { NoteView } from "./NoteView.tsx";
 import { FIT, MIN_ZOOM, openingViewport, READABLE, type Size } from "./opening.ts";
+import { useReveal } from "./reveal.ts";
 import { type FlowWire, Wire } from "./Wire.tsx";
 
 const NODE_TYPES = { node: NodeView, note: NoteView };
@@ -69,6 +70,7 @@ export function Canvas({ handle, size, active, minimap, openPalette, openMenu }:
   const [chosenEdges, setChosenEdges] = useState<Set<string>>(() => new Set());
   const [opening] = useState(() => openingViewport(nodes, size));
   const wanted = useRef<Set<string> | null>(null);
+  useReveal(nodes);
 
   useEffect(() => {
     setNodes((before) => {

@@ -3,7 +3,9 @@ import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 
 import { compareView } from "../gallery/compare.ts";
 import type { Opened } from "../gallery/protocol.ts";
+import type { Change } from "./changes.ts";
 import { useStore, useStored } from "./context.ts";
+import { keptSeeds } from "./same_seed.ts";
 import type { EditorState } from "./state.ts";
 import type { EditorStore } from "./store.ts";
 
@@ -156,7 +158,7 @@ function Large({ node, url, takeAsInput, openCanvas, back }: Props & { node: str
         )}
       </div>
       {comparing ? (
-        <Comparison names={compared} />
+        <Comparison names={compared} close={close} />
       ) : (
         <img
           className={`nbg-large-image${picture && picture.width <= SMALL ? " nbg-crisp" : ""}`}
@@ -189,8 +191,9 @@ function useFull(store: EditorStore, name: string): [Shown | null, (shown: Shown
   return [shown, setShown];
 }
 
-function Comparison({ names }: { names: [string, string] }) {
+function Comparison({ names, close }: { names: [string, string]; close: () => void }) {
   const store = useStore();
+  const [seeds, setSeeds] = useState<Change[]>([]);
   const place = useRef<HTMLDivElement>(null);
   const [before, after] = names;
   useEffect(() => {
@@ -200,11 +203,29 @@ function Comparison({ names }: { names: [string, string] }) {
       if (!wanted || told.type !== "compared") return;
       made.push(...buffers.map((one) => URL.createObjectURL(new Blob([one as BlobPart], { type: "image/png" }))));
       place.current?.replaceChildren(compareView(told, [made[0], made[1]]));
+      setSeeds(keptSeeds(store.document, store.schema, told.differences));
     });
     return () => {
       wanted = false;
       for (const url of made) URL.revokeObjectURL(url);
     };
   }, [store, before, after]);
-  return <div ref={place} className="nbp nbg-large-compare" />;
+  const again = (): void => {
+    close();
+    store.edit(seeds);
+    store.runAll(null);
+  };
+  return (
+    <>
+      {seeds.length > 0 && !store.readOnly && (
+        <p className="nbg-large-note" role="note">
+          Each drew a seed of its own, so they differ in that too.
+          <button type="button" className="nbg-b" title="keep the seed of A, and run what is drawn now" onClick={again}>
+            Run with the seed of A
+          </button>
+        </p>
+      )}
+      <div ref={place} className="nbp nbg-large-compare" />
+    </>
+  );
 }

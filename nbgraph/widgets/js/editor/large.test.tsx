@@ -119,6 +119,23 @@ describe("a result in full size", () => {
     expect(place.querySelector("[role=dialog]")).toBeNull();
   });
 
+  it("offers a run with the older seed where seeds that were drawn make the two differ", async () => {
+    const { store, place, answer, button, picture } = await open();
+    const seed = { name: "seed", type: "int", control: "seed", required: false, optional: true, many: false };
+    const type = { title: "Sum", category: "", description: "", inputs: [seed], outputs: [] } as any;
+    store.state.setState({ schema: { ...store.schema, types: { ...store.schema.types, sum: type } }, canRun: true });
+    store.edit([["node", "sum", "", { type: "sum" }]]);
+    await answer({ type: "picture", picture }, [bytes()]);
+    await act(async () => button("Compare").click());
+    const pictures = [picture, picture];
+    const differences = [["sum.seed", "7", "9"]];
+    await answer({ type: "compared", pictures, differences }, [bytes(), bytes()]);
+    expect(place.textContent).toContain("so they differ in that too");
+    await act(async () => button("Run with the seed of A").click());
+    expect(store.document.nodes.get("sum")?.inputs.seed).toEqual({ value: 7 });
+    expect(place.querySelector("[role=dialog]")).toBeNull();
+  });
+
   it("is compared with the one before it, used as input, and opens its graph", async () => {
     const { model, use, canvasOf, back, answer, button, picture } = await open();
     await answer({ type: "picture", picture }, [bytes()]);
