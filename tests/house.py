@@ -74,6 +74,7 @@ REASONS = {
     "nbgraph.services.invocation_cache.dropping_base": "a third of the cache's base class, which has 250 lines",
     "nbgraph.services.invocation_cache.entries_base": "a third of the cache's base class, which has 250 lines",
     "nbgraph.services.invocation_cache.local_index": "what a kernel knows of a folder; with the cache 380 lines",
+    "nbgraph.services.invocation_cache.entry_pages": "lists for people; with the rest of the table 410 lines",
     "nbgraph.services.invocation_cache.read_ahead": "guesses which rows come next; knows the table alone",
     PROCESSOR + ".cluster_ends": "what ends or runs again, beside what is sent; with the head it would have 430 lines",
     PROCESSOR + ".cluster_head": "the thread that talks to Dask; with the processor it would have 610 lines",
