@@ -54,6 +54,14 @@ def test_the_canvas_of_a_run_gives_the_same_result_again(studio, page, drawn):
     editor.close()
 
 
+def test_a_run_without_a_picture_keeps_the_seed_that_was_drawn(studio, page):
+    run = studio.run(RandomInteger(id="number", low=0, high=10**9), progress=False)
+    assert f"seed={seed_of(run)}" in page.ask({"type": "offers", "run": run.id})[0]["python"]
+    editor = _instances[page.ask({"type": "canvas", "run": run.id})[0]["model"]]
+    assert studio.run(editor.graph, progress=False)["number"].value == run["number"].value
+    editor.close()
+
+
 def test_a_picture_of_a_run_is_the_input_of_a_new_canvas(page, drawn):
     answer, _ = page.ask({"type": "input", "run": drawn.id})
     editor = _instances[answer["model"]]
