@@ -102,7 +102,7 @@ def of_a_map() -> str:
 
 
 def of_storing() -> str:
-    """Say what of it is not the run loop's, and how far F moves between one look at it and the next."""
+    """Say what of it is not the run loop's, and how far F moves from one look to the next."""
     rows = median(_stored_rows() for _ in range(ROUNDS))
     session = nb.GraphExecutionState(nb.Graph.of(chain(STORED)))
     text = median(in_floors(lambda: to_json(session.to_dict())) for _ in range(ROUNDS)) * QUIET_FLOOR / STORED * 1e6
@@ -110,7 +110,7 @@ def of_storing() -> str:
     return (
         f"SQLite takes {rows:.1f} for the rows of results alone, and the graph as JSON {text:.1f}; it is the difference"
         f" of two runs in F, which was {looks[0]:.1f} to {looks[-1]:.1f} us in {LOOKS} looks just now (half of them"
-        f" {looks[LOOKS // 4]:.1f} to {looks[-LOOKS // 4]:.1f}), and varies with it"
+        f" {looks[LOOKS // 4]:.1f} to {looks[-LOOKS // 4]:.1f})"
     )
 
 

@@ -152,8 +152,8 @@ def folder_runs() -> Figures:
     the values of nodes take 4; stats 2, journal 1.5, all else 2. Without the three indices of `entry_table.py` 2.5
     would be saved, without the trigger that counts 1: lists of the cache, and its limits, would then read all rows.
     Neither the file system (the same in memory, no time of the system), nor the collector (1.1), nor waiting for the
-    interpreter is a part of it. It varies as F does: with F at 2.7 to 5.2 us within one run it was 10 to 32 around a
-    median of 20 to 24, the same beside a process that counts or walks through memory.
+    interpreter is a part of it. Its rounds scatter, with F at 2.7 to 5.2 us within one run, from 10 to 32 around a
+    median of 20 to 24; no less beside a process that counts or walks through memory.
     """
     size = 2_000
 
