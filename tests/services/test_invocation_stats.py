@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from msgspec import structs
 
 from nbgraph.errors import CancelledError
 from nbgraph.frames import STATS, stats_frame
 from nbgraph.invocations.math import Add
 from nbgraph.services.invocation_services import InvocationServices
 from nbgraph.services.invocation_stats.invocation_stats_base import InvocationStatsServiceBase
+from nbgraph.services.invocation_stats.invocation_stats_common import Measured, MeasuredRows, Memory
 from nbgraph.services.shared.graph.execution_state import GraphExecutionState
 from nbgraph.services.shared.graph.graph import Graph
 
@@ -120,3 +122,12 @@ def test_rows_say_which_worker_and_device_ran_a_node(services):
     probe.flush()
     (row,) = services.performance_statistics.rows("run")
     assert (row.worker, row.device) == ("gpu-1", "cpu")
+
+
+def test_a_row_has_each_figure_under_its_own_name():
+    memory = Memory(1, 2, 3, 4, 5, 6, 7, 8, 9)
+    measured = Measured("node", "source", "type", (0, 1), "completed", True, 0.5, 0.25, memory, 10, "error")
+    (row,) = MeasuredRows("session", 100.0, [measured], "worker", "device")
+    given = {name: getattr(measured, name) for name in ("node", "source", "type", "path", "status", "cached")}
+    given |= {"session_id": "session", "started": 100.5, "seconds": 0.25, "seed": 10, "error": "error"}
+    assert row._asdict() == given | structs.asdict(memory) | {"worker": "worker", "device": "device"}
