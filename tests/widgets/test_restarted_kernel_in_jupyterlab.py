@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -58,9 +60,16 @@ def gone(book: NotebookPage) -> Locator:
     return book.editor.get_by_role("alert").filter(has_text=GONE)
 
 
+def is_kept(book: NotebookPage, value: str) -> bool:
+    """Whether a drawing in the studio's folder has the value."""
+    with closing(sqlite3.connect(book.lab.folder / "studio" / "nbgraph.db")) as database:
+        return any(value in graph for (graph,) in database.execute("SELECT graph FROM graph_document_versions"))
+
+
 def test_the_last_edit_before_a_restart_is_there_in_the_next_kernel_and_in_the_old_place(book):
     book.field("integer", "value").fill("31415")
     expect(book.editor.get_by_role("status").filter(has_text="portrait")).to_be_visible()
+    book.until(lambda: is_kept(book, "31415"), "the edit was not kept")
     restart(book)
     banner = gone(book)
     expect(banner).to_contain_text('studio.edit("portrait")')
