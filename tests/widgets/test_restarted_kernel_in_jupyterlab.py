@@ -62,7 +62,7 @@ def gone(book: NotebookPage) -> Locator:
 
 def is_kept(book: NotebookPage, value: str) -> bool:
     """Whether a drawing in the studio's folder has the value."""
-    with closing(sqlite3.connect(book.lab.folder / "studio" / "nbgraph.db")) as database:
+    with closing(sqlite3.connect(book.path.parent / "studio" / "nbgraph.db")) as database:
         return any(value in graph for (graph,) in database.execute("SELECT graph FROM graph_document_versions"))
 
 
