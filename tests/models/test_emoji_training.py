@@ -1,4 +1,4 @@
-"""Training the emoji model: it begins from what is there, goes on where it stopped, and learns words beside looks."""
+"""Training the emoji model: it begins from what is there, goes on where it stopped, and learns words for grounds."""
 
 import random
 from pathlib import Path
@@ -6,17 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
-from safetensors.torch import load_file
 
-from nbgraph.models import emoji
-from nbgraph.models.emoji import bank, checkpoint, denoiser_training, enlarge
-from nbgraph.models.emoji.bank import Bank, Batches, write_bank
-from nbgraph.models.emoji.data import Drawing, halved
+from nbgraph.models.emoji import autoencoder, checkpoint, denoiser_training, enlarge, rehearsal
+from nbgraph.models.emoji.batches import Batches
+from nbgraph.models.emoji.data import Drawing
 from nbgraph.models.emoji.denoiser import Denoiser
-from nbgraph.models.emoji.export import export
-from nbgraph.models.emoji.looks import Looks, show
+from nbgraph.models.emoji.export import assemble, export
+from nbgraph.models.emoji.grounds import Grounds, evened, lay
+from nbgraph.models.emoji.layout import CHANNELS, DRAWN, WEIGHT
 from nbgraph.models.emoji.schedule import Schedule
-from nbgraph.models.emoji.text import LOOK_WORDS, Prompts, build_tokenizer
+from nbgraph.models.emoji.text import GROUND_WORDS, Prompts, build_tokenizer
 
 LISTED = [Drawing(1, "airplane"), Drawing(2, "small airplane"), Drawing(3, "leftwards arrow")]
 NAMES = [[drawing.name] for drawing in LISTED]
@@ -27,10 +26,11 @@ def tokenizer():
     return build_tokenizer([drawing.name for drawing in LISTED])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def old() -> AutoencoderTiny:
-    """The autoencoder that ships."""
-    return AutoencoderTiny.from_pretrained(emoji.FOLDER / "vae", torch_dtype=torch.float32).eval()
+    """An untrained autoencoder of 64 pixels."""
+    torch.manual_seed(0)
+    return autoencoder.build().eval()
 
 
 @pytest.fixture
@@ -42,19 +42,20 @@ def layers() -> torch.Tensor:
 
 
 @pytest.fixture
-def batches(tokenizer, tmp_path: Path, old: AutoencoderTiny, layers: torch.Tensor, monkeypatch) -> Batches:
-    """Batches of the three drawings in four looks each."""
-    monkeypatch.setattr(bank, "VARIANTS", 4)
-    write_bank(tmp_path / "latents.safetensors", old, LISTED, layers, torch.Generator().manual_seed(0))
-    return Batches(
-        LISTED, Prompts(tokenizer, NAMES), Bank.read(tmp_path / "latents.safetensors"), 1.5, random.Random(0)
-    )
+def encoded() -> torch.Tensor:
+    """Latents of the three drawings and their opacity."""
+    return torch.randn(3, DRAWN, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_words_of_looks_come_after_all_others_so_that_earlier_weights_keep_their_rows(tokenizer):
+@pytest.fixture
+def batches(tokenizer, encoded: torch.Tensor) -> Batches:
+    return Batches(LISTED, Prompts(tokenizer, NAMES), encoded, random.Random(0))
+
+
+def test_the_words_of_grounds_come_after_all_others_so_that_earlier_weights_keep_their_rows(tokenizer):
     vocabulary = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
     assert vocabulary[4:8] == ["airplane", "arrow", "leftwards", "small"]
-    assert vocabulary[8:] == [word.replace(" ", "") for word in LOOK_WORDS if word != "small"]
+    assert vocabulary[8:] == [word.replace(" ", "") for word in GROUND_WORDS]
 
 
 @pytest.mark.parametrize("typed", ["airplane on blue", "Airplane, on a blue background", "an airplane on blue ground"])
@@ -69,58 +70,127 @@ def test_a_colour_that_is_no_ground_stays_a_colour(tokenizer):
     assert tokenizer("blue airplane", add_special_tokens=False).input_ids[0] == tokenizer.unk_token_id
 
 
-def test_the_words_of_a_look_are_at_times_in_the_prompt_but_never_make_another_drawings_name(tokenizer):
+def test_a_ground_that_a_prompt_names_is_in_it_unless_it_is_empty(tokenizer):
     prompts, chance = Prompts(tokenizer, NAMES), random.Random(0)
-    small, pale = prompts.looks["small"], prompts.looks["pale"]
-    rows = [prompts.draw(0, chance, ["small", "pale"]) for _ in range(400)]
-    assert {(small in row, pale in row) for row in rows} >= {(False, False), (False, True), (True, True)}
-    taken = prompts.exact[1][0]
-    assert not any(tuple(row[1:3]) == taken and row[3] == tokenizer.eos_token_id for row in rows)
+    blue = prompts.grounds["on blue"]
+    rows = [prompts.draw(0, chance, "on blue") for _ in range(200)]
+    empty = [row for row in rows if row[1] == tokenizer.eos_token_id]
+    assert 0 < len(empty) < 50
+    assert all((blue in row) != (row in empty) for row in rows)
+    assert not any(blue in prompts.draw(0, chance) for _ in range(50))
 
 
-def test_the_bank_holds_every_drawing_plain_and_never_a_mirrored_arrow(batches: Batches, layers, old):
-    looks = batches.bank.looks
-    assert looks.words(0) == looks.words(4) == looks.words(8) == ["on white"]
-    assert not looks.mirrored[8:].any()
+def test_a_batch_holds_each_drawing_as_encoded_on_an_even_ground(batches: Batches, encoded):
+    latents, tokens = batches.draw(40)
+    assert latents.shape == (40, CHANNELS, 16, 16)
+    assert torch.cdist(latents[:, :DRAWN].flatten(1), encoded.flatten(1)).amin(dim=1).max() < 0.1
+    assert torch.allclose(evened(latents[:, DRAWN:]), latents[:, DRAWN:], atol=1e-4)
+    named = {batches.prompts.grounds[word] for word in GROUND_WORDS}
+    told = torch.tensor([not named.isdisjoint(row) for row in tokens.tolist()])
+    assert 0 < told.sum() <= 8
+    assert not told[8:].any()
+
+
+def test_a_ground_named_in_a_prompt_is_the_ground_of_its_latents(batches: Batches):
+    latents, tokens = batches.draw(400)
+    white = torch.tensor([batches.prompts.grounds["on white"] in row for row in tokens.tolist()])
+    brightness = latents[:, DRAWN].mean(dim=(1, 2)) / WEIGHT
+    assert white.any()
+    assert (brightness[white] > 1.9).all()
+    assert brightness[~white].mean() < 0.5
+
+
+def test_what_the_denoiser_misdrew_is_learnt_from_the_drawing_itself(tokenizer, encoded, monkeypatch):
+    made = torch.cat([encoded, torch.zeros(3, 3, 16, 16)], dim=1) + 0.1
+    made[2, :DRAWN] = encoded[0]
+    monkeypatch.setattr(rehearsal, "latents_of", lambda *_: made.clone())
+    variants = rehearsal.rehearse(None, [drawing.name for drawing in LISTED], encoded)
+    assert variants.shape == (3, 3, CHANNELS, 16, 16)
+    assert torch.equal(variants[:2, 1, :DRAWN], made[:2, :DRAWN])
+    assert torch.equal(variants[2, 1, :DRAWN], encoded[2])
+    assert torch.allclose(variants[:, :, DRAWN:], torch.zeros(()), atol=1e-4)
+
+
+def test_a_rehearsal_draws_every_name_from_the_noise_of_its_seed(old, batches, tokenizer, encoded, tmp_path: Path):
+    alone = denoiser_training.Team(0, 1, tmp_path / "meeting")
+    path = tmp_path / "denoiser.safetensors"
+    denoiser_training.train(Denoiser(tokenizer), batches, Schedule(steps=1), alone, path, batch=2)
+    pipeline = assemble(tmp_path, tokenizer, enlarge.enlarged(old), torch.float32)
+    first, again, other = (rehearsal.latents_of(pipeline, ["airplane", "arrow"], seed) for seed in (1, 1, 2))
+    assert first.shape == (2, CHANNELS, 16, 16)
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other, atol=0.1)
+
+
+def test_examples_pair_latents_with_the_picture_they_stand_for(layers, encoded):
+    uneven = torch.zeros(3, 1, CHANNELS - DRAWN, 16, 16)
+    uneven[..., 0, 0] = 0.5
+    drawn = torch.cat([encoded[:, None], uneven], dim=2)
+    examples = enlarge.Examples(layers, drawn, torch.tensor([True, False, False]))
+    latents, pictures = examples.draw(20, torch.Generator().manual_seed(0))
+    ground = latents[:, DRAWN:].clone()
+    ground[..., 0, 0] -= 0.5
+    assert torch.allclose(evened(ground), ground, atol=1e-4)
+    chosen = torch.cdist(latents[:, :DRAWN].flatten(1), encoded.flatten(1)).argmin(dim=1)
+    scores = Grounds(torch.zeros(20, 3, 3))
+    places = scores.field(128)
+    middle = ground.mean(dim=(2, 3)) / WEIGHT
+    across = (ground[..., -1] - ground[..., 0]).mean(dim=2) / WEIGHT / (2 * 15 / 16)
+    down = (ground[..., -1, :] - ground[..., 0, :]).mean(dim=2) / WEIGHT / (2 * 15 / 16)
+    wanted = lay(layers[chosen], Grounds(torch.stack([middle, across, down], dim=2)).colours(places.shape[-1]))
+    assert torch.allclose((pictures + 1) / 2, wanted, atol=1e-3)
+
+
+def test_the_larger_decoder_begins_with_what_the_smaller_one_draws(old):
+    torch.manual_seed(0)
+    latents = torch.cat([torch.randn(2, 4, 16, 16), torch.zeros(2, 4, 16, 16)], dim=1)
     with torch.no_grad():
-        plain = old.encode(2 * halved(show(layers, Looks.plain(3))) - 1).latents
-    assert (batches.bank.latents[:, 0].float() - plain).abs().max() < 0.01
+        large = enlarge.enlarged(old).decode(latents).sample
+        small = old.decode(latents[:, :4]).sample
+    assert large.shape == (2, 3, 128, 128)
+    assert torch.nn.functional.l1_loss(torch.nn.functional.avg_pool2d(large, 2), small) < 0.3 * small.std()
 
 
-def test_the_larger_encoder_gives_the_latents_that_the_smaller_one_gives_at_half_the_size(old, layers):
-    pictures = show(layers[torch.arange(24) % 3], Looks.draw(24, torch.Generator().manual_seed(0)))
-    new = enlarge.enlarged(old, pictures[:12])
-    with torch.no_grad():
-        fine = new.encode(2 * pictures[12:] - 1).latents
-        coarse = old.encode(2 * halved(pictures[12:]) - 1).latents
-        decoded = new.decode(coarse).sample
-    assert (fine - coarse).square().mean().sqrt() < 0.1 * coarse.std()
-    assert decoded.shape == (12, 3, 128, 128)
-    assert (halved((decoded + 1) / 2) - (old.decode(coarse).sample + 1) / 2).abs().mean() < 0.1
-
-
-def test_the_larger_decoder_goes_on_training_where_it_stopped(old, layers, tmp_path: Path):
-    path = tmp_path / "decoder.safetensors"
-    new = enlarge.enlarged(old, show(layers, Looks.plain(3)))
-    before = new.encoder.state_dict()["layers.2.conv.0.weight"].clone()
-    enlarge.train(new, old, layers, Schedule(steps=1), path)
-    other = enlarge.build()
-    enlarge.train(other, old, layers, Schedule(steps=1), path)
+@pytest.mark.parametrize("part", ["decoder", "encoder"])
+def test_a_half_of_the_larger_autoencoder_goes_on_training_where_it_stopped(
+    part: str, old, layers, encoded, tmp_path: Path
+):
+    drawn = torch.cat([encoded, torch.zeros(3, CHANNELS - DRAWN, 16, 16)], dim=1)[:, None]
+    examples = enlarge.Examples(layers, drawn, torch.tensor([True, False, False]))
+    path, new = tmp_path / "half.safetensors", enlarge.enlarged(old)
+    before = {name: value.clone() for name, value in new.state_dict().items()}
+    enlarge.train(new, part, examples, Schedule(steps=1), path)
+    changed = {name.split(".")[0] for name, value in new.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {part}
+    other, schedule = enlarge.build(), Schedule(steps=1)
+    enlarge.train(other, part, examples, schedule, path)
+    assert schedule.step == 1
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in new.state_dict().items())
-    assert torch.equal(new.encoder.state_dict()["layers.2.conv.0.weight"], before)
 
 
-def test_the_denoiser_begins_with_the_shipped_weights_and_random_ones_for_new_words():
-    words = load_file(emoji.FOLDER / "text_encoder" / "model.safetensors")
-    (embedding,) = (value for name, value in words.items() if name.endswith("token_embedding.weight"))
-    tokenizer = build_tokenizer([f"word{index}" for index in range(len(embedding) - 4)])
-    model = Denoiser(tokenizer)
-    model.begin_from(emoji.FOLDER)
+def test_the_denoiser_begins_with_given_weights_and_random_ones_for_new_words_and_channels(tokenizer, tmp_path: Path):
+    torch.manual_seed(0)
+    given = Denoiser(tokenizer)
+    folder = {"unet": "diffusion_pytorch_model.safetensors", "text_encoder": "model.safetensors"}
+    fewer = given.unet.state_dict()
+    fewer["conv_in.weight"] = fewer["conv_in.weight"][:, :4]
+    fewer["conv_out.weight"], fewer["conv_out.bias"] = fewer["conv_out.weight"][:4], fewer["conv_out.bias"][:4]
+    for part, weights in (("unet", fewer), ("text_encoder", given.text_encoder.state_dict())):
+        (tmp_path / part).mkdir()
+        checkpoint.write_tensors({k: v.contiguous() for k, v in weights.items()}, tmp_path / part / folder[part])
+    model = Denoiser(build_tokenizer([drawing.name for drawing in LISTED] + ["zebra"]))
+    model.begin_from(tmp_path)
     rows = model.text_encoder.get_input_embeddings().weight
-    assert torch.equal(rows[: len(embedding)], embedding.float())
-    assert rows[len(embedding) :].abs().sum(dim=1).min() > 0
-    unet = load_file(emoji.FOLDER / "unet" / "diffusion_pytorch_model.safetensors")
-    assert torch.equal(model.unet.conv_in.weight, unet["conv_in.weight"].float())
+    known = given.text_encoder.get_input_embeddings().weight
+    assert torch.equal(rows[: len(known)], known)
+    assert rows[len(known) :].abs().sum(dim=1).min() > 0
+    latents, times, words = torch.randn(2, CHANNELS, 16, 16), torch.tensor([10, 500]), torch.randn(2, 16, 128)
+    with torch.no_grad():
+        drawn = model.unet(latents, times, words).sample
+        unseen = model.unet(latents * torch.tensor([1, 1, 1, 1, 0, 0, 0, 0]).view(8, 1, 1), times, words).sample
+    assert torch.equal(drawn, unseen)
+    assert not drawn[:, 4:].any()
+    assert drawn[:, :4].abs().max() > 0
 
 
 def test_the_denoiser_goes_on_training_where_it_stopped(batches: Batches, tokenizer, tmp_path: Path):
@@ -141,7 +211,7 @@ def test_what_was_trained_is_exported_as_a_plain_pipeline_of_128_pixels(
     denoiser_training.train(
         Denoiser(tokenizer), batches, Schedule(steps=1), alone, tmp_path / "denoiser.safetensors", batch=2
     )
-    enlarge.enlarged(old, torch.rand(2, 3, 128, 128)).save_pretrained(tmp_path / "enlarged")
+    enlarge.enlarged(old).save_pretrained(tmp_path / "enlarged")
     export(tmp_path, tmp_path / "out", tokenizer)
     pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "out", dtype=torch.float32, safety_checker=None)
     made = pipeline("small airplane on blue", num_inference_steps=1, output_type="pt", generator=torch.manual_seed(0))

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from . import checkpoint
-from .bank import Batches
+from .batches import Batches
 from .denoiser import Denoiser
 from .nets import Stateful, seed_torch
 from .schedule import Schedule

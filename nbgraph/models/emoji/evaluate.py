@@ -1,6 +1,6 @@
 """Measure what prompts give: `python -m nbgraph.models.emoji.evaluate --seeds 0 1 2 3`.
 
-A generated picture counts as right when the drawing it is nearest to, in whatever look, is the prompted one. The
+A generated picture counts as right when the drawing it is nearest to, on whatever ground, is the prompted one. The
 distance between two seeds of one prompt is measured beside that between two prompts: a model that draws every prompt in
 one way has none of the first.
 """
@@ -14,11 +14,9 @@ from PIL import Image
 
 from . import FOLDER, GUIDANCE, STEPS, data
 from .likeness import Gallery, all_apart, spread
-from .looks import GROUNDS
 from .nets import Pipeline, integers, load_pipeline
 
 BATCH = 32
-APART = 0.1  # root mean squared difference from which on a person tells two pictures of one drawing apart
 
 
 def load(folder: Path) -> Pipeline:
@@ -51,15 +49,12 @@ def sheet(images: list[torch.Tensor], columns: int) -> Image.Image:
 def accuracy(
     listed: list[data.Drawing], tried: list[int], gallery: Gallery, images: list[torch.Tensor], label: str
 ) -> None:
-    """Print how many of the images show the drawings tried, all and core, on which grounds, and the misses."""
-    found = gallery.find(torch.stack(images).float() / 255)
-    right = {index: index == other for index, other in zip(tried, integers(found.drawing), strict=True)}
+    """Print how many of the images show the drawings tried, all and core, and the misses."""
+    found = integers(gallery.find(torch.stack(images).float() / 255).drawing)
+    right = {index: index == other for index, other in zip(tried, found, strict=True)}
     core = [ok for index, ok in right.items() if listed[index].is_core]
     print(f"{label}: core {sum(core)} of {len(core)}, all {sum(right.values())} of {len(right)}", flush=True)
-    counts = integers(torch.bincount(found.ground, minlength=len(GROUNDS)))
-    print("  grounds:", ", ".join(f"{name} {count}" for name, count in zip(GROUNDS, counts, strict=True) if count))
-    print(f"  mirrored {found.mirrored.sum()}, turned {(found.turn != 0).sum()}, mean scale {found.scale.mean():.2f}")
-    misses = [(listed[i].name, listed[j].name) for i, j in zip(tried, integers(found.drawing), strict=True) if i != j]
+    misses = [(listed[i].name, listed[j].name) for i, j in zip(tried, found, strict=True) if i != j]
     print("  misses:", "; ".join(f"{asked} -> {got}" for asked, got in misses))
 
 
@@ -73,11 +68,11 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--every", type=int, default=1, help="try only every n-th name")
     parser.add_argument("--core", action="store_true", help="try only core names")
-    parser.add_argument("--words", default="", help='words of a look to add to every prompt, such as "small on blue"')
+    parser.add_argument("--words", default="", help='words to add to every prompt, such as "on blue"')
     parser.add_argument("--sheet", type=Path, help="write the pictures here, one row a name and one column a seed")
     args = parser.parse_args()
     listed = data.drawings(args.font)
-    gallery, pipeline = Gallery(listed, data.layers(listed, args.font)), load(args.model)
+    gallery, pipeline = Gallery(data.layers(listed, args.font)), load(args.model)
     tried = [index for index, drawing in enumerate(listed) if drawing.is_core or not args.core][:: args.every]
     prompts = [f"{listed[index].name} {args.words}" for index in tried]
     made: list[list[torch.Tensor]] = []
@@ -87,9 +82,9 @@ def main() -> None:
     if len(args.seeds) > 1 and len(tried) > 1:
         pictures = torch.stack([torch.stack(images) for images in made], dim=1).float() / 255
         within, between = spread(pictures)
-        apart = all_apart(pictures, APART).sum()
+        apart = all_apart(pictures).sum()
         print(f"mean distance between seeds {within:.3f}, between prompts {between:.3f}")
-        print(f"{apart} of {len(tried)} names have no two seeds nearer than {APART}")
+        print(f"{apart} of {len(tried)} names have no two seeds that look alike")
     if args.sheet:
         sheet([image for images in zip(*made, strict=True) for image in images], len(args.seeds)).save(args.sheet)
 

@@ -10,28 +10,31 @@ import torch
 
 from .checkpoint import read_tensors
 from .denoiser import Denoiser, build_scheduler
-from .nets import WordTokenizer, load_autoencoder, new_pipeline
+from .nets import Autoencoder, Pipeline, WordTokenizer, load_autoencoder, new_pipeline
 
 
-def export(work: Path, out: Path, tokenizer: WordTokenizer) -> None:
-    """Write what the work folder holds below `out`, taking the running average of the denoiser's weights."""
+def assemble(work: Path, tokenizer: WordTokenizer, vae: Autoencoder, dtype: torch.dtype) -> Pipeline:
+    """Return the model with the running average of the denoiser's weights in the work folder."""
     weights = read_tensors(work / "denoiser.safetensors")
     prefix = "average/module."
     model = Denoiser(tokenizer)
     model.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)})
-    vae = load_autoencoder(work / "enlarged", torch.float16)
-    text_encoder, unet = cast(Any, model.text_encoder), cast(Any, model.unet)
-    pipeline = new_pipeline(
-        vae=vae,
-        text_encoder=text_encoder.half(),
+    return new_pipeline(
+        vae=vae.to(dtype),
+        text_encoder=cast(Any, model.text_encoder).to(dtype),
         tokenizer=tokenizer,
-        unet=unet.half(),
+        unet=cast(Any, model.unet).to(dtype),
         scheduler=build_scheduler(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.save_pretrained(out)
+
+
+def export(work: Path, out: Path, tokenizer: WordTokenizer) -> None:
+    """Write what the work folder holds below `out`."""
+    vae = load_autoencoder(work / "enlarged", torch.float16)
+    assemble(work, tokenizer, vae, torch.float16).save_pretrained(out)
     with edited_json(out / "model_index.json") as index:
         index["tokenizer"] = ["transformers", "PreTrainedTokenizerFast"]  # a name every release of transformers knows
     with edited_json(out / "vae" / "config.json") as config:

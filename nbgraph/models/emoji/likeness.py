@@ -1,23 +1,24 @@
-"""Which drawing a picture shows, and in which look: the measure of accuracy where seeds are free to differ.
+"""Which drawing a picture shows, whatever its ground: the measure of accuracy where seeds are free to differ.
 
-A picture is cut out along its ground and brought to one size, in every turn and mirrored too, and compared with all
-drawings cut out in the same way. The nearest one counts, by mean squared difference at 32x32 pixels.
+Every drawing is laid on the ground, even in each of its colours or rising evenly across and down, that suits the
+picture best by least squares; the drawing that leaves the smallest squared difference at 32x32 pixels counts.
 """
 
 from dataclasses import dataclass
-from typing import Any, cast
+from itertools import combinations
+from typing import Any
 
 import torch
-from torch.nn.functional import affine_grid, grid_sample, interpolate
+from torch.nn.functional import interpolate
 
-from .data import Drawing, halved
-from .looks import TINTS, Looks, grounds, show
-from .nets import integers, split
+from .grounds import plane
+from .nets import split
 
-SIDE = 32  # pixels of a picture cut out
-FILL = 30 / 32  # of them that the longer side of the drawing takes
-CLEAR = 0.15  # difference to the ground, of a range of 1, from which on a pixel belongs to the drawing
-TURNS = (0.0, -5.0, 5.0, -10.0, 10.0, -15.0, 15.0)  # degrees
+_linalg: Any = torch.linalg
+SIDE = 32  # pixels
+PLAIN = 10.0  # difference of two colours in CIELAB: several times the 2.3 that can just be noticed
+TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))  # of linear sRGB
+WHITE = (0.9505, 1.0, 1.089)
 
 
 @dataclass
@@ -26,91 +27,38 @@ class Found:
 
     drawing: torch.Tensor  # index of the nearest drawing
     distance: torch.Tensor  # mean squared difference to it, in a range of 1
-    mirrored: torch.Tensor  # bool
-    turn: torch.Tensor  # degrees
-    scale: torch.Tensor  # longer side of the drawing, of the full size
-    ground: torch.Tensor  # index into GROUNDS
-    tint: torch.Tensor  # index into TINTS
 
 
-def ground_of(pictures: torch.Tensor) -> torch.Tensor:
-    """Return for pictures (n, 3, side, side) in [0, 1] which ground their edge is nearest to: (n,) into GROUNDS."""
-    edge = torch.cat([pictures[..., 0], pictures[..., -1], pictures[..., 0, :], pictures[..., -1, :]], dim=-1)
-    return torch.cdist(edge.median(dim=-1).values, grounds()).argmin(dim=1)
-
-
-def turned(pictures: torch.Tensor, degrees: float) -> torch.Tensor:
-    """Return pictures turned clockwise, their edge going on outside."""
-    angle = torch.deg2rad(torch.tensor(degrees))
-    cos, sin = angle.cos().item(), angle.sin().item()
-    matrix = torch.tensor([[cos, sin, 0], [-sin, cos, 0]]).expand(len(pictures), 2, 3)
-    places = affine_grid(matrix, list(pictures.shape), align_corners=False)
-    return grid_sample(pictures, places, padding_mode="border", align_corners=False)
-
-
-def cut_out(pictures: torch.Tensor, ground: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (pictures (n, 3, SIDE, SIDE), scale (n,)): what differs from the ground, brought to one size."""
-    side = pictures.shape[-1]
-    clear = (pictures - grounds()[ground].view(-1, 3, 1, 1)).abs().amax(dim=1) > CLEAR
-    bounds: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for axis in (2, 1):  # across, then down
-        filled = clear.sum(dim=3 - axis) > side // 64
-        filled |= ~filled.any(dim=1, keepdim=True)  # an empty picture is taken whole
-        first = filled.float().argmax(dim=1) / side
-        last = 1 - filled.flip(1).float().argmax(dim=1) / side
-        bounds.append((first + last - 1, last - first))  # middle of -1 to 1, extent of 0 to 1
-    (right, width), (down, height) = bounds
-    scale = torch.maximum(width, height)
-    zero, span = torch.zeros_like(scale), scale / FILL
-    matrix = torch.stack([torch.stack([span, zero, right], 1), torch.stack([zero, span, down], 1)], 1)
-    places = affine_grid(matrix, [len(pictures), 3, SIDE, SIDE], align_corners=False)
-    return grid_sample(pictures, places, padding_mode="border", align_corners=False), scale / FILL
+def small(pictures: torch.Tensor) -> torch.Tensor:
+    """Return pictures (n, channels, side, side) at SIDE pixels as rows: (n, channels, SIDE * SIDE)."""
+    return interpolate(pictures, size=(SIDE, SIDE), mode="area").flatten(2)
 
 
 class Gallery:
-    """All drawings cut out, on every ground and in every tint that was asked for so far."""
+    """All drawings, each with the grounds that it can be laid on."""
 
-    def __init__(self, listed: list[Drawing], layers: torch.Tensor) -> None:
-        """`layers` (drawings, 4, 128, 128), uint8, are the drawings of `listed`."""
-        self.layers = layers
-        self.sided = torch.tensor([drawing.is_sided for drawing in listed])
-        self.clocks = torch.tensor([drawing.is_clock for drawing in listed])
-        self._kept: dict[tuple[int, int], torch.Tensor] = {}
-
-    def rows(self, ground: int, tint: int) -> torch.Tensor:
-        """Return all drawings on a ground, in a tint: (drawings, 3 * SIDE * SIDE)."""
-        if (ground, tint) not in self._kept:
-            parts: list[torch.Tensor] = []
-            for part in split(self.layers, 64):
-                looks = Looks.plain(len(part))
-                looks.ground, looks.tint = looks.ground + ground, looks.tint + tint
-                parts.append(cut_out(halved(show(part, looks)), looks.ground)[0].flatten(1))
-            self._kept[ground, tint] = torch.cat(parts)
-        return self._kept[ground, tint]
+    def __init__(self, layers: torch.Tensor) -> None:
+        """`layers` (drawings, 4, 128, 128), uint8, are as `grounds.lay` takes them."""
+        rows = torch.cat([small(part.float() / 255) for part in split(layers, 64)])
+        self.drawn = rows[:, :3]  # (drawings, 3, pixels)
+        visible = (1 - rows[:, 3:]) * plane(SIDE).flatten(1)
+        # what a ground can change in a picture, as an orthonormal basis, zero where nothing is seen of it
+        _, seen, basis = _linalg.svd(visible, full_matrices=False)
+        self.reach: torch.Tensor = basis * (seen > 1e-3).unsqueeze(2)  # (drawings, 3, pixels)
 
     def find(self, pictures: torch.Tensor) -> Found:
-        """Return which drawing each of the pictures (n, 3, side, side) in [0, 1] shows, and how."""
-        small = interpolate(pictures, size=(64, 64), mode="area")
-        ground = ground_of(small)
-        best = Found(*(torch.zeros(len(small)) for _ in range(7)))
-        best.distance += torch.inf
-        best.drawing, best.tint, best.ground = best.drawing.long(), best.tint.long(), ground
-        best.mirrored = best.mirrored.bool()
-        for turn in TURNS:
-            upright, scale = cut_out(turned(small, -turn), ground)
-            for mirrored in (False, True):
-                flipped = (upright.flip(-1) if mirrored else upright).flatten(1)
-                barred = (self.sided & mirrored) | (self.clocks & (turn != 0))
-                for number, tint in [(g, t) for g in integers(cast(Any, ground).unique()) for t in range(len(TINTS))]:
-                    chosen = (ground == number).nonzero().flatten()
-                    distances = torch.cdist(flipped[chosen], self.rows(number, tint)).square() / flipped.shape[1]
-                    distance, drawing = distances.masked_fill(barred, torch.inf).min(dim=1)
-                    nearer = distance < best.distance[chosen]
-                    chosen = chosen[nearer]
-                    best.distance[chosen], best.drawing[chosen] = distance[nearer], drawing[nearer]
-                    best.mirrored[chosen], best.turn[chosen] = mirrored, turn
-                    best.tint[chosen], best.scale[chosen] = tint, scale[chosen]
-        return best
+        """Return which drawing each of the pictures (n, 3, side, side) in [0, 1] shows."""
+        parts = [self.distances(part) for part in split(pictures, 16)]
+        distance, drawing = torch.cat(parts).min(dim=1)
+        return Found(drawing, distance)
+
+    def distances(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Return the mean squared difference of pictures (n, 3, side, side) to every drawing: (n, drawings)."""
+        rows = small(pictures)
+        whole = torch.cdist(rows.flatten(1), self.drawn.flatten(1)).square()
+        reached = torch.einsum("ncp,dkp->ndck", rows, self.reach)
+        reached -= torch.einsum("dcp,dkp->dck", self.drawn, self.reach)
+        return (whole - reached.square().sum(dim=(2, 3))) / rows[0].numel()
 
 
 def spread(pictures: torch.Tensor) -> tuple[float, float]:
@@ -119,7 +67,7 @@ def spread(pictures: torch.Tensor) -> tuple[float, float]:
     `pictures` is (prompts, seeds, 3, side, side) in [0, 1], two at least of both; a distance is the root of the mean
     squared difference at 32x32 pixels.
     """
-    rows = interpolate(pictures.flatten(0, 1), size=(SIDE, SIDE), mode="area").view(*pictures.shape[:2], -1)
+    rows = small(pictures.flatten(0, 1)).view(*pictures.shape[:2], -1)
     return mean_distance(rows), mean_distance(rows.transpose(0, 1))
 
 
@@ -130,9 +78,32 @@ def mean_distance(rows: torch.Tensor) -> float:
     return (distances.sum(dim=(1, 2)) / (members * (members - 1))).mean().item()
 
 
-def all_apart(pictures: torch.Tensor, least: float) -> torch.Tensor:
-    """Return for (prompts, seeds, 3, side, side) whether no two seeds are nearer than `least`: (prompts,)."""
-    rows = interpolate(pictures.flatten(0, 1), size=(SIDE, SIDE), mode="area").view(*pictures.shape[:2], -1)
-    distances = torch.cdist(rows, rows) / rows.shape[2] ** 0.5
-    distances += torch.diag(torch.full((rows.shape[1],), torch.inf))
-    return distances.amin(dim=(1, 2)) >= least
+def cielab(pictures: torch.Tensor) -> torch.Tensor:
+    """Return sRGB pictures (n, 3, side, side) in [0, 1] as CIE 1976 lightness, a and b, for the white of D65.
+
+    Source: IEC 61966-2-1 for sRGB, CIE 15 for the space.
+    """
+    linear = torch.where(pictures <= 0.04045, pictures / 12.92, ((pictures + 0.055) / 1.055) ** 2.4)
+    x, y, z = (torch.einsum("nchw,xc->nxhw", linear, torch.tensor(TO_XYZ)) / torch.tensor(WHITE).view(3, 1, 1)).unbind(
+        1
+    )
+    x, y, z = (
+        torch.where(v > (6 / 29) ** 3, v.clamp(min=1e-9) ** (1 / 3), v * (29 / 6) ** 2 / 3 + 4 / 29) for v in (x, y, z)
+    )
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+
+
+def told_apart(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Return whether a person tells pictures (n, 3, side, side) in [0, 1] apart at a glance: (n,), bool.
+
+    They do when a quarter of the places at 32x32 pixels differ in colour by PLAIN.
+    """
+    first, second = (interpolate(pictures, size=(SIDE, SIDE), mode="area") for pictures in (some, others))
+    differences = (cielab(first) - cielab(second)).square().sum(dim=1).sqrt()
+    return (differences >= PLAIN).float().mean(dim=(1, 2)) >= 0.25
+
+
+def all_apart(pictures: torch.Tensor) -> torch.Tensor:
+    """Return for (prompts, seeds, 3, side, side) whether all seeds are told apart: (prompts,), bool."""
+    pairs = combinations(range(pictures.shape[1]), 2)
+    return torch.stack([told_apart(pictures[:, i], pictures[:, j]) for i, j in pairs]).all(dim=0)

@@ -1,8 +1,4 @@
-"""The ways one drawing is shown: mirrored, smaller, shifted, turned, pale, on a coloured ground.
-
-A *look* is one such way. Most training prompts do not mention the look of their picture, so the noise decides it and
-two seeds differ; the words of a look (`words`) are learnt beside and fix it: "small red apple on blue".
-"""
+"""The ways the upscaler is shown one drawing: mirrored, smaller, shifted, turned, pale, on a coloured ground."""
 
 from dataclasses import dataclass, fields
 
@@ -10,7 +6,7 @@ import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 TURN = 15.0  # degrees, the most a drawing is turned to either side
-SMALLEST, SMALL = 0.6, 0.75  # of the full size; a drawing below SMALL is called "small"
+SMALLEST = 0.6  # of the full size
 GROUNDS = {  # red, green and blue of 255
     "white": (255, 255, 255),
     "blue": (158, 203, 247),
@@ -75,17 +71,6 @@ class Looks:
             ground=choose([1 / len(GROUNDS)] * len(GROUNDS)) * varied.long(),
             tint=choose([0.8, 0.2]) * varied.long(),
         )
-
-    def words(self, index: int) -> list[str]:
-        """Return the words that describe one look."""
-        found: list[str] = []
-        if self.scale[index] < SMALL:
-            found.append("small")
-        if self.mirrored[index]:
-            found.append("mirrored")
-        if self.tint[index] > 0:
-            found.append(list(TINTS)[int(self.tint[index])])
-        return [*found, f"on {list(GROUNDS)[int(self.ground[index])]}"]
 
 
 def grounds() -> torch.Tensor:

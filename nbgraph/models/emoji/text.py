@@ -7,21 +7,19 @@ and "on blue" alike, so that it is not taken for the colour of what is drawn.
 """
 
 import random
-from collections.abc import Sequence
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from .looks import GROUNDS
+from .grounds import GROUNDS
 from .nets import WordTokenizer
 
 TOKENS = 16  # the longest prompt, start and end included
 START, END, PADDING, UNKNOWN = "<|start|>", "<|end|>", "<|padding|>", "<|unknown|>"
 LITTLE_WORDS = ("a", "an", "and", "at", "by", "emoji", "for", "in", "of", "on", "the", "to", "with")
-LOOK_WORDS = ("small", "mirrored", "pale", *(f"on {ground}" for ground in GROUNDS))
+GROUND_WORDS = tuple(f"on {ground}" for ground in GROUNDS)
 EMPTY_SHARE, SHORTENED_SHARE, UNKNOWN_SHARE = 0.1, 0.04, 0.1
-LOOK_WORD_SHARE = 0.3  # how often a word of the picture's look is in its prompt
 
 
 def build_tokenizer(names: list[str]) -> WordTokenizer:
@@ -45,8 +43,8 @@ def build_tokenizer(names: list[str]) -> WordTokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     words = sorted({word for name in names for word in tokenizer.normalizer.normalize_str(name).split()})
     special = [START, END, PADDING, UNKNOWN]
-    looks = [tokenizer.normalizer.normalize_str(word).strip() for word in LOOK_WORDS]
-    words += [word for word in looks if word not in words]  # last, so that earlier weights keep their rows
+    # last, so that weights that know no ground keep their rows
+    words += [tokenizer.normalizer.normalize_str(word).strip() for word in GROUND_WORDS]
     vocabulary = {word: index for index, word in enumerate(special + words)}
     tokenizer.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -83,18 +81,19 @@ class Prompts:
         self.padding = tokenizer.pad_token_id
         self.start, self.end = tokenizer.bos_token_id, tokenizer.eos_token_id
         self.exact = [[tuple(tokenizer(name, add_special_tokens=False).input_ids) for name in all_] for all_ in names]
-        taken = self.taken = {words for listed in self.exact for words in listed}
-        self.looks = {word: tokenizer(word, add_special_tokens=False).input_ids[0] for word in LOOK_WORDS}
+        taken = {words for listed in self.exact for words in listed}
+        self.grounds = {word: tokenizer(word, add_special_tokens=False).input_ids[0] for word in GROUND_WORDS}
         assert len(taken) == sum(map(len, names)), "two drawings share a name once the little words are dropped"
         self.shortened = [
             [short for words in listed for short in without_one(words) if short and short not in taken]
             for listed in self.exact
         ]
 
-    def draw(self, index: int, chance: random.Random, look: Sequence[str] = ()) -> list[int]:
-        """Return TOKENS token ids for the drawing at `index`, at times with some of the words of its look.
+    def draw(self, index: int, chance: random.Random, ground: str = "") -> list[int]:
+        """Return TOKENS token ids for the drawing at `index`, naming its ground with one of GROUND_WORDS, if any.
 
-        Words that would make another drawing's name are left out: a small "airplane" is not the "small airplane".
+        A prompt that says the ground says something besides, unless it says nothing at all: an empty prompt stands for
+        every picture, which is what guidance steers away from.
         """
         kind = chance.random()
         if kind < EMPTY_SHARE:
@@ -103,9 +102,8 @@ class Prompts:
             words = list(chance.choice(self.shortened[index]))
         else:
             words = list(chance.choice(self.exact[index]))
-        described = [self.looks[word] for word in look if chance.random() < LOOK_WORD_SHARE]
-        if described and tuple(described + words) not in self.taken:
-            words = described + words if chance.random() < 0.5 else words + described
+        if words and ground:
+            words.insert(len(words) if chance.random() < 0.8 else 0, self.grounds[ground])
         if words and chance.random() < UNKNOWN_SHARE:
             for _ in range(chance.randint(1, 2)):
                 words.insert(chance.randint(0, len(words)), self.unknown)

@@ -1,10 +1,10 @@
 """Train the emoji model from the font alone: `python -m nbgraph.models.emoji.train --work WORK --out OUT --minutes 82`.
 
-Five stages, each kept in the work folder and skipped when it is already there: the autoencoder, the latents of every
-drawing in many looks, the decoder of twice the size, the denoiser with its text encoder, and the export as a diffusers
-folder. Stop it at any time;
-the same command goes on from the last checkpoint, which is ten minutes old at most. With `--begin FOLDER` the
-autoencoder is taken from an exported model and the denoiser begins with its weights.
+Six stages, each kept in the work folder and skipped when it is already there: the autoencoder of 64 pixels, the
+denoiser with its text encoder, what it draws of every name, the decoder and the encoder of 128 pixels, and the export
+as a diffusers folder. Stop it at any time; the same command goes on from the last checkpoint, which is ten minutes old
+at most. With `--begin FOLDER` the autoencoder is taken from an exported model of 64 pixels and the denoiser begins with
+its weights.
 """
 
 import argparse
@@ -13,48 +13,88 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from . import FOLDER, autoencoder, data, denoiser_training, enlarge
-from .bank import Bank, Batches, write_bank
+from .batches import Batches
+from .checkpoint import read_tensors, write_tensors
 from .denoiser import Denoiser
-from .export import export
-from .looks import Looks, show
+from .export import assemble, export
+from .layout import opacities
 from .nets import Autoencoder, WordTokenizer, autoencoder_config, load_autoencoder, seed_torch
+from .rehearsal import rehearse
 from .schedule import Schedule
 from .text import Prompts, build_tokenizer
 
 _multiprocessing: Any = torch.multiprocessing
 SEED = 0
-FITTED = 64  # pictures on which the larger encoder is to agree with the smaller one
 
 
-def trained_autoencoder(args: argparse.Namespace, listed: list[data.Drawing]) -> Autoencoder:
-    """Return the autoencoder of the work folder, taking it from the model to begin from or training it if need be."""
-    folder = args.work / "autoencoder"
-    if not folder.exists() and args.begin:
-        shutil.copytree(args.begin / "vae", folder)
-    if not folder.exists():
-        model = autoencoder.build().to(args.device)
-        schedule = Schedule(minutes=args.autoencoder_minutes)
-        autoencoder.train(model, data.canvases(listed, args.font), schedule)
-        model.save_pretrained(folder)
-    return load_autoencoder(folder, torch.float32).eval().to(args.device)
+@dataclass
+class Work:
+    """The drawings, and the folder that keeps the results of each stage."""
 
+    args: argparse.Namespace
+    listed: list[data.Drawing]
+    layers: torch.Tensor
+    tokenizer: WordTokenizer
 
-def train_decoder(args: argparse.Namespace, listed: list[data.Drawing]) -> None:
-    """Leave the autoencoder of twice the size in the work folder, training its decoder if need be."""
-    torch.set_num_threads(args.processes)
-    old, layers = trained_autoencoder(args, listed), data.layers(listed, args.font)
-    generator = torch.Generator().manual_seed(SEED)
-    some = torch.randperm(len(layers), generator=generator)[:FITTED]
-    new = enlarge.enlarged(old.cpu(), show(layers[some], Looks.draw(len(some), generator))).to(args.device)
-    schedule = Schedule(minutes=args.decoder_minutes, clock=clock(args.device))
-    enlarge.train(new, old.to(args.device), layers, schedule, args.work / "decoder.safetensors")
-    new.save_pretrained(args.work / "enlarged")
+    @staticmethod
+    def of(args: argparse.Namespace) -> "Work":
+        """Return the drawings of the font."""
+        listed = data.drawings(args.font)
+        names = [name for own in data.all_names(listed) for name in own]
+        return Work(args, listed, data.layers(listed, args.font), build_tokenizer(names))
+
+    @property
+    def folder(self) -> Path:
+        """The folder for checkpoints."""
+        return self.args.work
+
+    def autoencoder(self) -> Autoencoder:
+        """Return the autoencoder of 64 pixels, taking it from the model to begin from or training it if need be."""
+        folder = self.folder / "autoencoder"
+        if not folder.exists() and self.args.begin:
+            shutil.copytree(self.args.begin / "vae", folder)
+        if not folder.exists():
+            model = autoencoder.build().to(self.args.device)
+            schedule = Schedule(minutes=self.args.autoencoder_minutes)
+            pixels = data.canvases(self.listed, self.args.font)
+            autoencoder.train(model, pixels, schedule)
+            model.register_to_config(scaling_factor=1 / autoencoder.encode(model, pixels).std().item())
+            model.save_pretrained(folder)
+        return load_autoencoder(folder, torch.float32).eval().to(self.args.device)
+
+    def encoded(self) -> torch.Tensor:
+        """Return the scaled latents of each drawing and its opacity: (drawings, 5, 16, 16)."""
+        model, pixels = self.autoencoder(), data.canvases(self.listed, self.args.font)
+        drawn = autoencoder.encode(model, pixels) * model.config.scaling_factor
+        return torch.cat([drawn, opacities(self.layers)], dim=1)
+
+    def rehearsed(self) -> torch.Tensor:
+        """Return what the trained denoiser draws of every name, drawing it if need be."""
+        path = self.folder / "rehearsal.safetensors"
+        if not path.exists():
+            pipeline = assemble(self.folder, self.tokenizer, enlarge.enlarged(self.autoencoder().cpu()), torch.float32)
+            pipeline.set_progress_bar_config(disable=True)
+            names = [drawing.name for drawing in self.listed]
+            drawn = rehearse(pipeline.to(self.args.device), names, self.encoded())
+            write_tensors({"drawn": drawn.half()}, path)
+        return read_tensors(path)["drawn"]
+
+    def enlarge(self) -> None:
+        """Leave the autoencoder of 128 pixels in the work folder, training what is not trained yet."""
+        model = enlarge.enlarged(self.autoencoder().cpu()).to(self.args.device)
+        core = torch.tensor([drawing.is_core for drawing in self.listed])
+        examples = enlarge.Examples(self.layers, self.rehearsed(), core)
+        for part, minutes in (("decoder", self.args.decoder_minutes), ("encoder", self.args.encoder_minutes)):
+            schedule = Schedule(minutes=minutes, clock=clock(self.args.device))
+            enlarge.train(model, part, examples, schedule, self.folder / f"{part}.safetensors")
+        model.save_pretrained(self.folder / "enlarged")
 
 
 def clock(device: str) -> Callable[[], float]:
@@ -62,25 +102,17 @@ def clock(device: str) -> Callable[[], float]:
     return time.process_time if device == "cpu" else time.monotonic
 
 
-def tokenizer_for(names: list[list[str]]) -> WordTokenizer:
-    """Return a tokenizer for the names of all drawings."""
-    return build_tokenizer([name for own in names for name in own])
-
-
 def train_denoiser(rank: int, args: argparse.Namespace) -> None:
     """Train the denoiser as process `rank` of `args.processes`."""
-    listed = data.drawings(args.font)
-    names = data.all_names(listed)
-    tokenizer = tokenizer_for(names)
+    work = Work.of(args)
     seed_torch(SEED)
-    model = Denoiser(tokenizer)
+    model = Denoiser(work.tokenizer)
     if args.begin:
         model.begin_from(args.begin)
     model.to(args.device)
     seed_torch(SEED + rank)
-    bank = Bank.read(args.work / "latents.safetensors")
-    factor = autoencoder_config(args.work / "autoencoder")["scaling_factor"]
-    batches = Batches(listed, Prompts(tokenizer, names), bank, factor, random.Random(SEED + rank))
+    prompts = Prompts(work.tokenizer, data.all_names(work.listed))
+    batches = Batches(work.listed, prompts, work.encoded(), random.Random(SEED + rank))
     schedule = Schedule(steps=args.steps, minutes=args.minutes, clock=clock(args.device))
     team = denoiser_training.Team(rank, args.processes, args.work / "meeting")
     path = args.work / "denoiser.safetensors"
@@ -97,9 +129,9 @@ def arguments() -> argparse.Namespace:
     length.add_argument("--minutes", type=float, help="how long to train the denoiser (default 82)")
     length.add_argument("--steps", type=int, help="how many steps to train the denoiser instead")
     parser.add_argument("--autoencoder-minutes", type=float, default=8.5)
-    parser.add_argument("--decoder-minutes", type=float, default=15, help="how long to train the larger decoder")
+    parser.add_argument("--decoder-minutes", type=float, default=45, help="how long to train the larger decoder")
+    parser.add_argument("--encoder-minutes", type=float, default=12, help="how long to train the larger encoder")
     parser.add_argument("--begin", type=Path, help="folder of an exported model whose weights to begin with")
-    parser.add_argument("--unposed", action="store_true", help="show no drawing smaller, shifted or turned")
     parser.add_argument("--rate", type=float, default=denoiser_training.LEARNING_RATE, help="learning rate at first")
     parser.add_argument("--batch", type=int, default=denoiser_training.BATCH, help="pictures a step")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -118,20 +150,14 @@ def main() -> None:
     args = arguments()
     args.work.mkdir(parents=True, exist_ok=True)
     seed_torch(SEED)
-    listed = data.drawings(args.font)
-    bank = args.work / "latents.safetensors"
-    if not bank.exists():
-        model = trained_autoencoder(args, listed)
-        layers, generator = data.layers(listed, args.font), torch.Generator().manual_seed(SEED)
-        write_bank(bank, model, listed, layers, generator, not args.unposed)
-        if not args.begin:
-            model.register_to_config(scaling_factor=Bank.read(bank).factor())
-            model.save_pretrained(args.work / "autoencoder")
-    if not (args.work / "enlarged").exists():
-        train_decoder(args, listed)
+    work = Work.of(args)
+    work.autoencoder()
     (args.work / "meeting").unlink(missing_ok=True)
     _multiprocessing.spawn(train_denoiser, (args,), args.processes)
-    export(args.work, args.out, tokenizer_for(data.all_names(listed)))
+    if not (args.work / "enlarged").exists():
+        torch.set_num_threads(args.processes)
+        work.enlarge()
+    export(args.work, args.out, work.tokenizer)
 
 
 if __name__ == "__main__":
