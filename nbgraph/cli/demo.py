@@ -27,12 +27,16 @@ def main() -> None:
         run = studio.run(image, progress="text")
         picture, table = options.out / "apple.png", options.out / "stats.csv"
         stats: Any = run.stats  # pandas' stubs leave the types of what it writes open
-        run[image].image.save(picture)
-        run[image].image.resize((ENLARGED, ENLARGED)).save(options.out / "apple_large.png")
+        drawn = run[image].image
+        side = drawn.width
+        drawn.save(picture)
+        drawn.resize((ENLARGED, ENLARGED)).save(options.out / "apple_large.png")
         stats.to_csv(table, index=False)
         columns = ["node", "type", "seconds", "ram_peak_mb", "model_loads", "cached"]
         sys.stdout.write(stats[columns].to_string(index=False) + "\n")
-    sys.stdout.write(f"picture: {picture} (64x64; {ENLARGED}x{ENLARGED} as apple_large.png)\nstats:   {table}\n")
+    sys.stdout.write(
+        f"picture: {picture} ({side}x{side}; {ENLARGED}x{ENLARGED} as apple_large.png)\nstats:   {table}\n"
+    )
 
 
 if __name__ == "__main__":

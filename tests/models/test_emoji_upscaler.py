@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderTiny
 from PIL import Image, ImageDraw
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -15,7 +14,7 @@ from nbgraph.diffusion.compact_upscaler import CompactUpscaler
 from nbgraph.invocations import Upscale, UpscalerLoader
 from nbgraph.invocations.fields import ImageField
 from nbgraph.models import emoji
-from nbgraph.models.emoji import upscaler
+from nbgraph.models.emoji import autoencoder, upscaler
 from nbgraph.models.emoji.schedule import Schedule
 
 FILE = emoji.FOLDER.parent / "emoji_x2.safetensors"
@@ -63,8 +62,8 @@ def layers() -> torch.Tensor:
 
 
 def test_training_goes_on_where_it_stopped_and_gives_a_file_that_loads(layers: torch.Tensor, tmp_path: Path):
-    vae = AutoencoderTiny.from_pretrained(emoji.FOLDER / "vae", torch_dtype=torch.float32).eval()
-    drawn = upscaler.pairs(layers, vae)
+    torch.manual_seed(0)
+    drawn = upscaler.pairs(layers, autoencoder.build().eval())
     assert [tuple(each.shape[1:]) for each in drawn] == [(3, 128, 128), (3, 64, 64), (3, 64, 64)]
     torch.manual_seed(0)
     model, path = CompactUpscaler(8, 1, 2), tmp_path / "state.safetensors"

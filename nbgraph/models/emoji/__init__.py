@@ -1,4 +1,4 @@
-"""A small text-to-image model: 64x64 drawings in the style of Noto Color Emoji, in plain diffusers layout.
+"""A small text-to-image model: 128x128 drawings in the style of Noto Color Emoji, in plain diffusers layout.
 
 `StableDiffusionPipeline.from_pretrained(FOLDER, dtype=torch.float32, safety_checker=None)` loads it. Importing this
 module loads no library.

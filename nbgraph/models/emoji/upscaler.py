@@ -1,9 +1,9 @@
-"""Train the upscaler that ships: `python -m nbgraph.models.emoji.upscaler --work WORK --out FILE --minutes 30`.
+"""Train the upscaler that ships: `python -m nbgraph.models.emoji.upscaler --work WORK --autoencoder A`.
 
-It makes 128 pixels of 64. It learns from the bitmaps of the font, which are larger than the 64 pixels that the model
-draws: half of its inputs are drawings at half their size, half are what the autoencoder makes of these, since the model
-draws by the same decoder. Every twelfth drawing is held out and measured at the end. Minutes are those of the
-processor; the same command goes on from the last checkpoint.
+It doubles a side. It learns 128 pixels from 64, the largest that the bitmaps of the font allow: half of its inputs are
+drawings at half their size, half are what the autoencoder of 64 pixels makes of these, with the faults of a model.
+Every twelfth drawing is held out and measured at the end. Minutes are those of the processor; the same command goes on
+from the last checkpoint.
 """
 
 import argparse
@@ -136,6 +136,9 @@ def main() -> None:
     """Train, measure, and write the weights in half precision."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder for the checkpoint; reused if it exists")
+    parser.add_argument(
+        "--autoencoder", type=Path, required=True, help="that of 64 pixels: `autoencoder` in the work folder of `train`"
+    )
     parser.add_argument("--out", type=Path, default=FOLDER.parent / "emoji_x2.safetensors", help="file to write")
     parser.add_argument("--font", type=Path, default=data.FONT, help="Noto Color Emoji with bitmaps")
     parser.add_argument("--minutes", type=float, default=30, help="how long to train, by the processor's time")
@@ -144,7 +147,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     seed_torch(SEED)
     args.work.mkdir(parents=True, exist_ok=True)
-    vae = load_autoencoder(FOLDER / "vae", torch.float32).eval()
+    vae = load_autoencoder(args.autoencoder, torch.float32).eval()
     listed = data.drawings(args.font)
     layers = data.layers(listed, args.font)
     held = torch.arange(len(listed)) % HELD_OUT == HELD_OUT // 2
