@@ -100,10 +100,10 @@ def test_deleting_a_picture_drops_the_one_result_that_names_it(studio):
 def test_results_are_references_and_open_as_pictures_and_tensors(studio):
     image = apple()
     run = studio.run(image, progress=False)
-    assert run[image].image.size == (64, 64)
-    assert (run[image].width, run[image].height) == (64, 64)
-    assert run["denoise"].latents.tensor().shape == (1, 4, 16, 16)
-    assert [picture.size for picture in run.images] == [(64, 64)]
+    assert run[image].image.size == (128, 128)
+    assert (run[image].width, run[image].height) == (128, 128)
+    assert run["denoise"].latents.tensor().shape == (1, 8, 16, 16)
+    assert [picture.size for picture in run.images] == [(128, 128)]
 
 
 def test_a_seed_that_is_left_open_is_drawn_and_told(studio):

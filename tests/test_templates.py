@@ -20,7 +20,7 @@ def test_its_inputs_are_those_that_were_given():
 
 
 def test_an_image_becomes_another_that_keeps_more_at_less_strength(studio):
-    given = studio.images.add(Image.new("RGB", (64, 64), "green"))
+    given = studio.images.add(Image.new("RGB", (128, 128), "green"))
     changed = {
         strength: studio.run(
             nb.image_to_image(given, "a red apple", strength=strength, seed=7, steps=10), progress=False

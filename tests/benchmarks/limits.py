@@ -16,7 +16,7 @@ from bare_loop import run_bare
 from floor import floor_seconds
 from measures import NODES, chain, in_floors
 from picture_measures import MODEL, PLAIN, QUIET_FLOOR, child
-from plain_call import SMALL_PAIRS, SMALL_STEPS, beside, by_graph, plain_call, seconds_of
+from plain_call import SMALL_PAIRS, SMALL_SIDE, SMALL_STEPS, beside, by_graph, plain_call, seconds_of
 from pydantic_core import to_json
 
 import nbgraph as nb
@@ -161,7 +161,7 @@ def of_a_small_picture() -> str:
     import torch
 
     torch.set_num_threads(1)
-    plain = plain_call(MODEL, SMALL_STEPS, 64)
+    plain = plain_call(MODEL, SMALL_STEPS, SMALL_SIDE)
 
     def threaded(seed: int) -> float:
         with ThreadPoolExecutor(1) as pool:
@@ -169,7 +169,7 @@ def of_a_small_picture() -> str:
 
     times, itself = beside(threaded, plain, SMALL_PAIRS)
     with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
-        ours = by_graph(studio, MODEL, SMALL_STEPS, 64, is_cached=True)
+        ours = by_graph(studio, MODEL, SMALL_STEPS, SMALL_SIDE, is_cached=True)
         ours(1)
         cached = median(ours(1) for _ in range(ROUNDS)) * 1e3
         seconds = median(plain(seed) for seed in range(ROUNDS))

@@ -18,7 +18,7 @@ import nbgraph as nb
 from nbgraph.invocations import DenoiseLatents, LatentsToImage, ModelLoader, Noise, Prompt
 
 TEXT, CFG = "a red apple", 4.0
-SMALL_STEPS, SMALL_PAIRS = 20, 7
+SMALL_STEPS, SMALL_SIDE, SMALL_PAIRS = 20, 128, 7
 REAL_STEPS, REAL_SIDE, REAL_PAIRS = 2, 128, 3
 Draw = Callable[[int], float]
 """Draws a picture with a seed; returns the seconds of processor time."""
@@ -83,8 +83,8 @@ def pictures() -> Figures:
 
     torch.set_num_threads(1)
     with nb.Studio(settings=nb.Settings(device="cpu")) as studio:
-        plain = plain_call(MODEL, SMALL_STEPS, 64)
-        times, itself = beside(by_graph(studio, MODEL, SMALL_STEPS, 64), plain, SMALL_PAIRS)
+        plain = plain_call(MODEL, SMALL_STEPS, SMALL_SIDE)
+        times, itself = beside(by_graph(studio, MODEL, SMALL_STEPS, SMALL_SIDE), plain, SMALL_PAIRS)
         node = seeds_together("emoji", range(SEEDS), steps=8)
         timed(studio, node, False, time.process_time)
         together, alone = (timed(studio, node, strict, time.process_time)[0] for strict in (False, True))

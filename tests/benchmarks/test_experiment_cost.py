@@ -29,9 +29,9 @@ def test_eight_seeds_of_a_sweep_beside_one_by_one(benchmark):
 
 
 def test_estimates_of_held_out_runs_after_ten(benchmark):
-    image = nb.text_to_image("a red apple", seed=1, steps=4, width=64, height=64)
-    learnt = [(4, 64), (6, 64), (8, 64), (12, 64), (4, 96), (8, 96), (4, 128), (6, 128), (5, 64), (10, 64)]
-    held_out = [(7, 64), (16, 64), (6, 96), (12, 96), (8, 128)]
+    image = nb.text_to_image("a red apple", seed=1, steps=4, width=128, height=128)
+    learnt = [(4, 128), (6, 128), (8, 128), (12, 128), (4, 192), (8, 192), (4, 256), (6, 256), (5, 128), (10, 128)]
+    held_out = [(7, 128), (16, 128), (6, 192), (12, 192), (8, 256)]
 
     def values(number: int, steps: int, size: int) -> dict[str, int]:
         return {"noise.seed": number, "noise.width": size, "noise.height": size, "denoise.steps": steps}

@@ -88,7 +88,7 @@ def test_lines_are_completed_in_line_and_cell_magics(notebook):
 
 
 def test_the_magics_draw_a_picture_in_an_executed_notebook(tmp_path):
-    cells = ["%load_ext nbgraph", f"%%nbgraph\n{APPLE_LINE}\ndraw_graph", "assert _.image.size == (64, 64)\n_"]
+    cells = ["%load_ext nbgraph", f"%%nbgraph\n{APPLE_LINE}\ndraw_graph", "assert _.image.size == (128, 128)\n_"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}

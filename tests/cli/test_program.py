@@ -279,7 +279,7 @@ def test_a_whole_picture_from_one_line_in_a_file_and_a_graph(tmp_path):
     changes = ["--set", "noise.seed=3", "--studio", "my-studio", "--out", "apple.png"]
     assert drawn("run", "apple.json", *changes) == "apple.png\n"
     with Image.open(tmp_path / "apple.png") as picture:
-        assert picture.size == (64, 64)
+        assert picture.size == (128, 128)
         assert len(set(picture.convert("RGB").get_flattened_data())) > 50
 
 

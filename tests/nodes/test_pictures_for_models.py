@@ -14,7 +14,7 @@ from nbgraph.invocations import CreateDenoiseMask, DenoiseLatents, ImageToLatent
 from nbgraph.services.images.images_base import thumbnail_of
 from nbgraph.widgets.pictures import open_upload, thumbnail
 
-SIDE = 64
+SIDE = 128
 RAMP = np.linspace(0, 255, SIDE * SIDE).round().reshape(SIDE, SIDE).astype(np.uint8)
 LEFT = np.zeros((SIDE, SIDE), np.uint8)
 LEFT[:, : SIDE // 2] = 255

@@ -81,7 +81,7 @@ def test_a_drawn_picture_says_that_a_model_made_it(drawn, format, tmp_path):
 
 
 def test_a_picture_made_of_another_says_that_it_is_a_composite(studio, tmp_path):
-    PillowImage.new("RGB", (64, 64), "teal").save(tmp_path / "photo.png")
+    PillowImage.new("RGB", (128, 128), "teal").save(tmp_path / "photo.png")
     image = apple()
     image.latents.node.latents = ImageToLatents(image=LoadImage(path=tmp_path / "photo.png"), vae=image.vae)
     image.latents.node.denoising_start = 0.5

@@ -27,7 +27,7 @@ def test_a_result_is_seen_large_compared_saved_and_used_again(book):
     book.press("Enter")
     large = book.editor.get_by_role("dialog", name="result of picture")
     expect(large.get_by_role("button", name="Close")).to_be_focused()
-    expect(large.get_by_role("status")).to_contain_text("a red apple · 64 × 64 · 1 of 2")
+    expect(large.get_by_role("status")).to_contain_text("a red apple · 128 × 128 · 1 of 2")
     large.get_by_role("button", name="Star").click()
     expect(large.get_by_role("button", name="Starred")).to_be_visible()
     large.get_by_role("button", name="Compare").click()
