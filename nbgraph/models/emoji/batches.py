@@ -11,7 +11,7 @@ from .layout import assemble
 from .text import Prompts
 
 CORE_WEIGHT = 3.0  # how much more often a core drawing is shown
-NAMED_SHARE = 0.2  # of prompts that say the ground
+NAMED_SHARE = 0.4  # of prompts that say the ground
 
 
 @dataclass

@@ -90,9 +90,14 @@ class Work:
         """Leave the autoencoder of 128 pixels in the work folder, training what is not trained yet."""
         model = enlarge.enlarged(self.autoencoder().cpu()).to(self.args.device)
         core = torch.tensor([drawing.is_core for drawing in self.listed])
-        examples = enlarge.Examples(self.layers, self.rehearsed(), core)
-        for part, minutes in (("decoder", self.args.decoder_minutes), ("encoder", self.args.encoder_minutes)):
+        drawn = self.rehearsed()
+        # the encoder is to lead back to the drawing itself, so it learns nothing of the denoiser's faults
+        for part, minutes, learnt in (
+            ("decoder", self.args.decoder_minutes, drawn),
+            ("encoder", self.args.encoder_minutes, drawn[:, :1]),
+        ):
             schedule = Schedule(minutes=minutes, clock=clock(self.args.device))
+            examples = enlarge.Examples(self.layers, learnt, core)
             enlarge.train(model, part, examples, schedule, self.folder / f"{part}.safetensors")
         model.save_pretrained(self.folder / "enlarged")
 
