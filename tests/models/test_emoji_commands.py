@@ -111,10 +111,26 @@ def test_both_halves_of_the_larger_autoencoder_are_trained_from_the_model_to_beg
     denoiser_training.train(Denoiser(tokenizer), batches, Schedule(steps=1), alone, path, batch=2)
     work.enlarge()
     made = checkpoint.read_tensors(work.folder / "enlarged" / "diffusion_pytorch_model.safetensors")
-    begun = enlarge.enlarged(work.autoencoder()).state_dict()
-    changed = {name.split(".")[0] for name in begun if not torch.equal(made[name], begun[name])}
-    assert changed == {"decoder", "encoder"}
+    halfway = checkpoint.read_tensors(work.folder / "decoder.safetensors")
+    old = work.autoencoder().state_dict()
+    assert not torch.equal(halfway["autoencoder/decoder.layers.2.conv.0.weight"], old["decoder.layers.2.conv.0.weight"])
+    changed = {name.split(".")[0] for name in made if not torch.equal(made[name], halfway[f"autoencoder/{name}"])}
+    assert changed == {"encoder"}
     assert work.rehearsed().shape == (3, 3, 8, 16, 16)
+
+
+@needs_the_font
+def test_the_denoiser_is_trained_from_the_model_to_begin_from(work: train.Work, monkeypatch):
+    monkeypatch.setattr(data, "drawings", lambda font: work.listed)
+    work = train.Work.of(work.args)
+    given = Denoiser(work.tokenizer)
+    given.unet.save_pretrained(work.args.begin / "unet")
+    given.text_encoder.save_pretrained(work.args.begin / "text_encoder")
+    args = work.args
+    args.steps, args.minutes, args.rate, args.batch, args.processes = 1, None, 1e-6, 2, 1
+    train.train_denoiser(0, args)
+    trained = checkpoint.read_tensors(work.folder / "denoiser.safetensors")
+    assert torch.allclose(trained["model/unet.conv_in.weight"], given.unet.conv_in.weight, atol=1e-4)
 
 
 @needs_the_font

@@ -11,7 +11,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from nbgraph.models.emoji import autoencoder, checkpoint, denoiser_training, enlarge, rehearsal
 from nbgraph.models.emoji.batches import Batches
 from nbgraph.models.emoji.data import Drawing
-from nbgraph.models.emoji.denoiser import Denoiser
+from nbgraph.models.emoji.denoiser import Denoiser, build_scheduler
 from nbgraph.models.emoji.export import assemble, export
 from nbgraph.models.emoji.grounds import Grounds, evened, lay
 from nbgraph.models.emoji.layout import CHANNELS, DRAWN, WEIGHT
@@ -79,6 +79,18 @@ def test_a_ground_that_a_prompt_names_is_in_it_unless_it_is_empty(tokenizer):
     assert 0 < len(empty) < 50
     assert all((blue in row) != (row in empty) for row in rows)
     assert not any(blue in prompts.draw(0, chance) for _ in range(50))
+
+
+def test_a_prompt_is_at_times_shortened_or_interrupted_and_its_ground_comes_first_or_last(tokenizer):
+    prompts, chance = Prompts(tokenizer, NAMES), random.Random(0)
+    blue = prompts.grounds["on blue"]
+    rows = [prompts.draw(1, chance, "on blue") for _ in range(500)]
+    known = [[token for token in row[1:] if token >= 4] for row in rows]
+    small, airplane = prompts.exact[1][0]
+    assert 20 < sum(tokenizer.unk_token_id in row for row in rows) < 100
+    assert {tuple(words) for words in known if words} >= {(small, airplane, blue), (blue, small, airplane)}
+    assert (small, blue) in map(tuple, known)
+    assert (airplane, blue) not in map(tuple, known)  # the name of another drawing
 
 
 def test_a_batch_holds_each_drawing_as_encoded_on_an_even_ground(batches: Batches, encoded):
@@ -305,6 +317,34 @@ def test_the_denoiser_begins_with_given_weights_random_ones_for_new_words_and_ne
     assert torch.equal(drawn, unseen)
     assert not drawn[:, 4:].any()
     assert drawn[:, :4].abs().max() > 0
+
+
+class Knowing(torch.nn.Module):
+    """Stands for a UNet that has learnt latents of 0.5 everywhere, and keeps the times it was asked for."""
+
+    def forward(self, noisy: torch.Tensor, times: torch.Tensor, words: torch.Tensor, return_dict: bool):
+        scheduler, latents, self.times = build_scheduler(), torch.full_like(noisy, 0.5), times
+        signal = scheduler.alphas_cumprod[times].view(-1, 1, 1, 1)
+        noise = (noisy - signal.sqrt() * latents) / (1 - signal).sqrt()
+        return (scheduler.get_velocity(latents, noise, times),)
+
+
+def test_the_denoiser_learns_the_velocity_that_its_scheduler_means_and_late_times_first(tokenizer):
+    torch.manual_seed(0)
+    model = Denoiser(tokenizer)
+    model.unet = Knowing()
+    latents, tokens = torch.full((100, CHANNELS, 16, 16), 0.5), torch.zeros(100, 16, dtype=torch.long)
+    for lateness, mean in ((1.0, 500), (0.5, 667)):
+        assert model(latents, tokens, lateness) < 1e-3
+        assert model.unet.times.float().mean().item() == pytest.approx(mean, abs=20)
+
+
+def test_the_schedule_begins_with_pure_noise_and_keeps_latents_beyond_one():
+    scheduler = build_scheduler()
+    assert scheduler.alphas_cumprod[-1] < 1e-6
+    scheduler.set_timesteps(2)
+    sample = torch.full((1, CHANNELS, 16, 16), 3.0)
+    assert scheduler.step(-sample, scheduler.timesteps[0], sample).pred_original_sample.max() > 2.9
 
 
 def test_the_denoiser_goes_on_training_where_it_stopped(batches: Batches, tokenizer, tmp_path: Path):
