@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from nbgraph.models.emoji.grounds import GROUNDS, Grounds, evened, lay
+from nbgraph.models.emoji.layout import opacities
 from nbgraph.models.emoji.likeness import Gallery, all_apart, cielab, spread, told_apart
 from tests.models.layers import SIDE, drawn
 
@@ -34,11 +35,50 @@ def test_a_named_ground_has_about_the_colour_of_its_name(name: str):
 
 
 def test_a_drawing_covers_its_ground():
-    layers, white = drawn(), Grounds.white(4).colours(SIDE)
+    layers, white = drawn(), torch.ones(4, 3, SIDE, SIDE)
     shown = lay(layers, some(4).colours(SIDE))
     opaque = layers[:, 3:] == 255
     assert torch.allclose(torch.where(opaque, shown, 0), torch.where(opaque, layers[:, :3] / 255, 0), atol=1e-5)
-    assert torch.equal(lay(torch.zeros_like(layers), white), torch.ones(4, 3, SIDE, SIDE))
+    assert torch.equal(lay(torch.zeros_like(layers), white), white)
+
+
+def test_grounds_differ_in_brightness_in_tint_and_from_side_to_side():
+    red, green, blue = some(500).colours(16).unbind(1)
+    brightness = (red + green + blue).mean(dim=(1, 2)) / 3
+    assert brightness.std() > 0.06
+    for difference in (red - green, red + green - 2 * blue):
+        assert difference.mean(dim=(1, 2)).std() > 0.12
+        assert (difference[..., -1] - difference[..., 0]).mean(dim=1).std() > 0.12
+        assert (difference[..., -1, :] - difference[..., 0, :]).mean(dim=1).std() > 0.12
+
+
+def test_a_slope_across_goes_to_the_right_and_a_slope_down_to_the_lower_edge():
+    scores = torch.zeros(2, 3, 3)
+    scores[0, 0, 1] = scores[1, 0, 2] = 1
+    across, down = Grounds(scores).field(4)[:, 0]
+    wanted = torch.tensor([-0.75, -0.25, 0.25, 0.75])
+    assert torch.allclose(across, wanted.expand(4, 4))
+    assert torch.allclose(down, wanted.view(4, 1).expand(4, 4))
+
+
+def test_any_named_grounds_are_of_every_name():
+    colours = Grounds.any_named(200, torch.Generator().manual_seed(0)).colours(4).mean(dim=(2, 3))
+    names = torch.tensor(list(GROUNDS.values())).clamp(max=255) / 255
+    assert set(torch.cdist(colours, names).argmin(dim=1).tolist()) == set(range(len(GROUNDS)))
+
+
+def test_a_ground_shows_through_a_drawing_by_what_its_opacity_leaves():
+    layers = torch.tensor([60, 60, 60, 102], dtype=torch.uint8).view(1, 4, 1, 1).expand(1, 4, 8, 8)
+    shown = lay(layers, torch.full((1, 3, 8, 8), 0.5))
+    assert torch.allclose(shown, torch.tensor(60 / 255 + 0.6 * 0.5), atol=1e-5)
+    rounded = torch.tensor([103, 103, 103, 102], dtype=torch.uint8).view(1, 4, 1, 1).expand(1, 4, 8, 8)
+    assert lay(rounded, torch.ones(1, 3, 8, 8)).max() == 1
+
+
+def test_opacity_is_told_by_the_fourth_layer_from_clear_to_opaque():
+    layers = torch.randint(0, 256, (2, 4, 128, 128), dtype=torch.uint8)
+    layers[0, 3], layers[1, 3] = 0, 255
+    assert torch.equal(opacities(layers), torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 16, 16))
 
 
 def test_what_is_uneven_is_evened_and_what_is_even_is_kept():
@@ -53,6 +93,13 @@ def test_a_drawing_is_found_again_on_every_ground_it_may_have():
     drawing = torch.arange(64) % len(layers)
     found = Gallery(layers).find(lay(layers[drawing], some(64).colours(SIDE)))
     assert found.drawing.tolist() == drawing.tolist()
+    assert found.distance.max() < 0.001
+
+
+def test_a_drawing_that_its_ground_shines_through_is_found_again():
+    layers = drawn() // 2
+    found = Gallery(layers).find(lay(layers, some(4).colours(SIDE)))
+    assert found.drawing.tolist() == [0, 1, 2, 3]
     assert found.distance.max() < 0.001
 
 
@@ -90,7 +137,7 @@ def test_two_seeds_that_agree_are_counted_though_the_other_seeds_differ():
 
 def test_pictures_are_told_apart_by_a_quarter_of_the_places_that_plainly_differ_in_colour():
     grey = torch.full((1, 3, 32, 32), 0.5)
-    fifth, third, faint = grey.clone(), grey.clone(), grey + 0.02
+    fifth, third, faint = grey.clone(), grey.clone(), grey + 0.05
     fifth[..., :6] = third[..., :11] = 0.7
     assert not told_apart(grey, fifth)
     assert not told_apart(grey, faint)
@@ -103,3 +150,8 @@ def test_differences_in_colour_are_those_of_cielab():
     red[:, 0] = 1
     assert torch.allclose(cielab(white)[0, :, 0, 0], torch.tensor([100.0, 0.0, 0.0]), atol=0.05)
     assert torch.allclose(cielab(red)[0, :, 0, 0], torch.tensor([53.24, 80.09, 67.20]), atol=0.1)
+
+
+def test_dark_colours_have_the_straight_parts_of_srgb_and_of_cielab():
+    dark = torch.full((1, 3, 1, 1), 10 / 255)
+    assert torch.allclose(cielab(dark).flatten(), torch.tensor([2.74, 0.0, 0.0]), atol=0.01)

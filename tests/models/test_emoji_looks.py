@@ -59,3 +59,9 @@ def test_unposed_looks_differ_by_mirror_ground_and_tint_alone():
     plain = Looks.plain(1000)
     assert all(torch.equal(getattr(looks, name), getattr(plain, name)) for name in ("scale", "right", "down", "turn"))
     assert len(set(zip(looks.mirrored.tolist(), looks.ground.tolist(), looks.tint.tolist(), strict=True))) == 32
+
+
+def test_a_pale_look_lightens_the_drawing_alone():
+    plain, pale = show(drawn()[1:2], look(ground=1))[0], show(drawn()[1:2], look(ground=1, tint=1))[0]
+    assert torch.allclose(pale[:, 64, 20], 0.55 * plain[:, 64, 20] + 0.45, atol=1e-3)
+    assert torch.equal(pale[:, 0, 0], plain[:, 0, 0])

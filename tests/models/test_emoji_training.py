@@ -1,5 +1,6 @@
 """Training the emoji model: it begins from what is there, goes on where it stopped, and learns words for grounds."""
 
+import json
 import random
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from nbgraph.models.emoji import autoencoder, checkpoint, denoiser_training, enlarge, rehearsal
 from nbgraph.models.emoji.batches import Batches
 from nbgraph.models.emoji.data import Drawing
-from nbgraph.models.emoji.denoiser import Denoiser
+from nbgraph.models.emoji.denoiser import Denoiser, build_scheduler
 from nbgraph.models.emoji.export import assemble, export
 from nbgraph.models.emoji.grounds import Grounds, evened, lay
 from nbgraph.models.emoji.layout import CHANNELS, DRAWN, WEIGHT
@@ -80,6 +81,18 @@ def test_a_ground_that_a_prompt_names_is_in_it_unless_it_is_empty(tokenizer):
     assert not any(blue in prompts.draw(0, chance) for _ in range(50))
 
 
+def test_a_prompt_is_at_times_shortened_or_interrupted_and_its_ground_comes_first_or_last(tokenizer):
+    prompts, chance = Prompts(tokenizer, NAMES), random.Random(0)
+    blue = prompts.grounds["on blue"]
+    rows = [prompts.draw(1, chance, "on blue") for _ in range(500)]
+    known = [[token for token in row[1:] if token >= 4] for row in rows]
+    small, airplane = prompts.exact[1][0]
+    assert 20 < sum(tokenizer.unk_token_id in row for row in rows) < 100
+    assert {tuple(words) for words in known if words} >= {(small, airplane, blue), (blue, small, airplane)}
+    assert (small, blue) in map(tuple, known)
+    assert (airplane, blue) not in map(tuple, known)  # the name of another drawing
+
+
 def test_a_batch_holds_each_drawing_as_encoded_on_an_even_ground(batches: Batches, encoded):
     latents, tokens = batches.draw(40)
     assert latents.shape == (40, CHANNELS, 16, 16)
@@ -100,6 +113,23 @@ def test_a_ground_named_in_a_prompt_is_the_ground_of_its_latents(batches: Batche
     assert brightness[~white].mean() < 0.5
 
 
+def test_a_prompt_says_what_its_latents_show(batches: Batches, encoded):
+    latents, tokens = batches.draw(200)
+    shown = torch.cdist(latents[:, :DRAWN].flatten(1), encoded.flatten(1)).argmin(dim=1)
+    of_arrow = {token for words in batches.prompts.exact[2] for token in words}
+    says_arrow = torch.tensor([not of_arrow.isdisjoint(row) for row in tokens.tolist()])
+    assert says_arrow.any()
+    assert (shown[says_arrow] == 2).all()
+    assert (~says_arrow[shown == 2]).float().mean() < 0.3  # an empty prompt says nothing
+
+
+def test_core_drawings_are_shown_three_times_as_often(tokenizer, encoded):
+    listed = [Drawing(0x1F600, "airplane"), *LISTED[1:]]
+    batches = Batches(listed, Prompts(tokenizer, NAMES), encoded, random.Random(0))
+    shown = torch.cdist(batches.draw(1000)[0][:, :DRAWN].flatten(1), encoded.flatten(1)).argmin(dim=1)
+    assert (shown == 0).float().mean().item() == pytest.approx(3 / 5, abs=0.05)
+
+
 def test_what_the_denoiser_misdrew_is_learnt_from_the_drawing_itself(tokenizer, encoded, monkeypatch):
     made = torch.cat([encoded, torch.zeros(3, 3, 16, 16)], dim=1) + 0.1
     made[2, :DRAWN] = encoded[0]
@@ -111,13 +141,42 @@ def test_what_the_denoiser_misdrew_is_learnt_from_the_drawing_itself(tokenizer, 
     assert torch.allclose(variants[:, :, DRAWN:], torch.zeros(()), atol=1e-4)
 
 
+def test_a_drawing_that_only_its_opacity_tells_from_another_is_not_misdrawn(encoded, monkeypatch):
+    encoded[1, :4] = encoded[0, :4]
+    made = torch.cat([encoded, torch.zeros(3, 3, 16, 16)], dim=1)
+    made[:, 0] += 0.1
+    monkeypatch.setattr(rehearsal, "latents_of", lambda *_: made.clone())
+    variants = rehearsal.rehearse(None, [drawing.name for drawing in LISTED], encoded)
+    assert torch.equal(variants[:, 1, :DRAWN], made[:, :DRAWN])
+
+
+def test_a_rehearsal_is_of_every_seed_and_of_all_names_in_parts(encoded, monkeypatch):
+    names = [str(number) for number in range(130)]
+    encoded = torch.randn(130, DRAWN, 16, 16, generator=torch.Generator().manual_seed(0))
+    asked: dict[int, list[list[str]]] = {}
+
+    def latents_of(_: object, part: list[str], seed: int) -> torch.Tensor:
+        asked.setdefault(seed, []).append(part)
+        drawn = encoded[[int(name) for name in part]] + 0.1 * (seed - 999)
+        return torch.cat([drawn, torch.zeros(len(part), 3, 16, 16)], dim=1)
+
+    monkeypatch.setattr(rehearsal, "latents_of", latents_of)
+    variants = rehearsal.rehearse(None, names, encoded)
+    assert list(asked) == [1000, 1001]
+    assert all(sum(parts, []) == names and max(map(len, parts)) <= 64 for parts in asked.values())
+    for index in range(3):
+        assert torch.allclose(variants[:, index, :DRAWN], encoded + 0.1 * index, atol=1e-5)
+
+
 def test_a_rehearsal_draws_every_name_from_the_noise_of_its_seed(old, batches, tokenizer, encoded, tmp_path: Path):
     alone = denoiser_training.Team(0, 1, tmp_path / "meeting")
     path = tmp_path / "denoiser.safetensors"
     denoiser_training.train(Denoiser(tokenizer), batches, Schedule(steps=1), alone, path, batch=2)
     pipeline = assemble(tmp_path, tokenizer, enlarge.enlarged(old), torch.float32)
     first, again, other = (rehearsal.latents_of(pipeline, ["airplane", "arrow"], seed) for seed in (1, 1, 2))
+    twice = rehearsal.latents_of(pipeline, ["arrow", "arrow"], 1)
     assert first.shape == (2, CHANNELS, 16, 16)
+    assert torch.allclose(*twice, atol=1e-4)
     assert torch.equal(first, again)
     assert not torch.allclose(first, other, atol=0.1)
 
@@ -141,6 +200,69 @@ def test_examples_pair_latents_with_the_picture_they_stand_for(layers, encoded):
     assert torch.allclose((pictures + 1) / 2, wanted, atol=1e-3)
 
 
+def test_examples_show_core_drawings_twice_as_often_all_that_was_drawn_and_named_grounds(layers, encoded):
+    drawn = torch.cat([encoded, torch.zeros(3, CHANNELS - DRAWN, 16, 16)], dim=1)
+    variants = torch.stack([drawn, drawn + 100], dim=1)
+    examples = enlarge.Examples(layers, variants, torch.tensor([True, False, False]))
+    latents, _ = examples.draw(600, torch.Generator().manual_seed(0))
+    second = latents[:, 0].mean(dim=(1, 2)) > 50
+    assert second.float().mean().item() == pytest.approx(0.5, abs=0.07)
+    latents[second] -= 100
+    shown = torch.cdist(latents[:, :DRAWN].flatten(1), encoded.flatten(1)).argmin(dim=1)
+    assert (shown == 0).float().mean().item() == pytest.approx(0.5, abs=0.07)
+    ground = latents[:, DRAWN:] / WEIGHT
+    slopes = torch.cat(
+        [(ground[..., -1] - ground[..., 0]).mean(dim=2), (ground[..., -1, :] - ground[..., 0, :]).mean(dim=2)], dim=1
+    )
+    assert (slopes.abs().amax(dim=1) < 0.6).float().mean().item() == pytest.approx(0.2, abs=0.1)
+
+
+def test_the_decoder_learns_from_latents_with_errors_of_the_size_that_a_denoiser_leaves():
+    torch.manual_seed(0)
+    errors = enlarge.noised(torch.zeros(50, CHANNELS, 16, 16)).std(dim=(0, 2, 3))
+    wanted = torch.tensor([0.07] * DRAWN + [0.2 * WEIGHT] * (CHANNELS - DRAWN))
+    assert torch.allclose(errors, wanted, rtol=0.05)
+
+
+@pytest.fixture
+def scaled(old) -> AutoencoderTiny:
+    """An untrained autoencoder of 128 pixels that scales its latents."""
+    old.register_to_config(scaling_factor=2.0)
+    return enlarge.enlarged(old)
+
+
+def test_a_decoder_is_right_when_it_decodes_unscaled_latents_with_errors_to_the_picture(scaled):
+    latents = 0.5 * torch.randn(4, CHANNELS, 16, 16)
+    with torch.no_grad():
+        pictures = scaled.decode(latents / 2).sample
+        first, again = (enlarge.decoder_loss(scaled, latents, pictures)[0] for _ in range(2))
+        wrong, _ = enlarge.difference(scaled.decode(latents).sample, pictures)
+    assert first != again
+    assert first < 0.3 * wrong
+
+
+def test_an_encoder_is_right_when_it_gives_scaled_latents_that_decode_to_the_picture(scaled):
+    pictures = 2 * torch.rand(2, 3, 128, 128) - 1
+    with torch.no_grad():
+        latents = 2 * scaled.encode(pictures).latents
+        total, none = enlarge.encoder_loss(scaled, latents, pictures)
+        decoded, _ = enlarge.difference(scaled.decode(latents / 2).sample, pictures)
+        latents[:, DRAWN:] += WEIGHT
+        _, by_one_deviation_of_the_grounds = enlarge.encoder_loss(scaled, latents, pictures)
+    assert none < 1e-3
+    assert total.item() == pytest.approx(decoded.item(), rel=1e-3)
+    assert by_one_deviation_of_the_grounds.item() == pytest.approx((3 / 8) ** 0.5, abs=0.01)
+
+
+def test_edges_across_and_down_count_alike():
+    torch.manual_seed(0)
+    first, second = torch.rand(2, 1, 3, 16, 16)
+    lines = torch.linspace(-1, 1, 16).expand(1, 3, 16, 16)
+    assert enlarge.difference(first + lines, second)[0].item() == pytest.approx(
+        enlarge.difference((first + lines).mT, second.mT)[0].item()
+    )
+
+
 def test_the_larger_decoder_begins_with_what_the_smaller_one_draws(old):
     torch.manual_seed(0)
     latents = torch.cat([torch.randn(2, 4, 16, 16), torch.zeros(2, 4, 16, 16)], dim=1)
@@ -159,16 +281,20 @@ def test_a_half_of_the_larger_autoencoder_goes_on_training_where_it_stopped(
     examples = enlarge.Examples(layers, drawn, torch.tensor([True, False, False]))
     path, new = tmp_path / "half.safetensors", enlarge.enlarged(old)
     before = {name: value.clone() for name, value in new.state_dict().items()}
-    enlarge.train(new, part, examples, Schedule(steps=1), path)
+    first = Schedule(steps=1)
+    enlarge.train(new, part, examples, first, path)
     changed = {name.split(".")[0] for name, value in new.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {part}
     other, schedule = enlarge.build(), Schedule(steps=1)
     enlarge.train(other, part, examples, schedule, path)
     assert schedule.step == 1
+    assert schedule.spent >= first.spent > 0
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in new.state_dict().items())
 
 
-def test_the_denoiser_begins_with_given_weights_and_random_ones_for_new_words_and_channels(tokenizer, tmp_path: Path):
+def test_the_denoiser_begins_with_given_weights_random_ones_for_new_words_and_new_channels_unseen(
+    tokenizer, tmp_path: Path
+):
     torch.manual_seed(0)
     given = Denoiser(tokenizer)
     folder = {"unet": "diffusion_pytorch_model.safetensors", "text_encoder": "model.safetensors"}
@@ -193,13 +319,42 @@ def test_the_denoiser_begins_with_given_weights_and_random_ones_for_new_words_an
     assert drawn[:, :4].abs().max() > 0
 
 
+class Knowing(torch.nn.Module):
+    """Stands for a UNet that has learnt latents of 0.5 everywhere, and keeps the times it was asked for."""
+
+    def forward(self, noisy: torch.Tensor, times: torch.Tensor, words: torch.Tensor, return_dict: bool):
+        scheduler, latents, self.times = build_scheduler(), torch.full_like(noisy, 0.5), times
+        signal = scheduler.alphas_cumprod[times].view(-1, 1, 1, 1)
+        noise = (noisy - signal.sqrt() * latents) / (1 - signal).sqrt()
+        return (scheduler.get_velocity(latents, noise, times),)
+
+
+def test_the_denoiser_learns_the_velocity_that_its_scheduler_means_and_late_times_first(tokenizer):
+    torch.manual_seed(0)
+    model = Denoiser(tokenizer)
+    model.unet = Knowing()
+    latents, tokens = torch.full((100, CHANNELS, 16, 16), 0.5), torch.zeros(100, 16, dtype=torch.long)
+    for lateness, mean in ((1.0, 500), (0.5, 667)):
+        assert model(latents, tokens, lateness) < 1e-3
+        assert model.unet.times.float().mean().item() == pytest.approx(mean, abs=20)
+
+
+def test_the_schedule_begins_with_pure_noise_and_keeps_latents_beyond_one():
+    scheduler = build_scheduler()
+    assert scheduler.alphas_cumprod[-1] < 1e-6
+    scheduler.set_timesteps(2)
+    sample = torch.full((1, CHANNELS, 16, 16), 3.0)
+    assert scheduler.step(-sample, scheduler.timesteps[0], sample).pred_original_sample.max() > 2.9
+
+
 def test_the_denoiser_goes_on_training_where_it_stopped(batches: Batches, tokenizer, tmp_path: Path):
     path, alone = tmp_path / "denoiser.safetensors", denoiser_training.Team(0, 1, tmp_path / "meeting")
-    model = Denoiser(tokenizer)
-    denoiser_training.train(model, batches, Schedule(steps=1), alone, path, batch=2)
+    model, first = Denoiser(tokenizer), Schedule(steps=1)
+    denoiser_training.train(model, batches, first, alone, path, batch=2)
     resumed, schedule = Denoiser(tokenizer), Schedule(steps=2)
     denoiser_training.train(resumed, batches, schedule, alone, path, batch=2)
     assert schedule.step == 2
+    assert schedule.spent > first.spent > 0
     change = resumed.unet.conv_in.weight - model.unet.conv_in.weight
     assert 0 < change.abs().max() < 0.01
 
@@ -209,7 +364,7 @@ def test_what_was_trained_is_exported_as_a_plain_pipeline_of_128_pixels(
 ):
     alone = denoiser_training.Team(0, 1, tmp_path / "meeting")
     denoiser_training.train(
-        Denoiser(tokenizer), batches, Schedule(steps=1), alone, tmp_path / "denoiser.safetensors", batch=2
+        Denoiser(tokenizer), batches, Schedule(steps=7), alone, tmp_path / "denoiser.safetensors", batch=2
     )
     enlarge.enlarged(old).save_pretrained(tmp_path / "enlarged")
     export(tmp_path, tmp_path / "out", tokenizer)
@@ -218,6 +373,13 @@ def test_what_was_trained_is_exported_as_a_plain_pipeline_of_128_pixels(
     assert made.images.shape == (1, 3, 128, 128)
     assert pipeline.vae.config.scaling_factor == old.config.scaling_factor
     assert "onblue" in pipeline.tokenizer.get_vocab()
+    trained = checkpoint.read_tensors(tmp_path / "denoiser.safetensors")
+    averaged = trained["average/module.unet.conv_in.weight"].half()
+    exported = checkpoint.read_tensors(tmp_path / "out" / "unet" / "diffusion_pytorch_model.safetensors")
+    assert not torch.equal(averaged, trained["model/unet.conv_in.weight"].half())
+    assert exported["conv_in.weight"].dtype == torch.float16
+    assert torch.equal(exported["conv_in.weight"], averaged)
+    assert "block_out_channels" not in json.loads((tmp_path / "out" / "vae" / "config.json").read_text())
 
 
 def test_minutes_are_counted_by_the_clock_given():
@@ -234,3 +396,18 @@ def test_an_interrupted_write_leaves_the_checkpoint_before_it(tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save(tmp_path / "state.safetensors", {"model": module}, optimizer, step=4)
     assert checkpoint.load(tmp_path / "state.safetensors", {"model": module}, optimizer) == {"step": 3}
+
+
+def test_an_interrupted_write_of_a_folder_is_not_taken_for_a_whole_one(tmp_path: Path):
+    def interrupted() -> None:
+        with checkpoint.whole(tmp_path / "model") as unfinished:
+            unfinished.mkdir()
+            (unfinished / "part").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not (tmp_path / "model").exists()
+    with checkpoint.whole(tmp_path / "model") as unfinished:
+        unfinished.mkdir()
+    assert not any((tmp_path / "model").iterdir())

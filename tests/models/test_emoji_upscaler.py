@@ -67,13 +67,43 @@ def test_training_goes_on_where_it_stopped_and_gives_a_file_that_loads(layers: t
     assert [tuple(each.shape[1:]) for each in drawn] == [(3, 128, 128), (3, 64, 64), (3, 64, 64)]
     torch.manual_seed(0)
     model, path = CompactUpscaler(8, 1, 2), tmp_path / "state.safetensors"
-    upscaler.train(model, drawn, Schedule(steps=1), path)
+    first = Schedule(steps=1)
+    upscaler.train(model, drawn, first, path)
     other, schedule = CompactUpscaler(8, 1, 2), Schedule(steps=2)
     upscaler.train(other, drawn, schedule, path)
     assert schedule.step == 2
+    assert schedule.spent > first.spent > 0
     change = other.body[0].weight - model.body[0].weight
     assert 0 < change.abs().max() < 0.01
     upscaler.export(other, tmp_path / "made.safetensors")
     again = CompactUpscaler(8, 1, 2)
     again.load_state_dict(load_file(tmp_path / "made.safetensors"))
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in again.state_dict().items())
+
+
+def test_what_is_wanted_of_a_patch_is_the_same_part_of_the_drawing(layers: torch.Tensor):
+    large = upscaler.show(layers, upscaler.Looks.plain(3))
+    small = torch.nn.functional.avg_pool2d(large, 2)
+    drawn = [(255 * each).round().to(torch.uint8) for each in (large, small, 1 - small)]
+    inputs, wanted = upscaler.patches(*drawn, torch.Generator().manual_seed(0))
+    halved = torch.nn.functional.avg_pool2d(wanted, 2)
+    kept, turned_over = ((inputs - other).abs().amax(dim=(1, 2, 3)) < 0.01 for other in (halved, 1 - halved))
+    assert (kept | turned_over).all()
+    assert kept.any()
+    assert turned_over.any()
+
+
+def test_what_the_autoencoder_makes_is_brought_from_signed_numbers_to_pixels(layers: torch.Tensor):
+    vae = autoencoder.build().eval()
+    with torch.no_grad():
+        for weights in vae.decoder.layers[-1].parameters():
+            weights.zero_()
+        vae.decoder.layers[-1].bias.fill_(0.25)
+    _, _, decoded = upscaler.pairs(layers, vae)
+    assert set(decoded.flatten().tolist()) == {64}
+
+
+def test_a_nearer_picture_has_the_larger_signal_to_noise_ratio():
+    wanted = torch.full((1, 3, 8, 8), 0.5)
+    assert upscaler.ratio(wanted + 0.1, wanted).item() == pytest.approx(20, abs=0.01)
+    assert upscaler.ratio(wanted + 0.01, wanted).item() == pytest.approx(40, abs=0.01)

@@ -1,7 +1,9 @@
 """Training state on disk as safetensors, so that a stopped training goes on where it was."""
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +26,23 @@ def write_tensors(tensors: dict[str, torch.Tensor], path: Path, **metadata: str)
     save_file(tensors, path, metadata=metadata or None)
 
 
+@contextmanager
+def whole(path: Path) -> Generator[Path]:
+    """Hand out where to write a file or a folder; it gets the name `path` once it is complete."""
+    unfinished = path.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of an interrupted write
+    yield unfinished
+    unfinished.replace(path)
+
+
 def save(path: Path, modules: Mapping[str, Stateful], optimizer: torch.optim.Optimizer, **facts: float) -> None:
     """Write modules, optimizer state and a few numbers; an interrupted write leaves the old file whole."""
     tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
-    unfinished = path.with_suffix(".unfinished")
-    write_tensors(tensors, unfinished, facts=json.dumps(facts))
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        write_tensors(tensors, unfinished, facts=json.dumps(facts))
 
 
 def load(path: Path, modules: Mapping[str, Stateful], optimizer: torch.optim.Optimizer) -> dict[str, float]:

@@ -46,11 +46,6 @@ ALIASES = {  # what people type, for drawings whose Unicode name nobody would gu
     "wine": 0x1F377, "beer": 0x1F37A, "football": 0x26BD,
 }  # fmt: skip
 
-SIDED = {  # words of drawings that a mirror would make another drawing of, or whose letters it would spoil
-    "left", "right", "leftwards", "rightwards", "westwards", "eastwards", "quarter", "crescent", "waxing", "waning",
-    "clock", "sign", "symbol", "input", "mark", "arrow", "arrows", "automated", "closet", "calendar",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Drawing:
@@ -63,16 +58,6 @@ class Drawing:
     def is_core(self) -> bool:
         """Whether it belongs to the faces, animals, food, transport and sky that must never fail."""
         return any(first <= self.code_point <= last for first, last in CORE)
-
-    @property
-    def is_sided(self) -> bool:
-        """Whether it must not be mirrored."""
-        return not SIDED.isdisjoint(self.name.replace("-", " ").split())
-
-    @property
-    def is_clock(self) -> bool:
-        """Whether it is a clock face, which must not be turned: the hands are its name."""
-        return self.name.startswith("clock face")
 
 
 def drawings(font: Path = FONT) -> list[Drawing]:

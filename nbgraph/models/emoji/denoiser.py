@@ -106,9 +106,9 @@ class Denoiser(torch.nn.Module):
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor, lateness: float) -> torch.Tensor:
         """Return the mean squared error of the predicted velocity, that of the ground weighing more.
 
-        `latents` (n, 8, 16, 16) have about unit deviation; `tokens` is (n, TOKENS). The n times are spread over the
-        schedule: evenly at a `lateness` of 1, and the more towards pure noise, where the text decides, the smaller it
-        is.
+        `latents` (n, 8, 16, 16) are as `layout.assemble` returns them; `tokens` is (n, TOKENS). The n times are spread
+        over the schedule: evenly at a `lateness` of 1, and the more towards pure noise, where the text decides, the
+        smaller it is.
         """
         count, device = len(latents), latents.device
         times = (torch.randperm(count, device=device) + torch.rand(count, device=device)) / count

@@ -1,7 +1,7 @@
 """An autoencoder of 128x128 pixels with grounds, around the latents of one of 64x64 that draws on white.
 
 The decoder has one more step of upsampling and lays what it draws on the ground that the latents tell of. It is trained
-from the old decoder's weights, at last on what the denoiser itself makes of every name, so that it knows its faults.
+from the old decoder's weights, also on what the denoiser itself makes of every name, so that it knows its faults.
 The encoder is then trained to lead back: to give for a picture the latents that it was made of.
 """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from . import FOLDER, GUIDANCE, STEPS, data
+from . import FOLDER, GUIDANCE, STEPS, checked, data
 from .likeness import Gallery, all_apart, spread
 from .nets import Pipeline, integers, load_pipeline
 
@@ -61,15 +61,17 @@ def accuracy(
 def main() -> None:
     """Print the accuracy over the core and over all names for each seed, the misses, and how far seeds differ."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", type=Path, default=FOLDER)
-    parser.add_argument("--font", type=Path, default=data.FONT)
+    parser.add_argument("--model", type=checked.model, default=FOLDER, help="folder of an exported model")
+    parser.add_argument("--font", type=checked.font, default=str(data.FONT), help="Noto Color Emoji with bitmaps")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=checked.count, default=STEPS)
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
-    parser.add_argument("--every", type=int, default=1, help="try only every n-th name")
+    parser.add_argument("--every", type=checked.count, default=1, help="try only every n-th name")
     parser.add_argument("--core", action="store_true", help="try only core names")
     parser.add_argument("--words", default="", help='words to add to every prompt, such as "on blue"')
-    parser.add_argument("--sheet", type=Path, help="write the pictures here, one row a name and one column a seed")
+    parser.add_argument(
+        "--sheet", type=checked.picture_to_write, help="write the pictures here, one row a name and one column a seed"
+    )
     args = parser.parse_args()
     listed = data.drawings(args.font)
     gallery, pipeline = Gallery(data.layers(listed, args.font)), load(args.model)

@@ -61,13 +61,6 @@ class Grounds:
         """Return grounds of about the colours of GROUNDS, any of them."""
         return Grounds.named(torch.randint(len(GROUNDS), (count,), generator=generator), generator)
 
-    @staticmethod
-    def white(count: int) -> "Grounds":
-        """Return white grounds."""
-        scores = torch.zeros(count, 3, 3)
-        scores[:, 0, 0] = (1 - MIDDLE) / BRIGHTNESS
-        return Grounds(scores)
-
     def field(self, side: int) -> torch.Tensor:
         """Return the scores at every place of a square: (n, 3, side, side)."""
         return torch.einsum("nap,pyx->nayx", self.scores, plane(side))

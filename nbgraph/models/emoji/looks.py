@@ -1,6 +1,6 @@
 """The ways the upscaler is shown one drawing: mirrored, smaller, shifted, turned, pale, on a coloured ground."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import affine_grid, grid_sample
@@ -32,13 +32,6 @@ class Looks:
     turn: torch.Tensor  # degrees, clockwise
     ground: torch.Tensor  # index into GROUNDS
     tint: torch.Tensor  # index into TINTS
-
-    def __len__(self) -> int:
-        return len(self.scale)
-
-    def __getitem__(self, chosen: torch.Tensor | slice) -> "Looks":
-        """Return the looks at some indices."""
-        return Looks(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
     @staticmethod
     def plain(count: int) -> "Looks":

@@ -124,7 +124,10 @@ class WordTokenizer(Protocol):
 
 
 class Drawn(Protocol):
-    """What a pipeline returns with `output_type="pt"`: `images`, (n, 3, side, side) in [0, 1]."""
+    """What a pipeline returns: `images`, (n, 3, side, side) in [0, 1] with `output_type="pt"`.
+
+    With `output_type="latent"` they are scaled latents (n, channels, 16, 16).
+    """
 
     images: torch.Tensor
 

@@ -92,8 +92,8 @@ class Prompts:
     def draw(self, index: int, chance: random.Random, ground: str = "") -> list[int]:
         """Return TOKENS token ids for the drawing at `index`, naming its ground with one of GROUND_WORDS, if any.
 
-        A prompt that says the ground says something besides, unless it says nothing at all: an empty prompt stands for
-        every picture, which is what guidance steers away from.
+        An empty prompt stays empty whatever the ground: it stands for every picture, which is what guidance steers away
+        from.
         """
         kind = chance.random()
         if kind < EMPTY_SHARE:

@@ -3,8 +3,8 @@
 Six stages, each kept in the work folder and skipped when it is already there: the autoencoder of 64 pixels, the
 denoiser with its text encoder, what it draws of every name, the decoder and the encoder of 128 pixels, and the export
 as a diffusers folder. Stop it at any time; the same command goes on from the last checkpoint, which is ten minutes old
-at most. With `--begin FOLDER` the autoencoder is taken from an exported model of 64 pixels and the denoiser begins with
-its weights.
+at most; the first and the third stage keep none and begin again. With `--begin FOLDER` the autoencoder is taken from an
+exported model of 64 pixels and the denoiser begins with its weights.
 """
 
 import argparse
@@ -19,13 +19,13 @@ from typing import Any
 
 import torch
 
-from . import FOLDER, autoencoder, data, denoiser_training, enlarge
+from . import FOLDER, autoencoder, checked, data, denoiser_training, enlarge
 from .batches import Batches
-from .checkpoint import read_tensors, write_tensors
+from .checkpoint import read_tensors, whole, write_tensors
 from .denoiser import Denoiser
 from .export import assemble, export
 from .layout import opacities
-from .nets import Autoencoder, WordTokenizer, autoencoder_config, load_autoencoder, seed_torch
+from .nets import Autoencoder, WordTokenizer, load_autoencoder, seed_torch
 from .rehearsal import rehearse
 from .schedule import Schedule
 from .text import Prompts, build_tokenizer
@@ -59,14 +59,16 @@ class Work:
         """Return the autoencoder of 64 pixels, taking it from the model to begin from or training it if need be."""
         folder = self.folder / "autoencoder"
         if not folder.exists() and self.args.begin:
-            shutil.copytree(self.args.begin / "vae", folder)
+            with whole(folder) as unfinished:
+                shutil.copytree(self.args.begin / "vae", unfinished)
         if not folder.exists():
             model = autoencoder.build().to(self.args.device)
             schedule = Schedule(minutes=self.args.autoencoder_minutes)
             pixels = data.canvases(self.listed, self.args.font)
             autoencoder.train(model, pixels, schedule)
             model.register_to_config(scaling_factor=1 / autoencoder.encode(model, pixels).std().item())
-            model.save_pretrained(folder)
+            with whole(folder) as unfinished:
+                model.save_pretrained(unfinished)
         return load_autoencoder(folder, torch.float32).eval().to(self.args.device)
 
     def encoded(self) -> torch.Tensor:
@@ -83,7 +85,8 @@ class Work:
             pipeline.set_progress_bar_config(disable=True)
             names = [drawing.name for drawing in self.listed]
             drawn = rehearse(pipeline.to(self.args.device), names, self.encoded())
-            write_tensors({"drawn": drawn.half()}, path)
+            with whole(path) as unfinished:
+                write_tensors({"drawn": drawn.half()}, unfinished)
         return read_tensors(path)["drawn"]
 
     def enlarge(self) -> None:
@@ -99,7 +102,8 @@ class Work:
             schedule = Schedule(minutes=minutes, clock=clock(self.args.device))
             examples = enlarge.Examples(self.layers, learnt, core)
             enlarge.train(model, part, examples, schedule, self.folder / f"{part}.safetensors")
-        model.save_pretrained(self.folder / "enlarged")
+        with whole(self.folder / "enlarged") as unfinished:
+            model.save_pretrained(unfinished)
 
 
 def clock(device: str) -> Callable[[], float]:
@@ -127,26 +131,36 @@ def train_denoiser(rank: int, args: argparse.Namespace) -> None:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints; reused if it exists")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder the model is written to")
-    parser.add_argument("--font", type=Path, default=data.FONT, help="Noto Color Emoji with bitmaps")
+    parser.add_argument(
+        "--work", type=checked.folder_to_write, required=True, help="folder for checkpoints; reused if it exists"
+    )
+    parser.add_argument("--out", type=checked.folder_to_write, default=FOLDER, help="folder the model is written to")
+    parser.add_argument("--font", type=checked.font, default=str(data.FONT), help="Noto Color Emoji with bitmaps")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, help="how long to train the denoiser (default 82)")
-    length.add_argument("--steps", type=int, help="how many steps to train the denoiser instead")
-    parser.add_argument("--autoencoder-minutes", type=float, default=8.5)
-    parser.add_argument("--decoder-minutes", type=float, default=45, help="how long to train the larger decoder")
-    parser.add_argument("--encoder-minutes", type=float, default=12, help="how long to train the larger encoder")
-    parser.add_argument("--begin", type=Path, help="folder of an exported model whose weights to begin with")
-    parser.add_argument("--rate", type=float, default=denoiser_training.LEARNING_RATE, help="learning rate at first")
-    parser.add_argument("--batch", type=int, default=denoiser_training.BATCH, help="pictures a step")
+    length.add_argument("--minutes", type=checked.above_zero, help="how long to train the denoiser (default 82)")
+    length.add_argument("--steps", type=checked.count, help="how many steps to train the denoiser instead")
+    parser.add_argument(
+        "--autoencoder-minutes", type=checked.above_zero, default=8.5, help="the same of the smaller autoencoder"
+    )
+    parser.add_argument("--decoder-minutes", type=checked.above_zero, default=45, help="the same of the larger decoder")
+    parser.add_argument("--encoder-minutes", type=checked.above_zero, default=12, help="the same of the larger encoder")
+    parser.add_argument(
+        "--begin", type=checked.model_of_64, help="folder of an exported model of 64 pixels to begin with"
+    )
+    parser.add_argument(
+        "--rate", type=checked.above_zero, default=denoiser_training.LEARNING_RATE, help="learning rate at first"
+    )
+    parser.add_argument("--batch", type=checked.count, default=denoiser_training.BATCH, help="pictures a step")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--processes", type=int, help="denoiser training processes (default: one a core, 1 on a GPU)")
+    parser.add_argument(
+        "--processes", type=checked.count, help="denoiser training processes (default: one a core, 1 on a GPU)"
+    )
     given = parser.parse_args()
-    if given.begin and len(autoencoder_config(given.begin / "vae")["decoder_block_out_channels"]) != 3:
-        parser.error(f"--begin {given.begin} draws 128 pixels; give a model of 64, as the work folder begins with one")
     if not given.steps and not given.minutes:
         given.minutes = 82.0
     given.processes = given.processes or (min(os.cpu_count() or 1, 8) if given.device == "cpu" else 1)
+    if given.batch < given.processes:
+        parser.error(f"--batch {given.batch} has less than one picture for each of {given.processes} processes")
     return given
 
 

@@ -18,7 +18,7 @@ from torch.nn.functional import l1_loss
 
 from nbgraph.diffusion.compact_upscaler import CompactUpscaler
 
-from . import FOLDER, checkpoint, data
+from . import FOLDER, checked, checkpoint, data
 from .checkpoint import write_tensors
 from .looks import Looks, show
 from .nets import Autoencoder, backpropagate, from_array, integers, load_autoencoder, seed_torch, split
@@ -135,14 +135,23 @@ def export(model: CompactUpscaler, path: Path) -> None:
 def main() -> None:
     """Train, measure, and write the weights in half precision."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder for the checkpoint; reused if it exists")
     parser.add_argument(
-        "--autoencoder", type=Path, required=True, help="that of 64 pixels: `autoencoder` in the work folder of `train`"
+        "--work", type=checked.folder_to_write, required=True, help="folder for the checkpoint; reused if it exists"
     )
-    parser.add_argument("--out", type=Path, default=FOLDER.parent / "emoji_x2.safetensors", help="file to write")
-    parser.add_argument("--font", type=Path, default=data.FONT, help="Noto Color Emoji with bitmaps")
-    parser.add_argument("--minutes", type=float, default=30, help="how long to train, by the processor's time")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--autoencoder",
+        type=checked.autoencoder_of_64,
+        required=True,
+        help="that of 64 pixels: `autoencoder` in the work folder of `train`",
+    )
+    parser.add_argument(
+        "--out", type=checked.file_to_write, default=FOLDER.parent / "emoji_x2.safetensors", help="file to write"
+    )
+    parser.add_argument("--font", type=checked.font, default=str(data.FONT), help="Noto Color Emoji with bitmaps")
+    parser.add_argument(
+        "--minutes", type=checked.above_zero, default=30, help="how long to train, by the processor's time"
+    )
+    parser.add_argument("--threads", type=checked.count, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     seed_torch(SEED)
