@@ -149,14 +149,14 @@ def test_a_measurement_draws_every_name_with_the_words_given_and_shows_a_sheet(
 ):
     monkeypatch.setattr(data, "drawings", lambda font: work.listed)
     path = tmp_path / "sheet.png"
-    monkeypatch.setattr(sys, "argv", ["evaluate", "--steps", "1", "--seeds", "0", "1", "--words", "on blue"])
+    monkeypatch.setattr(sys, "argv", ["evaluate", "--steps", "1", "--seeds", "0", "1", "--words", "blue"])
     sys.argv += ["--core", "--sheet", str(path)]
     evaluate.main()
     told = capsys.readouterr().out
     assert "seed 1: core" in told
     assert "of 2 names have no two seeds that look alike" in told
     pipeline = evaluate.load(emoji.FOLDER)
-    prompts = ["red apple on blue", "sheep on blue"]
+    prompts = ["red apple blue", "sheep blue"]
     drawn = [list(evaluate.generate(pipeline, prompts, seed, steps=1)) for seed in (0, 1)]
     wanted = evaluate.sheet([drawn[0][0], drawn[1][0], drawn[0][1], drawn[1][1]], 2)
     with Image.open(path) as sheet:

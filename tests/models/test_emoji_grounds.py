@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nbgraph.models.emoji.grounds import GROUNDS, Grounds, evened, lay
+from nbgraph.models.emoji.grounds import Grounds, evened, lay
 from nbgraph.models.emoji.layout import opacities
 from nbgraph.models.emoji.likeness import Gallery, all_apart, cielab, spread, told_apart
 from tests.models.layers import SIDE, drawn
@@ -25,13 +25,6 @@ def test_every_ground_is_light():
     assert colours.min() >= 0.4
     assert colours.max() <= 1
     assert colours.mean() == pytest.approx(0.8, abs=0.03)
-
-
-@pytest.mark.parametrize("name", GROUNDS)
-def test_a_named_ground_has_about_the_colour_of_its_name(name: str):
-    index = torch.full((50,), list(GROUNDS).index(name))
-    colours = Grounds.named(index, torch.Generator().manual_seed(0)).colours(16).mean(dim=(0, 2, 3))
-    assert torch.allclose(colours, torch.tensor(GROUNDS[name]).clamp(max=255) / 255, atol=0.02)
 
 
 def test_a_drawing_covers_its_ground():
@@ -59,12 +52,6 @@ def test_a_slope_across_goes_to_the_right_and_a_slope_down_to_the_lower_edge():
     wanted = torch.tensor([-0.75, -0.25, 0.25, 0.75])
     assert torch.allclose(across, wanted.expand(4, 4))
     assert torch.allclose(down, wanted.view(4, 1).expand(4, 4))
-
-
-def test_any_named_grounds_are_of_every_name():
-    colours = Grounds.any_named(200, torch.Generator().manual_seed(0)).colours(4).mean(dim=(2, 3))
-    names = torch.tensor(list(GROUNDS.values())).clamp(max=255) / 255
-    assert set(torch.cdist(colours, names).argmin(dim=1).tolist()) == set(range(len(GROUNDS)))
 
 
 def test_a_ground_shows_through_a_drawing_by_what_its_opacity_leaves():

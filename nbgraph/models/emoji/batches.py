@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 import torch
 
 from .data import Drawing
-from .grounds import GROUNDS, Grounds
+from .grounds import Grounds
 from .layout import assemble
 from .text import Prompts
 
 CORE_WEIGHT = 3.0  # how much more often a core drawing is shown
-NAMED_SHARE = 0.4  # of prompts that say the ground
 
 
 @dataclass
@@ -31,10 +30,6 @@ class Batches:
         """Return (latents (count, 8, 16, 16), token ids (count, TOKENS))."""
         weights = [CORE_WEIGHT if drawing.is_core else 1.0 for drawing in self.drawings]
         chosen = self.chance.choices(range(len(self.drawings)), weights, k=count)
-        named = round(count * NAMED_SHARE)
-        colours = [self.chance.randrange(len(GROUNDS)) for _ in range(named)]
-        words = [f"on {list(GROUNDS)[colour]}" for colour in colours] + [""] * (count - named)
-        grounds = Grounds.named(torch.tensor(colours, dtype=torch.long), self.generator)
-        grounds.scores = torch.cat([grounds.scores, Grounds.draw(count - named, self.generator).scores])
-        tokens = [self.prompts.draw(index, self.chance, ground) for index, ground in zip(chosen, words, strict=True)]
+        grounds = Grounds.draw(count, self.generator)
+        tokens = [self.prompts.draw(index, self.chance) for index in chosen]
         return assemble(self.encoded[chosen], grounds), torch.tensor(tokens)

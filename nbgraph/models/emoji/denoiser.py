@@ -9,12 +9,11 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from .checkpoint import read_tensors
-from .layout import CHANNELS, DRAWN, SIDE
+from .layout import CHANNELS, SIDE
 from .nets import WordTokenizer, is_half_faster
 from .text import TOKENS
 
 WIDTH = 128  # values a token
-GROUND_WEIGHT = 4.0  # of the loss in the ground's channels: without it, what prompts say of the ground is not learnt
 
 
 def build_text_encoder(tokenizer: WordTokenizer) -> CLIPTextModel:
@@ -104,7 +103,7 @@ class Denoiser(torch.nn.Module):
             cast(Any, self.text_encoder).get_input_embeddings().weight[: len(known)] = known
 
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor, lateness: float) -> torch.Tensor:
-        """Return the mean squared error of the predicted velocity, that of the ground weighing more.
+        """Return the mean squared error of the predicted velocity.
 
         `latents` (n, 8, 16, 16) are as `layout.assemble` returns them; `tokens` is (n, TOKENS). The n times are spread
         over the schedule: evenly at a `lateness` of 1, and the more towards pure noise, where the text decides, the
@@ -119,5 +118,4 @@ class Denoiser(torch.nn.Module):
         with torch.autocast(device.type, torch.bfloat16, enabled=is_half_faster(device)):
             words = self.text_encoder(tokens)[0]
             predicted = self.unet(kept * latents + added * noise, times, words, return_dict=False)[0]
-        error = (predicted.float() - (kept * noise - added * latents)).square().mean(dim=(0, 2, 3))
-        return (error[:DRAWN].sum() + GROUND_WEIGHT * error[DRAWN:].sum()) / CHANNELS
+        return torch.nn.functional.mse_loss(predicted.float(), kept * noise - added * latents)

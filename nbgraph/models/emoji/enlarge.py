@@ -26,7 +26,6 @@ LEARNING_RATE = 2e-3
 LATENT_NOISE = 0.07  # standard deviation in the drawing's channels; makes the decoder forgive errors of the denoiser
 GROUND_NOISE = 0.2  # the same in the ground's, of WEIGHT
 CORE_WEIGHT = 2.0  # how much more often a core drawing is shown
-NAMED_SHARE = 0.2  # of grounds that are among those with a name
 SAVE_SECONDS = 600
 OLD_DECODER = {0: 0, 2: 2, 3: 3, 7: 5, 8: 6, 11: 8, 12: 9, 15: 10}  # layer of the new decoder: layer of the old one
 OLD_ENCODER = {index: index - 1 for index in range(2, 9)}  # the same of the encoder
@@ -52,8 +51,6 @@ class Examples:
         chosen = torch.multinomial(weights, count, replacement=True, generator=generator)
         variants = torch.randint(self.drawn.shape[1], (count,), generator=generator)
         grounds = Grounds.draw(count, generator)
-        named = torch.rand(count, generator=generator) < NAMED_SHARE
-        grounds.scores[named] = Grounds.any_named(int(named.sum()), generator).scores
         drawn = self.drawn[chosen, variants].float()
         latents = assemble(drawn[:, :DRAWN], grounds)
         latents[:, DRAWN:] += drawn[:, DRAWN:]

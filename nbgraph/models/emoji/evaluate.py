@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--every", type=checked.count, default=1, help="try only every n-th name")
     parser.add_argument("--core", action="store_true", help="try only core names")
-    parser.add_argument("--words", default="", help='words to add to every prompt, such as "on blue"')
+    parser.add_argument("--words", default="", help='words to add to every prompt, such as "blue"')
     parser.add_argument(
         "--sheet", type=checked.picture_to_write, help="write the pictures here, one row a name and one column a seed"
     )

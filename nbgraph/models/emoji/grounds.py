@@ -1,6 +1,6 @@
 """The ground behind a drawing: one soft, light colour that changes evenly from one side to the other.
 
-No name says which ground its picture has, so the noise decides it and two seeds differ. "on blue" and the like fix it.
+No name says which ground its picture has, so the noise decides it and two seeds differ.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,6 @@ AXES = (  # what one standard deviation along each of the three scores of a colo
 )
 SLOPE = 0.6  # standard deviation of how much a score changes from the middle to an edge, across and down
 DARKEST = 0.4  # of 0 to 1: drawings have dark outlines, which a dark ground would swallow
-GROUNDS = {  # red, green and blue of 255
-    "white": (264, 264, 264),  # beyond white, so that a small error of the denoiser leaves it white
-    "blue": (158, 203, 247),
-    "green": (170, 224, 170),
-    "yellow": (253, 230, 140),
-    "orange": (252, 200, 150),
-    "pink": (250, 187, 208),
-    "purple": (205, 180, 240),
-    "grey": (188, 194, 201),
-}
-NAMED_SPREAD, NAMED_SLOPE = 0.1, 0.1  # standard deviations of the scores of a ground that a prompt names
 
 
 @dataclass
@@ -45,21 +34,6 @@ class Grounds:
     def draw(count: int, generator: torch.Generator) -> "Grounds":
         """Return random grounds."""
         return Grounds(torch.randn(count, 3, 3, generator=generator) * torch.tensor([1.0, SLOPE, SLOPE]))
-
-    @staticmethod
-    def named(indices: torch.Tensor, generator: torch.Generator) -> "Grounds":
-        """Return grounds of about the colours of GROUNDS at `indices` (n,)."""
-        spread = torch.tensor([NAMED_SPREAD, NAMED_SLOPE, NAMED_SLOPE])
-        scores = torch.randn(len(indices), 3, 3, generator=generator) * spread
-        colours = torch.tensor(list(GROUNDS.values())) / 255
-        levels: torch.Tensor = _linalg.solve(torch.tensor(AXES).T, (colours - MIDDLE).T).T
-        scores[:, :, 0] += levels[indices]
-        return Grounds(scores)
-
-    @staticmethod
-    def any_named(count: int, generator: torch.Generator) -> "Grounds":
-        """Return grounds of about the colours of GROUNDS, any of them."""
-        return Grounds.named(torch.randint(len(GROUNDS), (count,), generator=generator), generator)
 
     def field(self, side: int) -> torch.Tensor:
         """Return the scores at every place of a square: (n, 3, side, side)."""

@@ -2,8 +2,7 @@
 
 The tokenizer itself forgives what people type: it lowers case, strips accents, turns hyphens and punctuation into
 spaces and drops articles and little words, so "A red apple", "red apple" and "Red-Apple!" are the same tokens. A word
-that no name holds becomes `<|unknown|>`, which the model learns to ignore. A ground is one word, "on a blue background"
-and "on blue" alike, so that it is not taken for the colour of what is drawn.
+that no name holds becomes `<|unknown|>`, which the model learns to ignore.
 """
 
 import random
@@ -12,13 +11,11 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from .grounds import GROUNDS
 from .nets import WordTokenizer
 
 TOKENS = 16  # the longest prompt, start and end included
 START, END, PADDING, UNKNOWN = "<|start|>", "<|end|>", "<|padding|>", "<|unknown|>"
 LITTLE_WORDS = ("a", "an", "and", "at", "by", "emoji", "for", "in", "of", "on", "the", "to", "with")
-GROUND_WORDS = tuple(f"on {ground}" for ground in GROUNDS)
 EMPTY_SHARE, SHORTENED_SHARE, UNKNOWN_SHARE = 0.1, 0.04, 0.1
 
 
@@ -33,18 +30,12 @@ def build_tokenizer(names: list[str]) -> WordTokenizer:
             normalizers.Lowercase(),
             normalizers.Replace(Regex("['’]"), ""),
             normalizers.Replace(Regex("[^a-z0-9]+"), " "),
-            *(
-                normalizers.Replace(Regex(rf"\bon (an? )?{ground}( (back)?ground)?\b"), f"on{ground}")
-                for ground in GROUNDS
-            ),
             normalizers.Replace(Regex(rf"(?<![a-z0-9])({little})(?![a-z0-9])"), " "),
         ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     words = sorted({word for name in names for word in tokenizer.normalizer.normalize_str(name).split()})
     special = [START, END, PADDING, UNKNOWN]
-    # last, so that weights that know no ground keep their rows
-    words += [tokenizer.normalizer.normalize_str(word).strip() for word in GROUND_WORDS]
     vocabulary = {word: index for index, word in enumerate(special + words)}
     tokenizer.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -82,18 +73,16 @@ class Prompts:
         self.start, self.end = tokenizer.bos_token_id, tokenizer.eos_token_id
         self.exact = [[tuple(tokenizer(name, add_special_tokens=False).input_ids) for name in all_] for all_ in names]
         taken = {words for listed in self.exact for words in listed}
-        self.grounds = {word: tokenizer(word, add_special_tokens=False).input_ids[0] for word in GROUND_WORDS}
         assert len(taken) == sum(map(len, names)), "two drawings share a name once the little words are dropped"
         self.shortened = [
             [short for words in listed for short in without_one(words) if short and short not in taken]
             for listed in self.exact
         ]
 
-    def draw(self, index: int, chance: random.Random, ground: str = "") -> list[int]:
-        """Return TOKENS token ids for the drawing at `index`, naming its ground with one of GROUND_WORDS, if any.
+    def draw(self, index: int, chance: random.Random) -> list[int]:
+        """Return TOKENS token ids for the drawing at `index`.
 
-        An empty prompt stays empty whatever the ground: it stands for every picture, which is what guidance steers away
-        from.
+        An empty prompt stands for every picture, which is what guidance steers away from.
         """
         kind = chance.random()
         if kind < EMPTY_SHARE:
@@ -102,8 +91,6 @@ class Prompts:
             words = list(chance.choice(self.shortened[index]))
         else:
             words = list(chance.choice(self.exact[index]))
-        if words and ground:
-            words.insert(len(words) if chance.random() < 0.8 else 0, self.grounds[ground])
         if words and chance.random() < UNKNOWN_SHARE:
             for _ in range(chance.randint(1, 2)):
                 words.insert(chance.randint(0, len(words)), self.unknown)
