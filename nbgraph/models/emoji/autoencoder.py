@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from .data import to_signed
-from .nets import Autoencoder, backpropagate, new_autoencoder, split
+from .nets import Autoencoder, backpropagate, is_half_faster, new_autoencoder, split
 from .schedule import Schedule
 
 BATCH = 16
@@ -48,7 +48,7 @@ def train(autoencoder: Autoencoder, pixels: torch.Tensor, schedule: Schedule) ->
         images = to_signed(pixels[torch.randint(len(pixels), (BATCH,))]).to(device)
         images = torch.where(torch.rand(BATCH, 1, 1, 1, device=device) < 0.5, images, images.flip(-1))
         images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_half_faster(device)):
             total, error = loss(autoencoder, images)
         backpropagate(total)
         torch.nn.utils.clip_grad_norm_(autoencoder.parameters(), 1.0)
