@@ -10,7 +10,7 @@ def test_the_pictures_of_a_run_show_themselves(studio):
     images = studio.run(apple(), progress=False).images
     shown = images._repr_html_()
     assert shown.count("<img ") == len(images) == 1
-    assert "[0] 64 x 64" in shown
+    assert "[0] 128 x 128" in shown
     assert ">1 picture</span>" in shown
 
 

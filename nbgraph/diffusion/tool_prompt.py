@@ -185,8 +185,9 @@ class _Encoder:
             states = torch.where(weights == 1, states, (states - empty) * weights + empty)
         elif bool((weights != 1).any()):
             weighted = states * weights
-            means = [each.mean(dim=(1, 2), keepdim=True) for each in (states, weighted)]
-            states = weighted * (means[0] / means[1])
+            before, after = (each.mean(dim=(1, 2), keepdim=True) for each in (states, weighted))
+            # an encoder may give values whose mean is zero but for rounding: there is nothing to bring back then
+            states = weighted * torch.where(after == 0, 1, before / after)
         return _Encoded(states.reshape(1, -1, states.shape[-1]).cpu(), pooled[:1].cpu(), sum(map(len, filled)))
 
     def _groups(self, pieces: list[Piece]) -> Iterator[Weighted]:

@@ -99,6 +99,16 @@ def test_chunks_of_a_long_text_are_encoded_by_themselves_and_joined(tiny: TinyMo
     assert (found - torch.cat(parts, 1)).abs().max() < 1e-6
 
 
+def test_weights_of_a1111_stay_finite_where_the_mean_is_zero(tiny: TinyModels) -> None:
+    cache = ModelCache(device="cpu", dtype="float32")
+    with cache.use(tiny["sd15"], "text") as components, torch.no_grad():
+        last = next(m for name, m in components["text_encoder"].named_modules() if name.endswith("final_layer_norm"))
+        last.weight.zero_()
+        last.bias.zero_()
+        found = encode_tool_prompt(components, "a (red:1.5) cat", "a1111").tensors["prompt_embeds"]
+    assert not found.any()
+
+
 def test_a_weighted_style_is_for_the_second_encoder(tiny: TinyModels, shared_cache: ModelCache) -> None:
     found = weighted(shared_cache, tiny["sdxl"], "a red apple", "a (blue)1.4 house").tensors["prompt_embeds"]
     with torch.no_grad():
