@@ -146,6 +146,7 @@ def draw_notebook() -> None:
             page.run(1)
             page.editor.get_by_role("button", name="Run", exact=True).first.click()
             page.node("image").locator("img").first.wait_for()
+            page.editor.get_by_role("button", name="Fit", exact=True).click()
             page.run(2)
             page.page.keyboard.press("Control+b")
             page.page.wait_for_timeout(2000)
