@@ -67,22 +67,26 @@ def bounded(seconds: float, is_cancelled: Callable[[], bool], what: str) -> Gene
         `is_cancelled()` returned True.
     """
     ends, calls, before = monotonic() + seconds, 0, sys.getprofile()
+    error: Exception | None = None
 
     def look(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal calls
+        nonlocal calls, error
         calls += 1
         # reading the clock at each call would slow the code down
         if calls % _LOOK_EVERY:
             return
         if is_cancelled():
+            error = CancelledError(f"cancelled while {what}")
+        elif monotonic() > ends:
+            error = NbgraphError(f"took more than {seconds:g} s {what}; make it simpler")
+        if error:
             sys.setprofile(before)
-            raise CancelledError(f"cancelled while {what}")
-        if monotonic() > ends:
-            sys.setprofile(before)
-            raise NbgraphError(f"took more than {seconds:g} s {what}; make it simpler")
+            raise error
 
     sys.setprofile(look)
     try:
         yield
     finally:
         sys.setprofile(before)
+    if error:  # it came while something was deleted, where Python only reports errors
+        raise error

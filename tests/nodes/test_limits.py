@@ -63,6 +63,17 @@ def test_a_template_whose_prompts_are_not_found_can_be_cancelled(studio):
     assert studio.run(node, progress=False)[node].value == 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_bound_that_is_reached_while_something_is_deleted_is_told_at_the_end():
+    class Slow:
+        def __del__(self):
+            for _ in range(1000):
+                abs(1)
+
+    with pytest.raises(NbgraphError, match="took more than 0 s waiting"), bounded(0, lambda: False, "waiting"):
+        Slow()
+
+
 def test_a_bound_puts_back_what_was_there():
     def forever():
         while True:
