@@ -143,7 +143,7 @@ def arguments() -> argparse.Namespace:
         "--autoencoder-minutes", type=checked.above_zero, default=8.5, help="the same of the smaller autoencoder"
     )
     parser.add_argument("--decoder-minutes", type=checked.above_zero, default=45, help="the same of the larger decoder")
-    parser.add_argument("--encoder-minutes", type=checked.above_zero, default=12, help="the same of the larger encoder")
+    parser.add_argument("--encoder-minutes", type=checked.above_zero, default=30, help="the same of the larger encoder")
     parser.add_argument(
         "--begin", type=checked.model_of_64, help="folder of an exported model of 64 pixels to begin with"
     )
