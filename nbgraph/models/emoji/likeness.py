@@ -78,18 +78,16 @@ def mean_distance(rows: torch.Tensor) -> float:
     return (distances.sum(dim=(1, 2)) / (members * (members - 1))).mean().item()
 
 
-def cielab(pictures: torch.Tensor) -> torch.Tensor:
-    """Return sRGB pictures (n, 3, side, side) in [0, 1] as CIE 1976 lightness, a and b, for the white of D65.
+def cielab(colours: torch.Tensor) -> torch.Tensor:
+    """Return sRGB colours (n, 3, ...) in [0, 1] as CIE 1976 lightness, a and b, for the white of D65.
 
     Source: IEC 61966-2-1 for sRGB, CIE 15 for the space.
     """
-    linear = torch.where(pictures <= 0.04045, pictures / 12.92, ((pictures + 0.055) / 1.055) ** 2.4)
-    x, y, z = (torch.einsum("nchw,xc->nxhw", linear, torch.tensor(TO_XYZ)) / torch.tensor(WHITE).view(3, 1, 1)).unbind(
-        1
-    )
-    x, y, z = (
-        torch.where(v > (6 / 29) ** 3, v.clamp(min=1e-9) ** (1 / 3), v * (29 / 6) ** 2 / 3 + 4 / 29) for v in (x, y, z)
-    )
+    linear = torch.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    of_white = torch.tensor(TO_XYZ) / torch.tensor(WHITE).unsqueeze(1)
+    shares = torch.einsum("nc...,xc->xn...", linear, of_white)
+    root, straight = shares.clamp(min=1e-9) ** (1 / 3), shares * (29 / 6) ** 2 / 3 + 4 / 29
+    x, y, z = torch.where(shares > (6 / 29) ** 3, root, straight)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
 
 
@@ -98,9 +96,8 @@ def told_apart(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
 
     They do when a quarter of the places at 32x32 pixels differ in colour by PLAIN.
     """
-    first, second = (interpolate(pictures, size=(SIDE, SIDE), mode="area") for pictures in (some, others))
-    differences = (cielab(first) - cielab(second)).square().sum(dim=1).sqrt()
-    return (differences >= PLAIN).float().mean(dim=(1, 2)) >= 0.25
+    differences = (cielab(small(some)) - cielab(small(others))).square().sum(dim=1).sqrt()
+    return (differences >= PLAIN).float().mean(dim=1) >= 0.25
 
 
 def all_apart(pictures: torch.Tensor) -> torch.Tensor:
